@@ -1,0 +1,106 @@
+"""The command line: finds the command, turns our errors into one sentence and an exit status.
+
+Exit status (a contract): 0 fine, 1 the thing checked does not hold or the work failed, 2 wrong use,
+3 a file was read as far as possible and part of it is missing or damaged, 130 interrupted.
+
+Each command is one module with ``add_arguments(parser)`` and ``run(arguments) -> int``. They are
+imported when they are asked for, so that ``--help`` stays light.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from difflib import get_close_matches
+from types import ModuleType
+
+from comfyrec import __version__
+from comfyrec.errors import CassetteError, ComfyrecError
+
+__all__ = ["COMMANDS", "entry", "main"]
+
+FINE, FAILED, WRONG_USE, DAMAGED, INTERRUPTED = 0, 1, 2, 3, 130
+
+# command -> what --help says of it; the module has the same name.
+COMMANDS = {
+    "demo": "record, replay and compare one run on an embedded server",
+    "record": "stand between a client and a ComfyUI server and record what both say",
+    "serve": "be a ComfyUI server: replay a cassette or play a scenario",
+    "info": "say what is in a cassette",
+    "cat": "print the records of a cassette",
+    "doctor": "check a cassette and prove that it replays itself",
+    "recover": "write what is whole of a damaged cassette into a new one",
+    "convert": "turn a cassette or a capture into another encoding",
+}
+
+
+def _top_parser() -> argparse.ArgumentParser:
+    width = max(map(len, COMMANDS))
+    listing = "\n".join(f"  {name:<{width}}  {line}" for name, line in COMMANDS.items())
+    parser = argparse.ArgumentParser(
+        prog="comfyrec",
+        description="Record what a ComfyUI server says, replay it, or make it up.",
+        usage="comfyrec [--help] [--version] COMMAND ...",
+        epilog=f"commands:\n{listing}\n\n'comfyrec COMMAND --help' says more about one.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"comfyrec {__version__}")
+    return parser
+
+
+def _command(name: str) -> ModuleType | None:
+    if name not in COMMANDS:
+        near = get_close_matches(name, COMMANDS, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else "'comfyrec --help' lists the commands"
+        print(f"comfyrec: there is no command '{name}'; {hint}", file=sys.stderr)
+        return None
+    return importlib.import_module(f"comfyrec.cli.{name}")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0].startswith("-"):
+        parser = _top_parser()
+        try:
+            parser.parse_args(arguments)
+        except SystemExit as end:
+            return int(end.code or 0)
+        parser.print_help(sys.stderr)
+        return WRONG_USE
+    name, *rest = arguments
+    module = _command(name)
+    if module is None:
+        return WRONG_USE
+    parser = argparse.ArgumentParser(prog=f"comfyrec {name}", description=module.__doc__)
+    module.add_arguments(parser)
+    try:
+        parsed = parser.parse_args(rest)
+    except SystemExit as end:
+        return int(end.code or 0)
+    return _run(name, module, parsed)
+
+
+def _run(name: str, module: ModuleType, parsed: argparse.Namespace) -> int:
+    try:
+        return int(module.run(parsed))
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output is gone (`comfyrec cat | head`): nothing is left to say to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FINE
+    except ComfyrecError as error:
+        print(f"comfyrec {name}: {error}", file=sys.stderr)
+        return getattr(error, "status", DAMAGED if isinstance(error, CassetteError) else WRONG_USE)
+
+
+def entry() -> None:
+    """The console script."""
+    if hasattr(signal, "SIGPIPE"):
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    sys.exit(main())

@@ -1,0 +1,172 @@
+"""What happened, and what shall happen: the words between a source of behaviour and its shell.
+
+A source (the engine, a replayed cassette, either of them under a scenario's operators) is a plain
+object: ``handle(happened, now)`` gives actions. It owns no socket, no clock and no chance. The
+shell (``app``) feeds it, carries the actions out in order, and waits.
+
+``now`` and ``Wake.at`` are virtual microseconds since the server was started or reset, integers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
+
+import msgspec
+
+
+class FormField(msgspec.Struct, frozen=True):
+    """One part of a multipart body, as the shell has parsed it."""
+
+    name: str
+    value: bytes
+    filename: str | None = None
+    content_type: str | None = None
+
+
+class Request(msgspec.Struct, frozen=True):
+    """One HTTP request, whole."""
+
+    method: str
+    target: str
+    """Path and query as sent, still percent-encoded."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """In the order and case of the wire."""
+    body: bytes = b""
+    peer: str = ""
+
+    def header(self, name: str, default: str = "") -> str:
+        """The first field of that name, whatever its case."""
+        name = name.lower()
+        return next((value for key, value in self.headers if key.lower() == name), default)
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """One HTTP answer, whole. ``Date``, ``Server``, ``Content-Length`` are added by the shell."""
+
+    status: int = 200
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+    reason: str | None = None
+    close: bool = False
+    """Close the connection behind this answer."""
+
+
+# --- what happened ---------------------------------------------------------------------------
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """A request came that is no WebSocket upgrade; ``exchange`` names it until it is answered."""
+
+    exchange: int
+    request: Request
+
+
+class Knocked(msgspec.Struct, frozen=True):
+    """A WebSocket upgrade was asked for. Answer with ``Accept`` or ``Reply(exchange=socket)``."""
+
+    socket: int
+    request: Request
+
+
+class Said(msgspec.Struct, frozen=True):
+    """A client sent a message: ``str`` for text, ``bytes`` for binary."""
+
+    socket: int
+    message: str | bytes
+
+
+class Left(msgspec.Struct, frozen=True):
+    """A socket is gone. ``code`` is 1006 when no close frame came."""
+
+    socket: int
+    code: int = 1006
+
+
+class Dropped(msgspec.Struct, frozen=True):
+    """The client of an open exchange went away before the answer."""
+
+    exchange: int
+
+
+class Woke(msgspec.Struct, frozen=True):
+    """The time that a ``Wake`` asked for has come."""
+
+
+Happened = Asked | Knocked | Said | Left | Dropped | Woke
+
+
+# --- what shall happen -----------------------------------------------------------------------
+
+
+class Accept(msgspec.Struct, frozen=True):
+    """Finish the upgrade of a socket that knocked."""
+
+    socket: int
+    headers: tuple[tuple[str, str], ...] = ()
+    protocol: str | None = None
+
+
+class Send(msgspec.Struct, frozen=True):
+    """One message to each of the sockets: encoded once, ``str`` as text, ``bytes`` as binary."""
+
+    sockets: tuple[int, ...]
+    message: str | bytes
+
+
+class Ping(msgspec.Struct, frozen=True):
+    """A ping (or, with ``pong``, an unsolicited pong) to a socket, as a recording had it."""
+
+    socket: int
+    payload: bytes = b""
+    pong: bool = False
+
+
+class Close(msgspec.Struct, frozen=True):
+    """A closing handshake."""
+
+    socket: int
+    code: int | None = 1000
+    reason: str = ""
+
+
+class Abort(msgspec.Struct, frozen=True):
+    """Cut the TCP connection of a socket without a close frame; the client sees 1006."""
+
+    socket: int
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """Answer an exchange."""
+
+    exchange: int
+    answer: Answer
+
+
+class HangUp(msgspec.Struct, frozen=True):
+    """Cut the TCP connection of an exchange without an answer, or after ``first`` bytes of it."""
+
+    exchange: int
+    answer: Answer | None = None
+    first: int = 0
+
+
+class Wake(msgspec.Struct, frozen=True):
+    """Call ``handle(Woke(), now)`` once ``now`` has reached ``at``; Wakes add up."""
+
+    at: int
+
+
+Action = Accept | Send | Ping | Close | Abort | Reply | HangUp | Wake
+
+
+class Source(Protocol):
+    """Anything that behaves like a server: engine, replay, or either under operators."""
+
+    def handle(self, happened: Happened, now: int) -> Iterable[Action]:
+        """Take what happened at ``now`` and say what shall happen, in order."""
+        ...
+
+    def facts(self) -> Mapping[str, Any]:
+        """What ``GET /__fake__/`` shows of the state, as plain JSON values."""
+        ...
