@@ -1,0 +1,66 @@
+"""A recording proxy between a client in this process and its server (``comfyrec run --record``)."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from argparse import Namespace
+from collections.abc import AsyncIterator, Sequence
+
+from comfyrec.cassette.files import create_cassette
+from comfyrec.cassette.redact import Redactor
+from comfyrec.client.address import Address, parse
+from comfyrec.client.progress import printable
+from comfyrec.client.veil import SECRET_VARIABLES
+from comfyrec.proxy import Recorder, Relay, parse_upstream
+from comfyrec.proxy.recorder import now_us
+from comfyrec.proxy.upstream import tls_context
+
+__all__ = ["recorded"]
+
+
+@contextlib.asynccontextmanager
+async def recorded(
+    where: Address, arguments: Namespace, *, secrets: Sequence[str]
+) -> AsyncIterator[Address]:
+    """Record everything that is said to ``where`` into ``--record``; gives the proxy's address.
+
+    Raises:
+        CassetteError: the file exists already, or cannot be written.
+    """
+    upstream = parse_upstream(where.origin)
+    context = tls_context(arguments.ca_file, insecure=arguments.insecure) if upstream.tls else None
+    known = [*secrets, where.password, *(os.environ.get(name, "") for name in SECRET_VARIABLES)]
+    writer = create_cassette(
+        arguments.record, upstream=upstream.url, clock_us=now_us, overwrite=False, append=False
+    )
+    recorder = Recorder(
+        writer, Redactor(known_secrets=tuple(filter(None, known))), say=_say, first_conn=1
+    )
+    try:
+        relay = Relay(
+            upstream,
+            recorder,
+            say=_say,
+            context=context,
+            rewrite=upstream.rewriter([], rewrite_host=None),
+        )
+        host, port = await relay.start("127.0.0.1", 0)
+        try:
+            yield _through(where, host, port)
+        finally:
+            await relay.stop()
+    finally:
+        writer.close()
+    _say(f"recorded {recorder.records} records into {arguments.record}")
+
+
+def _through(where: Address, host: str, port: int) -> Address:
+    """The proxy's address, with the base path and the login of the server's."""
+    through = parse(f"http://{host}:{port}{where.path}")
+    return Address(through.scheme, host, port, where.path, where.user, where.password)
+
+
+def _say(sentence: str) -> None:
+    print(printable(f"comfyrec run: {sentence}"), file=sys.stderr, flush=True)

@@ -1,0 +1,559 @@
+"""Run a workflow on a ComfyUI server: summary, question, progress, outputs; or keep it on a port.
+
+Exit status: 0 success (or the question was answered with no), 1 the workflow failed, 2 wrong use
+or no workflow, 4 interrupted by somebody else, 5 lost, 6 timed out, 7 not accepted, 8 no server,
+9 taken out of the queue, 10 outputs not saved, 130 Ctrl-C. With --json the last line of standard
+output is {"comfyrec": {"outcome", "prompt_id", "outputs", "error"}}.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from comfyrec.client import address, outputs, workflow
+from comfyrec.client.outcome import EXIT_STATUS, Outcome, Result, report
+from comfyrec.client.printer import LiveProgress, ProgressPrinter
+from comfyrec.client.progress import json_line, printable
+from comfyrec.client.stopping import Effect
+from comfyrec.client.workflow import Workflow
+from comfyrec.errors import (
+    BadAnswer,
+    ClientError,
+    NoServer,
+    OutputError,
+    RunFailed,
+    UsageError,
+    WorkflowError,
+)
+
+if TYPE_CHECKING:
+    from comfyrec.client.aio import Client, OnEvent, Prompt
+    from comfyrec.client.told import Told
+
+INTERRUPTED = 130
+
+_YES, _NO = frozenset({"y", "yes", "yeah", "yep"}), frozenset({"n", "no", "nope"})
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags of ``comfyrec run``."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument(
+        "workflow", metavar="WORKFLOW", type=Path, help="a file in API format, or - for stdin"
+    )
+    parser.add_argument(
+        "--server",
+        metavar="URL",
+        help=f"default: the first that is set of {', '.join(address.ENVIRONMENT)}; "
+        f"else 127.0.0.1:{address.DEFAULT_PORT}",
+    )
+    parser.add_argument("--yes", "-y", action="store_true", help="do not ask before running")
+    parser.add_argument("--no-wait", action="store_true", help="submit, print the id, leave")
+    parser.add_argument("--no-progress", action="store_true", help="show no progress")
+    parser.add_argument(
+        "--json", action="store_true", help="events and the final report as JSON, one a line"
+    )
+    parser.add_argument(
+        "--format",
+        metavar="FORMAT",
+        help="one line per event on standard output, such as '{type} {nodes_progress:.0%%}'",
+    )
+    _add_uploading(parser)
+    _add_saving(parser)
+    _add_limits(parser)
+    _add_connection(parser)
+    _add_continuous(parser)
+
+
+def _add_saving(parser: argparse.ArgumentParser) -> None:
+    saving = parser.add_argument_group("saving")
+    saving.add_argument(
+        "--save-images", metavar="DIR", type=Path, help="save all output files there"
+    )
+    saving.add_argument(
+        "--filepattern",
+        metavar="P",
+        default=None,
+        help="names of saved files, with ### or %%04d for the number (frame.###.png)",
+    )
+    saving.add_argument(
+        "--index-offset", metavar="N", type=int, default=None, help="the first number (0)"
+    )
+    saving.add_argument("--overwrite", action="store_true", help="replace files that exist")
+
+
+def _add_uploading(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--upload-images",
+        metavar="DIR",
+        nargs="?",
+        const="",
+        help="upload the files that load nodes name, where they lie in DIR (beside the workflow)",
+    )
+
+
+def _add_limits(parser: argparse.ArgumentParser) -> None:
+    limits = parser.add_argument_group("limits, in seconds (environment: COMFYREC_..._S)")
+    limits.add_argument("--timeout", metavar="S", help="in all; none by default")
+    limits.add_argument("--idle-limit", metavar="S", help="silence until the history is asked (5)")
+    limits.add_argument("--connect-timeout", metavar="S", help="wait for a starting server (10)")
+    limits.add_argument("--request-timeout", metavar="S", help="one HTTP request (100)")
+    limits.add_argument("--patience", metavar="S", help="failing requests until it is lost (10)")
+    limits.add_argument("--grace", metavar="S", help="unknown to the server until believed (3)")
+
+
+def _add_connection(parser: argparse.ArgumentParser) -> None:
+    connection = parser.add_argument_group("connection")
+    connection.add_argument(
+        "--header", metavar="'NAME: VALUE'", action="append", default=[], help="with every request"
+    )
+    connection.add_argument(
+        "--api-key",
+        metavar="KEY",
+        help="for partner nodes, sent as extra_data.api_key_comfy_org (environment: COMFY_API_KEY)",
+    )
+    connection.add_argument("--client-id", metavar="ID", help="instead of a new one")
+    connection.add_argument("--insecure", action="store_true", help="accept any TLS certificate")
+    connection.add_argument(
+        "--ca-file", metavar="FILE", type=Path, help="accept certificates signed by this one"
+    )
+    connection.add_argument(
+        "--record", metavar="FILE", type=Path, help="record the run into a cassette on the way"
+    )
+
+
+def _add_continuous(parser: argparse.ArgumentParser) -> None:
+    continuous = parser.add_argument_group("continuous mode")
+    continuous.add_argument(
+        "--continuous", action="store_true", help="serve the workflow: run, upload, update, ..."
+    )
+    continuous.add_argument(
+        "--listen", metavar="HOST:PORT", help="where (127.0.0.1:8190; port 0 picks a free one)"
+    )
+    continuous.add_argument("--run-on-upload", action="store_true", help="run after each upload")
+    continuous.add_argument(
+        "--compat", action="store_true", help="plain texts and the codes of the older executor"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Check everything that can be checked here, then talk to the server."""
+    _check_combination(arguments)
+    pattern = outputs.Pattern.parse(
+        arguments.filepattern or outputs.Pattern().text, offset=arguments.index_offset or 0
+    )
+    flow = _read(arguments.workflow)
+    if arguments.save_images is not None:
+        _check_folder(arguments.save_images, pattern, overwrite=arguments.overwrite)
+    try:
+        return asyncio.run(_talk(arguments, flow, pattern))
+    except ClientError as error:
+        # When only saving failed, the run itself is reported already.
+        if arguments.json and not isinstance(error, OutputError):
+            _print_report(*_told_by(error), {}, error=str(error))
+        raise
+
+
+def _check_combination(arguments: argparse.Namespace) -> None:
+    """Flags that contradict each other, before anything is sent."""
+    given = {
+        name: getattr(arguments, name.removeprefix("--").replace("-", "_"))
+        for name in (
+            "--no-wait", "--save-images", "--filepattern", "--index-offset", "--overwrite",
+            "--continuous", "--listen", "--compat", "--run-on-upload", "--json", "--format",
+            "--timeout", "--insecure", "--ca-file", "--no-progress",
+        )
+    }  # fmt: skip
+    for one, other in (
+        ("--no-wait", "--save-images"),
+        ("--no-wait", "--timeout"),
+        ("--continuous", "--no-wait"),
+        ("--continuous", "--save-images"),
+        ("--json", "--format"),
+        ("--no-progress", "--format"),
+        ("--insecure", "--ca-file"),
+    ):
+        if given[one] and given[other]:
+            raise UsageError(f"{one} and {other} exclude each other; give one of them")
+    for flag, needed in (
+        ("--filepattern", "--save-images"),
+        ("--index-offset", "--save-images"),
+        ("--overwrite", "--save-images"),
+        ("--listen", "--continuous"),
+        ("--compat", "--continuous"),
+        ("--run-on-upload", "--continuous"),
+    ):
+        # An offset of 0 is given, too.
+        if given[flag] is not None and given[flag] is not False and not given[needed]:
+            raise UsageError(f"{flag} says nothing without {needed}; give both")
+
+
+def _read(path: Path) -> Workflow:
+    where = "standard input" if str(path) == "-" else str(path)
+    try:
+        text = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
+    except OSError as wrong:
+        raise WorkflowError(where, f"cannot be read ({wrong.strerror})") from None
+    return workflow.read(text, where=where)
+
+
+def _check_folder(folder: Path, pattern: outputs.Pattern, *, overwrite: bool) -> None:
+    """That outputs can be saved there is found out before the GPU works for them."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as wrong:
+        raise OutputError(f"--save-images {folder}", f"cannot be made ({wrong.strerror})") from None
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(f"--save-images {folder}", "cannot be written to; choose another folder")
+    first = folder / pattern.name(0)
+    if first.exists() and not overwrite:
+        raise OutputError(
+            str(first), "exists already; give --overwrite, or --index-offset, or another folder"
+        )
+
+
+def _told_by(error: ClientError) -> tuple[str, str | None]:
+    """Outcome and prompt id of a run that ended with an error."""
+    if isinstance(error, BadAnswer):
+        return Outcome.REJECTED, None
+    if isinstance(error, RunFailed):
+        return error.outcome, error.prompt_id
+    return (Outcome.LOST if isinstance(error, NoServer) else Outcome.ERROR), None
+
+
+def _print_report(
+    outcome: str, prompt_id: str | None, found: dict[str, Any], *, error: str
+) -> None:
+    print(json_line(report(str(outcome), prompt_id, found, error=error)), flush=True)
+
+
+def _say(sentence: str) -> None:
+    """For a person, beside the output proper."""
+    shown = "\n".join(map(printable, sentence.splitlines()))
+    print(shown, file=sys.stderr, flush=True)
+
+
+# --- talking to the server -------------------------------------------------------------------
+
+
+async def _talk(arguments: argparse.Namespace, flow: Workflow, pattern: outputs.Pattern) -> int:
+    async with _client(arguments) as client:
+        if arguments.continuous:
+            return await _serve(arguments, client, flow)
+        await client.connect()
+        if not _agreed(arguments, flow, client):
+            return 0
+        if arguments.upload_images is not None:
+            folder = Path(arguments.upload_images or arguments.workflow.parent)
+            flow = await _uploaded(folder, client, flow)
+        return await _Run(arguments, client, flow, pattern).go()
+
+
+@contextlib.asynccontextmanager
+async def _client(arguments: argparse.Namespace) -> AsyncIterator[Client]:
+    """The client, with a recording proxy in between where one is asked for."""
+    from comfyrec.client.aio import Client
+    from comfyrec.client.tls import context_for
+
+    where = (
+        address.parse(arguments.server)
+        if arguments.server
+        else address.from_environment(os.environ)
+    )
+    options: dict[str, Any] = {
+        "headers": _headers(arguments.header),
+        "extra_data": _extra_data(arguments.api_key),
+        "timeout_s": arguments.timeout,
+        "idle_limit_s": arguments.idle_limit,
+        "connect_timeout_s": arguments.connect_timeout,
+        "request_timeout_s": arguments.request_timeout,
+        "patience_s": arguments.patience,
+        "grace_s": arguments.grace,
+        "client_id": arguments.client_id,
+        "tls": context_for(arguments.ca_file, insecure=arguments.insecure),
+    }
+    if arguments.record is None:
+        async with Client(where, **options) as client:
+            yield client
+        return
+    from comfyrec.cli.recording import recorded
+
+    async with (
+        recorded(where, arguments, secrets=_secrets(options)) as through,
+        Client(through, **options) as client,
+    ):
+        yield client
+
+
+def _headers(given: list[str]) -> dict[str, str]:
+    headers = {}
+    for text in given:
+        name, colon, value = text.partition(":")
+        if not colon or not name.strip() or not value.strip() or "\n" in text or "\r" in text:
+            raise UsageError("--header: a header reads 'NAME: VALUE'")
+        headers[name.strip()] = value.strip()
+    return headers
+
+
+def _extra_data(api_key: str | None) -> dict[str, str]:
+    key = api_key or os.environ.get("COMFY_API_KEY", "")
+    return {"api_key_comfy_org": key} if key else {}
+
+
+def _secrets(options: dict[str, Any]) -> list[str]:
+    return [*options["headers"].values(), *options["extra_data"].values()]
+
+
+def _agreed(arguments: argparse.Namespace, flow: Workflow, client: Client) -> bool:
+    """Show what would be run, and ask."""
+    if not arguments.json:
+        _say(workflow.summary(flow, where=str(arguments.workflow)))
+        _say(f"on {client.address}")
+    if arguments.yes:
+        return True
+    while True:
+        print("Run it? [y/n] ", end="", file=sys.stderr, flush=True)
+        answer = sys.stdin.readline()
+        if not answer:
+            raise UsageError("nobody answered whether to run it; --yes does not ask")
+        word = answer.strip().lower()
+        if word in _YES or word in _NO:
+            return word in _YES
+
+
+async def _uploaded(folder: Path, client: Client, flow: Workflow) -> Workflow:
+    """The workflow with the names that the server gave to the files it loads (A85)."""
+    graph = flow.graph
+    for node_id in workflow.image_nodes(graph):
+        name = str(graph[node_id]["inputs"]["image"])
+        path = folder / name
+        if path.is_file():
+            stored = await client.upload(path)
+            graph = workflow.with_image(graph, [node_id], stored.name, stored.subfolder)
+            _say(f"node {node_id}: uploaded {path} as {stored.name}")
+    return Workflow(graph, flow.extra)
+
+
+class _Run:
+    """One prompt from its submission to its saved files."""
+
+    def __init__(
+        self,
+        arguments: argparse.Namespace,
+        client: Client,
+        flow: Workflow,
+        pattern: outputs.Pattern,
+    ) -> None:
+        self._arguments = arguments
+        self._client = client
+        self._flow = flow
+        self._pattern = pattern
+        self._stopping: asyncio.Task[None] | None = None
+        self._prompt: Prompt | None = None
+        self._result: asyncio.Future[Result] | None = None
+
+    async def go(self) -> int:
+        """Submit, wait, save. Ctrl-C stops the prompt; a second one leaves at once."""
+        main = asyncio.current_task()
+        if main is None:
+            raise AssertionError("runs in a task")
+        with _on_signals(lambda: self._stop(main)), self._progress() as on_event:
+            try:
+                self._prompt = await self._client.submit(self._flow, on_event=on_event)
+                if not self._arguments.json:
+                    print(self._prompt.prompt_id, flush=True)
+                if self._arguments.no_wait:
+                    return self._left_alone(self._prompt)
+                result = await self._prompt.wait()
+            except asyncio.CancelledError:
+                if self._stopping is None:
+                    raise
+                # It would cancel this task once more while the client is being closed.
+                self._stopping.cancel()
+                await asyncio.gather(self._stopping, return_exceptions=True)
+                return INTERRUPTED
+        if self._stopping is not None:
+            await asyncio.wait([self._stopping])
+        return await self._ended(result)
+
+    def _left_alone(self, prompt: Prompt) -> int:
+        if self._arguments.json:
+            print(json.dumps({"prompt_id": prompt.prompt_id, "number": prompt.number}))
+        return 0
+
+    async def _ended(self, result: Result) -> int:
+        for warning in result.warnings:
+            _say(f"warning: {warning}")
+        try:
+            written = await self._save(result)
+        finally:
+            if self._arguments.json:
+                _print_report(result.outcome, result.prompt_id, result.outputs, error=result.reason)
+        if not self._arguments.json:
+            for path in written:
+                print(path)
+            for text in result.texts:
+                print(printable(f"node {text.node_id} {text.kind}: {text.text}"))
+        if result.outcome is not Outcome.SUCCESS:
+            _say(f"comfyrec run: prompt {result.prompt_id}: {result.outcome}: {result.reason}")
+        sys.stdout.flush()
+        return INTERRUPTED if self._stopping is not None else EXIT_STATUS[result.outcome]
+
+    async def _save(self, result: Result) -> list[Path]:
+        folder = self._arguments.save_images
+        if folder is None or result.outcome is not Outcome.SUCCESS:
+            return []
+        written = await self._client.save(
+            result, folder, pattern=self._pattern, overwrite=self._arguments.overwrite
+        )
+        if not written:
+            _say("the prompt gave no files to save")
+        return written
+
+    # --- Ctrl-C ------------------------------------------------------------------------------
+
+    def _stop(self, main: asyncio.Task[Any]) -> None:
+        if self._stopping is not None or self._prompt is None:
+            # The second one, or nothing is submitted yet.
+            self._stopping = self._stopping or asyncio.create_task(_nothing())
+            main.cancel()
+            return
+        self._stopping = asyncio.create_task(self._interrupt(self._prompt, main))
+
+    async def _interrupt(self, prompt: Prompt, main: asyncio.Task[Any]) -> None:
+        _say(f"interrupting prompt {prompt.prompt_id}; Ctrl-C again leaves it alone")
+        try:
+            effect = await prompt.interrupt()
+        except ClientError as error:
+            _say(f"the interrupt did not get through: {error}")
+            main.cancel()
+            return
+        _say(f"the interrupt {_effect_in_words(effect)}")
+        if effect in (Effect.STILL_RUNNING, Effect.UNKNOWN) and not prompt.done():
+            main.cancel()
+
+    # --- progress ----------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _progress(self) -> Iterator[OnEvent | None]:
+        arguments = self._arguments
+        if arguments.no_progress or arguments.no_wait:
+            yield None
+        elif arguments.json:
+            yield _while_read(ProgressPrinter(veil=self._client.veil))
+        elif arguments.format:
+            yield _while_read(ProgressPrinter(format=arguments.format, veil=self._client.veil))
+        elif sys.stderr.isatty():
+            names = {node: str(it["class_type"]) for node, it in self._flow.graph.items()}
+            with LiveProgress(names=names) as bars:
+                yield bars
+        else:
+            yield ProgressPrinter(sys.stderr, format="text", veil=self._client.veil)
+
+
+def _while_read(printer: OnEvent) -> OnEvent:
+    """Print as long as somebody reads (`comfyrec run --json | head`); the run itself goes on."""
+    closed = False
+
+    def once_more(told: Told) -> None:
+        nonlocal closed
+        if not closed:
+            try:
+                printer(told)
+            except BrokenPipeError:
+                closed = True
+
+    return once_more
+
+
+def _effect_in_words(effect: Effect) -> str:
+    return {
+        Effect.INTERRUPTED: "took effect: the prompt is stopped",
+        Effect.DELETED: "took effect: the prompt is out of the queue",
+        Effect.TOO_LATE: "came too late: the prompt was over",
+        Effect.UNKNOWN: "had no effect: the server does not know the prompt",
+        Effect.STILL_RUNNING: "was sent, but the prompt still runs",
+    }[effect]
+
+
+async def _nothing() -> None:
+    """Stands for an interrupt where there is nothing to interrupt."""
+
+
+@contextlib.contextmanager
+def _on_signals(stop: Callable[[], None]) -> Iterator[None]:
+    """Call ``stop`` for SIGINT and SIGTERM, where the loop can be told of them."""
+    loop = asyncio.get_running_loop()
+    told = []
+    for name in (signal.SIGINT, signal.SIGTERM):
+        # Not on Windows, nor outside the main thread; there Ctrl-C ends the command at once.
+        with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
+            loop.add_signal_handler(name, stop)
+            told.append(name)
+    try:
+        yield
+    finally:
+        for name in told:
+            loop.remove_signal_handler(name)
+
+
+# --- continuous mode -------------------------------------------------------------------------
+
+
+async def _serve(arguments: argparse.Namespace, client: Client, flow: Workflow) -> int:
+    from aiohttp import web
+
+    from comfyrec.client.middleware import Middleware
+
+    host, port = _listen_address(arguments.listen or "127.0.0.1:8190")
+    printer = (
+        None
+        if arguments.no_progress
+        else ProgressPrinter(sys.stderr, format="text", veil=client.veil)
+    )
+    middleware = Middleware(
+        client,
+        flow,
+        on_event=printer,
+        run_on_upload=arguments.run_on_upload,
+        compat=arguments.compat,
+    )
+    runner = web.AppRunner(middleware.app(), access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, host, port)
+        try:
+            await site.start()
+        except OSError as wrong:
+            raise UsageError(
+                f"--listen {host}:{port}: cannot be listened on ({wrong.strerror})"
+            ) from None
+        bound = runner.addresses[0][1]
+        shown = f"[{host}]" if ":" in host else host
+        print(
+            f"Running {arguments.workflow} for {client.address} on http://{shown}:{bound}",
+            flush=True,
+        )
+        stopped = asyncio.Event()
+        with _on_signals(stopped.set):
+            await stopped.wait()
+    finally:
+        await runner.cleanup()
+    return 0
+
+
+def _listen_address(text: str) -> tuple[str, int]:
+    host, colon, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not colon or not host or not port.isdecimal() or int(port) > 65535:
+        raise UsageError(f"--listen: {text!r} is no HOST:PORT")
+    return host, int(port)

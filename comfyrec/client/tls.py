@@ -1,0 +1,26 @@
+"""(shell) Which certificates a client accepts."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+
+from comfyrec.errors import UsageError
+
+__all__ = ["context_for"]
+
+
+def context_for(ca_file: Path | None, *, insecure: bool) -> ssl.SSLContext | bool:
+    """``False`` accepts any certificate, ``True`` those that the system trusts.
+
+    Raises:
+        UsageError: the file holds no certificate.
+    """
+    if insecure:
+        return False
+    if ca_file is None:
+        return True
+    try:
+        return ssl.create_default_context(cafile=str(ca_file))
+    except OSError as wrong:  # ssl.SSLError is one, too
+        raise UsageError(f"--ca-file {ca_file}: holds no certificate ({wrong})") from None
