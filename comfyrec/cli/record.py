@@ -1,0 +1,218 @@
+"""Stand between a client and a ComfyUI server and record what both say, without changing a byte."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import re
+import signal
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from comfyrec.cassette.files import Writer, create_cassette
+from comfyrec.cassette.redact import CLASSES, Redactor, check_classes
+from comfyrec.client.veil import SECRET_VARIABLES
+from comfyrec.errors import UsageError
+from comfyrec.proxy.recorder import Recorder, next_conn, now_us
+from comfyrec.proxy.relay import Relay, listen
+from comfyrec.proxy.upstream import Upstream, parse_header, parse_upstream, tls_context
+
+if TYPE_CHECKING:
+    from rich.live import Live
+
+STATUS_PERIOD_S = 0.25
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags of ``comfyrec record``."""
+    parser.add_argument("--upstream", required=True, metavar="URL", help="the ComfyUI server")
+    parser.add_argument(
+        "-o",
+        "--output",
+        required=True,
+        type=Path,
+        metavar="FILE",
+        help="the cassette: .jsonl is text for a repository, anything else is packed",
+    )
+    parser.add_argument(
+        "--listen",
+        default="127.0.0.1:8189",
+        metavar="HOST:PORT",
+        help="where the client shall connect to (%(default)s); port 0 picks a free one",
+    )
+    existing = parser.add_mutually_exclusive_group()
+    existing.add_argument("--append", action="store_true", help="go on in an existing cassette")
+    existing.add_argument("--overwrite", action="store_true", help="replace an existing cassette")
+    parser.add_argument(
+        "--redact",
+        nargs="+",
+        default=[],
+        metavar="CLASS",
+        help=f"what to take out besides secrets; there is: {', '.join(CLASSES)}",
+    )
+    parser.add_argument(
+        "--include-static", action="store_true", help="record the web frontend's own files too"
+    )
+    parser.add_argument(
+        "--upstream-header",
+        action="append",
+        default=[],
+        metavar="'NAME: VALUE'",
+        help="a header field for the upstream that the client does not know; never recorded",
+    )
+    parser.add_argument(
+        "--rewrite-host",
+        action=argparse.BooleanOptionalAction,
+        help="make Host and Origin name the upstream (default for TLS and named upstreams)",
+    )
+    parser.add_argument(
+        "--any-upgrade",
+        action="store_true",
+        help="pass on offers to switch to other protocols than WebSocket (Java's HTTP client "
+        "offers HTTP/2 with every request); refused otherwise",
+    )
+    parser.add_argument("--ca", type=Path, metavar="FILE", help="certificates to trust (PEM)")
+    parser.add_argument(
+        "--insecure", action="store_true", help="do not check the upstream's certificate"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Record until SIGINT or SIGTERM."""
+    upstream = parse_upstream(arguments.upstream)
+    fields = [parse_header(text) for text in arguments.upstream_header]
+    context = tls_context(arguments.ca, insecure=arguments.insecure) if upstream.tls else None
+    classes = check_classes(arguments.redact)
+    first_conn = next_conn(arguments.output) if arguments.append else 1
+    # Before the cassette is touched: a port that is taken must not cost a recording.
+    listener = listen(*_address(arguments.listen))
+    with listener:
+        writer = create_cassette(
+            arguments.output,
+            upstream=upstream.url,
+            redacted=classes,
+            clock_us=now_us,
+            overwrite=arguments.overwrite,
+            append=arguments.append,
+        )
+        redactor = Redactor(known_secrets=_secrets(upstream, fields), classes=classes)
+        recorder = Recorder(writer, redactor, say=_say, first_conn=first_conn)
+        relay = Relay(
+            upstream,
+            recorder,
+            say=_say,
+            context=context,
+            rewrite=upstream.rewriter(fields, rewrite_host=arguments.rewrite_host),
+            include_static=arguments.include_static,
+            any_upgrade=arguments.any_upgrade,
+        )
+        try:
+            asyncio.run(_serve(relay, listener, arguments.output))
+        finally:
+            _close(writer)
+    print(_summary(relay, recorder, arguments.output), flush=True)
+    return 0
+
+
+def _secrets(upstream: Upstream, fields: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+    """What must not be in the cassette, wherever it occurs."""
+    given = [value for _, value in fields] + [upstream.login, upstream.login.partition(":")[2]]
+    given += [os.environ.get(name, "") for name in SECRET_VARIABLES]
+    return tuple(filter(None, given))
+
+
+def _address(text: str) -> tuple[str, int]:
+    matched = re.fullmatch(r"(?:\[([0-9a-fA-F:.%]+)\]|([^:\[\]]+)):([0-9]{1,5})", text, re.ASCII)
+    if matched is None or int(matched[3]) > 65535:
+        raise UsageError(
+            f"--listen {text!r} is no address; give HOST:PORT, as in 127.0.0.1:8189 or [::1]:8189"
+        )
+    return matched[1] or matched[2], int(matched[3])
+
+
+async def _serve(relay: Relay, listener: socket.socket, output: Path) -> None:
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(_tell_fault)
+    _on_signals(loop, stopped.set)
+    host, port = await relay.serve(listener)
+    shown = f"[{host}]" if ":" in host else host
+    print(
+        f"Recording {relay.upstream.url} into {output}; the client's address is "
+        f"http://{shown}:{port}",
+        flush=True,
+    )
+    ticker = loop.create_task(_show_status(relay)) if sys.stderr.isatty() else None
+    try:
+        await stopped.wait()
+    finally:
+        if ticker is not None:
+            ticker.cancel()
+            await asyncio.gather(ticker, return_exceptions=True)
+        await relay.stop()
+
+
+def _on_signals(loop: asyncio.AbstractEventLoop, stop: Callable[[], None]) -> None:
+    for name in (signal.SIGINT, signal.SIGTERM):
+        try:
+            loop.add_signal_handler(name, stop)
+        except NotImplementedError:  # Windows
+            signal.signal(name, lambda *_: loop.call_soon_threadsafe(stop))
+
+
+def _tell_fault(loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
+    """A fault in a callback ends one connection; a person gets a sentence, not a traceback."""
+    trouble = context.get("exception")
+    _say(f"a connection has ended badly: {type(trouble).__name__}: {trouble}")
+
+
+async def _show_status(relay: Relay) -> None:
+    from rich.console import Console
+    from rich.live import Live
+
+    with Live(console=Console(stderr=True), transient=True, auto_refresh=False) as live:
+        while True:
+            _update(live, relay)
+            await asyncio.sleep(STATUS_PERIOD_S)
+
+
+def _update(live: Live, relay: Relay) -> None:
+    recorder = relay.recorder
+    lost = f", [red]{recorder.lost} lost[/red]" if recorder.lost else ""
+    live.update(
+        f"{len(relay.links)} open, {relay.accepted} connections, {recorder.records} records, "
+        f"{relay.relayed / 1e6:.1f} MB{lost}   Ctrl-C ends the recording",
+        refresh=True,
+    )
+
+
+def _close(writer: Writer) -> None:
+    try:
+        why = writer.close()
+    except OSError as trouble:
+        why = f"its end could not be written ({trouble.strerror or trouble})"
+    if why:
+        _say(f"{writer.path} stays as it was while recording: {why}; it reads all the same")
+
+
+def _summary(relay: Relay, recorder: Recorder, output: Path) -> str:
+    words = [
+        f"Recorded {recorder.records} records of {relay.accepted} connections "
+        f"({relay.relayed / 1e6:.1f} MB) into {output}"
+    ]
+    if relay.left_out:
+        words.append(f"{relay.left_out} requests for files of the web frontend left out")
+    if recorder.unread:
+        words.append(f"{recorder.unread} times something could not be read and was kept as it was")
+    if recorder.lost:
+        words.append(f"{recorder.lost} records LOST")
+    return "; ".join(words) + "."
+
+
+def _say(sentence: str) -> None:
+    shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in sentence)
+    print(f"comfyrec record: {shown}", file=sys.stderr, flush=True)

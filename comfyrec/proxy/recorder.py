@@ -1,0 +1,295 @@
+"""What the relay has seen -> records in a cassette; never in the way of the traffic.
+
+``keep`` hands the records of one chunk to the operating system before it returns, with one write.
+Whatever goes wrong with that (a full disk, a folder that has become read-only, a fault of our own)
+is said once, counted, and noted in the cassette when writing works again.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Final, Protocol
+
+import msgspec
+
+from comfyrec.cassette.files import open_cassette
+from comfyrec.cassette.records import (
+    AnyRecord,
+    Closed,
+    HttpPart,
+    Note,
+    Opened,
+    Raw,
+    Side,
+    WsFrame,
+)
+from comfyrec.wire.tap import Part, Seen
+from comfyrec.wire.websocket import Fragments, Unread
+
+__all__ = ["Recorder", "is_frontend_file", "next_conn", "now_us"]
+
+
+class Sink(Protocol):
+    """Where records go: ``comfyrec.cassette.files.Writer``."""
+
+    @property
+    def next_seq(self) -> int: ...
+    def add(self, record: AnyRecord, /) -> object: ...
+    def flush(self) -> object: ...
+
+
+class Blanker(Protocol):
+    """What takes secrets out: ``comfyrec.cassette.redact.Redactor``."""
+
+    @property
+    def known(self) -> tuple[bytes, ...]: ...
+    def record(self, record: AnyRecord, /) -> AnyRecord: ...
+
+
+SENTENCES_MAX: Final = 6
+"""Sentences about records that could not be written."""
+CLEAN_MAX: Final = 256
+"""Messages that are remembered to hold no secret."""
+CLEAN_BYTES_MAX: Final = 8192
+"""Longer ones are looked through each time."""
+
+# Wall time that cannot run backwards while we record.
+_EPOCH_NS: Final = time.time_ns() - time.monotonic_ns()
+
+
+def now_us() -> int:
+    """Absolute Unix time in microseconds."""
+    return (_EPOCH_NS + time.monotonic_ns()) // 1000
+
+
+def next_conn(path: Path) -> int:
+    """The number behind those of the connections that a cassette holds already.
+
+    Raises:
+        CassetteError: the file is there and is no cassette.
+    """
+    if not path.exists() or not path.stat().st_size:
+        return 1
+    with open_cassette(path) as reader:
+        return 1 + max((getattr(record, "conn", 0) for record in reader), default=0)
+
+
+class Recorder:
+    """Copies aside what the relay sees.
+
+    Args:
+        say: shows a person one sentence; called once per kind of trouble.
+        first_conn: the number of the first connection, behind those of an appended-to cassette.
+    """
+
+    def __init__(
+        self, sink: Sink, blanker: Blanker, *, say: Callable[[str], None], first_conn: int = 1
+    ) -> None:
+        self._sink, self._blanker, self._say = sink, blanker, say
+        self._next_conn = first_conn
+        self._clean: set[tuple[bytes, bytes]] = set()
+        self._known = -1
+        self._told = 0
+        self._unnoted = 0
+        self._trouble = ""
+        self.records = 0
+        """Records handed to the operating system."""
+        self.lost = 0
+        """Records that were not."""
+        self.unread = 0
+        """Times that something could not be read."""
+
+    def new_conn(self) -> int:
+        """A number for a connection that was just accepted."""
+        number, self._next_conn = self._next_conn, self._next_conn + 1
+        return number
+
+    def keep(self, conn: int, side: Side, seen: list[Seen]) -> None:
+        """Write down what was seen in one chunk of ``side``."""
+        if not seen:
+            return
+        if self._unnoted and not self._noted_loss():
+            self._unnoted += len(seen)
+            self.lost += len(seen)
+            return
+        try:
+            t = now_us()
+            seq = first = self._sink.next_seq
+            add, blank = self._sink.add, self._blanker.record
+            for item in seen:
+                if type(item) is tuple:
+                    head, payload, last, inflated = item
+                    add(blank(WsFrame(seq, t, conn, side, head, payload, last, inflated)))
+                    seq += 1
+                elif type(item) is Part:
+                    add(self._part(item, seq, t, conn, side))
+                    seq += 1
+                else:
+                    for record in self._records(item, seq, t, conn, side):
+                        add(record)
+                        seq += 1
+            self._sink.flush()
+            self.records += seq - first
+        except Exception as trouble:  # the traffic goes on whatever it is
+            self._lose(len(seen), trouble)
+
+    def opened(self, conn: int, peer: str) -> None:
+        """A client has connected."""
+        self._put(lambda seq, t: Opened(seq, t, conn, peer))
+
+    def closed(self, conn: int, side: Side, how: str, why: str = "") -> None:
+        """A side has ended the connection."""
+        self._put(lambda seq, t: Closed(seq, t, conn, side, how, why))
+
+    def note(self, conn: int, what: str, text: str = "", count: int = 0) -> None:
+        """A remark about the recording."""
+        self._put(lambda seq, t: Note(seq, t, conn, what, text, count))
+
+    def _put(self, make: Callable[[int, int], AnyRecord]) -> None:
+        if self._unnoted and not self._noted_loss():
+            self._unnoted += 1
+            self.lost += 1
+            return
+        try:
+            self._write(make(self._sink.next_seq, now_us()))
+        except Exception as trouble:  # as in keep
+            self._lose(1, trouble)
+
+    def _write(self, record: AnyRecord) -> None:
+        self._sink.add(self._blanker.record(record))
+        self._sink.flush()
+        self.records += 1
+
+    def _records(self, item: Seen, seq: int, t: int, conn: int, side: Side) -> Iterable[AnyRecord]:
+        if isinstance(item, Unread):
+            self.unread += 1
+            if not item.data:
+                return (Note(seq, t, conn, "unread", item.why),)
+            return (self._blanker.record(Raw(seq, t, conn, side, item.data, item.why)),)
+        assert isinstance(item, Fragments)
+        return self._fragments(item, seq, t, conn, side)
+
+    def _part(self, item: Part, seq: int, t: int, conn: int, side: Side) -> AnyRecord:
+        """Clients ask the same again and again: a message that was clean once is clean, until
+        the blanker has learnt of another secret."""
+        head, body, last = item.head, item.body, item.last
+        part = HttpPart(
+            seq, t, conn, side, item.exchange, head, body, item.trailers, last, 0, item.chunks
+        )
+        whole = last and head and not item.trailers
+        if not whole or len(head) + len(body) > CLEAN_BYTES_MAX:
+            return self._blanker.record(part)
+        if (head, body) in self._clean and len(self._blanker.known) == self._known:
+            return part
+        blanked = self._blanker.record(part)
+        known = len(self._blanker.known)
+        if known != self._known or len(self._clean) >= CLEAN_MAX:
+            self._clean.clear()
+            self._known = known
+        if blanked is part:
+            self._clean.add((head, body))
+        return blanked
+
+    def _fragments(
+        self, item: Fragments, seq: int, t: int, conn: int, side: Side
+    ) -> list[AnyRecord]:
+        """The frames of one message, blanked as the one message that they are."""
+        frames = [WsFrame(seq + i, t, conn, side, *frame) for i, frame in enumerate(item.frames)]
+        data = [frame for frame in frames if not _is_control(frame)]
+        first, final = (data[0].head[0], data[-1].head[0]) if data else (0, 0)
+        if not (first & 0x0F and final & 0x80):  # a piece of a message that is too long to hold
+            return [self._blanker.record(frame) for frame in frames]
+        whole = WsFrame(
+            seq,
+            t,
+            conn,
+            side,
+            bytes((first | 0x80,)) + data[0].head[1:],
+            b"".join(frame.payload for frame in data),
+            inflated=data[-1].inflated,
+        )
+        blanked = self._blanker.record(whole)
+        assert isinstance(blanked, WsFrame)
+        return [*_share_out(frames, blanked)] if blanked.redacted else [*frames]
+
+    def _lose(self, count: int, trouble: Exception) -> None:
+        self.lost += count
+        self._unnoted += count
+        self._trouble = _sentence(trouble)
+        self._tell(
+            f"recording has stopped: {self._trouble}; the traffic goes on, and what is not "
+            f"recorded is counted"
+        )
+
+    def _noted_loss(self) -> bool:
+        """Write down what was lost, before anything else; False while that cannot be written."""
+        note = Note(self._sink.next_seq, now_us(), 0, "lost", self._trouble, self._unnoted)
+        try:
+            self._write(note)
+        except Exception:  # told of when it began; the next chunk tries again
+            return False
+        self._tell(f"recording goes on; {self._unnoted} records were lost")
+        self._unnoted = 0
+        return True
+
+    def _tell(self, sentence: str) -> None:
+        if self._told < SENTENCES_MAX:  # a disk that is almost full comes and goes
+            self._told += 1
+            self._say(sentence)
+
+
+def _sentence(trouble: Exception) -> str:
+    if isinstance(trouble, OSError) and trouble.strerror:
+        return f"{trouble.filename}: {trouble.strerror}" if trouble.filename else trouble.strerror
+    return str(trouble) or type(trouble).__name__
+
+
+def _is_control(frame: WsFrame) -> bool:
+    return bool(frame.head and frame.head[0] & 0x08)
+
+
+def _share_out(frames: list[WsFrame], blanked: WsFrame) -> Iterator[WsFrame]:
+    """Put a blanked message back into the frames it came in; sizes are kept."""
+    at, packed = 0, blanked.inflated is not None
+    for frame in frames:
+        if _is_control(frame):
+            yield frame
+            continue
+        size = len(frame.payload)
+        yield msgspec.structs.replace(
+            frame,
+            # Deflated bytes would tell the secret, whichever frame they stand in.
+            payload=b"" if packed else blanked.payload[at : at + size],
+            inflated=None if frame.inflated is None else blanked.inflated,
+            redacted=blanked.redacted,
+        )
+        at += size
+
+
+# First path segments of ComfyUI's own routes (PROTOCOL.md sections 6 to 11), with or without /api.
+_ROUTES: Final = frozenset(
+    b"api ws prompt queue interrupt free history jobs view view_metadata upload users settings "
+    b"userdata v2 i18n workflow_templates node_replacements global_subgraphs internal system_stats "
+    b"features object_info embeddings models experiment".split()
+)
+# Folders of the web frontend and of the packages that it loads.
+_FOLDERS: Final = frozenset(b"assets cursor docs extensions fonts lib scripts templates".split())
+_CODE: Final = re.compile(rb"\.(?:m?js|css|map|html?|ico|svg|woff2?|ttf|webmanifest)$")
+_FILE: Final = re.compile(rb"\.[0-9a-z]{1,11}$")
+
+
+@lru_cache(maxsize=256)
+def is_frontend_file(method: bytes, target: bytes) -> bool:
+    """Whether a request asks for a static file of the web frontend, and not for ComfyUI's API."""
+    if method not in (b"GET", b"HEAD") or not target.startswith(b"/"):
+        return False
+    path = target.partition(b"?")[0].lower()
+    first = path.split(b"/", 2)[1]
+    if first in _ROUTES:
+        return False
+    ending = _FILE if first in _FOLDERS else _CODE
+    return path == b"/" or ending.search(path) is not None

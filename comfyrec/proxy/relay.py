@@ -1,0 +1,575 @@
+"""Moves bytes between clients and the one upstream, as they came, both ways.
+
+Each accepted connection has one connection of its own to the upstream, dialled when the first whole
+request is there. For each chunk: the tap reads it, the recorder writes down what was seen, then the
+bytes go on. Ends are passed on as what they are: a half-close, a close, a reset. A side that does
+not read holds the other one up, and nobody else; the recorder holds up nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import ssl
+import struct
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+from comfyrec.cassette.records import Side
+from comfyrec.errors import ProxyError
+from comfyrec.proxy.recorder import Recorder, is_frontend_file
+from comfyrec.proxy.upstream import Upstream
+from comfyrec.wire.tap import Step, Stop, Tap
+
+__all__ = ["Relay", "listen"]
+
+CONNECT_S: Final = 10.0
+"""How long the upstream may take to accept; a person waits no longer for a 504."""
+LINGER_S: Final = 2.0
+"""How long a refused client may go on sending before its connection is cut. Cutting it at once
+would throw away the answer that it has not read yet (RFC 9112 section 9.6)."""
+CLOSE_S: Final = 1.0
+"""How long the upstream may take to end a connection that the client wanted to end."""
+ORPHAN_S: Final = 60.0
+"""How long a client may keep its half open when the upstream has closed; as long as Linux keeps
+such a connection (tcp_fin_timeout)."""
+BACKLOG: Final = 1024
+SENTENCES_MAX: Final = 50
+"""Different sentences that one run says about connections."""
+
+_PHRASES: Final = {
+    400: "Bad Request",
+    413: "Content Too Large",
+    431: "Request Header Fields Too Large",
+    501: "Not Implemented",
+    502: "Bad Gateway",
+    504: "Gateway Timeout",
+    505: "HTTP Version Not Supported",
+}
+
+
+class Relay:
+    """Listens, and relays every connection to ``upstream``.
+
+    Args:
+        upstream: the only server that is ever connected to.
+        recorder: gets a copy of everything.
+        context: how to check the upstream's certificate; needed for ``https``.
+        rewrite: what to do with request heads on their way; see ``Upstream.rewriter``.
+        include_static: record static files of the web frontend too.
+        any_upgrade: pass on requests to switch to other protocols than WebSocket.
+        say: shows a person one sentence.
+    """
+
+    def __init__(
+        self,
+        upstream: Upstream,
+        recorder: Recorder,
+        *,
+        say: Callable[[str], None],
+        context: ssl.SSLContext | None = None,
+        rewrite: Callable[[bytes], bytes] | None = None,
+        include_static: bool = False,
+        any_upgrade: bool = False,
+    ) -> None:
+        self.upstream, self.recorder = upstream, recorder
+        self.context = context if upstream.tls else None
+        self._rewrite, self._any_upgrade = rewrite, any_upgrade
+        self._include_static = include_static
+        self._say, self._said = say, set[str]()
+        self._server: asyncio.Server | None = None
+        self.links: set[_Link] = set()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self.accepted = 0
+        """Connections accepted so far."""
+        self.relayed = 0
+        """Bytes passed on so far, both ways."""
+        self.left_out = 0
+        """Exchanges that were not recorded: static files of the web frontend."""
+
+    async def start(self, host: str, port: int) -> tuple[str, int]:
+        """Listen and relay; port 0 picks a free one. Returns the address.
+
+        Raises:
+            ProxyError: the address cannot be listened on.
+        """
+        return await self.serve(listen(host, port))
+
+    async def serve(self, listener: socket.socket) -> tuple[str, int]:
+        """Relay what comes to a socket that listens already. Returns its address."""
+        self._server = await asyncio.get_running_loop().create_server(
+            lambda: _ClientHalf(self), sock=listener, backlog=BACKLOG
+        )
+        address = listener.getsockname()
+        return str(address[0]), int(address[1])
+
+    async def stop(self) -> None:
+        """Stop listening and end what is open; everything seen is recorded."""
+        if self._server is not None:
+            self._server.close()
+        for link in list(self.links):
+            link.stop()
+        # One turn of the loop: the transports tell that they are closed.
+        await asyncio.sleep(0)
+
+    async def until_idle(self) -> None:
+        """Wait until no connection is open; then their ends are recorded too."""
+        await self._idle.wait()
+
+    def opened(self, link: _Link) -> None:
+        """A connection was accepted."""
+        self.links.add(link)
+        self.accepted += 1
+        self._idle.clear()
+
+    def ended(self, link: _Link, *, left_out: int) -> None:
+        """The client of a connection is gone."""
+        self.left_out += left_out
+        self.links.discard(link)
+        if not self.links:
+            self._idle.set()
+
+    def new_tap(self) -> Tap:
+        """Eyes for one connection."""
+        if self._include_static:
+            return Tap(rewrite=self._rewrite, any_upgrade=self._any_upgrade)
+        return Tap(
+            unwanted=is_frontend_file,
+            rewrite=self._rewrite,
+            any_upgrade=self._any_upgrade,
+        )
+
+    def say(self, sentence: str) -> None:
+        """Tell a person, once per sentence."""
+        if sentence not in self._said and len(self._said) < SENTENCES_MAX:
+            self._said.add(sentence)
+            self._say(sentence)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens; nobody is answered before a relay serves it.
+
+    Raises:
+        ProxyError: the address cannot be listened on.
+    """
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(address, family=family, backlog=BACKLOG)
+    except (OSError, OverflowError, UnicodeError) as why:
+        raise ProxyError(
+            f"--listen {host}:{port}: {_reason(why)}; choose another address, "
+            f"or port 0 for a free one"
+        ) from None
+
+
+class _ClientHalf(asyncio.Protocol):
+    """The accepted side of a link."""
+
+    def __init__(self, relay: Relay) -> None:
+        self._relay = relay
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._link = _Link(self._relay, transport)
+
+    def data_received(self, data: bytes) -> None:
+        self._link.client_said(data)
+
+    def eof_received(self) -> bool:
+        return self._link.client_ended()
+
+    def pause_writing(self) -> None:
+        self._link.client_is_full()
+
+    def resume_writing(self) -> None:
+        self._link.client_is_ready()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._link.client_is_gone(exc)
+
+
+class _ServerHalf(asyncio.Protocol):
+    """The dialled side of a link."""
+
+    def __init__(self, link: _Link) -> None:
+        self._link = link
+
+    def data_received(self, data: bytes) -> None:
+        self._link.server_said(data)
+
+    def eof_received(self) -> bool:
+        return self._link.server_ended()
+
+    def pause_writing(self) -> None:
+        self._link.server_is_full()
+
+    def resume_writing(self) -> None:
+        self._link.server_is_ready()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._link.server_is_gone(exc)
+
+
+class _Link:
+    """One client connection and its upstream connection."""
+
+    def __init__(self, relay: Relay, client: asyncio.Transport) -> None:
+        self._relay, self._recorder = relay, relay.recorder
+        self._tap = relay.new_tap()
+        self._client = client
+        self._server: asyncio.Transport | None = None
+        self._dialling: asyncio.Task[None] | None = None
+        self._waiting: list[bytes] = []
+        self._client_ended = self._server_ended = False
+        self._client_full = self._server_full = False
+        self._heard = False
+        self._deaf = False  # what the client sends is thrown away
+        self._over = False  # nothing is passed on any more
+        self._client_told = False  # the client knows that nothing more comes
+        self._refusal: Stop | None = None  # to be said when everything before is answered
+        self._reset_when_drained = False
+        self._timer: asyncio.TimerHandle | None = None
+        # With no slack, a side is held up as soon as the other one's socket is full, and the
+        # transport says when the last byte is out.
+        client.set_write_buffer_limits(high=0)
+        relay.opened(self)
+        self._number = self._recorder.new_conn()
+        peer = client.get_extra_info("peername") or ("",)
+        self._peer = ":".join(str(part) for part in peer[:2])
+        self._recorder.opened(self._number, self._peer)
+
+    # --- bytes -----------------------------------------------------------------------------
+
+    def client_said(self, data: bytes) -> None:
+        if not self._deaf:
+            try:
+                step = self._tap.client(data)
+            except Exception as fault:
+                step = self._blind(fault, data, of_client=True)
+            self._go_on(step)
+
+    def _go_on(self, step: Step) -> None:
+        if step.seen:
+            self._recorder.keep(self._number, Side.CLIENT, step.seen)
+        if step.onward:
+            self._to_server(step.onward)
+        if step.stop is not None:
+            self._refuse_in_turn(step.stop)
+
+    def server_said(self, data: bytes) -> None:
+        if not self._heard:
+            self._heard = True
+            if (
+                self._relay.context is None
+                and data[:1] in (b"\x15", b"\x16")
+                and data[1:2] == b"\x03"
+            ):
+                self._unreachable("tls", "it speaks TLS; say https:// instead of http://", 502)
+                return
+        tap = self._tap
+        try:
+            step = tap.server(data)
+        except Exception as fault:
+            step = self._blind(fault, data, of_client=False)
+        if step.seen:
+            self._recorder.keep(self._number, Side.SERVER, step.seen)
+        if step.onward:
+            self._relay.relayed += len(step.onward)
+            self._client.write(step.onward)
+        if step.stop is not None:
+            self._relay.say(step.stop.why)
+            self._hang_up()
+        elif tap.resumes or tap.finished or self._refusal is not None or self._client_ended:
+            self._answered()
+
+    def _answered(self) -> None:
+        """After each step of the server: what waited for an answer may go on."""
+        if self._tap.resumes:
+            self._go_on(self._tap.resume())
+        if self._refusal is not None and not self._tap.outstanding:
+            self._refuse(self._refusal)
+        elif self._client_ended and not self._tap.outstanding and not self._can_half_close():
+            self._close()
+        elif self._tap.finished and not self._server_ended and self._timer is None:
+            # The upstream ends the connection, as it was asked to; if not, we do.
+            self._timer = asyncio.get_running_loop().call_later(CLOSE_S, self._hang_up)
+
+    def _blind(self, fault: Exception, data: bytes, *, of_client: bool) -> Step:
+        """A fault of ours in the tap: from now on relay without reading."""
+        self._relay.say(
+            f"this connection is recorded as raw bytes: {type(fault).__name__}: {fault}"
+        )
+        return self._tap.give_up(data, of_client=of_client)
+
+    def _to_server(self, data: bytes) -> None:
+        self._relay.relayed += len(data)
+        if self._server is not None:
+            self._server.write(data)
+            return
+        self._waiting.append(data)
+        if self._dialling is None:
+            self._client.pause_reading()
+            self._dialling = asyncio.get_running_loop().create_task(self._dial())
+
+    # --- the upstream ----------------------------------------------------------------------
+
+    async def _dial(self) -> None:
+        upstream, context = self._relay.upstream, self._relay.context
+        connect = asyncio.get_running_loop().create_connection(
+            partial(_ServerHalf, self),
+            upstream.host,
+            upstream.port,
+            ssl=context,
+            server_hostname=upstream.host if context is not None else None,
+        )
+        try:
+            transport, _ = await asyncio.wait_for(connect, CONNECT_S)
+        except TimeoutError:
+            self._unreachable("timeout", f"no connection within {CONNECT_S:g} s", 504)
+        except ssl.SSLCertVerificationError as why:
+            self._unreachable(
+                "tls",
+                f"its certificate does not hold ({why.verify_message}); give --ca or --insecure",
+                502,
+            )
+        except ssl.SSLError as why:
+            self._unreachable(
+                "tls", f"no TLS with it ({why.reason or why}); if it is plain, say http://", 502
+            )
+        except (OSError, UnicodeError) as why:
+            if _is_refusal(why):
+                self._unreachable("refused", "it refuses the connection; is the server up?", 502)
+            else:
+                self._unreachable("unreachable", f"{_reason(why)}; is the name right?", 502)
+        else:
+            self._connected(transport)
+
+    def _connected(self, transport: asyncio.Transport) -> None:
+        if self._client.is_closing():
+            transport.abort()
+            return
+        self._server = transport
+        if self._relay.context is None:
+            transport.set_write_buffer_limits(high=0)
+        transport.writelines(self._waiting)
+        self._waiting.clear()
+        if self._client_ended:
+            self._end_server()
+        elif not self._server_full:
+            self._client.resume_reading()
+
+    def _unreachable(self, how: str, why: str, status: int) -> None:
+        sentence = f"--upstream {self._relay.upstream.url}: {why}"
+        self._recorder.closed(self._number, Side.SERVER, how, sentence)
+        self._server_ended = True
+        self._relay.say(sentence)
+        self._refuse(Stop(sentence, status))
+
+    # --- refusing --------------------------------------------------------------------------
+
+    def _refuse_in_turn(self, stop: Stop) -> None:
+        self._relay.say(f"{self._peer.rpartition(':')[0]} was refused: {stop.why}")
+        self._deaf = True
+        if stop.torn:
+            if self._server is not None:
+                _reset(self._server)
+            if self._tap.begun:
+                self._hang_up()
+            else:
+                self._refuse(stop)
+        elif self._tap.outstanding:
+            self._refusal = stop
+        else:
+            self._refuse(stop)
+
+    def _refuse(self, stop: Stop) -> None:
+        """Answer the client ourselves, and end."""
+        self._refusal = None
+        body = f"comfyrec record: {stop.why}\n".encode()
+        head = (
+            f"HTTP/1.1 {stop.status} {_PHRASES[stop.status]}\r\n"
+            f"Content-Type: text/plain; charset=utf-8\r\nContent-Length: {len(body)}\r\n"
+            f"Connection: close\r\n\r\n"
+        )
+        self._recorder.note(self._number, "refused", f"{stop.status} {stop.why}")
+        if not self._client_told:
+            self._client.write(head.encode() + body)
+        self._hang_up()
+
+    def _hang_up(self) -> None:
+        """End both sides; the client may read what it was sent."""
+        self._deaf = self._over = True
+        if self._server is not None:
+            self._server.abort()
+        if self._client_ended:
+            self._client.close()
+            return
+        self._tell_client()
+        self._client.resume_reading()
+        self._close_after(LINGER_S)
+
+    def _tell_client(self) -> None:
+        self._client_told = True
+        self._client.write_eof()
+
+    def _close_after(self, seconds: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._close)
+
+    def _close(self) -> None:
+        self._client.close()
+        if self._server is not None:
+            self._server.close()
+
+    # --- ends ------------------------------------------------------------------------------
+
+    def client_ended(self) -> bool:
+        self._client_ended = True
+        self._recorder.keep(self._number, Side.CLIENT, self._tap.client_eof())
+        self._recorder.closed(self._number, Side.CLIENT, "eof")
+        if self._server is not None and not self._over:
+            self._end_server()
+        elif self._over or self._dialling is None:
+            self._client.close()
+        return True
+
+    def _can_half_close(self) -> bool:
+        return self._server is not None and self._server.can_write_eof()
+
+    def _end_server(self) -> None:
+        """The client will send no more: tell the upstream as far as its transport can."""
+        assert self._server is not None
+        if self._server_ended:
+            self._close()
+        elif self._server.can_write_eof():
+            self._server.write_eof()
+            self._close_after(ORPHAN_S)
+        elif not self._tap.outstanding:
+            self._close()
+
+    def server_ended(self) -> bool:
+        self._server_ended = True
+        self._recorder.keep(self._number, Side.SERVER, self._tap.server_eof())
+        self._recorder.closed(self._number, Side.SERVER, "eof")
+        self._pass_on_end()
+        return self._relay.context is None  # TLS ends both ways at once
+
+    def _pass_on_end(self) -> None:
+        if not self._heard:
+            self._relay.say(
+                f"--upstream {self._relay.upstream.url}: it closed a connection without an answer; "
+                f"if it speaks TLS, say https://"
+            )
+        if self._refusal is not None and not self._tap.begun:
+            self._refuse(self._refusal)
+        elif self._client_ended:
+            self._close()
+        else:
+            self._tell_client()
+            self._close_after(ORPHAN_S)
+
+    def server_is_gone(self, trouble: Exception | None) -> None:
+        if self._over or self._client.is_closing():
+            return
+        if trouble is None:
+            if not self._server_ended:
+                self.server_ended()
+            return
+        if self._refusal is not None and not self._tap.begun:
+            self._refuse(self._refusal)
+            return
+        cut = self._tap.answering
+        if not self._server_ended:
+            self._server_ended = True
+            self._recorder.keep(self._number, Side.SERVER, self._tap.server_eof())
+            self._recorder.closed(self._number, Side.SERVER, "reset", _reason(trouble))
+        if cut or self._client_ended:
+            self._reset_client()
+        else:
+            # The answer is complete: let it be read, though the client may still be sending.
+            self._hang_up()
+
+    def _reset_client(self) -> None:
+        if self._client_full:
+            self._reset_when_drained = True
+        else:
+            _reset(self._client)
+
+    def client_is_gone(self, trouble: Exception | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if not self._client_ended:
+            self._client_ended = True
+            self._recorder.keep(self._number, Side.CLIENT, self._tap.client_eof())
+            how = "eof" if trouble is None else "reset"
+            self._recorder.closed(self._number, Side.CLIENT, how, _reason(trouble))
+        if self._dialling is not None:
+            self._dialling.cancel()
+        if self._server is not None and not self._server.is_closing():
+            self._server.close() if trouble is None else _reset(self._server)
+        self._relay.ended(self, left_out=self._tap.left_out)
+
+    def stop(self) -> None:
+        """The recording ends."""
+        self._deaf = self._over = True
+        if not self._client_ended:
+            self._recorder.keep(self._number, Side.CLIENT, self._tap.client_eof())
+        if not self._server_ended and self._server is not None:
+            self._recorder.keep(self._number, Side.SERVER, self._tap.server_eof())
+        self._recorder.note(
+            self._number, "stopped", "the recording ended before the connection did"
+        )
+        self._client_ended = self._server_ended = True
+        self._client.close()
+        if self._server is not None:
+            self._server.abort()
+
+    # --- flow ------------------------------------------------------------------------------
+
+    def client_is_full(self) -> None:
+        self._client_full = True
+        if self._server is not None:
+            self._server.pause_reading()
+
+    def client_is_ready(self) -> None:
+        self._client_full = False
+        if self._reset_when_drained:
+            _reset(self._client)
+        elif self._server is not None:
+            self._server.resume_reading()
+
+    def server_is_full(self) -> None:
+        self._server_full = True
+        self._client.pause_reading()
+
+    def server_is_ready(self) -> None:
+        self._server_full = False
+        self._client.resume_reading()
+
+
+def _reset(transport: asyncio.Transport) -> None:
+    """End a connection so that the other end sees a reset."""
+    sock = transport.get_extra_info("socket")
+    if sock is not None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
+
+
+def _is_refusal(trouble: Exception) -> bool:
+    # A name with several addresses gives one error that lists them all.
+    return isinstance(trouble, ConnectionRefusedError) or (
+        f"[Errno {errno.ECONNREFUSED}]" in str(trouble)
+    )
+
+
+def _reason(trouble: BaseException | None) -> str:
+    if trouble is None:
+        return ""
+    if isinstance(trouble, OSError) and trouble.strerror:
+        words = trouble.strerror.partition(" (")[0]
+        return words[:1].lower() + words[1:]
+    return str(trouble) or type(trouble).__name__

@@ -1,0 +1,172 @@
+"""``comfyrec record`` as a person runs it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from comfyrec.cassette.files import open_cassette
+from comfyrec.cassette.records import End, HttpPart, Opened, Session
+from comfyrec.cli import main
+
+LIMIT_S = 20
+
+
+class Server(BaseHTTPRequestHandler):
+    """Says back which key it was shown."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        body = f'{{"key": "{self.headers["X-Api-Key"]}"}}'.encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+
+@pytest.fixture
+def upstream() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Server) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@contextmanager
+def recording(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The running command and the address that it printed."""
+    command = [sys.executable, "-m", "comfyrec", "record", "--listen", "127.0.0.1:0", *arguments]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1
+    ) as process:
+        assert process.stdout is not None
+        try:
+            first = process.stdout.readline()
+            yield process, first.split()[-1] if first else ""
+        finally:
+            process.kill()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals are sent as POSIX does")
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("suffix", ["jsonl", "crec"])
+def test_it_records_until_it_is_stopped(
+    tmp_path: Path, upstream: str, stop: signal.Signals, suffix: str
+) -> None:
+    path = tmp_path / f"session.{suffix}"
+
+    with recording("--upstream", upstream, "-o", str(path)) as (process, url):
+        answer = urllib.request.urlopen(f"{url}/queue", timeout=LIMIT_S).read()
+        process.send_signal(stop)
+        said, complained = process.communicate(timeout=LIMIT_S)
+
+    with open_cassette(path) as cassette:
+        records = list(cassette)
+    assert (process.returncode, complained) == (0, "")
+    assert answer == b'{"key": "None"}'
+    assert said.startswith("Recorded ") and str(path) in said
+    assert isinstance(records[0], Session) and isinstance(records[-1], End)
+    assert records[0].upstream == upstream
+    assert [type(r) for r in records[1:4]] == [Opened, HttpPart, HttpPart]
+
+
+def test_a_key_for_the_upstream_is_sent_and_not_recorded(tmp_path: Path, upstream: str) -> None:
+    path, key = tmp_path / "session.jsonl", "only-the-server-knows-42"
+
+    with recording(
+        *("--upstream", upstream, "-o", str(path), "--upstream-header", f"X-Api-Key: {key}")
+    ) as (process, url):
+        answer = urllib.request.urlopen(f"{url}/queue", timeout=LIMIT_S).read()
+        process.terminate()
+        process.communicate(timeout=LIMIT_S)
+
+    assert key.encode() in answer
+    assert key not in path.read_text()
+
+
+def test_appending_goes_on_in_the_same_cassette(tmp_path: Path, upstream: str) -> None:
+    path = tmp_path / "session.crec"
+
+    for flag in ("--overwrite", "--append"):
+        with recording("--upstream", upstream, "-o", str(path), flag) as (process, url):
+            urllib.request.urlopen(f"{url}/queue", timeout=LIMIT_S).read()
+            process.terminate()
+            process.communicate(timeout=LIMIT_S)
+
+    with open_cassette(path) as cassette:
+        records = list(cassette)
+    assert [r.conn for r in records if isinstance(r, Opened)] == [1, 2]
+    assert [r.seq for r in records] == list(range(len(records)))
+    assert not cassette.problems
+
+
+def test_a_port_that_is_taken_costs_no_recording(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "old.jsonl"
+    path.write_text("precious")
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        status = main(
+            ["record", "--upstream", "a", "-o", str(path), "--overwrite", "--listen", address]
+        )
+
+    assert status == 2
+    assert path.read_text() == "precious"
+    assert capsys.readouterr().err == (
+        f"comfyrec record: --listen {address}: address already in use; choose another address, "
+        f"or port 0 for a free one\n"
+    )
+
+
+BAD = {
+    "no address": (["--upstream", "ftp://a"], "--upstream 'ftp://a' is no address"),
+    "no port": (["--listen", "127.0.0.1"], "--listen '127.0.0.1' is no address"),
+    "no port number": (["--listen", "127.0.0.1:x"], "--listen '127.0.0.1:x' is no address"),
+    "an address of somebody else": (["--listen", "192.0.2.1:1"], "--listen 192.0.2.1:1: "),
+    "output in no folder": (["-o", "nowhere/a.crec"], "nowhere/a.crec: "),
+    "output is a folder": (["-o", "."], ".: is a folder"),
+    "output exists": (["-o", __file__], f"{__file__} exists already"),
+    "a header without a value": (["--upstream-header", "X"], "--upstream-header takes"),
+    "a class that is not there": (["--redact", "all"], "--redact all: there is no such class"),
+    "no certificates": (["--upstream", "https://a", "--ca", "nowhere"], "--ca nowhere: "),
+}
+
+
+@pytest.mark.parametrize("arguments, sentence", BAD.values(), ids=BAD)
+def test_a_mistake_is_one_sentence_and_a_status(
+    arguments: list[str],
+    sentence: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    status = main(
+        ["record", "--upstream", "a", "--listen", "127.0.0.1:0", "-o", "new.jsonl", *arguments]
+    )
+
+    said, complained = capsys.readouterr()
+    assert (status, said) == (2, "")
+    assert complained.startswith(f"comfyrec record: {sentence}")
+    assert complained.count("\n") == 1
+    assert not (tmp_path / "new.jsonl").exists()
