@@ -1,0 +1,40 @@
+"""Frames <-> events: what a ComfyUI server says on its websocket and in its HTTP bodies, typed.
+
+``decode(message)`` turns one websocket message into one event, ``encode(event)`` turns it back.
+What is not in the schema is an ``Unknown``, what does not fit is a ``Misfit``; only what is no
+message at all raises, and only ``DecodeError``. ``decode_http(kind, body)`` reads HTTP bodies, and
+``check(stream)`` says which rules of the server's order a stream of events breaks.
+
+Light to import: msgspec and the standard library's json; ``http`` and ``order`` when asked for.
+"""
+
+from typing import TYPE_CHECKING
+
+from comfyrec.errors import DecodeError
+
+from .binary import *  # noqa: F403  # what it has in __all__ is public here
+from .binary import __all__ as _binary
+from .codec import *  # noqa: F403
+from .codec import __all__ as _codec
+from .dialect import Message, comfy_json, read_json
+from .schema import *  # noqa: F403
+from .schema import __all__ as _schema
+
+if TYPE_CHECKING:
+    from .http import *  # noqa: F403
+    from .order import *  # noqa: F403
+
+_LATE = ("http", "order")
+
+__all__ = ["DecodeError", "Message", "comfy_json", "read_json"]
+__all__ += _binary
+__all__ += _codec
+__all__ += _schema
+
+
+def __getattr__(name: str) -> object:
+    for module in () if name.startswith("_") else _LATE:
+        late = __import__(f"{__name__}.{module}", fromlist=["__all__"])
+        if name in late.__all__:
+            return getattr(late, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

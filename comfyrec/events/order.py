@@ -1,0 +1,666 @@
+"""events, as sockets saw them -> the rules of the server's order that they break.
+
+A prompt goes through phases, and ``MAY_FOLLOW`` says which event may come in which phase and where
+it leads: PROTOCOL.md section 4 as a table. Engine, checker and strategies share it. What depends on
+more than the phase (which frame came just before, what the last ``progress_state`` said) is a rule
+of its own in ``RULES``. No recording of a real server breaks any of them.
+
+A socket sees one prompt at a time, since one worker runs them all. Its own prompts it sees from
+start to end, unless it connected in between; of prompts without a client id it overhears a few
+kinds of events. Frames of extensions, logs, texts and asset scans may come at any time.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from typing import Any, Final
+
+import msgspec
+
+from .binary import BinaryMisfit, Preview, PreviewWithMetadata
+from .schema import (
+    Event,
+    Executed,
+    Executing,
+    ExecutionCached,
+    ExecutionError,
+    ExecutionInterrupted,
+    ExecutionStart,
+    ExecutionSuccess,
+    FeatureFlags,
+    Misfit,
+    NodeProgress,
+    Progress,
+    ProgressState,
+    Status,
+)
+
+__all__ = [
+    "MAY_FOLLOW",
+    "RULES",
+    "Checker",
+    "Phase",
+    "SocketClosed",
+    "SocketOpened",
+    "Violation",
+    "Word",
+    "check",
+    "word_of",
+]
+
+
+class Word(enum.Enum):
+    """What an event says about the order of things: finer than its type, where that matters."""
+
+    STATUS = enum.auto()
+    START = enum.auto()
+    CACHED = enum.auto()
+    STATE = enum.auto()
+    NODE = enum.auto()
+    """``executing`` with a node."""
+    PROGRESS = enum.auto()
+    PREVIEW = enum.auto()
+    PREVIEW_WITH_METADATA = enum.auto()
+    EXECUTED = enum.auto()
+    BLOCKED = enum.auto()
+    """``execution_error`` of a blocked output: not the end."""
+    SUCCESS = enum.auto()
+    ERROR = enum.auto()
+    INTERRUPTED = enum.auto()
+    LEFT = enum.auto()
+    """``executing`` with null: the prompt has left the executor."""
+    REJOINED = enum.auto()
+    """``executing`` with a node and no prompt_id: to a socket that connects while the node runs."""
+    FLAGS = enum.auto()
+    MISFIT = enum.auto()
+    ASIDE = enum.auto()
+    """Anything else; may come at any time."""
+
+
+_WORDS: Final[dict[type[Event], Word]] = {
+    Status: Word.STATUS,
+    FeatureFlags: Word.FLAGS,
+    ExecutionStart: Word.START,
+    ExecutionCached: Word.CACHED,
+    ProgressState: Word.STATE,
+    Progress: Word.PROGRESS,
+    Preview: Word.PREVIEW,
+    PreviewWithMetadata: Word.PREVIEW_WITH_METADATA,
+    Executed: Word.EXECUTED,
+    ExecutionSuccess: Word.SUCCESS,
+    ExecutionInterrupted: Word.INTERRUPTED,
+    Misfit: Word.MISFIT,
+    BinaryMisfit: Word.MISFIT,
+}
+
+
+def word_of(event: Event) -> Word:
+    """Say what an event means for the order."""
+    if isinstance(event, Executing):
+        if event.data.node is None:
+            return Word.LEFT
+        return Word.REJOINED if event.data.prompt_id is None else Word.NODE
+    if isinstance(event, ExecutionError):
+        return Word.BLOCKED if event.data.blocked else Word.ERROR
+    return _WORDS.get(type(event), Word.ASIDE)
+
+
+class Phase(enum.Enum):
+    """Where a prompt is, as one socket sees it."""
+
+    PENDING = enum.auto()
+    """Nothing was said about it yet."""
+    STARTED = enum.auto()
+    RUNNING = enum.auto()
+    ENDED = enum.auto()
+    """Its outcome was said; the history is being written."""
+    LEAVING = enum.auto()
+    """The status behind its end was sent."""
+    GONE = enum.auto()
+    JOINED = enum.auto()
+    """It runs already when the socket connects."""
+    OVERHEARD = enum.auto()
+    """It has no client id; some of its events go to every socket."""
+
+
+_AT_WORK: Final = (
+    Word.STATE,
+    Word.NODE,
+    Word.PROGRESS,
+    Word.PREVIEW,
+    Word.PREVIEW_WITH_METADATA,
+    Word.EXECUTED,
+    Word.BLOCKED,
+    Word.STATUS,  # somebody else submits a prompt
+)
+_OUTCOMES: Final = (Word.SUCCESS, Word.ERROR, Word.INTERRUPTED)
+BROADCAST: Final = (
+    Word.STATE,
+    Word.PROGRESS,
+    Word.PREVIEW,
+    Word.PREVIEW_WITH_METADATA,
+    Word.BLOCKED,
+    Word.INTERRUPTED,
+    Word.STATUS,
+)
+"""What every socket gets of a prompt without a client id (PROTOCOL.md section 2)."""
+
+MAY_FOLLOW: Final[dict[Phase, dict[Word, Phase]]] = {
+    Phase.PENDING: {
+        Word.STATUS: Phase.PENDING,
+        Word.START: Phase.STARTED,
+    },
+    Phase.STARTED: {
+        Word.STATUS: Phase.STARTED,
+        Word.CACHED: Phase.RUNNING,  # always sent, also when nothing is cached
+    },
+    Phase.RUNNING: {
+        **dict.fromkeys(_AT_WORK, Phase.RUNNING),
+        **dict.fromkeys(_OUTCOMES, Phase.ENDED),
+        Word.LEFT: Phase.GONE,  # success before 0.0.3 has no event; the rule "success" looks
+    },
+    Phase.ENDED: {
+        Word.STATUS: Phase.LEAVING,
+    },
+    Phase.LEAVING: {
+        Word.STATUS: Phase.LEAVING,
+        Word.LEFT: Phase.GONE,
+    },
+    Phase.GONE: {
+        Word.STATUS: Phase.GONE,
+        Word.START: Phase.STARTED,  # the same prompt_id once more
+    },
+    Phase.JOINED: {
+        **dict.fromkeys(_AT_WORK, Phase.JOINED),
+        **dict.fromkeys(_OUTCOMES, Phase.ENDED),
+        Word.LEFT: Phase.GONE,  # joined behind the outcome
+    },
+    Phase.OVERHEARD: dict.fromkeys(BROADCAST, Phase.OVERHEARD),
+}
+"""phase -> which word may follow -> the phase then."""
+
+RULES: Final[dict[str, str]] = {
+    "fits": "the payload of a known type fits the schema",
+    "first-frame": "a connection begins with a status that holds the sid",
+    "sid-once": "only the first frame of a connection holds the sid",
+    "flags-once": "the feature flags are sent once in a connection",
+    "rejoin": "executing without a prompt_id comes only second in a connection",
+    "phase": "an event comes only in the phases that the table allows",
+    "one-at-a-time": "prompts do not overlap",
+    "status-before-start": "execution_start follows a status",
+    "status-before-null": "executing with null follows a status",
+    "busy": "the queue is not empty while a prompt runs",
+    "success": "a prompt ends with its outcome before executing with null, since 0.0.3",
+    "clock": "timestamps of a prompt do not go back",
+    "era": "progress_state comes with every node, or never (before 0.3.45)",
+    "cached-node": "a cached node is not executed",
+    "state-grows": "progress_state keeps its nodes and their order",
+    "state-step": "progress_state changes one node at a time, and never back",
+    "state-then-node": "a node that begins in progress_state is executing next",
+    "state-then-progress": "a node that moves in progress_state says its progress next",
+    "node-state": "executing follows a progress_state with that node running",
+    "progress-state": "progress follows a progress_state with the same numbers",
+    "preview-place": "type 1 previews follow a progress, type 4 previews a progress_state",
+    "executed-node": "executed names a node that was executing or cached, once",
+    "executed-state": "a node that ran and says executed is finished in progress_state next",
+    "all-finished": "every node is finished when the prompt succeeds",
+    "outcome-node": "an error or interrupt names a node that is running",
+    "unfinished": "a prompt that has begun comes to its end",
+}
+"""rule -> what holds."""
+
+
+class Violation(msgspec.Struct, frozen=True):
+    """A rule that a frame broke."""
+
+    rule: str
+    """A key of ``RULES``."""
+    number: int | None
+    """Which event of the stream, from 0; ``None``: its end."""
+    socket: Hashable
+    prompt_id: str | None
+    found: str
+    """What was there instead."""
+
+    def __str__(self) -> str:
+        place = "at the end" if self.number is None else f"event {self.number}"
+        prompt = "" if self.prompt_id is None else f", prompt {self.prompt_id}"
+        return f"{place}, socket {self.socket}{prompt}: {self.found} ({RULES[self.rule]})"
+
+
+class SocketOpened(msgspec.Struct, frozen=True):
+    """A connection begins under this name; one that was open under it is over."""
+
+    socket: Hashable = 0
+
+
+class SocketClosed(msgspec.Struct, frozen=True):
+    """A connection is over, from whichever side: nothing more is expected of it."""
+
+    socket: Hashable = 0
+
+
+# --- one prompt, as one socket sees it ---------------------------------------------------------
+
+
+class _Era:
+    """What the stream shows of the server's age."""
+
+    has_state: bool | None = None
+
+
+Broken = Iterator[tuple[str, str]]
+"""Rules that a frame breaks: (rule, what was found)."""
+
+_AFTER_A_SLIP: Final = {
+    Word.START: Phase.STARTED,
+    Word.CACHED: Phase.RUNNING,
+    **dict.fromkeys(_OUTCOMES, Phase.ENDED),
+    Word.LEFT: Phase.GONE,
+}
+"""Where a prompt is behind an event that was out of place, so that one slip is told once."""
+
+
+class _Run:
+    """One prompt: its phase, and what the socket was told about it."""
+
+    def __init__(self, prompt_id: str, phase: Phase) -> None:
+        self.prompt_id, self.phase = prompt_id, phase
+        self.last: Word | None = None
+        self.timestamp: int | None = None
+        self.nodes: dict[str, NodeProgress] | None = None
+        self.cached: set[str] = set()
+        self.executing: set[str] = set()
+        self.executed: set[str] = set()
+        self.next: tuple[Word, str | None] | None = None
+        """What has to come next, and for which node."""
+
+    @property
+    def whole(self) -> bool:
+        """The socket has seen all of it, so that what is missing was not sent."""
+        return self.phase not in (Phase.JOINED, Phase.OVERHEARD)
+
+    @property
+    def open(self) -> bool:
+        """It has begun here, and its end has to come."""
+        return self.phase not in (Phase.PENDING, Phase.GONE, Phase.JOINED, Phase.OVERHEARD)
+
+    def step(self, word: Word) -> Broken:
+        """Move on in the table."""
+        phase = MAY_FOLLOW[self.phase].get(word)
+        if phase is None:
+            yield "phase", f"{word.name} while {self.phase.name}"
+            phase = _AFTER_A_SLIP.get(word, Phase.RUNNING)
+        self.phase = phase
+
+    def follows(self, *words: Word) -> bool:
+        """Whether the last frame about this prompt was one of these, as far as one can know."""
+        return self.last in words or (self.last is None and not self.whole)
+
+    def running(self, node: str) -> bool | None:
+        """Whether a node is running; ``None`` if the socket was not told."""
+        if self.nodes is None:
+            return node in self.executing if self.whole else None
+        entry = self.nodes.get(node)
+        return entry is not None and entry.state == "running"
+
+
+def _awaited(run: _Run, word: Word, event: Any) -> Broken:
+    """Check what the frame before asked for."""
+    if run.next is None:
+        return
+    (wanted, node), run.next = run.next, None
+    if wanted is Word.PROGRESS and word is Word.PREVIEW_WITH_METADATA:
+        run.next = (wanted, node)
+    elif word is not wanted or not (node is None or _is_about(event, word, node)):
+        which = "" if node is None else f" of node {node}"
+        yield _AWAITED_BY[wanted], f"{word.name} where {wanted.name}{which} was due"
+
+
+_AWAITED_BY: Final = {
+    Word.NODE: "state-then-node",
+    Word.PROGRESS: "state-then-progress",
+    Word.STATE: "executed-state",
+}
+
+
+def _is_about(event: Any, word: Word, node: str) -> bool:
+    """Whether an event names the node; a progress_state: as finished."""
+    if word is Word.STATE:
+        entry = event.data.nodes.get(node)
+        return entry is not None and entry.state == "finished"
+    return str(getattr(event.data, "node", None)) == node
+
+
+# --- what an event has to fit, beside its place --------------------------------------------------
+
+
+def _start(run: _Run, event: ExecutionStart, era: _Era) -> Broken:
+    yield from _clock(run, event)
+
+
+def _clock(run: _Run, event: Any) -> Broken:
+    timestamp = event.data.timestamp
+    if timestamp is not None and run.timestamp is not None and timestamp < run.timestamp:
+        yield "clock", f"{timestamp} after {run.timestamp}"
+    run.timestamp = timestamp
+
+
+def _cached(run: _Run, event: ExecutionCached, era: _Era) -> Broken:
+    run.cached = {str(node) for node in event.data.nodes}
+    yield from _clock(run, event)
+
+
+def _state(run: _Run, event: ProgressState, era: _Era) -> Broken:
+    nodes, before = event.data.nodes, run.nodes
+    run.nodes = nodes
+    if era.has_state is False:
+        yield "era", "progress_state after a node without"
+    era.has_state = True
+    if before is None:
+        if not run.whole:
+            return
+        before = {}
+    if list(nodes)[: len(before)] != list(before):
+        yield "state-grows", f"{', '.join(nodes)} after {', '.join(before)}"
+        return
+    changed = [node for node in nodes if not _alike(before.get(node), nodes[node])]
+    if len(changed) > 1:
+        yield "state-step", f"nodes {', '.join(changed)} changed at once"
+    elif changed:
+        yield from _changed(run, changed[0], before.get(changed[0]), nodes[changed[0]])
+    elif run.whole:
+        run.next = (Word.NODE, None)  # a lazy node begins once more
+
+
+def _alike(one: NodeProgress | None, other: NodeProgress) -> bool:
+    return one == other or repr(one) == repr(other)  # NaN is not equal to itself
+
+
+def _changed(run: _Run, node: str, before: NodeProgress | None, now: NodeProgress) -> Broken:
+    if before is None:
+        if now.state == "running" and run.whole:
+            run.next = (Word.NODE, node)
+        elif now.state == "finished" and run.whole and node not in run.executed:
+            yield "state-step", f"node {node} finished without having begun"
+    elif before.state == "finished":
+        yield "state-step", f"node {node} changed after it had finished"
+    elif now.state == "running" and before.activity == now.activity:
+        run.next = (Word.PROGRESS, node)
+
+
+def _node(run: _Run, event: Executing, era: _Era) -> Broken:
+    node = str(event.data.node)
+    if era.has_state is None and run.whole:
+        era.has_state = run.nodes is not None
+    if node in run.cached:
+        yield "cached-node", f"node {node}"
+    if era.has_state and not (run.follows(Word.STATE) and run.running(node) in (True, None)):
+        yield "node-state", f"node {node} {_behind(run.last)}"
+    run.executing.add(node)
+
+
+def _progress(run: _Run, event: Progress, era: _Era) -> Broken:
+    if not era.has_state or run.last is None:
+        return
+    entry = (run.nodes or {}).get(str(event.data.node))
+    said = (event.data.value, event.data.max)
+    if not run.follows(Word.STATE, Word.PREVIEW_WITH_METADATA):
+        yield "progress-state", _behind(run.last)
+    elif entry is None or repr((entry.value, entry.max)) != repr(said):
+        yield "progress-state", f"node {event.data.node} at {said}, {entry}"
+
+
+def _preview(run: _Run, event: Preview, era: _Era) -> Broken:
+    if not run.follows(Word.PROGRESS):
+        yield "preview-place", f"type 1 {_behind(run.last)}"
+
+
+def _preview_with_metadata(run: _Run, event: PreviewWithMetadata, era: _Era) -> Broken:
+    if not run.follows(Word.STATE):
+        yield "preview-place", f"type 4 {_behind(run.last)}"
+
+
+def _executed(run: _Run, event: Executed, era: _Era) -> Broken:
+    node = str(event.data.node)
+    if node in run.executed:
+        yield "executed-node", f"node {node} again"
+    elif run.whole and node not in run.executing and node not in run.cached:
+        yield "executed-node", f"node {node}, which was neither executing nor cached"
+    if era.has_state and node in run.executing:
+        if run.running(node) is False:
+            yield "executed-state", f"node {node}, which is not running"
+        run.next = (Word.STATE, node)
+    run.executed.add(node)
+
+
+def _outcome(run: _Run, event: Any, era: _Era) -> Broken:
+    yield from _blocked(run, event, era)
+    yield from _clock(run, event)
+
+
+def _blocked(run: _Run, event: Any, era: _Era) -> Broken:
+    if run.running(str(event.data.node_id)) is False:
+        yield "outcome-node", f"node {event.data.node_id}"
+
+
+def _success(run: _Run, event: ExecutionSuccess, era: _Era) -> Broken:
+    unfinished = [node for node, entry in (run.nodes or {}).items() if entry.state != "finished"]
+    if unfinished:
+        yield "all-finished", f"nodes {', '.join(unfinished)}"
+    yield from _clock(run, event)
+
+
+def _left(run: _Run, event: Executing, era: _Era) -> Broken:
+    if run.phase is Phase.RUNNING and run.timestamp is not None:
+        yield "success", "no outcome"
+
+
+def _behind(last: Word | None) -> str:
+    return f"behind {'nothing' if last is None else last.name}"
+
+
+_FITS: Final[dict[Word, Callable[[_Run, Any, _Era], Broken]]] = {
+    Word.START: _start,
+    Word.CACHED: _cached,
+    Word.STATE: _state,
+    Word.NODE: _node,
+    Word.PROGRESS: _progress,
+    Word.PREVIEW: _preview,
+    Word.PREVIEW_WITH_METADATA: _preview_with_metadata,
+    Word.EXECUTED: _executed,
+    Word.BLOCKED: _blocked,
+    Word.SUCCESS: _success,
+    Word.ERROR: _outcome,
+    Word.INTERRUPTED: _outcome,
+    Word.LEFT: _left,
+}
+
+
+# --- one connection ------------------------------------------------------------------------------
+
+GONE_MAX: Final = 1000
+"""Prompts remembered as gone, per socket; events of older ones would not be noticed."""
+
+
+class _Socket:
+    """One connection: the prompt that is running, and the prompts that have gone."""
+
+    def __init__(self, era: _Era) -> None:
+        self.era = era
+        self.count = 0
+        self.sid: str | None = None
+        self.flags = False
+        self.last: Word | None = None
+        self.run: _Run | None = None
+        self.rejoined: str | None = None
+        self.gone: dict[str, None] = {}
+
+    def take(self, event: Event, word: Word) -> Broken:
+        """Take the next frame."""
+        self.count += 1
+        yield from self._connection(event, word)
+        if word is Word.STATUS:
+            yield from self._status(event)
+        elif word in _FITS:
+            yield from self._of_a_prompt(event, word)
+        if word not in (Word.ASIDE, Word.FLAGS, Word.MISFIT):
+            self.last = word
+
+    def _connection(self, event: Any, word: Word) -> Broken:
+        sid = event.sid if word is Word.STATUS else None
+        if self.count == 1:
+            self.sid = sid
+            if sid is None:
+                yield "first-frame", word.name
+        elif sid is not None:
+            yield "sid-once", f"sid {sid}"
+        if word is Word.FLAGS:
+            if self.flags:
+                yield "flags-once", "again"
+            self.flags = True
+        if word is Word.REJOINED:
+            if self.count != 2:
+                yield "rejoin", f"frame {self.count} of the connection"
+            self.rejoined = str(event.data.node)
+        if word is Word.MISFIT:
+            yield "fits", f"{event.type}: {event.why}"
+        if misfits := getattr(getattr(event, "data", None), "misfits", None):
+            yield "fits", f"{event.type}: {misfits}"
+
+    def _status(self, event: Any) -> Broken:
+        if self.run is None:
+            return
+        remaining = event.data.status.exec_info.queue_remaining
+        at_work = self.run.phase in (Phase.STARTED, Phase.RUNNING)
+        # Before 0.0.3 the status behind the end comes without a word that it is the end.
+        if at_work and remaining < 1 and self.run.timestamp is not None:
+            yield "busy", f"{remaining} remaining"
+        yield from self.run.step(Word.STATUS)
+
+    def _of_a_prompt(self, event: Event, word: Word) -> Broken:
+        if word is Word.START and self.last is not Word.STATUS:
+            yield "status-before-start", _behind(self.last)
+        if word is Word.LEFT and self.last is not Word.STATUS:
+            yield "status-before-null", _behind(self.last)
+        prompt_id = event.prompt_id
+        if prompt_id is not None and self._is_another(prompt_id, word):
+            yield from self._another(prompt_id, word)
+        run = self.run
+        if run is None:
+            return
+        yield from _awaited(run, word, event)
+        yield from _FITS[word](run, event, self.era)
+        yield from run.step(word)
+        run.last = word
+        if run.phase is Phase.GONE:
+            self._remember(run.prompt_id)
+
+    def _is_another(self, prompt_id: str, word: Word) -> bool:
+        run = self.run
+        if run is None or run.prompt_id != prompt_id:
+            return True
+        return run.phase is Phase.GONE and word is Word.START  # the same id once more
+
+    def _another(self, prompt_id: str, word: Word) -> Broken:
+        """A prompt comes into sight that is not the one of the frame before."""
+        if self.run is not None and self.run.open:
+            yield "one-at-a-time", f"while {self.run.prompt_id} is {self.run.phase.name}"
+        if word is Word.START:
+            phase = Phase.PENDING
+        elif prompt_id in self.gone:
+            yield "phase", f"{word.name} after it has gone"
+            phase = Phase.OVERHEARD
+        else:
+            phase = Phase.JOINED if self.run is None else Phase.OVERHEARD
+        self.run = _Run(prompt_id, phase)
+        if phase is Phase.JOINED and self.rejoined is not None:
+            self.run.executing.add(self.rejoined)
+
+    def _remember(self, prompt_id: str) -> None:
+        self.gone[prompt_id] = None
+        if len(self.gone) > GONE_MAX:
+            del self.gone[next(iter(self.gone))]
+
+
+# --- all of them -----------------------------------------------------------------------------
+
+
+class Checker:
+    """Takes the events of all sockets of one server, in order, and says which rules they break.
+
+    ``opened`` and ``closed`` tell of connections, ``feed`` of events, ``end`` that nothing follows.
+    A socket that was never opened is open from its first event on.
+    """
+
+    def __init__(self) -> None:
+        self.violations: list[Violation] = []
+        self._era = _Era()
+        self._sockets: dict[Hashable, _Socket] = {}
+        self._connections: dict[str, int] = {}
+        self._count = 0
+
+    def opened(self, socket: Hashable = 0) -> None:
+        """A connection begins under this name."""
+        self._sockets[socket] = _Socket(self._era)
+
+    def closed(self, socket: Hashable = 0) -> None:
+        """A connection is over: nothing more is expected of it."""
+        self._sockets.pop(socket, None)
+
+    def feed(self, event: Event, socket: Hashable = 0) -> list[Violation]:
+        """Take one event; give the rules it breaks, which ``violations`` collects as well."""
+        if socket not in self._sockets:
+            self.opened(socket)
+        state = self._sockets[socket]
+        broken = list(state.take(event, word_of(event)))
+        if state.count == 1 and state.sid is not None:
+            self._connections[state.sid] = self._connections.get(state.sid, 0) + 1
+        found = [
+            Violation(rule, self._count, socket, event.prompt_id, text) for rule, text in broken
+        ]
+        self._count += 1
+        self.violations += found
+        return found
+
+    def end(self) -> list[Violation]:
+        """Nothing follows: name the prompts whose end is missing on a socket that is still open."""
+        found = [
+            Violation("unfinished", None, name, socket.run.prompt_id, socket.run.phase.name)
+            for name, socket in self._sockets.items()
+            if socket.run is not None and socket.run.open and not self._shared(socket)
+        ]
+        self.violations += found
+        return found
+
+    def _shared(self, socket: _Socket) -> bool:
+        """Two sockets had this sid: one of them may have fallen silent (section 3, point 6)."""
+        return socket.sid is not None and self._connections.get(socket.sid, 0) > 1
+
+
+def check(
+    stream: Iterable[Event | tuple[Event, Hashable] | SocketOpened | SocketClosed],
+    *,
+    whole: bool = True,
+) -> list[Violation]:
+    """Say which rules a stream breaks.
+
+    Args:
+        stream: events, or pairs of an event and the name of the socket that received it, in order;
+            connections that begin or end in between.
+        whole: False if the stream was cut off: prompts that have not ended are fine then.
+    """
+    checker = Checker()
+    for item in stream:
+        if isinstance(item, SocketOpened):
+            checker.opened(item.socket)
+        elif isinstance(item, SocketClosed):
+            checker.closed(item.socket)
+        elif isinstance(item, tuple):
+            checker.feed(*item)
+        else:
+            checker.feed(item)
+    if whole:
+        checker.end()
+    return checker.violations

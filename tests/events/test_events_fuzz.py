@@ -1,0 +1,172 @@
+"""Whatever comes in: an event that can be read, or a DecodeError. Nothing else, ever.
+
+Messages start from real ones and are damaged; plain random bytes find nothing.
+``COMFYREC_FUZZ=deep`` runs 200,000 examples.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from comfyrec.errors import DecodeError
+from comfyrec.events import (
+    Event,
+    History,
+    Job,
+    Jobs,
+    PromptResponse,
+    Queue,
+    Refusal,
+    SystemStats,
+    UploadAnswer,
+    check,
+    decode,
+    decode_binary,
+    decode_http,
+    decode_text,
+    encode,
+)
+from tests.events.recorded import FRAMES, RECORDINGS, TEXTS, messages_in
+
+DEEP = os.environ.get("COMFYREC_FUZZ") == "deep"
+fuzz = settings(
+    max_examples=200_000 if DEEP else 250,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    database=None,
+)
+
+_RECORDED = [message for recording in RECORDINGS[::7] for message in messages_in(recording)]
+SEEDS = [
+    *TEXTS.values(),
+    *(message for message in _RECORDED if isinstance(message, str) and len(message) < 4000),
+]
+FRAME_SEEDS = [
+    *FRAMES.values(),
+    *(message for message in _RECORDED if isinstance(message, bytes) and len(message) < 4000),
+]
+# What breaks parsers: pieces to put in anywhere.
+PIECES = [
+    b"NaN", b"Infinity", b"-Infinity", b"1e999", b"-1e999", b"9" * 5000, b"-0", b"1.", b"01",
+    b"null", b"true", b'"', b'\\"', b"\\", b"\\ud800", b"\\udc00", b"\\ud83d\\ude00", b"\\u0000",
+    b"\xff", b"\xc3\x28", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\x00", b"\x1f", b"\xef\xbb\xbf",
+    b"[" * 3000, b"[" * 500 + b"]" * 500, b'{"a":' * 3000, b"]", b"}", b"{", b",", b":", b"{}",
+    b"[]", b'"type"', b'"data"', b'"nodes"', b'"prompt_id"', b'"(type)"', b'"(kept)"',
+    b'"type": "progress_state"', b'"type": "x"', b'"data": {"nodes": 5}', b" ", b"\n",
+]  # fmt: skip
+
+
+@st.composite
+def damaged(draw: st.DrawFn, seeds: list[bytes]) -> bytes:
+    """A real message with pieces cut out, put in, doubled and swapped."""
+    message = draw(st.sampled_from(seeds))
+    for _ in range(draw(st.integers(0, 4))):
+        first, second = sorted(draw(st.integers(0, len(message))) for _ in range(2))
+        head, middle, tail = message[:first], message[first:second], message[second:]
+        piece = draw(st.sampled_from(PIECES) | st.binary(max_size=8))
+        message = draw(
+            st.sampled_from(
+                [head + tail, head + piece + middle + tail, head + piece + tail, head + middle]
+                + [head + middle * 2 + tail, tail + middle + head, middle]
+            )
+        )
+    return message
+
+
+def read_all(event: Event) -> None:
+    """Look at everything an event has."""
+    assert isinstance(event.type, str)
+    assert event.prompt_id is None or isinstance(event.prompt_id, str)
+    for holder in (event, getattr(event, "data", None)):
+        for name in dir(holder):
+            if not name.startswith("_"):
+                getattr(holder, name)
+    repr(event)
+    hash(event)
+    check([event])
+
+
+def survives(event: Event) -> None:
+    """What was decoded can be read, compared, written, and read again."""
+    read_all(event)
+    again = decode(encode(event))
+    assert repr(again) == repr(event)
+
+
+def attempt(decoder: Any, message: Any) -> Event | None:
+    try:
+        return decoder(message)  # type: ignore[no-any-return]  # the decoders give events
+    except DecodeError as error:
+        assert str(error)
+        return None
+
+
+@fuzz
+@given(damaged([seed.encode() for seed in SEEDS]))
+@example(
+    b'{"type": "executed", "data": {"node": "1", "output": {"\\ud800": NaN}, "prompt_id": ""}}'
+)
+@example(b'{"type": "progress_state", "data": {"prompt_id": "", "nodes": {"\\ud800": {}}}}')
+@example(
+    b'{"type": "progress_state", "data": {"prompt_id": "", "nodes": '
+    + b"[" * 900
+    + b"]" * 900
+    + b"}}"
+)
+def test_any_text_is_an_event_or_a_decode_error(message: bytes) -> None:
+    event = attempt(decode_text, message)
+
+    if event is not None:
+        survives(event)
+
+
+@fuzz
+@given(damaged([seed.encode() for seed in SEEDS]), st.sampled_from(["surrogateescape", "replace"]))
+def test_any_str_is_an_event_or_a_decode_error(message: bytes, errors: str) -> None:
+    event = attempt(decode, message.decode("utf-8", errors))
+
+    if event is not None:
+        survives(event)
+
+
+@fuzz
+@given(damaged(FRAME_SEEDS))
+def test_any_frame_is_an_event_or_a_decode_error(frame: bytes) -> None:
+    event = attempt(decode_binary, frame)
+
+    if event is not None:
+        survives(event)
+
+
+@fuzz
+@given(st.binary(max_size=64) | st.text(max_size=64))
+def test_anything_at_all_is_an_event_or_a_decode_error(message: bytes | str) -> None:
+    attempt(decode, message)
+    attempt(decode_text, message)
+
+
+BODIES = {
+    PromptResponse: b'{"prompt_id": "a", "number": -1.5, "node_errors": {"3": {"errors": []}}}',
+    Refusal: b'{"error": {"type": "no_prompt", "message": "m"}, "node_errors": []}',
+    Queue: b'{"queue_running": [[1, "a", {}, {"client_id": "c"}, ["2"]]], "queue_pending": []}',
+    History: b'{"a": {"prompt": [1, "a", {}, {}, []], "outputs": {"1": {"v": [NaN]}}, "status": '
+    b'{"status_str": "success", "completed": true, "messages": [["execution_start", {}]]}}}',
+    Job: b'{"id": "a", "status": "failed", "execution_error": {}, "priority": 1}',
+    Jobs: b'{"jobs": [], "pagination": {"offset": 0, "limit": null, "total": 0, "has_more": false}}',
+    SystemStats: b'{"system": {"os": "posix", "argv": []}, "devices": []}',
+    UploadAnswer: b'{"name": "a.png", "subfolder": "", "type": "input"}',
+}
+
+
+@pytest.mark.parametrize("kind", BODIES, ids=str)
+@settings(parent=fuzz, max_examples=25_000 if DEEP else 60)
+@given(data=st.data())
+def test_any_body_is_its_kind_or_a_decode_error(kind: Any, data: st.DataObject) -> None:
+    body = data.draw(damaged([BODIES[kind]]))
+
+    attempt(lambda message: decode_http(kind, message), body)
