@@ -19,6 +19,11 @@ FORMAT: Final = 1
 """Moves when a reader of the old format could misread the new one, not with releases."""
 
 
+RECORD_BYTES_MAX: Final = 64 << 20
+"""No encoded record is larger: bodies go in pieces, and the largest message that is kept whole
+(``WsFrame.inflated``) is bounded below it. A longer length in a file is damage or malice."""
+
+
 class Side(enum.IntEnum):
     """Who sent the bytes of a record."""
 
@@ -80,6 +85,8 @@ class HttpPart(Record, tag=4, frozen=True, array_like=True):
     """False: the message goes on in a later part. A file may end before that part comes."""
     redacted: int = 0
     """How many secrets were blanked out in this part."""
+    chunks: tuple[int, ...] = ()
+    """Sizes of the chunks that begin in this part, when the body was sent chunked."""
 
 
 class WsFrame(Record, tag=5, frozen=True, array_like=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import ipaddress
 import os
 import re
 import signal
@@ -91,6 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
     # Before the cassette is touched: a port that is taken must not cost a recording.
     listener = listen(*_address(arguments.listen))
     with listener:
+        _check_own_address(listener, upstream)
         writer = create_cassette(
             arguments.output,
             upstream=upstream.url,
@@ -116,6 +118,18 @@ def run(arguments: argparse.Namespace) -> int:
             _close(writer)
     print(_summary(relay, recorder, arguments.output), flush=True)
     return 0
+
+
+def _check_own_address(listener: socket.socket, upstream: Upstream) -> None:
+    host, port = listener.getsockname()[:2]
+    loopback = ipaddress.ip_address(host.partition("%")[0]).is_loopback
+    if port == upstream.port and upstream.host in (host, "localhost" if loopback else host):
+        raise UsageError(
+            f"--upstream {upstream.url} is the address of the recorder itself; "
+            f"give the server's, or another --listen"
+        )
+    if not loopback:
+        _say(f"whoever reaches {host}:{port} can use {upstream.url} through this recorder")
 
 
 def _secrets(upstream: Upstream, fields: Sequence[tuple[str, str]]) -> tuple[str, ...]:
@@ -166,8 +180,8 @@ def _on_signals(loop: asyncio.AbstractEventLoop, stop: Callable[[], None]) -> No
 
 def _tell_fault(loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
     """A fault in a callback ends one connection; a person gets a sentence, not a traceback."""
-    trouble = context.get("exception")
-    _say(f"a connection has ended badly: {type(trouble).__name__}: {trouble}")
+    trouble = context.get("exception") or context.get("message")
+    _say(f"a connection has ended badly: {trouble!r}")
 
 
 async def _show_status(relay: Relay) -> None:

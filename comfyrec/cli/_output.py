@@ -1,0 +1,86 @@
+"""What the cassette commands share: opening by name, safe text, saying what is damaged."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import Final
+
+from comfyrec.cassette.files import Reader, find_cassette, open_cassette
+from comfyrec.cli import DAMAGED, FINE
+from comfyrec.errors import CassetteError
+
+__all__ = ["Lines", "opened", "safe", "safe_json", "said", "tell", "tool"]
+
+_PROBLEMS_SHOWN: Final = 8
+"""A destroyed file has hundreds; the first ones say it."""
+_BUFFER_BYTES: Final = 64 << 10
+
+# C0, DEL and C1 move cursors and change colours; the rest of the list turns text around.
+_UNSAFE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_UNSAFE_UTF8: Final = re.compile(b"\x7f|\xc2[\x80-\x9f]|\xe2\x80[\xa8-\xae]|\xe2\x81[\xa6-\xa9]")
+_SHORT: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+
+def safe(text: str) -> str:
+    """Text from the wire for one line of a terminal."""
+    return _UNSAFE.sub(lambda m: _SHORT.get(m[0]) or f"\\u{ord(m[0]):04x}", text)
+
+
+def safe_json(line: bytes) -> bytes:
+    """The same JSON, with what a terminal may obey written as escapes."""
+    if _UNSAFE_UTF8.search(line) is None:
+        return line
+    return _UNSAFE_UTF8.sub(lambda m: b"\\u%04x" % ord(m[0].decode()), line)
+
+
+def tool() -> str:
+    """What stands in files as their maker."""
+    from comfyrec import __version__
+
+    return f"comfyrec {__version__}"
+
+
+def opened(name: str | Path, *, beyond_holes: bool = False) -> Reader:
+    """Open a cassette by path, or a bundled one by name."""
+    return open_cassette(find_cassette(name), beyond_holes=beyond_holes)
+
+
+def tell(command: str, sentence: object) -> None:
+    """One sentence for a person, beside the output."""
+    print(f"comfyrec {command}: {safe(str(sentence))}", file=sys.stderr)
+
+
+def said(reader: Reader, command: str) -> int:
+    """Say what is damaged or missing in a cassette that was read; the exit status for it."""
+    problems: list[CassetteError] = reader.problems
+    for problem in problems[:_PROBLEMS_SHOWN]:
+        tell(command, problem)
+    more = len(problems) - _PROBLEMS_SHOWN + reader.problems_left_out
+    if more > 0:
+        tell(command, f"{reader.path}: {more} more places are damaged")
+    return DAMAGED if problems else FINE
+
+
+class Lines:
+    """Lines of UTF-8 for standard output, some at a time: a system call a line would be slow."""
+
+    def __init__(self) -> None:
+        sys.stdout.flush()
+        self._lines: list[bytes] = []
+        self._size = 0
+
+    def add(self, line: bytes) -> None:
+        """One line, without its end."""
+        self._lines.append(line)
+        self._size += len(line)
+        if self._size >= _BUFFER_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is there."""
+        if self._lines:
+            sys.stdout.buffer.write(b"\n".join(self._lines) + b"\n")
+            sys.stdout.buffer.flush()
+            self._lines, self._size = [], 0

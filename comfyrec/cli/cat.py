@@ -1,0 +1,220 @@
+"""Print the records of a cassette, one a line; with --json as JSON, decoded."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from comfyrec.cassette import text as jsonl
+from comfyrec.cassette.records import (
+    AnyRecord,
+    Closed,
+    End,
+    HttpPart,
+    Note,
+    Opened,
+    Raw,
+    Session,
+    Side,
+    WsFrame,
+)
+from comfyrec.cli import FINE
+from comfyrec.cli._output import Lines, opened, safe, safe_json, said
+from comfyrec.errors import DecodeError
+
+__all__ = ["add_arguments", "as_json", "as_line", "run"]
+
+_ARROWS = {Side.CLIENT: "->", Side.SERVER: "<-"}
+_FIN, _DEFLATED, _OPCODE = 0x80, 0x40, 0x0F
+_TEXT, _BINARY, _CLOSE = 1, 2, 8
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags of ``comfyrec cat``."""
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a path or a name")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print each file, as far as it can be read."""
+    status = FINE
+    shape = as_json if arguments.json else as_line
+    for name in arguments.files:
+        with opened(name) as reader:
+            lines, start_us = Lines(), reader.header.t
+            for record in reader:
+                lines.add(shape(record, start_us))
+            lines.flush()
+            status = max(status, said(reader, "cat"))
+    return status
+
+
+# --- for a person, and for git's textconv ----------------------------------------------------
+
+
+def as_line(record: AnyRecord, start_us: int = 0) -> bytes:
+    """One record as one line of text; times count from ``start_us`` (Unix microseconds)."""
+    what = _WHAT[type(record)](record)
+    seconds = (record.t - start_us) / 1_000_000
+    return f"{record.seq:>6} {seconds:>13.6f} {what}".encode("utf-8", "backslashreplace")
+
+
+def _session(r: Session) -> str:
+    redacted = ",".join(r.redacted) or "nothing"
+    about = msgspec.json.encode(r.about).decode()
+    words = f"session format {r.format} by {r.tool or '?'} upstream {r.upstream or '?'}"
+    return safe(f"{words} at {r.t} us redacted {redacted} about {about}")
+
+
+def _http(r: HttpPart) -> str:
+    words = [f"#{r.conn} {_ARROWS[r.side]} http {r.exchange}"]
+    if r.head:
+        words.append(safe(" | ".join(_text(r.head).rstrip("\r\n").split("\r\n"))))
+    if r.body:
+        words.append(_payload(r.body))
+    if r.trailers:
+        words.append(f"trailers {safe(_text(r.trailers))}")
+    if not r.last:
+        words.append("(goes on)")
+    return " ".join(words + _redacted(r.redacted))
+
+
+def _ws(r: WsFrame) -> str:
+    bits = r.head[0] if r.head else 0
+    name = jsonl.OPCODES.get(bits & _OPCODE, f"opcode {bits & _OPCODE}") if r.head else "more"
+    words = [f"#{r.conn} {_ARROWS[r.side]} {name}"]
+    if bits & _DEFLATED or r.inflated is not None:
+        words.append("deflated")
+    if not r.last or (r.head and not bits & _FIN):
+        words.append("(goes on)")
+    if bits & _OPCODE == _CLOSE and len(r.payload) >= 2:
+        code = int.from_bytes(r.payload[:2], "big")
+        return " ".join([*words, str(code), safe(_text(r.payload[2:]))]).rstrip()
+    words.append(_binary_event(r))
+    words.append(_payload(r.payload if r.inflated is None else r.inflated))
+    return " ".join(word for word in words + _redacted(r.redacted) if word)
+
+
+def _binary_event(r: WsFrame) -> str:
+    """What a binary message says about itself, before its bytes."""
+    event = _event_of(r) if r.head and r.head[0] & _OPCODE == _BINARY else None
+    if event is None:
+        return ""
+    facts = _facts(event)
+    return safe(
+        " ".join([facts.pop("type"), *(f"{name}={value}" for name, value in facts.items())])
+    )
+
+
+def _redacted(count: int) -> list[str]:
+    return [f"({count} redacted)"] if count else []
+
+
+def _payload(data: bytes) -> str:
+    """Text as it is, other bytes by size and digest."""
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        return f"<{len(data)} bytes {blake2b(data, digest_size=6).hexdigest()}>"
+    return safe(text)
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "backslashreplace")
+
+
+_WHAT: dict[type, Callable[..., str]] = {
+    Session: _session,
+    Opened: lambda r: safe(f"#{r.conn} opened {r.peer}"),
+    Closed: lambda r: safe(f"#{r.conn} {_ARROWS[r.side]} closed {r.how} {r.why}").rstrip(),
+    HttpPart: _http,
+    WsFrame: _ws,
+    Raw: lambda r: f"#{r.conn} {_ARROWS[r.side]} raw ({safe(r.why)}) {_payload(r.data)}",
+    Note: lambda r: safe(f"#{r.conn} note {r.what} {r.count or ''} {r.text}"),
+    End: lambda r: f"end after {r.records} records",
+}
+
+
+# --- for a machine ---------------------------------------------------------------------------
+
+
+def as_json(record: AnyRecord, start_us: int = 0) -> bytes:
+    """One record as one JSON object: the members of the JSON Lines encoding, and what they say.
+
+    ``event`` holds a websocket message, decoded; ``json`` a body that is JSON. They take the place
+    of ``text``, ``inflated`` and ``body``, where nothing is lost by that.
+    """
+    line = jsonl.line_of(record)
+    extra = b""
+    if isinstance(record, WsFrame):
+        extra = _event_member(record, line)
+    elif isinstance(record, HttpPart) and record.body:
+        raw = _one_line_of_json(record.body)
+        if raw is not None:
+            line.body = ""
+            extra = b',"json":' + raw
+    return safe_json(msgspec.json.encode(line)[:-1] + extra + b"}")
+
+
+def _event_member(r: WsFrame, line: Any) -> bytes:
+    opcode = r.head[0] & _OPCODE if r.head else 0
+    message = r.payload if r.inflated is None else r.inflated
+    if opcode == _TEXT:
+        raw = _one_line_of_json(message)
+        if raw is not None:
+            line.text, line.inflated = (
+                ("", line.inflated) if r.inflated is None else (line.text, None)
+            )
+            return b',"event":' + raw
+    elif opcode != _BINARY:
+        return b""
+    event = _event_of(r)
+    return b',"event":' + msgspec.json.encode(_facts(event)) if event is not None else b""
+
+
+def _one_line_of_json(data: bytes) -> bytes | None:
+    """JSON that every parser takes, without line ends; None for anything else."""
+    try:
+        msgspec.json.decode(data, type=msgspec.Raw)
+        if b"\n" in data or b"\r" in data:
+            data = msgspec.json.format(data, indent=-1)
+        data.decode()
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return None
+    return data
+
+
+def _event_of(r: WsFrame) -> object | None:
+    """The event of a whole message; pieces of one are left as they are."""
+    if not r.last or not r.head[0] & _FIN or (r.head[0] & _DEFLATED and r.inflated is None):
+        return None
+    from comfyrec.events import decode_binary, decode_text  # many cassettes need neither
+
+    message = r.payload if r.inflated is None else r.inflated
+    try:
+        return decode_text(message) if r.head[0] & _OPCODE == _TEXT else decode_binary(message)
+    except DecodeError:
+        return None
+
+
+def _facts(event: object) -> dict[str, str]:
+    """What can be said of an event in a few words: no pictures, no data."""
+    facts = {"type": str(getattr(event, "type", type(event).__name__))}
+    metadata = getattr(event, "metadata", None)
+    for source, name in (
+        (event, "node"),
+        (metadata, "node_id"),
+        (metadata, "prompt_id"),
+        (event, "image_type"),
+        (event, "text"),
+        (event, "why"),
+    ):
+        value = getattr(source, name, None)
+        if value is not None:
+            facts[name] = str(value)
+    return facts

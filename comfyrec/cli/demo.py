@@ -1,0 +1,174 @@
+"""Record, replay and compare one run: a client, the recording proxy and an embedded server."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+from typing import Any, Final
+
+from comfyrec.client.blocking import Client
+from comfyrec.client.outcome import Result
+from comfyrec.client.told import Told
+from comfyrec.testing.recording import Recording
+from comfyrec.testing.settings import Settings
+from comfyrec.testing.sources import make_source
+from fake_server.clock import MAX
+from fake_server.thread import serve
+
+SPEED: Final = 4.0
+"""Life-like, but nobody wants to wait for a demonstration."""
+TIMEOUT_S: Final = 60.0
+DIFFERENCES_SHOWN_MAX: Final = 5
+
+WORKFLOW: Final[dict[str, Any]] = {
+    "3": {
+        "class_type": "KSampler",
+        "inputs": {
+            "seed": 156680208700286, "steps": 12, "cfg": 7.0, "sampler_name": "euler",
+            "scheduler": "normal", "denoise": 1.0, "model": ["4", 0], "positive": ["6", 0],
+            "negative": ["7", 0], "latent_image": ["5", 0],
+        },
+    },
+    "4": {
+        "class_type": "CheckpointLoaderSimple",
+        "inputs": {"ckpt_name": "v1-5-pruned-emaonly-fp16.safetensors"},
+    },
+    "5": {"class_type": "EmptyLatentImage",
+          "inputs": {"width": 256, "height": 256, "batch_size": 1}},
+    "6": {"class_type": "CLIPTextEncode",
+          "inputs": {"text": "a lighthouse made of magnetic tape", "clip": ["4", 1]}},
+    "7": {"class_type": "CLIPTextEncode", "inputs": {"text": "blurry", "clip": ["4", 1]}},
+    "8": {"class_type": "VAEDecode", "inputs": {"samples": ["3", 0], "vae": ["4", 2]}},
+    "9": {"class_type": "SaveImage",
+          "inputs": {"filename_prefix": "comfyrec", "images": ["8", 0]}},
+}  # fmt: skip
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of ``comfyrec demo``."""
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="where the cassette goes (default: a new folder for temporary files)",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace FILE if it exists")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Do it, and say what happened."""
+    cassette = arguments.output or Path(tempfile.mkdtemp(prefix="comfyrec-demo-")) / "demo.jsonl"
+    recorded = _record(cassette, overwrite=arguments.overwrite)
+    replayed = _replay(cassette)
+    differences = compare(recorded, replayed)
+    for line in _summary(recorded, cassette):
+        print(line)
+    if differences:
+        print(f"Replayed to the same client: {len(differences)} DIFFERENCES")
+        for line in differences[:DIFFERENCES_SHOWN_MAX]:
+            print(f"  {line}")
+        return 1
+    print(f"Replayed to the same client: {len(replayed.events)} of {len(recorded.events)} events "
+          f"equal, in the same order (ids aside), and the same picture.")  # fmt: skip
+    for line in _what_next(cassette):
+        print(line)
+    return 0
+
+
+class Seen:
+    """What the client saw of one run."""
+
+    def __init__(self, events: list[Told], result: Result, pictures: list[bytes]) -> None:
+        self.events, self.result, self.pictures = events, result, pictures
+
+
+def _watch(url: str) -> Seen:
+    events: list[Told] = []
+    with Client(url) as client:
+        result = client.run(WORKFLOW, on_event=events.append, timeout_s=TIMEOUT_S)
+        pictures = [client.fetch(file) for file in result.files]
+    return Seen(events, result, pictures)
+
+
+def _record(cassette: Path, *, overwrite: bool) -> Seen:
+    source = make_source(Settings(scenario="lifelike"))
+    with (
+        serve(source, speed=SPEED) as server,
+        Recording(server.url, cassette, overwrite=overwrite) as proxy,
+    ):
+        return _watch(proxy.url)
+
+
+def _replay(cassette: Path) -> Seen:
+    with serve(make_source(Settings(cassette=cassette)), speed=MAX) as server:
+        return _watch(server.url)
+
+
+# --- comparing -------------------------------------------------------------------------------
+
+
+def compare(recorded: Seen, replayed: Seen) -> list[str]:
+    """Where two runs differ, event by event, ids aside; empty when nowhere."""
+    first, second = _normal(recorded), _normal(replayed)
+    found = [
+        f"event {number}: {_short(was)} came as {_short(now)}"
+        for number, (was, now) in enumerate(zip(first, second, strict=False), 1)
+        if was != now
+    ]
+    if len(first) != len(second):
+        found.append(f"{len(first)} events were recorded, {len(second)} replayed")
+    if recorded.result.outcome != replayed.result.outcome:
+        found.append(f"outcome {recorded.result.outcome} became {replayed.result.outcome}")
+    if recorded.pictures != replayed.pictures:
+        found.append("the pictures differ")
+    return found
+
+
+def _normal(seen: Seen) -> list[str | bytes]:
+    """Each message with this run's ids replaced by their names."""
+    names = {seen.result.prompt_id: "<prompt_id>", seen.events[0].client_id: "<client_id>"}
+
+    def without_ids(message: str | bytes) -> str | bytes:
+        for own, name in names.items():
+            if isinstance(message, str):
+                message = message.replace(own, name)
+            else:
+                message = message.replace(own.encode(), name.encode())
+        return message
+
+    return [without_ids(told.message or told.type) for told in seen.events]
+
+
+def _short(message: str | bytes) -> str:
+    if isinstance(message, bytes):
+        return f"a binary message of {len(message)} bytes"
+    return message if len(message) <= 80 else f"{message[:77]}..."
+
+
+# --- words -----------------------------------------------------------------------------------
+
+
+def _summary(recorded: Seen, cassette: Path) -> list[str]:
+    messages = [told.message for told in recorded.events if told.message is not None]
+    previews = sum(isinstance(message, bytes) for message in messages)
+    nodes = [json.loads(m) for m in messages if isinstance(m, str) and '"executing"' in m]
+    ran = sum(frame["data"].get("node") is not None for frame in nodes)
+    size = f"{cassette.stat().st_size / 1024:.0f} KB"
+    return [
+        f"Recorded one run of {len(WORKFLOW)} nodes through the proxy: {recorded.result.outcome}.",
+        f"  {ran} nodes executed, {len(messages) - previews} text messages, {previews} previews, "
+        f"{len(recorded.pictures)} picture{'s' * (len(recorded.pictures) != 1)}.",
+        f"  Cassette: {cassette} ({size})",
+    ]
+
+
+def _what_next(cassette: Path) -> list[str]:
+    return [
+        "Try next:",
+        f"  comfyrec info {cassette}",
+        f"  comfyrec serve {cassette}          then point your own client at it",
+        "  comfyrec record --upstream URL -o session.crec    with a real ComfyUI",
+    ]

@@ -1,0 +1,170 @@
+"""Say what is in a cassette: how much, from whom, of which server, and whether it is whole."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from comfyrec.cassette.files import Reader
+from comfyrec.cassette.records import AnyRecord, HttpPart, Note, Opened, Session, Side, WsFrame
+from comfyrec.cli import FINE
+from comfyrec.cli._output import opened, safe, said
+
+__all__ = ["add_arguments", "facts_of", "run"]
+
+_PROMPT = re.compile(rb"POST (?:/api)?/prompt[? ]")
+_VERSION = re.compile(rb'"comfyui_version": ?"([^"]{1,40})"')
+_CONTROL_OPCODE, _OPCODE = 8, 0x0F
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags of ``comfyrec info``."""
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a path or a name")
+    parser.add_argument("--json", action="store_true", help="one JSON object a file, a line each")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Read each file and say what it holds."""
+    status = FINE
+    for number, name in enumerate(arguments.files):
+        with opened(name) as reader:
+            facts = facts_of(reader)
+            if arguments.json:
+                print(json.dumps(facts))
+            else:
+                print(*([""] if number else []), *_table(facts), sep="\n")
+            status = max(status, said(reader, "info"))
+    return status
+
+
+class _Count:
+    """What a pass over the records adds up."""
+
+    def __init__(self) -> None:
+        self.kinds: dict[str, int] = {}
+        self.records = self.redacted = self.lost = self.sessions = 0
+        self.conns: set[int] = set()
+        self.sockets: set[int] = set()
+        self.requests = self.prompts = 0
+        self.messages = {Side.CLIENT: 0, Side.SERVER: 0}
+        self.payload_bytes = 0
+        self.versions: dict[str, None] = {}
+        self.t_first: int | None = None
+        self.t_last = 0
+
+    def take(self, record: AnyRecord) -> None:
+        name = type(record).__name__
+        self.kinds[name] = self.kinds.get(name, 0) + 1
+        self.records += 1
+        self.t_first = record.t if self.t_first is None else self.t_first
+        self.t_last = max(self.t_last, record.t)
+        if isinstance(record, WsFrame):
+            self._frame(record)
+        elif isinstance(record, HttpPart):
+            self._part(record)
+        elif isinstance(record, Opened):
+            self.conns.add(record.conn)
+        elif isinstance(record, Note) and record.what == "lost":
+            self.lost += record.count
+        elif isinstance(record, Session):
+            self._session(record)
+
+    def _frame(self, frame: WsFrame) -> None:
+        self.sockets.add(frame.conn)
+        self.redacted += frame.redacted
+        self.payload_bytes += len(frame.payload)
+        if frame.head and 0 < frame.head[0] & _OPCODE < _CONTROL_OPCODE:
+            self.messages[frame.side] += 1
+
+    def _part(self, part: HttpPart) -> None:
+        self.conns.add(part.conn)
+        self.redacted += part.redacted
+        self.payload_bytes += len(part.body)
+        if part.head and part.side is Side.CLIENT:
+            self.requests += 1
+            self.prompts += _PROMPT.match(part.head) is not None
+        found = _VERSION.search(part.body) if part.side is Side.SERVER else None
+        if found:
+            self.versions[found[1].decode("utf-8", "replace")] = None
+
+    def _session(self, session: Session) -> None:
+        self.sessions += 1
+        version = session.about.get("comfyui_version")
+        if isinstance(version, str):
+            self.versions[version] = None
+
+
+def facts_of(reader: Reader) -> dict[str, Any]:
+    """All that ``info`` says, as plain JSON values; reads the whole file."""
+    count = _Count()
+    for record in reader:
+        count.take(record)
+    header = reader.header
+    return {
+        "file": reader.path,
+        "encoding": reader.encoding,
+        "format": header.format,
+        "size_bytes": Path(reader.path).stat().st_size,
+        "tool": header.tool,
+        "upstream": header.upstream,
+        "comfyui_version": list(count.versions),
+        "start_us": count.t_first or 0,
+        "duration_us": count.t_last - (count.t_first or 0),
+        "sessions": count.sessions,
+        "records": count.records,
+        "kinds": count.kinds,
+        "connections": len(count.conns),
+        "sockets": len(count.sockets),
+        "requests": count.requests,
+        "prompts": count.prompts,
+        "messages_from_client": count.messages[Side.CLIENT],
+        "messages_from_server": count.messages[Side.SERVER],
+        "payload_bytes": count.payload_bytes,
+        "redacted_classes": list(header.redacted),
+        "redacted": count.redacted,
+        "lost": count.lost,
+        "about": header.about,
+        "whole": not reader.problems,
+        "problems": [str(problem) for problem in reader.problems],
+    }
+
+
+def _table(f: dict[str, Any]) -> list[str]:
+    started = f"{_moment(f['start_us'])}, {f['duration_us'] / 1e6:.3f} s"
+    told = f"{f['messages_from_server']} from the server, {f['messages_from_client']} to it"
+    classes = ", ".join(f["redacted_classes"]) or "nothing"
+    rows = {
+        "file": f"{f['file']} ({f['encoding']}, format {f['format']}, {f['size_bytes']} bytes)",
+        "recorded": f"{started}, by {f['tool'] or 'an unknown tool'}",
+        "upstream": f["upstream"] or "unknown",
+        "ComfyUI": ", ".join(f["comfyui_version"]) or "unknown version",
+        "records": f"{f['records']} in {f['sessions']} sessions",
+        "connections": f"{f['connections']}, {f['sockets']} of them websockets",
+        "requests": f"{f['requests']}, {f['prompts']} of them prompts",
+        "messages": told,
+        "redacted": f"{classes}; {f['redacted']} places",
+        "state": "whole" if f["whole"] else "damaged or cut off",
+    }
+    if f["lost"]:
+        rows["lost"] = f"{f['lost']} records could not be written while recording"
+    rows |= {name: _short(value) for name, value in f["about"].items()}
+    width = max(map(len, rows))
+    return [safe(f"{name:<{width}}  {value}") for name, value in rows.items()]
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= 200 else text[:199] + "…"
+
+
+def _moment(t_us: int) -> str:
+    from datetime import UTC, datetime, timedelta
+
+    try:
+        moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=t_us)
+    except OverflowError:
+        return f"{t_us} us"
+    return moment.strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -1,0 +1,370 @@
+"""Be a ComfyUI server: replay a cassette, or play scenarios."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import math
+import signal
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from comfyrec.errors import NotACassette, ScenarioError, UsageError
+from fake_server.actions import Source
+from fake_server.cache import CACHES
+from fake_server.catalogue import Catalogue
+from fake_server.clock import MAX
+from fake_server.eras import DEFAULT_VERSION, era_of
+from fake_server.playing import chosen, over, scenario_source, shell_of
+from fake_server.routes.kit import Shop
+from fake_server.scenarios import Choice, choose
+from fake_server.settings import Settings
+from fake_server.thread import Handle, serve
+from fake_server.world import Facts
+
+if TYPE_CHECKING:
+    from comfyrec.timeline import Timeline
+
+MATCHES = ("graph", "structure", "any")
+DOWNLOAD_MAX = 256 * 1024 * 1024
+"""Of an object_info that is asked for over HTTP; a server with very many nodes has 30 MB."""
+_MIB = 1024 * 1024
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags of ``comfyrec serve``."""
+    add = parser.add_argument
+    add("file", nargs="?", metavar="FILE", help="a cassette to replay, or a bundled one's name")
+    add(
+        "--scenario",
+        action="append",
+        default=[],
+        metavar="NAME[:k=v,...]",
+        help="what goes on or goes wrong (default: success); several add up",
+    )
+    add("--host", default="127.0.0.1", metavar="H", help="where to listen (%(default)s)")
+    add("--port", default="8188", metavar="P", help="%(default)s; 0 picks a free one")
+    add("--speed", default="1", metavar="N|max", help="of time (%(default)s)")
+    add("--step", action="store_true", help="time stands still until /__fake__/time moves it")
+    add("--seed", default="0", metavar="N", help="of ids and pictures (%(default)s)")
+    add(
+        "--object-info",
+        metavar="FILE",
+        help="the node catalogue: a server's /object_info as JSON, a cassette that holds one, or "
+        "the URL of a running server",
+    )
+    add(
+        "--models",
+        action="append",
+        default=[],
+        metavar="FOLDER=NAME,...",
+        help="the files of a model folder, such as loras=a.safetensors,b.safetensors",
+    )
+    add("--comfyui-version", default=None, metavar="V", help=f"whose habits ({DEFAULT_VERSION})")
+    replay = parser.add_argument_group("when a cassette is replayed")
+    replay.add_argument("--idle-time-limit", metavar="S", help="no pause is longer than this")
+    replay.add_argument(
+        "--strict", action="store_true", help="a request that the cassette does not have fails"
+    )
+    replay.add_argument(
+        "--match",
+        choices=MATCHES,
+        help="how alike a prompt must be to a recorded one (any; structure with --strict)",
+    )
+    replay.add_argument(
+        "--volatile",
+        action="append",
+        metavar="INPUT",
+        help="an input that --match structure does not look at (seeds, file name prefixes)",
+    )
+    _add_server_options(parser)
+
+
+def _add_server_options(parser: argparse.ArgumentParser) -> None:
+    """Options that ComfyUI itself has, under its names."""
+    group = parser.add_argument_group("as on ComfyUI's own command line")
+    add = group.add_argument
+    add("--enable-cors-header", nargs="?", const="*", metavar="ORIGIN", help="instead of the guard")
+    add("--max-upload-size", metavar="MB", help="of request bodies (100)")
+    add("--multi-user", action="store_true", help="several users, told apart by a header")
+    add("--enable-compress-response-body", action="store_true", help="gzip for JSON and text")
+    caches = group.add_mutually_exclusive_group()
+    caches.add_argument("--cache-classic", action="store_const", dest="cache", const="classic")
+    caches.add_argument("--cache-none", action="store_const", dest="cache", const="none")
+    caches.add_argument("--cache-lru", metavar="N", help="keep N results")
+    add("--base-directory", type=Path, metavar="DIR", help="keep files here and not in memory")
+    add("--frontend", action="store_true", help="serve the real web page (its package is needed)")
+
+
+# --- values ----------------------------------------------------------------------------------
+
+
+def _number(flag: str, text: str | None, *, least: float = 0.0, beyond: bool = True) -> float:
+    """A flag's number, above ``least`` or at least that."""
+    try:
+        number = float(text or 0)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number) or number < least or (beyond and number == least):
+        bound = "above" if beyond else "from"
+        raise UsageError(f"{flag} {text}: give a number {bound} {least:g}")
+    return number
+
+
+def _whole(flag: str, text: str, *, least: int = 0, most: int) -> int:
+    if not (text.isascii() and text.isdigit()) or not least <= int(text[:20]) <= most:
+        raise UsageError(f"{flag} {text}: give a whole number from {least} to {most}")
+    return int(text)
+
+
+def _speed(arguments: argparse.Namespace) -> float:
+    if arguments.step:
+        return 0.0
+    if arguments.speed == "max":
+        return MAX
+    try:
+        return _number("--speed", arguments.speed)
+    except UsageError:
+        raise UsageError(f"--speed {arguments.speed}: give a number above 0, or max") from None
+
+
+# --- run -----------------------------------------------------------------------------------------
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve until SIGINT or SIGTERM."""
+    _convert(arguments)
+    choices = [choose(text) for text in arguments.scenario]
+    facts = _facts(arguments)
+    make = _maker(arguments, choices, facts)
+    stopped = threading.Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, lambda *_: stopped.set())
+    handle = _started(arguments, choices, make, _told(arguments, choices, facts, make))
+    # What is there by now stays; the collector need not look at it again and again.
+    gc.collect()
+    gc.freeze()
+    with handle:
+        print(f"{_what(arguments, choices, facts)} at {handle.url}", flush=True)
+        stopped.wait()
+    return 0
+
+
+def _convert(arguments: argparse.Namespace) -> None:
+    """Texts of the command line -> the values they stand for."""
+    arguments.port = _whole("--port", arguments.port, most=65_535)
+    arguments.seed = _whole("--seed", arguments.seed, most=2**64 - 1)
+    arguments.speed = _speed(arguments)
+    if arguments.cache_lru is not None:
+        arguments.cache_lru = _whole("--cache-lru", arguments.cache_lru, least=1, most=10_000)
+    if arguments.max_upload_size is not None:
+        arguments.max_upload_size = _number("--max-upload-size", arguments.max_upload_size)
+    if arguments.idle_time_limit is not None:
+        limit = _number("--idle-time-limit", arguments.idle_time_limit, beyond=False)
+        arguments.idle_time_limit = limit
+
+
+def _maker(
+    arguments: argparse.Namespace, choices: Sequence[Choice], facts: Facts
+) -> Callable[[], Source]:
+    if arguments.file is None:
+        return lambda: scenario_source(choices, facts)
+    player = _player(arguments)
+    return (lambda: over(choices, player, seed=facts.seed)) if choices else player
+
+
+def _started(
+    arguments: argparse.Namespace,
+    choices: Sequence[Choice],
+    make: Callable[[], Source],
+    told: Callable[[str, dict[str, Any]], Source],
+) -> Handle:
+    shell = shell_of(choices)
+    about = {"scenario": [choice.title for choice in choices] or None, "seed": arguments.seed}
+    if arguments.file is not None:
+        about["cassette"] = arguments.file
+    return serve(
+        make(),
+        host=arguments.host,
+        port=arguments.port,
+        speed=arguments.speed,
+        start=make,
+        told=told,
+        about=about,
+        tls=shell.tls,
+        prefix=shell.prefix,
+        body_limit=round((arguments.max_upload_size or 100) * _MIB),
+    )
+
+
+def _told(
+    arguments: argparse.Namespace,
+    choices: Sequence[Choice],
+    facts: Facts,
+    make: Callable[[], Source],
+) -> Callable[[str, dict[str, Any]], Source]:
+    """What ``PUT /__fake__/scenario`` plays."""
+
+    def told(name: str, params: dict[str, Any]) -> Source:
+        choice = chosen(name, params)
+        shell = shell_of([choice])
+        if shell.tls or shell.prefix:
+            raise ScenarioError(
+                f"scenario '{name}' changes the server's address; start it with "
+                f"'comfyrec serve --scenario {name}'"
+            )
+        if arguments.file is None:
+            return scenario_source([choice], facts)
+        return over([choice], _player(arguments), seed=facts.seed)
+
+    return told
+
+
+def _what(arguments: argparse.Namespace, choices: Sequence[Choice], facts: Facts) -> str:
+    under = ", ".join(choice.title for choice in choices)
+    if arguments.file is not None:
+        return f"Replaying {arguments.file}{f' under {under}' if under else ''}"
+    return f"Playing {under or 'success'} as ComfyUI {facts.era.version}"
+
+
+# --- what it is made from ----------------------------------------------------------------------
+
+
+def _facts(arguments: argparse.Namespace) -> Facts:
+    upload = arguments.max_upload_size
+    settings = Settings(
+        cache="lru" if arguments.cache_lru else arguments.cache,
+        lru_size=arguments.cache_lru or Settings().lru_size,
+        # A float once the option was given, as PROTOCOL.md section 3 has it.
+        max_upload_size=Settings().max_upload_size if upload is None else upload * _MIB,
+    )
+    assert settings.cache is None or settings.cache in CACHES
+    catalogue = _catalogue(arguments.object_info)
+    for text in arguments.models:
+        catalogue = catalogue.with_models(_models(text))
+    base = arguments.base_directory
+    facts = Facts(
+        catalogue=catalogue,
+        era=era_of(arguments.comfyui_version or DEFAULT_VERSION),
+        seed=arguments.seed,
+        settings=settings,
+        shop=Shop(
+            multi_user=arguments.multi_user,
+            cors=arguments.enable_cors_header,
+            compress=arguments.enable_compress_response_body,
+            static=_frontend(settings) if arguments.frontend else None,
+        ),
+    )
+    if base is None:
+        return facts
+    from msgspec.structs import replace
+
+    from fake_server.real_folders import RealFolders
+
+    return replace(facts, folders=lambda: RealFolders(base, settings.epoch_ms * 1_000))
+
+
+def _models(text: str) -> dict[str, list[str]]:
+    folder, equals, names = text.partition("=")
+    if not equals or not folder:
+        raise UsageError(f"--models {text!r}: write FOLDER=NAME,NAME, as in loras=a.safetensors")
+    return {folder: [name for name in names.split(",") if name]}
+
+
+def _catalogue(given: str | None) -> Catalogue:
+    if given is None:
+        return Catalogue.core()
+    if given.startswith(("http://", "https://")):
+        return Catalogue.from_object_info(_asked(given))
+    data = _file(given)
+    try:
+        info = json.loads(data)
+    except (ValueError, RecursionError):
+        info = _from_cassette(given)
+    return Catalogue.from_object_info(info)
+
+
+def _file(given: str) -> bytes:
+    try:
+        return Path(given).read_bytes()
+    except OSError as error:
+        raise UsageError(
+            f"--object-info {given}: {error.strerror}; give the file that "
+            f"'curl URL/object_info' wrote, a cassette, or a server's URL"
+        ) from None
+
+
+def _parsed(data: bytes, given: str) -> Any:
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(
+            f"--object-info {given}: no JSON ({error}); give what GET /object_info answers"
+        ) from None
+
+
+def _asked(url: str) -> Any:
+    url = url.rstrip("/")
+    url = url if url.endswith("/object_info") else f"{url}/object_info"
+    try:
+        with urllib.request.urlopen(url, timeout=30) as answer:
+            return _parsed(answer.read(DOWNLOAD_MAX), url)
+    except (OSError, ValueError) as error:
+        why = getattr(error, "reason", None) or error
+        raise UsageError(
+            f"--object-info {url}: no answer ({why}); start that server, or give a file"
+        ) from None
+
+
+def _from_cassette(given: str) -> Any:
+    """The last whole answer to GET /object_info in a cassette."""
+    try:
+        timeline = _timeline(given)
+    except NotACassette:
+        raise UsageError(
+            f"--object-info {given}: neither JSON nor a cassette; "
+            f"give what GET /object_info answers"
+        ) from None
+    for exchange in reversed(timeline.exchanges):
+        if exchange.path.removeprefix("/api") == "/object_info" and exchange.status == 200:
+            return _parsed(exchange.answer_body, given)
+    raise UsageError(f"--object-info {given}: the cassette holds no answer of GET /object_info")
+
+
+def _timeline(name: str) -> Timeline:
+    """A cassette, read as far as it goes; what is damaged is said, and served without."""
+    from comfyrec.cli._output import opened, said
+    from comfyrec.timeline import Timeline
+
+    with opened(name) as reader:
+        timeline = Timeline.build(reader)
+        said(reader, "serve")
+    return timeline
+
+
+def _player(arguments: argparse.Namespace) -> Callable[[], Source]:
+    """Gives players of the cassette; it is read once."""
+    from fake_server.replay import Player
+
+    timeline = _timeline(arguments.file)
+    limit = arguments.idle_time_limit
+    options: dict[str, Any] = {
+        "strict": arguments.strict,
+        "match": arguments.match,
+        "idle_time_limit_us": None if limit is None else round(limit * 1_000_000),
+        "seed": arguments.seed,
+    }
+    if arguments.volatile:
+        options["volatile"] = frozenset(arguments.volatile)
+    return lambda: Player(timeline, **options)
+
+
+def _frontend(settings: Settings) -> Callable[[str], Any]:
+    from fake_server.real_folders import web_root
+
+    return web_root(settings.epoch_ms * 1_000)

@@ -1,0 +1,300 @@
+"""info, cat, doctor, recover, convert: what they print, and the exit statuses of the contract."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from comfyrec.cassette.files import open_cassette, write_cassette
+from comfyrec.cassette.records import (
+    AnyRecord,
+    Closed,
+    End,
+    HttpPart,
+    Note,
+    Opened,
+    Raw,
+    Session,
+    Side,
+    WsFrame,
+)
+from comfyrec.cli import main
+
+T = 1_795_218_964_682_000
+STATUS = b'{"type": "status", "data": {"status": {"exec_info": {"queue_remaining": 1}}}}'
+METADATA = b'{"node_id": "3", "prompt_id": "p", "image_type": "image/png"}'
+PREVIEW = b"\0\0\0\4" + len(METADATA).to_bytes(4, "big") + METADATA + b"\x89PNG\xff"
+ASKED = b"GET /ws?clientId=a HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\n\r\n"
+ACCEPTED = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n"
+POSTED = b"POST /prompt HTTP/1.1\r\nHost: h\r\nContent-Length: 15\r\n\r\n"
+ANSWERED = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"
+S, C = Side.SERVER, Side.CLIENT
+
+RECORDS: list[AnyRecord] = [
+    Session(0, T, 1, 1, "comfyrec test", "http://h", ("secret",), {"comfyui_version": "0.27.0"}),
+    Opened(1, T, 1, "127.0.0.1:5"),
+    HttpPart(2, T, 1, C, 0, ASKED),
+    HttpPart(3, T, 1, S, 0, ACCEPTED),
+    WsFrame(4, T + 1_500_000, 1, S, b"\x81\x4d", STATUS),
+    WsFrame(5, T + 1_500_000, 1, S, b"\x82\x4d", PREVIEW),
+    WsFrame(6, T + 1_500_000, 1, C, b"\x81\x85abcd", b"\x1b[31m\xc2\x9bred"),
+    WsFrame(7, T + 1_500_000, 1, C, b"\x88\x85abcd", b"\x03\xe8bye"),
+    Opened(8, T + 1_600_000, 2),
+    HttpPart(9, T + 1_600_000, 2, C, 0, POSTED, b'{"prompt":\n {}}', b"", True, 2),
+    HttpPart(10, T + 1_700_000, 2, S, 0, ANSWERED, b'{"a":NaN}'),
+    Raw(11, T + 1_700_000, 2, C, b"\x16\x03", "no HTTP"),
+    Note(12, T + 1_700_000, 0, "lost", "disk full", 3),
+    Closed(13, T + 1_700_000, 2, C),
+    End(14, T + 1_700_000, 14),
+]
+
+
+@pytest.fixture(params=[".crec", ".jsonl"])
+def cassette(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    path = tmp_path / f"run{request.param}"
+    write_cassette(path, RECORDS)
+    return path
+
+
+@pytest.fixture
+def damaged(cassette: Path) -> Path:
+    data = bytearray(cassette.read_bytes())
+    data[-40] ^= 1
+    cassette.write_bytes(data)
+    return cassette
+
+
+def test_cat_prints_a_line_for_each_record(
+    cassette: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["cat", str(cassette)]) == 0
+
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(RECORDS)
+    assert lines[2].endswith(
+        "#1 -> http 0 GET /ws?clientId=a HTTP/1.1 | Host: h | Upgrade: websocket"
+    )
+    assert lines[4] == f"     4      1.500000 #1 <- text {STATUS.decode()}"
+    assert "PREVIEW_IMAGE_WITH_METADATA node_id=3 prompt_id=p" in lines[5]
+    assert lines[6].endswith(r"#1 -> text \u001b[31m\u009bred")
+    assert lines[7].endswith("#1 -> close 1000 bye")
+    assert lines[9].endswith("(2 redacted)")
+    assert "lost 3 disk full" in lines[12]
+
+
+def test_cat_json_prints_decoded_records(
+    cassette: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["cat", "--json", str(cassette)]) == 0
+
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["seq"] for row in rows] == list(range(len(RECORDS)))
+    assert rows[4]["event"] == json.loads(STATUS)
+    assert rows[5]["event"]["node_id"] == "3"
+    assert rows[6]["text"] == "\x1b[31m\x9bred"
+    assert rows[9]["json"] == {"prompt": {}}
+    assert rows[10]["body"] == '{"a":NaN}'
+
+
+def test_cat_sends_no_control_characters_to_the_terminal(
+    cassette: Path, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    main(["cat", str(cassette)])
+    main(["cat", "--json", str(cassette)])
+
+    out = capsysbinary.readouterr().out
+    assert b"\x1b" not in out
+    assert b"\xc2\x9b" not in out
+
+
+def test_cat_of_a_damaged_cassette_prints_the_rest_and_says_where(
+    damaged: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["cat", str(damaged)]) == 3
+
+    said = capsys.readouterr()
+    assert len(said.out.splitlines()) >= len(RECORDS) - 1
+    assert f"{damaged}: damaged at byte" in said.err
+
+
+def test_info_counts(cassette: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", "--json", str(cassette)]) == 0
+
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["comfyui_version"] == ["0.27.0"]
+    assert (facts["records"], facts["connections"], facts["sockets"]) == (15, 2, 1)
+    assert (facts["requests"], facts["prompts"], facts["redacted"], facts["lost"]) == (2, 1, 2, 3)
+    assert (facts["messages_from_server"], facts["messages_from_client"]) == (2, 1)
+    assert facts["duration_us"] == 1_700_000
+    assert facts["whole"] is True
+
+
+def test_info_reads_well(cassette: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", str(cassette)]) == 0
+
+    out = capsys.readouterr().out
+    assert "ComfyUI          0.27.0" in out
+    assert "2026-11-20 23:56:04 UTC, 1.700 s, by comfyrec test" in out
+
+
+def test_info_says_damage(damaged: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", str(damaged)]) == 3
+    assert "damaged or cut off" in capsys.readouterr().out
+
+
+def test_recover_writes_what_is_whole(
+    damaged: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = damaged.read_bytes()
+    new = tmp_path / "new.crec"
+
+    assert main(["recover", str(damaged), "-o", str(new)]) == 0
+
+    assert "the rest could not be read" in capsys.readouterr().out
+    assert damaged.read_bytes() == before
+    with open_cassette(new) as reader:
+        assert len(list(reader)) >= len(RECORDS) - 1
+        assert not reader.problems
+
+
+def test_recover_never_touches_the_damaged_file(
+    damaged: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "other.crec"
+    other.write_bytes(b"something")
+
+    assert main(["recover", str(damaged), "-o", str(damaged), "--overwrite"]) == 2
+    assert main(["recover", str(damaged), "-o", str(other)]) == 2
+    assert other.read_bytes() == b"something"
+    assert "--overwrite" in capsys.readouterr().err
+
+
+def test_convert_goes_both_ways_without_loss(cassette: Path, tmp_path: Path) -> None:
+    text, packed, again = (tmp_path / name for name in ("t.jsonl", "p.crec", "t2.jsonl"))
+
+    assert main(["convert", str(cassette), "-o", str(text), "--overwrite"]) == 0
+    assert main(["convert", str(text), "-o", str(packed)]) == 0
+    assert main(["convert", str(packed), "-o", str(again)]) == 0
+
+    assert text.read_bytes() == again.read_bytes()
+    with open_cassette(packed) as reader:
+        assert list(reader) == RECORDS
+
+
+def test_convert_takes_captures_and_takes_their_secrets_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capture, out = tmp_path / "x.jsonl", tmp_path / "x.crec"
+    header = {"kind": "header", "format": "comfy-wire-capture/1", "started_unix_ms": T // 1000}
+    row = {"t": 1, "conn": "h1", "kind": "http.request", "method": "GET", "path": "/", "query": "",
+           "headers": [["Authorization", "Bearer abcdefgh12345"]]}  # fmt: skip
+    capture.write_text(f"{json.dumps(header)}\n{json.dumps(row)}\n")
+
+    assert main(["convert", str(capture), "-o", str(out)]) == 0
+
+    with open_cassette(out) as reader:
+        assert reader.header.redacted == ("secret",)
+        heads = [record.head for record in reader if isinstance(record, HttpPart)]
+    assert b"abcdefgh12345" not in heads[0]
+    capture.write_text(f"{json.dumps(header)}\nnonsense\n")
+    assert main(["convert", str(capture), "-o", str(out), "--overwrite"]) == 2
+    assert "line 2" in capsys.readouterr().err
+
+
+def test_convert_to_har_and_back(cassette: Path, tmp_path: Path) -> None:
+    har, back = tmp_path / "x.har", tmp_path / "back.crec"
+
+    assert main(["convert", str(cassette), "-o", str(har)]) == 0
+    assert main(["convert", str(har), "-o", str(back)]) == 0
+
+    assert json.loads(har.read_text())["log"]["version"] == "1.2"
+    with open_cassette(back) as reader:
+        payloads = [record.payload for record in reader if isinstance(record, WsFrame)]
+    assert payloads[:2] == [STATUS, PREVIEW]
+
+
+def test_convert_in_place_refuses_to_overwrite_what_it_cannot_read(damaged: Path) -> None:
+    before = damaged.read_bytes()
+
+    assert main(["convert", str(damaged), "-o", str(damaged), "--overwrite"]) == 2
+
+    assert damaged.read_bytes() == before
+
+
+def test_convert_of_a_damaged_cassette_says_so(damaged: Path, tmp_path: Path) -> None:
+    assert main(["convert", str(damaged), "-o", str(tmp_path / "c.crec")]) == 3
+
+
+def test_convert_wants_an_encoding(cassette: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["convert", str(cassette), "-o", "x.txt"]) == 2
+    assert "--to" in capsys.readouterr().err
+
+
+def test_doctor_finds_a_whole_cassette_whole(
+    cassette: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = STATUS.replace(b"1", b"0").replace(b"}}}", b'}}, "sid": "a"}')
+    first = WsFrame(4, T, 1, S, b"\x81\x5a", status)
+    write_cassette(cassette, [*RECORDS[:4], first, End(5, T, 5)], overwrite=True)
+
+    assert main(["doctor", str(cassette)]) == 0
+
+    said = capsys.readouterr()
+    assert "every checksum and number fits; replays itself" in said.out
+    assert said.err == ""
+
+
+def test_doctor_tells_what_its_recorder_lost(
+    cassette: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["doctor", str(cassette)])
+
+    assert "could not write 3 records" in capsys.readouterr().err
+
+
+def test_doctor_finds_damage(damaged: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", str(damaged)]) == 3
+
+    said = capsys.readouterr()
+    assert "damaged or cut off" in said.out
+    assert "damaged at byte" in said.err
+
+
+@pytest.mark.parametrize("command", ["cat", "info", "doctor"])
+def test_what_is_no_cassette_is_refused_in_one_sentence(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "x.crec").write_text("hello")
+    (tmp_path / "empty.crec").touch()
+
+    for name, words in [("x.crec", "no cassette"), ("empty.crec", "empty"), ("none", "no such")]:
+        assert main([command, str(tmp_path / name)]) == 2
+        said = capsys.readouterr().err
+        assert words in said
+        assert len(said.splitlines()) == 1
+
+
+def test_cat_starts_without_the_heavy_libraries(cassette: Path) -> None:
+    code = (
+        "import sys; from comfyrec.cli import main; main(sys.argv[1:]); "
+        "heavy = {'aiohttp', 'rich', 'asyncio', 'PIL', 'websockets'} & set(sys.modules); "
+        "sys.exit(repr(heavy) if heavy else 0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "cat", str(cassette)], capture_output=True, check=False
+    )
+
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_module_runs_as_a_program(cassette: Path) -> None:
+    command = [sys.executable, "-m", "comfyrec", "cat", "--json", str(cassette)]
+
+    done = subprocess.run(command, capture_output=True, check=False)
+
+    assert done.returncode == 0
+    assert len(done.stdout.splitlines()) == len(RECORDS)
