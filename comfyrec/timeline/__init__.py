@@ -1,0 +1,82 @@
+"""records -> what happened: exchanges, sockets, messages and prompts of one recording.
+
+``Timeline.build(records)`` takes any iterable of records, of a whole recording or of what is left
+of a damaged one, and never raises on what they hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cached_property
+
+import msgspec
+
+from comfyrec.cassette.records import AnyRecord, Session, Side
+from comfyrec.timeline.assemble import assemble
+from comfyrec.timeline.facts import version_of
+from comfyrec.timeline.happenings import (
+    Closing,
+    Exchange,
+    HttpMessage,
+    Message,
+    Ping,
+    Prompt,
+    Socket,
+)
+from comfyrec.timeline.runs import prompts_of
+from comfyrec.timeline.told import Told
+
+__all__ = [
+    "Closing",
+    "Exchange",
+    "HttpMessage",
+    "Message",
+    "Ping",
+    "Prompt",
+    "Side",
+    "Socket",
+    "Timeline",
+    "Told",
+]
+
+
+class Timeline(msgspec.Struct, frozen=True, dict=True):
+    """What happened in one recording, in order."""
+
+    sessions: tuple[Session, ...] = ()
+    exchanges: tuple[Exchange, ...] = ()
+    """Every HTTP request, WebSocket upgrades included, in order."""
+    sockets: tuple[Socket, ...] = ()
+    """Every accepted WebSocket, in the order of the upgrades."""
+    prompts: tuple[Prompt, ...] = ()
+    """Every prompt that was accepted, in order; then those that only frames tell of."""
+    problems: tuple[str, ...] = ()
+    """What could not be read, one sentence each, at most 200."""
+    records: int = 0
+    t: int = 0
+    """Time of the first record, Unix microseconds."""
+    t_end: int = 0
+
+    @classmethod
+    def build(cls, records: Iterable[AnyRecord]) -> Timeline:
+        """The time line of a recording.
+
+        Args:
+            records: in the order of the file; whole, cut off, or with holes.
+        """
+        parts = assemble(records)
+        return cls(
+            sessions=tuple(parts.sessions),
+            exchanges=tuple(parts.exchanges),
+            sockets=tuple(parts.sockets),
+            prompts=tuple(prompts_of(parts.exchanges, parts.sockets)),
+            problems=tuple(parts.problems),
+            records=parts.records,
+            t=parts.t,
+            t_end=parts.t_end,
+        )
+
+    @cached_property
+    def comfyui_version(self) -> str:
+        """The server's version as recorded, or the oldest recorded generation that fits."""
+        return version_of(self.sessions, self.exchanges, self.sockets)

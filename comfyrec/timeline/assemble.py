@@ -1,0 +1,322 @@
+"""records -> exchanges and sockets: pieces joined, fragments joined, who ended what.
+
+Nothing raises on a damaged or cut recording: what is missing stays missing, and ``problems`` says
+so. A response without its request and frames without their upgrade are kept, for what they tell is
+true all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from comfyrec.cassette.records import (
+    AnyRecord,
+    Closed,
+    HttpPart,
+    Note,
+    Raw,
+    Session,
+    Side,
+    WsFrame,
+)
+from comfyrec.timeline.happenings import (
+    Closing,
+    Exchange,
+    HttpMessage,
+    Message,
+    Ping,
+    Socket,
+)
+from comfyrec.timeline.told import NOTHING, told_by
+
+__all__ = ["Assembled", "assemble"]
+
+PROBLEMS_MAX: Final = 200
+"""Problems that are kept in words; a file made of damage must not fill the memory."""
+
+_CONTINUATION, _TEXT, _BINARY, _CLOSE, _PING, _PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
+_FIN, _RSV1, _OPCODE = 0x80, 0x40, 0x0F
+
+
+class Assembled(msgspec.Struct):
+    """What the records of one file tell, before anything is known about prompts."""
+
+    sessions: list[Session] = []
+    exchanges: list[Exchange] = []
+    sockets: list[Socket] = []
+    problems: list[str] = []
+    records: int = 0
+    t: int = 0
+    t_end: int = 0
+
+
+def assemble(records: Iterable[AnyRecord]) -> Assembled:
+    """Put the records of one recording together."""
+    return _Assembler().run(records)
+
+
+class _Half:
+    """One HTTP message on its way."""
+
+    def __init__(self, t: int) -> None:
+        self.head = b""
+        self.body: list[bytes] = []
+        self.t = self.t_end = t
+        self.at = 0
+        self.complete = False
+        self.omitted = 0
+
+    def more(self, part: HttpPart, at: int) -> None:
+        if part.head:
+            self.head, self.body = part.head, []
+        self.body.append(part.body)
+        self.at, self.t_end, self.complete = at, part.t, part.last
+
+    def done(self) -> HttpMessage:
+        start, headers = _split(self.head)
+        return HttpMessage(
+            start=start,
+            headers=headers,
+            body=b"".join(self.body),
+            at=self.at,
+            t=self.t,
+            t_end=self.t_end,
+            complete=self.complete,
+            omitted_bytes=self.omitted,
+        )
+
+
+class _Asked:
+    """An exchange on its way."""
+
+    def __init__(self) -> None:
+        self.halves: dict[Side, _Half] = {}
+        self.cut_by: Side | None = None
+        self.cut_t = 0
+
+    def more(self, part: HttpPart, at: int) -> None:
+        half = self.halves.setdefault(part.side, _Half(part.t))
+        half.more(part, at)
+
+    @property
+    def answered(self) -> bool:
+        response = self.halves.get(Side.SERVER)
+        return response is not None and response.complete and not _interim(response.head)
+
+    def done(self, number: int, conn: int) -> Exchange:
+        request = self.halves.get(Side.CLIENT) or _Half(self.halves[Side.SERVER].t)
+        response = self.halves.get(Side.SERVER)
+        answered = response if response is not None and not _interim(response.head) else None
+        return Exchange(
+            number=number,
+            conn=conn,
+            request=request.done(),
+            response=answered.done() if answered is not None else None,
+            cut_by=self.cut_by,
+            cut_t=self.cut_t,
+        )
+
+
+class _Joined:
+    """Frames of one direction on their way to messages."""
+
+    def __init__(self) -> None:
+        self.head = b""
+        self.payload: list[bytes] = []
+        self.message: list[bytes] = []
+        self.opcode = 0
+        self.deflated = False
+
+    def more(self, record: WsFrame) -> tuple[int, bytes | None] | None:
+        """A whole message or control frame: (opcode, payload), None as payload when unreadable."""
+        if record.head:
+            self.head, self.payload = record.head, []
+        self.payload.append(record.payload)
+        if not record.last or not self.head:
+            return None
+        first, payload = self.head[0], b"".join(self.payload)
+        self.head, self.payload = b"", []
+        if first & _OPCODE >= _CLOSE:
+            return first & _OPCODE, payload
+        return self._data(first, payload, record.inflated)
+
+    def _data(
+        self, first: int, payload: bytes, inflated: bytes | None
+    ) -> tuple[int, bytes | None] | None:
+        if first & _OPCODE != _CONTINUATION:
+            self.opcode, self.message, self.deflated = first & _OPCODE, [], bool(first & _RSV1)
+        self.message.append(payload)
+        if not first & _FIN:
+            return None
+        whole, self.message = b"".join(self.message), []
+        if inflated is not None:
+            return self.opcode, inflated
+        return self.opcode, None if self.deflated else whole
+
+
+class _Connected:
+    """A connection: its exchanges, and the socket that it became."""
+
+    def __init__(self) -> None:
+        self.asked: dict[int, _Asked] = {}
+        self.upgrade: _Asked | None = None
+        self.joined = {side: _Joined() for side in Side}
+        self.messages: list[Message] = []
+        self.pings: list[Ping] = []
+        self.closing: Closing | None = None
+
+    def end(self, record: Closed, at: int) -> None:
+        for asked in self.asked.values():
+            if not asked.answered and asked.cut_by is None:
+                asked.cut_by, asked.cut_t = record.side, record.t
+        if self.closing is None:
+            self.closing = Closing(at=at, t=record.t, by=record.side, clean=False)
+
+
+class _Assembler:
+    def __init__(self) -> None:
+        self._out = Assembled()
+        self._connected: dict[int, _Connected] = {}
+        self._asked: list[tuple[int, _Asked]] = []
+        self._upgraded: list[tuple[int, _Connected]] = []
+
+    def run(self, records: Iterable[AnyRecord]) -> Assembled:
+        out = self._out
+        for at, record in enumerate(records):
+            out.records = at + 1
+            out.t = out.t or record.t
+            out.t_end = max(out.t_end, record.t)
+            self._take(record, at)
+        self._finish()
+        return out
+
+    def _take(self, record: AnyRecord, at: int) -> None:
+        if isinstance(record, WsFrame):
+            self._frame(record, at)
+        elif isinstance(record, HttpPart):
+            self._part(record, at)
+        elif isinstance(record, Closed):
+            self._connection(record.conn).end(record, at)
+        elif isinstance(record, Session):
+            self._out.sessions.append(record)
+        elif isinstance(record, Raw):
+            self._problem(f"record {record.seq}: {len(record.data)} bytes could not be read")
+        elif isinstance(record, Note):
+            self._note(record)
+
+    def _connection(self, conn: int) -> _Connected:
+        return self._connected.setdefault(conn, _Connected())
+
+    def _part(self, part: HttpPart, at: int) -> None:
+        connected = self._connection(part.conn)
+        if connected.closing is not None and part.side is Side.CLIENT and part.head:
+            # A number that is used again, as a capture's labels are, is another connection.
+            connected = self._connected[part.conn] = _Connected()
+        asked = connected.asked.get(part.exchange)
+        if asked is None:
+            asked = connected.asked[part.exchange] = _Asked()
+            self._asked.append((part.conn, asked))
+        asked.more(part, at)
+        if part.side is Side.SERVER and _status(part.head) == b"101":
+            self._upgrade(part.conn, connected, asked)
+
+    def _upgrade(self, conn: int, connected: _Connected, asked: _Asked) -> None:
+        connected.upgrade = asked
+        self._upgraded.append((conn, connected))
+
+    def _frame(self, record: WsFrame, at: int) -> None:
+        connected = self._connection(record.conn)
+        if connected.upgrade is None:
+            self._problem(f"record {record.seq}: the upgrade of its connection is missing")
+            asked = _Asked()
+            asked.halves[Side.CLIENT] = _Half(record.t)
+            self._upgrade(record.conn, connected, asked)
+        whole = connected.joined[record.side].more(record)
+        if whole is None:
+            return
+        opcode, payload = whole
+        if payload is None:
+            self._problem(f"record {record.seq}: a compressed message could not be inflated")
+        elif opcode in (_TEXT, _BINARY):
+            connected.messages.append(_message(record, at, opcode, payload))
+        elif opcode in (_PING, _PONG):
+            connected.pings.append(Ping(at, record.t, record.side, payload, pong=opcode == _PONG))
+        elif opcode == _CLOSE and connected.closing is None:
+            connected.closing = _closing(record, at, payload)
+
+    def _note(self, note: Note) -> None:
+        if note.what == "body_omitted":
+            self._omitted(note)
+        elif note.what == "lost":
+            self._problem(f"record {note.seq}: {note.count} records were lost while recording")
+
+    def _omitted(self, note: Note) -> None:
+        """A capture that left a body out says so behind the message it belongs to."""
+        asked = self._connection(note.conn).asked
+        if asked:
+            halves = asked[max(asked)].halves
+            halves.get(Side.SERVER, halves.get(Side.CLIENT, _Half(note.t))).omitted = note.count
+
+    def _problem(self, words: str) -> None:
+        if len(self._out.problems) < PROBLEMS_MAX:
+            self._out.problems.append(words)
+
+    def _finish(self) -> None:
+        out = self._out
+        made = {}
+        for number, (conn, asked) in enumerate(self._asked):
+            exchange = asked.done(number, conn)
+            made[id(asked)] = exchange
+            out.exchanges.append(exchange)
+        for number, (conn, connected) in enumerate(self._upgraded):
+            assert connected.upgrade is not None, "only upgraded connections are in the list"
+            upgrade = made.get(id(connected.upgrade)) or connected.upgrade.done(-1, conn)
+            out.sockets.append(_socket(number, upgrade, connected))
+
+
+def _status(head: bytes) -> bytes:
+    return head[9:12] if head.startswith(b"HTTP/1.") else b""
+
+
+def _interim(head: bytes) -> bool:
+    status = _status(head)
+    return status.startswith(b"1") and status != b"101"
+
+
+def _split(head: bytes) -> tuple[str, tuple[tuple[str, str], ...]]:
+    start, *lines = head.decode("latin-1").split("\r\n")
+    headers = (line.partition(":") for line in lines if ":" in line)
+    return start, tuple((name, value.strip(" \t")) for name, _, value in headers)
+
+
+def _message(record: WsFrame, at: int, opcode: int, payload: bytes) -> Message:
+    if opcode == _BINARY:
+        return Message(at, record.t, record.side, payload)
+    # A real server sends valid UTF-8; anything else ends a client's connection, not this one's.
+    text = payload.decode("utf-8", "replace")
+    told = told_by(text) if record.side is Side.SERVER else NOTHING
+    return Message(at, record.t, record.side, text, told)
+
+
+def _closing(record: WsFrame, at: int, payload: bytes) -> Closing:
+    code = int.from_bytes(payload[:2], "big") if len(payload) >= 2 else None
+    reason = payload[2:].decode("utf-8", "replace")
+    return Closing(at=at, t=record.t, by=record.side, code=code, reason=reason)
+
+
+def _socket(number: int, upgrade: Exchange, connected: _Connected) -> Socket:
+    query = dict(parse_qsl(upgrade.target.partition("?")[2], keep_blank_values=True))
+    return Socket(
+        number=number,
+        conn=upgrade.conn,
+        upgrade=upgrade,
+        client_id=query.get("clientId"),
+        sid=next((m.told.sid for m in connected.messages if m.told.sid is not None), None),
+        messages=tuple(connected.messages),
+        pings=tuple(connected.pings),
+        closing=connected.closing,
+    )

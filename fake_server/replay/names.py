@@ -1,0 +1,132 @@
+"""recorded ids -> live ids, wherever a message, a body or a URL holds one.
+
+Two sorts of ids. One that cannot be anything else (a UUID, 32 hex digits) is replaced wherever it
+stands. A short one (``client-a``, ``1``) might be a word or a node id, so it is replaced only where
+ComfyUI puts a client or prompt id: behind certain keys, as key of a history, second in a queue
+item.
+
+A message is looked through once, whoever gets it and how often; what is found is a template.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+__all__ = ["Template", "Vocabulary", "deep_renamed"]
+
+_SAFE: Final = re.compile(
+    r"\b[0-9a-fA-F]{8}(?:(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|[0-9a-fA-F]{24})\b"
+)
+_STRING: Final = r'"((?:[^"\\]|\\.)*+)"'
+# Where a client or prompt id stands in ComfyUI's JSON (PROTOCOL.md, sections 2, 6 to 9).
+_PLACED: Final = re.compile(
+    rf'"(?:client_id|clientId|sid|prompt_id|id)"\s*:\s*{_STRING}'
+    rf"|\[\s*-?[0-9.e+]+\s*,\s*{_STRING}\s*,\s*\{{"
+    rf'|{_STRING}\s*:\s*\{{\s*"prompt"\s*:\s*\['
+)
+
+_FEW: Final = 16
+"""Up to so many ids it is quicker to look for each of them than for their shape."""
+
+Rename = Callable[[str], str]
+
+
+class Template:
+    """A text with gaps where ids stood."""
+
+    __slots__ = ("_ids", "_words")
+
+    def __init__(self, words: list[str], ids: list[str]) -> None:
+        self._words, self._ids = words, ids
+
+    def filled(self, rename: Rename) -> str:
+        """The text with each recorded id renamed."""
+        pieces = [self._words[0]]
+        for recorded, words in zip(self._ids, self._words[1:], strict=True):
+            pieces += (_escaped(rename(recorded)), words)
+        return "".join(pieces)
+
+
+class Vocabulary:
+    """All ids that a recording holds."""
+
+    def __init__(self, ids: Iterable[str]) -> None:
+        known = {i for i in ids if i}
+        self._safe = frozenset(i for i in known if _SAFE.fullmatch(i))
+        self._placed = frozenset(known - self._safe)
+        # As they stand in JSON: most messages hold none of them, which is quickly seen.
+        self._quoted = tuple(json.dumps(i) for i in self._placed)
+
+    def __contains__(self, word: str) -> bool:
+        return word in self._safe or word in self._placed
+
+    def template(self, text: str) -> Template | None:
+        """Where ids stand in the text; None when there are none and it can be used as it is."""
+        found = self._found_by_shape(text)
+        if any(quoted in text for quoted in self._quoted):
+            found = sorted(found + self._found_by_place(text))
+        if not found:
+            return None
+        words, ids, behind = [], [], 0
+        for start, end, recorded in found:
+            words.append(text[behind:start])
+            ids.append(recorded)
+            behind = end
+        return Template([*words, text[behind:]], ids)
+
+    def _found_by_shape(self, text: str) -> list[tuple[int, int, str]]:
+        if len(self._safe) <= _FEW and not any(i in text for i in self._safe):
+            return []
+        return [(m.start(), m.end(), m[0]) for m in _SAFE.finditer(text) if m[0] in self._safe]
+
+    def _found_by_place(self, text: str) -> list[tuple[int, int, str]]:
+        found = []
+        at = 0
+        while match := _PLACED.search(text, at):
+            group = match.lastindex or 1
+            word = _unescaped(match[group])
+            if word in self._placed:
+                found.append((match.start(group), match.end(group), word))
+            # One place may begin inside the other: [3, "id", {"prompt_id": ...
+            at = match.end(group)
+        return found
+
+    def renamed(self, text: str, rename: Rename) -> str:
+        """The text with each recorded id renamed, for texts that are looked at once."""
+        template = self.template(text)
+        return text if template is None else template.filled(rename)
+
+
+def _escaped(word: str) -> str:
+    return json.dumps(word)[1:-1]
+
+
+def _unescaped(word: str) -> str:
+    if "\\" not in word:
+        return word
+    try:
+        return str(json.loads(f'"{word}"'))
+    except ValueError:
+        return word
+
+
+_ID_KEYS: Final = frozenset(
+    ("client_id", "clientId", "sid", "prompt_id", "id", "delete", "job_ids")
+)
+
+
+def deep_renamed(value: Any, rename: Rename, key: str = "") -> Any:
+    """A JSON value with its ids renamed: safe ones anywhere, others behind the keys for ids."""
+    if isinstance(value, str):
+        return rename(value) if key in _ID_KEYS or _SAFE.fullmatch(value) else value
+    if isinstance(value, list):
+        return [deep_renamed(item, rename, key) for item in value]
+    if isinstance(value, dict):
+        return {
+            rename(name) if _SAFE.fullmatch(name) else name: deep_renamed(item, rename, name)
+            for name, item in value.items()
+        }
+    return value

@@ -1,0 +1,111 @@
+"""Every recording that there is, replayed to its own clients: nothing is missing, nothing differs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from comfyrec.cassette.capture import records_of_capture
+from comfyrec.cassette.files import bundled
+from comfyrec.timeline import Timeline
+from fake_server.replay import proves_itself
+from tests.replay.rig import records_of, timeline_of
+from tests.timeline.samples import OUTPUT, SERVER, Recording, run, session
+
+CAPTURES = Path(__file__).parents[3] / "shared" / "recordings"
+CAPTURED = sorted(CAPTURES.glob("*/*.jsonl"))
+
+
+@pytest.mark.parametrize("name", bundled())
+def test_a_bundled_cassette_replays_itself(name: str) -> None:
+    assert proves_itself(timeline_of(name)) == []
+
+
+@pytest.mark.skipif(not CAPTURED, reason="the captures of real servers are not here")
+@pytest.mark.parametrize("path", CAPTURED, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_a_capture_of_a_real_server_replays_itself(path: Path) -> None:
+    with path.open("rb") as lines:
+        timeline = Timeline.build(records_of_capture(lines))
+
+    assert proves_itself(timeline) == []
+
+
+def two_sessions() -> Recording:
+    """A recording that was continued: another socket, another client, the same ids of nodes."""
+    recording = run(session())
+    recording.closed(1, SERVER)
+    recording.upgrade(5, "second")
+    recording.status(5, 0, sid="second")
+    return run(
+        recording, client_id="second", socket=5, conn=6, number=1,
+        prompt_id="c0ffee00-0000-4000-8000-000000000002",
+    )  # fmt: skip
+
+
+def refused_first() -> Recording:
+    recording = Recording()
+    recording.upgrade(9, "recorded", status=503)
+    recording.upgrade(1, "recorded")
+    recording.status(1, 0, sid="recorded")
+    return run(recording)
+
+
+def polled() -> Recording:
+    """Nobody listens; the history is looked at until the prompt is in it."""
+    entry = {"prompt": [0, "p1", {}, {}, ["2"]], "outputs": {"2": OUTPUT}, "status": {}}
+    recording = Recording()
+    recording.asked(1, "POST", "/prompt", {"prompt": {"1": {}}}, {"prompt_id": "p1", "number": 0})
+    for conn, answer in enumerate([{}, {}, {"p1": entry}], 2):
+        recording.wait(250_000)
+        recording.asked(conn, "GET", "/history/p1", answer=answer)
+    return recording
+
+
+def short_ids() -> Recording:
+    """A client id and a prompt id that are words, and node ids, at the same time."""
+    return run(session("1"), client_id="1", prompt_id="2")
+
+
+MADE = {
+    "two clients, one after the other": two_sessions,
+    "an upgrade that was refused, and then not": refused_first,
+    "a client that only asks": polled,
+    "ids that are node ids": short_ids,
+    "no record at all": Recording,
+}
+
+
+@pytest.mark.parametrize("make", MADE.values(), ids=MADE)
+def test_a_recording_replays_itself(make: object) -> None:
+    assert callable(make)
+
+    assert proves_itself(Timeline.build(make().end())) == []
+
+
+@pytest.mark.parametrize("cut", [0.2, 0.4, 0.6, 0.8, 0.95])
+@pytest.mark.parametrize("name", bundled())
+def test_a_recording_that_was_cut_off_replays_what_there_is(name: str, cut: float) -> None:
+    records = records_of(name)
+
+    timeline = Timeline.build(records[: round(len(records) * cut)])
+
+    assert proves_itself(timeline) == []
+
+
+def without_an_upgrade_it_had(timeline: Timeline) -> Timeline:
+    """Frames that no client of the recording can have asked for."""
+    (socket,) = timeline.sockets
+    lost = replace(socket.upgrade, request=replace(socket.upgrade.request, headers=()))
+    exchanges = (lost, *timeline.exchanges[1:])
+    return replace(timeline, exchanges=exchanges, sockets=(replace(socket, upgrade=lost),))
+
+
+def with_an_answer_that_changes_nothing(timeline: Timeline) -> Timeline:
+    """The server answered POST /prompt with another id than its frames had."""
+    answers = [e.response for e in timeline.exchanges]
+    other = replace(answers[1], body=b'{"prompt_id": "x", "number": 0, "node_errors": {}}')
+    exchanges = list(timeline.exchanges)
+    exchanges[1] = replace(exchanges[1], response=other)
+    return replace(timeline, exchanges=tuple(exchanges))
