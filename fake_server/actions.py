@@ -93,7 +93,13 @@ class Woke(msgspec.Struct, frozen=True):
     """The time that a ``Wake`` asked for has come."""
 
 
-Happened = Asked | Knocked | Said | Left | Dropped | Woke
+class Lingered(msgspec.Struct, frozen=True):
+    """The real time that a ``Linger`` asked for has passed."""
+
+    token: int
+
+
+Happened = Asked | Knocked | Said | Left | Dropped | Woke | Lingered
 
 
 # --- what shall happen -----------------------------------------------------------------------
@@ -105,6 +111,8 @@ class Accept(msgspec.Struct, frozen=True):
     socket: int
     headers: tuple[tuple[str, str], ...] = ()
     protocol: str | None = None
+    first: bytes = b""
+    """Bytes (whole frames) that leave in one write with the 101 answer, in its TCP segment."""
 
 
 class Send(msgspec.Struct, frozen=True):
@@ -157,7 +165,42 @@ class Wake(msgspec.Struct, frozen=True):
     at: int
 
 
-Action = Accept | Send | Ping | Close | Abort | Reply | HangUp | Wake
+class Linger(msgspec.Struct, frozen=True):
+    """Call ``handle(Lingered(token), now)`` when ``real_us`` of real time have passed.
+
+    For waiting on a client, which lives in real time: at speed max virtual time jumps ahead of any
+    client at once, and so says nothing about how long one has had.
+    """
+
+    token: int
+    real_us: int
+
+
+class Raw(msgspec.Struct, frozen=True):
+    """Bytes into the connection of an accepted socket as they are: the source framed them."""
+
+    socket: int
+    data: bytes
+
+
+class Freeze(msgspec.Struct, frozen=True):
+    """Neither read from a socket nor write to it any more, and do not close it: half open.
+
+    Pings stay unanswered, no FIN is sent; the connection ends when the client or the shell does.
+    """
+
+    socket: int
+
+
+class Listen(msgspec.Struct, frozen=True):
+    """Stop taking TCP connections (they are refused), or take them again on the same port."""
+
+    accept: bool
+
+
+Action = (
+    Accept | Send | Ping | Close | Abort | Reply | HangUp | Wake | Linger | Raw | Freeze | Listen
+)
 
 
 class Source(Protocol):

@@ -1,0 +1,123 @@
+"""version -> Era: what each ComfyUI generation says, as a table of first releases.
+
+PROTOCOL.md, section 12: a fact belongs to every release from the one that brought it on. So one
+table of first releases answers for any version, also for those nobody has recorded.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import msgspec
+
+from comfyrec.errors import UsageError
+
+__all__ = ["DEFAULT_VERSION", "ERAS", "FIRST_RELEASE", "Era", "era_of"]
+
+DEFAULT_VERSION: Final = "0.27.0"
+NEVER: Final = (99, 0, 0)
+
+# fact -> the first release that has it.
+FIRST_RELEASE: Final[dict[str, tuple[int, int, int]]] = {
+    "success_event": (0, 0, 3),  # execution_success, and timestamps in the other events
+    "display_node": (0, 1, 0),  # display_node, history meta, executed for cached outputs
+    "origin_guard": (0, 2, 3),
+    "options_everywhere": (0, 3, 0),  # OPTIONS answers 200 on any path
+    "internal_routes": (0, 3, 0),  # logs frames, /internal/*, /models
+    "value_wrapper": (0, 3, 27),  # {"__value__": ...}
+    "error_objects": (0, 3, 28),  # no_prompt and its like as objects, node_errors as {}
+    "text_frames": (0, 3, 34),
+    "frontend_routes": (0, 3, 40),  # /i18n, /workflow_templates, /v2/userdata, /internal/files
+    "error_tips": (0, 3, 42),  # the newline and the tip behind exception_message
+    "progress_state": (0, 3, 45),  # and feature flags, binary type 4, /features
+    "client_prompt_id": (0, 3, 45),  # any string, until uuid_prompt_ids
+    "partial_targets": (0, 3, 48),
+    "targeted_interrupt": (0, 3, 57),
+    "history_offset": (0, 3, 60),
+    "cached_needs_client": (0, 3, 68),  # history of cached outputs is empty without a client_id
+    "lazy_unlinked": (0, 3, 68),  # a lazy node does not see cached inputs before it asks for them
+    "create_time": (0, 3, 69),
+    "preview_method": (0, 5, 0),
+    "jobs": (0, 6, 0),
+    "global_subgraphs": (0, 8, 0),
+    "job_cancelled": (0, 9, 0),  # the status cancelled; failed before
+    "throttle": (0, 9, 2),
+    "missing_node_type": (0, 12, 0),  # invalid_prompt before
+    "node_replacement": (0, 14, 0),
+    "assets_events": (0, 17, 0),
+    "intermediate_outputs": (0, 19, 0),
+    "fetch_site_guard": (0, 19, 0),
+    "cycle_check": (0, 20, 0),
+    "ram_cache": (0, 23, 0),  # the default; classic before
+    "uuid_prompt_ids": (0, 25, 0),
+    "usage_source": (0, 25, 0),
+    "job_cancel": (0, 26, 0),
+    # Recorded at 0.27.0 and not at 0.8.2; nobody has looked between.
+    "view_nosniff": (0, 27, 0),  # and stricter headers of files, level marks in the console
+    "userdata_milliseconds": (0, 27, 0),  # times of user files as whole milliseconds
+    # About 0.38, read and not run.
+    "activity": (0, 38, 0),
+    "assets_on": (0, 38, 0),
+    "cached_history_again": (0, 38, 0),
+    "emitted_once": (0, 38, 0),
+    "job_previewable": (0, 38, 0),
+    "job_workflow_always": (0, 38, 0),
+    "reprs_in_lists": (0, 38, 0),  # value_not_in_list writes the value as repr
+}
+
+_FACTS: Final = tuple(FIRST_RELEASE)
+
+
+class Era(msgspec.Struct, frozen=True):
+    """What servers of one version do. ``era.has(fact)`` asks for a row of ``FIRST_RELEASE``."""
+
+    version: str
+    release: tuple[int, int, int]
+    facts: frozenset[str]
+
+    def has(self, fact: str) -> bool:
+        """Whether this era has that fact; ``AssertionError`` for a name that is no fact."""
+        assert fact in FIRST_RELEASE, f"no fact of an era: {fact}"
+        return fact in self.facts
+
+    @property
+    def server_flags(self) -> dict[str, object]:
+        """The server's feature flags, without ``max_upload_size`` (PROTOCOL.md, section 3)."""
+        flags: dict[str, object] = {"supports_preview_metadata": True}
+        if self.release >= (0, 8, 0):
+            flags["extension"] = {"manager": {"supports_v4": True}}
+        if self.release >= (0, 27, 0):
+            flags["supports_model_type_tags"] = True
+            flags["node_replacements"] = True
+            flags["assets"] = self.has("assets_on")
+        return flags
+
+
+# The generations that were recorded, and the one that was read.
+ERAS: Final = ("2024-07", "0.3.10", "0.3.40", "0.3.64", "0.8.2", "0.27.0", "0.38.0")
+
+
+def era_of(version: str = DEFAULT_VERSION) -> Era:
+    """The era of a version: ``0.27.0``, ``v0.3.64``, ``0.8`` (its latest), or ``2024-07``.
+
+    Raises:
+        UsageError: it is no version of ComfyUI.
+    """
+    release = _release(version)
+    facts = frozenset(fact for fact in _FACTS if FIRST_RELEASE[fact] <= release)
+    return Era(version=version.removeprefix("v"), release=release, facts=facts)
+
+
+def _release(version: str) -> tuple[int, int, int]:
+    if re.fullmatch(r"2024(-0[1-7])?(-\d\d)?", version):
+        return (0, 0, 0)
+    match = re.fullmatch(r"v?(\d+)\.(\d+)(?:\.(\d+))?(?:[-+a-z].*)?", version)
+    if match is None:
+        raise UsageError(
+            f"comfyui version {version!r} is no version: give one like 0.27.0 or 2024-07 "
+            f"(recorded generations: {', '.join(ERAS)})"
+        )
+    major, minor, patch = match.groups()
+    # '0.3' alone means its last patch, as people say it.
+    return (int(major), int(minor), int(patch) if patch is not None else 9_999)

@@ -1,0 +1,469 @@
+"""What the core nodes do, as far as a client can see it: sizes, files, texts, failures.
+
+Nothing is computed. A value knows how wide, high and many it is, so that a saved picture has the
+size that the graph asks for; a literal knows itself.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from fake_server.catalogue import NodeClass
+
+__all__ = [
+    "LIFELIKE",
+    "Blocker",
+    "NodeFailed",
+    "Saves",
+    "Value",
+    "as_text",
+    "changes_always",
+    "chosen_inputs",
+    "file_input",
+    "misused_literal",
+    "results",
+    "saves_of",
+    "told_message",
+]
+
+SIDE_MAX: Final = 16_384
+
+
+class NodeFailed(Exception):
+    """A node raises: the exception's qualified type name and its text."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(kind, message)
+        self.kind, self.message = kind, message
+
+
+class Value(msgspec.Struct, frozen=True):
+    """One item on a link. Latents are measured in the pixels they stand for."""
+
+    width: int = 0
+    height: int = 0
+    batch: int = 1
+    literal: Any = None
+    """What it is, if it is a text or number (``known``)."""
+    known: bool = False
+
+    def sized(self, width: float, height: float) -> Value:
+        """The same in another size."""
+        return msgspec.structs.replace(self, width=_side(width), height=_side(height))
+
+
+class Blocker(msgspec.Struct, frozen=True):
+    """Stops every node that receives it; one with a message is reported first."""
+
+    message: str | None = None
+
+
+def _side(value: float) -> int:
+    if not math.isfinite(value):
+        return 1
+    return max(1, min(SIDE_MAX, round(value)))
+
+
+Given = Mapping[str, Any]
+"""The inputs of one call: ``Value`` items, literals as ``Value(literal=..., known=True)``."""
+
+NOTHING: Final = Value()
+
+
+def _number(given: Given, name: str, default: float = 0) -> float:
+    one = given.get(name)
+    value = one.literal if isinstance(one, Value) and one.known else None
+    return value if isinstance(value, (int, float)) else default
+
+
+def _value(given: Given, name: str) -> Value:
+    one = given.get(name)
+    return one if isinstance(one, Value) else NOTHING
+
+
+def _picture(given: Given) -> Value:
+    """The first input that has a size: what a filter works on."""
+    return next((one for one in given.values() if isinstance(one, Value) and one.width), NOTHING)
+
+
+# --- sizes: class -> the value on its outputs --------------------------------------------------
+
+
+def _empty(given: Given) -> Value:
+    return Value(
+        _side(_number(given, "width", 512)),
+        _side(_number(given, "height", 512)),
+        max(1, int(_number(given, "batch_size", 1))),
+    )
+
+
+def _mask(given: Given) -> Value:
+    return Value(_side(_number(given, "width", 512)), _side(_number(given, "height", 512)))
+
+
+def _to_size(given: Given) -> Value:
+    old = _picture(given)
+    width, height = _number(given, "width"), _number(given, "height")
+    if not width and not height:
+        return old
+    if not width:
+        width = old.width * height / max(1, old.height)
+    if not height:
+        height = old.height * width / max(1, old.width)
+    return old.sized(width, height)
+
+
+def _by_factor(given: Given) -> Value:
+    old = _picture(given)
+    factor = _number(given, "scale_by", _number(given, "scale_factor", 1.0))
+    return old.sized(old.width * factor, old.height * factor)
+
+
+def _by_model(given: Given) -> Value:
+    old = _picture(given)
+    return old.sized(old.width * 4, old.height * 4)
+
+
+def _to_pixels(given: Given) -> Value:
+    old = _picture(given)
+    wanted = _number(given, "megapixels", 1.0) * 1024 * 1024
+    factor = math.sqrt(wanted / max(1, old.width * old.height))
+    return old.sized(old.width * factor, old.height * factor)
+
+
+def _to_longest(given: Given) -> Value:
+    old = _picture(given)
+    factor = _number(given, "largest_size", 512) / max(1, old.width, old.height)
+    return old.sized(old.width * factor, old.height * factor)
+
+
+def _cropped(given: Given) -> Value:
+    old = _picture(given)
+    return old.sized(
+        min(old.width or SIDE_MAX, _number(given, "width", old.width)),
+        min(old.height or SIDE_MAX, _number(given, "height", old.height)),
+    )
+
+
+def _region(given: Given) -> Value:
+    box = given.get("crop_region")
+    region = box.literal if isinstance(box, Value) and isinstance(box.literal, Mapping) else {}
+    old = _picture(given)
+    width, height = region.get("width", old.width), region.get("height", old.height)
+    numbers = isinstance(width, (int, float)) and isinstance(height, (int, float))
+    return old.sized(width, height) if numbers else old
+
+
+def _padded(given: Given) -> Value:
+    old = _picture(given)
+    return old.sized(
+        old.width + _number(given, "left") + _number(given, "right"),
+        old.height + _number(given, "top") + _number(given, "bottom"),
+    )
+
+
+def _joined(given: Given) -> Value:
+    pictures = [one for one in given.values() if isinstance(one, Value) and one.width]
+    first = pictures[0] if pictures else NOTHING
+    return msgspec.structs.replace(first, batch=max(1, sum(one.batch for one in pictures)))
+
+
+def _repeated(given: Given) -> Value:
+    old = _picture(given)
+    return msgspec.structs.replace(old, batch=max(1, int(old.batch * _number(given, "amount", 1))))
+
+
+def _taken(given: Given) -> Value:
+    old = _picture(given)
+    length = max(1, min(old.batch, int(_number(given, "length", 1))))
+    return msgspec.structs.replace(old, batch=length)
+
+
+def _same_literal(given: Given) -> Value:
+    return _value(given, "value")
+
+
+def _switched(given: Given) -> Value:
+    switch = given.get("switch")
+    on = isinstance(switch, Value) and bool(switch.literal)
+    return _value(given, "on_true" if on else "on_false")
+
+
+def _shown_text(given: Given) -> Value:
+    return Value(literal=as_text(given.get("source")), known=True)
+
+
+_RESULTS: Final[dict[str, Callable[[Given], Value]]] = {
+    "EmptyImage": _empty,
+    "EmptyLatentImage": _empty,
+    "EmptySD3LatentImage": _empty,
+    "EmptyFlux2LatentImage": _empty,
+    "SolidMask": _mask,
+    "ImageScale": _to_size,
+    "LatentUpscale": _to_size,
+    "ImageScaleBy": _by_factor,
+    "LatentUpscaleBy": _by_factor,
+    "ImageUpscaleWithModel": _by_model,
+    "ImageScaleToTotalPixels": _to_pixels,
+    "ImageScaleToMaxDimension": _to_longest,
+    "ResizeImagesByLongerEdge": _to_longest,
+    "ImageCrop": _cropped,
+    "ImageCropV2": _region,
+    "LatentCrop": _cropped,
+    "CropMask": _cropped,
+    "ImagePadForOutpaint": _padded,
+    "ImageBatch": _joined,
+    "BatchImagesNode": _joined,
+    "LatentBatch": _joined,
+    "RepeatImageBatch": _repeated,
+    "RepeatLatentBatch": _repeated,
+    "ImageFromBatch": _taken,
+    "LatentFromBatch": _taken,
+    "PrimitiveInt": _same_literal,
+    "PrimitiveFloat": _same_literal,
+    "PrimitiveString": _same_literal,
+    "PrimitiveStringMultiline": _same_literal,
+    "PrimitiveBoolean": _same_literal,
+    "ComfySwitchNode": _switched,
+    "PreviewAny": _shown_text,
+}
+
+
+def results(node_class: NodeClass, given: Given, items: int | None) -> list[Any]:
+    """The outputs of one call: an item for each, or a list of items where that is declared."""
+    make = _RESULTS.get(node_class.name, _picture)
+    value = make(given)
+    found: list[Any] = []
+    for kind, is_list in zip(node_class.output, node_class.output_is_list, strict=False):
+        one = _fitting(kind, value)
+        found.append(_many(node_class, given, one, items) if is_list else one)
+    return found
+
+
+def _fitting(kind: Any, value: Value) -> Value:
+    if kind in ("INT", "FLOAT", "BOOLEAN", "STRING", "*") or value.width:
+        return value
+    return NOTHING
+
+
+def _many(node_class: NodeClass, given: Given, one: Value, items: int | None) -> list[Value]:
+    if items is not None:
+        return [one] * items
+    if node_class.name in ("RebatchImages", "RebatchLatents"):
+        return _rebatched(given, one)
+    # Nodes that fan out by a number name that number 'count'.
+    return [one] * max(0, int(_number(given, "count", 1)))
+
+
+def _rebatched(given: Given, one: Value) -> list[Value]:
+    size = max(1, int(_number(given, "batch_size", 1)))
+    total = max(1, one.batch)
+    parts = [min(size, total - start) for start in range(0, total, size)]
+    return [msgspec.structs.replace(one, batch=part) for part in parts]
+
+
+def whole(values: Sequence[Any]) -> Any:
+    """What a node that takes lists sees: the items of one input as one value."""
+    pictures = [one for one in values if isinstance(one, Value) and one.width]
+    if pictures:
+        total = sum(one.batch for one in pictures)
+        return msgspec.structs.replace(pictures[0], batch=total)
+    return values[0] if values else NOTHING
+
+
+# --- files -----------------------------------------------------------------------------------
+
+
+class Saves(msgspec.Struct, frozen=True):
+    """How a node writes pictures."""
+
+    kind: str = "output"
+    """``output``, ``temp``, or ``websocket`` for a node that sends them instead."""
+    extension: str = "png"
+    animated: bool | None = None
+    """True: one moving picture of the whole batch, said so if there is more than one in it."""
+    text: bool = False
+    """Writes its text, always under the number 1: it does not find its own files."""
+    fresh_letters: bool = False
+    """Letters of the name are drawn for each call, not once for the node."""
+
+
+_SAVES: Final[dict[str, Saves]] = {
+    "SaveImage": Saves(),
+    "PreviewImage": Saves(kind="temp"),
+    "MaskPreview": Saves(kind="temp"),
+    "SaveAnimatedWEBP": Saves(extension="webp", animated=True),
+    "SaveAnimatedPNG": Saves(animated=True),
+    "SaveText": Saves(text=True),
+    "ImageCropV2": Saves(kind="temp", animated=False, fresh_letters=True),
+    "SaveImageWebsocket": Saves(kind="websocket"),
+}
+
+
+def saves_of(node_class: NodeClass, *, planned: bool) -> Saves | None:
+    """How a node of this class writes pictures; None if it does not.
+
+    Classes of other people are taken for what they look like: an output node with pictures and a
+    ``filename_prefix`` saves. ``planned`` says that a plan wants pictures of it.
+    """
+    known = _SAVES.get(node_class.name)
+    if known is not None:
+        return known
+    pictures = any(one.type == "IMAGE" for one in node_class.inputs.values())
+    if node_class.output_node and pictures and "filename_prefix" in node_class.inputs:
+        return Saves()
+    return Saves(kind="temp") if planned else None
+
+
+# --- texts, checks and failures ----------------------------------------------------------------
+
+
+def as_text(one: Any) -> str:
+    """An item as ``str()`` shows it; pictures and models have no text of their own."""
+    if isinstance(one, Value) and one.known:
+        return one.literal if isinstance(one.literal, str) else _json_like(one.literal)
+    return "None" if one is None else "tensor(...)"
+
+
+def _json_like(value: Any) -> str:
+    return "None" if value is None else str(value)
+
+
+def shown(node_class: NodeClass, given: Given) -> dict[str, Any] | None:
+    """What a core node shows besides pictures; None if nothing."""
+    if node_class.name == "PreviewAny":
+        return {"text": [as_text(given.get("source"))]}
+    return None
+
+
+def progress_text(node_class: NodeClass, given: Given) -> str | None:
+    """The text that a core node writes onto itself while it runs."""
+    if node_class.name == "GetImageSize":
+        seen = _picture(given)
+        return f"width: {seen.width}, height: {seen.height}\n batch size: {seen.batch}"
+    return None
+
+
+def told_message(node_class: NodeClass, given: Given, planned: str) -> str:
+    """The text of an exception.
+
+    A test node that is told by its inputs what to raise (``kind`` among exception names, and
+    ``message``) says that text; all others say what the plan has.
+    """
+    kind, said = given.get("kind"), given.get("message")
+    told = node_class.inputs.keys() >= {"kind", "message"}
+    if not told or not isinstance(kind, Value) or not isinstance(said, Value) or not said.known:
+        return planned
+    return repr(said.literal) if kind.literal == "KeyError" else str(said.literal)
+
+
+def chosen_inputs(node_class: NodeClass, given: Given) -> Sequence[str]:
+    """The lazy inputs that a node asks for when no plan says so: all, or what a switch picks."""
+    if node_class.name == "ComfySwitchNode":
+        switch = given.get("switch")
+        on = isinstance(switch, Value) and bool(switch.literal)
+        return ["on_true" if on else "on_false"]
+    return [name for name in node_class.inputs if name in node_class.lazy]
+
+
+def changes_always(name: str) -> bool:
+    """Whether a class says with each prompt that it has changed (IS_CHANGED is the time)."""
+    return name in ("SaveImageWebsocket", "WebcamCapture")
+
+
+_FILE_INPUTS: Final[dict[str, str]] = {
+    "LoadImage": "image",
+    "LoadImageMask": "image",
+    "LoadImageOutput": "image",
+    "LoadLatent": "latent",
+    "LoadAudio": "audio",
+    "LoadVideo": "file",
+}
+_FILE_WORDS: Final[dict[str, str]] = {
+    "LoadLatent": "Invalid latent file: ",
+    "LoadAudio": "Invalid audio file: ",
+    "LoadVideo": "Invalid video file: ",
+}
+
+
+def file_input(name: str) -> str | None:
+    """The input of a loader class that names a file in the input folder."""
+    return _FILE_INPUTS.get(name)
+
+
+def missing_file(name: str, file: Any) -> str:
+    """What a loader class says of a file that is not there."""
+    return f"{_FILE_WORDS.get(name, 'Invalid image file: ')}{file}"
+
+
+# What Python says when a node reaches for a member that a literal does not have.
+_MEMBERS: Final[dict[str, str]] = {
+    "IMAGE": "shape",
+    "MASK": "shape",
+    "LATENT": "copy",
+    "MODEL": "clone",
+    "CLIP": "tokenize",
+    "VAE": "decode",
+    "CONTROL_NET": "copy",
+}
+
+
+def misused_literal(node_class: NodeClass, inputs: Given) -> NodeFailed | None:
+    """How a core node fails on a literal where a link is needed; None if it has none."""
+    for name, each in node_class.inputs.items():
+        member = _MEMBERS.get(each.type) if isinstance(each.type, str) else None
+        one = inputs.get(name)
+        if member is not None and isinstance(one, Value) and one.known:
+            kind = type(one.literal).__name__
+            return NodeFailed("AttributeError", f"{kind!r} object has no attribute {member!r}")
+    return None
+
+
+# --- time ------------------------------------------------------------------------------------
+
+
+class Pace(msgspec.Struct, frozen=True):
+    """How long a class takes in a lifelike run."""
+
+    seconds: float
+    per_step: float = 0.0
+    """For samplers: the time of each step, with a preview."""
+
+
+LIFELIKE: Final[dict[str, Pace]] = {
+    "KSampler": Pace(0.05, per_step=0.1),
+    "KSamplerAdvanced": Pace(0.05, per_step=0.1),
+    "SamplerCustom": Pace(0.05, per_step=0.1),
+    "SamplerCustomAdvanced": Pace(0.05, per_step=0.1),
+    "CheckpointLoaderSimple": Pace(0.4),
+    "UNETLoader": Pace(0.4),
+    "DualCLIPLoader": Pace(0.3),
+    "CLIPTextEncode": Pace(0.05),
+    "VAEDecode": Pace(0.15),
+    "VAEEncode": Pace(0.15),
+    "ImageUpscaleWithModel": Pace(0.8),
+    "SaveImage": Pace(0.08),
+    "PreviewImage": Pace(0.04),
+}
+
+
+def pace_of(node_class: NodeClass) -> Pace:
+    """The pace of a class: a tenth of a second for what makes pictures, next to none else."""
+    known = LIFELIKE.get(node_class.name)
+    if known is not None:
+        return known
+    heavy = any(kind in ("IMAGE", "LATENT", "MASK") for kind in node_class.output)
+    return Pace(0.1 if heavy else 0.005)
+
+
+def steps_of(node_class: NodeClass, given: Given) -> int:
+    """How many steps a sampler takes."""
+    steps = int(_number(given, "steps", 20))
+    if node_class.name == "KSamplerAdvanced":
+        last = int(_number(given, "end_at_step", steps))
+        return max(0, min(steps, last) - int(_number(given, "start_at_step", 0)))
+    return max(1, min(steps, 10_000))

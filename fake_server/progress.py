@@ -1,0 +1,145 @@
+"""A node's progress -> frames: progress_state, progress, previews, and how often they may come.
+
+PROTOCOL.md, sections 2.1, 2.4 and 4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+import msgspec
+
+from comfyrec.events import comfy_json
+from fake_server.eras import Era
+from fake_server.graph import Graph
+from fake_server.nodes import NodeFailed
+from fake_server.speaker import Speaker
+
+__all__ = ["Bar", "Progress"]
+
+THROTTLE_US: Final = 100_000
+THROTTLE_PERCENT: Final = 0.5
+
+
+class Bar(msgspec.Struct):
+    """A node's progress bar: what it last let through."""
+
+    total: int
+    at: int = 0
+    value: int = -1
+
+    def lets_through(self, value: int, at: int) -> bool:
+        """Whether it is sent: one per 100 ms and half a percent, and the first and the last."""
+        done = (value - max(0, self.value)) / self.total * 100 if self.total > 0 else 100
+        if self.value < 0 or value >= self.total:
+            return True
+        return at - self.at >= THROTTLE_US and done >= THROTTLE_PERCENT
+
+    def sent(self, value: int, at: int) -> None:
+        self.value, self.at = value, at
+
+
+class Progress:
+    """What the nodes of one prompt have come to so far, and the frames that say so."""
+
+    def __init__(
+        self, speaker: Speaker, era: Era, graph: Graph, *, prompt_id: str, client_id: Any
+    ) -> None:
+        self._speaker, self._era, self._graph = speaker, era, graph
+        self._prompt_id, self._client_id = prompt_id, client_id
+        self._quoted_id = comfy_json(prompt_id)
+        self._maxima: dict[str, Any] = {}
+        self._parts: dict[str, str] = {}  # node -> its entry in progress_state, encoded
+        self._affixes: dict[str, tuple[str, str]] = {}
+
+    def begin(self, node_id: str) -> Iterator[None]:
+        """A node starts."""
+        yield from self._show(node_id, 0.0, 1.0, "running")
+
+    def finish(self, node_id: str) -> Iterator[None]:
+        """A node has its result; one that never started shows 1/1."""
+        maximum = self._maxima.get(node_id, 1)
+        yield from self._show(node_id, maximum, maximum, "finished")
+
+    def update(
+        self,
+        node_id: str,
+        bar: Bar,
+        value: int,
+        *,
+        at: int,
+        preview: tuple[str, bytes] | None,
+        announced: str | None,
+        heed: Callable[[], None],
+    ) -> Iterator[None]:
+        """One progress update: progress_state, type 4, progress, type 1, as far as each applies.
+
+        Args:
+            at: when it was made; the throttle counts in this time.
+            announced: the display id of the last ``executing``.
+            heed: looks at the interrupt flag, which the server does before it sends.
+        """
+        shown = preview is not None or not self._era.has("throttle")
+        if not (shown or bar.lets_through(value, at)):
+            return
+        bar.sent(value, at)
+        heed()
+        yield from self._show(node_id, value, bar.total, "running")
+        with_metadata = preview is not None and self._supports_metadata()
+        if preview is not None and with_metadata:
+            self._speaker.preview_with(self._client_id, *preview, self._metadata(node_id))
+            yield
+        # Older servers name the node that was last announced, which is none without a client.
+        named = node_id if self._era.has("progress_state") else announced
+        data = {"value": value, "max": bar.total, "prompt_id": self._prompt_id, "node": named}
+        self._speaker.tell(self._client_id, "progress", data)
+        yield
+        if preview is not None and not with_metadata:
+            self._speaker.preview(self._client_id, *preview)
+            yield
+
+    def _supports_metadata(self) -> bool:
+        if not self._era.has("progress_state"):
+            return False
+        try:
+            return self._speaker.supports(self._client_id, "supports_preview_metadata")
+        except AttributeError as broken:  # flags that are no object break the node
+            raise NodeFailed("AttributeError", str(broken)) from None
+
+    def _metadata(self, node_id: str) -> dict[str, Any]:
+        return {
+            "node_id": node_id,
+            "prompt_id": self._prompt_id,
+            "display_node_id": self._graph.display(node_id),
+            "parent_node_id": self._graph.parent(node_id),
+            "real_node_id": self._graph.real(node_id),
+        }
+
+    def _show(self, node_id: str, value: Any, maximum: Any, state: str) -> Iterator[None]:
+        if not self._era.has("progress_state"):
+            return
+        self._maxima[node_id] = maximum
+        if node_id not in self._affixes:
+            self._affixes[node_id] = self._affix(node_id)
+        before, behind = self._affixes[node_id]
+        numbers = f'{comfy_json(value)}, "max": {comfy_json(maximum)}, "state": "{state}"'
+        # Each frame repeats every node, so a node's entry is encoded only when it changes.
+        self._parts[node_id] = f"{before}{numbers}{behind}"
+        everything = ", ".join(self._parts.values())
+        self._speaker.tell_raw(
+            self._client_id,
+            f'{{"type": "progress_state", "data": {{"prompt_id": {self._quoted_id}, '
+            f'"nodes": {{{everything}}}}}}}',
+        )
+        yield
+
+    def _affix(self, node_id: str) -> tuple[str, str]:
+        name = comfy_json(node_id)
+        behind = (
+            f', "node_id": {name}, "prompt_id": {self._quoted_id}, '
+            f'"display_node_id": {comfy_json(self._graph.display(node_id))}, '
+            f'"parent_node_id": {comfy_json(self._graph.parent(node_id))}, '
+            f'"real_node_id": {comfy_json(self._graph.real(node_id))}}}'
+        )
+        return f'{name}: {{"value": ', behind

@@ -1,0 +1,142 @@
+"""What calls of a node are given and give back, as plain data: slices, merged items, texts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from fake_server.catalogue import NodeClass
+from fake_server.graph import is_link
+from fake_server.nodes import Blocker, NodeFailed, Value
+from fake_server.plan import NodePlan
+
+__all__ = [
+    "NodeAtWork",
+    "Returned",
+    "blocker_in",
+    "merged",
+    "merged_ui",
+    "prefixed",
+    "preview_size",
+    "printed",
+    "slices",
+]
+
+# Sampler previews are scaled to fit this, upwards too (--preview-size of the real server).
+PREVIEW_SIDE = 512
+
+
+class Returned(msgspec.Struct):
+    """What one call of a node gave back."""
+
+    outputs: list[Any] | None = None
+    ui: Mapping[str, Any] | None = None
+    expand: Mapping[str, Mapping[str, Any]] | None = None
+
+
+class NodeAtWork(msgspec.Struct):
+    """A node while it runs."""
+
+    id: str
+    kind: NodeClass
+    plan: NodePlan
+    given: dict[str, list[Any]]
+    missing: set[str]
+
+
+def slices(node: NodeAtWork) -> Iterator[dict[str, Any]]:
+    """The inputs of each call: one per item, the last item repeated where a list is shorter."""
+    given = node.given
+    if node.kind.input_is_list:
+        yield {name: list(items) for name, items in given.items()}
+        return
+    calls = max((len(items) for items in given.values()), default=0)
+    if calls and not all(given.values()):
+        raise NodeFailed("IndexError", "list index out of range")
+    for index in range(calls):
+        yield {name: items[min(index, len(items) - 1)] for name, items in given.items()}
+    if not calls:
+        yield {}
+
+
+def blocker_in(given: Mapping[str, Any]) -> Blocker | None:
+    for one in given.values():
+        if isinstance(one, Blocker):
+            return one
+        if isinstance(one, list):
+            for item in one:
+                if isinstance(item, Blocker):
+                    return item
+    return None
+
+
+def merged_ui(returned: Sequence[Returned]) -> Mapping[str, Any]:
+    uis = [one.ui for one in returned if one.ui]
+    if len(uis) < 2:
+        return uis[0] if uis else {}
+    return {key: [item for ui in uis for item in ui.get(key, ())] for key in uis[0]}
+
+
+def merged(returned: Sequence[Returned], kind: NodeClass) -> list[list[Any]]:
+    """The outputs of all calls: items in a row, lists joined."""
+    calls = [one.outputs for one in returned if one.outputs is not None]
+    if not calls:
+        return []
+    merged: list[list[Any]] = []
+    for slot in range(len(calls[0])):
+        is_list = slot < len(kind.output_is_list) and kind.output_is_list[slot]
+        row: list[Any] = []
+        for outputs in calls:
+            one = outputs[slot]
+            row += one if is_list and isinstance(one, list) else [one]
+        merged.append(row)
+    return merged
+
+
+def prefixed(
+    plan: NodePlan, prefix: str, *, first: bool
+) -> tuple[dict[str, Mapping[str, Any]], list[Any]]:
+    """The planned graph with ids as GraphBuilder makes them, and the results that point into it.
+
+    A plan may write the ids in full (``2.0.0.1``) or only their last part (``1``).
+    """
+    assert plan.expand is not None
+    own = {
+        one: one if first and one.startswith(prefix) else f"{prefix}{one}" for one in plan.expand
+    }
+
+    def moved(value: Any) -> Any:
+        return [own.get(value[0], value[0]), value[1]] if is_link(value) else value
+
+    graph: dict[str, Mapping[str, Any]] = {
+        own[one]: {**node, "inputs": {name: moved(v) for name, v in node["inputs"].items()}}
+        for one, node in plan.expand.items()
+    }
+    return graph, [moved(value) for value in plan.result]
+
+
+def preview_size(seen: Any) -> tuple[int, int]:
+    """The size of a sampler's preview: scaled to fit, upwards too."""
+    width, height = (seen.width, seen.height) if isinstance(seen, Value) else (0, 0)
+    if not width or not height:
+        return PREVIEW_SIDE, PREVIEW_SIDE
+    longest = max(width, height)
+    return max(1, width * PREVIEW_SIDE // longest), max(1, height * PREVIEW_SIDE // longest)
+
+
+def printed(one: Any) -> Any:
+    """An input as ``current_inputs`` shows it: scalars as they are, the rest as text."""
+    if isinstance(one, Value):
+        if not one.known:
+            return (
+                f"tensor of {one.batch} x {one.height} x {one.width}" if one.width else "<object>"
+            )
+        one = one.literal
+    if one is None or isinstance(one, (int, float, bool, str)):
+        return one
+    try:
+        return str(one)
+    except RecursionError:
+        return "..."

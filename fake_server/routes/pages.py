@@ -1,0 +1,53 @@
+"""The front page, and files of a frontend where one is served."""
+
+from __future__ import annotations
+
+import posixpath
+from typing import Final
+from urllib.parse import unquote
+
+from fake_server.actions import Answer
+from fake_server.files import StoredFile
+from fake_server.question import Question
+from fake_server.routes.kit import Place, Refused
+from fake_server.routes.static import OCTETS, content_type, file_answer, no_file
+
+__all__ = ["root", "static_file"]
+
+_FOLDERS: Final = frozenset({"assets", "docs", "extensions", "extensions/core", "templates"})
+"""Folders of every frontend and its packages; their contents are not listed."""
+
+_PAGE: Final = b"""<!doctype html>
+<html lang="en"><head><meta charset="UTF-8"/><title>ComfyUI (simulated)</title></head>
+<body><h1>A simulated ComfyUI server</h1>
+<p>Clients can talk to it as to the real one; nothing is computed. What it does just now:
+<a href="__fake__/">/__fake__/</a>. <code>comfyrec serve --frontend</code> serves the real
+web page here.</p></body></html>
+"""
+
+
+def root(place: Place, ask: Question) -> Answer:
+    """GET /: index.html, which nobody may store."""
+    found = place.shop.static("index.html") if place.shop.static else None
+    store = "no-store, must-revalidate" if place.era.has("view_nosniff") else "no-cache"
+    headers = [("Cache-Control", store), ("Pragma", "no-cache"), ("Expires", "0")]
+    return file_answer(
+        ask, found or StoredFile(_PAGE, 0), place.epoch_us, headers, guess="text/html"
+    )
+
+
+def static_file(place: Place, ask: Question, path: str) -> Answer:
+    """Any path that no route has: a file below the web root, or 404 without a length."""
+    name = unquote(path[1:])
+    if name.startswith("/") or "\0" in name:
+        raise Refused(404)
+    normal = posixpath.normpath(name)
+    if normal.startswith(".."):
+        raise Refused(404)
+    if normal in _FOLDERS:
+        raise Refused(403)
+    found = place.shop.static(normal) if place.shop.static else None
+    if found is None:
+        return no_file()
+    kind = (content_type(normal) or OCTETS).partition(";")[0]
+    return file_answer(ask, found, place.epoch_us, guess=kind)

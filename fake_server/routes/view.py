@@ -1,0 +1,118 @@
+"""``/view`` and ``/view_metadata``: files, and what models say of themselves.
+
+PROTOCOL.md, section 10; recording ``upload_and_view``.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from typing import Final
+
+from fake_server import images
+from fake_server.actions import Answer
+from fake_server.files import StoredFile, inside
+from fake_server.question import Question, empty, json_answer
+from fake_server.routes.kit import Failed, Place
+from fake_server.routes.static import OCTETS, content_type, file_answer
+
+__all__ = ["KINDS", "annotated", "view", "view_metadata"]
+
+KINDS: Final = ("output", "input", "temp")
+# What a browser would run: served as a download instead.
+_DANGEROUS: Final = frozenset({
+    "text/html", "text/html-sandboxed", "application/xhtml+xml", "text/javascript", "text/css",
+})  # fmt: skip
+_DANGEROUS_SINCE_NOSNIFF: Final = frozenset({
+    "application/javascript", "image/svg+xml", "text/xml", "application/xml",
+    "application/ecmascript", "text/ecmascript",
+})  # fmt: skip
+_PREVIEW_FORMATS: Final = ("webp", "jpeg")
+_METADATA: Final = {"format": "pt"}
+
+
+def annotated(name: str) -> tuple[str, str | None]:
+    """``pic.png [input]`` -> the name and the folder it carries, if it carries one.
+
+    What stands in front of the bracket loses one more character: the blank.
+    """
+    for kind in KINDS:
+        if name.endswith(f"[{kind}]"):
+            return name[: -len(kind) - 3], kind
+    return name, None
+
+
+def view(place: Place, ask: Question) -> Answer:
+    """One file, or the picture in it in another form."""
+    asked = ask.asked("filename")
+    if asked is None:
+        return empty(404)
+    name, kind = annotated(asked)
+    if not name or name.startswith("/") or ".." in name:
+        return empty(400)
+    kind = kind or ask.asked("type") or "output"
+    if ask.asked("type") == "" and kind == "output" and annotated(asked)[1] is None:
+        return empty(400)
+    if kind not in KINDS:
+        return empty(400)
+    subfolder = inside(ask.asked("subfolder") or "")
+    if subfolder is None:
+        return empty(403)
+    name = posixpath.basename(name)
+    file = place.folders.read(kind, subfolder, name) if name else None
+    return empty(404) if file is None else _shown(place, ask, name, file)
+
+
+def _shown(place: Place, ask: Question, name: str, file: StoredFile) -> Answer:
+    channel, preview = ask.asked("channel"), ask.asked("preview")
+    named = ("Content-Disposition", f'filename="{name}"')
+    if preview is not None:
+        format, quality = _preview_wanted(preview, channel or "")
+        picture = _converted(
+            lambda: images.preview(file.data, format=format, quality=quality, rgb=channel == "rgb")
+        )
+        return Answer(200, (named, ("Content-Type", f"image/{format}")), picture)
+    if channel in ("rgb", "a"):
+        convert = images.rgb_only if channel == "rgb" else images.alpha_only
+        picture = _converted(lambda: convert(file.data))
+        return Answer(200, (named, ("Content-Type", "image/png")), picture)
+    return file_answer(ask, file, place.epoch_us, _headers(place, name))
+
+
+def _preview_wanted(preview: str, channel: str) -> tuple[str, int]:
+    parts = preview.split(";")
+    format = parts[0] if parts[0] in _PREVIEW_FORMATS and "a" not in channel else "webp"
+    return format, int(parts[-1]) if parts[-1].isdigit() and parts[-1].isascii() else 90
+
+
+def _converted(convert: object) -> bytes:
+    assert callable(convert)
+    # Whatever Pillow raises, the real handler raises it too; there is no common base.
+    try:
+        converted: bytes = convert()
+    except Exception as error:
+        raise Failed(str(error)) from None
+    return converted
+
+
+def _headers(place: Place, name: str) -> list[tuple[str, str]]:
+    kind = content_type(name) or OCTETS
+    if not place.era.has("view_nosniff"):
+        kind = OCTETS if kind in _DANGEROUS else kind
+        return [("Content-Disposition", f'filename="{name}"'), ("Content-Type", kind)]
+    bare = kind.partition(";")[0]
+    shown = f'filename="{name}"'
+    if bare in _DANGEROUS or bare in _DANGEROUS_SINCE_NOSNIFF:
+        kind, shown = OCTETS, f"attachment; {shown}"
+    return [
+        ("Content-Disposition", shown), ("Content-Type", kind),
+        ("X-Content-Type-Options", "nosniff"),
+    ]  # fmt: skip
+
+
+def view_metadata(place: Place, ask: Question) -> Answer:
+    """The ``__metadata__`` of a safetensors file."""
+    name = ask.asked("filename")
+    known = place.catalogue.models.get(ask.param["folder"], ())
+    if name is None or not name.endswith(".safetensors") or name not in known:
+        return empty(404)
+    return json_answer(_METADATA)

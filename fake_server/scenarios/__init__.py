@@ -1,0 +1,36 @@
+"""Named departures from normal, one small file each. ``kit`` is what they are made of.
+
+``find("ws-silent")`` gives one, ``choose("ws-silent:after=start")`` one with its settings,
+``select("A0?")`` several; ``register`` adds your own. ``Stage`` plays one over any source.
+"""
+
+from fake_server.scenarios.kit.registry import (
+    ALIASES,
+    Choice,
+    catalogue,
+    choose,
+    find,
+    names,
+    register,
+    select,
+)
+from fake_server.scenarios.kit.scenario import Directions, Scenario, Shell, settings_from
+from fake_server.scenarios.kit.stage import Complaint, Operator, Stage
+
+__all__ = [
+    "ALIASES",
+    "Choice",
+    "Complaint",
+    "Directions",
+    "Operator",
+    "Scenario",
+    "Shell",
+    "Stage",
+    "catalogue",
+    "choose",
+    "find",
+    "names",
+    "register",
+    "select",
+    "settings_from",
+]

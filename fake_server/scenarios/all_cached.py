@@ -1,0 +1,34 @@
+"""Every node is cached: no `executing` with a node, and all is over within a millisecond."""
+
+from __future__ import annotations
+
+from fake_server.scenarios.kit import Directions, Scenario, Settings, drop, event, threads, warm
+
+
+class Cached(Settings, frozen=True, kw_only=True):
+    """What is still said of the outputs; old servers said nothing."""
+
+    executed_for_outputs: bool = True
+    progress_state: bool = True
+
+
+def direct(settings: Cached) -> Directions:
+    quiet = []
+    if not settings.executed_for_outputs:
+        quiet.append(drop(event("executed"), "executed"))
+    if not settings.progress_state:
+        quiet.append(drop(event("progress_state"), "progress_state"))
+    return Directions(operators=(*quiet, warm()))
+
+
+SCENARIO = Scenario(
+    name="all-cached",
+    row="A11",
+    category="caching",
+    summary=__doc__,
+    correct="ends all the same, with the outputs of the history",
+    keeps=("K1", "K5", "K7"),
+    evidence=threads("FE#11798", "CU#6261", "CU#952", "comfyui-autoflow's documentation"),
+    settings=Cached,
+    direct=direct,
+)

@@ -1,0 +1,24 @@
+"""Everything is cached and over before the socket is up: one `status`, then silence for ever."""
+
+from __future__ import annotations
+
+from fake_server.scenarios.kit import Directions, Frame, Scenario, Settings, drop, threads, warm
+
+
+def direct(settings: Settings) -> Directions:
+    def of_the_run(frame: Frame) -> bool:
+        return frame.type != "status" or "sid" not in frame.data
+
+    return Directions(operators=(drop(of_the_run, "all frames of the run"), warm()))
+
+
+SCENARIO = Scenario(
+    name="all-cached-late-connect",
+    row="A12",
+    category="caching",
+    summary=__doc__,
+    correct="connects first, and asks the history when nothing comes",
+    keeps=("K2", "K7"),
+    evidence=threads("measured"),
+    direct=direct,
+)

@@ -1,0 +1,39 @@
+"""Only `/api/...` can be reached, or, as on old servers, only the bare routes."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from fake_server.actions import Asked, Happened, Knocked
+from fake_server.scenarios.kit import Directions, Scenario, Settings, gate, text_answer, threads
+
+
+class Only(Settings, frozen=True, kw_only=True):
+    """Which of the two."""
+
+    only: Literal["api", "bare"] = "api"
+
+
+def direct(settings: Only) -> Directions:
+    def outside(happened: Happened) -> bool:
+        if not isinstance(happened, Asked | Knocked):
+            return False
+        return happened.request.target.startswith("/api/") != (settings.only == "api")
+
+    refused = gate("outside", outside, text_answer("404: Not Found", 404), needed=False)
+    return Directions(operators=(refused,))
+
+
+SCENARIO = Scenario(
+    name="api-prefix-only",
+    row="A92",
+    category="proxies",
+    summary=__doc__,
+    correct="lets the user choose, or finds out, and says what was not found",
+    keeps=("K1", "K9"),
+    evidence=threads("the alias of 2024-06-19", "Comfy Cloud's documentation"),
+    truth=("success", "rejected"),
+    reason=("404",),
+    settings=Only,
+    direct=direct,
+)

@@ -1,0 +1,52 @@
+"""Text frames that are no event at all."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from fake_server.scenarios.kit import (
+    Directions,
+    Scenario,
+    Settings,
+    inject,
+    some_node,
+    threads,
+)
+
+MESSAGES = {
+    "not json": "<html>502 Bad Gateway</html>",
+    "array": '[{"type": "status"}]',
+    "no type": '{"data": {"node": null}}',
+    "number": "42",
+    "empty": "",
+}
+
+
+class Bad(Settings, frozen=True, kw_only=True):
+    """Which of them."""
+
+    bad: tuple[Literal["not json", "array", "no type", "number", "empty"], ...] = (
+        "not json",
+        "array",
+        "no type",
+        "number",
+        "empty",
+    )
+
+
+def direct(settings: Bad) -> Directions:
+    messages = [MESSAGES[kind] for kind in settings.bad]
+    return Directions(operators=(inject(messages, "what is no event", at=some_node),))
+
+
+SCENARIO = Scenario(
+    name="bad-frame",
+    row="A101",
+    category="drift",
+    summary=__doc__,
+    correct="skips them, and goes on",
+    keeps=("K6",),
+    evidence=threads("comfy-cli's code comments on proxies"),
+    settings=Bad,
+    direct=direct,
+)

@@ -1,0 +1,34 @@
+"""The server lives under a path: `http://host/prefix/`, and nowhere else."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from fake_server.scenarios.kit import Directions, Scenario, Settings, Shell, threads, under_prefix
+
+
+class Prefix(Settings, frozen=True, kw_only=True):
+    """The path, with a slash at both ends."""
+
+    prefix: Annotated[str, msgspec.Meta(pattern="^/([^/]+/)+$")] = "/prefix/"
+
+
+def direct(settings: Prefix) -> Directions:
+    return Directions(
+        operators=(under_prefix(settings.prefix),), shell=Shell(prefix=settings.prefix)
+    )
+
+
+SCENARIO = Scenario(
+    name="base-path",
+    row="A91",
+    category="proxies",
+    summary=__doc__,
+    correct="joins the address and its routes so that nothing gets lost",
+    keeps=("K1",),
+    evidence=threads("FE#2958", "FE#3049", "Rust's join drops a last segment without a slash"),
+    settings=Prefix,
+    direct=direct,
+)

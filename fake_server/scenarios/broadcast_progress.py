@@ -1,0 +1,32 @@
+"""Somebody submits without a client id: everybody sees the progress and the end of that prompt."""
+
+from __future__ import annotations
+
+from fake_server.scenarios.kit import (
+    Directions,
+    Scenario,
+    Settings,
+    Stranger,
+    some_node,
+    stranger,
+    threads,
+)
+
+
+def direct(settings: Settings) -> Directions:
+    def everything(who: Stranger) -> list[str]:
+        return [*who.work(), *who.interrupted()[:1]]
+
+    return Directions(operators=(stranger("without a client id", everything, at=some_node),))
+
+
+SCENARIO = Scenario(
+    name="broadcast-progress",
+    row="A41",
+    category="cross-talk",
+    summary=__doc__,
+    correct="goes by prompt_id only",
+    keeps=("K4",),
+    evidence=threads("CU#9706", "measured"),
+    direct=direct,
+)

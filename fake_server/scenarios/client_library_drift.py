@@ -1,0 +1,30 @@
+"""A close with a reason and a reconnect: the calls whose names changed in WebSocket libraries."""
+
+from __future__ import annotations
+
+from fake_server.scenarios.kit import (
+    Directions,
+    Scenario,
+    Settings,
+    cut,
+    hold,
+    slow,
+    threads,
+)
+
+
+def direct(settings: Settings) -> Directions:
+    closed = cut("politely", code=1001)
+    return Directions(operators=(closed, hold("until it reacts")), plan=slow(0.05))
+
+
+SCENARIO = Scenario(
+    name="client-library-drift",
+    row="A106",
+    category="drift",
+    summary=__doc__,
+    correct="pins its libraries, and tests its reconnect with the pinned ones",
+    keeps=("K2",),
+    evidence=threads("jtyszkiew/ImageSmith#4", "measured: a missing attribute `closed`"),
+    direct=direct,
+)

@@ -1,0 +1,51 @@
+"""Node ids of groups and expanded nodes: `54:62:174`, `4.0.0.1`."""
+
+from __future__ import annotations
+
+from fake_server.scenarios.kit import (
+    Directions,
+    Frame,
+    Scenario,
+    Scene,
+    Settings,
+    dump,
+    inject,
+    some_node,
+    threads,
+)
+
+
+class Ids(Settings, frozen=True, kw_only=True):
+    """Which ids."""
+
+    ids: tuple[str, ...] = ("54:62:174", "4.0.0.1")
+
+
+def direct(settings: Ids) -> Directions:
+    def inner(frame: Frame, scene: Scene) -> list[str]:
+        whose = {"prompt_id": frame.prompt_id}
+        return [
+            message
+            for name in settings.ids
+            for message in (
+                dump("executing", {"node": name, "display_node": name.split(".")[0], **whose}),
+                dump("progress", {"value": 1, "max": 1, **whose, "node": name}),
+            )
+        ]
+
+    return Directions(operators=(inject(inner, "composite ids", at=some_node),))
+
+
+SCENARIO = Scenario(
+    name="composite-ids",
+    row="A99",
+    category="drift",
+    summary=__doc__,
+    correct="keeps ids as text",
+    keeps=("K6",),
+    evidence=threads(
+        "pythongosssss/ComfyUI-Custom-Scripts#527", "yolain/ComfyUI-Easy-Use#989", "FE#6730"
+    ),
+    settings=Ids,
+    direct=direct,
+)

@@ -1,0 +1,43 @@
+"""Events whose `data` is null, a list, a text, or missing."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from fake_server.scenarios.kit import Directions, Scenario, Settings, inject, some_node, threads
+
+MESSAGES = {
+    "null": ['{"type": "executing", "data": null}', '{"type": "status", "data": null}'],
+    "list": ['{"type": "executed", "data": []}', '{"type": "execution_error", "data": [1, 2]}'],
+    "string": ['{"type": "progress", "data": "half"}', '{"type": "status", "data": "fine"}'],
+    "missing": ['{"type": "executing"}', '{"type": "execution_success"}'],
+}
+
+
+class Odd(Settings, frozen=True, kw_only=True):
+    """Which of them."""
+
+    data: tuple[Literal["null", "list", "string", "missing"], ...] = (
+        "null",
+        "list",
+        "string",
+        "missing",
+    )
+
+
+def direct(settings: Odd) -> Directions:
+    messages = [message for kind in settings.data for message in MESSAGES[kind]]
+    return Directions(operators=(inject(messages, "odd data", at=some_node),))
+
+
+SCENARIO = Scenario(
+    name="data-odd",
+    row="A100",
+    category="drift",
+    summary=__doc__,
+    correct="skips them, and goes on",
+    keeps=("K4", "K6"),
+    evidence=threads("comfy-cli's and comfyui-autoflow's code guards against it"),
+    settings=Odd,
+    direct=direct,
+)

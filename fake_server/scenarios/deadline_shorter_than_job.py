@@ -1,0 +1,34 @@
+"""The job takes longer than a client likes to wait."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from fake_server.scenarios.kit import Directions, Scenario, Settings, slow, threads
+
+
+class Job(Settings, frozen=True, kw_only=True):
+    """How long the job takes."""
+
+    job_s: Annotated[float, msgspec.Meta(ge=0, le=86_400)] = 1.5
+
+
+def direct(settings: Job) -> Directions:
+    return Directions(plan=slow(settings.job_s, steps=10))
+
+
+SCENARIO = Scenario(
+    name="deadline-shorter-than-job",
+    row="A23",
+    category="silence",
+    summary=__doc__,
+    correct="may give up, but says so, and names the prompt so that it can be asked for later",
+    keeps=("K8",),
+    evidence=threads("moeru-ai/airi#2084", "open-webui/open-webui#2378"),
+    truth=("success", "timed-out"),
+    settings=Job,
+    direct=direct,
+    in_real_time=True,
+)

@@ -1,0 +1,34 @@
+"""The running prompt is deleted from the queue: 200, and it runs on and delivers."""
+
+from __future__ import annotations
+
+from fake_server.actions import Request
+from fake_server.scenarios.kit import (
+    Directions,
+    Prompt,
+    Scenario,
+    Settings,
+    meddle,
+    slow,
+    threads,
+    write_json,
+)
+
+
+def direct(settings: Settings) -> Directions:
+    def delete(prompt: Prompt) -> Request:
+        return Request("POST", "/queue", body=write_json({"delete": [prompt.id]}))
+
+    return Directions(operators=(meddle("a deletion", delete),), plan=slow(0.3, steps=3))
+
+
+SCENARIO = Scenario(
+    name="delete-running-noop",
+    row="A69",
+    category="interrupt",
+    summary=__doc__,
+    correct="verifies with the queue, and reports success",
+    keeps=("K1", "K3"),
+    evidence=threads("MCP#1632"),
+    direct=direct,
+)

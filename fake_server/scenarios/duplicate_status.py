@@ -1,0 +1,32 @@
+"""The same `status` comes several times."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from fake_server.scenarios.kit import Directions, Scenario, Settings, duplicate, event, threads
+
+
+class Repeats(Settings, frozen=True, kw_only=True):
+    """How often."""
+
+    n: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 3
+
+
+def direct(settings: Repeats) -> Directions:
+    return Directions(operators=(duplicate(event("status"), "status", n=settings.n),))
+
+
+SCENARIO = Scenario(
+    name="duplicate-status",
+    row="A28",
+    category="ordering",
+    summary=__doc__,
+    correct="takes a status for what it is: the state of the queue",
+    keeps=("K4",),
+    evidence=threads("measured: two on every submission"),
+    settings=Repeats,
+    direct=direct,
+)

@@ -1,0 +1,31 @@
+"""The socket is silent, and the first answer of the history is empty: the next one is not."""
+
+from __future__ import annotations
+
+from fake_server.scenarios.kit import (
+    Directions,
+    Scenario,
+    Settings,
+    anything,
+    drop,
+    event,
+    hide,
+    threads,
+)
+
+
+def direct(settings: Settings) -> Directions:
+    silence = drop(anything, "everything", after=event("execution_start"))
+    return Directions(operators=(silence, *hide("at first", reads=1)))
+
+
+SCENARIO = Scenario(
+    name="empty-then-cached-poll",
+    row="A78",
+    category="history",
+    summary=__doc__,
+    correct="asks again instead of keeping the empty answer",
+    keeps=("K2",),
+    evidence=threads("comfyui-autoflow up to 1.4.1 asked once"),
+    direct=direct,
+)

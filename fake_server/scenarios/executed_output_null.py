@@ -1,0 +1,26 @@
+"""`executed` has `"output": null`, as for a cached node without a ui."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fake_server.scenarios.kit import Directions, Scenario, Settings, event, mutate, threads, warm
+
+
+def direct(settings: Settings) -> Directions:
+    def without(data: dict[str, Any]) -> dict[str, Any]:
+        return {**data, "output": None}
+
+    return Directions(operators=(mutate(event("executed"), "executed", without), warm()))
+
+
+SCENARIO = Scenario(
+    name="executed-output-null",
+    row="A08",
+    category="completion",
+    summary=__doc__,
+    correct="takes it as no outputs, and the outputs from the history",
+    keeps=("K5", "K6"),
+    evidence=threads("CLI#173", "the server's code: cached_ui.get('output')"),
+    direct=direct,
+)

@@ -1,0 +1,35 @@
+"""A null `executing` arrives that belongs to another prompt."""
+
+from __future__ import annotations
+
+from fake_server.scenarios.kit import (
+    Directions,
+    Scenario,
+    Settings,
+    Stranger,
+    event,
+    hold,
+    slow,
+    stranger,
+    threads,
+)
+
+
+def direct(settings: Settings) -> Directions:
+    start = event("execution_start")
+    return Directions(
+        operators=(stranger("it leaves the executor", Stranger.gone, at=start), hold("until then")),
+        plan=slow(0.05),
+    )
+
+
+SCENARIO = Scenario(
+    name="foreign-executing-null",
+    row="A42",
+    category="cross-talk",
+    summary=__doc__,
+    correct="compares the prompt_id of every end",
+    keeps=("K4",),
+    evidence=threads("measured: comfyui-autoflow reports `completed` for it"),
+    direct=direct,
+)

@@ -1,0 +1,30 @@
+"""The first frame behind the connect is an `executing` without prompt_id, of an older run."""
+
+from __future__ import annotations
+
+from fake_server.scenarios.kit import (
+    Directions,
+    Scenario,
+    Settings,
+    dump,
+    event,
+    inject,
+    threads,
+)
+
+
+def direct(settings: Settings) -> Directions:
+    older = dump("executing", {"node": "4"})
+    return Directions(operators=(inject([older], "executing of an older run", at=event("status")),))
+
+
+SCENARIO = Scenario(
+    name="foreign-first-executing",
+    row="A30",
+    category="ordering",
+    summary=__doc__,
+    correct="takes a frame without prompt_id as no proof of anything",
+    keeps=("K4",),
+    evidence=threads("CU#2435", "measured: what a reconnect is greeted with"),
+    direct=direct,
+)

@@ -1,0 +1,32 @@
+"""Messages come in several WebSocket frames."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from fake_server.scenarios.kit import Directions, Scenario, Settings, anything, fragment, threads
+
+
+class Parts(Settings, frozen=True, kw_only=True):
+    """In how many."""
+
+    parts: Annotated[int, msgspec.Meta(ge=2, le=1000)] = 3
+
+
+def direct(settings: Parts) -> Directions:
+    return Directions(operators=(fragment(anything, "every message", parts=settings.parts),))
+
+
+SCENARIO = Scenario(
+    name="fragmented",
+    row="A51",
+    category="binary",
+    summary=__doc__,
+    correct="joins continuation frames, as a library does",
+    keeps=("K6",),
+    evidence=threads("measured: comfyui-autoflow loses them"),
+    settings=Parts,
+    direct=direct,
+)

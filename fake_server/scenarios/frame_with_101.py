@@ -1,0 +1,21 @@
+"""The first frames come in the same TCP segment as the answer to the upgrade."""
+
+from __future__ import annotations
+
+from fake_server.scenarios.kit import Directions, Scenario, Settings, threads, with_the_handshake
+
+
+def direct(settings: Settings) -> Directions:
+    return Directions(operators=(with_the_handshake(),))
+
+
+SCENARIO = Scenario(
+    name="frame-with-101",
+    row="A27",
+    category="ordering",
+    summary=__doc__,
+    correct="reads on in what came behind the handshake",
+    keeps=("K6",),
+    evidence=threads("measured: comfyui-autoflow loses them"),
+    direct=direct,
+)

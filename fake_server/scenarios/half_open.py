@@ -1,0 +1,21 @@
+"""The connection is gone and nobody says so: no frames, no answers to pings, no end."""
+
+from __future__ import annotations
+
+from fake_server.scenarios.kit import Directions, Scenario, Settings, event, freeze, threads
+
+
+def direct(settings: Settings) -> Directions:
+    return Directions(operators=(freeze("half open", at=event("execution_start")),))
+
+
+SCENARIO = Scenario(
+    name="half-open",
+    row="A18",
+    category="silence",
+    summary=__doc__,
+    correct="pings, or asks the history when nothing comes",
+    keeps=("K2",),
+    evidence=threads("CU#5373"),
+    direct=direct,
+)

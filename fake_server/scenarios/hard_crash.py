@@ -1,0 +1,37 @@
+"""The server process dies in the middle of the run, and stays away."""
+
+from __future__ import annotations
+
+from fake_server.scenarios.kit import (
+    Directions,
+    Scenario,
+    Settings,
+    crash,
+    event,
+    slow,
+    threads,
+)
+
+
+class Crash(Settings, frozen=True, kw_only=True):
+    """Behind which event."""
+
+    after_event: str = "executing"
+
+
+def direct(settings: Crash) -> Directions:
+    return Directions(operators=(crash("for good", at=event(settings.after_event)),), plan=slow(1))
+
+
+SCENARIO = Scenario(
+    name="hard-crash",
+    row="A58",
+    category="errors",
+    summary=__doc__,
+    correct="gives up after some attempts, and says that the prompt is lost",
+    keeps=("K1", "K8"),
+    evidence=threads("Comfy-Org/comfy-mcp#95", "CU#7558", "ai-dock/comfyui#58"),
+    truth=("lost",),
+    settings=Crash,
+    direct=direct,
+)

@@ -1,0 +1,35 @@
+"""Somebody deletes the entry from the history before its outputs were read."""
+
+from __future__ import annotations
+
+from fake_server.actions import Request
+from fake_server.scenarios.kit import (
+    Directions,
+    Prompt,
+    Scenario,
+    Settings,
+    meddle,
+    no_node,
+    threads,
+    write_json,
+)
+
+
+def direct(settings: Settings) -> Directions:
+    def delete(prompt: Prompt) -> Request:
+        return Request("POST", "/history", body=write_json({"delete": [prompt.id]}))
+
+    return Directions(operators=(meddle("a deletion", delete, at=no_node),))
+
+
+SCENARIO = Scenario(
+    name="history-deleted",
+    row="A76",
+    category="history",
+    summary=__doc__,
+    correct="reports what the frames said, or that the entry is gone; it does not wait for it",
+    keeps=("K1", "K2"),
+    evidence=threads("SwarmUI's code deletes entries"),
+    truth=("success", "lost"),
+    direct=direct,
+)

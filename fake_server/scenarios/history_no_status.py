@@ -1,0 +1,37 @@
+"""The history entry has no `status`, as other producers write it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fake_server.scenarios.kit import (
+    Directions,
+    Prompt,
+    Scenario,
+    Settings,
+    anything,
+    drop,
+    event,
+    patch_history,
+    threads,
+)
+
+
+def direct(settings: Settings) -> Directions:
+    def entry(entry: dict[str, Any], prompt: Prompt) -> dict[str, Any]:
+        return {key: value for key, value in entry.items() if key != "status"}
+
+    silence = drop(anything, "everything", after=event("execution_start"))
+    return Directions(operators=(silence, patch_history("no status", entry)))
+
+
+SCENARIO = Scenario(
+    name="history-no-status",
+    row="A75",
+    category="history",
+    summary=__doc__,
+    correct="takes the presence of the entry as the end",
+    keeps=("K1", "K2"),
+    evidence=threads("CU#2523"),
+    direct=direct,
+)

@@ -1,0 +1,50 @@
+"""The history answers late and at length."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+
+from fake_server.scenarios.kit import (
+    HISTORY,
+    Directions,
+    Prompt,
+    Scenario,
+    Settings,
+    late,
+    patch_history,
+    threads,
+)
+
+
+class Slow(Settings, frozen=True, kw_only=True):
+    """How late, and how long the answer is."""
+
+    delay_s: Annotated[float, msgspec.Meta(ge=0, le=600)] = 0.3
+    mb: Annotated[float, msgspec.Meta(ge=0, le=200)] = 1.0
+
+
+def direct(settings: Slow) -> Directions:
+    def heavy(entry: dict[str, Any], prompt: Prompt) -> dict[str, Any]:
+        return {**entry, "padding": "x" * round(settings.mb * 1_000_000)}
+
+    return Directions(
+        operators=(
+            late(HISTORY, "history", ms=round(settings.delay_s * 1000)),
+            patch_history("it is long", heavy),
+        )
+    )
+
+
+SCENARIO = Scenario(
+    name="history-slow",
+    row="A24",
+    category="silence",
+    summary=__doc__,
+    correct="waits for the answer, and does not pile up questions",
+    keeps=("K5", "K8"),
+    evidence=threads("CU#1971", "KR#1796"),
+    settings=Slow,
+    direct=direct,
+)

@@ -1,0 +1,51 @@
+"""Two prompts under one client id: their frames come in turn, and the other one ends first."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from fake_server.scenarios.kit import (
+    Directions,
+    Operator,
+    Scenario,
+    Settings,
+    Stranger,
+    company,
+    event,
+    slow,
+    some_node,
+    threads,
+)
+
+
+class Others(Settings, frozen=True, kw_only=True):
+    """How many prompts in all; ``same_client`` false: the others' ends are not heard."""
+
+    n: Annotated[int, msgspec.Meta(ge=2, le=50)] = 2
+    same_client: bool = True
+
+
+def direct(settings: Others) -> Directions:
+    def ends(who: Stranger) -> list[str]:
+        return [*who.output(), *who.success()] if settings.same_client else who.work()
+
+    operators: list[Operator] = []
+    for number in range(1, settings.n):
+        acts = ((event("execution_start"), Stranger.start), (some_node, ends))
+        operators += company(f"prompt {number + 1}", *acts)
+    return Directions(operators=tuple(operators), plan=slow(0.05))
+
+
+SCENARIO = Scenario(
+    name="interleaved-prompts",
+    row="A31",
+    category="ordering",
+    summary=__doc__,
+    correct="keeps a record for each prompt_id",
+    keeps=("K4", "K5"),
+    evidence=threads("OW#23592"),
+    settings=Others,
+    direct=direct,
+)

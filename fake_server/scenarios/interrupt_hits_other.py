@@ -1,0 +1,44 @@
+"""Somebody who waits in the queue interrupts without naming a prompt, and hits ours."""
+
+from __future__ import annotations
+
+from fake_server.actions import Request
+from fake_server.scenarios.kit import (
+    Directions,
+    Prompt,
+    Scenario,
+    Settings,
+    meddle,
+    slow,
+    small_post,
+    threads,
+)
+
+
+def direct(settings: Settings) -> Directions:
+    def stop(prompt: Prompt) -> Request:
+        return Request("POST", "/interrupt")
+
+    def theirs(prompt: Prompt) -> Request:
+        return small_post(1)
+
+    return Directions(
+        operators=(
+            meddle("a prompt of theirs", theirs),
+            meddle("their interrupt", stop, delay_ms=50),
+        ),
+        plan=slow(10, steps=100),
+    )
+
+
+SCENARIO = Scenario(
+    name="interrupt-hits-other",
+    row="A66",
+    category="interrupt",
+    summary=__doc__,
+    correct="reports interrupted; and itself names the prompt when it interrupts",
+    keeps=("K1", "K3"),
+    evidence=threads("CU#2566", "CU#7513", "yolain/ComfyUI-Easy-Use#843", "CLI#470"),
+    truth=("interrupted",),
+    direct=direct,
+)

@@ -1,0 +1,49 @@
+"""The node never looks for interrupts: it runs on for a while after the 200."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from fake_server.actions import Request
+from fake_server.scenarios.kit import (
+    Directions,
+    Prompt,
+    Scenario,
+    Settings,
+    meddle,
+    planned,
+    threads,
+    write_json,
+)
+
+
+class Deaf(Settings, frozen=True, kw_only=True):
+    """For how long."""
+
+    for_s: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 0.5
+
+
+def direct(settings: Deaf) -> Directions:
+    def stop(prompt: Prompt) -> Request:
+        return Request("POST", "/interrupt", body=write_json({"prompt_id": prompt.id}))
+
+    return Directions(
+        operators=(meddle("an interrupt", stop),),
+        plan=planned(seconds=settings.for_s, deaf=True),
+    )
+
+
+SCENARIO = Scenario(
+    name="interrupt-ignored",
+    row="A71",
+    category="interrupt",
+    summary=__doc__,
+    correct="waits on, with a limit, and reports what happened in the end",
+    keeps=("K1", "K8"),
+    evidence=threads("nodes that never check, in the server's code"),
+    truth=("interrupted",),
+    settings=Deaf,
+    direct=direct,
+)

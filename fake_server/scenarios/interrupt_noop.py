@@ -1,0 +1,36 @@
+"""An interrupt names a prompt that nobody knows: 200, and ours runs on."""
+
+from __future__ import annotations
+
+from fake_server.actions import Request
+from fake_server.scenarios.kit import (
+    Directions,
+    Prompt,
+    Scenario,
+    Settings,
+    meddle,
+    slow,
+    threads,
+    write_json,
+)
+
+
+def direct(settings: Settings) -> Directions:
+    unknown = {"prompt_id": "00000000-0000-4000-8000-000000000000"}
+
+    def stop(prompt: Prompt) -> Request:
+        return Request("POST", "/interrupt", body=write_json(unknown))
+
+    return Directions(operators=(meddle("an interrupt of nothing", stop),), plan=slow(0.3, steps=3))
+
+
+SCENARIO = Scenario(
+    name="interrupt-noop",
+    row="A67",
+    category="interrupt",
+    summary=__doc__,
+    correct="reports what the history says",
+    keeps=("K1", "K3"),
+    evidence=threads("measured: the workflow executor answers `interrupted` all the same"),
+    direct=direct,
+)

@@ -1,0 +1,34 @@
+"""An interrupt comes when the prompt is over: 200, and nothing was stopped."""
+
+from __future__ import annotations
+
+from fake_server.actions import Request
+from fake_server.scenarios.kit import (
+    Directions,
+    Prompt,
+    Scenario,
+    Settings,
+    event,
+    meddle,
+    threads,
+    write_json,
+)
+
+
+def direct(settings: Settings) -> Directions:
+    def stop(prompt: Prompt) -> Request:
+        return Request("POST", "/interrupt", body=write_json({"prompt_id": prompt.id}))
+
+    return Directions(operators=(meddle("a late interrupt", stop, at=event("execution_success")),))
+
+
+SCENARIO = Scenario(
+    name="interrupt-too-late",
+    row="A67",
+    category="interrupt",
+    summary=__doc__,
+    correct="reports what the history says",
+    keeps=("K1", "K3"),
+    evidence=threads("measured"),
+    direct=direct,
+)

@@ -1,0 +1,154 @@
+"""message -> what an operator looks at: its type, its data, whose prompt, which binary kind."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import msgspec
+
+__all__ = [
+    "ANYTHING",
+    "Frame",
+    "Match",
+    "all_of",
+    "any_of",
+    "anything",
+    "binary",
+    "dump",
+    "event",
+    "framed",
+    "look",
+    "no_node",
+    "some_node",
+]
+
+_quick = msgspec.json.Decoder()
+
+_NO_DATA: Final[Mapping[str, Any]] = {}
+
+
+class Frame(msgspec.Struct, frozen=True):
+    """One message on its way to a socket, as far as it can be understood."""
+
+    message: str | bytes
+    type: str = ""
+    """The event's ``type``; empty for binary frames and for what is no event."""
+    data: Mapping[str, Any] = _NO_DATA
+    kind: int | None = None
+    """The first four bytes of a binary frame, None for text."""
+
+    @property
+    def prompt_id(self) -> str | None:
+        """Whose frame it is; None when it does not say (``status``, old kinds of previews)."""
+        found = self.data.get("prompt_id")
+        return found if isinstance(found, str) else None
+
+
+Match = Callable[[Frame], bool]
+
+
+def look(message: str | bytes) -> Frame:
+    """Read a message without ever failing: what is no event has an empty ``type``."""
+    if isinstance(message, bytes):
+        return _look_at_bytes(message)
+    try:
+        value = _quick.decode(message)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        value = _second_look(message)
+    if not isinstance(value, dict) or not isinstance(value.get("type"), str):
+        return Frame(message)
+    data = value.get("data")
+    return Frame(message, value["type"], data if isinstance(data, dict) else {})
+
+
+def _second_look(message: str) -> Any:
+    # NaN and Infinity, which ComfyUI sends and strict JSON does not know (PROTOCOL.md 1).
+    try:
+        return json.loads(message)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _look_at_bytes(message: bytes) -> Frame:
+    kind = int.from_bytes(message[:4], "big") if len(message) >= 4 else -1
+    return Frame(message, kind=kind)
+
+
+def dump(type: str, data: Any) -> str:
+    """An event as ComfyUI's server writes it: Python's default JSON, ``type`` first."""
+    return json.dumps({"type": type, "data": data})
+
+
+def framed(message: str | bytes, *, parts: int = 1) -> bytes:
+    """A server's WebSocket frame, or ``parts`` fragments of one message (RFC 6455 section 5.4)."""
+    payload = message.encode() if isinstance(message, str) else message
+    opcode = 1 if isinstance(message, str) else 2
+    size = max(1, -(-len(payload) // parts))
+    pieces = [payload[at : at + size] for at in range(0, len(payload), size)] or [b""]
+    last = len(pieces) - 1
+    return b"".join(
+        _header(opcode if number == 0 else 0, final=number == last, size=len(piece)) + piece
+        for number, piece in enumerate(pieces)
+    )
+
+
+def _header(opcode: int, *, final: bool, size: int) -> bytes:
+    first = opcode | (0x80 if final else 0)
+    if size < 126:
+        return bytes((first, size))
+    if size < 1 << 16:
+        return struct.pack(">BBH", first, 126, size)
+    return struct.pack(">BBQ", first, 127, size)
+
+
+# --- matchers --------------------------------------------------------------------------------
+
+ANYTHING: Final = object()
+"""A value that fits whatever stands there, as long as the field is there."""
+
+
+def anything(_: Frame) -> bool:
+    """Every frame, text or binary."""
+    return True
+
+
+def event(*types: str, **where: Any) -> Match:
+    """Events of these types (any, when none is named) whose data has these fields."""
+
+    def fits(frame: Frame) -> bool:
+        if not frame.type or (types and frame.type not in types):
+            return False
+        return all(
+            name in frame.data and (value is ANYTHING or frame.data[name] == value)
+            for name, value in where.items()
+        )
+
+    return fits
+
+
+def no_node(frame: Frame) -> bool:
+    """``executing`` with a null node: the prompt has left the executor."""
+    return frame.type == "executing" and frame.data.get("node", "") is None
+
+
+def some_node(frame: Frame) -> bool:
+    """``executing`` with a node."""
+    return frame.type == "executing" and frame.data.get("node") is not None
+
+
+def binary(*kinds: int) -> Match:
+    """Binary frames of these kinds, of any kind when none is named."""
+    return lambda frame: frame.kind is not None and (not kinds or frame.kind in kinds)
+
+
+def any_of(*matches: Match) -> Match:
+    """One of them fits."""
+    return lambda frame: any(match(frame) for match in matches)
+
+
+def all_of(*matches: Match) -> Match:
+    """All of them fit."""
+    return lambda frame: all(match(frame) for match in matches)

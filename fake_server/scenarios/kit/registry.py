@@ -1,0 +1,209 @@
+"""name -> scenario: ours by file name, others' by registration or entry point."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterable
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+from importlib.metadata import entry_points
+from typing import Any, Final, get_args
+
+import msgspec
+
+from comfyrec.errors import ScenarioError
+from fake_server.scenarios.kit.scenario import (
+    Category,
+    Scenario,
+    Settings,
+    settings_from,
+    settings_from_text,
+)
+
+__all__ = ["ALIASES", "Choice", "catalogue", "choose", "find", "names", "register", "select"]
+
+ENTRY_POINTS: Final = "comfyrec.scenarios"
+"""A downstream package names its ``Scenario`` objects, or functions that give them, here."""
+
+ALIASES: Final[dict[str, tuple[str, dict[str, Any]]]] = {
+    # everyday name -> scenario, parameters
+    "error": ("execution-error", {}),
+    "oom": ("execution-error", {"exception_type": "torch.OutOfMemoryError", "tips": True}),
+    "hang": ("worker-dead", {}),
+    "validation_error": ("reject-400", {}),
+    "history_fallback": ("ws-silent", {}),
+    "output_missing": ("missing-outputs-after-success", {}),
+    "interrupted": ("interrupt", {}),
+    "retry": ("slow-start", {}),
+}
+
+_PACKAGE: Final = "fake_server.scenarios"
+_registered: dict[str, Scenario] = {}
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """A scenario with its settings, ready to be played."""
+
+    scenario: Scenario
+    settings: Settings
+
+    @property
+    def title(self) -> str:
+        """The name, and the parameters that are not the defaults: ``ws-silent:after=start``."""
+        plain = self.scenario.settings()
+        fields = [field.name for field in msgspec.structs.fields(self.scenario.settings)]
+        own = [
+            f"{name}={_typed(getattr(self.settings, name))}"
+            for name in fields
+            if getattr(self.settings, name) != getattr(plain, name)
+        ]
+        return f"{self.scenario.name}:{','.join(own)}" if own else self.scenario.name
+
+
+def _typed(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, tuple | list):
+        return "|".join(map(_typed, value))
+    return msgspec.json.encode(value).decode()
+
+
+def register(scenario: Scenario) -> Scenario:
+    """Make a scenario of your own known under its name; gives it back.
+
+    Raises:
+        ValueError: the name is taken by another scenario.
+    """
+    taken = scenario.name in ALIASES or _ours(scenario.name) is not None
+    if taken or _registered.get(scenario.name, scenario) != scenario:
+        raise ValueError(f"there is a scenario '{scenario.name}' already")
+    _registered[scenario.name] = scenario
+    return scenario
+
+
+def names() -> list[str]:
+    """All scenario names, ours first, without the everyday names."""
+    found = [module.name for module in pkgutil.iter_modules(_package().__path__)]
+    ours = [name.replace("_", "-") for name in found if name != "kit"]
+    return [*ours, *sorted({**_registered, **_of_entry_points()})]
+
+
+def catalogue() -> list[Scenario]:
+    """All scenarios by category, and in a category by row."""
+    order = get_args(Category)
+    return sorted(
+        (_known(name) for name in names()),
+        key=lambda one: (order.index(one.category), int(one.row[1:] or 0), one.name),
+    )
+
+
+def find(name: str) -> Scenario:
+    """The scenario of that name, or of that everyday name.
+
+    Raises:
+        ScenarioError: no such scenario; the nearest name is given.
+    """
+    return _known(ALIASES[name][0] if name in ALIASES else name)
+
+
+def choose(text: str) -> Choice:
+    """``NAME`` or ``NAME:k=v,k=v`` -> the scenario with its settings.
+
+    Raises:
+        ScenarioError: an unknown name, an unknown or wrong parameter, or a pair without ``=``.
+    """
+    name, _, tail = text.partition(":")
+    pairs = [_pair(name, part) for part in tail.split(",")] if tail else []
+    scenario = find(name)
+    if name == "profile" and tail and "=" not in tail:
+        pairs = [("version", tail)]
+    if name not in ALIASES:
+        return Choice(scenario, settings_from_text(scenario, pairs))
+    given = msgspec.to_builtins(settings_from_text(scenario, pairs))
+    typed = {key: given[key] for key, _ in pairs}
+    return Choice(scenario, settings_from(scenario, {**ALIASES[name][1], **typed}))
+
+
+def select(pattern: str) -> list[Choice]:
+    """Scenarios whose name, row or category fits one of the globs in ``pattern`` (commas between).
+
+    A part that is a name with parameters is taken as that.
+
+    Raises:
+        ScenarioError: a part fits nothing.
+    """
+    found: dict[str, Choice] = {}
+    for part in _parts(pattern):
+        for choice in _fitting(part):
+            found.setdefault(choice.title, choice)
+    return list(found.values())
+
+
+def _parts(pattern: str) -> Iterable[str]:
+    """Split at commas, but keep the parameters of a name with it."""
+    parts: list[str] = []
+    for piece in filter(None, pattern.split(",")):
+        if parts and ":" in parts[-1] and "=" in piece:
+            parts[-1] += f",{piece}"
+        else:
+            parts.append(piece)
+    return parts
+
+
+def _fitting(part: str) -> list[Choice]:
+    if ":" in part or part in ALIASES:
+        return [choose(part)]
+    if _ours(part) is not None:
+        return [choose(part)]  # the name of a scenario may be that of a category too
+    fitting = [
+        Choice(one, one.settings())
+        for one in catalogue()
+        if any(fnmatchcase(word, part) for word in (one.name, one.row, one.category) if word)
+    ]
+    return fitting or [choose(part)]
+
+
+def _pair(name: str, part: str) -> tuple[str, str]:
+    key, mark, value = part.partition("=")
+    if not mark and name != "profile":
+        raise ScenarioError(
+            f"scenario '{name}': '{part}' is no parameter; write {name}:NAME=VALUE,NAME=VALUE"
+        )
+    return key.strip(), value.strip()
+
+
+def _known(name: str) -> Scenario:
+    found = _ours(name) or _registered.get(name) or _of_entry_points().get(name)
+    if found is None:
+        near = get_close_matches(name, [*names(), *ALIASES], n=1)
+        hint = f"did you mean '{near[0]}'?" if near else "'comfyrec scenarios' lists them"
+        raise ScenarioError(f"there is no scenario '{name}'; {hint}")
+    return found
+
+
+def _ours(name: str) -> Scenario | None:
+    module = name.replace("-", "_")
+    if module == "kit" or "_" in name or not module.isidentifier():
+        return None
+    try:
+        found = importlib.import_module(f"{_PACKAGE}.{module}")
+    except ModuleNotFoundError as missing:
+        if missing.name == f"{_PACKAGE}.{module}":
+            return None
+        raise
+    scenario: Scenario = found.SCENARIO
+    return scenario
+
+
+def _package() -> Any:
+    return importlib.import_module(_PACKAGE)
+
+
+def _of_entry_points() -> dict[str, Scenario]:
+    found: dict[str, Scenario] = {}
+    for point in entry_points(group=ENTRY_POINTS):
+        loaded = point.load()
+        scenario = loaded if isinstance(loaded, Scenario) else loaded()
+        found[scenario.name] = scenario
+    return found

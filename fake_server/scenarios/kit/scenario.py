@@ -1,0 +1,207 @@
+"""What a scenario is: a name, its settings, and how it directs the stage.
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    n: Annotated[int, msgspec.Meta(ge=1, le=100)] = 3
+
+def direct(settings: Settings) -> Directions:
+    return Directions(duplicate(event("status"), "status", n=settings.n))
+
+SCENARIO = Scenario(name="duplicate-status", settings=Settings, direct=direct, ...)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
+from typing import Any, Literal
+
+import msgspec
+
+from comfyrec.errors import ScenarioError
+from fake_server.scenarios.kit.scene import Ending
+from fake_server.scenarios.kit.stage import Operator
+
+__all__ = [
+    "Category",
+    "Directions",
+    "Plan",
+    "Scenario",
+    "Settings",
+    "Shell",
+    "settings_from",
+    "settings_from_text",
+    "threads",
+]
+
+Category = Literal[
+    "normal",
+    "completion",
+    "caching",
+    "silence",
+    "ordering",
+    "reconnects",
+    "cross-talk",
+    "binary",
+    "errors",
+    "interrupt",
+    "history",
+    "outputs",
+    "proxies",
+    "drift",
+]
+"""The sections of the catalogue, in its order."""
+
+Plan = Callable[[Mapping[str, Any]], Mapping[str, Mapping[str, Any]]]
+"""The graph of a prompt -> what its nodes shall do, by node id, in the plan's keys."""
+
+
+class Shell(msgspec.Struct, frozen=True, kw_only=True):
+    """What a scenario needs of the shell around the stage, because it is not a matter of frames."""
+
+    tls: bool = False
+    """Speak TLS with a throw-away certificate that nobody signed."""
+    prefix: str = ""
+    """The address given to the client ends in this path."""
+
+
+class Directions(msgspec.Struct, frozen=True, kw_only=True):
+    """How one run is played. Build it anew for each run."""
+
+    operators: tuple[Operator, ...] = ()
+    plan: Plan | None = None
+    """For each prompt of the client; None leaves the engine's plan alone."""
+    people_s: float = 0.0
+    """How long a prompt of the scenario's own people takes."""
+    engine: Mapping[str, Any] = {}
+    """Settings of the engine: ``comfyui_version`` and the like."""
+    split: bool = False
+    """Sockets reach one server and requests another."""
+    shell: Shell = Shell()
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A scenario's parameters, all with defaults; this one has none."""
+
+
+class Scenario(msgspec.Struct, frozen=True, kw_only=True):
+    """One named departure from normal, with what a truthful client says of it."""
+
+    name: str
+    row: str = ""
+    """Its number in the catalogue, ``A01`` to ``A107``; empty for normal runs and others' own."""
+    category: Category
+    summary: str
+    """One line: what goes wrong."""
+    correct: str
+    """One line: what a correct client does."""
+    keeps: tuple[str, ...] = ()
+    """The invariants K1 to K9 that it tries; K1 to K3 are judged always."""
+    evidence: tuple[str, ...] = ()
+    """Public threads (``Comfy-Org/ComfyUI#11540``) or words on how it was seen."""
+    truth: tuple[Ending, ...] = ("success",)
+    """What a client may truthfully report."""
+    reason: tuple[str, ...] = ()
+    """Words of the server of which a report of failure repeats at least one (K9)."""
+    settings: type[Settings] = Settings
+    direct: Callable[[Any], Directions]
+    workflow: Mapping[str, Any] | None = None
+    """The prompt that shows it best; None: the catalogue's usual one."""
+    in_real_time: bool = False
+    """It is about waiting: as fast as the wire it would say nothing."""
+
+
+_REPOSITORIES = {
+    "CU": "Comfy-Org/ComfyUI",
+    "FE": "Comfy-Org/ComfyUI_frontend",
+    "CLI": "Comfy-Org/comfy-cli",
+    "MCP": "artokun/comfyui-mcp",
+    "PNL": "artokun/comfyui-mcp-panel",
+    "KR": "Acly/krita-ai-diffusion",
+    "OW": "open-webui/open-webui",
+}
+
+
+def threads(*shorts: str) -> tuple[str, ...]:
+    """Evidence written out: ``CU#1`` -> ``Comfy-Org/ComfyUI#1``; words stay as they are."""
+    return tuple(_thread(short) for short in shorts)
+
+
+def _thread(short: str) -> str:
+    repository, mark, number = short.partition("#")
+    return f"{_REPOSITORIES.get(repository, repository)}{mark}{number}"
+
+
+# --- parameters ----------------------------------------------------------------------------------
+
+
+def settings_from(scenario: Scenario, params: Mapping[str, Any]) -> Settings:
+    """Parameters as JSON values -> the scenario's settings.
+
+    Raises:
+        ScenarioError: an unknown parameter (the nearest is named), a wrong type, out of range.
+    """
+    known = [field.name for field in msgspec.structs.fields(scenario.settings)]
+    for name in params:
+        if name not in known:
+            raise ScenarioError(_unknown(scenario.name, name, known))
+    try:
+        return msgspec.convert(dict(params), scenario.settings)
+    except msgspec.ValidationError as misfit:
+        raise ScenarioError(_misfit(scenario.name, params, str(misfit))) from None
+
+
+def settings_from_text(scenario: Scenario, params: Iterable[tuple[str, str]]) -> Settings:
+    """Parameters as they are typed (``n=3``, ``kinds=1|3``) -> the scenario's settings.
+
+    A list is written with ``|`` between its items.
+
+    Raises:
+        ScenarioError: as ``settings_from``.
+    """
+    given = {name: _value(scenario, name, text) for name, text in params}
+    return settings_from(scenario, given)
+
+
+def _value(scenario: Scenario, name: str, text: str) -> Any:
+    fields = {field.name: field for field in msgspec.structs.fields(scenario.settings)}
+    if name in fields and _is_list(fields[name].type):
+        return [_scalar(item) for item in text.split("|")] if text else []
+    value = _scalar(text)
+    kind = fields[name].type if name in fields else Any
+    # A text field may hold what looks like a number.
+    return text if not _fits(value, kind) and _fits(text, kind) else value
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    try:
+        msgspec.convert(value, kind)
+    except msgspec.ValidationError:
+        return False
+    return True
+
+
+def _is_list(kind: Any) -> bool:
+    info = msgspec.inspect.type_info(kind)
+    return isinstance(info, msgspec.inspect.VarTupleType | msgspec.inspect.ListType)
+
+
+def _scalar(text: str) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return text
+
+
+def _unknown(scenario: str, name: str, known: list[str]) -> str:
+    if not known:
+        return f"scenario '{scenario}' has no parameters, so '{name}' cannot be set"
+    near = get_close_matches(name, known, n=1)
+    hint = f"did you mean '{near[0]}'?" if near else f"it has {', '.join(known)}"
+    return f"scenario '{scenario}' has no parameter '{name}'; {hint}"
+
+
+def _misfit(scenario: str, params: Mapping[str, Any], why: str) -> str:
+    what, _, where = why.partition(" - at `$.")
+    name = where.rstrip("`").partition("[")[0]
+    given = f" is {params[name]!r}" if name in params else ""
+    return f"scenario '{scenario}': parameter '{name}'{given}: {what[:1].lower()}{what[1:]}"

@@ -1,0 +1,33 @@
+"""A node works for a long time and says nothing: that is no failure."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from fake_server.scenarios.kit import Directions, Scenario, Settings, slow, threads
+
+
+class Quiet(Settings, frozen=True, kw_only=True):
+    """How long the node is quiet."""
+
+    quiet_s: Annotated[float, msgspec.Meta(ge=0, le=86_400)] = 1.0
+
+
+def direct(settings: Quiet) -> Directions:
+    return Directions(plan=slow(settings.quiet_s))
+
+
+SCENARIO = Scenario(
+    name="long-quiet-node",
+    row="A20",
+    category="silence",
+    summary=__doc__,
+    correct="goes on waiting while the queue says that the prompt runs",
+    keeps=("K8",),
+    evidence=threads("CLI#200", "CLI#384", "modal-labs/modal-examples#861"),
+    settings=Quiet,
+    direct=direct,
+    in_real_time=True,
+)

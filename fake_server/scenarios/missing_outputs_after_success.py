@@ -1,0 +1,51 @@
+"""The history says success, and a node that should have outputs is not in it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fake_server.scenarios.kit import (
+    Directions,
+    Frame,
+    Prompt,
+    Scenario,
+    Settings,
+    drop,
+    patch_history,
+    threads,
+)
+
+
+class Missing(Settings, frozen=True, kw_only=True):
+    """``node_ids``: which outputs are missing; none named: all of them."""
+
+    node_ids: tuple[str, ...] = ()
+
+
+def direct(settings: Missing) -> Directions:
+    def lost(node: str) -> bool:
+        return not settings.node_ids or node in settings.node_ids
+
+    def entry(entry: dict[str, Any], prompt: Prompt) -> dict[str, Any]:
+        outputs = {node: out for node, out in entry["outputs"].items() if not lost(node)}
+        return {**entry, "outputs": outputs}
+
+    def frame(frame: Frame) -> bool:
+        return frame.type == "executed" and lost(str(frame.data.get("node")))
+
+    return Directions(
+        operators=(drop(frame, "executed"), patch_history("outputs are missing", entry))
+    )
+
+
+SCENARIO = Scenario(
+    name="missing-outputs-after-success",
+    row="A10",
+    category="completion",
+    summary=__doc__,
+    correct="says that there is no such output, and lists what is there",
+    keeps=("K5",),
+    evidence=threads("xingren23/ComfyFlowApp#68", "OW#1611"),
+    settings=Missing,
+    direct=direct,
+)

@@ -1,0 +1,31 @@
+"""The answer to `POST /prompt` is 200, and has no prompt_id."""
+
+from __future__ import annotations
+
+from fake_server.scenarios.kit import (
+    Directions,
+    Scenario,
+    Settings,
+    answer,
+    json_answer,
+    posts,
+    threads,
+)
+
+
+def direct(settings: Settings) -> Directions:
+    nothing = json_answer({"number": 1, "node_errors": {}})
+    return Directions(operators=(answer(posts, "POST /prompt", nothing, needed=True),))
+
+
+SCENARIO = Scenario(
+    name="no-prompt-id-in-200",
+    row="A63",
+    category="errors",
+    summary=__doc__,
+    correct="reports that it was rejected: there is nothing to wait for",
+    keeps=("K1",),
+    evidence=threads("comfy-cli's code guards against it"),
+    truth=("rejected",),
+    direct=direct,
+)

@@ -1,0 +1,32 @@
+"""A refusal of an old server: `error` is a string and `node_errors` a list."""
+
+from __future__ import annotations
+
+from fake_server.scenarios.kit import (
+    Directions,
+    Scenario,
+    Settings,
+    answer,
+    json_answer,
+    posts,
+    threads,
+)
+
+
+def direct(settings: Settings) -> Directions:
+    old = json_answer({"error": "no prompt", "node_errors": []}, 400)
+    return Directions(operators=(answer(posts, "POST /prompt", old, needed=True),))
+
+
+SCENARIO = Scenario(
+    name="node-errors-list",
+    row="A56",
+    category="errors",
+    summary=__doc__,
+    correct="reads both shapes",
+    keeps=("K1", "K9"),
+    evidence=threads("CU#5303"),
+    truth=("rejected",),
+    reason=("no prompt",),
+    direct=direct,
+)

@@ -1,0 +1,28 @@
+"""Lists of outputs hold null, flags, text and lists beside the files."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fake_server.scenarios.kit import Directions, Scenario, Settings, patch_outputs, threads
+
+ODD: list[Any] = [None, True, "text", 7, ["nested"], {}]
+
+
+def direct(settings: Settings) -> Directions:
+    def odd(node: str, output: dict[str, Any]) -> dict[str, Any]:
+        return {**output, "odd": ODD, "images": [*output.get("images", ()), None]}
+
+    return Directions(operators=tuple(patch_outputs("odd items", odd)))
+
+
+SCENARIO = Scenario(
+    name="non-dict-items",
+    row="A80",
+    category="outputs",
+    summary=__doc__,
+    correct="skips what is no file",
+    keeps=("K5", "K6"),
+    evidence=threads("SaladTechnologies/comfyui-api comments on `animated`", "measured"),
+    direct=direct,
+)

@@ -1,0 +1,44 @@
+"""`/object_info` is very long."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+
+from fake_server.actions import Request
+from fake_server.scenarios.kit import (
+    Directions,
+    Scenario,
+    Scene,
+    Settings,
+    patch_json,
+    route,
+    threads,
+)
+
+
+class Size(Settings, frozen=True, kw_only=True):
+    """How many megabytes."""
+
+    mb: Annotated[float, msgspec.Meta(ge=0, le=500)] = 20.0
+
+
+def direct(settings: Size) -> Directions:
+    def longer(value: Any, request: Request, scene: Scene) -> Any:
+        return {**value, "AVeryLongNode": {"description": "x" * round(settings.mb * 1_000_000)}}
+
+    return Directions(operators=(patch_json(route("GET /object_info"), "its length", longer),))
+
+
+SCENARIO = Scenario(
+    name="object-info-huge",
+    row="A102",
+    category="drift",
+    summary=__doc__,
+    correct="does not need it to run a prompt",
+    keeps=("K1",),
+    evidence=threads("KR#1796"),
+    settings=Size,
+    direct=direct,
+)

@@ -1,0 +1,21 @@
+"""The `executed` frames go to somebody else."""
+
+from __future__ import annotations
+
+from fake_server.scenarios.kit import Directions, Scenario, Settings, drop, event, threads
+
+
+def direct(settings: Settings) -> Directions:
+    return Directions(operators=(drop(event("executed"), "executed"),))
+
+
+SCENARIO = Scenario(
+    name="other-client-eats-outputs",
+    row="A45",
+    category="cross-talk",
+    summary=__doc__,
+    correct="takes the outputs from the history",
+    keeps=("K5",),
+    evidence=threads("KR#310"),
+    direct=direct,
+)

@@ -1,0 +1,58 @@
+"""Outputs under many keys: images, gifs, video, audio, text, 3d, flags, and custom ones."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from fake_server.scenarios.kit import Directions, Scenario, Settings, patch_outputs, threads
+
+KINDS: dict[str, dict[str, list[Any]]] = {
+    "images": {},
+    "gifs": {"gifs": ["clip_00001_.mp4"]},
+    "video": {"video": ["clip_00002_.webm"]},
+    "audio": {"audio": ["sound_00001_.flac"]},
+    "text": {"text": ["a grey square"]},
+    "3d": {"3d": ["mesh_00001_.glb"]},
+    "animated": {"animated": [True]},
+    "custom": {"a_node_of_mine": [{"score": 0.25}], "files": ["notes_00001_.json"]},
+}
+
+
+class Kinds(Settings, frozen=True, kw_only=True):
+    """Which keys there are beside the images."""
+
+    kinds: tuple[
+        Literal["images", "gifs", "video", "audio", "text", "3d", "animated", "custom"], ...
+    ] = ("images", "gifs", "video", "audio", "text", "3d", "animated", "custom")
+
+
+def direct(settings: Kinds) -> Directions:
+    more = {key: items for kind in settings.kinds for key, items in KINDS[kind].items()}
+    shown = {key: [_item(item) for item in items] for key, items in more.items()}
+    return Directions(
+        operators=tuple(patch_outputs("more kinds", lambda node, out: {**out, **shown}))
+    )
+
+
+def _item(item: Any) -> Any:
+    if isinstance(item, str) and "." in item:
+        return {"filename": item, "subfolder": "", "type": "output"}
+    return item
+
+
+SCENARIO = Scenario(
+    name="output-kinds",
+    row="A79",
+    category="outputs",
+    summary=__doc__,
+    correct="walks every key, and keeps the items that have a filename",
+    keeps=("K5", "K6"),
+    evidence=threads(
+        "SillyTavern/SillyTavern#5890",
+        "n8n-nodes-comfyui#14",
+        "T8mars/T8-penguin-canvas#17",
+        "pythongosssss/ComfyUI-Custom-Scripts#481",
+    ),
+    settings=Kinds,
+    direct=direct,
+)

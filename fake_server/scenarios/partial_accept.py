@@ -1,0 +1,44 @@
+"""The prompt is accepted with 200, and `node_errors` says which outputs will never come."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fake_server.actions import Request
+from fake_server.scenarios.kit import (
+    Directions,
+    Scenario,
+    Scene,
+    Settings,
+    patch_json,
+    posts,
+    threads,
+)
+
+ERROR = {
+    "type": "required_input_missing",
+    "message": "Required input is missing",
+    "details": "images",
+    "extra_info": {"input_name": "images"},
+}
+
+
+def direct(settings: Settings) -> Directions:
+    def refused(value: Any, request: Request, scene: Scene) -> Any:
+        entry = {"errors": [ERROR], "dependent_outputs": ["77"], "class_type": "SaveImage"}
+        return {**value, "node_errors": {"77": entry}}
+
+    partly = patch_json(posts, "the answer to POST /prompt", refused, needed=True)
+    return Directions(operators=(partly,))
+
+
+SCENARIO = Scenario(
+    name="partial-accept",
+    row="A54",
+    category="errors",
+    summary=__doc__,
+    correct="warns, and waits for the outputs that were accepted",
+    keeps=("K3", "K5"),
+    evidence=threads("CU#9076", "measured"),
+    direct=direct,
+)

@@ -1,0 +1,25 @@
+"""A node that needs an account says so as an exception."""
+
+from __future__ import annotations
+
+from fake_server.scenarios.kit import Directions, Scenario, Settings, planned, threads
+
+MESSAGE = "Unauthorized: Please login first to use this node."
+
+
+def direct(settings: Settings) -> Directions:
+    return Directions(plan=planned(raises={"type": "Exception", "message": MESSAGE}))
+
+
+SCENARIO = Scenario(
+    name="partner-unauthorized",
+    row="A93",
+    category="proxies",
+    summary=__doc__,
+    correct="shows the message, and sends the key in `extra_data`, not in a log",
+    keeps=("K3", "K9"),
+    evidence=threads("CU#8344", "CU#9508", "n8n-nodes-comfyui#13"),
+    truth=("error",),
+    reason=("Unauthorized", "login"),
+    direct=direct,
+)

@@ -1,0 +1,33 @@
+"""File names with `#`, `+`, `%`, `&`, spaces and letters beyond ASCII."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fake_server.scenarios.kit import Directions, Scenario, Settings, show_as, threads
+
+
+class Chars(Settings, frozen=True, kw_only=True):
+    """What stands in front of each name."""
+
+    prefix: str = "a#b+c%20&d é 日本 "
+
+
+def direct(settings: Chars) -> Directions:
+    def odd(item: dict[str, Any]) -> dict[str, Any]:
+        return {**item, "filename": f"{settings.prefix}{item['filename']}"}
+
+    return Directions(operators=tuple(show_as("odd names", odd)))
+
+
+SCENARIO = Scenario(
+    name="path-chars",
+    row="A105",
+    category="drift",
+    summary=__doc__,
+    correct="percent-encodes every value of an address",
+    keeps=("K5",),
+    evidence=threads("CU#60"),
+    settings=Chars,
+    direct=direct,
+)

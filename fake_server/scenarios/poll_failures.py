@@ -1,0 +1,57 @@
+"""The socket is silent, and the first questions to the history fail."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from fake_server.actions import Answer
+from fake_server.scenarios.kit import (
+    HISTORY,
+    Directions,
+    Scenario,
+    Settings,
+    answer,
+    anything,
+    drop,
+    event,
+    hang,
+    text_answer,
+    threads,
+)
+
+
+class Failures(Settings, frozen=True, kw_only=True):
+    """How many, and how."""
+
+    n: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 2
+    kind: Literal["timeout", "500", "bad-json"] = "500"
+
+
+def direct(settings: Failures) -> Directions:
+    name = "the first questions"
+    match settings.kind:
+        case "timeout":
+            failing = hang(HISTORY, name, times=settings.n)
+        case "500":
+            trouble = text_answer("500 Internal Server Error", 500)
+            failing = answer(HISTORY, name, trouble, times=settings.n)
+        case _:
+            half = Answer(200, (("Content-Type", "application/json"),), b'{"status": {"com')
+            failing = answer(HISTORY, name, half, times=settings.n)
+    silence = drop(anything, "everything", after=event("execution_start"))
+    return Directions(operators=(failing, silence))
+
+
+SCENARIO = Scenario(
+    name="poll-failures",
+    row="A74",
+    category="history",
+    summary=__doc__,
+    correct="asks again a few times; a failed question says nothing about the prompt",
+    keeps=("K2", "K8"),
+    evidence=threads("Scottcjn/bottube#2209"),
+    settings=Failures,
+    direct=direct,
+)

@@ -1,0 +1,53 @@
+"""Binary frames whose header is cut, lies about a length, or names no known format."""
+
+from __future__ import annotations
+
+import struct
+from typing import Literal
+
+from fake_server.scenarios.kit import (
+    Directions,
+    Scenario,
+    Settings,
+    inject,
+    some_node,
+    threads,
+)
+
+FRAMES = {
+    "short": b"\x00\x00",
+    "format=0": struct.pack(">II", 1, 0) + b"pixels",
+    "format=3": struct.pack(">II", 1, 3) + b"pixels",
+    "len>frame": struct.pack(">II", 4, 1 << 30) + b"{}",
+    "empty": b"",
+}
+
+
+class Header(Settings, frozen=True, kw_only=True):
+    """Which oddities."""
+
+    odd: tuple[Literal["short", "format=0", "format=3", "len>frame", "empty"], ...] = (
+        "short",
+        "format=0",
+        "format=3",
+        "len>frame",
+        "empty",
+    )
+
+
+def direct(settings: Header) -> Directions:
+    frames = [FRAMES[name] for name in settings.odd]
+    return Directions(operators=(inject(frames, "odd binary frames", at=some_node),))
+
+
+SCENARIO = Scenario(
+    name="preview-header-odd",
+    row="A47",
+    category="binary",
+    summary=__doc__,
+    correct="skips what it cannot read, and goes on",
+    keeps=("K6",),
+    evidence=threads("FE#3761"),
+    settings=Header,
+    direct=direct,
+)

@@ -1,0 +1,54 @@
+"""Previews come with metadata or without, whatever a client would like."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from fake_server.actions import Said
+from fake_server.scenarios.kit import (
+    Directions,
+    Scenario,
+    Scene,
+    Settings,
+    Step,
+    planned,
+    reword,
+    threads,
+)
+
+
+class Flags(Settings, frozen=True, kw_only=True):
+    """The client's feature flags are taken (``first``), come too late, or never arrive."""
+
+    flags: Literal["first", "late", "none"] = "none"
+
+
+def direct(settings: Flags) -> Directions:
+    late: list[int] = []
+
+    def change(said: Said, scene: Scene) -> Iterator[Step]:
+        if settings.flags == "late" and said.socket not in late:
+            late.append(said.socket)
+            yield Said(said.socket, '{"type": "hello"}')
+        if settings.flags != "none":
+            yield said
+
+    previews = {"format": "png", "size": [32, 32]}
+    return Directions(
+        operators=(reword("the feature flags", change),),
+        plan=planned(seconds=0.3, steps=3, previews=previews),
+    )
+
+
+SCENARIO = Scenario(
+    name="preview-metadata",
+    row="A48",
+    category="binary",
+    summary=__doc__,
+    correct="reads binary kinds 1 and 4 alike",
+    keeps=("K6",),
+    evidence=threads("measured", "ComfyUI's documentation"),
+    settings=Flags,
+    direct=direct,
+)

@@ -1,0 +1,28 @@
+"""The server speaks as one of another age: fields and frames come and go."""
+
+from __future__ import annotations
+
+from fake_server.scenarios.kit import Directions, Scenario, Settings, threads
+
+
+class Age(Settings, frozen=True, kw_only=True):
+    """Which version of ComfyUI."""
+
+    version: str = "0.3.10"
+
+
+def direct(settings: Age) -> Directions:
+    return Directions(engine={"comfyui_version": settings.version})
+
+
+SCENARIO = Scenario(
+    name="profile",
+    row="A95",
+    category="drift",
+    summary=__doc__,
+    correct="bears missing and additional fields",
+    keeps=("K1", "K5", "K6"),
+    evidence=threads("StableCanvas/comfyui-client#7", "SaladTechnologies/comfyui-api#106"),
+    settings=Age,
+    direct=direct,
+)

@@ -1,0 +1,37 @@
+"""`progress` with a changing maximum, values beyond it, and a maximum of zero."""
+
+from __future__ import annotations
+
+from fake_server.scenarios.kit import (
+    Directions,
+    Frame,
+    Scenario,
+    Scene,
+    Settings,
+    dump,
+    inject,
+    some_node,
+    threads,
+)
+
+PAIRS = ((5, 10), (3, 10), (12, 10), (0, 0), (7, 5), (1, 4), (-1, 4))
+
+
+def direct(settings: Settings) -> Directions:
+    def odd(frame: Frame, scene: Scene) -> list[str]:
+        named = {"prompt_id": frame.prompt_id, "node": frame.data["node"]}
+        return [dump("progress", {"value": value, "max": top, **named}) for value, top in PAIRS]
+
+    return Directions(operators=(inject(odd, "odd progress", at=some_node),))
+
+
+SCENARIO = Scenario(
+    name="progress-goes-back",
+    row="A32",
+    category="ordering",
+    summary=__doc__,
+    correct="guards every division, and clamps what it shows",
+    keeps=("K6",),
+    evidence=threads("SwarmUI's code divides by max"),
+    direct=direct,
+)

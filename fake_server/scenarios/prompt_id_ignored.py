@@ -1,0 +1,42 @@
+"""The server gives the prompt another id than the client asked for."""
+
+from __future__ import annotations
+
+import msgspec
+
+from fake_server.actions import Request
+from fake_server.scenarios.kit import (
+    Directions,
+    Scenario,
+    Scene,
+    Settings,
+    change_request,
+    posts,
+    read_json,
+    threads,
+    write_json,
+)
+
+
+def direct(settings: Settings) -> Directions:
+    def unnamed(request: Request, scene: Scene) -> Request:
+        body = read_json(request.body)
+        if not isinstance(body, dict) or "prompt_id" not in body:
+            return request
+        rest = {key: value for key, value in body.items() if key != "prompt_id"}
+        return msgspec.structs.replace(request, body=write_json(rest))
+
+    own = change_request(posts, "the prompt_id that was asked for", unnamed, needed=False)
+    return Directions(operators=(own,))
+
+
+SCENARIO = Scenario(
+    name="prompt-id-ignored",
+    row="A62",
+    category="errors",
+    summary=__doc__,
+    correct="uses the id of the answer",
+    keeps=("K4",),
+    evidence=threads("krita-ai-diffusion demands a server that keeps it", "measured"),
+    direct=direct,
+)

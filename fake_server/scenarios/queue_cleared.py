@@ -1,0 +1,41 @@
+"""Somebody clears the queue while the prompt waits in it."""
+
+from __future__ import annotations
+
+from fake_server.actions import Request
+from fake_server.scenarios.kit import (
+    Directions,
+    Prompt,
+    Scenario,
+    Settings,
+    ahead,
+    meddle,
+    threads,
+    write_json,
+)
+
+
+def direct(settings: Settings) -> Directions:
+    def clear(prompt: Prompt) -> Request:
+        return Request("POST", "/queue", body=write_json({"clear": True}))
+
+    return Directions(
+        operators=(
+            meddle("a clearing", clear, at=None, ends="cancelled"),
+            ahead("somebody else", n=1),
+        ),
+        people_s=2,
+    )
+
+
+SCENARIO = Scenario(
+    name="queue-cleared",
+    row="A70",
+    category="interrupt",
+    summary=__doc__,
+    correct="finds it neither in the history nor in the queue, and reports it cancelled",
+    keeps=("K1", "K2"),
+    evidence=threads("MCP#1632"),
+    truth=("cancelled", "lost"),
+    direct=direct,
+)

@@ -1,0 +1,57 @@
+"""Rows of the queue are arrays of 5 or 6, and numbers are floats or negative."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from fake_server.actions import Request
+from fake_server.scenarios.kit import (
+    Directions,
+    Scenario,
+    Scene,
+    Settings,
+    patch_json,
+    patch_queue,
+    posts,
+    slow,
+    threads,
+)
+
+
+class Shapes(Settings, frozen=True, kw_only=True):
+    """The kind of number, and how long the rows are."""
+
+    number: Literal["float", "neg"] = "float"
+    items: Literal[5, 6] = 6
+
+
+def direct(settings: Shapes) -> Directions:
+    odd = 12.5 if settings.number == "float" else -83
+
+    def reply(value: Any, request: Request, scene: Scene) -> Any:
+        return {**value, "number": odd}
+
+    def queue(value: dict[str, Any], scene: Scene) -> dict[str, Any]:
+        more: list[Any] = [{}] * (settings.items - 5)
+        return {name: [[odd, *row[1:5], *more] for row in rows] for name, rows in value.items()}
+
+    return Directions(
+        operators=(
+            patch_json(posts, "the answer to POST /prompt", reply, needed=True),
+            patch_queue("odd rows", queue),
+        ),
+        plan=slow(0.1),
+    )
+
+
+SCENARIO = Scenario(
+    name="queue-shapes",
+    row="A72",
+    category="interrupt",
+    summary=__doc__,
+    correct="reads the second item of a row, and takes any number",
+    keeps=("K1", "K6"),
+    evidence=threads("measured"),
+    settings=Shapes,
+    direct=direct,
+)

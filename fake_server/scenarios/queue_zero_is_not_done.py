@@ -1,0 +1,52 @@
+"""`queue_remaining` says nothing about one prompt: late zeros come early, and others keep it up."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+
+from fake_server.scenarios.kit import (
+    Directions,
+    Scenario,
+    Settings,
+    dump,
+    event,
+    inject,
+    mutate,
+    threads,
+)
+
+
+class Queue(Settings, frozen=True, kw_only=True):
+    """``others``: prompts of other people that are waiting behind ours all the time."""
+
+    others: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 1
+
+
+def direct(settings: Queue) -> Directions:
+    def longer(data: dict[str, Any]) -> dict[str, Any]:
+        data["status"]["exec_info"]["queue_remaining"] += settings.others
+        return data
+
+    zero = dump("status", {"status": {"exec_info": {"queue_remaining": 0}}})
+    return Directions(
+        operators=(
+            # The answer to an older question: it was on its way when the prompt was submitted.
+            inject([zero], "a late zero", at=event("execution_start")),
+            mutate(event("status"), "the count of other people's prompts", longer),
+        )
+    )
+
+
+SCENARIO = Scenario(
+    name="queue-zero-is-not-done",
+    row="A07",
+    category="completion",
+    summary=__doc__,
+    correct="goes by frames that name its prompt, and by the history",
+    keeps=("K4",),
+    evidence=threads("measured: status comes before the null", "CU#8395"),
+    settings=Queue,
+    direct=direct,
+)

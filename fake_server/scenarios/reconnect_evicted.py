@@ -1,0 +1,48 @@
+"""The new socket came before the old one was gone: the server forgets it, and it stays dead."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from fake_server.scenarios.kit import (
+    Directions,
+    Scenario,
+    Settings,
+    cut,
+    evict,
+    hold,
+    slow,
+    threads,
+)
+
+
+class Eviction(Settings, frozen=True, kw_only=True):
+    """How long the node still works behind the reconnect."""
+
+    old_close_delay_ms: Annotated[int, msgspec.Meta(ge=0, le=600_000)] = 50
+
+
+def direct(settings: Eviction) -> Directions:
+    return Directions(
+        operators=(
+            cut("in a node"),
+            evict("the second socket", connection=2),
+            hold("until it reacts", gap_ms=settings.old_close_delay_ms),
+        ),
+        plan=slow(0.05),
+    )
+
+
+SCENARIO = Scenario(
+    name="reconnect-evicted",
+    row="A34",
+    category="reconnects",
+    summary=__doc__,
+    correct="expects frames after a reconnect, and asks the history when none come",
+    keeps=("K2",),
+    evidence=threads("CU#16243", "measured"),
+    settings=Eviction,
+    direct=direct,
+)

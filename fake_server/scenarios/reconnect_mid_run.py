@@ -1,0 +1,41 @@
+"""The connection breaks and comes back during the run: `executing` without prompt_id, then on."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from fake_server.scenarios.kit import (
+    Directions,
+    Scenario,
+    Settings,
+    cut,
+    hold,
+    slow,
+    threads,
+)
+
+
+class Gap(Settings, frozen=True, kw_only=True):
+    """How long the node still works behind the reconnect."""
+
+    gap_ms: Annotated[int, msgspec.Meta(ge=0, le=600_000)] = 50
+
+
+def direct(settings: Gap) -> Directions:
+    keep = hold("until it reacts", gap_ms=settings.gap_ms)
+    return Directions(operators=(cut("in a node"), keep), plan=slow(0.05))
+
+
+SCENARIO = Scenario(
+    name="reconnect-mid-run",
+    row="A33",
+    category="reconnects",
+    summary=__doc__,
+    correct="connects again under the same id, and asks the history for what it missed",
+    keeps=("K2", "K4", "K5"),
+    evidence=threads("CU#7033", "measured"),
+    settings=Gap,
+    direct=direct,
+)

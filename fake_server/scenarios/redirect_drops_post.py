@@ -1,0 +1,49 @@
+"""A redirect makes a GET of the POST: the answer has no prompt_id."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from fake_server.actions import Answer, Request
+from fake_server.scenarios.kit import (
+    Directions,
+    Scenario,
+    Scene,
+    Settings,
+    answer,
+    path_of,
+    posts,
+    query_of,
+    threads,
+)
+
+
+class Redirect(Settings, frozen=True, kw_only=True):
+    """With which status; 307 keeps the method."""
+
+    status: Literal[301, 302, 307] = 302
+
+
+def direct(settings: Redirect) -> Directions:
+    def elsewhere(request: Request, scene: Scene) -> Answer:
+        return Answer(settings.status, (("Location", f"{path_of(request)}?moved=1"),))
+
+    def still_here(request: Request, scene: Scene) -> bool:
+        return "moved" not in query_of(request)
+
+    moved = answer(posts, "POST /prompt", elsewhere, when=still_here, needed=True)
+    return Directions(operators=(moved,))
+
+
+SCENARIO = Scenario(
+    name="redirect-drops-post",
+    row="A61",
+    category="errors",
+    summary=__doc__,
+    correct="follows no redirect of a POST (or, on 307, repeats it as a POST)",
+    keeps=("K1",),
+    evidence=threads("StableCanvas/comfyui-client#3"),
+    truth=("rejected", "success"),
+    settings=Redirect,
+    direct=direct,
+)

@@ -1,0 +1,34 @@
+"""The prompt is refused with 500 and plain text."""
+
+from __future__ import annotations
+
+from fake_server.scenarios.kit import (
+    Directions,
+    Scenario,
+    Settings,
+    answer,
+    posts,
+    text_answer,
+    threads,
+)
+
+TEXT = "500 Internal Server Error\n\nServer got itself in trouble"
+
+
+def direct(settings: Settings) -> Directions:
+    trouble = answer(posts, "POST /prompt", text_answer(TEXT, 500), needed=True)
+    return Directions(operators=(trouble,))
+
+
+SCENARIO = Scenario(
+    name="reject-500-text",
+    row="A55",
+    category="errors",
+    summary=__doc__,
+    correct="reports that it was rejected, whatever the body is",
+    keeps=("K1", "K9"),
+    evidence=threads("CU#3368", "measured"),
+    truth=("rejected",),
+    reason=("500",),
+    direct=direct,
+)

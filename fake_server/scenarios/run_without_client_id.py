@@ -1,0 +1,43 @@
+"""The prompt reaches the server without its `client_id`: few frames say what becomes of it."""
+
+from __future__ import annotations
+
+import msgspec
+
+from fake_server.actions import Request
+from fake_server.scenarios.kit import (
+    Directions,
+    Scenario,
+    Scene,
+    Settings,
+    change_request,
+    posts,
+    read_json,
+    slow,
+    threads,
+    write_json,
+)
+
+
+def direct(settings: Settings) -> Directions:
+    def anonymous(request: Request, scene: Scene) -> Request:
+        body = read_json(request.body)
+        if not isinstance(body, dict) or "client_id" not in body:
+            return request
+        del body["client_id"]
+        return msgspec.structs.replace(request, body=write_json(body))
+
+    lost = change_request(posts, "the client_id of a prompt", anonymous, needed=False)
+    return Directions(operators=(lost,), plan=slow(0.3, steps=3))
+
+
+SCENARIO = Scenario(
+    name="run-without-client-id",
+    row="A09",
+    category="completion",
+    summary=__doc__,
+    correct="sends a client_id always, and asks the history when the socket says nothing",
+    keeps=("K2", "K5"),
+    evidence=threads("CU#14939", "measured"),
+    direct=direct,
+)

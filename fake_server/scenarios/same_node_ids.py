@@ -1,0 +1,32 @@
+"""Another prompt has a node with the same id as one of ours, and other outputs."""
+
+from __future__ import annotations
+
+from fake_server.scenarios.kit import (
+    Directions,
+    Scenario,
+    Settings,
+    Stranger,
+    some_node,
+    stranger,
+    threads,
+)
+
+
+def direct(settings: Settings) -> Directions:
+    def work(who: Stranger) -> list[str]:
+        return [*who.work(), *who.output()]
+
+    return Directions(operators=(stranger("the same node", work, at=some_node),))
+
+
+SCENARIO = Scenario(
+    name="same-node-ids",
+    row="A44",
+    category="cross-talk",
+    summary=__doc__,
+    correct="keys what it keeps by prompt and node",
+    keeps=("K4", "K5"),
+    evidence=threads("FE#2660"),
+    direct=direct,
+)

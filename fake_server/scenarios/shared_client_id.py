@@ -1,0 +1,36 @@
+"""Another program connects under the same client id and takes all events."""
+
+from __future__ import annotations
+
+from fake_server.scenarios.kit import (
+    Directions,
+    Scenario,
+    Settings,
+    anything,
+    drop,
+    event,
+    neighbour,
+    threads,
+)
+
+
+def direct(settings: Settings) -> Directions:
+    start = event("execution_start")
+    return Directions(
+        operators=(
+            drop(anything, "everything to the displaced socket", after=start),
+            neighbour("same client id", at=start),
+        )
+    )
+
+
+SCENARIO = Scenario(
+    name="shared-client-id",
+    row="A40",
+    category="cross-talk",
+    summary=__doc__,
+    correct="takes a fresh UUID for each connection, and asks the history when nothing comes",
+    keeps=("K2",),
+    evidence=threads("OW#23592", "CU#549", "LuqP2/Image-MetaHub#482"),
+    direct=direct,
+)

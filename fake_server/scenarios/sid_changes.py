@@ -1,0 +1,33 @@
+"""The server does not take the client's id but gives out a new one with each connection."""
+
+from __future__ import annotations
+
+from fake_server.actions import Knocked
+from fake_server.scenarios.kit import (
+    Directions,
+    Scenario,
+    Scene,
+    Settings,
+    reroute,
+    threads,
+    with_query,
+)
+
+
+def direct(settings: Settings) -> Directions:
+    def nameless(knocked: Knocked, scene: Scene) -> Knocked:
+        return Knocked(knocked.socket, with_query(knocked.request, clientId=None))
+
+    return Directions(operators=(reroute("the client id", nameless),))
+
+
+SCENARIO = Scenario(
+    name="sid-changes",
+    row="A38",
+    category="reconnects",
+    summary=__doc__,
+    correct="keeps an id of its own, and asks the history when its frames go elsewhere",
+    keeps=("K2",),
+    evidence=threads("CU#2258"),
+    direct=direct,
+)

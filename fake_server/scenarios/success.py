@@ -1,0 +1,37 @@
+"""Nothing goes wrong: the submitted graph is walked as the real server would."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from fake_server.scenarios.kit import Directions, Scenario, Settings, threads
+
+
+def direct(settings: Success) -> Directions:
+    plan = (lambda graph: settings.nodes) if settings.nodes else None
+    return Directions(plan=plan, engine={"classes": settings.classes, "strict": settings.strict})
+
+
+class Success(Settings, frozen=True, kw_only=True):
+    """What nodes do beyond running in no time; the keys are those of a plan."""
+
+    nodes: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
+    """By node id."""
+    classes: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
+    """By class; what stands under the id wins."""
+    strict: bool = False
+    """Every planned node has to be in every prompt."""
+
+
+SCENARIO = Scenario(
+    name="success",
+    category="normal",
+    summary=__doc__,
+    correct="reports success, with the outputs of the history entry",
+    keeps=("K5", "K7"),
+    evidence=threads("measured: the order of frames of a normal run"),
+    settings=Success,
+    direct=direct,
+)

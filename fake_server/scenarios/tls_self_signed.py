@@ -1,0 +1,23 @@
+"""The server speaks TLS with a certificate that nobody signed."""
+
+from __future__ import annotations
+
+from fake_server.scenarios.kit import Directions, Scenario, Settings, Shell, threads
+
+
+def direct(settings: Settings) -> Directions:
+    return Directions(shell=Shell(tls=True))
+
+
+SCENARIO = Scenario(
+    name="tls-self-signed",
+    row="A90",
+    category="proxies",
+    summary=__doc__,
+    correct="refuses it alike for requests and sockets, unless told to accept it",
+    keeps=("K1", "K9"),
+    evidence=threads("KR#1102", "KR#281", "ImDarkTom/ComfyUIMini#16", "OW#23755"),
+    truth=("rejected", "lost", "success"),
+    reason=("certificate", "CERTIFICATE", "TLS", "SSL", "ssl"),
+    direct=direct,
+)

@@ -1,0 +1,29 @@
+"""A node's output cannot be written as JSON: no `executed`, and the process goes down."""
+
+from __future__ import annotations
+
+from fake_server.scenarios.kit import (
+    Directions,
+    Scenario,
+    Settings,
+    crash,
+    event,
+    threads,
+)
+
+
+def direct(settings: Settings) -> Directions:
+    return Directions(operators=(crash("at the output", at=event("executed"), instead=True),))
+
+
+SCENARIO = Scenario(
+    name="unserializable-kills-server",
+    row="A59",
+    category="errors",
+    summary=__doc__,
+    correct="gives up after some attempts, and says that the prompt is lost",
+    keeps=("K1", "K8"),
+    evidence=threads("CU#2433", "visualbruno/ComfyUI-Trellis2#83", "measured"),
+    truth=("lost",),
+    direct=direct,
+)

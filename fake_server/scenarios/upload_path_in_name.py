@@ -1,0 +1,41 @@
+"""An upload whose file name holds a path is refused."""
+
+from __future__ import annotations
+
+import re
+
+from fake_server.actions import Answer, Request
+from fake_server.scenarios.kit import (
+    WITH_UPLOAD,
+    Directions,
+    Scenario,
+    Scene,
+    Settings,
+    answer,
+    route,
+    threads,
+)
+
+_PATH = re.compile(rb'filename="[^"]*[/\\]')
+
+
+def direct(settings: Settings) -> Directions:
+    def has_path(request: Request, scene: Scene) -> bool:
+        return _PATH.search(request.body) is not None
+
+    refused = answer(route("POST /upload/{}"), "a path in a name", Answer(400), when=has_path)
+    return Directions(operators=(refused,))
+
+
+SCENARIO = Scenario(
+    name="upload-path-in-name",
+    row="A87",
+    category="outputs",
+    summary=__doc__,
+    correct="puts the folder into the field `subfolder`",
+    keeps=("K1",),
+    evidence=threads("MCP#985"),
+    truth=("success", "rejected", "error"),
+    direct=direct,
+    workflow=WITH_UPLOAD,
+)

@@ -1,0 +1,73 @@
+"""An uploaded file is stored under another name than it came with."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+
+from fake_server.actions import Request
+from fake_server.scenarios.kit import (
+    WITH_UPLOAD,
+    Directions,
+    Scenario,
+    Scene,
+    Settings,
+    answer,
+    change_request,
+    json_answer,
+    patch_json,
+    posts,
+    route,
+    threads,
+)
+
+
+def direct(settings: Settings) -> Directions:
+    stored: dict[str, str] = {}
+
+    def renamed(value: Any, request: Request, scene: Scene) -> Any:
+        stem, dot, end = value["name"].rpartition(".")
+        shown = f"{stem} (1){dot}{end}"
+        stored[shown] = value["name"]
+        return {**value, "name": shown}
+
+    def by_new_name(request: Request, scene: Scene) -> Request:
+        text = request.body.decode("utf-8", "replace")
+        for shown, name in stored.items():
+            text = text.replace(json.dumps(shown)[1:-1], json.dumps(name)[1:-1])
+        return msgspec.structs.replace(request, body=text.encode()) if stored else request
+
+    def old_name(request: Request, scene: Scene) -> bool:
+        text = request.body.decode("utf-8", "replace")
+        return any(f'"{name}"' in text for name in stored.values())
+
+    error = {
+        "type": "prompt_outputs_failed_validation",
+        "message": "Prompt outputs failed validation",
+        "details": "Invalid image file",
+        "extra_info": {},
+    }
+    unknown = json_answer({"error": error, "node_errors": {}}, 400)
+    return Directions(
+        operators=(
+            patch_json(route("POST /upload/image"), "the answer to an upload", renamed),
+            answer(posts, "a prompt with the old name", unknown, when=old_name),
+            change_request(posts, "the new name", by_new_name, needed=False),
+        )
+    )
+
+
+SCENARIO = Scenario(
+    name="upload-renamed",
+    row="A85",
+    category="outputs",
+    summary=__doc__,
+    correct="uses the name (and the subfolder) of the answer",
+    keeps=("K1",),
+    evidence=threads("FE#10220", "MCP#1693", "legal-hkr/comfychair#40", "CU#644"),
+    truth=("success", "rejected"),
+    direct=direct,
+    workflow=WITH_UPLOAD,
+)

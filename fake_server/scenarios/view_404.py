@@ -1,0 +1,23 @@
+"""The outputs are listed, and `/view` does not find them."""
+
+from __future__ import annotations
+
+from fake_server.actions import Answer
+from fake_server.scenarios.kit import VIEW, Directions, Scenario, Settings, answer, threads
+
+
+def direct(settings: Settings) -> Directions:
+    return Directions(operators=(answer(VIEW, "GET /view", Answer(404)),))
+
+
+SCENARIO = Scenario(
+    name="view-404",
+    row="A82",
+    category="outputs",
+    summary=__doc__,
+    correct="says which file it could not fetch",
+    keeps=("K5", "K9"),
+    evidence=threads("measured"),
+    truth=("success", "error"),
+    direct=direct,
+)

@@ -1,0 +1,42 @@
+"""`/view` answers with sparse headers: a name without a disposition, and no useful type."""
+
+from __future__ import annotations
+
+import msgspec
+
+from fake_server.actions import Answer, Request
+from fake_server.scenarios.kit import (
+    VIEW,
+    Directions,
+    Scenario,
+    Scene,
+    Settings,
+    query_of,
+    rewrite,
+    threads,
+)
+
+
+def direct(settings: Settings) -> Directions:
+    def sparse(reply: Answer, request: Request, scene: Scene) -> Answer:
+        kept = [pair for pair in reply.headers if pair[0].lower() == "etag"]
+        name = query_of(request).get("filename", "")
+        own = [
+            ("Content-Type", "application/octet-stream"),
+            ("Content-Disposition", f'filename="{name}"'),
+        ]
+        return msgspec.structs.replace(reply, headers=(*own, *kept))
+
+    return Directions(operators=(rewrite(VIEW, "GET /view", sparse),))
+
+
+SCENARIO = Scenario(
+    name="view-headers",
+    row="A84",
+    category="outputs",
+    summary=__doc__,
+    correct="goes by the file name of the history, not by headers",
+    keeps=("K5",),
+    evidence=threads("the server's code: octet-stream for SVG and HTML"),
+    direct=direct,
+)

@@ -1,0 +1,40 @@
+"""`/view` redirects to a signed address on another host."""
+
+from __future__ import annotations
+
+from fake_server.actions import Answer, Request
+from fake_server.scenarios.kit import (
+    VIEW,
+    Directions,
+    Scenario,
+    Scene,
+    Settings,
+    answer,
+    query_of,
+    threads,
+)
+
+
+def direct(settings: Settings) -> Directions:
+    def elsewhere(request: Request, scene: Scene) -> Answer:
+        host, _, port = request.header("Host", "127.0.0.1").rpartition(":")
+        other = "localhost" if host == "127.0.0.1" else "127.0.0.1"
+        target = f"{request.target}&signature=abc"
+        return Answer(302, (("Location", f"http://{other}:{port}{target}"),))
+
+    def unsigned(request: Request, scene: Scene) -> bool:
+        return "signature" not in query_of(request)
+
+    return Directions(operators=(answer(VIEW, "GET /view", elsewhere, when=unsigned),))
+
+
+SCENARIO = Scenario(
+    name="view-redirect-302",
+    row="A83",
+    category="outputs",
+    summary=__doc__,
+    correct="follows it, without sending its key to the other host",
+    keeps=("K5", "K9"),
+    evidence=threads("Comfy Cloud's documentation"),
+    direct=direct,
+)

@@ -1,0 +1,32 @@
+"""`/view` takes its time."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from fake_server.scenarios.kit import VIEW, Directions, Scenario, Settings, late, threads
+
+
+class Slow(Settings, frozen=True, kw_only=True):
+    """How long."""
+
+    delay_s: Annotated[float, msgspec.Meta(ge=0, le=600)] = 0.5
+
+
+def direct(settings: Slow) -> Directions:
+    return Directions(operators=(late(VIEW, "GET /view", ms=round(settings.delay_s * 1000)),))
+
+
+SCENARIO = Scenario(
+    name="view-slow",
+    row="A82",
+    category="outputs",
+    summary=__doc__,
+    correct="waits, with a limit of its own for files",
+    keeps=("K5", "K8"),
+    evidence=threads("measured"),
+    settings=Slow,
+    direct=direct,
+)

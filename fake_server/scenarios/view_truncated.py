@@ -1,0 +1,33 @@
+"""`/view` breaks off in the middle of a file."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from fake_server.scenarios.kit import VIEW, Directions, Scenario, Settings, threads, truncate
+
+
+class Cut(Settings, frozen=True, kw_only=True):
+    """Behind how many bytes."""
+
+    bytes: Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)] = 40
+
+
+def direct(settings: Cut) -> Directions:
+    return Directions(operators=(truncate(VIEW, "GET /view", first=settings.bytes),))
+
+
+SCENARIO = Scenario(
+    name="view-truncated",
+    row="A82",
+    category="outputs",
+    summary=__doc__,
+    correct="compares the length, and keeps no half file",
+    keeps=("K5", "K9"),
+    evidence=threads("measured"),
+    truth=("success", "error"),
+    settings=Cut,
+    direct=direct,
+)

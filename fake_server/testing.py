@@ -1,0 +1,68 @@
+"""A running fake server in one line, for scripts and benchmarks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final
+
+from fake_server.actions import Action, Asked, Happened, Request
+from fake_server.clock import MAX
+from fake_server.images import picture
+from fake_server.plan import Plan
+from fake_server.thread import serve
+from fake_server.world import World
+
+__all__ = ["AnyPrompt", "running"]
+
+_STAND_IN: Final = {"9": {"class_type": "PreviewAny", "inputs": {"source": "a"}}}
+_PICTURE: Final = "a.png"
+
+
+class AnyPrompt:
+    """The simulated server for those who measure a client, and not a workflow.
+
+    Whatever prompt comes, a small one is run in its place, in full each time: 13 frames, one of
+    them ``executed``. A picture ``a.png`` lies in the output folder.
+    """
+
+    def __init__(self) -> None:
+        self.world = World(plan=Plan(classes={"PreviewAny": {"uncached": True, "steps": 1}}))
+        data = picture(width=64, height=64, seed=0)
+        self.world.place.folders.write("output", "", _PICTURE, data, 0)
+
+    def handle(self, happened: Happened, now: int) -> Iterable[Action]:
+        """As the world does, the prompt exchanged."""
+        if type(happened) is Asked and happened.request.target.endswith("/prompt"):
+            happened = _with_stand_in(happened)
+        return self.world.handle(happened, now)
+
+    def facts(self) -> Mapping[str, Any]:
+        """The world's facts."""
+        return self.world.facts()
+
+
+def _with_stand_in(asked: Asked) -> Asked:
+    try:
+        body = json.loads(asked.request.body)
+    except ValueError:
+        return asked
+    if not isinstance(body, dict) or "prompt" not in body:
+        return asked
+    body["prompt"] = _STAND_IN
+    request = asked.request
+    changed = Request(
+        request.method, request.target, request.headers, json.dumps(body).encode(), request.peer
+    )
+    return Asked(asked.exchange, changed)
+
+
+@contextmanager
+def running() -> Iterator[str]:
+    """A fresh, isolated fake server as long as the block runs; gives its URL.
+
+    It takes any prompt; see ``AnyPrompt``.
+    """
+    with serve(AnyPrompt(), speed=MAX) as handle:
+        yield handle.url

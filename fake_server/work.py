@@ -1,0 +1,239 @@
+"""One node at work: its calls, the time they take, what they send, write and fail with."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from fake_server import nodes
+from fake_server.catalogue import NodeClass
+from fake_server.nodes import Blocker, NodeFailed, Saves, Value
+from fake_server.plan import Previews
+from fake_server.progress import Bar, Progress
+from fake_server.results import (
+    NodeAtWork,
+    Returned,
+    blocker_in,
+    prefixed,
+    preview_size,
+    slices,
+)
+
+if TYPE_CHECKING:
+    from fake_server.engine import Engine, Job
+
+__all__ = ["Interrupted", "Steps", "Work"]
+
+Steps: TypeAlias = Generator[int | None, None, Any]
+"""None behind each frame, or a time to wait for."""
+
+# Small pictures are the norm in tests; this is drawn when a graph does not say how large.
+_UNKNOWN_SIZE: Final = (64, 64)
+
+
+class Interrupted(Exception):
+    """The interrupt flag was seen."""
+
+
+class Work:
+    """Runs the nodes of one prompt, one call for each item of their inputs."""
+
+    def __init__(
+        self, engine: Engine, job: Job, progress: Progress, executed: Iterable[str]
+    ) -> None:
+        self.job = job
+        self.client_id: Any = job.extra_data.get("client_id")
+        self.listening = False
+        """Whether an interrupt may end the present wait."""
+        self.last_node: str | None = None
+        """The display id of the running node, as a reconnecting client is told it."""
+        self._engine, self._era, self._disk = engine, engine.era, engine.disk
+        self._tell = engine.speaker.tell
+        self._progress = progress
+        self._executed = executed
+
+    def calls(self, node: NodeAtWork) -> Generator[int | None, None, list[Returned]]:
+        """Run a node once for each item of its inputs."""
+        returned: list[Returned] = []
+        calls = list(slices(node))
+        for index, given in enumerate(calls):
+            self.heed_interrupt()
+            blocker = blocker_in(given)
+            if blocker is not None:
+                yield from self._blocked(node, blocker)
+                silent = Blocker()
+                returned.append(Returned(outputs=[silent] * len(node.kind.output)))
+                continue
+            seen = {
+                name: nodes.whole(one) if type(one) is list else one for name, one in given.items()
+            }
+            returned.append((yield from self._call(node, seen, index, len(calls))))
+        return returned
+
+    def _blocked(self, node: NodeAtWork, blocker: Blocker) -> Steps:
+        if blocker.message is None:
+            return
+        data = {
+            "prompt_id": self.job.prompt_id,
+            "node_id": node.id,
+            "node_type": node.kind.name,
+            "executed": list(self._executed),
+            "exception_message": f"Execution Blocked: {blocker.message}",
+            "exception_type": "ExecutionBlocked",
+            "traceback": [],
+            "current_inputs": [],
+            "current_outputs": [],
+        }
+        self._tell(self.client_id, "execution_error", data)
+        yield None
+
+    def _call(
+        self, node: NodeAtWork, given: Mapping[str, Any], index: int, calls: int
+    ) -> Generator[int | None, None, Returned]:
+        plan, kind = node.plan, node.kind
+        if not (plan.fails or plan.expand or plan.blocks) and kind.core:
+            self._fail_as_core(node, given)
+        yield from self._extras(node, given)
+        yield from self._spend(node, given)
+        if plan.fails is not None:
+            exception, message = plan.fails
+            raise NodeFailed(exception, nodes.told_message(kind, given, message))
+        if plan.expand is not None:
+            graph, result = prefixed(plan, f"{node.id}.{index}.0.", first=index == 0)
+            return Returned(outputs=result, expand=graph)
+        if plan.blocks:
+            return Returned(outputs=[Blocker(plan.block)] * len(kind.output))
+        ui = None
+        saves = nodes.saves_of(kind, planned=plan.images is not None)
+        if saves is not None and plan.ui is None:
+            ui = yield from self._save(node, saves, given, index, calls)
+        loaded = self._disk.loaded(kind, given)
+        outputs = nodes.results(kind, given if loaded is None else {"": loaded}, plan.items)
+        return Returned(outputs=outputs, ui=ui or nodes.shown(kind, given))
+
+    def _fail_as_core(self, node: NodeAtWork, given: Mapping[str, Any]) -> None:
+        failure = self._disk.unreadable(node.kind, given)
+        if failure is None and node.id in self.job.prompt:  # expanded nodes are given anything
+            failure = nodes.misused_literal(node.kind, given)
+        if failure is not None:
+            raise failure
+
+    def _extras(self, node: NodeAtWork, given: Mapping[str, Any]) -> Steps:
+        text = node.plan.text
+        if text is None:
+            text = nodes.progress_text(node.kind, given)
+        if text is not None and self._era.has("text_frames"):
+            self._engine.speaker.text(node.id, text)
+            yield None
+        for kind, data, to_all in node.plan.events:
+            self._tell(None if to_all else self.client_id, kind, data)
+            yield None
+
+    # --- time and progress -------------------------------------------------------------------
+
+    def heed_interrupt(self) -> None:
+        if self._engine.interrupted:
+            self._engine.interrupted = False
+            raise Interrupted
+
+    def _wait(self, until: int, *, deaf: bool) -> Steps:
+        if until > self._engine.now:
+            self.listening = not deaf
+            yield until
+            self.listening = False
+        if not deaf:
+            self.heed_interrupt()
+
+    def _spend(self, node: NodeAtWork, given: Mapping[str, Any]) -> Steps:
+        """Let the node's time pass, with its progress updates spread over it."""
+        duration, steps, previews, deaf = self._pace(node, given)
+        if not duration and not steps:
+            return
+        base = self._engine.now
+        bar = Bar(steps)
+        for step in range(1, steps + 1):
+            at = base + duration * step // steps
+            yield from self._wait(at, deaf=deaf)
+            yield from self._update(node, bar, step, at, self._preview(previews, step))
+        yield from self._wait(base + duration, deaf=deaf)
+
+    def _pace(
+        self, node: NodeAtWork, given: Mapping[str, Any]
+    ) -> tuple[int, int, Previews | None, bool]:
+        plan = node.plan
+        # async work that waits is not reached by the flag
+        deaf = plan.deaf or plan.parallel or node.kind.is_async
+        if not self._engine.plan.lifelike or plan.seconds is not None:
+            return plan.duration_us, plan.steps or 0, plan.previews, deaf
+        pace = nodes.pace_of(node.kind)
+        steps, previews = plan.steps, plan.previews
+        if steps is None:
+            steps = nodes.steps_of(node.kind, given) if pace.per_step else 0
+        if previews is None and pace.per_step and self._wants_previews():
+            previews = Previews(size=preview_size(nodes.whole(list(given.values()))))
+        duration = round((pace.seconds + steps * pace.per_step) * 1_000_000)
+        return duration, steps, previews, True
+
+    def _wants_previews(self) -> bool:
+        return bool(self.job.extra_data.get("preview_method") != "none")
+
+    def _preview(self, previews: Previews | None, step: int) -> tuple[str, bytes] | None:
+        if previews is None:
+            return None
+        width, height = previews.size
+        data = self._disk.preview(previews.format, width, height, step)
+        return previews.format, data
+
+    def _save(
+        self, node: NodeAtWork, saves: Saves, given: Mapping[str, Any], index: int, calls: int
+    ) -> Generator[int | None, None, dict[str, Any] | None]:
+        """Write (or send) the pictures of one call; what the node shows of it."""
+        seen = next((one for one in given.values() if isinstance(one, Value) and one.width), None)
+        if saves.text:
+            return self._save_text(saves, given)
+        size = node.plan.size or ((seen.width, seen.height) if seen else _UNKNOWN_SIZE)
+        if node.plan.images is not None:
+            share, rest = divmod(node.plan.images, calls)
+            count = share + (rest if index == 0 else 0)
+        else:
+            count = seen.batch if seen is not None and saves.animated is not True else 1
+        if saves.kind == "websocket":
+            yield from self._send_pictures(node, size, count)
+            return None
+        texts = {"prompt": self.job.prompt, **(self.job.extra_data.get("extra_pnginfo") or {})}
+        owner = (node.id, node.kind.name)
+        files = self._disk.save(saves, given, size, count, owner=owner, texts=texts)
+        still = saves.animated is None or (saves.animated and (seen is None or seen.batch < 2))
+        return {"images": files} if still else {"images": files, "animated": [saves.animated]}
+
+    def _save_text(self, saves: Saves, given: Mapping[str, Any]) -> dict[str, Any]:
+        text = nodes.as_text(given.get("text"))
+        extension = nodes.as_text(given.get("format"))
+        return {"text": [text], "files": [self._disk.save_text(saves, given, text, extension)]}
+
+    def _update(
+        self, node: NodeAtWork, bar: Bar, value: int, at: int, preview: tuple[str, bytes] | None
+    ) -> Steps:
+        yield from self._progress.update(
+            node.id,
+            bar,
+            value,
+            at=at,
+            preview=preview,
+            announced=self.last_node,
+            heed=self.heed_interrupt,
+        )
+
+    def _send_pictures(self, node: NodeAtWork, size: tuple[int, int], count: int) -> Steps:
+        bar = Bar(count)
+        for number in range(count):
+            data = self._disk.preview("png", *size, number)
+            yield from self._update(node, bar, number, self._engine.now, ("png", data))
+
+    def write_named_files(self, node: NodeAtWork) -> None:
+        """Files that a planned output names are there to be fetched."""
+        width, height = node.plan.size or _UNKNOWN_SIZE
+        for items in (node.plan.ui or {}).values():
+            for one in items if isinstance(items, list) else ():
+                if isinstance(one, Mapping) and isinstance(one.get("filename"), str):
+                    self._disk.provide(one, width, height)
