@@ -1,0 +1,11 @@
+"""Put a client through the scenario catalogue and say what it did well and what not.
+
+``play`` gives a fresh server for one scenario; ``Playing.conclude`` judges what a client reported.
+``runner`` does both for a command, once per scenario.
+"""
+
+from comfyrec.check.playing import Playing, play
+from comfyrec.check.reported import report_of
+from comfyrec.check.result import Result, Summary, summary_of
+
+__all__ = ["Playing", "Result", "Summary", "play", "report_of", "summary_of"]
