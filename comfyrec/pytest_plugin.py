@@ -1,0 +1,245 @@
+"""Fixtures, markers and options: a fake ComfyUI server for each test that asks for one.
+
+Every pytest run of every project that has comfyrec installed imports this module, so it imports
+pytest and nothing else. What the fixtures are made of stands in ``comfyrec.testing``.
+
+Settings are looked up in this order: command line, marker, fixture, ini file, default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from comfyrec.testing.handle import ComfyUI
+    from comfyrec.testing.sessions import Session
+
+MODES = ("none", "once", "new_episodes", "all", "rewrite")
+
+# setting -> (what the option's help says, choices). Option --comfyui-X, ini comfyui_X, fixture
+# comfyui_X, and as a keyword of the marker: one name everywhere.
+SETTINGS: dict[str, tuple[str, tuple[str, ...] | None]] = {
+    "record": ("record mode of cassettes (default none: replay, never record)", MODES),
+    "upstream": ("address of the ComfyUI server that is recorded", None),
+    "speed": ("pace of the fake server: a number, or max (default max)", None),
+    "version": ("ComfyUI version that the fake server speaks", None),
+    "object_info": ("file with a server's /object_info: the fake server's node catalogue", None),
+    "seed": ("seed of everything that the fake server makes up (default 0)", None),
+    "cassette_dir": ("folder of recorded cassettes (default: cassettes/ beside the tests)", None),
+    "strict": ("a replayed cassette answers only what was recorded (1 or 0)", None),
+    "block_network": ("refuse connections to other machines while a test runs (1 or 0)", None),
+    "timeout": ("seconds that a wait of the handle may take at most (default 5)", None),
+}
+
+MARKERS = (
+    "comfyui(scenario=None, cassette=None, speed=None, version=None, **params): what the comfyui "
+    "fixture's server does; other keywords are parameters of the scenario",
+    "comfyui_scenarios(*patterns): run the test once for each scenario whose name or category fits",
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options and ini keys, one of each for every setting."""
+    group = parser.getgroup("comfyui", "fake ComfyUI server (comfyrec)")
+    for name, (text, choices) in SETTINGS.items():
+        option = f"--comfyui-{name.replace('_', '-')}"
+        metavar = "MODE" if name == "record" else name.rpartition("_")[2].upper()
+        group.addoption(option, choices=choices, default=None, metavar=metavar, help=text)
+        parser.addini(f"comfyui_{name}", text, default=None)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the markers known."""
+    for marker in MARKERS:
+        config.addinivalue_line("markers", marker)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """One test for each scenario that ``@pytest.mark.comfyui_scenarios`` names."""
+    marker = metafunc.definition.get_closest_marker("comfyui_scenarios")
+    if marker is None:
+        return
+    from comfyrec.testing.settings import scenario_names
+
+    names = scenario_names(marker.args, where=metafunc.definition.nodeid)
+    metafunc.parametrize("comfyui_scenario", names, ids=names, indirect=True)
+
+
+# --- settings: override them in a conftest, in any scope -------------------------------------
+
+
+@pytest.fixture
+def comfyui_scenario(request: pytest.FixtureRequest) -> str | None:
+    """Name of the scenario; None: ``success``."""
+    return getattr(request, "param", None)
+
+
+@pytest.fixture(scope="session")
+def comfyui_record() -> str | None:
+    """Record mode."""
+    return None
+
+
+@pytest.fixture(scope="session")
+def comfyui_upstream() -> str | None:
+    """Address of the server that is recorded."""
+    return None
+
+
+@pytest.fixture(scope="session")
+def comfyui_speed() -> float | str | None:
+    """Pace of the fake server: 1 is real time, 10 ten times as fast, ``max`` never waits."""
+    return None
+
+
+@pytest.fixture(scope="session")
+def comfyui_version() -> str | None:
+    """ComfyUI version that the fake server speaks."""
+    return None
+
+
+@pytest.fixture(scope="session")
+def comfyui_object_info() -> Any:
+    """A server's ``/object_info``: the mapping itself, or the path of a JSON file."""
+    return None
+
+
+@pytest.fixture(scope="session")
+def comfyui_seed() -> int | None:
+    """Seed of everything that the fake server makes up, ids included."""
+    return None
+
+
+@pytest.fixture(scope="session")
+def comfyui_cassette_dir() -> Any:
+    """Folder of recorded cassettes."""
+    return None
+
+
+@pytest.fixture(scope="session")
+def comfyui_strict() -> bool | None:
+    """Whether a replayed cassette answers only what was recorded."""
+    return None
+
+
+@pytest.fixture(scope="session")
+def comfyui_block_network() -> bool | None:
+    """Whether connections to other machines are refused while a test runs."""
+    return None
+
+
+@pytest.fixture(scope="session")
+def comfyui_timeout() -> float | None:
+    """Seconds that a wait of the handle may take at most."""
+    return None
+
+
+# --- what a test asks for --------------------------------------------------------------------
+
+
+@pytest.fixture
+def comfyui_settings(
+    request: pytest.FixtureRequest,
+    comfyui_scenario: str | None,
+    comfyui_record: str | None,
+    comfyui_upstream: str | None,
+    comfyui_speed: float | str | None,
+    comfyui_version: str | None,
+    comfyui_object_info: Any,
+    comfyui_seed: int | None,
+    comfyui_cassette_dir: Any,
+    comfyui_strict: bool | None,
+    comfyui_block_network: bool | None,
+    comfyui_timeout: float | None,
+) -> Any:
+    """All settings of this test, after command line, marker, fixture and ini file were asked."""
+    from comfyrec.testing.settings import gather
+
+    return gather(
+        request.config,
+        request.node,
+        fixtures={
+            "scenario": comfyui_scenario,
+            "record": comfyui_record,
+            "upstream": comfyui_upstream,
+            "speed": comfyui_speed,
+            "version": comfyui_version,
+            "object_info": comfyui_object_info,
+            "seed": comfyui_seed,
+            "cassette_dir": comfyui_cassette_dir,
+            "strict": comfyui_strict,
+            "block_network": comfyui_block_network,
+            "timeout": comfyui_timeout,
+        },
+    )
+
+
+@pytest.fixture
+def _comfyui_session(request: pytest.FixtureRequest, comfyui_settings: Any) -> Iterator[Session]:
+    from comfyrec.testing.sessions import Session
+
+    session = Session(comfyui_settings)
+    request.node.stash[_SESSION] = session
+    try:
+        yield session
+    finally:
+        session.close(passed=request.node.stash.get(_PASSED, False))
+
+
+@pytest.fixture
+def comfyui(_comfyui_session: Session) -> ComfyUI:
+    """A fresh fake ComfyUI server on a port of its own: ``url``, ``ws_url``, journal, control."""
+    return _comfyui_session.first()
+
+
+@pytest.fixture
+def comfyui_factory(_comfyui_session: Session) -> Callable[..., ComfyUI]:
+    """Makes more servers, each with settings of its own: ``comfyui_factory(scenario="oom")``."""
+    return _comfyui_session.another
+
+
+@pytest.fixture
+def comfyui_environment(comfyui: ComfyUI, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Set the environment variables that ComfyUI tools take their server's address from."""
+    from comfyrec.testing.settings import address_variables
+
+    variables = address_variables(comfyui.url)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    return variables
+
+
+# --- what a failing test tells ---------------------------------------------------------------
+
+_SESSION: pytest.StashKey[Session] = pytest.StashKey()
+_PASSED: pytest.StashKey[bool] = pytest.StashKey()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Add the time line of the fake server to the report of a test that failed."""
+    report = yield
+    session = item.stash.get(_SESSION, None)
+    if session is not None:
+        if call.when == "call":
+            item.stash[_PASSED] = report.passed
+        if report.failed:
+            report.sections.extend(session.report_sections())
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Name the interactions of cassettes that no test has used."""
+    unused = config.stash.get(_UNUSED, None)
+    if unused:
+        terminalreporter.section("comfyui cassettes: unused interactions")
+        for line in unused:
+            terminalreporter.line(line)
+
+
+_UNUSED: pytest.StashKey[list[str]] = pytest.StashKey()

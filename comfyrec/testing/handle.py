@@ -1,0 +1,417 @@
+"""The ``comfyui`` fixture's value: one fake server, what it saw, and the control of it.
+
+All methods may be called from any thread. Those that wait are bounded: at the limit they raise,
+and the error says what was waited for, what the server is held at and what it sent last. In an
+async test ``await comfyui.aio.wait_for_request(...)`` runs the same methods beside the test's loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from comfyrec.testing import assertions
+from comfyrec.testing.settings import Settings
+from comfyrec.testing.sources import make_source, walk_in_step
+from comfyrec.testing.witness import SeenPrompt, SeenRequest, SeenSocket, Witness
+from fake_server.actions import Abort, Action, Close, Listen, Source
+from fake_server.clock import MAX
+from fake_server.gate import Gate, Hold
+from fake_server.thread import Handle, serve
+
+__all__ = ["ComfyUI", "Holding", "WaitedTooLong"]
+
+T = TypeVar("T")
+
+
+class WaitedTooLong(AssertionError):
+    """A wait of the handle came to its limit."""
+
+
+class Holding:
+    """A hold on the server; as a context manager it waits on entry and releases at the end."""
+
+    def __init__(self, server: ComfyUI, hold: Hold) -> None:
+        self._server, self._hold = server, hold
+
+    @property
+    def reached(self) -> bool:
+        """Whether the server stands there, or stood there before it was released."""
+        return self._hold.reached
+
+    @property
+    def message(self) -> str | bytes | None:
+        """The frame that it stopped behind."""
+        return self._hold.message
+
+    def wait(self, timeout: float | None = None) -> Self:
+        """Wait until the server stands there.
+
+        Raises:
+            WaitedTooLong: it did not get there in time.
+        """
+        self._server.wait_until(lambda: self.reached, f"the frame {self._hold}", timeout)
+        return self
+
+    def release(self) -> None:
+        """Let the server go on; a hold that was never reached is dropped."""
+        self._server._release(self._hold)
+
+    def __await__(self) -> Any:
+        return _beside_the_loop(self.wait).__await__()
+
+    def __enter__(self) -> Self:
+        return self.wait()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.release()
+
+    async def __aenter__(self) -> Self:
+        return await _beside_the_loop(self.wait)
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.release()
+
+
+class ComfyUI:
+    """A running fake ComfyUI server. ``comfyui`` and ``comfyui_factory`` make it."""
+
+    def __init__(self, settings: Settings, source: Source | None = None) -> None:
+        self.settings = settings
+        self._changed = threading.Condition()
+        self._witness, self._gate = self._stack(source or make_source(settings))
+        self._handle: Handle = serve(self._witness, speed=settings.speed or MAX)
+        self.host, self.port = self._handle.host, self._handle.port
+        self.url, self.ws_url = self._handle.url, self._handle.ws_url
+        self._closed = False
+
+    def __repr__(self) -> str:
+        return f"<ComfyUI {self.url} {self.settings.cassette or self.settings.scenario}>"
+
+    # --- what it does --------------------------------------------------------------------------
+
+    def scenario(self, name: str, **params: Any) -> Self:
+        """Play another scenario from now on; the server is as if started anew, on the same port.
+
+        Raises:
+            ScenarioError: an unknown name or parameter.
+        """
+        return self._become(scenario=name, params=params, cassette=None)
+
+    def cassette(self, file: str | Path) -> Self:
+        """Replay a cassette from now on: a path, or the name of a bundled one.
+
+        Raises:
+            CassetteError: it cannot be read.
+        """
+        return self._become(cassette=file)
+
+    def plan(self, nodes: dict[str, Any] | None = None, **params: Any) -> Self:
+        """Say what nodes do: ``plan({"3": {"seconds": 2, "steps": 20}})``; keys as in the docs."""
+        return self._become(
+            scenario="success", params={"nodes": nodes or {}, **params}, cassette=None
+        )
+
+    def _become(self, **changes: Any) -> Self:
+        from msgspec.structs import replace
+
+        self.settings = replace(self.settings, **changes)
+        self._restart(make_source(self.settings))
+        return self
+
+    def _stack(self, source: Source) -> tuple[Witness, Gate]:
+        gate = Gate(source, changed=self._tell, note=self._note)
+        return Witness(gate), gate
+
+    def _note(self, what: str, words: str) -> None:
+        self._handle.server.journal.note(self._handle.server.now, what, words)
+
+    def _tell(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+    # --- what it saw ---------------------------------------------------------------------------
+
+    @property
+    def requests(self) -> list[SeenRequest]:
+        """All HTTP requests, in order, with their answers."""
+        return self._call(lambda: list(self._witness.requests))
+
+    @property
+    def prompts(self) -> list[SeenPrompt]:
+        """All prompts that were accepted."""
+        return self._call(lambda: list(self._witness.prompts))
+
+    @property
+    def uploads(self) -> list[SeenRequest]:
+        """All uploads that were accepted."""
+        return [r for r in self.requests if r.path.startswith("/upload/") and r.status == 200]
+
+    @property
+    def sockets(self) -> list[SeenSocket]:
+        """All websockets, open and closed."""
+        return self._call(lambda: list(self._witness.sockets))
+
+    @property
+    def frames(self) -> list[tuple[int, int, str | bytes]]:
+        """All frames: (virtual microseconds, socket, message)."""
+        return self._call(lambda: list(self._witness.frames))
+
+    @property
+    def complaints(self) -> list[str]:
+        """What did not fit the cassette of a strict replay, one sentence each."""
+        return self._call(lambda: list(getattr(self._gate.source, "complaints", ())))
+
+    # --- waiting -------------------------------------------------------------------------------
+
+    def wait_until(
+        self, holds: Callable[[], object], what: str, timeout: float | None = None
+    ) -> None:
+        """Wait until ``holds()`` is true; it is asked again whenever something has happened.
+
+        Raises:
+            WaitedTooLong: not in time; says ``what`` was waited for.
+        """
+        limit = self.settings.timeout_s if timeout is None else timeout
+        with self._changed:
+            if not self._changed.wait_for(holds, limit):
+                raise WaitedTooLong(self._why(what, limit))
+
+    def _why(self, what: str, limit: float) -> str:
+        held = f"; it is held at {self._gate.held}" if self._gate.held else ""
+        frames = self._witness.frames
+        last = f"; it sent last: {_short(frames[-1][2])}" if frames else "; it has sent nothing"
+        failed = self._handle.server.failure
+        died = f"; its source failed with {failed!r}" if failed else ""
+        return f"waited {limit:g} s for {what}{held}{last}{died}"
+
+    def wait_for_request(
+        self, method: str, path: str, *, count: int = 1, timeout: float | None = None
+    ) -> SeenRequest:
+        """Wait until ``count`` such requests have come in all; gives the last of them.
+
+        ``path`` is without query and without the ``/api`` prefix.
+
+        Raises:
+            WaitedTooLong: they did not come in time.
+        """
+
+        def found() -> list[SeenRequest]:
+            seen = list(self._witness.requests)
+            return [r for r in seen if (r.method, r.path) == (method.upper(), path)]
+
+        which = f"{count} times " if count > 1 else ""
+        self.wait_until(lambda: len(found()) >= count, f"{method.upper()} {path} {which}", timeout)
+        return found()[count - 1]
+
+    def wait_for_socket(self, *, count: int = 1, timeout: float | None = None) -> SeenSocket:
+        """Wait until ``count`` sockets have been opened in all; gives the last of them.
+
+        Raises:
+            WaitedTooLong: they were not opened in time.
+        """
+
+        def accepted() -> list[SeenSocket]:
+            return [socket for socket in list(self._witness.sockets) if socket.accepted]
+
+        self.wait_until(lambda: len(accepted()) >= count, f"socket number {count}", timeout)
+        return accepted()[count - 1]
+
+    @property
+    def aio(self) -> _Aio:
+        """The waiting methods for async tests: ``await comfyui.aio.run_until("executed")``."""
+        return _Aio(self)
+
+    # --- control -------------------------------------------------------------------------------
+
+    def hold_at(self, event: str, **where: Any) -> Holding:
+        """Stop the server behind the next frame of that type with those fields.
+
+        ``event`` is a type like ``executing``, or ``preview`` or ``text`` for binary frames.
+        """
+
+        def place() -> Hold:
+            walk_in_step(self._gate.source)
+            return self._gate.hold_at(event, where)
+
+        return Holding(self, self._call(place))
+
+    def release(self) -> None:
+        """Let a held server go on."""
+        self._act(lambda now: self._gate.release(now))
+
+    def _release(self, hold: Hold) -> None:
+        def act(now: int) -> Iterable[Action]:
+            if self._gate.held is hold:
+                return self._gate.release(now)
+            self._gate.forget(hold)
+            return ()
+
+        self._act(act)
+
+    def step(self, timeout: float | None = None) -> str | bytes | None:
+        """Let exactly one more frame out of a held server; gives that frame.
+
+        Raises:
+            WaitedTooLong: the server has nothing more to send.
+        """
+        self._act(lambda now: self._gate.step(now))
+        self.wait_until(lambda: self._gate.held is not None, "one more frame", timeout)
+        held = self._gate.held
+        return held.message if held else None
+
+    def run_until(self, event: str, timeout: float | None = None, **where: Any) -> Holding:
+        """Release, and wait until the server stands behind such a frame.
+
+        Raises:
+            WaitedTooLong: there was none in time.
+        """
+        hold = self.hold_at(event, **where)
+        self.release()
+        return hold.wait(timeout)
+
+    def pause(self) -> None:
+        """Stop virtual time; ``advance`` moves it."""
+        self._call(self._handle.server.clock.set_speed, 0.0)
+
+    def resume(self) -> None:
+        """Go on at the speed of the settings."""
+        self._call(self._handle.server.clock.set_speed, self.settings.speed or MAX)
+
+    def advance(self, seconds: float) -> None:
+        """Move virtual time on; everything that is due on the way happens, at its own moment."""
+        self._call(self._handle.server.clock.advance, round(seconds * 1_000_000))
+        self._tell()
+
+    def drop_socket(self, client_id: str | None = None, *, code: int | None = None) -> int:
+        """Cut open websockets without a close frame, or close them with ``code``; says how many."""
+
+        def cut(now: int) -> list[Action]:
+            chosen = [
+                socket.number
+                for socket in self._witness.sockets
+                if socket.open and client_id in (None, socket.client_id)
+            ]
+            self._note("fault", f"sockets {chosen} {'cut' if code is None else f'closed: {code}'}")
+            return [Abort(n) if code is None else Close(n, code) for n in chosen]
+
+        return self._act(cut)
+
+    def stop(self) -> None:
+        """Cut all connections and refuse new ones, as a server that went away."""
+        self._note_in_thread("fault", "the server stops")
+        self._call(self._handle.server.cut_all)
+        self._act(lambda now: [Listen(accept=False)])
+
+    def start(self) -> None:
+        """Come back on the same port, as a fresh process that remembers nothing."""
+        self._restart(make_source(self.settings))
+        self._note_in_thread("fault", "the server is back")
+
+    def restart(self) -> None:
+        """``stop`` and ``start``: queue and history are gone, every socket was cut."""
+        self.stop()
+        self.start()
+
+    def _restart(self, source: Source) -> None:
+        def swap() -> None:
+            seen = self._witness
+            self._witness, self._gate = self._stack(source)
+            self._witness.go_on_from(seen)
+            self._handle.server.replace(self._witness)
+            self._handle.server.carry([Listen(accept=True)])
+
+        self._call(swap)
+        self._tell()
+
+    def close(self) -> None:
+        """Stop the server; doing it twice is fine.
+
+        Raises:
+            Exception: what the server's source raised while it ran.
+        """
+        if not self._closed:
+            self._closed = True
+            self._handle.close()
+
+    # --- inside --------------------------------------------------------------------------------
+
+    def _call(self, function: Callable[..., T], *args: Any) -> T:
+        return self._handle.call(function, *args)
+
+    def _note_in_thread(self, what: str, words: str) -> None:
+        self._call(self._note, what, words)
+
+    def _act(self, actions: Callable[[int], Iterable[Action]]) -> int:
+        server = self._handle.server
+
+        def act() -> int:
+            count = 0
+
+            def counted() -> Iterable[Action]:
+                nonlocal count
+                for action in self._witness.watched(actions(server.now), server.now):
+                    count += 1
+                    yield action
+
+            server.carry(counted())
+            return count
+
+        done = self._call(act)
+        self._tell()
+        return done
+
+    # --- assertions ----------------------------------------------------------------------------
+
+    assert_one_terminal_event = assertions.one_terminal_event
+    assert_interrupted = assertions.interrupted
+    assert_no_foreign_prompt_used = assertions.no_foreign_prompt_used
+    assert_socket_before_post = assertions.socket_before_post
+    assert_all_closed = assertions.all_closed
+    assert_prompt = assertions.prompt_equals
+
+    def timeline(self) -> list[dict[str, Any]]:
+        """The journal: requests, frames, holds and faults in order, as plain objects."""
+        return self._call(lambda: list(self._handle.server.journal.entries()))
+
+
+class _Aio:
+    """The same methods, awaited."""
+
+    def __init__(self, server: ComfyUI) -> None:
+        self._server = server
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        method = getattr(self._server, name)
+        return lambda *args, **kwargs: _beside_the_loop(partial(method, *args, **kwargs))
+
+
+async def _beside_the_loop(wait: Callable[[], T]) -> T:
+    """Run something that waits in a thread, under asyncio or trio."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return await sys.modules["trio"].to_thread.run_sync(wait)  # type: ignore[no-any-return]  # optional package
+    return await asyncio.to_thread(wait)
+
+
+def _short(message: str | bytes) -> str:
+    if isinstance(message, bytes):
+        return f"binary frame of {len(message)} bytes"
+    return message if len(message) <= 120 else f"{message[:117]}..."

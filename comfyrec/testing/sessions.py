@@ -1,0 +1,259 @@
+"""All servers of one test: made from its settings, closed at its end, told about when it fails.
+
+What only a recorded test needs is imported when it is recorded: the first test that uses a fake
+server pays for these imports, and most projects never record in a run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+from msgspec.structs import replace
+
+from comfyrec.errors import ComfyrecError
+from comfyrec.testing.handle import ComfyUI
+from comfyrec.testing.settings import Settings
+
+if TYPE_CHECKING:
+    from comfyrec.testing.recording import Recording
+
+__all__ = ["Recorded", "Session"]
+
+REPORT_LINES_MAX: Final = 120
+"""Of the time line of one server in a failing test's report: the first and the last ones."""
+LINE_MAX: Final = 200
+COMPLAINTS_SHOWN_MAX: Final = 10
+
+
+class Recorded:
+    """What ``comfyui`` is while a test is recorded: the address of the proxy, and its cassette."""
+
+    def __init__(self, recording: Recording, keep_as: Path) -> None:
+        self.recording, self.keep_as = recording, keep_as
+        self.host, self.port, self.url = recording.host, recording.port, recording.url
+        self.ws_url = f"ws://{self.host}:{self.port}"
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(
+            f"comfyui.{name} belongs to the fake server, but this test is being recorded "
+            f"from a real one; it works again when the cassette is replayed"
+        )
+
+    def finish(self, *, passed: bool) -> None:
+        """Close the recording; it becomes the test's cassette only if the test has passed."""
+        self.recording.close()
+        if passed:
+            self.keep_as.parent.mkdir(parents=True, exist_ok=True)
+            self.recording.file.replace(self.keep_as)
+        else:
+            self.recording.file.unlink(missing_ok=True)
+
+
+class WithEpisodes(ComfyUI):
+    """A server that replays a cassette and records what it does not have."""
+
+    def __init__(self, settings: Settings) -> None:
+        from comfyrec.cassette.files import open_cassette
+        from comfyrec.testing.episodes import Episodes
+        from comfyrec.timeline import Timeline
+        from fake_server.replay import Player
+
+        keep_as = Path(settings.cassette or "")
+        self._keep_as, self._working = keep_as, _working_copy(keep_as, of_old=True)
+        with open_cassette(keep_as) as records:
+            timeline = Timeline.build(records)
+        player = Player(timeline, seed=settings.seed, match="structure")
+        self._episodes = Episodes(player, timeline, settings.upstream or "", self._working)
+        super().__init__(settings, self._episodes)
+        self._episodes.attach(self._handle.server)
+
+    def finish(self, *, passed: bool) -> None:
+        """Close the server; keep the new episodes if the test has passed."""
+        self._episodes.close(self._handle)
+        self.close()
+        if passed and self._episodes.recorded:
+            self._working.replace(self._keep_as)
+        self._working.unlink(missing_ok=True)
+
+
+class Session:
+    """The servers of one test. The first one follows the test's settings."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._servers: list[ComfyUI | Recorded] = []
+        self._stack = contextlib.ExitStack()
+        if settings.block_network:
+            from comfyrec.testing.network import blocked_network
+
+            self._stack.enter_context(blocked_network(_hosts(settings.upstream)))
+
+    def first(self) -> ComfyUI:
+        """The server of the ``comfyui`` fixture."""
+        return self._start(self.settings)
+
+    def another(self, **changes: Any) -> ComfyUI:
+        """One more server: ``scenario``, ``cassette``, ``speed``, ``version``, ``seed``, ...
+
+        Other keywords are parameters of the scenario.
+        """
+        known = set(Settings.__struct_fields__)
+        params = {k: v for k, v in changes.items() if k not in known}
+        own = {k: v for k, v in changes.items() if k in known}
+        return self._start(
+            replace(self.settings, **{"cassette": None, "record": "none", "params": params, **own})
+        )
+
+    def _start(self, settings: Settings) -> ComfyUI:
+        if isinstance(settings.cassette, Path) and settings.record == "none":
+            _demand(settings.cassette)
+        try:
+            server = _server(settings)
+        except ComfyrecError as error:
+            # A wrong marker or a missing cassette is the test's own failure, not an accident.
+            pytest.fail(str(error), pytrace=False)
+        self._servers.append(server)
+        # A Recorded says itself what it cannot do.
+        return server  # type: ignore[return-value]
+
+    def close(self, *, passed: bool) -> None:
+        """Close all servers; a recording is kept if the test has passed."""
+        complaints = [
+            line
+            for server in self._servers
+            if isinstance(server, ComfyUI)
+            for line in server.complaints
+        ]
+        with self._stack:
+            for server in reversed(self._servers):
+                if isinstance(server, (Recorded, WithEpisodes)):
+                    self._stack.callback(server.finish, passed=passed)
+                else:
+                    self._stack.callback(server.close)
+        if complaints and passed:
+            listed = "\n".join(f"  {line}" for line in complaints[:COMPLAINTS_SHOWN_MAX])
+            pytest.fail(f"the cassette does not have what was asked:\n{listed}", pytrace=False)
+
+    def report_sections(self) -> Iterator[tuple[str, str]]:
+        """Title and text of what each server saw, for the report of a failing test."""
+        for number, server in enumerate(self._servers, 1):
+            if isinstance(server, ComfyUI):
+                which = f" {number}" if len(self._servers) > 1 else ""
+                yield f"comfyui{which} time line", "\n".join(time_line(server.timeline()))
+
+
+def _hosts(upstream: str | None) -> tuple[str, ...]:
+    if not upstream:
+        return ()
+    from comfyrec.proxy.upstream import parse_upstream
+
+    return (parse_upstream(upstream).host,)
+
+
+# --- recording -------------------------------------------------------------------------------
+
+
+def _demand(cassette: Path) -> None:
+    if not cassette.exists():
+        pytest.fail(
+            f"there is no cassette {cassette}; record it with "
+            f"--comfyui-record once --comfyui-upstream URL",
+            pytrace=False,
+        )
+
+
+def _server(settings: Settings) -> ComfyUI | Recorded:
+    if settings.cassette is None or settings.record == "none":
+        return ComfyUI(settings)
+    if settings.record == "once" and Path(settings.cassette).exists():
+        return ComfyUI(settings)
+    _demand_upstream(settings)
+    if settings.record == "new_episodes" and Path(settings.cassette).exists():
+        return WithEpisodes(settings)
+    return _recorded(settings)
+
+
+def _demand_upstream(settings: Settings) -> None:
+    if not settings.upstream:
+        pytest.fail(
+            f"record mode {settings.record!r} needs the server to record: "
+            f"--comfyui-upstream URL, or comfyui_upstream in the ini file",
+            pytrace=False,
+        )
+
+
+def _recorded(settings: Settings) -> Recorded:
+    from comfyrec.testing.recording import Recording
+
+    keep_as = Path(settings.cassette or "")
+    append = settings.record == "all" and keep_as.exists()
+    working = _working_copy(keep_as, of_old=append)
+    return Recorded(Recording(settings.upstream or "", working, append=append), keep_as)
+
+
+def _working_copy(keep_as: Path, *, of_old: bool) -> Path:
+    """Where a recording is written until its test has passed."""
+    keep_as.parent.mkdir(parents=True, exist_ok=True)
+    working = keep_as.with_name(f".recording-{keep_as.name}")
+    working.unlink(missing_ok=True)
+    if of_old:
+        working.write_bytes(keep_as.read_bytes())
+    return working
+
+
+# --- the report ------------------------------------------------------------------------------
+
+
+def time_line(entries: list[dict[str, Any]]) -> list[str]:
+    """The journal in words, bounded in length: requests, frames, holds and faults in order."""
+    if len(entries) > REPORT_LINES_MAX:
+        half = REPORT_LINES_MAX // 2
+        left_out = len(entries) - 2 * half
+        return [
+            *map(_line, entries[:half]),
+            f"{'':>11}   ... {left_out} more ...",
+            *map(_line, entries[-half:]),
+        ]
+    return [_line(entry) for entry in entries] or ["nothing came, nothing was sent"]
+
+
+def _line(entry: dict[str, Any]) -> str:
+    line = f"{entry['t'] / 1000:>10.1f}ms  {_words(entry)}"
+    return line if len(line) <= LINE_MAX else f"{line[: LINE_MAX - 3]}..."
+
+
+def _words(entry: dict[str, Any]) -> str:
+    number = entry.get("number", -1)
+    text = _content(entry)
+    match entry["what"]:
+        case "request":
+            return f"-> {entry['method']} {entry['target']} {text}"
+        case "answer":
+            return f"<- {entry['status']} {text}"
+        case "knock":
+            return f"-> ws {number} opens {entry['target']}"
+        case "received":
+            return f"-> ws {number} {text}"
+        case "sent":
+            return f"<- ws {' '.join(map(str, entry['sockets']))} {text}"
+        case "closed":
+            return f"<- ws {number} closed with {entry['code']}"
+        case "left":
+            return f"-> ws {number} is gone ({entry['code']})"
+        case "dropped":
+            return f"-> the client of request {number} is gone"
+        case "cut":
+            return f"<- connection {number} cut"
+        case what:
+            return f"-- {what} {entry.get('words', '')}"
+
+
+def _content(entry: dict[str, Any]) -> str:
+    if "text" in entry:
+        return json.dumps(entry["text"])[1:-1].replace('\\"', '"')
+    return f"({entry['size_bytes']} bytes)" if entry.get("size_bytes") else ""

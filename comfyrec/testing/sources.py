@@ -1,0 +1,57 @@
+"""Settings of a test -> what its server does: a scenario over the engine, or a cassette."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from comfyrec.errors import ScenarioError
+from comfyrec.testing.settings import Settings
+from fake_server.actions import Source
+from fake_server.catalogue import Catalogue
+from fake_server.eras import era_of
+from fake_server.playing import chosen, scenario_source
+from fake_server.world import Facts
+
+__all__ = ["make_source", "walk_in_step"]
+
+
+def make_source(settings: Settings) -> Source:
+    """A fresh source, as if the server had just been started.
+
+    Raises:
+        ScenarioError: an unknown scenario, parameter or version, or a catalogue of no use.
+        CassetteError: the cassette cannot be found or read.
+    """
+    if settings.cassette is not None:
+        if settings.params:
+            unknown = ", ".join(settings.params)
+            raise ScenarioError(f"a replayed cassette takes no parameters, but was given {unknown}")
+        return replay_of(settings)
+    choice = chosen(settings.scenario, settings.params)
+    facts: dict[str, Any] = {"seed": settings.seed}
+    if settings.version is not None:
+        facts["era"] = era_of(settings.version)
+    if settings.object_info is not None:
+        facts["catalogue"] = Catalogue.from_object_info(settings.object_info)
+    return scenario_source([choice], Facts(**facts))
+
+
+def replay_of(settings: Settings) -> Source:
+    """A player of the settings' cassette."""
+    # Most tests make things up and never pay for importing these.
+    from comfyrec.cassette.files import find_cassette, open_cassette
+    from comfyrec.timeline import Timeline
+    from fake_server.replay import Player
+
+    assert settings.cassette is not None
+    with open_cassette(find_cassette(settings.cassette)) as records:
+        timeline = Timeline.build(records)
+    # A prompt that was not recorded is refused; replaying another one would hide a change.
+    return Player(timeline, seed=settings.seed, strict=settings.strict, match="structure")
+
+
+def walk_in_step(source: Source) -> None:
+    """Make an engine stop behind each frame, so that its state is never ahead of a hold."""
+    engine = getattr(getattr(source, "base", source), "engine", None)
+    if engine is not None:
+        engine.stepwise = True

@@ -1,0 +1,14 @@
+from comfyrec.events import Progress, decode
+
+
+def percent(message: str | bytes) -> float | None:
+    event = decode(message)  # as your websocket library hands it out
+    if isinstance(event, Progress):
+        return 100 * event.data.value / event.data.max
+    return None
+
+
+def test_percent():
+    message = '{"type": "progress", "data": {"value": 5, "max": 20, "node": "3"}}'
+
+    assert percent(message) == 25

@@ -1,0 +1,157 @@
+"""Record modes, with a fake server as the one that is recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+# What is imported here is not imported anew by each run of pytest in this process.
+import comfyrec.testing.sessions  # noqa: F401  # see above
+import fake_server.replay  # noqa: F401  # likewise
+from comfyrec.cassette.files import open_cassette
+from fake_server.scenarios import catalogue
+from fake_server.testing import running
+
+catalogue()
+
+pytest_plugins = ["pytester"]
+
+CLIENT = (Path(__file__).parent / "downstream_client.py").read_text(encoding="utf-8")
+
+RUNS_ONE_PROMPT = """
+import pytest
+from helper import run
+
+@pytest.mark.comfyui(cassette=True)
+def test_one(comfyui):
+    assert "execution_success" in run(comfyui)
+"""
+RUNS_TWO_PROMPTS = """
+import pytest
+from helper import GRAPH, get, run
+
+@pytest.mark.comfyui(cassette=True)
+def test_one(comfyui):
+    assert "execution_success" in run(comfyui)
+    wider = {**GRAPH["1"], "inputs": {**GRAPH["1"]["inputs"], "width": 16}}
+    assert "execution_success" in run(comfyui, {**GRAPH, "1": wider})
+    assert get(comfyui, f"/history/{comfyui.prompts[-1].prompt_id}")
+"""
+CASSETTE = "cassettes/test_it/test_one.jsonl"
+
+
+@pytest.fixture
+def upstream() -> Iterator[str]:
+    """A server to record."""
+    with running() as url:
+        yield url
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester) -> pytest.Pytester:
+    """A downstream project with one test that has a cassette."""
+    pytester.makepyfile(helper=CLIENT, test_it=RUNS_ONE_PROMPT)
+    return pytester
+
+
+def run_pytest(project: pytest.Pytester, *args: str) -> pytest.RunResult:
+    return project.runpytest_inprocess("-W", "error", "-p", "no:cacheprovider", *args)
+
+
+def recording(mode: str, upstream: str) -> tuple[str, ...]:
+    return (f"--comfyui-record={mode}", f"--comfyui-upstream={upstream}")
+
+
+def sessions_in(cassette: Path) -> int:
+    with open_cassette(cassette) as records:
+        return sum(type(record).__name__ == "Session" for record in records)
+
+
+@pytest.mark.parametrize("mode", ["once", "new_episodes", "all", "rewrite"])
+def test_what_was_recorded_is_replayed_without_the_server(
+    project: pytest.Pytester, upstream: str, mode: str
+) -> None:
+    recorded = run_pytest(project, *recording(mode, upstream))
+    replayed = run_pytest(project, "--comfyui-block-network=1")
+
+    assert recorded.ret == 0, recorded.stdout.str()
+    assert (project.path / CASSETTE).exists()
+    assert replayed.ret == 0, replayed.stdout.str()
+
+
+def test_once_leaves_a_cassette_alone_that_is_there(
+    project: pytest.Pytester, upstream: str
+) -> None:
+    run_pytest(project, *recording("once", upstream))
+    before = (project.path / CASSETTE).read_bytes()
+
+    again = run_pytest(project, *recording("once", "http://127.0.0.1:9"))
+
+    assert again.ret == 0, again.stdout.str()
+    assert (project.path / CASSETTE).read_bytes() == before
+
+
+def test_all_adds_and_rewrite_replaces(project: pytest.Pytester, upstream: str) -> None:
+    run_pytest(project, *recording("once", upstream))
+    run_pytest(project, *recording("all", upstream))
+    after_all = sessions_in(project.path / CASSETTE)
+
+    run_pytest(project, *recording("rewrite", upstream))
+
+    assert (after_all, sessions_in(project.path / CASSETTE)) == (2, 1)
+
+
+def test_the_recording_of_a_failed_test_is_not_kept(
+    project: pytest.Pytester, upstream: str
+) -> None:
+    project.makepyfile(test_it=RUNS_ONE_PROMPT + "    assert 0\n")
+
+    result = run_pytest(project, *recording("once", upstream))
+
+    assert result.ret == 1
+    assert list(project.path.rglob("*.jsonl")) == []
+
+
+PROBLEMS = {
+    "no upstream": (["--comfyui-record=all"], "--comfyui-upstream URL"),
+    "no such mode": (["--comfyui-record=al"], "invalid choice"),
+    "no address": (["--comfyui-record=all", "--comfyui-upstream=http://"], "http://"),
+}
+
+
+@pytest.mark.parametrize(("args", "words"), PROBLEMS.values(), ids=PROBLEMS)
+def test_a_wrong_use_is_said(project: pytest.Pytester, args: list[str], words: str) -> None:
+    result = run_pytest(project, *args)
+
+    text = result.stdout.str() + result.stderr.str()
+    assert result.ret != 0
+    assert words in text
+    assert "INTERNALERROR" not in text
+
+
+def test_new_episodes_records_only_prompts_that_are_new(
+    project: pytest.Pytester, upstream: str
+) -> None:
+    run_pytest(project, *recording("once", upstream))
+    project.makepyfile(test_it=RUNS_TWO_PROMPTS)
+
+    recorded = run_pytest(project, *recording("new_episodes", upstream))
+    replayed = run_pytest(project, "--comfyui-block-network=1")
+
+    assert recorded.ret == 0, recorded.stdout.str()
+    assert sessions_in(project.path / CASSETTE) == 2
+    assert replayed.ret == 0, replayed.stdout.str()
+
+
+def test_a_prompt_that_was_not_recorded_is_refused(project: pytest.Pytester, upstream: str) -> None:
+    run_pytest(project, *recording("once", upstream))
+    project.makepyfile(test_it=RUNS_TWO_PROMPTS)
+
+    lenient = run_pytest(project)
+    strict = run_pytest(project, "--comfyui-strict=1")
+
+    assert (lenient.ret, strict.ret) == (1, 1)
+    assert "this prompt was not recorded" in strict.stdout.str()
+    assert "width" in strict.stdout.str()
