@@ -50,8 +50,12 @@ class Blanker(Protocol):
     def record(self, record: AnyRecord, /) -> AnyRecord: ...
 
 
+RETRY_US: Final = 1_000_000
+"""How long to wait before writing again when it has failed soon after it went well again."""
 SENTENCES_MAX: Final = 6
 """Sentences about records that could not be written."""
+PATH_BYTES_MAX: Final = 512
+"""Longer paths are no files of the frontend."""
 CLEAN_MAX: Final = 256
 """Messages that are remembered to hold no secret."""
 CLEAN_BYTES_MAX: Final = 8192
@@ -94,6 +98,7 @@ class Recorder:
         self._clean: set[tuple[bytes, bytes]] = set()
         self._known = -1
         self._told = 0
+        self._try_at = self._recovered = 0
         self._unnoted = 0
         self._trouble = ""
         self.records = 0
@@ -220,6 +225,9 @@ class Recorder:
         self.lost += count
         self._unnoted += count
         self._trouble = _sentence(trouble)
+        now = now_us()
+        # A disk that is almost full takes a note and not what follows, again and again.
+        self._try_at = now + RETRY_US if now < self._recovered + RETRY_US else now
         self._tell(
             f"recording has stopped: {self._trouble}; the traffic goes on, and what is not "
             f"recorded is counted"
@@ -227,19 +235,25 @@ class Recorder:
 
     def _noted_loss(self) -> bool:
         """Write down what was lost, before anything else; False while that cannot be written."""
-        note = Note(self._sink.next_seq, now_us(), 0, "lost", self._trouble, self._unnoted)
+        now = now_us()
+        if now < self._try_at:
+            return False
+        note = Note(self._sink.next_seq, now, 0, "lost", self._trouble, self._unnoted)
         try:
             self._write(note)
         except Exception:  # told of when it began; the next chunk tries again
             return False
+        self._recovered = now
         self._tell(f"recording goes on; {self._unnoted} records were lost")
         self._unnoted = 0
         return True
 
     def _tell(self, sentence: str) -> None:
-        if self._told < SENTENCES_MAX:  # a disk that is almost full comes and goes
-            self._told += 1
+        self._told += 1
+        if self._told < SENTENCES_MAX:
             self._say(sentence)
+        elif self._told == SENTENCES_MAX:
+            self._say(f"{sentence}; from now on losses are only counted")
 
 
 def _sentence(trouble: Exception) -> str:
@@ -282,12 +296,17 @@ _CODE: Final = re.compile(rb"\.(?:m?js|css|map|html?|ico|svg|woff2?|ttf|webmanif
 _FILE: Final = re.compile(rb"\.[0-9a-z]{1,11}$")
 
 
-@lru_cache(maxsize=256)
 def is_frontend_file(method: bytes, target: bytes) -> bool:
     """Whether a request asks for a static file of the web frontend, and not for ComfyUI's API."""
     if method not in (b"GET", b"HEAD") or not target.startswith(b"/"):
         return False
-    path = target.partition(b"?")[0].lower()
+    path = target.partition(b"?")[0]
+    return len(path) <= PATH_BYTES_MAX and _is_file(path)
+
+
+@lru_cache(maxsize=256)
+def _is_file(path: bytes) -> bool:
+    path = path.lower()
     first = path.split(b"/", 2)[1]
     if first in _ROUTES:
         return False

@@ -156,7 +156,9 @@ def listen(host: str, port: int) -> socket.socket:
         ProxyError: the address cannot be listened on.
     """
     try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        # "localhost" has two addresses; clients of ComfyUI are used to 127.0.0.1.
+        family, _, _, _, address = min(found, key=lambda info: info[0] != socket.AF_INET)
         return socket.create_server(address, family=family, backlog=BACKLOG)
     except (OSError, OverflowError, UnicodeError) as why:
         raise ProxyError(

@@ -262,7 +262,7 @@ class _Reader:
             return _MORE
         matched = self._chunk_line.fullmatch(line) if found >= 0 else None
         if matched is None:
-            raise _Misfit(f"no chunk size: {line[:40]!r}")
+            raise _Misfit("a line that is no chunk size")
         self._left = self._chunk = int(matched[1], 16)
         self._step = self._read_chunk if self._left else self._read_trailers
         return found + 2
@@ -276,7 +276,7 @@ class _Reader:
     def _read_chunk_end(self, data: bytes, at: int) -> int:
         mark = data[at : at + 2]
         if not b"\r\n".startswith(mark):
-            raise _Misfit(f"a chunk is longer than its size says: {mark!r} instead of a line end")
+            raise _Misfit("a chunk is longer than its size says")
         if len(mark) < 2:
             return _MORE
         self._step = self._read_chunk_line
@@ -290,7 +290,7 @@ class _Reader:
         if end == _MORE:
             return _MORE
         if self._trailer_fields.fullmatch(data, at, end) is None:
-            raise _Misfit(f"no trailer section: {data[at : at + 40]!r}")
+            raise _Misfit("lines behind the last chunk that are no trailers")
         self._end(data[at : end - 2])
         return end
 
@@ -467,13 +467,15 @@ def _bad_request_line(line: bytes) -> _Misfit:
             return _Misfit("the request line ends without a carriage return")
         if not re.search(rb" HTTP/1\.[01]\r\n", line):
             return _Misfit(f"only HTTP/1.1 and 1.0 are spoken here, not {line[-12:-2]!r}", 505)
-    return _Misfit(f"no HTTP request: {line[:40]!r}")
+    return _Misfit(f"no HTTP request: it begins with {line.split(b' ', 1)[0][:20]!r}")
 
 
 def _bad_field(fields: bytes) -> _Misfit:
     for line in fields.split(b"\r\n"):
         if line and _REQUEST_FIELDS.fullmatch(line + b"\r\n\r\n") is None:
-            return _Misfit(f"no header line: {line[:40]!r}")
+            # Not the value: it may be a key, and this sentence is shown and recorded.
+            name = line.partition(b":")[0].strip().partition(b" ")[0]
+            return _Misfit(f"a line that is no header field: it begins with {name[:40]!r}")
     return _Misfit("no header lines")
 
 
@@ -558,7 +560,7 @@ class ResponseReader(_Reader):
             self.dead = True
             return _MORE
         if not data.startswith(b"HTTP/1."[: len(data) - at], at):
-            raise _Misfit(f"no HTTP answer: {data[at : at + 40]!r}")
+            raise _Misfit(f"no HTTP answer: it begins with {data[at : at + 8]!r}")
         end = self._find_head(data, at)
         if end == _MORE:
             return _MORE
@@ -595,7 +597,7 @@ def _response_facts(raw: bytes) -> tuple[int, int | None, bool, str]:
     """(status, size, chunked, why its body has no clear end) of a whole head."""
     first = _STATUS_LINE.match(raw)
     if first is None or _RESPONSE_FIELDS.fullmatch(raw, first.end()) is None:
-        raise _Misfit(f"no head of an answer: {raw[:40]!r}")
+        raise _Misfit("an answer whose head is none of HTTP")
     status, lower = int(first[2]), raw.lower()
     lengths = field_values(lower, b"content-length")
     codings = _tokens(field_values(lower, b"transfer-encoding"))

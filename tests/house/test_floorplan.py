@@ -27,11 +27,17 @@ MAY_LOOK_INTO: dict[str, set[str] | None] = {
     "comfyrec.show": TIMELINE,
     "comfyrec.strategies": TIMELINE | {"fake_server"},
     "comfyrec.client": TIMELINE,
+    # It plays scenarios for a client, so it knows both packages, as the front doors do.
+    "comfyrec.check": TIMELINE | {"fake_server"},
     "comfyrec.proxy": RECORDS,
     "comfyrec.bench_adapter": RECORDS,
     "comfyrec.pytest_plugin": ANYTHING,
+    # What the fixtures are made of, imported when a test first asks for one.
+    "comfyrec.testing": ANYTHING,
     "comfyrec.cli": ANYTHING,
     "fake_server": TIMELINE,
+    # The task interface is a client of the ComfyUI behind it, by the same quiet talks.
+    "fake_server.tasks": TIMELINE | {"comfyrec.client", "fake_server"},
 }
 # Nothing imports a front door, but ``python -m comfyrec`` has to open one.
 FRONT_DOORS = {"comfyrec.cli", "comfyrec.pytest_plugin"}
@@ -42,15 +48,24 @@ SHELLS = {
     "comfyrec.__main__",
     "comfyrec.bench_adapter",
     "comfyrec.cassette.files",
+    "comfyrec.check.command",
+    "comfyrec.check.playing",
+    "comfyrec.check.runner",
     "comfyrec.cli",
     "comfyrec.client.aio",
     "comfyrec.client.blocking",
+    "comfyrec.client.middleware",
+    "comfyrec.client.printer",
+    "comfyrec.client.stream",
     "comfyrec.client.tasks",
+    "comfyrec.client.tls",
     "comfyrec.proxy",
     "comfyrec.pytest_plugin",
+    "comfyrec.testing",
     "fake_server.app",
     "fake_server.clock",
     "fake_server.control",
+    "fake_server.real_folders",
     "fake_server.testing",
     "fake_server.thread",
 }

@@ -137,6 +137,20 @@ def test_a_port_that_is_taken_costs_no_recording(
     )
 
 
+def test_a_recorder_does_not_listen_to_itself(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+
+    status = main(
+        ["record", "--upstream", address, "--listen", address, "-o", str(tmp_path / "a.crec")]
+    )
+
+    assert status == 2
+    assert "is the address of the recorder itself" in capsys.readouterr().err
+
+
 BAD = {
     "no address": (["--upstream", "ftp://a"], "--upstream 'ftp://a' is no address"),
     "no port": (["--listen", "127.0.0.1"], "--listen '127.0.0.1' is no address"),

@@ -246,7 +246,14 @@ def test_a_refused_message_that_began_in_an_earlier_chunk_is_torn() -> None:
 
     events = reader.feed(b"xyz\r\n")
 
-    assert events == [Broken("no chunk size: b'xyz'", b"xyz\r\n", 400, True)]
+    assert events == [Broken("a line that is no chunk size", b"xyz\r\n", 400, True)]
+
+
+def test_a_refusal_does_not_tell_the_value_of_a_header() -> None:
+    (broken,) = RequestReader().feed(post(b"Authorization : Bearer sk-123\r\n"))
+
+    assert isinstance(broken, Broken)
+    assert broken.why == "a line that is no header field: it begins with b'Authorization'"
 
 
 def test_the_bytes_behind_an_upgrade_wait_for_the_answer() -> None:
