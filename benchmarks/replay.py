@@ -8,7 +8,7 @@ frames_per_s  how fast a stream arrives at speed max
 start_ms      from the records in memory to a server that can be asked (ours: time line and player)
 
 The peer, written as one would at first, keeps (pause, frame) pairs and sleeps before each send, in
-the same aiohttp. At "speed max" it does not sleep. Rates are of this machine; ratios hold elsewhere.
+the same aiohttp. At speed max it does not sleep. Rates are of this machine; ratios hold elsewhere.
 """
 
 from __future__ import annotations
@@ -154,6 +154,7 @@ def sleeper(stream: list[tuple[int, str]], speed: float) -> Iterator[str]:
         asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(30)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(30)
+        loop.close()
 
 
 # --- measuring -------------------------------------------------------------------------------

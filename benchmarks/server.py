@@ -28,7 +28,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -145,7 +145,10 @@ class Pusher:
         return {}
 
 
-async def prepared(port: int) -> None:
+Stop = Callable[[], Coroutine[Any, Any, None]]
+
+
+async def prepared(port: int) -> Stop:
     """The floor: frames that were made before, written and drained."""
     event, end = message_frame(EVENT), message_frame(END)
     writers: list[asyncio.StreamWriter] = []
@@ -168,8 +171,13 @@ async def prepared(port: int) -> None:
         writer.close()
 
     server = await asyncio.start_server(handler, "127.0.0.1", port, backlog=512)
-    async with server:
-        await server.serve_forever()
+
+    async def stop() -> None:
+        server.close()
+        while writers:  # noqa: ASYNC110  a turn of the loop, not a wait
+            await asyncio.sleep(0)
+
+    return stop
 
 
 def push(port: int, clients: int, count: int) -> None:
@@ -246,6 +254,14 @@ def bare_aiohttp() -> web.Application:
     return app
 
 
+async def bare(port: int) -> Stop:
+    """Serve it."""
+    runner = web.AppRunner(bare_aiohttp(), access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    return runner.cleanup
+
+
 def cycles(port: int, count: int) -> float:
     """Median seconds of a whole cycle."""
     client = uuid.uuid4().hex
@@ -272,25 +288,30 @@ def cycles(port: int, count: int) -> float:
 # --- processes ------------------------------------------------------------------------------------
 
 
-def child(kind: str) -> None:
-    """Be the server under test: print the port, serve until the parent closes our input."""
+@contextlib.contextmanager
+def here(kind: str) -> Iterator[int]:
+    """The port of a server in this process."""
     sources: dict[str, Callable[[], Any]] = {"push": Pusher, "cycles": AnyPrompt, "idle": World}
     if kind in sources:
         with serve(sources[kind](), speed=MAX) as handle:
-            print(handle.port, flush=True)
-            sys.stdin.read()
+            yield handle.port
         return
     with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as free:
         port = free.getsockname()[1]
     thread = LoopThread()
-    if kind == "prepared":
-        asyncio.run_coroutine_threadsafe(prepared(port), thread.loop)
-    else:
-        runner = web.AppRunner(bare_aiohttp(), access_log=None)
-        thread.run(runner.setup())
-        thread.run(web.TCPSite(runner, "127.0.0.1", port).start())
-    print(port, flush=True)
-    sys.stdin.read()
+    stop = thread.run(prepared(port) if kind == "prepared" else bare(port))
+    try:
+        yield port
+    finally:
+        thread.run(stop())
+        thread.close()
+
+
+def child(kind: str) -> None:
+    """Be the server under test: print the port, serve until the parent closes our input."""
+    with here(kind) as port:
+        print(port, flush=True)
+        sys.stdin.read()
 
 
 @contextlib.contextmanager

@@ -149,13 +149,13 @@ class SecretKept(CassetteError):
     def __str__(self) -> str:
         return (
             f"{self.path}: {self.count} records still hold a secret that was met after them, and "
-            f"the file could not be written anew ({self.why}); delete it or run "
-            f"'comfyrec convert {self.path} -o OTHER' where there is room"
+            f"the file could not be written anew ({self.why}); delete it, and record again where "
+            f"there is room"
         )
 
 
 class DamagedRecord(CassetteError):
-    """Bytes of a cassette that are no whole record. ``missing`` records are gone, as far as known."""
+    """Bytes of a cassette that are no whole record; ``missing`` counts what is gone, if known."""
 
     def __init__(self, path: str, offset: int, why: str, missing: int = 0) -> None:
         super().__init__(path, offset, why, missing)

@@ -219,19 +219,23 @@ def _cors(place: Place, given: Answer) -> Answer:
 
 
 def _cache_headers(place: Place, path: str, given: Answer) -> Answer:
-    if any(name.lower() == "cache-control" for name, _ in given.headers):
+    value = _cache_control(place, path, given.status)
+    if value is None or any(name.lower() == "cache-control" for name, _ in given.headers):
         return given
+    return _with(given, ("Cache-Control", value))
+
+
+def _cache_control(place: Place, path: str, status: int) -> str | None:
     last = path.rpartition("/")[2]
     if path.endswith((".js", ".css")) or (last.startswith("index") and last.endswith(".json")):
-        store = "no-store" if place.era.has("view_nosniff") else "no-cache"
-        return _with(given, ("Cache-Control", store))
+        return "no-store" if place.era.has("view_nosniff") else "no-cache"
     if not path.lower().endswith(_IMAGES):
-        return given
-    if given.status == 404:
-        return _with(given, ("Cache-Control", f"public, max-age={_GONE_S}"))
-    if given.status in _KEPT:
-        return _with(given, ("Cache-Control", f"public, max-age={_KEPT_S}"))
-    return _with(given, ("Cache-Control", "no-cache")) if given.status in _NOT_KEPT else given
+        return None
+    if status == 404:
+        return f"public, max-age={_GONE_S}"
+    if status in _KEPT:
+        return f"public, max-age={_KEPT_S}"
+    return "no-cache" if status in _NOT_KEPT else None
 
 
 def _squeezed(request: Request, given: Answer) -> Answer:

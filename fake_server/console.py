@@ -21,6 +21,7 @@ _ERROR: Final = "\x1b[1m\x1b[31m[ERROR]\x1b[0m "
 # Frames that stand beside a line of the console; all frames begin like this.
 _FAILED: Final = '{"type": "execution_error"'
 _GONE: Final = '{"type": "executing", "data": {"node": null'
+_BEGINNINGS: Final = (_FAILED, _GONE)
 
 
 def banner(place: Place) -> Iterator[Line]:
@@ -65,14 +66,21 @@ def entry_of(place: Place, line: Line) -> dict[str, str]:
 def told(place: Place, actions: Iterable[Action]) -> Iterator[Action]:
     """What the worker does, with the lines that it prints beside it."""
     for action in actions:
-        message = action.message if type(action) is Send else ""
-        if isinstance(message, str) and message.startswith(_FAILED):
+        if type(action) is not Send or not _might_stand_beside_a_line(action.message):
+            yield action
+            continue
+        message = str(action.message)
+        if message.startswith(_FAILED):
             _print_failure(place, json.loads(message)["data"])
             yield from place.engine.take()
         yield action
-        if isinstance(message, str) and message.startswith(_GONE):
+        if message.startswith(_GONE):
             _print_end(place, json.loads(message)["data"]["prompt_id"])
             yield from place.engine.take()
+
+
+def _might_stand_beside_a_line(message: str | bytes) -> bool:
+    return isinstance(message, str) and message.startswith(_BEGINNINGS)
 
 
 def _print_failure(place: Place, data: dict[str, Any]) -> None:

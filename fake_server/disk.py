@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import posixpath
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from hashlib import sha256
 from typing import Any, Final
 
@@ -129,13 +128,13 @@ class Disk:
         count: int,
         *,
         owner: tuple[str, str],
-        texts: Mapping[str, Any],
+        texts: Mapping[str, str],
     ) -> list[dict[str, Any]]:
         """Write pictures and say where, as ``images`` of the node's output.
 
         Args:
             owner: id and class of the node, whose letters go into the names of temporary files.
-            texts: the text chunks of the PNG, before they are dumped.
+            texts: the text chunks of PNG files.
 
         Raises:
             LeavesFolder: the prefix points out of the output folder.
@@ -236,16 +235,12 @@ def _place(name: str) -> tuple[str, str | None]:
     return kind, inside(path) or None
 
 
-def _drawn(size: tuple[int, int], seed: int, saves: Saves, texts: Mapping[str, Any]) -> Any:
+def _drawn(
+    size: tuple[int, int], seed: int, saves: Saves, texts: Mapping[str, str]
+) -> Callable[[], bytes]:
     """A function that draws the picture, for few of them are ever looked at."""
     formats = {"webp": "WEBP", "jpg": "JPEG", "jpeg": "JPEG"}
     if saves.extension in ("txt", "json", "md"):
         return lambda: b"{}" if saves.extension == "json" else b"text"
     kind = formats.get(saves.extension, "PNG")
-
-    def draw() -> bytes:
-        # Dumped when it is drawn: by then the prompt is still what it was when it was saved.
-        chunks = {name: json.dumps(value) for name, value in texts.items()} if kind == "PNG" else {}
-        return picture(width=size[0], height=size[1], seed=seed, text=chunks, format=kind)
-
-    return draw
+    return lambda: picture(width=size[0], height=size[1], seed=seed, text=texts, format=kind)

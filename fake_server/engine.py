@@ -32,6 +32,7 @@ __all__ = ["RESETS", "Engine", "Job"]
 HISTORY_MAX: Final = 10_000  # MAXIMUM_HISTORY_SIZE; one more is kept, for it is checked before
 # So many frames leave in one go; then others get their turn, even when no time passes.
 FRAMES_AT_ONCE_MAX: Final = 1_000
+SIZE_AT_ONCE_MAX: Final = 4 * 1024 * 1024
 RESETS: Final = ("queue", "history", "cache", "counters")
 SENSITIVE: Final = ("auth_token_comfy_org", "api_key_comfy_org")
 
@@ -108,8 +109,7 @@ class Engine:
         if self._due:
             self._due = False
             self._drive()
-        actions, self.speaker.actions = self.speaker.actions, []
-        return actions
+        return self.speaker.take()
 
     # --- sockets -----------------------------------------------------------------------------
 
@@ -243,7 +243,8 @@ class Engine:
         for until in worker:
             if until is None:
                 frames += 1
-                until = self.now if frames >= limit else None
+                enough = frames >= limit or self.speaker.waiting_size > SIZE_AT_ONCE_MAX
+                until = self.now if enough else None
             if until is not None:
                 self._worker, self._until = worker, until
                 self.speaker.actions.append(Wake(until))

@@ -15,6 +15,7 @@ import msgspec
 from fake_server.catalogue import NodeClass
 
 __all__ = [
+    "ITEMS_MAX",
     "LIFELIKE",
     "Blocker",
     "NodeFailed",
@@ -31,6 +32,9 @@ __all__ = [
 ]
 
 SIDE_MAX: Final = 16_384
+ITEMS_MAX: Final = 4_096
+"""Of one batch, one list, and the calls of one node; beyond that a graph only fills memory."""
+_NUMBER_MAX: Final = 1e9
 
 
 class NodeFailed(Exception):
@@ -62,9 +66,11 @@ class Blocker(msgspec.Struct, frozen=True):
     message: str | None = None
 
 
+def _batch(value: float) -> int:
+    return max(1, min(ITEMS_MAX, int(value)))
+
+
 def _side(value: float) -> int:
-    if not math.isfinite(value):
-        return 1
     return max(1, min(SIDE_MAX, round(value)))
 
 
@@ -77,7 +83,10 @@ NOTHING: Final = Value()
 def _number(given: Given, name: str, default: float = 0) -> float:
     one = given.get(name)
     value = one.literal if isinstance(one, Value) and one.known else None
-    return value if isinstance(value, (int, float)) else default
+    # A catalogue of somebody's own may set no bounds.
+    return (
+        value if isinstance(value, (int, float)) and -_NUMBER_MAX < value < _NUMBER_MAX else default
+    )
 
 
 def _value(given: Given, name: str) -> Value:
@@ -97,7 +106,7 @@ def _empty(given: Given) -> Value:
     return Value(
         _side(_number(given, "width", 512)),
         _side(_number(given, "height", 512)),
-        max(1, int(_number(given, "batch_size", 1))),
+        _batch(_number(given, "batch_size", 1)),
     )
 
 
@@ -130,7 +139,7 @@ def _by_model(given: Given) -> Value:
 
 def _to_pixels(given: Given) -> Value:
     old = _picture(given)
-    wanted = _number(given, "megapixels", 1.0) * 1024 * 1024
+    wanted = max(0.0, _number(given, "megapixels", 1.0)) * 1024 * 1024
     factor = math.sqrt(wanted / max(1, old.width * old.height))
     return old.sized(old.width * factor, old.height * factor)
 
@@ -169,12 +178,12 @@ def _padded(given: Given) -> Value:
 def _joined(given: Given) -> Value:
     pictures = [one for one in given.values() if isinstance(one, Value) and one.width]
     first = pictures[0] if pictures else NOTHING
-    return msgspec.structs.replace(first, batch=max(1, sum(one.batch for one in pictures)))
+    return msgspec.structs.replace(first, batch=_batch(sum(one.batch for one in pictures)))
 
 
 def _repeated(given: Given) -> Value:
     old = _picture(given)
-    return msgspec.structs.replace(old, batch=max(1, int(old.batch * _number(given, "amount", 1))))
+    return msgspec.structs.replace(old, batch=_batch(old.batch * _number(given, "amount", 1)))
 
 
 def _taken(given: Given) -> Value:
@@ -256,7 +265,7 @@ def _many(node_class: NodeClass, given: Given, one: Value, items: int | None) ->
     if node_class.name in ("RebatchImages", "RebatchLatents"):
         return _rebatched(given, one)
     # Nodes that fan out by a number name that number 'count'.
-    return [one] * max(0, int(_number(given, "count", 1)))
+    return [one] * max(0, min(ITEMS_MAX, int(_number(given, "count", 1))))
 
 
 def _rebatched(given: Given, one: Value) -> list[Value]:
@@ -271,7 +280,7 @@ def whole(values: Sequence[Any]) -> Any:
     pictures = [one for one in values if isinstance(one, Value) and one.width]
     if pictures:
         total = sum(one.batch for one in pictures)
-        return msgspec.structs.replace(pictures[0], batch=total)
+        return msgspec.structs.replace(pictures[0], batch=_batch(total))
     return values[0] if values else NOTHING
 
 

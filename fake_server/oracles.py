@@ -235,7 +235,7 @@ def _true_files(case: Case) -> Found:
 
 
 def _went_on(case: Case) -> Found:
-    if case.report.crash:
+    if case.report.crash and not case.truthful:
         return f"it broke off: {case.report.crash}"
     if case.report.at_s is None:
         return "it stopped taking notice"

@@ -12,7 +12,7 @@ from fake_server.actions import Source
 from fake_server.engine import Engine
 from fake_server.eras import era_of
 from fake_server.plan import NodePlan, Plan
-from fake_server.scenarios import Choice, Directions, Scenario, Stage, find, settings_from
+from fake_server.scenarios import Choice, Directions, Stage, choice_of
 from fake_server.scenarios.kit.scenario import Plan as PlanOfGraph
 from fake_server.scenarios.kit.scenario import Shell
 from fake_server.world import Facts, World
@@ -30,14 +30,9 @@ def chosen(name: str, params: Mapping[str, Any] | None = None) -> Choice:
     Raises:
         ScenarioError: an unknown name or parameter, a wrong type, out of range.
     """
-    scenario = _found(name)
-    return Choice(scenario, settings_from(scenario, params or {}))
-
-
-def _found(name: str) -> Scenario:
     if not isinstance(name, str):
         raise ScenarioError("the name of a scenario is a text")
-    return find(name)
+    return choice_of(name, params or {})
 
 
 def scenario_source(choices: Sequence[Choice], facts: Facts | None = None) -> Source:

@@ -10,7 +10,7 @@ from pathlib import Path
 from comfyrec.errors import UsageError
 from fake_server.files import Folders, StoredFile
 
-__all__ = ["RealFolders", "web_root"]
+__all__ = ["RealFolders", "WebRoot"]
 
 _PACKAGE = "comfyui_frontend_package"
 
@@ -115,24 +115,32 @@ class RealFolders(Folders):
             self.remove("temp", "", name)
 
 
-def web_root(epoch_us: int) -> Callable[[str], StoredFile | None]:
-    """Path below the web root -> the frontend's file.
+class WebRoot:
+    """The frontend's files by their path below the web root.
 
     Raises:
         UsageError: the frontend's package is not installed.
     """
-    found = importlib.util.find_spec(_PACKAGE)
-    if found is None or not found.submodule_search_locations:
-        raise UsageError(
-            "--frontend needs the web page's own package; "
-            "'pip install comfyui-frontend-package' brings it"
-        )
-    root = (Path(found.submodule_search_locations[0]) / "static").resolve()
 
-    def read(name: str) -> StoredFile | None:
-        path = (root / name).resolve()
-        if not path.is_relative_to(root) or not path.is_file():
+    def __init__(self, epoch_us: int) -> None:
+        found = importlib.util.find_spec(_PACKAGE)
+        if found is None or not found.submodule_search_locations:
+            raise UsageError(
+                "--frontend needs the web page's own package; "
+                "'pip install comfyui-frontend-package' brings it"
+            )
+        self._root = (Path(found.submodule_search_locations[0]) / "static").resolve()
+        self._epoch_us = epoch_us
+
+    def __call__(self, name: str) -> StoredFile | None:
+        """One file, None when there is none."""
+        path = (self._root / name).resolve()
+        if not path.is_relative_to(self._root) or not path.is_file():
             return None
-        return StoredFile(path.read_bytes(), path.stat().st_mtime_ns // 1_000 - epoch_us)
+        return StoredFile(path.read_bytes(), path.stat().st_mtime_ns // 1_000 - self._epoch_us)
 
-    return read
+    @property
+    def scripts(self) -> tuple[str, ...]:
+        """The scripts that the page loads, as GET /extensions lists them."""
+        found = sorted((self._root / "extensions").rglob("*.js"))
+        return tuple(f"/{path.relative_to(self._root).as_posix()}" for path in found)

@@ -9,7 +9,7 @@ import msgspec
 
 from fake_server.catalogue import NodeClass
 from fake_server.graph import is_link
-from fake_server.nodes import Blocker, NodeFailed, Value
+from fake_server.nodes import ITEMS_MAX, Blocker, NodeFailed, Value
 from fake_server.plan import NodePlan
 
 __all__ = [
@@ -53,9 +53,9 @@ def slices(node: NodeAtWork) -> Iterator[dict[str, Any]]:
         yield {name: list(items) for name, items in given.items()}
         return
     calls = max((len(items) for items in given.values()), default=0)
-    if calls and not all(given.values()):
+    if given and not all(given.values()):
         raise NodeFailed("IndexError", "list index out of range")
-    for index in range(calls):
+    for index in range(min(calls, ITEMS_MAX)):
         yield {name: items[min(index, len(items) - 1)] for name, items in given.items()}
     if not calls:
         yield {}
@@ -89,9 +89,11 @@ def merged(returned: Sequence[Returned], kind: NodeClass) -> list[list[Any]]:
         is_list = slot < len(kind.output_is_list) and kind.output_is_list[slot]
         row: list[Any] = []
         for outputs in calls:
+            if slot >= len(outputs):
+                raise NodeFailed("IndexError", "tuple index out of range")
             one = outputs[slot]
             row += one if is_list and isinstance(one, list) else [one]
-        merged.append(row)
+        merged.append(row[:ITEMS_MAX])
     return merged
 
 

@@ -40,6 +40,8 @@ class Speaker:
     def __init__(self, chance: Chance) -> None:
         self.chance = chance
         self.actions: list[Action] = []
+        self.waiting_size = 0
+        """How many letters and bytes wait to be taken."""
         self._sockets: dict[str, int] = {}  # client id -> the socket that gets its events
         self._flags: dict[str, Any] = {}  # client id -> the flags it announced
         self._ids: dict[int, str] = {}  # socket -> the id it came with, registered or not
@@ -117,13 +119,22 @@ class Speaker:
         """Say an event to a client, or to all for None."""
         sockets = self.audience(client_id)
         if sockets:
-            self.actions.append(Send(sockets, event(kind, data)))
+            self._send(sockets, event(kind, data))
 
     def tell_raw(self, client_id: Any, message: str | bytes) -> None:
         """Say something that is encoded already."""
         sockets = self.audience(client_id)
         if sockets:
-            self.actions.append(Send(sockets, message))
+            self._send(sockets, message)
+
+    def _send(self, sockets: tuple[int, ...], message: str | bytes) -> None:
+        self.actions.append(Send(sockets, message))
+        self.waiting_size += len(message)
+
+    def take(self) -> list[Action]:
+        """What waits, and forget it."""
+        actions, self.actions, self.waiting_size = self.actions, [], 0
+        return actions
 
     def preview(self, client_id: Any, kind: str, picture: bytes) -> None:
         """A binary frame of type 1."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from comfyrec.events import comfy_json
 from fake_server import nodes
-from fake_server.catalogue import NodeClass
 from fake_server.nodes import Blocker, NodeFailed, Saves, Value
 from fake_server.plan import Previews
 from fake_server.progress import Bar, Progress
@@ -51,6 +51,7 @@ class Work:
         self._tell = engine.speaker.tell
         self._progress = progress
         self._executed = executed
+        self._dumped: dict[str, str] | None = None
 
     def calls(self, node: NodeAtWork) -> Generator[int | None, None, list[Returned]]:
         """Run a node once for each item of its inputs."""
@@ -200,11 +201,24 @@ class Work:
         if saves.kind == "websocket":
             yield from self._send_pictures(node, size, count)
             return None
-        texts = {"prompt": self.job.prompt, **(self.job.extra_data.get("extra_pnginfo") or {})}
         owner = (node.id, node.kind.name)
-        files = self._disk.save(saves, given, size, count, owner=owner, texts=texts)
+        files = self._disk.save(saves, given, size, count, owner=owner, texts=self._texts())
         still = saves.animated is None or (saves.animated and (seen is None or seen.batch < 2))
         return {"images": files} if still else {"images": files, "animated": [saves.animated]}
+
+    def _texts(self) -> Mapping[str, str]:
+        """The text chunks of this prompt's PNG files, dumped once for all of them."""
+        if self._dumped is None:
+            more = self.job.extra_data.get("extra_pnginfo") or {}
+            if not isinstance(more, Mapping):
+                kind = type(more).__name__
+                raise NodeFailed("TypeError", f"{kind!r} object is no mapping of workflow texts")
+            try:
+                texts = {"prompt": self.job.prompt, **more}
+                self._dumped = {name: comfy_json(value) for name, value in texts.items()}
+            except RecursionError as deep:
+                raise NodeFailed("RecursionError", str(deep)) from None
+        return self._dumped
 
     def _save_text(self, saves: Saves, given: Mapping[str, Any]) -> dict[str, Any]:
         text = nodes.as_text(given.get("text"))

@@ -74,7 +74,7 @@ class _Opened(Line, tag="opened"):
 class _Closed(Line, tag="closed"):
     conn: int
     sender: _From
-    how: str
+    how: str | None = None
     why: str = ""
 
 
@@ -251,7 +251,9 @@ def _ws(x: _Ws) -> AnyRecord:
 _FROM_LINE: Final[dict[type, Any]] = {
     _Session: _session,
     _Opened: lambda x: Opened(x.seq, x.t, x.conn, x.peer),
-    _Closed: lambda x: Closed(x.seq, x.t, x.conn, _SIDES[x.sender], x.how, x.why),
+    _Closed: lambda x: Closed(
+        x.seq, x.t, x.conn, _SIDES[x.sender], "eof" if x.how is None else x.how, x.why
+    ),
     _Http: _http,
     _Ws: _ws,
     _Raw: lambda x: Raw(x.seq, x.t, x.conn, _SIDES[x.sender], _join(x.text, x.b64), x.why),

@@ -102,11 +102,15 @@ def broken_off(choice: Choice, why: str) -> Result:
     )
 
 
+_OF_ANY_RUN: Final = ("K1", "K2", "K5", "K7")
+
+
 def _status(case: Case, verdicts: Sequence[Verdict], complaints: Sequence[Complaint]) -> Status:
     idle = any(complaint.needed for complaint in complaints)
-    # Where nothing was done to a run, what the scenario expects does not count.
+    # Where nothing was done to a run, what the scenario expects to be told does not count.
     as_it_was = bool(complaints) and case.outcome == case.truth.ending
-    if any(verdict.kept is False for verdict in verdicts) and not as_it_was:
+    counted = _OF_ANY_RUN if as_it_was else tuple(INVARIANTS)
+    if any(verdict.kept is False and verdict.invariant in counted for verdict in verdicts):
         return "broken"
     if not complaints:
         return "kept"

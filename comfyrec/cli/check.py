@@ -110,8 +110,7 @@ def run(arguments: argparse.Namespace) -> int:
         speed=arguments.speed,
         bounds=Bounds(late_s=arguments.late),
     )
-    signal.signal(signal.SIGTERM, _interrupt)
-    with _progress(len(choices)) as shown:
+    with _sigterm_interrupts(), _progress(len(choices)) as shown:
         results = check_all(choices, order, jobs=arguments.jobs, on_result=shown)
     summary = summary_of(results)
     _write(arguments, results, summary, argv)
@@ -119,8 +118,18 @@ def run(arguments: argparse.Namespace) -> int:
     return 0 if all(result.fine for result in results) else 1
 
 
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
+@contextmanager
+def _sigterm_interrupts() -> Iterator[None]:
+    """Whoever ends the check ends its commands with it, by Ctrl-C or by SIGTERM."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _command(given: Sequence[str]) -> tuple[str, ...]:

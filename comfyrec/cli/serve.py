@@ -14,6 +14,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from comfyrec.errors import NotACassette, ScenarioError, UsageError
 from fake_server.actions import Source
 from fake_server.cache import CACHES
@@ -253,17 +255,10 @@ def _facts(arguments: argparse.Namespace) -> Facts:
         era=era_of(arguments.comfyui_version or DEFAULT_VERSION),
         seed=arguments.seed,
         settings=settings,
-        shop=Shop(
-            multi_user=arguments.multi_user,
-            cors=arguments.enable_cors_header,
-            compress=arguments.enable_compress_response_body,
-            static=_frontend(settings) if arguments.frontend else None,
-        ),
+        shop=_shop(arguments, settings),
     )
     if base is None:
         return facts
-    from msgspec.structs import replace
-
     from fake_server.real_folders import RealFolders
 
     return replace(facts, folders=lambda: RealFolders(base, settings.epoch_ms * 1_000))
@@ -364,7 +359,15 @@ def _player(arguments: argparse.Namespace) -> Callable[[], Source]:
     return lambda: Player(timeline, **options)
 
 
-def _frontend(settings: Settings) -> Callable[[str], Any]:
-    from fake_server.real_folders import web_root
+def _shop(arguments: argparse.Namespace, settings: Settings) -> Shop:
+    shop = Shop(
+        multi_user=arguments.multi_user,
+        cors=arguments.enable_cors_header,
+        compress=arguments.enable_compress_response_body,
+    )
+    if not arguments.frontend:
+        return shop
+    from fake_server.real_folders import WebRoot
 
-    return web_root(settings.epoch_ms * 1_000)
+    page = WebRoot(settings.epoch_ms * 1_000)
+    return replace(shop, static=page, scripts=page.scripts)

@@ -173,8 +173,10 @@ MAY_FOLLOW: Final[dict[Phase, dict[Word, Phase]]] = {
     },
     Phase.JOINED: {
         **dict.fromkeys(_AT_WORK, Phase.JOINED),
-        **dict.fromkeys(_OUTCOMES, Phase.ENDED),
-        Word.LEFT: Phase.GONE,  # joined behind the outcome
+        Word.SUCCESS: Phase.ENDED,
+        Word.ERROR: Phase.ENDED,
+        Word.INTERRUPTED: Phase.JOINED,  # without a client id it goes to everybody, and no null
+        Word.LEFT: Phase.GONE,
     },
     Phase.OVERHEARD: dict.fromkeys(BROADCAST, Phase.OVERHEARD),
 }
@@ -275,6 +277,8 @@ class _Run:
         self.executed: set[str] = set()
         self.next: tuple[Word, str | None] | None = None
         """What has to come next, and for which node."""
+        self.was_due = False
+        """What has come now had to."""
 
     @property
     def whole(self) -> bool:
@@ -308,6 +312,7 @@ class _Run:
 
 def _awaited(run: _Run, word: Word, event: Any) -> Broken:
     """Check what the frame before asked for."""
+    run.was_due = run.next is not None
     if run.next is None:
         return
     (wanted, node), run.next = run.next, None
@@ -396,7 +401,8 @@ def _node(run: _Run, event: Executing, era: _Era) -> Broken:
         era.has_state = run.nodes is not None
     if node in run.cached:
         yield "cached-node", f"node {node}"
-    if era.has_state and not (run.follows(Word.STATE) and run.running(node) in (True, None)):
+    announced = run.was_due if run.whole else run.follows(Word.STATE)
+    if era.has_state and not (announced and run.running(node) in (True, None)):
         yield "node-state", f"node {node} {_behind(run.last)}"
     run.executing.add(node)
 
@@ -550,8 +556,9 @@ class _Socket:
         run = self.run
         if run is None:
             return
-        yield from _awaited(run, word, event)
-        yield from _FITS[word](run, event, self.era)
+        if word in MAY_FOLLOW[run.phase]:
+            yield from _awaited(run, word, event)
+            yield from _FITS[word](run, event, self.era)
         yield from run.step(word)
         run.last = word
         if run.phase is Phase.GONE:

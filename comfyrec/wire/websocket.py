@@ -212,9 +212,7 @@ class FrameReader:
     def eof(self) -> list[Frame | Fragments | Unread]:
         """The sender has said its last: what was held of an unfinished message or frame."""
         seen: list[Frame | Fragments | Unread] = []
-        if self._parts:
-            seen.append(Fragments(self._parts))
-            self._parts, self._size = [], 0
+        self._let_go(seen)
         if self._held:
             seen.append(Unread(b"".join(self._held), "cut off inside a frame"))
             self._held.clear()
@@ -242,6 +240,7 @@ class FrameReader:
             size = int.from_bytes(data[at + 2 : start], "big")
         if size >> 63:  # RFC 6455 section 5.2: the most significant bit must be 0
             self.dead = True
+            self._let_go(seen)
             seen.append(Unread(data[at:], "a frame whose length has no end"))
             return len(data)
         head, key = data[at:stop], data[start:stop]
@@ -295,9 +294,14 @@ class FrameReader:
         self._parts.append(frame)
         self._size += len(frame[1])
         if final or self._size > HOLD_MAX or len(self._parts) >= FRAGMENTS_MAX:
+            self._let_go(seen)
+        self._open = not final
+
+    def _let_go(self, seen: list[Frame | Fragments | Unread]) -> None:
+        """Give out the frames that are held."""
+        if self._parts:
             seen.append(Fragments(self._parts))
             self._parts, self._size = [], 0
-        self._open = not final
 
     # A control frame of this size is against RFC 6455 section 5.5; it is read as data.
     def _begin_long(
@@ -309,9 +313,7 @@ class FrameReader:
         size: int,
         seen: list[Frame | Fragments | Unread],
     ) -> int:
-        if self._parts:
-            seen.append(Fragments(self._parts))
-            self._parts, self._size = [], 0
+        self._let_go(seen)
         self._starts(head[0])
         self._open = not head[0] & 0x80
         self._left, self._key, self._offset = size, key, 0

@@ -99,7 +99,8 @@ class Cast:
         self.main: dict[int, Live] = {}
         """Recorded prompt -> the live one that plays it in its place of the script."""
         self.history: list[Live] = []
-        self._players: dict[int, str] = {}
+        self._players: dict[int, str | None] = {}
+        self._were_here: set[str] = set()
         self._playing: dict[int, int] = {}
         self._to_live: dict[str, str] = {}
         self._to_recorded: dict[str, str] = {}
@@ -121,10 +122,11 @@ class Cast:
 
     # --- clients -------------------------------------------------------------------------------
 
-    def play(self, client: str, role: Role) -> None:
-        """A live client plays a recorded one from now on."""
+    def play(self, client: str | None, role: Role) -> None:
+        """A live client plays a recorded one from now on; one without an id keeps its name."""
         self._players[role.number] = client
-        self.name(role.name, client)
+        if client is not None:
+            self.name(role.name, client)
 
     def is_played(self, role: int) -> bool:
         """Whether a live client has ever taken that part."""
@@ -139,11 +141,18 @@ class Cast:
         client = self._players.get(role)
         return client is not None and any(s.client == client for s in self.sockets.values())
 
+    def is_gone(self, role: int) -> bool:
+        """Whether nobody plays it, or nobody does any more."""
+        if role not in self._players:
+            return True
+        return self._players[role] in self._were_here and not self.is_here(role)
+
     # --- sockets -------------------------------------------------------------------------------
 
     def enter(self, socket: LiveSocket) -> None:
         """A live socket opened."""
         self.sockets[socket.number] = socket
+        self._were_here.add(socket.client)
         if socket.played is not None:
             self._playing[socket.played] = socket.number
 
@@ -202,14 +211,22 @@ class Cast:
         self.main[live.prompt.number] = live
         self.name(live.prompt.prompt_id, live.live_id)
 
-    def mark(self, live: Live, kind: Kind) -> None:
-        """A prompt has come further."""
-        if kind is Kind.STARTED and live.waits:
-            live.stage = Stage.RUNNING
-        elif kind is Kind.WRITTEN:
+    def mark(self, live: Live, kind: Kind, *, tell: bool) -> Iterator[Action]:
+        """A prompt has come further.
+
+        Args:
+            live: the prompt.
+            kind: ``STARTED``, ``WRITTEN`` or ``ENDED``.
+            tell: say the length of the queue where a server does.
+        """
+        if kind is Kind.WRITTEN:
             self.write(live)
-        elif kind is Kind.ENDED and live.waits:
-            live.stage, live.node = Stage.OVER, None
+            return
+        if live.waits:
+            live.stage = Stage.RUNNING if kind is Kind.STARTED else Stage.OVER
+            live.node = None
+            if tell:
+                yield from self.tell_remaining()
 
     def write(self, live: Live) -> None:
         """Into the history; a repeated id takes the place of the earlier entry."""

@@ -14,7 +14,7 @@ import msgspec
 
 from fake_server.actions import Action, Linger, Send, Wake
 from fake_server.replay.cast import Cast, Live, Stage
-from fake_server.replay.lines import Lines, with_remaining
+from fake_server.replay.lines import Lines
 from fake_server.replay.script import Kind, NeedKind, Script, Step
 from fake_server.replay.walk import PATIENCE_US
 
@@ -28,8 +28,8 @@ class _Encore(msgspec.Struct, eq=False):
     live: Live
     steps: list[tuple[int, Step]]
     """(microseconds since it began, step)."""
-    announces: int
-    """The recorded socket whose ``status`` frames stand for everybody's; -1: nobody listened."""
+    broadcasts: int
+    """The recorded socket whose frames stand for everybody's, where all got them; -1: none."""
     at: int = 0
     base: int | None = None
     stopped: bool = False
@@ -49,16 +49,25 @@ class Encores:
         return len(self._queue)
 
     @property
+    def have_their_turn(self) -> bool:
+        """Whether one is being played, or the prompt that came first is one."""
+        if not self._queue:
+            return False
+        first = next(iter(self._cast.waiting), None)
+        return self._queue[0].base is not None or first is self._queue[0].live
+
+    @property
     def waiting(self) -> int:
         """Prompts in the queue that the recording did not have."""
         return sum(encore.live.waits for encore in self._queue)
 
-    def add(self, live: Live) -> None:
+    def add(self, live: Live) -> Iterator[Action]:
         """Play a recorded prompt again."""
         live.stage = Stage.PENDING
         steps = list(self._steps(live.prompt.number))
         sends = [step.index for _, step in steps if step.kind is Kind.SEND]
         self._queue.append(_Encore(live, steps, min(sends, default=-1)))
+        yield from self._cast.tell_remaining()
 
     def stop(self) -> bool:
         """The interrupt has come that ended the first one when recorded; False: it had none."""
@@ -131,35 +140,31 @@ class Encores:
             offset, _ = encore.steps[encore.at - 1]
             encore.base = now - offset
         else:
-            self._cast.mark(encore.live, step.kind)
+            yield from self._cast.mark(encore.live, step.kind, tell=True)
 
     def _send(self, encore: _Encore, step: Step) -> Iterator[Action]:
         live = encore.live
         told = self._script.timeline.sockets[step.index].messages[step.part].told
         if told.type == "executing":
             live.runs(told.node)
-        targets = self._targets(encore, step, to_all=told.queue_remaining is not None)
+        targets = self._targets(encore, step) if told.queue_remaining is None else ()
         for target in targets:
             yield Send((target,), self._message(encore, step, target))
 
     def _message(self, encore: _Encore, step: Step, target: int) -> str | bytes:
         live, recorded = encore.live, encore.live.prompt.prompt_id
-        message = self._lines.for_client(
+        return self._lines.for_client(
             step.index,
             step.part,
             lambda i: live.live_id if i == recorded else self._cast.renamed(i),
             described=self._cast.sockets[target].described,
             about=live,
         )
-        told = self._script.timeline.sockets[step.index].messages[step.part].told
-        if told.queue_remaining is None or not isinstance(message, str):
-            return message
-        return with_remaining(message, self._cast.remaining)
 
-    def _targets(self, encore: _Encore, step: Step, *, to_all: bool) -> tuple[int, ...]:
+    def _targets(self, encore: _Encore, step: Step) -> tuple[int, ...]:
         client = encore.live.prompt.client_id
-        if to_all or client is None:
-            return tuple(self._cast.sockets) if step.index == encore.announces else ()
+        if client is None:
+            return tuple(self._cast.sockets) if step.index == encore.broadcasts else ()
         if self._script.role_of_socket[step.index].name != client:
             heard = self._cast.hears(step.index)
         else:

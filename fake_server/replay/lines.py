@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -12,10 +11,9 @@ from fake_server.replay.cast import Live
 from fake_server.replay.names import Template, Vocabulary
 from fake_server.replay.previews import announces, as_described, as_plain
 
-__all__ = ["Lines", "with_remaining"]
+__all__ = ["Lines"]
 
 Rename = Callable[[str], str]
-_REMAINING: Final = re.compile(r'("queue_remaining"\s*:\s*)-?\d+')
 _METADATA: Final = 4  # the binary event whose payload begins with JSON (PROTOCOL.md, section 2.4)
 
 
@@ -104,8 +102,3 @@ def _announced_at(socket: Socket) -> int | None:
             if announced is not None:
                 return part if announced else None
     return None
-
-
-def with_remaining(message: str, value: int) -> str:
-    """A ``status`` with another length of the queue."""
-    return _REMAINING.sub(rf"\g<1>{value}", message, count=1)

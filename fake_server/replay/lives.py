@@ -73,10 +73,16 @@ class Statuses:
         for statuses in self.of:
             _claim(prompt, (s for s in statuses if s.at > life.submitted[0] and s.value > s.before))
 
-    def claim_ended(self, prompt: int, ended: Place) -> None:
-        """The first fall from its end on is its doing."""
-        for statuses in self.of:
-            _claim(prompt, (s for s in statuses if s.at >= ended[0] and s.value < s.before))
+    def claim_ended(self, prompt: int, after: int) -> int | None:
+        """The first fall behind its last frame is its doing; the place of the earliest one.
+
+        Every socket is told; in a recording the others may stand before the client's own.
+        """
+        claimed = [
+            _claim(prompt, (s for s in statuses if s.at > after and s.value < s.before))
+            for statuses in self.of
+        ]
+        return min((at for at in claimed if at is not None), default=None)
 
     def claim_removed(self, prompt: int, at: int) -> None:
         """A deletion says a fall, and once more the same when nothing is pending behind it."""
@@ -116,10 +122,12 @@ def _statuses(socket: Socket) -> list[_Status]:
     return found
 
 
-def _claim(prompt: int, candidates: Iterable[_Status]) -> None:
+def _claim(prompt: int, candidates: Iterable[_Status]) -> int | None:
     status = next((s for s in candidates if s.owner is None), None)
-    if status is not None:
-        status.owner = prompt
+    if status is None:
+        return None
+    status.owner = prompt
+    return status.at
 
 
 class _Seen(msgspec.Struct):
@@ -190,8 +198,11 @@ def _socket_of(timeline: Timeline, prompt: Prompt, at: int) -> Socket:
 def _end(
     prompt: Prompt, life: Life, told: Place, seen: Mapping[str, _Seen], statuses: Statuses
 ) -> None:
+    last = prompt.terminal_at if prompt.terminal_at is not None else told[0] - 1
+    first = statuses.claim_ended(prompt.number, last)
+    if first is not None and first < told[0]:
+        told = (first, BEFORE)
     life.ended, life.written = told, _corrected(told, seen.get(prompt.prompt_id), life)
-    statuses.claim_ended(prompt.number, told)
 
 
 def _corrected(told: Place, seen: _Seen | None, life: Life) -> Place:
@@ -258,7 +269,7 @@ def _end_untold(
             fall = statuses.first_fall(after, known.present)
             if fall is not None:
                 life.ended = life.written = (fall, BEFORE)
-                statuses.claim_ended(prompt.number, life.ended)
+                statuses.claim_ended(prompt.number, fall - 1)
             elif known.present is not None:
                 life.ended = life.written = (known.present, BEFORE)
         if life.ended is None:

@@ -34,7 +34,7 @@ from fake_server.actions import (
 )
 from fake_server.chance import Chance
 from fake_server.eras import era_of
-from fake_server.replay.asking import Asking, asking_of
+from fake_server.replay.asking import Asking, asking_of, recorded_asking
 from fake_server.replay.book import Book, Page
 from fake_server.replay.graphs import VOLATILE, Fit
 from fake_server.replay.intake import Intake
@@ -99,6 +99,7 @@ class Player:
             least=_LEAST[match or ("structure" if strict else "any")],
             strict=self._strict,
         )
+        self._accepted_manners = {recorded_asking(s.upgrade).manner for s in timeline.sockets}
         self._of_socket: dict[int, Take] = {}
         self._wakes: list[tuple[int, int]] = []
         self._asked_for: set[tuple[int, int]] = set()
@@ -200,7 +201,8 @@ class Player:
         """An upgrade in the manner of one that was refused is refused, when its turn has come."""
         asking = asking_of(request, str)
         pages = [page for page in self._book.at(asking) if page.is_like(asking)]
-        page = self._takes.latest.refusal(pages)
+        accepted_too = asking.manner in self._accepted_manners
+        page = self._takes.latest.refusal(pages, accepted_too=accepted_too)
         return self._reprinted(page, request, self._takes.latest) if page is not None else None
 
     # --- requests ------------------------------------------------------------------------------

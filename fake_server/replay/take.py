@@ -151,13 +151,13 @@ class Take:
     def advance(self, now: int) -> Iterator[Action]:
         """Do all that is due."""
         while True:
-            if len(self._encores) and not self.cast.busy:
+            if self._encores.have_their_turn:
                 yield from self._encores.advance(now)
-                if len(self._encores):
+                if self._encores.have_their_turn:
                     return
                 self.walk.at = now
             yield from self.walk.advance(now)
-            if not len(self._encores) or self.cast.busy:
+            if not self._encores.have_their_turn:
                 return
 
     def lingered(self, token: int, now: int) -> Iterator[Action]:
@@ -208,10 +208,10 @@ class Take:
         offered = [p.strip() for p in request.header("Sec-WebSocket-Protocol").split(",")]
         return chosen if chosen and chosen in offered else None
 
-    def adopt(self, client: str, role: Role, now: int) -> None:
+    def adopt(self, client: str | None, role: Role, now: int) -> None:
         """A live client plays one more recorded client; its open socket stands for that one's."""
         self.cast.play(client, role)
-        newest = self.cast.newest(client)
+        newest = self.cast.newest(client) if client is not None else None
         if newest is None or not role.sockets:
             return
         need = self.script.knock_of_socket[role.sockets[0]]
@@ -274,31 +274,29 @@ class Take:
         """A live client submits what stands for a recorded prompt, for the first time or again."""
         need = self.script.need_of_prompt.get(live.prompt.number)
         if fresh and need is not None:
-            role = self.script.roles[need.role] if need.role is not None else None
-            if (
-                role is not None
-                and live.client is not None
-                and not self.cast.is_played(role.number)
-            ):
-                self.adopt(live.client, role, now)
+            if need.role is not None and not self.cast.is_played(need.role):
+                self.adopt(live.client, self.script.roles[need.role], now)
             self.cast.enlist(live)
             self.walk.meet(need, now)
         else:
             live.token = -1 - len(self.cast.lives)
             self.cast.add(live)
-            self._encores.add(live)
+            yield from self._encores.add(live)
         yield Wake(now)
 
-    def refusal(self, pages: Sequence[Page]) -> Page | None:
-        """Which of some refused upgrades comes next, None when an accepted one does."""
-        knocks = (need for need in self.script.knock_of_socket if self.walk.is_open(need))
-        accepted = min((need.place[0] for need in knocks), default=None)
-        if accepted is None and self.script.knock_of_socket:
-            return None
-        turn = [page for page in pages if accepted is None or page.at < accepted]
-        page = next((page for page in turn if not self.was_refused(page.exchange.number)), None)
-        if page is None and accepted is None and turn:
-            page = turn[-1]
+    def refusal(self, pages: Sequence[Page], *, accepted_too: bool) -> Page | None:
+        """Which of some refused upgrades comes next, None when an accepted one does.
+
+        Args:
+            pages: upgrades that were refused, all in the same manner.
+            accepted_too: whether others in that manner were accepted; then it goes by turns.
+        """
+        fresh = [page for page in pages if not self.was_refused(page.exchange.number)]
+        if accepted_too:
+            knocks = (need for need in self.script.knock_of_socket if self.walk.is_open(need))
+            next_one = min((need.place[0] for need in knocks), default=-1)
+            fresh = pages = [page for page in fresh if page.at < next_one]
+        page = fresh[0] if fresh else next(reversed(pages), None)
         if page is not None:
             self.refuse(page.exchange.number)
         return page
@@ -394,12 +392,11 @@ class Take:
         if not live.again:
             self.walk.leave_out(live.token)
         self.cast.write(live)
-        self.cast.mark(live, Kind.ENDED)
         own = self.cast.newest(live.client) if live.client is not None else None
         to_all = live.client is None
         hearing = tuple(self.cast.sockets) if to_all else (own,) if own is not None else ()
         yield from _said(hearing, "execution_interrupted", live.interrupted)
-        yield from self.cast.tell_remaining()
+        yield from self.cast.mark(live, Kind.ENDED, tell=True)
         gone = {"node": None, "prompt_id": live.live_id}
         yield from _said(() if to_all else hearing, "executing", gone)
 

@@ -8,7 +8,8 @@ adds up. A live client is not the recorded one, so needs give way:
   flags, its interrupts, its second socket, prompts that would have been over by then.
 * While a live prompt is held up by something that does not come, the wait has an end.
 
-A prompt that was left out takes its frames along, and the lengths of the queue follow.
+A prompt that was left out takes its frames along. From then on the lengths of the queue are told as
+they are, not as they were.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Final
 
 from fake_server.actions import Abort, Action, Close, Linger, Ping, Send, Wake
 from fake_server.replay.cast import Cast, Live, Stage
-from fake_server.replay.lines import Lines, with_remaining
+from fake_server.replay.lines import Lines
 from fake_server.replay.script import Kind, Need, NeedKind, Script, Step
 
 __all__ = ["GHOST_US", "PATIENCE_US", "Walk"]
@@ -72,8 +73,6 @@ class Walk:
         self._ghosts: set[int] = set()
         self._replied: set[int] = set()
         self._left_out: set[int] = set()
-        # Prompts that were left out, as long as the recorded queue counts them.
-        self._missing: set[int] = set()
         self._lingers: tuple[int, int, int] | None = None
 
     # --- telling -------------------------------------------------------------------------------
@@ -89,6 +88,11 @@ class Walk:
         steps, cursor = self._script.steps, self.cursor
         behind = steps[cursor - 1].place[0] if cursor else -1
         return behind, _END if self.finished else steps[cursor].place[0]
+
+    @property
+    def strays(self) -> bool:
+        """Whether the queue is not the recorded one: prompts were left out, or added."""
+        return bool(self._left_out) or self._added() > 0
 
     def passed(self, need: Need) -> bool:
         """Whether nobody waits for it any more."""
@@ -175,7 +179,7 @@ class Walk:
         self._lingers = None
         need = self._script.needs[number]
         if self.is_open(need):
-            if need.role is not None and not self._cast.is_here(need.role):
+            if need.role is not None and self._cast.is_gone(need.role):
                 self._ghosts.add(need.role)
             else:
                 self._waived.add(number)
@@ -198,7 +202,7 @@ class Walk:
             crossed = yield from self._cross(need, step, now)
             if crossed:
                 self.cursor += 1
-                self._crossed(need)
+                yield from self._crossed(need)
             return crossed
         if not self._is_played(step):
             self.cursor += 1
@@ -220,7 +224,7 @@ class Walk:
     def _is_played(self, step: Step) -> bool:
         """Whether anything comes of it; what does not is not waited for."""
         if step.owner in self._left_out or self.cursor in self._replied:
-            return step.kind is Kind.ENDED
+            return False
         return step.reply_to < 0 or step.reply_to in self._met
 
     def _cross(self, need: Need, step: Step, now: int) -> Going:
@@ -267,12 +271,18 @@ class Walk:
         self._lingers = token, need.number, real_us
         yield Linger(token, real_us)
 
-    def _crossed(self, need: Need) -> None:
+    def _crossed(self, need: Need) -> Iterator[Action]:
+        before = self._queued()
         if need.kind is NeedKind.SUBMIT:
             self._enqueue(need)
-        elif need.kind is NeedKind.CONTROL:
-            for victim in need.victims:
-                self._taken_off(victim, need)
+        for victim in need.victims:
+            self._taken_off(victim, need)
+        if self.strays and self._queued() != before:
+            yield from self._cast.tell_remaining()
+
+    def _queued(self) -> int:
+        """How many prompts the script has come to that wait or run."""
+        return sum(live.stage is not Stage.EARLY for live in self._cast.waiting)
 
     def _enqueue(self, need: Need) -> None:
         live = self._cast.main.get(need.prompt)
@@ -300,7 +310,6 @@ class Walk:
     def _taken_off(self, prompt: int, need: Need) -> None:
         if self._script.lives[prompt].deleted_by != need.exchange:
             return
-        self._missing.discard(prompt)
         live = self._cast.main.get(prompt)
         if live is not None and live.waits:
             live.stage = Stage.REMOVED
@@ -308,7 +317,6 @@ class Walk:
     def leave_out(self, prompt: int) -> None:
         """What is left of a prompt is not played."""
         self._left_out.add(prompt)
-        self._missing.add(prompt)
 
     # --- steps ---------------------------------------------------------------------------------
 
@@ -320,21 +328,17 @@ class Walk:
         elif step.kind is Kind.END:
             yield from self._end(step.index)
         else:
-            self._mark(step)
-
-    def _mark(self, step: Step) -> None:
-        if step.kind is Kind.ENDED:
-            self._missing.discard(step.index)
-        live = self._cast.main.get(step.index)
-        if live is not None and step.index not in self._left_out:
-            self._cast.mark(live, step.kind)
+            live = self._cast.main.get(step.index)
+            if live is not None:
+                yield from self._cast.mark(live, step.kind, tell=self.strays)
 
     def _send(self, step: Step) -> Iterator[Action]:
         told = self._script.timeline.sockets[step.index].messages[step.part].told
         if told.type == "executing" and step.owner in self._cast.main:
             self._cast.main[step.owner].runs(told.node)
         target = self._cast.hears(step.index)
-        if target is None:
+        of_queue = told.queue_remaining is not None and step.reply_to < 0
+        if target is None or (of_queue and self.strays):
             return
         message = self._lines.for_client(
             step.index,
@@ -343,10 +347,6 @@ class Walk:
             described=self._cast.sockets[target].described,
             about=self._cast.main.get(step.owner),
         )
-        if told.queue_remaining is not None and isinstance(message, str):
-            more = self._added() - len(self._missing)
-            if more:
-                message = with_remaining(message, max(told.queue_remaining + more, 0))
         yield Send((target,), message)
 
     def _ping(self, step: Step) -> Iterator[Action]:

@@ -39,6 +39,8 @@ class Shop(msgspec.Struct, frozen=True):
     argv: tuple[str, ...] = ("main.py",)
     static: Callable[[str], StoredFile | None] | None = None
     """Path below the web root -> the file: the frontend, if one is served."""
+    scripts: tuple[str, ...] | None = None
+    """What GET /extensions lists; None: what every frontend has."""
 
 
 class Line(msgspec.Struct, frozen=True):

@@ -6,6 +6,7 @@ PROTOCOL.md, section 10; recording ``upload_and_view``.
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Callable
 from typing import Final
 
 from fake_server import images
@@ -49,9 +50,9 @@ def view(place: Place, ask: Question) -> Answer:
     name, kind = annotated(asked)
     if not name or name.startswith("/") or ".." in name:
         return empty(400)
-    kind = kind or ask.asked("type") or "output"
-    if ask.asked("type") == "" and kind == "output" and annotated(asked)[1] is None:
-        return empty(400)
+    if kind is None:
+        kind = ask.asked("type")
+    kind = "output" if kind is None else kind
     if kind not in KINDS:
         return empty(400)
     subfolder = inside(ask.asked("subfolder") or "")
@@ -84,14 +85,12 @@ def _preview_wanted(preview: str, channel: str) -> tuple[str, int]:
     return format, int(parts[-1]) if parts[-1].isdigit() and parts[-1].isascii() else 90
 
 
-def _converted(convert: object) -> bytes:
-    assert callable(convert)
+def _converted(convert: Callable[[], bytes]) -> bytes:
     # Whatever Pillow raises, the real handler raises it too; there is no common base.
     try:
-        converted: bytes = convert()
+        return convert()
     except Exception as error:
         raise Failed(str(error)) from None
-    return converted
 
 
 def _headers(place: Place, name: str) -> list[tuple[str, str]]:

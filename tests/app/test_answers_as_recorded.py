@@ -94,7 +94,7 @@ def _answer(
     request = Request(row["method"], target, tuple(map(tuple, row["headers"])), _body(row))
     replies = [a for a in world.handle(Asked(1, request), now) if isinstance(a, Reply)]
     answer: Answer = replies[0].answer
-    raw = b"".join(rendered(answer, _Asked(row["method"]), not answer.close))  # type: ignore[arg-type]  # a double
+    raw = b"".join(rendered(answer, _Asked(row["method"]), not answer.close))
     head, _, body = raw.partition(b"\r\n\r\n")
     start, *lines = head.decode().split("\r\n")
     fields = [(name, value.strip()) for name, _, value in (line.partition(":") for line in lines)]

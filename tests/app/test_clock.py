@@ -90,7 +90,7 @@ def test_at_speed_max_time_waits_for_what_has_to_settle() -> None:
             asked += 1
             return settled.wait() if not settled.is_set() else None
 
-        clock = Clock(loop, rung.append, speed=MAX, settle=settle)  # type: ignore[arg-type]  # waits for a bool
+        clock = Clock(loop, rung.append, speed=MAX, settle=settle)
         clock.ring_at(5)
         turns(loop, 5)
         assert (rung, asked) == ([], 1)

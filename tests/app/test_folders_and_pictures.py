@@ -15,7 +15,7 @@ from comfyrec.errors import UsageError
 from fake_server import images
 from fake_server.files import Folders, StoredFile, inside
 from fake_server.images import alpha_only, is_image, measure, picture, preview, rgb_only, with_mask
-from fake_server.real_folders import RealFolders, web_root
+from fake_server.real_folders import RealFolders, WebRoot
 
 EPOCH_US = 1_700_000_000_000_000
 
@@ -148,7 +148,27 @@ def test_what_cannot_be_served_from_a_disk_is_said(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--base-directory"):
         RealFolders(tmp_path / "file", EPOCH_US)
     with pytest.raises(UsageError, match="comfyui-frontend-package"):
-        web_root(EPOCH_US)
+        WebRoot(EPOCH_US)
+
+
+def test_the_frontend_is_read_from_its_package_and_nothing_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "comfyui_frontend_package"
+    (package / "static" / "extensions" / "core").mkdir(parents=True)
+    (package / "__init__.py").write_bytes(b"")
+    (package / "static" / "index.html").write_bytes(b"page")
+    (package / "static" / "extensions" / "core" / "a.js").write_bytes(b"code")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    page = WebRoot(EPOCH_US)
+
+    assert page.scripts == ("/extensions/core/a.js",)
+    found = page("index.html")
+    assert found is not None
+    assert found.data == b"page"
+    assert page("../__init__.py") is None
+    assert page("extensions") is None
 
 
 # --- pictures ----------------------------------------------------------------------------------
@@ -164,7 +184,7 @@ def test_a_png_is_read_by_pillow_with_its_texts(size: tuple[int, int], mode: str
     found = Image.open(io.BytesIO(data))
     found.load()
     assert (found.size, found.mode, found.format) == (size, mode, "PNG")
-    assert found.text == text  # type: ignore[attr-defined]  # of PNG images
+    assert found.text == text
 
 
 @pytest.mark.parametrize("format", ["JPEG", "WEBP"])
@@ -188,7 +208,7 @@ def test_other_seeds_give_other_pictures_and_the_same_seed_the_same() -> None:
 )
 def test_a_picture_that_cannot_be_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"no picture|1 to 16384"):
-        picture(**{"width": 8, "height": 8, "seed": 0, **wrong})  # type: ignore[arg-type]  # wrong on purpose
+        picture(**{"width": 8, "height": 8, "seed": 0, **wrong})
 
 
 def test_conversions_keep_the_size_and_change_the_mode() -> None:
@@ -214,7 +234,7 @@ def test_a_mask_gives_its_alpha_and_the_original_its_texts() -> None:
     masked = Image.open(io.BytesIO(with_mask(original, buffer.getvalue())))
 
     assert masked.getchannel("A").getextrema() == (77, 77)
-    assert masked.text == {"prompt": "kept"}  # type: ignore[attr-defined]  # of PNG images
+    assert masked.text == {"prompt": "kept"}
     with pytest.raises(ValueError, match=r".+"):
         with_mask(original, picture(width=5, height=4, seed=1))
 

@@ -43,7 +43,7 @@ PATHS = (
 EVERY = list(itertools.product(METHODS, PATHS))
 
 
-def _named(path: str):  # type: ignore[no-untyped-def]  # an aiohttp handler
+def _named(path: str):
     async def handler(request: web.Request) -> web.Response:
         return web.json_response([path, dict(request.match_info)])
 

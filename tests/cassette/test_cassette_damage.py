@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import zlib
 from itertools import count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import msgspec
 import pytest
 from cassette_samples import ONE_OF_EACH, PICTURE, STATUS, T
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from comfyrec.cassette import container
 from comfyrec.cassette.files import (
@@ -18,7 +22,7 @@ from comfyrec.cassette.files import (
     write_cassette,
 )
 from comfyrec.cassette.mending import mended
-from comfyrec.cassette.records import AnyRecord, End, Note, Session, Side, WsFrame
+from comfyrec.cassette.records import AnyRecord, Closed, End, Note, Session, Side, WsFrame
 from comfyrec.cassette.text import encode_line
 from comfyrec.errors import (
     CassetteError,
@@ -346,6 +350,47 @@ def test_a_line_made_to_do_harm_is_passed_over(tmp_path: Path, line: bytes) -> N
     assert problems
 
 
+_mutated = st.builds(
+    lambda data, at, piece: data[: at % len(data)] + piece + data[at % len(data) + len(piece) :],
+    st.sampled_from([container.encode(record) for record in ONE_OF_EACH]),
+    st.integers(0, 200),
+    st.binary(max_size=9),
+)
+
+
+@settings(max_examples=2000 if os.environ.get("COMFYREC_FUZZ") == "deep" else 100)
+@given(st.sampled_from(sorted(container.KINDS)), _mutated, st.booleans())
+def test_frames_with_a_right_checksum_and_any_content_do_no_harm(
+    kind: int, payload: bytes, in_a_block: bool
+) -> None:
+    with TemporaryDirectory() as folder:
+        rest = container.frame(kind, payload, SALT)
+        if in_a_block:
+            rest = block(container.frame(container.RUN, b"\x91" + payload, SALT))
+
+        records, problems = survivors(Path(folder, "a.crec"), START + rest)
+
+        assert records[0] == ONE_OF_EACH[0]
+        assert problems or isinstance(records[-1], End)
+
+
+@settings(max_examples=2000 if os.environ.get("COMFYREC_FUZZ") == "deep" else 100)
+@given(st.sampled_from(ONE_OF_EACH), st.integers(0, 300), st.binary(max_size=9))
+def test_lines_with_a_right_checksum_and_any_content_do_no_harm(
+    record: AnyRecord, at: int, piece: bytes
+) -> None:
+    line = encode_line(record)[: -len(b',"crc":"01234567"}\n')] + b"}"
+    line = line[: at % len(line)] + piece + line[at % len(line) + len(piece) :]
+    checked = line[:-1] + b',"crc":"%08x"}\n' % zlib.crc32(line)
+    with TemporaryDirectory() as folder:
+        data = encode_line(ONE_OF_EACH[0]) + checked
+
+        records, problems = survivors(Path(folder, "a.jsonl"), data)
+
+        assert records[0] == ONE_OF_EACH[0]
+        assert problems or isinstance(records[-1], End)
+
+
 def test_a_record_of_a_kind_to_come_is_left_out_and_said(tmp_path: Path) -> None:
     clock = count(T)
     writer = create_cassette(tmp_path / "a.crec", clock_us=lambda: next(clock))
@@ -366,6 +411,15 @@ def test_a_record_of_a_kind_to_come_is_left_out_and_said(tmp_path: Path) -> None
 def writer_session(path: Path) -> bytes:
     with open_cassette(path) as reader:
         return container.encode(reader.header)
+
+
+def test_members_that_are_left_out_have_their_default(tmp_path: Path) -> None:
+    line = b'{"kind":"closed","seq":1,"t":5,"conn":2,"from":"server"}'
+    checked = line[:-1] + b',"crc":"%08x"}\n' % zlib.crc32(line)
+
+    records, _ = survivors(tmp_path / "a.jsonl", encode_line(ONE_OF_EACH[0]) + checked)
+
+    assert records[1] == Closed(1, 5, 2, Side.SERVER, "eof", "")
 
 
 def test_fields_to_come_are_passed_over(tmp_path: Path) -> None:

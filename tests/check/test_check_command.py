@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import select
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +18,7 @@ from comfyrec.cli import main
 from fake_server.scenarios import catalogue
 
 ROOT = Path(__file__).parents[2]
+BOUND_S = 30.0
 RIGHT = [sys.executable, "-m", "tests.specimens.right", "{url}", "{workflow}", "{out}"]
 WRONG = [sys.executable, "-m", "tests.specimens.trusts_the_null", "{url}", "{workflow}"]
 
@@ -98,6 +102,30 @@ def test_the_addresses_are_in_the_environment_and_keys_are_not_shown(
     said = {verdict["invariant"]: verdict["why"] for verdict in result["verdicts"]}
     assert result["outcome"] == "success"
     assert said["K9"] == "it showed a secret"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs a named pipe")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_check_ends_its_commands(number: int, tmp_path: Path) -> None:
+    fifo = tmp_path / "pid"
+    os.mkfifo(fifo)
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    code = "import os, signal, sys\nopen(sys.argv[1], 'w').write(str(os.getpid()))\nsignal.pause()"
+    command = [sys.executable, "-c", code, str(fifo)]
+    checking = subprocess.Popen(
+        [sys.executable, "-m", "comfyrec", "check", "--scenarios", "success", "--", *command],
+        stderr=subprocess.DEVNULL,
+    )
+
+    select.select([reader], [], [], BOUND_S)
+    pid = int(os.read(reader, 20))
+    checking.send_signal(number)
+    status = checking.wait(BOUND_S)
+    os.close(reader)
+
+    assert status == 130
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
 
 
 def test_only_known_places_are_filled_in() -> None:

@@ -180,7 +180,9 @@ def salted(plan: dict[str, Any], owner: str) -> dict[str, Any]:
         child: {**each, "inputs": {**each["inputs"], "salt": f"{owner}.{child}"}}
         for child, each in plan["expand"]["graph"].items()
     }
-    return {**plan, "expand": {**plan["expand"], "graph": graph}}
+    # No class does both, show something and expand; the server would show it first.
+    rest = {key: value for key, value in plan.items() if key not in ("ui", "images")}
+    return {**rest, "expand": {**plan["expand"], "graph": graph}}
 
 
 # --- sessions ------------------------------------------------------------------------------------
@@ -212,6 +214,8 @@ class Sessions(RuleBasedStateMachine):
 
     @rule(client=st.one_of(CLIENTS, st.none()))
     def connect(self, client: str | None) -> None:
+        if self.rig.engine.stepwise:
+            self.rig.finish()  # nobody connects between two frames of one instant
         name = f"{client}{len(self.rig._letters)}"
         self.rig.connect(name, client)
         self.sockets.append(name)

@@ -1,18 +1,19 @@
-"""Every recording that there is, replayed to its own clients: nothing is missing, nothing differs."""
+"""Every recording that there is, replayed to its own clients: nothing is missing or differs."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from msgspec.structs import replace
 
 from comfyrec.cassette.capture import records_of_capture
 from comfyrec.cassette.files import bundled
 from comfyrec.timeline import Timeline
-from fake_server.replay import proves_itself
+from fake_server.actions import Action, Answer, Happened, Reply, Send
+from fake_server.replay import Player, proves_itself
 from tests.replay.rig import records_of, timeline_of
-from tests.timeline.samples import OUTPUT, SERVER, Recording, run, session
+from tests.timeline.samples import OUTPUT, PROMPT, SERVER, Recording, run, session
 
 CAPTURES = Path(__file__).parents[3] / "shared" / "recordings"
 CAPTURED = sorted(CAPTURES.glob("*/*.jsonl"))
@@ -94,18 +95,29 @@ def test_a_recording_that_was_cut_off_replays_what_there_is(name: str, cut: floa
     assert proves_itself(timeline) == []
 
 
-def without_an_upgrade_it_had(timeline: Timeline) -> Timeline:
-    """Frames that no client of the recording can have asked for."""
-    (socket,) = timeline.sockets
-    lost = replace(socket.upgrade, request=replace(socket.upgrade.request, headers=()))
-    exchanges = (lost, *timeline.exchanges[1:])
-    return replace(timeline, exchanges=exchanges, sockets=(replace(socket, upgrade=lost),))
+class Forgetful(Player):
+    """Loses its last frame, and answers with what it likes."""
+
+    def handle(self, happened: Happened, now: int) -> Iterator[Action]:
+        for action in super().handle(happened, now):
+            if isinstance(action, Send) and "execution_success" in str(action.message):
+                continue
+            if isinstance(action, Reply) and b'"outputs"' in action.answer.body:
+                action = Reply(action.exchange, Answer(200, (), b"{}"))
+            yield action
 
 
-def with_an_answer_that_changes_nothing(timeline: Timeline) -> Timeline:
-    """The server answered POST /prompt with another id than its frames had."""
-    answers = [e.response for e in timeline.exchanges]
-    other = replace(answers[1], body=b'{"prompt_id": "x", "number": 0, "node_errors": {}}')
-    exchanges = list(timeline.exchanges)
-    exchanges[1] = replace(exchanges[1], response=other)
-    return replace(timeline, exchanges=tuple(exchanges))
+def test_the_proof_tells_frames_that_are_missing_and_answers_that_differ(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    recording = run(session())
+    entry = {PROMPT: {"prompt": [0, PROMPT, {}, {}, []], "outputs": {}, "status": {}}}
+    recording.asked(3, "GET", f"/history/{PROMPT}", answer=entry)
+    timeline = Timeline.build(recording.end())
+    assert proves_itself(timeline) == []
+
+    monkeypatch.setattr("fake_server.replay.proof.Player", Forgetful)
+    found = " ".join(proves_itself(timeline))
+
+    assert "10 messages were recorded, 9 were replayed" in found
+    assert "GET /history" in found

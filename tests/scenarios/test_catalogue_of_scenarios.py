@@ -21,6 +21,7 @@ from fake_server.scenarios import (
     Scenario,
     Stage,
     catalogue,
+    choice_of,
     choose,
     find,
     register,
@@ -67,7 +68,9 @@ def test_all_names_and_parameters_of_the_requirement_are_there() -> None:
 
 def test_everyday_names_lead_to_scenarios() -> None:
     assert {*ALIASES, *SCENARIOS} >= EVERYDAY
-    assert choose("oom").settings.exception_type == "torch.OutOfMemoryError"
+    for oom in (choose("oom"), choice_of("oom", {})):
+        assert oom.title == "execution-error:exception_type=torch.OutOfMemoryError,tips=true"
+    assert choose("oom:tips=false").title.endswith("exception_type=torch.OutOfMemoryError")
 
 
 @pytest.mark.parametrize("name", SCENARIOS)

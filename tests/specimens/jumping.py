@@ -15,7 +15,7 @@ from fake_server.thread import LoopThread
 
 T = TypeVar("T")
 TURN_S = 0.001
-GRACE_S = 0.002
+GRACE_S = 0.001
 """Real time in which what was written may still arrive, before the clock jumps."""
 STUCK_S = 5.0
 """Real time that a loop without any timer may wait for the outside."""

@@ -29,7 +29,7 @@ SPECIMENS = (
     "right", "late_socket", "trusts_the_null", "no_prompt_id", "small_frames", "gives_up",
     "hangs_on_reconnect", "first_executed", "strict_parser", "polls_for_ever",
 )  # fmt: skip
-HUNG_S = 8.0
+HUNG_S = 5.5
 
 
 def specimen(name: str) -> type[Client]:

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+import os
+
+from hypothesis import settings
 from hypothesis import strategies as st
+
+# The time that an example takes says more about the machine than about us.
+fuzz = settings(
+    deadline=None,
+    max_examples=5_000 if os.environ.get("COMFYREC_FUZZ") == "deep" else 100,
+)
 
 
 def cuts(data: bytes) -> st.SearchStrategy[list[bytes]]:

@@ -19,7 +19,7 @@ from comfyrec.wire.http1 import (
     Unasked,
     field_values,
 )
-from tests.wire.cutting import bytewise, cuts, damaged
+from tests.wire.cutting import bytewise, cuts, damaged, fuzz
 
 HOST = b"Host: 127.0.0.1:8188\r\n"
 
@@ -185,6 +185,7 @@ def test_a_request_goes_on_whole_and_is_read_the_same_byte_by_byte(request_bytes
     assert isinstance(at_once[-1], End)
 
 
+@fuzz
 @given(st.data())
 def test_requests_are_read_the_same_wherever_they_are_cut(data: st.DataObject) -> None:
     pieces = data.draw(cuts(SEVERAL))
@@ -219,6 +220,7 @@ def test_what_is_refused_is_refused_byte_by_byte_too(request_bytes: bytes) -> No
     assert request_bytes.startswith(onward)
 
 
+@fuzz
 @given(damaged([*REQUESTS.values(), SEVERAL, *(r for r, _ in REFUSED.values() if len(r) < 9000)]))
 @example(b"\r")
 @example(b"GET / HTTP/1.1\r\nHost: a\r\n\r")
@@ -231,6 +233,7 @@ def test_what_goes_on_is_a_beginning_that_anybody_reads_as_we_did(stream: bytes)
     assert told(again) == told([event for event in events if not isinstance(event, Broken)])
 
 
+@fuzz
 @given(st.data())
 def test_what_goes_on_is_a_beginning_however_it_is_cut(data: st.DataObject) -> None:
     stream = data.draw(damaged([SEVERAL, *REQUESTS.values()]))
@@ -311,6 +314,7 @@ def test_an_answer_is_read_the_same_byte_by_byte(method: bytes, answer: bytes) -
     assert isinstance(at_once[-1], End)
 
 
+@fuzz
 @given(st.data())
 def test_answers_are_read_the_same_wherever_they_are_cut(data: st.DataObject) -> None:
     kept = [pair for name, pair in ANSWERS.items() if name != "to the end"]
@@ -329,6 +333,7 @@ def test_an_answer_without_a_clear_end_is_said_to_be_broken(answer: bytes) -> No
     assert isinstance(events[-1], Broken)
 
 
+@fuzz
 @given(damaged([a for _, a in ANSWERS.values()]), st.sampled_from([b"GET", b"HEAD"]))
 def test_no_answer_raises(stream: bytes, method: bytes) -> None:
     for piece in (1, 7, 4096):

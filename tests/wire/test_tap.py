@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from comfyrec.wire.tap import Part, Step, Stop, Tap
 from comfyrec.wire.websocket import HOLD_MAX, Unread
-from tests.wire.cutting import cuts, damaged
+from tests.wire.cutting import cuts, damaged, fuzz
 
 HOST = b"Host: 127.0.0.1\r\n"
 GET = b"GET /queue HTTP/1.1\r\n" + HOST + b"\r\n"
@@ -54,6 +54,7 @@ def test_a_message_in_pieces_goes_on_at_once_and_is_seen_when_it_is_whole() -> N
     assert second == Step([part(0, OK)], OK[-1:])
 
 
+@fuzz
 @given(st.data())
 def test_the_same_is_seen_wherever_the_bytes_are_cut(data: st.DataObject) -> None:
     asked, answered = GET + POST + GET, OK * 3
@@ -71,6 +72,7 @@ def test_the_same_is_seen_wherever_the_bytes_are_cut(data: st.DataObject) -> Non
     assert b"".join(step.onward for step in steps + answers) == asked + answered
 
 
+@fuzz
 @given(damaged([GET + POST, UPGRADE + HELLO]), damaged([OK + OK, SWITCH + HELLO * 3]))
 def test_nothing_raises(asked: bytes, answered: bytes) -> None:
     tap = Tap()

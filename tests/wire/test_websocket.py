@@ -24,7 +24,7 @@ from comfyrec.wire.websocket import (
     negotiated,
     unmask,
 )
-from tests.wire.cutting import bytewise, cuts, damaged
+from tests.wire.cutting import bytewise, cuts, damaged, fuzz
 
 Seen = Frame | Fragments | Unread
 
@@ -71,6 +71,7 @@ def write(frames: list[TheirFrame], *, mask: bool) -> bytes:
     return b"".join(frame.serialize(mask=mask) for frame in frames)
 
 
+@fuzz
 @given(st.lists(their_frames, max_size=6), st.booleans(), st.data())
 def test_frames_are_read_the_same_wherever_they_are_cut_and_give_back_their_bytes(
     frames: list[TheirFrame], mask: bool, data: st.DataObject
@@ -84,6 +85,7 @@ def test_frames_are_read_the_same_wherever_they_are_cut_and_give_back_their_byte
     assert on_the_wire(seen) == stream
 
 
+@fuzz
 @given(damaged([write([TheirFrame(Opcode.TEXT, b"{}" * 90)] * 3, mask=m) for m in (True, False)]))
 def test_whatever_comes_nothing_raises_and_no_byte_is_dropped(stream: bytes) -> None:
     seen = read([stream[:50], stream[50:]])
@@ -165,6 +167,15 @@ def test_a_length_without_end_makes_the_rest_unreadable() -> None:
         Unread(stream[3:] + b"rest", "a frame whose length has no end"),
     ]
     assert reader.feed(b"more") == [Unread(b"more", "behind bytes that are no frame")]
+
+
+def test_the_fragments_before_bytes_that_are_no_frame_come_before_them() -> None:
+    no_frame = b"\x00\x7f" + b"\xff" * 8
+
+    fragments, unread = FrameReader().feed(b"\x01\x01a" + no_frame)
+
+    assert fragments == Fragments([(b"\x01\x01", b"a", True, None)])
+    assert unread == Unread(no_frame, "a frame whose length has no end")
 
 
 TEXTS = [b'{"type":"progress","data":{"value":%d,"max":20}}' % i for i in range(20)]

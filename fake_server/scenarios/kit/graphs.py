@@ -25,8 +25,13 @@ Graph = Mapping[str, Any]
 _EMPTY: Final = {
     "class_type": "EmptyImage",
     "inputs": {"width": 64, "height": 64, "batch_size": 1, "color": 4210752},
+    "_meta": {"title": "Empty"},
 }
-_INVERT: Final = {"class_type": "ImageInvert", "inputs": {"image": ["1", 0]}}
+_INVERT: Final = {
+    "class_type": "ImageInvert",
+    "inputs": {"image": ["1", 0]},
+    "_meta": {"title": "Invert"},
+}
 
 PLAIN: Final[Graph] = {
     "1": _EMPTY,
@@ -34,22 +39,32 @@ PLAIN: Final[Graph] = {
     "9": {
         "class_type": "SaveImage",
         "inputs": {"images": ["2", 0], "filename_prefix": "ComfyUI"},
+        "_meta": {"title": "Result"},
     },
 }
 """What is submitted where a scenario does not name its own: a picture is made and saved."""
 
 TWO_OUTPUTS: Final[Graph] = {
     **PLAIN,
-    "8": {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}},
+    "8": {
+        "class_type": "PreviewImage",
+        "inputs": {"images": ["1", 0]},
+        "_meta": {"title": "Preview"},
+    },
 }
 """A preview of the raw picture, and the saved result."""
 
 
 WITH_UPLOAD: Final[Graph] = {
-    "1": {"class_type": "LoadImage", "inputs": {"image": "check_input.png"}},
+    "1": {
+        "class_type": "LoadImage",
+        "inputs": {"image": "check_input.png"},
+        "_meta": {"title": "Input"},
+    },
     "9": {
         "class_type": "SaveImage",
         "inputs": {"images": ["1", 0], "filename_prefix": "ComfyUI"},
+        "_meta": {"title": "Result"},
     },
 }
 """A picture that the client has to upload first; it lies beside the workflow's file."""
@@ -67,12 +82,14 @@ def chain(n: int) -> Graph:
                 "height": 64,
                 "crop": "disabled",
             },
+            "_meta": {"title": f"Scale {number - 1}"},
         }
         for number in range(2, n + 2)
     }
     save = {
         "class_type": "SaveImage",
         "inputs": {"images": [str(n + 1), 0], "filename_prefix": "ComfyUI"},
+        "_meta": {"title": "Result"},
     }
     return {"1": _EMPTY, **scales, "99": save}
 

@@ -33,7 +33,7 @@ from fake_server.scenarios.kit.routes import (
     with_query,
     write_json,
 )
-from fake_server.scenarios.kit.scene import Prompt, Scene
+from fake_server.scenarios.kit.scene import MILLISECOND, Prompt, Scene
 from fake_server.scenarios.kit.stage import Again, Later, Operator, Step, Tally
 
 __all__ = [
@@ -56,8 +56,6 @@ __all__ = [
     "truncate",
     "vanishing",
 ]
-
-MILLISECOND = 1_000
 
 Fits = Callable[[Request], bool]
 

@@ -32,7 +32,7 @@ from fake_server.actions import (
 )
 from fake_server.scenarios.kit.frames import Frame, Match, dump, framed, some_node
 from fake_server.scenarios.kit.routes import route, with_target
-from fake_server.scenarios.kit.scene import Scene
+from fake_server.scenarios.kit.scene import MILLISECOND, Scene
 from fake_server.scenarios.kit.stage import Again, Later, Operator, Reset, Step, Tally
 
 __all__ = [
@@ -64,8 +64,6 @@ __all__ = [
     "under_prefix",
     "with_the_handshake",
 ]
-
-MILLISECOND = 1_000
 
 Messages = Sequence[str | bytes] | Callable[[Frame, Scene], Sequence[str | bytes]]
 """What to inject: fixed messages, or made from the frame that set it off."""
@@ -617,7 +615,7 @@ def late_accept(name: str, *, ms: int) -> Operator:
             tally.hit()
             until[action.socket] = scene.now + ms * MILLISECOND
             yield Later(until[action.socket], action)
-        elif isinstance(action, Send):
+        elif isinstance(action, Send) and not until.keys().isdisjoint(action.sockets):
             yield from (_when(until.get(one, 0), Send((one,), action.message), scene)
                         for one in action.sockets)  # fmt: skip
         else:

@@ -19,12 +19,10 @@ from fake_server.scenarios.kit.frames import Frame, Match, dump, some_node
 from fake_server.scenarios.kit.graphs import sinks
 from fake_server.scenarios.kit.operators import inject
 from fake_server.scenarios.kit.routes import posts, read_json, write_json
-from fake_server.scenarios.kit.scene import Ending, Prompt, Scene
+from fake_server.scenarios.kit.scene import MILLISECOND, Ending, Prompt, Scene
 from fake_server.scenarios.kit.stage import Again, Ends, Later, Operator, Step, Tally
 
 __all__ = ["Stranger", "ahead", "company", "meddle", "neighbour", "small_post", "stranger", "warm"]
-
-MILLISECOND = 1_000
 
 # What people submit: two nodes that every catalogue has, with ids that clients do not use.
 _SMALL: Mapping[str, Any] = {

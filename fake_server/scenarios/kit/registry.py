@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from importlib.metadata import entry_points
@@ -17,11 +17,21 @@ from fake_server.scenarios.kit.scenario import (
     Category,
     Scenario,
     Settings,
+    params_from_text,
     settings_from,
-    settings_from_text,
 )
 
-__all__ = ["ALIASES", "Choice", "catalogue", "choose", "find", "names", "register", "select"]
+__all__ = [
+    "ALIASES",
+    "Choice",
+    "catalogue",
+    "choice_of",
+    "choose",
+    "find",
+    "names",
+    "register",
+    "select",
+]
 
 ENTRY_POINTS: Final = "comfyrec.scenarios"
 """A downstream package names its ``Scenario`` objects, or functions that give them, here."""
@@ -94,8 +104,12 @@ def catalogue() -> list[Scenario]:
     order = get_args(Category)
     return sorted(
         (_known(name) for name in names()),
-        key=lambda one: (order.index(one.category), int(one.row[1:] or 0), one.name),
+        key=lambda one: (order.index(one.category), _row_number(one.row), one.name),
     )
+
+
+def _row_number(row: str) -> int:
+    return int(row[1:]) if row[1:].isdigit() else 0
 
 
 def find(name: str) -> Scenario:
@@ -107,22 +121,28 @@ def find(name: str) -> Scenario:
     return _known(ALIASES[name][0] if name in ALIASES else name)
 
 
+def choice_of(name: str, params: Mapping[str, Any]) -> Choice:
+    """A scenario by name or everyday name, with parameters as JSON has them.
+
+    Raises:
+        ScenarioError: an unknown name, an unknown parameter, a wrong type, out of range.
+    """
+    preset = ALIASES[name][1] if name in ALIASES else {}
+    scenario = find(name)
+    return Choice(scenario, settings_from(scenario, {**preset, **params}))
+
+
 def choose(text: str) -> Choice:
     """``NAME`` or ``NAME:k=v,k=v`` -> the scenario with its settings.
 
     Raises:
-        ScenarioError: an unknown name, an unknown or wrong parameter, or a pair without ``=``.
+        ScenarioError: as ``choice_of``, or a pair without ``=``.
     """
     name, _, tail = text.partition(":")
-    pairs = [_pair(name, part) for part in tail.split(",")] if tail else []
-    scenario = find(name)
     if name == "profile" and tail and "=" not in tail:
-        pairs = [("version", tail)]
-    if name not in ALIASES:
-        return Choice(scenario, settings_from_text(scenario, pairs))
-    given = msgspec.to_builtins(settings_from_text(scenario, pairs))
-    typed = {key: given[key] for key, _ in pairs}
-    return Choice(scenario, settings_from(scenario, {**ALIASES[name][1], **typed}))
+        tail = f"version={tail}"
+    pairs = [_pair(name, part) for part in tail.split(",")] if tail else []
+    return choice_of(name, params_from_text(find(name), pairs))
 
 
 def select(pattern: str) -> list[Choice]:
@@ -166,7 +186,7 @@ def _fitting(part: str) -> list[Choice]:
 
 def _pair(name: str, part: str) -> tuple[str, str]:
     key, mark, value = part.partition("=")
-    if not mark and name != "profile":
+    if not mark:
         raise ScenarioError(
             f"scenario '{name}': '{part}' is no parameter; write {name}:NAME=VALUE,NAME=VALUE"
         )

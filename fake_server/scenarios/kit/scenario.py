@@ -28,8 +28,8 @@ __all__ = [
     "Scenario",
     "Settings",
     "Shell",
+    "params_from_text",
     "settings_from",
-    "settings_from_text",
     "threads",
 ]
 
@@ -150,16 +150,12 @@ def settings_from(scenario: Scenario, params: Mapping[str, Any]) -> Settings:
         raise ScenarioError(_misfit(scenario.name, params, str(misfit))) from None
 
 
-def settings_from_text(scenario: Scenario, params: Iterable[tuple[str, str]]) -> Settings:
-    """Parameters as they are typed (``n=3``, ``kinds=1|3``) -> the scenario's settings.
+def params_from_text(scenario: Scenario, params: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """Parameters as they are typed (``n=3``, ``kinds=1|3``) -> as JSON has them.
 
     A list is written with ``|`` between its items.
-
-    Raises:
-        ScenarioError: as ``settings_from``.
     """
-    given = {name: _value(scenario, name, text) for name, text in params}
-    return settings_from(scenario, given)
+    return {name: _value(scenario, name, text) for name, text in params}
 
 
 def _value(scenario: Scenario, name: str, text: str) -> Any:

@@ -31,7 +31,10 @@ from fake_server.actions import (
 from fake_server.scenarios.kit.frames import Frame, look
 from fake_server.scenarios.kit.routes import client_id_of, posts, read_json
 
-__all__ = ["JOURNAL_ENTRIES_MAX", "Ending", "Note", "Prompt", "Scene"]
+__all__ = ["JOURNAL_ENTRIES_MAX", "MILLISECOND", "Ending", "Note", "Prompt", "Scene"]
+
+MILLISECOND: Final = 1_000
+"""In virtual microseconds."""
 
 JOURNAL_ENTRIES_MAX: Final = 20_000
 """A client in a tight loop fills this in seconds; the oracles need counts and the first part."""

@@ -1,0 +1,59 @@
+"""Real clients under ``comfyrec check``: the report shows the holes that they are known for."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from comfyrec.check.result import Result
+from comfyrec.check.runner import Order, check_all
+from fake_server.scenarios import select
+
+HOME = os.environ.get("COMFY_CLIENTS_HOME", "")
+PYTHON = Path(HOME, "venv", "bin", "python")
+SCRIPTS = Path(__file__).with_name("real_clients")
+# client -> scenario -> what the report says of it.
+KNOWN = {
+    "comfyapi_manager": {
+        "ws-silent": "success",  # it has no socket and polls
+        "execution-error": "failed, without a reason",
+        "windows-paths": "failed (a lie)",  # the subfolder is left out of /view
+        "reject-400": "failed, without a reason",
+    },
+    "workflow_client": {
+        "all-cached": "success",
+        "ws-silent": "(hung)",
+        "abrupt-close": "(hung)",
+        "null-after-error": "success (a lie)",
+        "interrupt": "success (a lie)",
+    },
+    "api_simplified": {
+        "success": "success, after the POST",
+        "ws-silent": "(hung)",
+        "queue-zero-is-not-done": "(hung)",
+        "node-errors-list": "failed, without a reason",
+    },
+}
+
+
+def in_short(result: Result) -> str:
+    told = f"{result.outcome}" if result.outcome else f"({result.ended})"
+    broken = {verdict.invariant for verdict in result.broken}
+    if result.told == "a lie":
+        return f"{told} (a lie)"
+    if "K9" in broken:
+        return f"{told}, without a reason"
+    return f"{told}, after the POST" if "K7" in broken else told
+
+
+@pytest.mark.skipif(not PYTHON.exists(), reason="COMFY_CLIENTS_HOME names no installed clients")
+@pytest.mark.parametrize("client", KNOWN)
+def test_a_real_client_shows_its_known_holes(client: str) -> None:
+    argv = (str(PYTHON), str(SCRIPTS / f"{client}.py"), "{url}", "{workflow}", "{out}")
+    order = Order(argv=argv, timeout_s=5.0)
+
+    results = check_all(select(",".join(KNOWN[client])), order, jobs=4)
+
+    assert {result.name: in_short(result) for result in results} == KNOWN[client]

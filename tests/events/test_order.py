@@ -1,0 +1,303 @@
+"""The order checker: silent on what a server sends, and every rule bites."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from comfyrec.events import Event, Misfit, Unknown, check
+from comfyrec.events.order import (
+    GONE_MAX,
+    MAY_FOLLOW,
+    RULES,
+    Checker,
+    Phase,
+    SocketClosed,
+    SocketOpened,
+    Word,
+    word_of,
+)
+from tests.events.recorded import RECORDINGS, stream_in
+from tests.events.streams import (
+    BEGIN,
+    CACHED_RUN,
+    DONE,
+    FLAGS,
+    GOODBYE,
+    HELLO,
+    MIDDLE,
+    OLD_RUN,
+    ONE,
+    QUEUED,
+    RUN,
+    T,
+    cached,
+    error,
+    executed,
+    executing,
+    interrupted,
+    preview,
+    progress,
+    rich_preview,
+    start,
+    state,
+    status,
+    success,
+)
+
+
+def rules(stream: list[Event]) -> list[str]:
+    return [violation.rule for violation in check(stream)]
+
+
+# --- the table ---------------------------------------------------------------------------------
+
+
+def test_every_phase_has_a_row_and_is_reached() -> None:
+    reached = {phase for row in MAY_FOLLOW.values() for phase in row.values()}
+    first = {Phase.PENDING, Phase.JOINED, Phase.OVERHEARD}
+
+    assert set(MAY_FOLLOW) == set(Phase)
+    assert reached | first == set(Phase)
+
+
+def test_a_status_of_somebody_else_may_come_in_every_phase() -> None:
+    assert all(Word.STATUS in row for row in MAY_FOLLOW.values())
+
+
+def test_every_phase_that_begins_leads_to_an_end() -> None:
+    def leads_to_gone(phase: Phase, seen: frozenset[Phase] = frozenset()) -> bool:
+        following = set(MAY_FOLLOW[phase].values()) - seen - {phase}
+        return phase is Phase.GONE or any(leads_to_gone(p, seen | {phase}) for p in following)
+
+    assert all(leads_to_gone(phase) for phase in set(Phase) - {Phase.OVERHEARD})
+
+
+# --- what is fine -------------------------------------------------------------------------------
+
+FINE: dict[str, list[Event]] = {
+    "fresh": RUN,
+    "all cached": CACHED_RUN,
+    "of 2024": OLD_RUN,
+    "twice": RUN + RUN[1:],
+    "after an all cached one": CACHED_RUN + RUN[1:],
+    "somebody else submits": [*RUN[:9], status(2), *RUN[9:15], status(3), *RUN[15:]],
+    "flags and unknown types anywhere": [
+        HELLO, FLAGS, *(each for event in RUN[1:] for each in (event, Unknown("x", 1))),
+    ],
+    "a socket opened twice": [HELLO, *QUEUED],
+    "joined while a node runs": [HELLO, executing("1", None), progress("1", 2), *RUN[10:]],
+    "joined between nodes": [HELLO, *RUN[10:]],
+    "joined behind the outcome": [HELLO, status(0), executing(None)],
+    "overheard": [
+        HELLO, status(), status(), state(n1=BEGIN), state(n1=MIDDLE), progress("1", 1), preview(),
+        interrupted("1"), status(0), *RUN[1:3], *(
+            msgspec.structs.replace(e, data=msgspec.structs.replace(e.data, prompt_id="mine"))
+            for e in (start(), cached(), success())
+        ), status(0), executing(None, "mine"),
+    ],
+    "blocked": [
+        *RUN[:13], error("2", "ExecutionBlocked"), state(n1=DONE, n2=ONE), success(), *GOODBYE
+    ],
+    "interrupted": [*RUN[:9], interrupted("1"), *GOODBYE],
+    "failed": [*RUN[:7], error("1"), *GOODBYE],
+    "a lazy node begins twice": [
+        HELLO, *QUEUED, start(), cached(), state(n1=BEGIN), executing("1"), state(n1=BEGIN),
+        executing("1"), state(n1=ONE), success(), *GOODBYE,
+    ],
+    "two nodes at once": [
+        HELLO, *QUEUED, start(), cached(), state(n1=BEGIN), executing("1"),
+        state(n1=BEGIN, n2=BEGIN), executing("2"), state(n1=BEGIN, n2=MIDDLE), progress("2", 1),
+        state(n1=MIDDLE, n2=MIDDLE), progress("1", 1), executed("1"), state(n1=DONE, n2=MIDDLE),
+        state(n1=DONE, n2=DONE), success(), *GOODBYE,
+    ],
+    "metadata previews": [
+        *RUN[:8], rich_preview("1"), RUN[8], *RUN[10:],
+    ],
+    "a picture as output": [*RUN[:8], progress("1", 1), preview(), *RUN[10:]],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("stream", FINE.values(), ids=FINE)
+def test_what_a_server_sends_breaks_no_rule(stream: list[Event]) -> None:
+    assert [str(violation) for violation in check(stream)] == []
+
+
+# --- what is not ----------------------------------------------------------------------------------
+
+WORDS = [word_of(event) for event in RUN]
+
+
+def at(word: Word, which: int = 0) -> int:
+    return [n for n, each in enumerate(WORDS) if each is word][which]
+
+
+def without(number: int) -> list[Event]:
+    return RUN[:number] + RUN[number + 1 :]
+
+
+def replaced(number: int, *events: Event) -> list[Event]:
+    return [*RUN[:number], *events, *RUN[number + 1 :]]
+
+
+# rule -> a stream that breaks it
+BROKEN: dict[str, list[Event]] = {
+    "fits": [*RUN, Misfit("progress", "no value")],
+    "first-frame": RUN[1:],
+    "sid-once": [HELLO, *RUN],
+    "flags-once": [HELLO, FLAGS, FLAGS],
+    "rejoin": [HELLO, FLAGS, executing("1", None)],
+    "phase": without(at(Word.START)),
+    "one-at-a-time": [*RUN[:9], status(), start("other")],
+    "status-before-start": RUN + RUN[3:],
+    "status-before-null": without(at(Word.LEFT) - 1),
+    "busy": [*RUN[:5], status(0), *RUN[5:]],
+    "success": without(at(Word.SUCCESS)),
+    "clock": replaced(at(Word.SUCCESS), success(at=T - 1)),
+    "era": OLD_RUN + RUN[1:],
+    "cached-node": replaced(at(Word.CACHED), cached("1")),
+    "state-grows": replaced(at(Word.STATE, 3), state(n2=BEGIN, n1=DONE)),
+    "state-step": without(at(Word.STATE, 2)),
+    "state-then-node": without(at(Word.NODE)),
+    "state-then-progress": without(at(Word.PROGRESS)),
+    "node-state": [*RUN[:15], executing("1"), *RUN[15:]],
+    "progress-state": replaced(at(Word.PROGRESS), progress("1", 2)),
+    "preview-place": [*RUN[:9], preview(), preview(), *RUN[9:]],
+    "executed-node": [*RUN[:13], executed("9"), *RUN[13:]],
+    "executed-state": [*RUN[:14], *RUN[15:]],
+    "all-finished": [*RUN[:10], success(), *GOODBYE],
+    "outcome-node": replaced(at(Word.SUCCESS), error("1")),
+    "unfinished": RUN[:-1],
+}
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_every_rule_bites(rule: str) -> None:
+    violations = check(BROKEN[rule])
+
+    assert rule in [violation.rule for violation in violations]
+    assert all(RULES[violation.rule] in str(violation) for violation in violations)
+
+
+def test_a_violation_says_where_and_what() -> None:
+    first = check([(event, "left") for event in without(at(Word.NODE))])[0]
+
+    assert (first.number, first.socket, first.prompt_id) == (6, "left", "p")
+    assert str(first) == (
+        "event 6, socket left, prompt p: STATE where NODE of node 1 was due "
+        "(a node that begins in progress_state is executing next)"
+    )
+
+
+def test_a_socket_may_end_in_the_middle_and_a_stream_be_cut_off() -> None:
+    assert check([*RUN[:9], SocketClosed()]) == []
+    assert check(RUN[:9], whole=False) == []
+    assert [v.rule for v in check(RUN[:9])] == ["unfinished"]
+
+
+def test_a_reopened_socket_begins_anew() -> None:
+    assert check([SocketOpened(), *RUN[:9], SocketOpened(), HELLO, *RUN[9:]]) == []
+
+
+def test_a_socket_whose_id_was_taken_over_may_fall_silent() -> None:
+    stream = [(event, 1) for event in RUN[:9]] + [(HELLO, 2)] + [(e, 2) for e in RUN[10:]]
+
+    assert check(stream) == []
+
+
+def test_sockets_do_not_disturb_each_other() -> None:
+    theirs = msgspec.structs.replace(HELLO, data=status(0, "client-b").data)
+    stream = [(HELLO, 1), (theirs, 2)]
+    for event in RUN[1:]:
+        stream.append((event, 1))
+        if word_of(event) is Word.STATUS:
+            stream.append((event, 2))
+
+    assert check(stream) == []
+
+
+def test_a_frame_of_a_prompt_that_has_gone_is_told_once() -> None:
+    late = [*RUN, executed("2"), state(n1=DONE, n2=ONE)]
+
+    assert rules(late)[0] == "phase"
+
+
+def test_the_checker_remembers_a_bounded_number_of_prompts() -> None:
+    checker = Checker()
+    checker.feed(HELLO)
+    for number in range(GONE_MAX + 50):
+        name = f"p{number}"
+        for event in (status(), start(name), cached(prompt=name), success(name), *GOODBYE[:1]):
+            checker.feed(event)
+        checker.feed(executing(None, name))
+
+    assert checker.violations == []
+    assert len(checker._sockets[0].gone) == GONE_MAX
+
+
+# --- planted in recordings -------------------------------------------------------------------
+
+Change = Callable[[list[Event], int], list[Event]]
+CHANGES: dict[str, Change] = {
+    "dropped": lambda stream, n: stream[:n] + stream[n + 1 :],
+    "doubled": lambda stream, n: stream[: n + 1] + stream[n:],
+    "swapped": lambda stream, n: [*stream[:n], stream[n + 1], stream[n], *stream[n + 2 :]],
+}
+LOAD_BEARING = {
+    "dropped": {Word.START, Word.CACHED, Word.STATE, Word.NODE, Word.PROGRESS, Word.SUCCESS},
+    "doubled": {
+        Word.START, Word.CACHED, Word.NODE, Word.PROGRESS, Word.EXECUTED, Word.SUCCESS,
+        Word.ERROR, Word.INTERRUPTED, Word.LEFT, Word.PREVIEW, Word.PREVIEW_WITH_METADATA,
+    },
+    "swapped": {Word.START, Word.CACHED, Word.NODE, Word.SUCCESS},
+}  # fmt: skip
+NEW = [path for path in RECORDINGS if "v0.27.0" in str(path) or "server-" not in path.name]
+
+
+def runs_in(recording: Path) -> list[list[Event]]:
+    """Prompts that a socket of a recording saw whole: the events from status to null."""
+    streams: dict[object, list[Event]] = {}
+    for item in stream_in(recording):
+        if isinstance(item, tuple):
+            streams.setdefault(item[1], []).append(item[0])
+    return [run for stream in streams.values() for run in _runs(stream)]
+
+
+def _runs(stream: list[Event]) -> list[list[Event]]:
+    words = [word_of(event) for event in stream]
+    starts = [n for n, word in enumerate(words) if word is Word.START]
+    ends = [n + 1 for n, word in enumerate(words) if word is Word.LEFT]
+    found = []
+    for begin, following in pairwise([*starts, len(stream)]):
+        end = next((n for n in ends if begin < n <= following), None)
+        if end is not None and any(w is Word.STATE for w in words[begin:end]):
+            found.append([HELLO, *QUEUED, *stream[begin:end]])
+    return found
+
+
+@pytest.mark.skipif(not NEW, reason="needs ../shared/recordings or cassettes/")
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_frame_that_matters_is_missed_wherever_it_is_planted(change: str) -> None:
+    # The first run tells that this server sends progress_state.
+    planted = overlooked = 0
+    for run in [run for recording in NEW[::3] for run in runs_in(recording)]:
+        for number in range(3, len(run) - 1):
+            if word_of(run[number]) in LOAD_BEARING[change] and _tells(run, number):
+                planted += 1
+                stream = RUN + CHANGES[change](run, number)[1:]
+                overlooked += not check(stream)
+
+    assert planted > 50
+    assert overlooked == 0
+
+
+def _tells(run: list[Event], number: int) -> bool:
+    """Whether the frame says something that no other frame beside it says."""
+    if word_of(run[number - 1]) is Word.EXECUTED:
+        return False  # some cached nodes say executed without a progress_state
+    words = {word_of(run[number]), word_of(run[number + 1])}
+    return not words & {Word.ASIDE, Word.STATUS} or not words & {Word.NODE, Word.PROGRESS}
