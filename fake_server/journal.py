@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
+from comfyrec.cassette.secret import TextScan, head_spans, url_spans
 from fake_server.actions import (
     Abort,
     Action,
@@ -127,6 +128,23 @@ class Journal:
             self.forgotten += 1
 
 
+def _hidden(data: bytes, spans: list[tuple[int, int]]) -> bytes:
+    """The same with stars in place of secrets; a journal ends up in logs."""
+    out = bytearray(data)
+    for start, stop in spans:
+        out[start:stop] = b"*" * (stop - start)
+    return bytes(out)
+
+
+def _without_secrets(request: Request) -> list[list[str]]:
+    shown = []
+    for name, value in request.headers:
+        line = f"GET / HTTP/1.1\r\n{name}: {value}\r\n\r\n".encode("utf-8", "replace")
+        hidden = _hidden(line, head_spans(line)).decode("utf-8", "replace").splitlines()[1]
+        shown.append([name, hidden.partition(": ")[2]])
+    return shown
+
+
 def _plain(entry: _Entry) -> dict[str, Any]:
     plain: dict[str, Any] = {"serial": entry.serial, "t": entry.t, "what": entry.what}
     if isinstance(entry.facts, tuple):
@@ -135,8 +153,12 @@ def _plain(entry: _Entry) -> dict[str, Any]:
         plain["number"] = entry.number
     if isinstance(entry.facts, Request):
         request = entry.facts
-        plain |= {"method": request.method, "target": request.target}
-        plain["headers"] = [list(pair) for pair in request.headers]
+        target = request.target.encode("utf-8", "replace")
+        plain |= {
+            "method": request.method,
+            "target": _hidden(target, list(url_spans(target))).decode("utf-8", "replace"),
+            "headers": _without_secrets(request),
+        }
     elif isinstance(entry.facts, dict):
         plain |= entry.facts
     if entry.size:
@@ -146,6 +168,8 @@ def _plain(entry: _Entry) -> dict[str, Any]:
 
 def _content(entry: _Entry) -> dict[str, Any]:
     content = entry.content
+    if entry.what == "request" and isinstance(content, bytes):
+        content = _hidden(content, TextScan().feed(content))
     shown: dict[str, Any] = {"size_bytes": entry.size}
     if entry.size > TEXT_MAX:
         shown["cut"] = True

@@ -19,16 +19,23 @@ __all__ = [
     "LIFELIKE",
     "Blocker",
     "NodeFailed",
+    "Pace",
     "Saves",
     "Value",
     "as_text",
     "changes_always",
     "chosen_inputs",
     "file_input",
+    "missing_file",
     "misused_literal",
+    "pace_of",
+    "progress_text",
     "results",
     "saves_of",
+    "shown",
+    "steps_of",
     "told_message",
+    "whole",
 ]
 
 SIDE_MAX: Final = 16_384

@@ -74,6 +74,8 @@ class NodePlan(msgspec.Struct, frozen=True):
     """How many items a node with list outputs makes."""
     text: str | None = None
     """Text shown on the node, as a binary frame of type 3 to every socket."""
+    activity: str | None = None
+    """A word for what it is busy with, shown while it runs by servers from about 0.38 on."""
     events: tuple[tuple[str, Any, bool], ...] = ()
     """Events of an extension's own type, sent while the node runs, and whether to everybody."""
 
@@ -269,10 +271,13 @@ def _needs(where: str, value: Any) -> dict[str, Any]:
     return {"needs": tuple(value)}
 
 
-def _text(where: str, value: Any) -> dict[str, Any]:
-    if not isinstance(value, str):
-        raise _wrong(where, "a text", value)
-    return {"text": value}
+def _text(field: str) -> Any:
+    def read(where: str, value: Any) -> dict[str, Any]:
+        if not isinstance(value, str):
+            raise _wrong(where, "a text", value)
+        return {field: value}
+
+    return read
 
 
 def _events(where: str, value: Any) -> dict[str, Any]:
@@ -302,6 +307,7 @@ _KEYS: Final[dict[str, Any]] = {
     "deaf": _flag("deaf"),
     "async": _flag("parallel"),
     "items": _count("items", IMAGES_MAX),
-    "text": _text,
+    "text": _text("text"),
+    "activity": _text("activity"),
     "events": _events,
 }

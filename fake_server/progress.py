@@ -57,6 +57,15 @@ class Progress:
         """A node starts."""
         yield from self._show(node_id, 0.0, 1.0, "running")
 
+    def activity(self, node_id: str, what: str | None) -> Iterator[None]:
+        """A node says in a word what it is busy with, or that it no longer is (about 0.38)."""
+        if not self._era.has("activity"):
+            return
+        said = f', "activity": {comfy_json(what)}}}' if what is not None else "}"
+        bare = self._parts[node_id].partition(', "activity": ')[0].removesuffix("}")
+        self._parts[node_id] = bare + said
+        yield from self._tell()
+
     def finish(self, node_id: str) -> Iterator[None]:
         """A node has its result; one that never started shows 1/1."""
         maximum = self._maxima.get(node_id, 1)
@@ -126,6 +135,9 @@ class Progress:
         numbers = f'{comfy_json(value)}, "max": {comfy_json(maximum)}, "state": "{state}"'
         # Each frame repeats every node, so a node's entry is encoded only when it changes.
         self._parts[node_id] = f"{before}{numbers}{behind}"
+        yield from self._tell()
+
+    def _tell(self) -> Iterator[None]:
         everything = ", ".join(self._parts.values())
         self._speaker.tell_raw(
             self._client_id,

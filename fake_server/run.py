@@ -61,6 +61,7 @@ class Run:
             client_id=self.client_id,
         )
         self._shown: dict[str, Mapping[str, Any]] = {}  # node -> its ui, in the order of showing
+        self._to_keep: dict[str, Mapping[str, Any]] = {}  # the same, as the cache keeps it
         self._executed: dict[str, None] = {}
         self._expanded: dict[str, list[Returned]] = {}
         self._tasks: dict[str, _Task] = {}
@@ -236,9 +237,9 @@ class Run:
         if entry.ui is not None and (
             self.client_id is not None or self._era.has("cached_history_again")
         ):
-            self._shown[node_id] = entry.ui
+            self._shown[node_id] = self._registered(entry.ui)
         if self.client_id is not None:
-            output = entry.ui["output"] if entry.ui is not None else None
+            output = self._shown[node_id]["output"] if entry.ui is not None else None
             yield from self._say_executed(node_id, output)
 
     def _say_executed(self, node_id: str, output: Any) -> Steps:
@@ -327,13 +328,27 @@ class Run:
             ui = node.plan.ui
             self._work.write_named_files(node)
         if ui:
-            self._shown[node.id] = {"meta": self._meta(node.id), "output": ui}
+            self._to_keep[node.id] = {"meta": self._meta(node.id), "output": ui}
+            self._shown[node.id] = self._registered(self._to_keep[node.id])
             if self.client_id is not None:
-                yield from self._say_executed(node.id, ui)
+                yield from self._say_executed(node.id, self._shown[node.id]["output"])
         if any(one.expand is not None for one in returned):
             self._expand(node.id, returned)
             return
         yield from self._keep(node.id, merged(returned, node.kind))
+
+    def _registered(self, ui: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What a node shows, with an asset's id for each file; every prompt gets new ones."""
+        if not self._era.has("assets_on"):
+            return ui
+        uuid = self._engine.chance.uuid
+        output = {
+            key: [{**one, "id": uuid()} if _is_file(one) else one for one in items]
+            if isinstance(items, list)
+            else items
+            for key, items in ui["output"].items()
+        }
+        return {**ui, "output": output}
 
     def _meta(self, node_id: str) -> dict[str, Any]:
         return {
@@ -344,7 +359,7 @@ class Run:
         }
 
     def _keep(self, node_id: str, outputs: list[list[Any]]) -> Steps:
-        self._cache.set(node_id, Entry(outputs, self._shown.get(node_id)))
+        self._cache.set(node_id, Entry(outputs, self._to_keep.get(node_id)))
         yield from self._progress.finish(node_id)
         self._executed[node_id] = None
         self._order.done(node_id)
@@ -466,6 +481,10 @@ class Run:
             value is None or (is_link(value) and self._graph.parent(value[0]) != parent)
             for value in self._graph.inputs(node_id).values()
         )
+
+
+def _is_file(one: Any) -> bool:
+    return isinstance(one, Mapping) and "filename" in one
 
 
 def _output(entry: Entry, slot: int) -> list[Any]:

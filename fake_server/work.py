@@ -95,7 +95,11 @@ class Work:
         if not (plan.fails or plan.expand or plan.blocks) and kind.core:
             self._fail_as_core(node, given)
         yield from self._extras(node, given)
+        if plan.activity is not None:
+            yield from self._progress.activity(node.id, plan.activity)
         yield from self._spend(node, given)
+        if plan.activity is not None:
+            yield from self._progress.activity(node.id, None)
         if plan.fails is not None:
             exception, message = plan.fails
             raise NodeFailed(exception, nodes.told_message(kind, given, message))

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from comfyrec.timeline import Timeline
 
 MATCHES = ("graph", "structure", "any")
+WORKERS_MAX = 64
 DOWNLOAD_MAX = 256 * 1024 * 1024
 """Of an object_info that is asked for over HTTP; a server with very many nodes has 30 MB."""
 _MIB = 1024 * 1024
@@ -68,6 +69,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the files of a model folder, such as loras=a.safetensors,b.safetensors",
     )
     add("--comfyui-version", default=None, metavar="V", help=f"whose habits ({DEFAULT_VERSION})")
+    add(
+        "--tasks",
+        action="store_true",
+        help="speak the task interface as well (/task_create, /task_result_query, /task_cancel)",
+    )
+    add(
+        "--workers", default="1", metavar="N", help="simulated workers behind --tasks (%(default)s)"
+    )
     replay = parser.add_argument_group("when a cassette is replayed")
     replay.add_argument("--idle-time-limit", metavar="S", help="no pause is longer than this")
     replay.add_argument(
@@ -161,6 +170,9 @@ def _convert(arguments: argparse.Namespace) -> None:
     """Texts of the command line -> the values they stand for."""
     arguments.port = _whole("--port", arguments.port, most=65_535)
     arguments.seed = _whole("--seed", arguments.seed, most=2**64 - 1)
+    arguments.workers = _whole("--workers", arguments.workers, least=1, most=WORKERS_MAX)
+    if arguments.workers > 1 and not arguments.tasks:
+        raise UsageError("--workers goes with --tasks: give both, or neither")
     arguments.speed = _speed(arguments)
     if arguments.cache_lru is not None:
         arguments.cache_lru = _whole("--cache-lru", arguments.cache_lru, least=1, most=10_000)
@@ -175,9 +187,22 @@ def _maker(
     arguments: argparse.Namespace, choices: Sequence[Choice], facts: Facts
 ) -> Callable[[], Source]:
     if arguments.file is None:
-        return lambda: scenario_source(choices, facts)
+        return _behind_tasks(arguments, lambda: scenario_source(choices, facts))
     player = _player(arguments)
-    return (lambda: over(choices, player, seed=facts.seed)) if choices else player
+    replayed = (lambda: over(choices, player, seed=facts.seed)) if choices else player
+    return _behind_tasks(arguments, replayed)
+
+
+def _behind_tasks(
+    arguments: argparse.Namespace, make: Callable[[], Source]
+) -> Callable[[], Source]:
+    """The same sources, each with the task interface before it where that was asked for."""
+    if not arguments.tasks:
+        return make
+    from fake_server.tasks import Sequencer
+
+    workers, seed = arguments.workers, arguments.seed
+    return lambda: Sequencer.before(make, workers=workers, seed=seed)
 
 
 def _started(
@@ -221,8 +246,9 @@ def _told(
                 f"'comfyrec serve --scenario {name}'"
             )
         if arguments.file is None:
-            return scenario_source([choice], facts)
-        return over([choice], _player(arguments), seed=facts.seed)
+            return _behind_tasks(arguments, lambda: scenario_source([choice], facts))()
+        player = _player(arguments)
+        return _behind_tasks(arguments, lambda: over([choice], player, seed=facts.seed))()
 
     return told
 

@@ -122,10 +122,17 @@ class ComfyUI:
         """
         return self._become(cassette=file)
 
-    def plan(self, nodes: dict[str, Any] | None = None, **params: Any) -> Self:
-        """Say what nodes do: ``plan({"3": {"seconds": 2, "steps": 20}})``; keys as in the docs."""
+    def plan(
+        self, nodes: dict[str, Any] | None = None, *, strict: bool = True, **params: Any
+    ) -> Self:
+        """Say what nodes do: ``plan({"3": {"seconds": 2, "steps": 20}})``; keys as in the docs.
+
+        A prompt that lacks one of these nodes is refused, with ``strict=False`` it runs without.
+        """
         return self._become(
-            scenario="success", params={"nodes": nodes or {}, **params}, cassette=None
+            scenario="success",
+            params={"nodes": nodes or {}, "strict": strict, **params},
+            cassette=None,
         )
 
     def _become(self, **changes: Any) -> Self:

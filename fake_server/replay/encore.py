@@ -51,6 +51,8 @@ class Encores:
     @property
     def have_their_turn(self) -> bool:
         """Whether one is being played, or the prompt that came first is one."""
+        while self._queue and self._queue[0].live.strays:
+            self._queue.popleft()
         if not self._queue:
             return False
         first = next(iter(self._cast.waiting), None)

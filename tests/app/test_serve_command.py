@@ -38,7 +38,7 @@ def command(*arguments: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
         process.communicate()
 
 
-def get(url: str) -> Any:
+def get(url: str | urllib.request.Request) -> Any:
     with urllib.request.urlopen(url, timeout=10) as answer:
         return json.loads(answer.read())
 
@@ -152,3 +152,23 @@ def info_of() -> Callable[[str], Any]:
 def test_the_catalogue_may_come_from_a_running_server(info_of: Callable[[str], Any]) -> None:
     with serve(scenario_source([])) as other:
         assert info_of(other.url) == get(f"{other.url}/object_info")
+
+
+def test_it_speaks_the_task_interface_and_shows_no_key() -> None:
+    task = {
+        "consumer_id": "me",
+        "api_key": "a-key-of-mine",
+        "task_type": "txt2img",
+        "task_details": {"parameters": {"prompt": "a lighthouse"}},
+        "job_id": "sdk-workflow-0123456789",
+    }
+    with command("--tasks", "--workers", "2", "--speed", "max") as (line, _):
+        url = line.split()[-1]
+        asked = urllib.request.Request(f"{url}/task_create", json.dumps(task).encode())
+        task_id = get(asked)["task_id"]
+        about, journal = get(f"{url}/__fake__/"), get(f"{url}/__fake__/requests")
+
+    assert task_id
+    assert "worker-2" in json.dumps(about)
+    assert "a-key-of-mine" not in json.dumps(journal)
+    assert "a lighthouse" in json.dumps(journal)

@@ -876,6 +876,43 @@ def test_progress_of_old_servers_names_no_node_without_a_client() -> None:
     assert frame["data"]["node"] is None
 
 
+def test_around_0_38_a_node_may_say_what_it_is_busy_with() -> None:
+    plan = {"2": {"seconds": 1, "steps": 1, "activity": "loading"}}
+    rig = connected(plan, version="0.38.0")
+
+    rig.queue(SLOW)
+    rig.finish()
+
+    states = [
+        f["data"]["nodes"].get("2", {}) for f in rig.frames["A"] if kind_of(f) == "progress_state"
+    ]
+    assert [one.get("activity") for one in states if one] == [
+        None,
+        "loading",
+        None,  # its progress
+        None,
+        *[None] * 3,
+    ]
+    older = connected(plan)
+    older.queue(SLOW)
+    older.finish()
+    assert "activity" not in json.dumps([f for f in older.frames["A"] if isinstance(f, dict)])
+
+
+def kind_of(frame: Any) -> Any:
+    return frame["type"] if isinstance(frame, dict) else None
+
+
+def test_around_0_38_files_carry_an_id_that_is_new_for_every_prompt() -> None:
+    rig = connected(version="0.38.0")
+
+    entries = [rig.history(rig.queue(SAVE))["outputs"]["2"]["images"][0] for _ in range(2)]
+
+    assert entries[0]["filename"] == entries[1]["filename"]
+    assert len({entry["id"] for entry in entries}) == 2
+    assert rig.engine.features()["assets"] is True
+
+
 # --- determinism, steps --------------------------------------------------------------------------
 
 
