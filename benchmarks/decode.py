@@ -101,7 +101,7 @@ def _time(way: Way, messages: list[bytes]) -> float:
     for message in messages:
         try:
             way(message)
-        except (ValueError, RecursionError):
+        except (ValueError, RecursionError, msgspec.MsgspecError):
             continue  # broken messages are part of it
     return (time.process_time_ns() - begun) / len(messages)
 

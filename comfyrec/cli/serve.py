@@ -7,6 +7,7 @@ import gc
 import json
 import math
 import signal
+import sys
 import threading
 import urllib.error
 import urllib.request
@@ -24,13 +25,14 @@ from fake_server.clock import MAX
 from fake_server.eras import DEFAULT_VERSION, era_of
 from fake_server.playing import chosen, over, scenario_source, shell_of
 from fake_server.routes.kit import Shop
-from fake_server.scenarios import Choice, choose
+from fake_server.scenarios import Choice, Stage, choose
 from fake_server.settings import Settings
 from fake_server.thread import Handle, serve
 from fake_server.world import Facts
 
 if TYPE_CHECKING:
     from comfyrec.timeline import Timeline
+    from fake_server.app import Server
 
 MATCHES = ("graph", "structure", "any")
 WORKERS_MAX = 64
@@ -163,7 +165,18 @@ def run(arguments: argparse.Namespace) -> int:
     with handle:
         print(f"{_what(arguments, choices, facts)} at {handle.url}", flush=True)
         stopped.wait()
+        left_out = handle.call(_left_out, handle.server)
+    for sentence in left_out:
+        print(f"comfyrec serve: {sentence}", file=sys.stderr)
     return 0
+
+
+def _left_out(server: Server) -> list[str]:
+    """What the scenarios wanted to do and had no occasion for, once anything was asked at all."""
+    source = server.source
+    if not isinstance(source, Stage) or not any(server.journal.entries(what="request")):
+        return []
+    return [str(complaint) for complaint in source.finish() if complaint.needed]
 
 
 def _convert(arguments: argparse.Namespace) -> None:

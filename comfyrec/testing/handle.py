@@ -23,6 +23,7 @@ from comfyrec.testing.witness import SeenPrompt, SeenRequest, SeenSocket, Witnes
 from fake_server.actions import Abort, Action, Close, Listen, Source
 from fake_server.clock import MAX
 from fake_server.gate import Gate, Hold
+from fake_server.scenarios import Stage
 from fake_server.thread import Handle, serve
 
 __all__ = ["ComfyUI", "Holding", "WaitedTooLong"]
@@ -182,8 +183,20 @@ class ComfyUI:
 
     @property
     def complaints(self) -> list[str]:
-        """What did not fit the cassette of a strict replay, one sentence each."""
-        return self._call(lambda: list(getattr(self._gate.source, "complaints", ())))
+        """What was to happen and did not, one sentence each.
+
+        Of a strict replay: requests that its cassette does not have. Of a scenario, once a prompt
+        has come: operators that had nothing to do, so that the scenario did not take place.
+        """
+        return self._call(self._complaints)
+
+    def _complaints(self) -> list[str]:
+        source = self._gate.source
+        found = list(getattr(source, "complaints", ()))
+        if isinstance(source, Stage) and self._witness.prompts:
+            name = self.settings.scenario
+            found += [f"scenario {name}: {one}" for one in source.finish() if one.needed]
+        return found
 
     # --- waiting -------------------------------------------------------------------------------
 

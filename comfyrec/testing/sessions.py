@@ -137,7 +137,7 @@ class Session:
                     self._stack.callback(server.close)
         if complaints and passed:
             listed = "\n".join(f"  {line}" for line in complaints[:COMPLAINTS_SHOWN_MAX])
-            pytest.fail(f"the cassette does not have what was asked:\n{listed}", pytrace=False)
+            pytest.fail(f"not all took place that was to:\n{listed}", pytrace=False)
 
     def report_sections(self) -> Iterator[tuple[str, str]]:
         """Title and text of what each server saw, for the report of a failing test."""

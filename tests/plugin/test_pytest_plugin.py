@@ -222,6 +222,19 @@ FAILING = {
         "from helper import run\ndef test(comfyui):\n    run(comfyui)\n    assert 0",
         ["comfyui time line", "-> POST /prompt", "execution_success"],
     ),
+    "a scenario that did not take place": (
+        "from helper import run\n"
+        "@pytest.mark.comfyui(scenario='missing-outputs-after-success', node_ids=['99'])\n"
+        "def test(comfyui): run(comfyui)",
+        ["not all took place"],
+    ),
+    "a plan for a node that the prompt does not have": (
+        "from helper import run\n"
+        "def test(comfyui):\n"
+        "    comfyui.plan({'22': {'seconds': 1}})\n"
+        "    run(comfyui)",
+        ["fake_plan_does_not_fit", "22"],
+    ),
     "a graph that differs": (
         "from helper import run, GRAPH\n"
         "def test(comfyui):\n"
@@ -240,7 +253,8 @@ def test_failures_explain_themselves(project: pytest.Pytester) -> None:
     text = result.stdout.str() + result.stderr.str()
     missing = {name: [w for w in words if w not in text] for name, (_, words) in FAILING.items()}
     assert "INTERNALERROR" not in text
-    assert "passed" not in result.parseoutcomes()
+    outcomes = result.parseoutcomes()
+    assert outcomes["failed"] + outcomes["errors"] == len(FAILING)
     assert {name: words for name, words in missing.items() if words} == {}, text
 
 

@@ -1,0 +1,1 @@
+"""chance -> examples: hypothesis strategies for graphs, events, legal streams and faulty ones."""
