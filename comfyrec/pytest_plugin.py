@@ -62,7 +62,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     marker = metafunc.definition.get_closest_marker("comfyui_scenarios")
     if marker is None:
         return
-    from comfyrec.testing.settings import scenario_names
+    from comfyrec.testing.gathering import scenario_names
 
     names = scenario_names(marker.args, where=metafunc.definition.nodeid)
     metafunc.parametrize("comfyui_scenario", names, ids=names, indirect=True)
@@ -156,7 +156,7 @@ def comfyui_settings(
     comfyui_timeout: float | None,
 ) -> Any:
     """All settings of this test, after command line, marker, fixture and ini file were asked."""
-    from comfyrec.testing.settings import gather
+    from comfyrec.testing.gathering import gather
 
     return gather(
         request.config,

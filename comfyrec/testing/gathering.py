@@ -1,0 +1,178 @@
+"""What a test's server is told: command line, marker, fixture, ini file, default, in that order.
+
+A marker nearer to the test wins over one on its class or module. ``cassette`` and ``scenario``
+exclude each other; whichever stands nearer to the test counts.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from comfyrec.testing.settings import Settings
+
+__all__ = ["gather", "scenario_names"]
+
+MODES: Final = ("none", "once", "new_episodes", "all", "rewrite")
+_OWN_KEYWORDS: Final = {
+    "scenario", "cassette", "record", "upstream", "speed", "version", "object_info", "seed",
+    "cassette_dir", "strict", "block_network", "timeout",
+}  # fmt: skip
+
+
+def gather(config: pytest.Config, item: pytest.Item, *, fixtures: Mapping[str, Any]) -> Settings:
+    """The settings of one test.
+
+    Raises:
+        pytest.UsageError: a value that cannot be used; the sentence says where it stands.
+    """
+    markers = list(item.iter_markers("comfyui"))  # nearest first
+    said: dict[str, Any] = {}
+    for marker in reversed(markers):
+        if marker.args:
+            _wrong(item, "the comfyui marker takes keywords only, like comfyui(scenario='oom')")
+        if {"cassette", "scenario"} <= marker.kwargs.keys():
+            _wrong(item, "the comfyui marker names a cassette and a scenario; take one of them")
+        if marker.kwargs.keys() & {"cassette", "scenario"}:
+            said = {k: v for k, v in said.items() if k not in ("cassette", "scenario")}
+        said.update(marker.kwargs)
+
+    def look_up(name: str) -> Any:
+        option = config.getoption(f"comfyui_{name}", default=None)
+        if option is not None:
+            return option
+        if name in said:
+            return said[name]
+        if fixtures.get(name) is not None:
+            return fixtures[name]
+        return config.getini(f"comfyui_{name}") or None
+
+    scenario = said.get("scenario", None if "cassette" in said else fixtures.get("scenario"))
+    record = look_up("record") or "none"
+    if record not in MODES:
+        _wrong(item, f"record mode {record!r} is none of {', '.join(MODES)}")
+    return Settings(
+        scenario=scenario or "success",
+        params={k: v for k, v in said.items() if k not in _OWN_KEYWORDS},
+        cassette=_cassette(item, said.get("cassette"), look_up("cassette_dir")),
+        record=record,
+        upstream=look_up("upstream"),
+        speed=_speed(item, look_up("speed")),
+        version=look_up("version"),
+        object_info=_object_info(item, look_up("object_info")),
+        seed=_number(item, "seed", look_up("seed"), int, 0),
+        strict=_switch(item, "strict", look_up("strict")),
+        block_network=_switch(item, "block_network", look_up("block_network")),
+        timeout_s=_number(item, "timeout", look_up("timeout"), float, 5.0),
+    )
+
+
+def _wrong(item: pytest.Item, sentence: str) -> None:
+    raise pytest.UsageError(f"{item.nodeid}: {sentence}")
+
+
+def _cassette(item: pytest.Item, value: Any, folder: Any) -> Path | str | None:
+    """``True`` names the test's own cassette; a relative path is looked up from the test's file."""
+    if value is None or value is False:
+        return None
+    beside = Path(folder) if folder else item.path.parent / "cassettes"
+    if not beside.is_absolute():
+        beside = item.config.rootpath / beside
+    if value is True:
+        return beside / item.path.stem / f"{_file_name(item)}.jsonl"
+    if not isinstance(value, (str, Path)):
+        _wrong(item, f"cassette={value!r} is no path, no name and not True")
+    path = Path(value)
+    for candidate in (item.path.parent / path, beside / path):
+        if candidate.exists():
+            return candidate
+    return beside / path if path.suffix else str(value)
+
+
+def _file_name(item: pytest.Item) -> str:
+    owner = getattr(item, "cls", None)
+    words = [owner.__name__] if owner else []
+    name = "-".join([*words, item.name])
+    return "".join(c if c.isalnum() or c in "._-" else "-" for c in name).rstrip("-")
+
+
+def _speed(item: pytest.Item, value: Any) -> float | None:
+    if value in (None, "max"):
+        return None
+    return float(_number(item, "speed", value, float, 1.0))
+
+
+def _number(item: pytest.Item, name: str, value: Any, kind: type, default: Any) -> Any:
+    if value is None:
+        return default
+    try:
+        number = kind(value)
+    except (TypeError, ValueError):
+        number = None
+    if number is None or (name != "seed" and not number > 0):
+        _wrong(
+            item,
+            f"comfyui {name}: {value!r} is no number above 0"
+            if name != "seed"
+            else f"comfyui seed: {value!r} is no whole number",
+        )
+    return number
+
+
+def _switch(item: pytest.Item, name: str, value: Any) -> bool:
+    words = {
+        "1": True,
+        "true": True,
+        "yes": True,
+        "on": True,
+        "0": False,
+        "false": False,
+        "no": False,
+        "off": False,
+        "": False,
+    }
+    if value is None or isinstance(value, bool):
+        return bool(value)
+    if str(value).lower() not in words:
+        _wrong(item, f"comfyui {name}: {value!r} is neither 1 nor 0")
+    return words[str(value).lower()]
+
+
+def _object_info(item: pytest.Item, value: Any) -> Any:
+    if value is None or isinstance(value, Mapping):
+        return value
+    path = Path(value)
+    if not path.is_absolute():
+        path = item.config.rootpath / path
+    try:
+        return json.loads(path.read_bytes())
+    except OSError as error:
+        _wrong(item, f"comfyui object_info: {path} cannot be read ({error.strerror})")
+    except ValueError as error:
+        _wrong(item, f"comfyui object_info: {path} is no JSON ({error})")
+
+
+def scenario_names(patterns: Sequence[str], *, where: str) -> list[str]:
+    """Scenarios whose name or category fits one of the patterns; all of them without a pattern.
+
+    Raises:
+        pytest.UsageError: a pattern fits nothing; the nearest name is told.
+    """
+    from fake_server.scenarios import catalogue
+
+    known = {scenario.name: scenario.category for scenario in catalogue()}
+    chosen: dict[str, None] = {}
+    for pattern in patterns or ("*",):
+        fitting = [n for n, c in known.items() if fnmatchcase(n, pattern) or c == pattern]
+        if not fitting:
+            near = get_close_matches(pattern, [*known, *known.values()], n=1)
+            hint = f"; the nearest is {near[0]!r}" if near else ""
+            raise pytest.UsageError(f"{where}: no scenario or category fits {pattern!r}{hint}")
+        chosen.update(dict.fromkeys(fitting))
+    return list(chosen)
