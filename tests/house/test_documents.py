@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
+import importlib
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -31,6 +34,22 @@ def test_the_first_two_sh_blocks_are_one_command_line_each() -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_is_in_the_readme(command: str) -> None:
     assert f"comfyrec {command}" in README
+
+
+def command_lines(text: str) -> list[str]:
+    plain = re.findall(r"^```\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    lines = "".join(plain).splitlines()
+    return [line.partition("  #")[0].strip() for line in lines if line.startswith("comfyrec ")]
+
+
+@pytest.mark.parametrize("line", command_lines(README))
+def test_a_command_line_of_the_readme_is_understood(line: str) -> None:
+    _, name, *arguments = shlex.split(line)
+    module = importlib.import_module(f"comfyrec.cli.{name}")
+    parser = argparse.ArgumentParser()
+    module.add_arguments(parser)
+
+    assert parser.parse_args(arguments) is not None
 
 
 @pytest.mark.parametrize("setting", pytest_plugin.SETTINGS)
