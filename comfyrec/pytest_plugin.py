@@ -141,40 +141,13 @@ def comfyui_timeout() -> float | None:
 
 
 @pytest.fixture
-def comfyui_settings(
-    request: pytest.FixtureRequest,
-    comfyui_scenario: str | None,
-    comfyui_record: str | None,
-    comfyui_upstream: str | None,
-    comfyui_speed: float | str | None,
-    comfyui_version: str | None,
-    comfyui_object_info: Any,
-    comfyui_seed: int | None,
-    comfyui_cassette_dir: Any,
-    comfyui_strict: bool | None,
-    comfyui_block_network: bool | None,
-    comfyui_timeout: float | None,
-) -> Any:
+def comfyui_settings(request: pytest.FixtureRequest, comfyui_scenario: str | None) -> Any:
     """All settings of this test, after command line, marker, fixture and ini file were asked."""
-    from comfyrec.testing.gathering import gather
+    from comfyrec.testing.gathering import gather, overridden
 
-    return gather(
-        request.config,
-        request.node,
-        fixtures={
-            "scenario": comfyui_scenario,
-            "record": comfyui_record,
-            "upstream": comfyui_upstream,
-            "speed": comfyui_speed,
-            "version": comfyui_version,
-            "object_info": comfyui_object_info,
-            "seed": comfyui_seed,
-            "cassette_dir": comfyui_cassette_dir,
-            "strict": comfyui_strict,
-            "block_network": comfyui_block_network,
-            "timeout": comfyui_timeout,
-        },
-    )
+    names = overridden(request.node, [f"comfyui_{name}" for name in SETTINGS], __name__)
+    fixtures = {name.removeprefix("comfyui_"): request.getfixturevalue(name) for name in names}
+    return gather(request.config, request.node, fixtures={**fixtures, "scenario": comfyui_scenario})
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ import pytest
 
 from comfyrec.testing.settings import Settings
 
-__all__ = ["gather", "scenario_names"]
+__all__ = ["gather", "overridden", "scenario_names"]
 
 MODES: Final = ("none", "once", "new_episodes", "all", "rewrite")
 _OWN_KEYWORDS: Final = {
@@ -71,6 +71,28 @@ def gather(config: pytest.Config, item: pytest.Item, *, fixtures: Mapping[str, A
         block_network=_switch(item, "block_network", look_up("block_network")),
         timeout_s=_number(item, "timeout", look_up("timeout"), float, 5.0),
     )
+
+
+_OVERRIDDEN: pytest.StashKey[tuple[str, ...]] = pytest.StashKey()
+
+
+def overridden(item: pytest.Item, names: Sequence[str], ours: str) -> tuple[str, ...]:
+    """Those of our setting fixtures that a conftest, module or class has replaced.
+
+    A fixture costs pytest about a tenth of a millisecond a test, and most projects replace none of
+    these. What can replace one is the same for all tests with the same parent.
+    """
+    parent = item.parent or item
+    if _OVERRIDDEN not in parent.stash:
+        # Not public, but what pytest-asyncio and others look at as well.
+        manager = item.session._fixturemanager
+
+        def replaced(name: str) -> bool:
+            definitions = manager.getfixturedefs(name, item) or ()
+            return any(one.func.__module__ != ours for one in definitions)
+
+        parent.stash[_OVERRIDDEN] = tuple(name for name in names if replaced(name))
+    return parent.stash[_OVERRIDDEN]
 
 
 def _wrong(item: pytest.Item, sentence: str) -> None:

@@ -188,9 +188,7 @@ class ComfyUI:
         Of a strict replay: requests that its cassette does not have. Of a scenario, once a prompt
         has come: operators that had nothing to do, so that the scenario did not take place.
         """
-        return self._call(self._complaints)
-
-    def _complaints(self) -> list[str]:
+        # Lists are read, nothing is changed: that needs no turn of the server's thread.
         source = self._gate.source
         found = list(getattr(source, "complaints", ()))
         if isinstance(source, Stage) and self._witness.prompts:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Self
 
-from comfyrec.cassette.files import create_cassette, open_cassette
+from comfyrec.cassette.files import create_cassette
 from comfyrec.cassette.redact import Redactor
-from comfyrec.proxy.recorder import Recorder, now_us
+from comfyrec.proxy.recorder import Recorder, next_conn, now_us
 from comfyrec.proxy.relay import Relay
 from comfyrec.proxy.upstream import parse_upstream
 from fake_server.thread import LoopThread, loop_thread
@@ -45,11 +45,16 @@ class Recording:
         self.host, self.port = "", 0
         self._thread = thread or loop_thread()
         target = parse_upstream(upstream)
-        first_conn = _next_conn(file) if append else 1
-        self._writer = create_cassette(
-            file, upstream=target.url, clock_us=now_us, overwrite=overwrite, append=append
-        )
+        first_conn = next_conn(file) if append else 1
         redactor = Redactor()
+        self._writer = create_cassette(
+            file,
+            upstream=target.url,
+            clock_us=now_us,
+            overwrite=overwrite,
+            append=append,
+            redactor=redactor,
+        )
         self._recorder = Recorder(
             self._writer, redactor, say=self.troubles.append, first_conn=first_conn
         )
@@ -89,11 +94,3 @@ class Recording:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _next_conn(file: Path) -> int:
-    """The number behind those of the connections that a cassette holds already."""
-    if not file.exists() or not file.stat().st_size:
-        return 1
-    with open_cassette(file) as reader:
-        return 1 + max((getattr(record, "conn", 0) for record in reader), default=0)

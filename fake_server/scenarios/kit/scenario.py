@@ -11,7 +11,7 @@ SCENARIO = Scenario(name="duplicate-status", settings=Settings, direct=direct, .
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, Literal
 
@@ -140,7 +140,7 @@ def settings_from(scenario: Scenario, params: Mapping[str, Any]) -> Settings:
     Raises:
         ScenarioError: an unknown parameter (the nearest is named), a wrong type, out of range.
     """
-    known = [field.name for field in msgspec.structs.fields(scenario.settings)]
+    known = scenario.settings.__struct_fields__
     for name in params:
         if name not in known:
             raise ScenarioError(_unknown(scenario.name, name, known))
@@ -188,7 +188,7 @@ def _scalar(text: str) -> Any:
         return text
 
 
-def _unknown(scenario: str, name: str, known: list[str]) -> str:
+def _unknown(scenario: str, name: str, known: Sequence[str]) -> str:
     if not known:
         return f"scenario '{scenario}' has no parameters, so '{name}' cannot be set"
     near = get_close_matches(name, known, n=1)
