@@ -159,7 +159,10 @@ def _comfyui_session(request: pytest.FixtureRequest, comfyui_settings: Any) -> I
     try:
         yield session
     finally:
-        session.close(passed=request.node.stash.get(_PASSED, False))
+        passed = request.node.stash.get(_PASSED, False)
+        if passed:
+            request.node.user_properties += [(_UNUSED, line) for line in session.unused()]
+        session.close(passed=passed)
 
 
 @pytest.fixture
@@ -189,6 +192,8 @@ def comfyui_environment(comfyui: ComfyUI, monkeypatch: pytest.MonkeyPatch) -> di
 
 _SESSION: pytest.StashKey[Session] = pytest.StashKey()
 _PASSED: pytest.StashKey[bool] = pytest.StashKey()
+# Properties travel with the reports, also from the workers of pytest-xdist.
+_UNUSED = "comfyui_unused"
 
 
 @pytest.hookimpl(wrapper=True)
@@ -206,13 +211,17 @@ def pytest_runtest_makereport(
     return report
 
 
-def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """Name the interactions of cassettes that no test has used."""
-    unused = config.stash.get(_UNUSED, None)
-    if unused:
-        terminalreporter.section("comfyui cassettes: unused interactions")
-        for line in unused:
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Name the recorded interactions of cassettes that their tests have not used."""
+    lines = [
+        f"{report.nodeid}: {line}"
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        if getattr(report, "when", "") == "teardown"
+        for name, line in report.user_properties
+        if name == _UNUSED
+    ]
+    if lines:
+        terminalreporter.section("comfyui cassettes: recorded, but not used")
+        for line in lines:
             terminalreporter.line(line)
-
-
-_UNUSED: pytest.StashKey[list[str]] = pytest.StashKey()

@@ -8,13 +8,14 @@ async test ``await comfyui.aio.wait_for_request(...)`` runs the same methods bes
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 import threading
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 from comfyrec.testing import assertions
 from comfyrec.testing.settings import Settings
@@ -195,6 +196,27 @@ class ComfyUI:
             name = self.settings.scenario
             found += [f"scenario {name}: {one}" for one in source.finish() if one.needed]
         return found
+
+    @property
+    def unused(self) -> list[str]:
+        """What the replayed cassette holds and this client never asked for, a line each."""
+        timeline = getattr(self._gate.source, "timeline", None)
+        if timeline is None:
+            return []
+        asked = {(seen.method, _without_ids(seen.path)) for seen in list(self._witness.requests)}
+        recorded: dict[tuple[str, str], int] = {}
+        for exchange in timeline.exchanges:
+            path = _without_ids(exchange.path.removeprefix("/api"))
+            recorded[exchange.method, path] = recorded.get((exchange.method, path), 0) + 1
+        lines = [
+            f"{method} {path} (recorded {count} times)" if count > 1 else f"{method} {path}"
+            for (method, path), count in recorded.items()
+            if (method, path) not in asked
+        ]
+        missing = recorded.get(("POST", "/prompt"), 0) - len(self._witness.prompts)
+        if missing > 0 and ("POST", "/prompt") in asked:
+            lines.append(f"{missing} more POST /prompt")
+        return lines
 
     # --- waiting -------------------------------------------------------------------------------
 
@@ -427,6 +449,13 @@ async def _beside_the_loop(wait: Callable[[], T]) -> T:
     except RuntimeError:
         return await sys.modules["trio"].to_thread.run_sync(wait)  # type: ignore[no-any-return]  # optional package
     return await asyncio.to_thread(wait)
+
+
+_ID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+
+
+def _without_ids(path: str) -> str:
+    return _ID.sub("{id}", path)
 
 
 def _short(message: str | bytes) -> str:

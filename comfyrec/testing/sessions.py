@@ -139,6 +139,15 @@ class Session:
             listed = "\n".join(f"  {line}" for line in complaints[:COMPLAINTS_SHOWN_MAX])
             pytest.fail(f"not all took place that was to:\n{listed}", pytrace=False)
 
+    def unused(self) -> list[str]:
+        """What the cassettes hold and the test never asked for."""
+        return [
+            f"{server.settings.cassette}: {line}"
+            for server in self._servers
+            if isinstance(server, ComfyUI)
+            for line in server.unused
+        ]
+
     def report_sections(self) -> Iterator[tuple[str, str]]:
         """Title and text of what each server saw, for the report of a failing test."""
         for number, server in enumerate(self._servers, 1):

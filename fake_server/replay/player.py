@@ -115,6 +115,11 @@ class Player:
         """What was not recorded, one sentence each; empty unless strict."""
         return self._strict.complaints if self._strict is not None else []
 
+    @property
+    def timeline(self) -> Timeline:
+        """The recording."""
+        return self._script.timeline
+
     def facts(self) -> Mapping[str, Any]:
         """What ``GET /__fake__/`` shows."""
         timeline = self._script.timeline

@@ -155,3 +155,19 @@ def test_a_prompt_that_was_not_recorded_is_refused(project: pytest.Pytester, ups
     assert (lenient.ret, strict.ret) == (1, 1)
     assert "this prompt was not recorded" in strict.stdout.str()
     assert "width" in strict.stdout.str()
+
+
+def test_what_was_recorded_and_not_used_is_told(project: pytest.Pytester, upstream: str) -> None:
+    asks_more = '    run(comfyui)\n    assert get(comfyui, "/system_stats")\n'
+    code = RUNS_ONE_PROMPT.replace("import run", "import get, run") + asks_more
+    project.makepyfile(test_it=code)
+    run_pytest(project, *recording("once", upstream))
+    project.makepyfile(test_it=RUNS_ONE_PROMPT)
+
+    result = run_pytest(project)
+
+    text = result.stdout.str()
+    assert result.ret == 0
+    assert "recorded, but not used" in text
+    assert "GET /system_stats" in text
+    assert "1 more POST /prompt" in text
