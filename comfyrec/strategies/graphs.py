@@ -64,10 +64,11 @@ def graphs(
 @st.composite
 def _built(draw: st.DrawFn, offer: _Offer, max_nodes: int) -> Workflow:
     building = _Building(draw, offer, max_nodes)
-    for number in range(OUTPUTS_MAX):
-        if number and not (building.left >= building.cheapest and draw(st.booleans())):
-            break
-        building.add_output()
+    fitting = [each for each in offer.outputs if offer.price[each.name] <= max_nodes]
+    wanted = st.lists(st.sampled_from(fitting), min_size=1, max_size=OUTPUTS_MAX)
+    for node_class in draw(wanted):
+        if offer.price[node_class.name] <= building.left:
+            building.add(node_class)
     return building.nodes
 
 
@@ -161,16 +162,9 @@ class _Building:
         self._draw, self._offer = draw, offer
         self.nodes: Workflow = {}
         self.left: float = max_nodes
-        self.cheapest = offer.price[offer.outputs[0].name]
 
-    def add_output(self) -> None:
-        """Add an output node and all that it needs."""
-        prices = self._offer.price
-        fitting = [each for each in self._offer.outputs if prices[each.name] <= self.left]
-        self._add(self._draw(st.sampled_from(fitting)), 0)
-
-    def _add(self, node_class: NodeClass, reserved: float) -> str:
-        """Add a node; ``reserved`` nodes of the budget are for others."""
+    def add(self, node_class: NodeClass, reserved: float = 0) -> str:
+        """Add a node and all that it needs; ``reserved`` nodes of the budget are for others."""
         self.left -= 1
         inputs = {each.name: value for each, value in self._inputs(node_class, reserved)}
         node = {"class_type": node_class.name, "inputs": inputs}
@@ -209,7 +203,7 @@ class _Building:
         if here and (not new or not self._draw(st.booleans())):
             return self._draw(st.sampled_from(here))
         node_class, slot = self._draw(st.sampled_from(new))
-        return [self._add(node_class, reserved), slot]
+        return [self.add(node_class, reserved), slot]
 
     def _slots_of(self, name: str, link: Input) -> list[int]:
         return [slot for each, slot in self._offer.makers(link) if each.name == name]

@@ -25,7 +25,9 @@ MAY_LOOK_INTO: dict[str, set[str] | None] = {
     "comfyrec.cassette": RECORDS,
     "comfyrec.timeline": RECORDS,
     "comfyrec.show": TIMELINE,
-    "comfyrec.strategies": TIMELINE | {"fake_server"},
+    # It serves what it draws to a client, and judges what that reports, as check does; its machine
+    # controls a server as the fixture does.
+    "comfyrec.strategies": TIMELINE | {"comfyrec.check", "comfyrec.testing", "fake_server"},
     "comfyrec.client": TIMELINE,
     # It plays scenarios for a client, so it knows both packages, as the front doors do.
     "comfyrec.check": TIMELINE | {"fake_server"},
@@ -61,6 +63,9 @@ SHELLS = {
     "comfyrec.client.tls",
     "comfyrec.proxy",
     "comfyrec.pytest_plugin",
+    "comfyrec.strategies.machine",
+    "comfyrec.strategies.saving",
+    "comfyrec.strategies.serving",
     "comfyrec.testing",
     "fake_server.app",
     "fake_server.clock",

@@ -1,0 +1,178 @@
+"""A drawn stream or a scenario -> a running server for a client under test, and the judgement.
+
+The shell of this room. A server of its own for each example costs well under a millisecond, as
+they all live on one loop in one thread.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, NoReturn, TypeVar, cast, get_args
+
+from comfyrec.check import Playing, play
+from comfyrec.strategies.streams import Stream, choice_of_stream, facts_of
+from fake_server.oracles import INVARIANTS, Bounds, Outcome, Report, files_in
+from fake_server.scenarios import Choice, choose
+from fake_server.scenarios.kit.scene import Ending
+from fake_server.thread import LoopThread
+
+__all__ = ["Judged", "Served", "fake_comfyui"]
+
+T = TypeVar("T")
+OUTCOMES = (*get_args(Ending), "failed")
+LATE_S = 15.0
+
+
+class Judged(AssertionError):
+    """A client did not keep what a correct one keeps; the text says what, and what was true."""
+
+
+class Served:
+    """A running server, what the client is to run on it, and the judgement of its report."""
+
+    def __init__(
+        self, drawn: Stream | Choice, playing: Playing, clock: Callable[[], float]
+    ) -> None:
+        self.drawn, self._playing, self._clock = drawn, playing, clock
+        self.url, self.ws_url = playing.url, playing.ws_url
+        self.host, self.port = playing.host, playing.port
+
+    @property
+    def workflow(self) -> dict[str, Any]:
+        """The graph in API format that the client is to submit; a copy of its own."""
+        return cast(dict[str, Any], _copied(self._playing.workflow))
+
+    def bounded(self, run: Callable[[], T], *, seconds: float = 5.0) -> T:
+        """Run a client that might hang; gives what it returns, raises what it raises.
+
+        Raises:
+            Judged: it did not come back in time. Its thread is left behind: give the client a
+                time-out of its own where it has one.
+        """
+        told: list[T] = []
+        failed: list[BaseException] = []
+
+        def inner() -> None:
+            try:
+                told.append(run())
+            except BaseException as error:  # handed to the caller's thread, whatever it is
+                failed.append(error)
+
+        thread = threading.Thread(target=inner, name="client-under-test", daemon=True)
+        thread.start()
+        thread.join(seconds)
+        if failed:
+            raise failed[0]
+        return told[0] if told else self.hung()
+
+    def judge(
+        self,
+        outcome: str,
+        outputs: Mapping[str, Any] | None = None,
+        *,
+        prompt_id: str | None = None,
+        files: Sequence[bytes] | None = None,
+        text: str = "",
+        late_s: float = LATE_S,
+    ) -> None:
+        """Compare what the client reported with the truth. The run is over after this.
+
+        Args:
+            outcome: ``success``, ``error``, ``interrupted``, ``cancelled``, ``rejected``, ``lost``,
+                ``timed-out``, or ``failed`` where the client only says that it was no success.
+            outputs: by node, as the history has them; None: the client does not give them.
+            prompt_id: the id it gave for the prompt.
+            files: the contents it saved; None: they are not looked at.
+            text: what it printed.
+            late_s: how long after the true end it may report.
+
+        Raises:
+            Judged: the report is not what a correct client reports.
+            ValueError: ``outcome`` is none of the words.
+        """
+        if outcome not in OUTCOMES:
+            raise ValueError(f"no outcome {outcome!r}; there are {', '.join(OUTCOMES)}")
+        self._conclude(
+            Report(
+                outcomes=(cast(Outcome, outcome),),
+                at_s=self._clock(),
+                prompt_id=prompt_id,
+                outputs=outputs,
+                files=None if files is None else tuple(files),
+                text=text,
+            ),
+            late_s,
+        )
+
+    def crashed(self, error: BaseException) -> NoReturn:
+        """Judge a client that raised ``error`` instead of reporting an outcome.
+
+        Raises:
+            Judged: always; a correct client reports one.
+        """
+        self._conclude(Report(at_s=self._clock(), crash=repr(error)))
+        raise AssertionError("a client that crashes keeps nothing") from error
+
+    def hung(self) -> NoReturn:
+        """Judge a client that was stopped as it did not come back.
+
+        Raises:
+            Judged: always.
+        """
+        self._conclude(Report())
+        raise AssertionError("a client that hangs keeps nothing")
+
+    def _conclude(self, report: Report, late_s: float = LATE_S) -> None:
+        # Whoever fetches many files asks many questions, and is not to be blamed.
+        bounds = Bounds(late_s=late_s, busy=Bounds().busy + self._files())
+        result = self._playing.conclude(report, bounds=bounds)
+        if result.broken:
+            whys = [
+                f"  {verdict.invariant}, a client {INVARIANTS[verdict.invariant]}: {verdict.why}"
+                for verdict in result.broken
+            ]
+            raise Judged("\n".join([f"{result.name}: {result.summary}", *whys, repr(self.drawn)]))
+
+    def _files(self) -> int:
+        history = self.drawn.history if isinstance(self.drawn, Stream) else None
+        return len(files_in((history or {}).get("outputs") or {}))
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _copied(inner) for key, inner in value.items()}
+    return [_copied(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+
+@contextmanager
+def fake_comfyui(
+    drawn: Stream | Choice | str,
+    *,
+    speed: float | None = None,
+    thread: LoopThread | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> Iterator[Served]:
+    """Serve what was drawn, on a port of its own, as long as the block runs.
+
+    It is no fixture, so that hypothesis can have a fresh server for each example.
+
+    Args:
+        drawn: a ``Stream``, a ``Choice`` of ``scenarios()``, or a scenario as one types it:
+            ``"ws-silent:after=start"``.
+        speed: of virtual time; None: nothing is ever waited for.
+        thread: where it is served, if not on the process's own loop thread.
+        clock: seconds, the client's time.
+
+    Raises:
+        ScenarioError: there is no such scenario, or it has no such parameter.
+    """
+    choice = choose(drawn) if isinstance(drawn, str) else drawn
+    if isinstance(choice, Stream):
+        played, facts = choice_of_stream(choice), facts_of(choice)
+    else:
+        played, facts = choice, None
+    with play(played, facts=facts, speed=speed, thread=thread, clock=clock) as playing:
+        yield Served(choice, playing, clock)
