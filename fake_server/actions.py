@@ -24,7 +24,7 @@ class FormField(msgspec.Struct, frozen=True):
     content_type: str | None = None
 
 
-class Request(msgspec.Struct, frozen=True):
+class Request(msgspec.Struct, frozen=True, gc=False):
     """One HTTP request, whole."""
 
     method: str
@@ -41,7 +41,7 @@ class Request(msgspec.Struct, frozen=True):
         return next((value for key, value in self.headers if key.lower() == name), default)
 
 
-class Answer(msgspec.Struct, frozen=True):
+class Answer(msgspec.Struct, frozen=True, gc=False):
     """One HTTP answer, whole. ``Date``, ``Server``, ``Content-Length`` are added by the shell."""
 
     status: int = 200
@@ -55,7 +55,7 @@ class Answer(msgspec.Struct, frozen=True):
 # --- what happened ---------------------------------------------------------------------------
 
 
-class Asked(msgspec.Struct, frozen=True):
+class Asked(msgspec.Struct, frozen=True, gc=False):
     """A request came that is no WebSocket upgrade; ``exchange`` names it until it is answered."""
 
     exchange: int
@@ -69,7 +69,7 @@ class Knocked(msgspec.Struct, frozen=True):
     request: Request
 
 
-class Said(msgspec.Struct, frozen=True):
+class Said(msgspec.Struct, frozen=True, gc=False):
     """A client sent a message: ``str`` for text, ``bytes`` for binary."""
 
     socket: int
@@ -89,7 +89,7 @@ class Dropped(msgspec.Struct, frozen=True):
     exchange: int
 
 
-class Woke(msgspec.Struct, frozen=True):
+class Woke(msgspec.Struct, frozen=True, gc=False):
     """The time that a ``Wake`` asked for has come."""
 
 
@@ -115,7 +115,7 @@ class Accept(msgspec.Struct, frozen=True):
     """Bytes (whole frames) that leave in one write with the 101 answer, in its TCP segment."""
 
 
-class Send(msgspec.Struct, frozen=True):
+class Send(msgspec.Struct, frozen=True, gc=False):
     """One message to each of the sockets: encoded once, ``str`` as text, ``bytes`` as binary."""
 
     sockets: tuple[int, ...]
@@ -144,7 +144,7 @@ class Abort(msgspec.Struct, frozen=True):
     socket: int
 
 
-class Reply(msgspec.Struct, frozen=True):
+class Reply(msgspec.Struct, frozen=True, gc=False):
     """Answer an exchange."""
 
     exchange: int
@@ -159,7 +159,7 @@ class HangUp(msgspec.Struct, frozen=True):
     first: int = 0
 
 
-class Wake(msgspec.Struct, frozen=True):
+class Wake(msgspec.Struct, frozen=True, gc=False):
     """Call ``handle(Woke(), now)`` once ``now`` has reached ``at``; Wakes add up."""
 
     at: int

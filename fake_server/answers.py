@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import zlib
+from functools import lru_cache
 from typing import Final
 from urllib.parse import parse_qsl, unquote, urlparse, urlsplit
 
@@ -46,9 +47,15 @@ def split_target(target: str) -> tuple[str, str]:
 def query_of(raw: str) -> dict[str, list[str]]:
     """A raw query -> its values by name, in order."""
     found: dict[str, list[str]] = {}
-    for name, value in parse_qsl(raw, keep_blank_values=True) if raw else ():
+    for name, value in _pairs(raw) if raw else ():
         found.setdefault(name, []).append(value)
     return found
+
+
+@lru_cache(maxsize=256)
+def _pairs(raw: str) -> tuple[tuple[str, str], ...]:
+    # Clients ask the same again and again; nobody's query is longer than a head may be.
+    return tuple(parse_qsl(raw, keep_blank_values=True))
 
 
 def answer(place: Place, request: Request) -> Answer:

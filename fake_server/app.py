@@ -19,6 +19,7 @@ import struct
 import sys
 import zlib
 from collections.abc import Callable, Coroutine, Iterable, Iterator
+from functools import lru_cache
 from typing import Any, Final
 
 import aiohttp
@@ -473,6 +474,9 @@ class Server:
             return b""
         if request.headers.get("Expect", "").lower() == "100-continue":
             _transport(request).write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        if request.content.is_eof():
+            # It came with the head, as small ones do.
+            return request.content.read_nowait()[: self.body_limit + 1]
         pieces, size = [], 0
         async for piece in request.content.iter_any():
             pieces.append(piece)
@@ -601,7 +605,7 @@ def frame(opcode: int, payload: bytes, bits: int = 0) -> bytes:
     if size < 126:
         return bytes((first, size)) + payload
     if size < 65_536:
-        return struct.pack("!BBH", first, 126, size) + payload
+        return bytes((first, 126, size >> 8, size & 255)) + payload
     return struct.pack("!BBQ", first, 127, size) + payload
 
 
@@ -618,9 +622,8 @@ def _taken_apart(message: str | bytes) -> tuple[int, bytes]:
 
 def rendered(answer: Answer, request: web.BaseRequest, stays: bool) -> Iterator[bytes]:
     """Head and body of an answer, as aiohttp would write them."""
-    headers = [f"{name}: {value}\r\n" for name, value in answer.headers]
-    given = {name.lower(): value for name, value in answer.headers}
-    chunked = given.get("transfer-encoding", "").lower() == "chunked"
+    written, given, chunked = _head_fields(answer.headers)
+    headers = list(written)
     bodiless = answer.status in (204, 304) or answer.status < 200
     head_only = request.method == "HEAD"
     if head_only and not answer.body:
@@ -648,6 +651,17 @@ def rendered(answer: Answer, request: web.BaseRequest, stays: bool) -> Iterator[
         yield answer.body
 
 
+@lru_cache(maxsize=256)
+def _head_fields(
+    fields: tuple[tuple[str, str], ...],
+) -> tuple[tuple[str, ...], frozenset[str], bool]:
+    """The lines of an answer's fields, their names, and whether they say that it is chunked."""
+    given = {name.lower(): value for name, value in fields}
+    lines = tuple(f"{name}: {value}\r\n" for name, value in fields)
+    return lines, frozenset(given), given.get("transfer-encoding", "").lower() == "chunked"
+
+
+@lru_cache(maxsize=64)
 def _phrase(status: int) -> str:
     try:
         return http.HTTPStatus(status).phrase

@@ -5,12 +5,12 @@ Recording ``logs_subscription``; PROTOCOL.md, section 2.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from fake_server.actions import Action, Send
+from fake_server.question import loads
 from fake_server.routes.kit import Line, Place
 
 __all__ = ["TERMINAL", "banner", "entry_of", "told", "write_line"]
@@ -63,24 +63,22 @@ def entry_of(place: Place, line: Line) -> dict[str, str]:
     return {"t": when.replace(tzinfo=None).isoformat(), "m": line.text}
 
 
-def told(place: Place, actions: Iterable[Action]) -> Iterator[Action]:
+def told(place: Place, actions: Iterable[Action]) -> list[Action]:
     """What the worker does, with the lines that it prints beside it."""
+    done: list[Action] = []
     for action in actions:
-        if type(action) is not Send or not _might_stand_beside_a_line(action.message):
-            yield action
+        message = action.message if type(action) is Send else b""
+        if type(message) is not str or not message.startswith(_BEGINNINGS):
+            done.append(action)
             continue
-        message = str(action.message)
         if message.startswith(_FAILED):
-            _print_failure(place, json.loads(message)["data"])
-            yield from place.engine.take()
-        yield action
+            _print_failure(place, loads(message)["data"])
+            done += place.engine.take()
+        done.append(action)
         if message.startswith(_GONE):
-            _print_end(place, json.loads(message)["data"]["prompt_id"])
-            yield from place.engine.take()
-
-
-def _might_stand_beside_a_line(message: str | bytes) -> bool:
-    return isinstance(message, str) and message.startswith(_BEGINNINGS)
+            _print_end(place, loads(message)["data"]["prompt_id"])
+            done += place.engine.take()
+    return done
 
 
 def _print_failure(place: Place, data: dict[str, Any]) -> None:

@@ -195,7 +195,9 @@ class Engine:
 
     def say_status(self) -> None:
         """Tell everybody how long the queue is."""
-        self.speaker.tell(None, "status", {"status": self.queue_info()})
+        # The same as ``queue_info``, written out: there are three of them in every prompt.
+        said = f'{{"exec_info": {{"queue_remaining": {self.remaining}}}}}'
+        self.speaker.tell_raw(None, f'{{"type": "status", "data": {{"status": {said}}}}}')
 
     # --- interrupt, free ---------------------------------------------------------------------
 

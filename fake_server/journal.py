@@ -28,11 +28,13 @@ from fake_server.actions import (
 __all__ = ["ENTRIES_MAX", "TEXT_MAX", "Journal"]
 
 ENTRIES_MAX: Final = 5_000
-"""More than any test looks at; the oldest go first."""
+"""More than any test looks at; the oldest go first, messages of one moment together."""
 TEXT_MAX: Final = 65_536
 """Of one body or message; what is longer is kept up to here and marked ``cut``."""
 BYTES_MAX: Final = 32 * 1024 * 1024
 """Of all bodies and messages together."""
+TOGETHER_MAX: Final = 32
+"""Messages of one moment that share an entry, and are forgotten together."""
 
 
 class _Entry(msgspec.Struct, gc=False):
@@ -45,6 +47,15 @@ class _Entry(msgspec.Struct, gc=False):
     size: int = 0
 
 
+class _Sent(msgspec.Struct, gc=False):
+    """Messages that left at one moment, one after the other: an entry for each, made when read."""
+
+    serial: int
+    t: int
+    sends: list[Send]
+    size: int = 0
+
+
 class Journal:
     """Entries as plain JSON objects: ``serial``, ``t`` (virtual microseconds), ``what``, ...
 
@@ -54,13 +65,15 @@ class Journal:
     """
 
     def __init__(self) -> None:
-        self._entries: deque[_Entry] = deque()
-        self._serial = self._bytes = self.forgotten = 0
+        self._entries: deque[_Entry | _Sent] = deque()
+        self._open: _Sent | None = None  # the last entry, if more messages may join it
+        self._serial = self._bytes = self._count = self.forgotten = 0
 
     def clear(self) -> None:
         """Forget all entries; the serial numbers go on."""
         self._entries.clear()
-        self._bytes = self.forgotten = 0
+        self._open = None
+        self._bytes = self._count = self.forgotten = 0
 
     def happened(self, happened: Happened, now: int) -> None:
         """Note what came from outside."""
@@ -93,7 +106,17 @@ class Journal:
 
     def sent(self, send: Send, now: int) -> None:
         """Note one message; this is what a server does most."""
-        self._note(now, "sent", -1, send.sockets, send.message)
+        size = len(send.message)
+        if size > TEXT_MAX:
+            self._note(now, "sent", -1, send.sockets, send.message)
+            return
+        there = self._open
+        if there is None or there.t != now or len(there.sends) >= TOGETHER_MAX:
+            there = self._open = _Sent(self._serial, now, [])
+            self._entries.append(there)
+        there.sends.append(send)
+        there.size += size
+        self._added(size)
 
     def note(self, now: int, what: str, words: str) -> None:
         """Put in a remark: a hold, a fault, what a test has to say."""
@@ -102,8 +125,9 @@ class Journal:
     def entries(self, *, after: int = -1, what: str = "") -> Iterator[dict[str, Any]]:
         """Entries with a serial number above ``after``, of one kind if ``what`` is given."""
         for entry in self._entries:
-            if entry.serial > after and what in ("", entry.what):
-                yield _plain(entry)
+            for one in _each(entry):
+                if one.serial > after and what in ("", one.what):
+                    yield _plain(one)
 
     def _request(self, what: str, number: int, request: Request, now: int) -> None:
         self._note(now, what, number, request, request.body)
@@ -116,16 +140,34 @@ class Journal:
             content, kept = content[:TEXT_MAX], TEXT_MAX
             if isinstance(facts, Request):
                 facts = msgspec.structs.replace(facts, body=b"")
+        self._open = None
         self._entries.append(_Entry(self._serial, now, what, number, facts, content, size))
+        self._added(kept)
+
+    def _added(self, kept: int) -> None:
         self._serial += 1
+        self._count += 1
         self._bytes += kept
-        if self._bytes > BYTES_MAX or len(self._entries) > ENTRIES_MAX:
+        while self._bytes > BYTES_MAX or self._count > ENTRIES_MAX:
             self._forget_the_oldest()
 
     def _forget_the_oldest(self) -> None:
-        while self._bytes > BYTES_MAX or len(self._entries) > ENTRIES_MAX:
-            self._bytes -= min(self._entries.popleft().size, TEXT_MAX)
-            self.forgotten += 1
+        oldest = self._entries.popleft()
+        count, size = 1, min(oldest.size, TEXT_MAX)
+        if isinstance(oldest, _Sent):
+            count, size = len(oldest.sends), oldest.size
+        self._bytes -= size
+        self._count -= count
+        self.forgotten += count
+
+
+def _each(entry: _Entry | _Sent) -> Iterator[_Entry]:
+    if isinstance(entry, _Entry):
+        yield entry
+        return
+    for number, send in enumerate(entry.sends, entry.serial):
+        message = send.message
+        yield _Entry(number, entry.t, "sent", -1, send.sockets, message, len(message))
 
 
 def _hidden(data: bytes, spans: list[tuple[int, int]]) -> bytes:

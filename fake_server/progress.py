@@ -14,7 +14,7 @@ from comfyrec.events import comfy_json
 from fake_server.eras import Era
 from fake_server.graph import Graph
 from fake_server.nodes import NodeFailed
-from fake_server.speaker import Speaker
+from fake_server.speaker import Speaker, number
 
 __all__ = ["Bar", "Progress"]
 
@@ -101,8 +101,12 @@ class Progress:
             yield
         # Older servers name the node that was last announced, which is none without a client.
         named = node_id if self._era.has("progress_state") else announced
-        data = {"value": value, "max": bar.total, "prompt_id": self._prompt_id, "node": named}
-        self._speaker.tell(self._client_id, "progress", data)
+        self._speaker.tell_raw(
+            self._client_id,
+            f'{{"type": "progress", "data": {{"value": {number(value)}, '
+            f'"max": {number(bar.total)}, "prompt_id": {self._quoted_id}, '
+            f'"node": {comfy_json(named)}}}}}',
+        )
         yield
         if preview is not None and not with_metadata:
             self._speaker.preview(self._client_id, *preview)
@@ -132,7 +136,7 @@ class Progress:
         if node_id not in self._affixes:
             self._affixes[node_id] = self._affix(node_id)
         before, behind = self._affixes[node_id]
-        numbers = f'{comfy_json(value)}, "max": {comfy_json(maximum)}, "state": "{state}"'
+        numbers = f'{number(value)}, "max": {number(maximum)}, "state": "{state}"'
         # Each frame repeats every node, so a node's entry is encoded only when it changes.
         self._parts[node_id] = f"{before}{numbers}{behind}"
         yield from self._tell()

@@ -17,7 +17,7 @@ from fake_server.actions import Answer
 from fake_server.engine import SENSITIVE, Engine, Job
 from fake_server.loading import file_checks, self_checked
 from fake_server.plan import UnfitPlan
-from fake_server.question import Question, empty, json_answer, server_error
+from fake_server.question import Question, empty, json_answer, loads, server_error
 from fake_server.replacements import Unreplaceable, replace_retired
 from fake_server.validate import Broken, Verdict, validate
 
@@ -57,7 +57,7 @@ def _text(question: Question) -> str:
 def _json(question: Question) -> Any:
     text = _text(question)
     try:
-        return json.loads(text)
+        return loads(text)
     except (ValueError, RecursionError):
         raise _Wrecked from None
 
@@ -269,7 +269,7 @@ def post_interrupt(engine: Engine, question: Question, now: int) -> Answer:
         return empty()
     text = _text(question)
     try:
-        body = json.loads(text)
+        body = loads(text)
     except ValueError:
         body = {}
     except RecursionError:
@@ -444,7 +444,7 @@ def cancel_job(engine: Engine, question: Question, now: int) -> Answer:
 def cancel_jobs(engine: Engine, question: Question, now: int) -> Answer:
     """Interrupt or dequeue several jobs."""
     try:
-        body = json.loads(_text(question))
+        body = loads(_text(question))
     except (_Wrecked, ValueError, RecursionError):
         return json_answer({"error": "Request body must be valid JSON"}, 400)
     ids = body.get("job_ids") if isinstance(body, dict) else None

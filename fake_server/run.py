@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from comfyrec.events import comfy_json
 from fake_server import nodes
 from fake_server.cache import Entry
 from fake_server.catalogue import NodeClass
@@ -257,12 +258,14 @@ class Run:
         yield from self._progress.begin(node_id)
         node = self._prepared(node_id, kind, plan)
         if self.client_id is not None:
-            self._work.last_node = self._graph.display(node_id)
-            data = {"node": node_id, "display_node": self._work.last_node}
-            data["prompt_id"] = self.job.prompt_id
-            if not self._era.has("display_node"):
-                del data["display_node"]
-            self._tell(self.client_id, "executing", data)
+            self._work.last_node = shown = self._graph.display(node_id)
+            also = self._era.has("display_node")
+            display = f'"display_node": {comfy_json(shown)}, ' if also else ""
+            self._engine.speaker.tell_raw(
+                self.client_id,
+                f'{{"type": "executing", "data": {{"node": {comfy_json(node_id)}, {display}'
+                f'"prompt_id": {comfy_json(self.job.prompt_id)}}}}}',
+            )
             yield None
         return node
 

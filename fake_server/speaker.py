@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from functools import lru_cache
+from math import isfinite
 from typing import Any, Final
 
 from comfyrec.events import comfy_json
 from fake_server.actions import Action, Send
 from fake_server.chance import Chance
 
-__all__ = ["PREVIEW_FORMATS", "Speaker", "event"]
+__all__ = ["PREVIEW_FORMATS", "Speaker", "event", "number"]
 
 PREVIEW_FORMATS: Final = {"jpeg": 1, "png": 2}
 
@@ -25,13 +26,20 @@ def event(kind: str, data: Any) -> str:
     return f'{{"type": {_quoted(kind)}, "data": {comfy_json(data)}}}'
 
 
+def number(value: float) -> str:
+    """A number as JSON; the ordinary ones, which are most, are what Python shows."""
+    kind = type(value)
+    ordinary = kind is int or (kind is float and isfinite(value))
+    return repr(value) if ordinary else comfy_json(value)
+
+
 @lru_cache(maxsize=256)
 def _quoted(kind: str) -> str:
     return comfy_json(kind)
 
 
-def _word(number: int) -> bytes:
-    return number.to_bytes(4, "big")
+def _word(value: int) -> bytes:
+    return value.to_bytes(4, "big")
 
 
 class Speaker:

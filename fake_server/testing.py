@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
+from comfyrec.events import comfy_json
 from fake_server.actions import Action, Asked, Happened, Request
 from fake_server.clock import MAX
 from fake_server.images import picture
 from fake_server.plan import Plan
+from fake_server.question import loads
 from fake_server.thread import serve
 from fake_server.world import World
 
@@ -45,7 +46,7 @@ class AnyPrompt:
 
 def _with_stand_in(asked: Asked) -> Asked:
     try:
-        body = json.loads(asked.request.body)
+        body = loads(asked.request.body)
     except ValueError:
         return asked
     if not isinstance(body, dict) or "prompt" not in body:
@@ -53,7 +54,7 @@ def _with_stand_in(asked: Asked) -> Asked:
     body["prompt"] = _STAND_IN
     request = asked.request
     changed = Request(
-        request.method, request.target, request.headers, json.dumps(body).encode(), request.peer
+        request.method, request.target, request.headers, comfy_json(body).encode(), request.peer
     )
     return Asked(asked.exchange, changed)
 

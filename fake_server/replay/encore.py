@@ -45,9 +45,6 @@ class Encores:
         self._script, self._lines, self._cast, self._token = script, lines, cast, token
         self._queue: deque[_Encore] = deque()
 
-    def __len__(self) -> int:
-        return len(self._queue)
-
     @property
     def have_their_turn(self) -> bool:
         """Whether one is being played, or the prompt that came first is one."""
@@ -107,7 +104,7 @@ class Encores:
             yield in_queue + max(step.due - started, 0), step
 
     def advance(self, now: int) -> Iterator[Action]:
-        """Play what is due; ``len`` is 0 when all is over."""
+        """Play what is due."""
         while self._queue:
             encore = self._queue[0]
             if encore.base is None:

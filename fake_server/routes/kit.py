@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import deque
 from collections.abc import Callable
@@ -17,7 +16,7 @@ from fake_server.engine import Engine
 from fake_server.eras import Era
 from fake_server.files import Folders, StoredFile
 from fake_server.forms import BadForm, parameters
-from fake_server.question import Question
+from fake_server.question import Question, loads
 
 __all__ = ["LOG_LINES_MAX", "Failed", "Line", "Place", "Refused", "Shop", "read_json", "text"]
 
@@ -101,7 +100,7 @@ def read_json(ask: Question) -> Any:
     """
     try:
         charset = parameters(ask.header("Content-Type"))[1].get("charset", "utf-8")
-        return json.loads(ask.body.decode(charset))
+        return loads(ask.body.decode(charset))
     except (BadForm, ValueError, LookupError, RecursionError) as error:
         raise Failed(str(error)) from None
 
