@@ -145,8 +145,7 @@ class Recording(Packed):
     def write(self, path: Path, rows: Iterable[Row]) -> None:
         writer = create_cassette(path, clock_us=lambda: 0, overwrite=True)
         for seq, (t, conn, _, payload) in enumerate(rows, 1):
-            writer.add(WsFrame(seq, t, conn, Side.SERVER, b"\x81\x7e\x01\x2c", payload))
-            writer.flush()
+            writer.write([WsFrame(seq, t, conn, Side.SERVER, b"\x81\x7e\x01\x2c", payload)])
         writer.abandon()
 
 

@@ -2,11 +2,12 @@
 
 The page ``docs/cassette-format.md`` says what stands where and why. In short: a file is a header of
 20 bytes and then frames. A frame is a marker with its kind, a length and a checksum, then as many
-bytes. While recording, each record is a frame of its own. A file that was closed cleanly is made of
-groups: one block (the compressible records, deflated together), then the other records as frames
-of their own, in the order of their numbers; an equal body is stored once and pointed to.
+bytes. While recording, a frame is one record, or a run of small records that were written at once.
+A file that was closed cleanly is made of groups: one block (the compressible records, packed
+together), then the other records as frames of their own, in the order of their numbers; an equal
+body is stored once and pointed to.
 
-``pack`` writes this layout, ``unpack`` reads it.
+``pack`` writes this layout, ``unpack`` reads it, ``blocks`` is what stands in a block.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ HEAD: Final = struct.Struct("<III")
 HEAD_BYTES: Final = HEAD.size
 
 BLOCK: Final = struct.Struct("<BIIQqq")
-"""Before the deflated bytes of a block: coding, inflated size; of its group: records, first number,
+"""Before the packed bytes of a block: coding, size unpacked; of its group: records, first number,
 first and last time."""
 
 FOOT: Final = struct.Struct("<Q")
@@ -53,16 +54,31 @@ RECORD: Final = _kind(b"r")
 SHARED: Final = _kind(b"s")
 BLOCK_KIND: Final = _kind(b"b")
 RUN: Final = _kind(b"u")
+PIECE: Final = _kind(b"z")
 INDEX: Final = _kind(b"i")
 FOOT_KIND: Final = _kind(b"f")
-KINDS: Final = frozenset({RECORD, SHARED, BLOCK_KIND, INDEX, FOOT_KIND})
+KINDS: Final = frozenset({RECORD, RUN, SHARED, BLOCK_KIND, INDEX, FOOT_KIND})
+"""Of frames that stand by themselves; pieces stand in blocks only."""
 
 DEFLATE: Final = 1
 """Bare deflate, without the frame of zlib: a checksum of our own is there already, and Adler-32
 would cost a third of the time of reading."""
+ZSTD: Final = 2
 WINDOW_BITS: Final = -15
 BLOCK_RAW_BYTES_MAX: Final = 16 << 20
-"""No block inflates to more; a deflate stream can grow a thousandfold."""
+"""No block unpacks to more; a deflate stream can grow a thousandfold, Zstandard without bound."""
+
+SMALL_BYTES: Final = 4096
+"""Records below this share a frame with the records written at once; a flipped bit must not cost
+several pictures."""
+RUN_BYTES: Final = 16 << 10
+"""About how much a run holds: what a flipped bit in a recording costs at most."""
+RUN_BYTES_MAX: Final = 1 << 20
+"""No run that stands by itself is larger; many small records take much more memory than bytes."""
+_RUN_RECORDS: Final = 32
+"""Records that are tried as one run; with a picture among them they are taken apart again."""
+_ARRAY: Final = struct.Struct(">BH")
+"""The head of a MessagePack array: 0xDC, how many."""
 
 
 class Shared(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -121,17 +137,56 @@ def frame(kind: int, payload: bytes, salt: int) -> bytes:
     return HEAD.pack(kind, len(payload), crc32(payload, salt ^ kind)) + payload
 
 
-def frame_encoder(salt: int) -> Callable[[AnyRecord], bytes]:
-    """record -> its frame, for a file with this salt."""
-    seed, pack, checksum, to_bytes = salt ^ RECORD, HEAD.pack, crc32, encode
+def frame_encoder(salt: int) -> Callable[[list[AnyRecord]], list[bytes]]:
+    """records -> the parts of their frames, for a file with this salt.
 
-    def encode_frame(record: AnyRecord) -> bytes:
-        payload = to_bytes(record)
-        if len(payload) > RECORD_BYTES_MAX:
-            raise ValueError(f"a record of {len(payload)} bytes; larger bodies go in pieces")
-        return pack(RECORD, len(payload), checksum(payload, seed)) + payload
+    Small records that follow each other are one frame: its head, checksum and write are most of
+    what such a record costs.
+    """
 
-    return encode_frame
+    def encode_frames(records: list[AnyRecord]) -> list[bytes]:
+        parts: list[bytes] = []
+        for at in range(0, len(records), _RUN_RECORDS):
+            some = records[at : at + _RUN_RECORDS]
+            payload = encode(some)
+            if len(some) > 1 and len(payload) <= RUN_BYTES:
+                parts += _frame_of(RUN, payload, salt)
+            else:
+                parts += _frames_by_size(some, salt)
+        return parts
+
+    return encode_frames
+
+
+def _frames_by_size(records: list[AnyRecord], salt: int) -> list[bytes]:
+    """Runs of small records between large ones, each of which is a frame of its own."""
+    parts: list[bytes] = []
+    run: list[bytes] = []
+    size = 0
+    for payload in map(encode, records):
+        small = len(payload) < SMALL_BYTES
+        if run and (not small or size + len(payload) > RUN_BYTES):
+            parts += _frame_of_some(run, salt)
+            run, size = [], 0
+        if small:
+            run.append(payload)
+            size += len(payload)
+        else:
+            parts += _frame_of(RECORD, payload, salt)
+    return parts + _frame_of_some(run, salt) if run else parts
+
+
+def _frame_of_some(run: list[bytes], salt: int) -> list[bytes]:
+    if len(run) == 1:
+        return _frame_of(RECORD, run[0], salt)
+    return _frame_of(RUN, _ARRAY.pack(0xDC, len(run)) + b"".join(run), salt)
+
+
+def _frame_of(kind: int, payload: bytes, salt: int) -> list[bytes]:
+    """Head and content of one frame."""
+    if len(payload) > RECORD_BYTES_MAX:
+        raise ValueError(f"a record of {len(payload)} bytes; larger bodies go in pieces")
+    return [HEAD.pack(kind, len(payload), crc32(payload, salt ^ kind)), payload]
 
 
 def salt_of_first_frame(start: bytes) -> int | None:

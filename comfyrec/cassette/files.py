@@ -19,7 +19,7 @@ import msgspec
 
 from comfyrec.cassette import container, text, unpack
 from comfyrec.cassette.pack import GroupWriter
-from comfyrec.cassette.records import FORMAT, AnyRecord, End, Session
+from comfyrec.cassette.records import FORMAT, AnyRecord, End, Note, Session
 from comfyrec.cassette.redact import hide_in_url
 from comfyrec.cassette.text import TextReader
 from comfyrec.cassette.unpack import PackedReader, Summary
@@ -50,6 +50,8 @@ SUFFIXES: Final = {".crec": "packed", ".jsonl": "jsonl"}
 _START_BYTES: Final = 64 << 10
 _PARTS_AT_ONCE: Final = 1000
 """Below what any system takes in one ``writev`` (IOV_MAX)."""
+_COPIED_BYTES_MAX: Final = 128 << 10
+"""One buffer is quicker to write than many parts; a larger one costs fresh pages each time."""
 _COMPACT_BYTES_MAX: Final = 256 << 20
 """Beyond this a clean close only appends the index: rewriting a gigabyte would keep a person who
 pressed Ctrl-C waiting. ``comfyrec convert`` compacts it at leisure."""
@@ -236,6 +238,15 @@ def _write_all(fd: int, data: bytes) -> int:
     return done
 
 
+def _write_parts(fd: int, parts: list[bytes]) -> int:
+    """Write all parts in one call, and say how much that was; large ones are not copied for it."""
+    size = sum(map(len, parts))
+    if size < _COPIED_BYTES_MAX or len(parts) > _PARTS_AT_ONCE:
+        return _write_all(fd, b"".join(parts))
+    done = os.writev(fd, parts)
+    return size if done == size else done + _write_all(fd, b"".join(parts)[done:])
+
+
 class LastScan(Protocol):
     """What finds late secrets: ``comfyrec.cassette.redact.Redactor``."""
 
@@ -266,7 +277,7 @@ class Writer:
         next_seq: int,
         size: int,
         session: Session,
-        encode: Callable[[AnyRecord], bytes],
+        encode: Callable[[list[AnyRecord]], list[bytes]],
         start: bytes,
         whole: bool,
         clock_us: Callable[[], int],
@@ -283,41 +294,58 @@ class Writer:
         self._seq_on_disk = next_seq
         self.next_seq = next_seq + 1
         """The number that the next record shall have."""
-        self._pending = [start + encode(session)]
+        self._start = [start] if start else []
+        self._pending: list[AnyRecord] = [session]
         self.flush()
 
     def add(self, record: AnyRecord) -> None:
-        """Encode a record whose ``seq`` is ``next_seq``; nothing is written before ``flush``."""
-        self._pending.append(self._encode(record))
+        """Take a record whose ``seq`` is ``next_seq``; nothing is written before ``flush``."""
+        self._pending.append(record)
         self.next_seq = record.seq + 1
+
+    def write(self, records: list[AnyRecord]) -> None:
+        """Add these records, at least one, and flush."""
+        self._pending += records
+        self.next_seq = records[-1].seq + 1
+        self.flush()
 
     def flush(self) -> None:
         """Hand everything added to the operating system, in one write, without fsync.
 
         Raises:
             OSError: it could not be written; what was pending is lost and counted in ``lost``.
+            ValueError: it cannot be encoded; the same.
         """
         pending = self._pending
         if not pending:
             return
-        data = pending[0] if len(pending) == 1 else b"".join(pending)
-        pending.clear()
+        self._pending = []
         try:
-            self._size += _write_all(self._fd, data)
-        except OSError:
+            self._size += _write_parts(self._fd, self._start + self._encode(pending))
+        except Exception:
             self.lost += self.next_seq - self._seq_on_disk
-            self.next_seq = self._seq_on_disk
-            self._take_back()
+            if self._taken_back():
+                self.next_seq = self._seq_on_disk
+            else:
+                self._seq_on_disk = self.next_seq
             raise
+        self._start = []
         self._seq_on_disk = self.next_seq
 
-    def _take_back(self) -> None:
-        """Cut off a half written record. Where even that fails, readers find the next one."""
-        with contextlib.suppress(OSError):
+    def _taken_back(self) -> bool:
+        """Cut off what was half written. Where even that fails, readers find the next record, and
+        the numbers of those that may be read from the first half are not given again."""
+        try:
             os.ftruncate(self._fd, self._size)
+        except OSError:
+            return False
+        return True
 
-    def close(self) -> str:
+    def close(self, *, lost: int = 0) -> str:
         """End the session, then bring a packed file into its final form.
+
+        Args:
+            lost: records that could not be written and that no note counts yet.
 
         Returns:
             Why a packed file was left as it was while recording (it reads all the same), or "".
@@ -329,12 +357,12 @@ class Writer:
         if self._fd < 0:
             return ""
         try:
-            return self._finish()
+            return self._finish(lost)
         finally:
             self.abandon()
 
-    def _finish(self) -> str:
-        unwritten, failed = self._write_end()
+    def _finish(self, lost: int) -> str:
+        unwritten, failed = self._write_end(lost)
         why = self._why_left()
         if not why:
             why = self._rewrite(unwritten)
@@ -344,15 +372,20 @@ class Writer:
             raise failed
         return why if self.encoding == "packed" else ""
 
-    def _write_end(self) -> tuple[End | None, OSError | None]:
-        """Write the end; if that fails, the end that is still to be written, and why."""
+    def _write_end(self, lost: int) -> tuple[list[AnyRecord], OSError | None]:
+        """Write the end; if that fails, the records that are still to be written, and why."""
         try:
             self.flush()
-            self.add(End(self.next_seq, self._clock_us(), self.next_seq))
-            self.flush()
+            self.write(self._last_records(lost))
         except OSError as error:
-            return End(self.next_seq, self._clock_us(), self.next_seq), error
-        return None, None
+            return self._last_records(lost), error
+        return [], None
+
+    def _last_records(self, lost: int) -> list[AnyRecord]:
+        seq, t = self.next_seq, self._clock_us()
+        if not lost:
+            return [End(seq, t, seq)]
+        return [Note(seq, t, 0, "lost", "until the end", lost), End(seq + 1, t, seq + 1)]
 
     def _why_left(self) -> str:
         """Why the file shall not be written anew, or ""."""
@@ -364,7 +397,7 @@ class Writer:
             return "it is large; 'comfyrec convert' makes it smaller"
         return ""
 
-    def _rewrite(self, end: End | None) -> str:
+    def _rewrite(self, unwritten: list[AnyRecord]) -> str:
         """Replace the file by its final form, all at once; why that failed, or ""."""
         again = self._redactor.record if self._redactor and self._redactor.known else None
         try:
@@ -372,14 +405,14 @@ class Writer:
                 records: Iterator[AnyRecord] = iter(reader)
                 if again is not None:
                     records = map(again, records)
-                _write_records(fd, chain(records, [end] if end else []), self.encoding)
+                _write_records(fd, chain(records, unwritten), self.encoding)
                 if not reader.unharmed:
                     raise OSError(errno.EIO, "it was damaged while it was recorded")
         except (OSError, CassetteError) as error:
             return f"it could not be written anew ({getattr(error, 'strerror', None) or error})"
         return ""
 
-    def _last_scan(self, end: End | None, why: str) -> None:
+    def _last_scan(self, unwritten: list[AnyRecord], why: str) -> None:
         """No known secret stays, though the file was left as it is for this reason."""
         if self._redactor is None or not self._redactor.known:
             return
@@ -388,7 +421,7 @@ class Writer:
         if not count:
             return
         if self._whole:
-            why = self._rewrite(end)
+            why = self._rewrite(unwritten)
         if why:
             raise SecretKept(self.path, count, why)
 
@@ -438,14 +471,10 @@ def _pack_into(fd: int, records: Iterable[AnyRecord]) -> None:
 
     def write(parts: list[bytes]) -> None:
         for at in range(0, len(parts), _PARTS_AT_ONCE):
-            some = parts[at : at + _PARTS_AT_ONCE]
-            done = os.writev(fd, some)
-            if done < sum(map(len, some)):
-                _write_all(fd, b"".join(some)[done:])
+            _write_parts(fd, parts[at : at + _PARTS_AT_ONCE])
 
     writer = GroupWriter(first, write, lambda offset, size: os.pread(fd, size, offset))
-    for record in iterator:
-        writer.add(record)
+    writer.add_all(iterator)
     writer.finish()
 
 
@@ -540,7 +569,7 @@ def create_cassette(
             encode = container.frame_encoder(container.salt_of(container.encode(session)))
             start = container.header(session)
         else:
-            encode = text.encode_line
+            encode = text.encode_lines
         return Writer(
             path,
             fd,
@@ -574,13 +603,13 @@ def _survey(path: str) -> tuple[Encoding, int, bool, int]:
 
 def _append_encoder(
     path: str, kind: Encoding, size: int, salt: int
-) -> tuple[Callable[[AnyRecord], bytes], bytes]:
+) -> tuple[Callable[[list[AnyRecord]], list[bytes]], bytes]:
     if kind == "packed":
         return container.frame_encoder(salt), b""
     source = _File(path)
     last = source.read_at(size - 1, 1)
     source.close()
-    return text.encode_line, b"" if last == b"\n" else b"\n"
+    return text.encode_lines, b"" if last == b"\n" else b"\n"
 
 
 def _locked(path: str) -> int:

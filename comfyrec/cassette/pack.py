@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import re
-import zlib
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from hashlib import blake2b
 from operator import attrgetter
 from typing import Final
 
 import msgspec
 
+from comfyrec.cassette.blocks import BlockPacker
 from comfyrec.cassette.container import (
     BLOCK,
     BLOCK_KIND,
-    DEFLATE,
     FOOT,
     FOOT_KIND,
     HEAD,
@@ -22,9 +22,8 @@ from comfyrec.cassette.container import (
     HEADER_BYTES,
     INDEX,
     RECORD,
-    RUN,
     SHARED,
-    WINDOW_BITS,
+    ZSTD,
     Group,
     Index,
     Shared,
@@ -48,13 +47,11 @@ from comfyrec.cassette.unpack import Finder
 
 __all__ = ["GroupWriter"]
 
-_LEVEL: Final = 3
-"""As quick as level 1 on events, which repeat themselves, and a sixth smaller."""
 _FIELDS_BYTES: Final = 64
 """About what a record takes beside its payload."""
-_RUN_BYTES: Final = 16 << 10
+_RUN_BYTES: Final = 64 << 10
 """A run has its own checksum, so that a block that was cut gives back all but its last run."""
-_GROUP_TEXT_BYTES: Final = 256 << 10
+_GROUP_TEXT_BYTES: Final = 512 << 10
 _GROUP_PLAIN_BYTES: Final = 1 << 20
 _SMALL_BYTES: Final = 1024
 """Smaller records are never worth a frame of their own."""
@@ -62,7 +59,7 @@ _TEXT_BYTES_MAX: Final = 4 << 20
 """Larger ones would make blocks that are no longer small beside a reader's memory."""
 _SHARE_BYTES_MIN: Final = 2048
 _SHARE_TEXT_BYTES_MIN: Final = 32 << 10
-"""Deflate finds the repetition of a smaller text by itself, and reading it back is quicker so."""
+"""A block finds the repetition of a smaller text by itself, and reading it back is quicker so."""
 _ALWAYS_PLAIN: Final = frozenset({Session, End})
 """The reader follows the sessions of a file by these, so they are never inside a block."""
 _BODY_FIELD: Final[dict[type[Record], str]] = {HttpPart: "body", WsFrame: "payload", Raw: "data"}
@@ -72,7 +69,7 @@ _CONTROL: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 
 def _is_text(record: AnyRecord, bulk: bytes) -> bool:
-    """Whether a record is worth deflating: a text frame, or what looks like text."""
+    """Whether a record is worth packing: a text frame, or what looks like text."""
     if record.__class__ is WsFrame and record.head[:1] == b"\x81":
         return True
     return _looks_like_text(bulk)
@@ -112,29 +109,38 @@ class GroupWriter:
         start = frame(RECORD, first, self._salt)
         self._groups = [Group(HEADER_BYTES, 1, session.seq, session.t, session.t)]
         self._offset = HEADER_BYTES + len(start)
-        self._counts: dict[type[Record], int] = {Session: 1}
+        self._counts = Counter[type[Record]]([Session])
         self._holders: dict[tuple[int, bytes], int] = {}
         self._finder = Finder(read_at, self._salt, self._groups)
+        self._packer = BlockPacker()
         self._start_group()
         write([header(session), start])
 
     def _start_group(self) -> None:
-        self._runs: list[bytes] = []
         self._run: list[AnyRecord] = []
         self._run_bytes = 0
-        self._text_bytes = 0
         self._plain: list[bytes] = []
         self._plain_bytes = 0
         self._unwritten: dict[int, AnyRecord] = {}
         self._ends: list[AnyRecord] = []
         self._records = 0
 
+    def add_all(self, records: Iterable[AnyRecord]) -> None:
+        """Take the records behind the first. Numbers must rise."""
+        for record in records:
+            if record.__class__ is WsFrame and record.head[:1] == b"\x81":
+                size = len(record.payload)  # a whole text message: most records are
+                if size < _SHARE_TEXT_BYTES_MIN:
+                    self._run.append(record)
+                    self._run_bytes += size + _FIELDS_BYTES
+                    if self._run_bytes >= _RUN_BYTES:
+                        self._end_run()
+                    continue
+            self.add(record)
+
     def add(self, record: AnyRecord) -> None:
-        """Take the next record behind the first. Numbers must rise."""
-        if type(record) is WsFrame and record.head[:1] == b"\x81":
-            bulk = record.payload  # a whole text message: most records are
-        else:
-            bulk = bulk_of(record)
+        """Take one of any kind."""
+        bulk = bulk_of(record)
         size = len(bulk)
         if type(record) in _ALWAYS_PLAIN:
             self._add_plain(record)
@@ -147,26 +153,27 @@ class GroupWriter:
             return
         elif size < _TEXT_BYTES_MAX and _is_text(record, bulk):
             self._run.append(record)
+            self._run_bytes += size
             self._end_run()
         else:
             self._add_plain(record)
 
     def _end_run(self) -> None:
-        run = frame(RUN, encode(self._run), self._salt)
-        self._runs.append(run)
-        self._text_bytes += len(run)
-        self._count(self._run)
-        self._run = []
-        self._run_bytes = 0
-        if self._text_bytes >= _GROUP_TEXT_BYTES:
+        full = self._packer.raw_bytes + self._run_bytes >= _GROUP_TEXT_BYTES
+        self._pack_run(last=full)
+        if full:
             self._end_group()
+
+    def _pack_run(self, *, last: bool) -> None:
+        run, self._run, self._run_bytes = self._run, [], 0
+        self._packer.add(run, last=last)
+        self._count(run)
 
     def _count(self, records: list[AnyRecord]) -> None:
         """Keep the books of the group; a list of records rises by itself."""
         self._records += len(records)
         self._ends += (records[0], records[-1])
-        for kind in map(type, records):
-            self._counts[kind] = self._counts.get(kind, 0) + 1
+        self._counts.update(map(type, records))
 
     def _add_plain(self, record: AnyRecord, kind: int = RECORD, shared: bytes = b"") -> None:
         payload = shared or encode(record)
@@ -200,15 +207,11 @@ class GroupWriter:
 
     def _end_group(self) -> None:
         if self._run:
-            run, self._run = self._run, []
-            self._runs.append(frame(RUN, encode(run), self._salt))
-            self._count(run)
+            self._pack_run(last=True)
         first, last = min(self._ends, key=_seq), max(self._ends, key=_seq)
-        raw = b"".join(self._runs)
-        head = BLOCK.pack(DEFLATE, len(raw), self._records, first.seq, first.t, last.t)
-        packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, WINDOW_BITS)
-        packed = packer.compress(raw) + packer.flush()
-        block = frame(BLOCK_KIND, head + packed, self._salt)
+        size = self._packer.raw_bytes
+        head = BLOCK.pack(ZSTD, size, self._records, first.seq, first.t, last.t)
+        block = frame(BLOCK_KIND, head + self._packer.take(self._salt), self._salt)
         self._write([block, *self._plain])
         self._groups.append(Group(self._offset, self._records, first.seq, first.t, last.t))
         self._offset += len(block) + self._plain_bytes

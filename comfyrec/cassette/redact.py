@@ -234,14 +234,22 @@ class Redactor:
 
     def record(self, record: AnyRecord) -> AnyRecord:
         """The record without its secrets; the very same object when it has none."""
-        if record.__class__ is WsFrame and record.head[:1] == b"\x81" and record.last:
-            payload = record.payload
-            if len(payload) < _SKELETON_BYTES_MAX:
-                skeleton = payload.translate(None, _SKELETON)
-                if skeleton in self._clean or self._is_clean(skeleton):
-                    return record
+        if (
+            record.__class__ is WsFrame
+            and record.head[:1] == b"\x81"
+            and record.last
+            and self.is_clean_text(record.payload)
+        ):
+            return record
         handle = self._by_kind.get(record.__class__)
         return record if handle is None else handle(record)
+
+    def is_clean_text(self, payload: bytes) -> bool:
+        """Whether a whole text frame holds no secret, told quickly; False is 'look closer'."""
+        if len(payload) >= _SKELETON_BYTES_MAX:
+            return False
+        skeleton = payload.translate(None, _SKELETON)
+        return skeleton in self._clean or self._is_clean(skeleton)
 
     def _is_clean(self, skeleton: bytes) -> bool:
         """Whether no text of this skeleton can hold a secret; remembered if so."""
@@ -471,7 +479,10 @@ class Redactor:
     def _raw(self, raw: Raw) -> AnyRecord:
         spans = head_spans(raw.data) + self._text_spans(raw.data, TextScan())
         data, count = self._apply(raw.data, spans)
-        return msgspec.structs.replace(raw, data=data) if count else raw
+        why = self._words(raw.why)
+        if not count and why == raw.why:
+            return raw
+        return msgspec.structs.replace(raw, data=data, why=why)
 
     def _note(self, note: Note) -> AnyRecord:
         text = self._words(note.text)

@@ -474,15 +474,19 @@ def _shapes(data: bytes, lowered: bytes, spans: list[Span]) -> None:
             spans.append(match.span(2))
 
 
+_NAME_END: Final = re.compile(rb'" ?:')
+"""One pass of a pattern that begins with a rare byte is quicker here than plain searches."""
+
+
 def has_name_in_binary(data: bytes) -> bool:
     """Whether a quoted name with a colon stands somewhere between bytes that are no text."""
-    for mark in (b'":', b'" :'):
-        for at in _find_all(data, mark):
-            near = data[max(0, at - 64) : at].lower()
-            if any(near.find(word) >= 0 for word in _KEY_WORDS):
-                return True
-    for at in _find_all(data, b"form-data; name="):
-        near = data[at : at + 96].lower()
-        if any(near.find(word) >= 0 for word in _KEY_WORDS):
+    for match in _NAME_END.finditer(data):
+        if _has_key_word(data[max(0, match.start() - 64) : match.start()]):
             return True
-    return False
+    form = (data[at : at + 96] for at in _find_all(data, b"form-data; name="))
+    return any(map(_has_key_word, form))
+
+
+def _has_key_word(data: bytes) -> bool:
+    lowered = data.lower()
+    return any(lowered.find(word) >= 0 for word in _KEY_WORDS)

@@ -36,7 +36,7 @@ from comfyrec.cassette.records import (
     WsFrame,
 )
 
-__all__ = ["OPCODES", "Line", "TextReader", "encode_line", "is_text", "line_of"]
+__all__ = ["OPCODES", "Line", "TextReader", "encode_line", "encode_lines", "is_text", "line_of"]
 
 OPCODES: Final = {0: "continuation", 1: "text", 2: "binary", 8: "close", 9: "ping", 10: "pong"}
 
@@ -214,6 +214,11 @@ def encode_line(record: AnyRecord) -> bytes:
     if len(body) > _LINE_BYTES_MAX:
         raise ValueError(f"a record of {len(body)} bytes; larger bodies go in pieces")
     return b'%s,"crc":"%08x"}\n' % (body[:-1], zlib.crc32(body))
+
+
+def encode_lines(records: list[AnyRecord]) -> list[bytes]:
+    """records -> their lines."""
+    return [encode_line(record) for record in records]
 
 
 # --- line -> record --------------------------------------------------------------------------

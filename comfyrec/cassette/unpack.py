@@ -8,7 +8,6 @@ is looked for by its marker and believed only with its checksum.
 from __future__ import annotations
 
 import struct
-import zlib
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -18,11 +17,19 @@ from typing import Final
 
 import msgspec
 
+from comfyrec.cassette.blocks import (
+    UNREADABLE,
+    Allowance,
+    Nonsense,
+    count_of_run,
+    records_before_cut,
+    records_of_block,
+    records_of_run,
+    whole_records_of_block,
+)
 from comfyrec.cassette.container import (
     BLOCK,
     BLOCK_KIND,
-    BLOCK_RAW_BYTES_MAX,
-    DEFLATE,
     FOOT,
     FOOT_BYTES,
     FOOT_KIND,
@@ -36,8 +43,8 @@ from comfyrec.cassette.container import (
     MARK,
     RECORD,
     RUN,
+    RUN_BYTES_MAX,
     SHARED,
-    WINDOW_BITS,
     Group,
     Index,
     Shared,
@@ -75,14 +82,9 @@ so only a file that was made to exhaust its reader gets there."""
 _GROWTH_FREE: Final = 1 << 30
 _GROUP_FRAMES_MAX: Final = 4096
 """The writer ends a group far earlier."""
-_PIECE_BYTES: Final = 64
-_CANNOT_BURST_BYTES: Final = BLOCK_RAW_BYTES_MAX // 1032
-"""Deflate gives at most 1032 bytes for one, so these need no watching; it is quicker without."""
 _KEEP_BYTES_MIN: Final = 2048
 _KEPT_BYTES_MAX: Final = 8 << 20
 
-_decode_many = msgspec.msgpack.Decoder(list[AnyRecord]).decode
-_decode_each = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
 _decode_shared = msgspec.msgpack.Decoder(Shared).decode
 _decode_index = msgspec.msgpack.Decoder(Index).decode
 
@@ -97,22 +99,6 @@ class _Number(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
 _seq: Final = attrgetter("seq")
 _peek = msgspec.msgpack.Decoder(_Number).decode
-
-
-class _Allowance:
-    """Bytes that a file may still make its reader produce or look through."""
-
-    def __init__(self, left: int) -> None:
-        self.left = left
-
-    def take(self, size: int) -> None:
-        self.left -= size
-        if self.left < 0:
-            raise _Nonsense("it unpacks to more than a thousand times its size")
-
-
-class _Nonsense(Exception):
-    """A frame whose checksum is right and whose content is not."""
 
 
 class _Window:
@@ -135,70 +121,6 @@ class _Window:
         return self.view[at : at + size]
 
 
-# --- blocks ----------------------------------------------------------------------------------
-
-
-def _inflate(block: memoryview, allowance: _Allowance) -> bytes:
-    coding, raw_size, *_ = BLOCK.unpack_from(block)
-    if coding != DEFLATE or raw_size > BLOCK_RAW_BYTES_MAX:
-        raise _Nonsense(f"a block of {raw_size} bytes in coding {coding} is beyond the limits")
-    allowance.take(raw_size)
-    packed = block[BLOCK.size :]
-    if len(packed) <= _CANNOT_BURST_BYTES:
-        raw = zlib.decompress(packed, WINDOW_BITS, raw_size)
-    else:
-        raw = zlib.decompressobj(WINDOW_BITS).decompress(packed, raw_size + 1)
-    if len(raw) != raw_size:
-        raise _Nonsense("a block does not inflate to the size that it names")
-    return raw
-
-
-def _inflate_what_is_there(block: memoryview) -> bytes:
-    """Inflate a damaged or cut block until it makes no more sense."""
-    inflater = zlib.decompressobj(WINDOW_BITS)
-    raw = bytearray()
-    for at in range(BLOCK.size, len(block), _PIECE_BYTES):
-        try:
-            raw += inflater.decompress(block[at : at + _PIECE_BYTES], BLOCK_RAW_BYTES_MAX)
-        except zlib.error:
-            break
-        if len(raw) > BLOCK_RAW_BYTES_MAX:
-            break
-    return bytes(raw)
-
-
-def _runs(raw: bytes) -> Iterator[tuple[memoryview, int]]:
-    view, at = memoryview(raw), 0
-    while at + HEAD_BYTES <= len(raw):
-        kind, length, check = HEAD.unpack_from(raw, at)
-        start = at + HEAD_BYTES
-        if kind != RUN or start + length > len(raw):
-            return
-        at = start + length
-        yield view[start:at], check
-
-
-def _records_of(raw: bytes) -> list[AnyRecord]:
-    """The records of a whole block."""
-    found: list[AnyRecord] = []
-    for run, _ in _runs(raw):
-        found += _decode_many(run)
-    return found
-
-
-def _whole_records_of(raw: bytes, salt: int) -> list[AnyRecord]:
-    """The records of a damaged block, up to the first run whose checksum does not fit."""
-    found: list[AnyRecord] = []
-    for run, check in _runs(raw):
-        if crc32(run, salt ^ RUN) != check:
-            break
-        try:
-            found += _decode_many(run)
-        except BAD_INPUT:
-            break
-    return found
-
-
 # --- equal bodies ----------------------------------------------------------------------------
 
 
@@ -209,7 +131,7 @@ class Finder:
         self, read_at: Callable[[int, int], bytes], salt: int, groups: list[Group]
     ) -> None:
         self._read_at, self._salt, self._groups = read_at, salt, groups
-        self._allowance = _Allowance(_GROWTH_FREE)
+        self._allowance = Allowance(_GROWTH_FREE)
         self._kept: OrderedDict[int, tuple[AnyRecord, int]] = OrderedDict()
         self._kept_bytes = 0
 
@@ -251,11 +173,11 @@ class Finder:
     def _in_frame(self, kind: int, payload: memoryview, seq: int) -> AnyRecord | None:
         try:
             if kind == BLOCK_KIND:
-                records = _records_of(_inflate(payload, self._allowance))
+                records = records_of_block(payload, self._allowance)
                 return next((record for record in records if record.seq == seq), None)
             if kind == RECORD and _peek(payload).seq == seq:
                 return decode(payload)  # type: ignore[no-any-return]  # msgspec types it by the union
-        except (*BAD_INPUT, zlib.error, struct.error, _Nonsense):
+        except UNREADABLE:
             return None
         return None
 
@@ -274,8 +196,18 @@ def _expanded(shared: Shared, holder: AnyRecord | None) -> AnyRecord:
     body = b"" if holder is None else body_of(holder)[1]
     right = len(body) == shared.size and blake2b(body, digest_size=16).digest() == shared.digest
     if not field or not right:
-        raise _Nonsense(f"the body of record {shared.record.seq} stood in record {shared.holder}")
+        raise Nonsense(f"the body of record {shared.record.seq} stood in record {shared.holder}")
     return msgspec.structs.replace(shared.record, **{field: body})
+
+
+_NAMES: Final = {
+    RECORD: "a record",
+    SHARED: "a record",
+    RUN: "a run of records",
+    BLOCK_KIND: "a block of records",
+    INDEX: "the index",
+    FOOT_KIND: "the foot",
+}
 
 
 # --- the reader ------------------------------------------------------------------------------
@@ -300,8 +232,8 @@ class PackedReader:
         size = self._window.size
         self._groups: list[Group] = []
         self._finder = Finder(source.read_at, self.salt, self._groups)
-        self._search_allowance = _Allowance(_SEARCH_FACTOR * size + _WINDOW_BYTES)
-        self._growth = _Allowance(_GROWTH_MAX * size + _GROWTH_FREE)
+        self._search_allowance = Allowance(_SEARCH_FACTOR * size + _WINDOW_BYTES)
+        self._growth = Allowance(_GROWTH_MAX * size + _GROWTH_FREE)
         self._held: list[AnyRecord] = []
 
     def _open(self, start: bytes) -> int:
@@ -392,6 +324,12 @@ class PackedReader:
             due.append(record)
         return due
 
+    def _all_of(self, run: list[AnyRecord]) -> list[AnyRecord]:
+        """What is still held, and a run that stands by itself behind it."""
+        due = self._release(None)
+        self._held = run
+        return due + self._release(None)
+
     def _odd_frame(self) -> list[AnyRecord]:
         """One frame that the quick loop left: another kind, a large one, damage, the end."""
         at, size = self._at, self._window.size
@@ -401,14 +339,14 @@ class PackedReader:
         kind, length, check = HEAD.unpack(head)
         stop = at + HEAD_BYTES + length
         if kind not in KINDS or length > RECORD_BYTES_MAX or stop > size:
-            return self._damaged(at, kind, min(stop, size))
+            return self._damaged(at, kind, stop)
         payload = self._window.bytes(at + HEAD_BYTES, length)
         if crc32(payload, self.salt ^ kind) != check:
             return self._damaged(at, kind, stop)
         due: list[AnyRecord] = []
         try:
             self._content(kind, payload, due)
-        except (*BAD_INPUT, zlib.error, struct.error, _Nonsense) as nonsense:
+        except UNREADABLE as nonsense:
             self._nonsense(kind, payload, nonsense)
         self._at = stop
         return due
@@ -421,13 +359,17 @@ class PackedReader:
             shared = _decode_shared(payload)
             self._growth.take(shared.size)
             due += self._with(_expanded(shared, self._finder.find(shared.holder)))
+        elif kind == RUN:
+            if len(payload) > RUN_BYTES_MAX:
+                raise Nonsense(f"a run of {len(payload)} bytes is beyond the limits")
+            due += self._all_of(records_of_run(payload))
         else:
             due += self._release(None)
             self.order.settle()
             if kind == BLOCK_KIND:
                 _, _, records, seq, t_first, t_last = BLOCK.unpack_from(payload)
                 self._groups.append(Group(self._at, records, seq, t_first, t_last))
-                self._held = _records_of(_inflate(payload, self._growth))
+                self._held = records_of_block(payload, self._growth)
 
     def _nonsense(self, kind: int, payload: memoryview, why: Exception) -> None:
         """A frame with a right checksum says nothing that this reader knows."""
@@ -448,14 +390,22 @@ class PackedReader:
     def _damaged(self, at: int, kind: int, stop: int) -> list[AnyRecord]:
         """Bytes at ``at`` are no frame: save what can be saved, and find where to go on."""
         size = self._window.size
+        named, stop = stop, min(stop, size)
         borders_stand = kind in KINDS and self._is_border(stop)
         cut = kind in KINDS and stop == size
         due: list[AnyRecord] = []
         if kind == BLOCK_KIND:
             due = self._release(None)
             block = self._window.bytes(at + HEAD_BYTES, stop - at - HEAD_BYTES)
-            self._held = _whole_records_of(_inflate_what_is_there(block), self.salt)
-        resume = stop if borders_stand and not cut else self._search(at + 1)
+            self._held = whole_records_of_block(block, self.salt)
+        # Half a run may stand before whole ones of the same size, so its border says little.
+        trusted = borders_stand and not cut and kind != RUN
+        resume = stop if trusted else self._search(at + 1)
+        end = size if resume is None else resume
+        if kind == RUN and end < named:
+            # It was cut, no bit was turned: what stands before the cut needs no checksum.
+            rest = min(end - at - HEAD_BYTES, RUN_BYTES_MAX)
+            due = self._all_of(records_before_cut(self._window.bytes(at + HEAD_BYTES, rest)))
         self._at = at
         why = self._describe(kind, cut=cut and resume is None)
         self.order.damage(at, why, spread=kind == BLOCK_KIND)
@@ -469,8 +419,7 @@ class PackedReader:
         return due
 
     def _describe(self, kind: int, *, cut: bool) -> str:
-        name = {RECORD: "a record", SHARED: "a record", BLOCK_KIND: "a block of records"}.get(kind)
-        name = name or {INDEX: "the index", FOOT_KIND: "the foot"}.get(kind)
+        name = _NAMES.get(kind)
         if name is None:
             return "these bytes are no record"
         return f"{name} is cut off" if cut else f"{name} does not fit its checksum"
@@ -496,7 +445,7 @@ class PackedReader:
                 try:
                     if self._is_frame(at + found):
                         return at + found
-                except _Nonsense:
+                except Nonsense:
                     return None
                 found = piece.find(MARK, found + 1)
         return None
@@ -577,6 +526,9 @@ def _walk(view: memoryview) -> Summary | None:
         if kind in _RECORDS:
             records += 1
             last = at
+        elif kind == RUN:
+            records += count_of_run(view[at + head_bytes : at + head_bytes + length])
+            last = at
         elif kind == BLOCK_KIND:
             _, _, count, _, _, block_t_last = BLOCK.unpack_from(view, at + head_bytes)
             at, records, last = _behind_group(view, at + head_bytes + length), records + count, -1
@@ -601,4 +553,6 @@ def _behind_group(view: memoryview, at: int) -> int:
 def _time_at(view: memoryview, at: int) -> int:
     kind, length, _ = HEAD.unpack_from(view, at)
     payload = view[at + HEAD_BYTES : at + HEAD_BYTES + length]
+    if kind == RUN:
+        return records_of_run(payload)[-1].t
     return _decode_shared(payload).record.t if kind == SHARED else _peek(payload).t

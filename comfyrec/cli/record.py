@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from comfyrec.cassette.files import Writer, create_cassette
 from comfyrec.cassette.redact import CLASSES, Redactor, check_classes
 from comfyrec.client.veil import SECRET_VARIABLES
-from comfyrec.errors import UsageError
+from comfyrec.errors import SecretKept, UsageError
 from comfyrec.proxy.recorder import Recorder, next_conn, now_us
 from comfyrec.proxy.relay import Relay, listen
 from comfyrec.proxy.upstream import Upstream, parse_header, parse_upstream, tls_context
@@ -93,6 +93,7 @@ def run(arguments: argparse.Namespace) -> int:
     listener = listen(*_address(arguments.listen))
     with listener:
         _check_own_address(listener, upstream)
+        redactor = Redactor(known_secrets=_secrets(upstream, fields), classes=classes)
         writer = create_cassette(
             arguments.output,
             upstream=upstream.url,
@@ -100,8 +101,8 @@ def run(arguments: argparse.Namespace) -> int:
             clock_us=now_us,
             overwrite=arguments.overwrite,
             append=arguments.append,
+            redactor=redactor,
         )
-        redactor = Redactor(known_secrets=_secrets(upstream, fields), classes=classes)
         recorder = Recorder(writer, redactor, say=_say, first_conn=first_conn)
         relay = Relay(
             upstream,
@@ -115,9 +116,9 @@ def run(arguments: argparse.Namespace) -> int:
         try:
             asyncio.run(_serve(relay, listener, arguments.output))
         finally:
-            _close(writer)
+            status = _close(writer, recorder)
     print(_summary(relay, recorder, arguments.output), flush=True)
-    return 0
+    return status
 
 
 def _check_own_address(listener: socket.socket, upstream: Upstream) -> None:
@@ -204,13 +205,18 @@ def _update(live: Live, relay: Relay) -> None:
     )
 
 
-def _close(writer: Writer) -> None:
+def _close(writer: Writer, recorder: Recorder) -> int:
+    """Bring the cassette to its end; the exit status that follows from how that went."""
     try:
-        why = writer.close()
+        why = writer.close(lost=recorder.unnoted)
     except OSError as trouble:
         why = f"its end could not be written ({trouble.strerror or trouble})"
+    except SecretKept as kept:
+        _say(str(kept))
+        return kept.status
     if why:
         _say(f"{writer.path} stays as it was while recording: {why}; it reads all the same")
+    return 0
 
 
 def _summary(relay: Relay, recorder: Recorder, output: Path) -> str:

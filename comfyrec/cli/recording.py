@@ -8,11 +8,12 @@ import sys
 from argparse import Namespace
 from collections.abc import AsyncIterator, Sequence
 
-from comfyrec.cassette.files import create_cassette
+from comfyrec.cassette.files import Writer, create_cassette
 from comfyrec.cassette.redact import Redactor
 from comfyrec.client.address import Address, parse
 from comfyrec.client.progress import printable
 from comfyrec.client.veil import SECRET_VARIABLES
+from comfyrec.errors import SecretKept
 from comfyrec.proxy import Recorder, Relay, parse_upstream
 from comfyrec.proxy.recorder import now_us
 from comfyrec.proxy.upstream import tls_context
@@ -32,12 +33,11 @@ async def recorded(
     upstream = parse_upstream(where.origin)
     context = tls_context(arguments.ca_file, insecure=arguments.insecure) if upstream.tls else None
     known = [*secrets, where.password, *(os.environ.get(name, "") for name in SECRET_VARIABLES)]
+    redactor = Redactor(known_secrets=tuple(filter(None, known)))
     writer = create_cassette(
-        arguments.record, upstream=upstream.url, clock_us=now_us, overwrite=False, append=False
+        arguments.record, upstream=upstream.url, clock_us=now_us, redactor=redactor
     )
-    recorder = Recorder(
-        writer, Redactor(known_secrets=tuple(filter(None, known))), say=_say, first_conn=1
-    )
+    recorder = Recorder(writer, redactor, say=_say, first_conn=1)
     try:
         relay = Relay(
             upstream,
@@ -52,8 +52,21 @@ async def recorded(
         finally:
             await relay.stop()
     finally:
-        writer.close()
+        _close(writer, recorder)
     _say(f"recorded {recorder.records} records into {arguments.record}")
+
+
+def _close(writer: Writer, recorder: Recorder) -> None:
+    """Bring the cassette to its end; what goes wrong with that must not hide how the run went."""
+    try:
+        why = writer.close(lost=recorder.unnoted)
+    except OSError as trouble:
+        why = f"its end could not be written ({trouble.strerror or trouble})"
+    except SecretKept as kept:
+        _say(str(kept))
+        return
+    if why:
+        _say(f"{writer.path} stays as it was while recording: {why}; it reads all the same")
 
 
 def _through(where: Address, host: str, port: int) -> Address:

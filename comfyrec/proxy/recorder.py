@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Final, Protocol
@@ -38,8 +38,7 @@ class Sink(Protocol):
 
     @property
     def next_seq(self) -> int: ...
-    def add(self, record: AnyRecord, /) -> object: ...
-    def flush(self) -> object: ...
+    def write(self, records: list[AnyRecord], /) -> object: ...
 
 
 class Blanker(Protocol):
@@ -48,6 +47,7 @@ class Blanker(Protocol):
     @property
     def known(self) -> tuple[bytes, ...]: ...
     def record(self, record: AnyRecord, /) -> AnyRecord: ...
+    def is_clean_text(self, payload: bytes, /) -> bool: ...
 
 
 RETRY_US: Final = 1_000_000
@@ -99,12 +99,13 @@ class Recorder:
         self._known = -1
         self._told = 0
         self._try_at = self._recovered = 0
-        self._unnoted = 0
         self._trouble = ""
         self.records = 0
         """Records handed to the operating system."""
         self.lost = 0
         """Records that were not."""
+        self.unnoted = 0
+        """Those of them that no note in the cassette counts yet."""
         self.unread = 0
         """Times that something could not be read."""
 
@@ -117,30 +118,43 @@ class Recorder:
         """Write down what was seen in one chunk of ``side``."""
         if not seen:
             return
-        if self._unnoted and not self._noted_loss():
-            self._unnoted += len(seen)
+        if self.unnoted and not self._noted_loss():
+            self.unnoted += len(seen)
             self.lost += len(seen)
             return
         try:
-            t = now_us()
-            seq = first = self._sink.next_seq
-            add, blank = self._sink.add, self._blanker.record
-            for item in seen:
-                if type(item) is tuple:
-                    head, payload, last, inflated = item
-                    add(blank(WsFrame(seq, t, conn, side, head, payload, last, inflated)))
-                    seq += 1
-                elif type(item) is Part:
-                    add(self._part(item, seq, t, conn, side))
-                    seq += 1
-                else:
-                    for record in self._records(item, seq, t, conn, side):
-                        add(record)
-                        seq += 1
-            self._sink.flush()
-            self.records += seq - first
+            records = self._all_records(seen, self._sink.next_seq, now_us(), conn, side)
+            self._sink.write(records)
+            self.records += len(records)
         except Exception as trouble:  # the traffic goes on whatever it is
             self._lose(len(seen), trouble)
+
+    def _all_records(
+        self, seen: list[Seen], seq: int, t: int, conn: int, side: Side
+    ) -> list[AnyRecord]:
+        """What was seen as records, without secrets. Nearly all of it are short text frames."""
+        records: list[AnyRecord] = []
+        put, is_clean_text, blank = (
+            records.append,
+            self._blanker.is_clean_text,
+            self._blanker.record,
+        )
+        for item in seen:
+            if type(item) is tuple:
+                head, payload, last, inflated = item
+                if last and head[:1] == b"\x81" and is_clean_text(payload):
+                    put(WsFrame(seq, t, conn, side, head, payload))
+                else:
+                    put(blank(WsFrame(seq, t, conn, side, head, payload, last, inflated)))
+                seq += 1
+            elif type(item) is Part:
+                put(self._part(item, seq, t, conn, side))
+                seq += 1
+            else:
+                more = self._records(item, seq, t, conn, side)
+                records += more
+                seq += len(more)
+        return records
 
     def opened(self, conn: int, peer: str) -> None:
         """A client has connected."""
@@ -155,8 +169,8 @@ class Recorder:
         self._put(lambda seq, t: Note(seq, t, conn, what, text, count))
 
     def _put(self, make: Callable[[int, int], AnyRecord]) -> None:
-        if self._unnoted and not self._noted_loss():
-            self._unnoted += 1
+        if self.unnoted and not self._noted_loss():
+            self.unnoted += 1
             self.lost += 1
             return
         try:
@@ -165,16 +179,15 @@ class Recorder:
             self._lose(1, trouble)
 
     def _write(self, record: AnyRecord) -> None:
-        self._sink.add(self._blanker.record(record))
-        self._sink.flush()
+        self._sink.write([self._blanker.record(record)])
         self.records += 1
 
-    def _records(self, item: Seen, seq: int, t: int, conn: int, side: Side) -> Iterable[AnyRecord]:
+    def _records(self, item: Seen, seq: int, t: int, conn: int, side: Side) -> list[AnyRecord]:
         if isinstance(item, Unread):
             self.unread += 1
             if not item.data:
-                return (Note(seq, t, conn, "unread", item.why),)
-            return (self._blanker.record(Raw(seq, t, conn, side, item.data, item.why)),)
+                return [self._blanker.record(Note(seq, t, conn, "unread", item.why))]
+            return [self._blanker.record(Raw(seq, t, conn, side, item.data, item.why))]
         assert isinstance(item, Fragments)
         return self._fragments(item, seq, t, conn, side)
 
@@ -223,7 +236,7 @@ class Recorder:
 
     def _lose(self, count: int, trouble: Exception) -> None:
         self.lost += count
-        self._unnoted += count
+        self.unnoted += count
         self._trouble = _sentence(trouble)
         now = now_us()
         # A disk that is almost full takes a note and not what follows, again and again.
@@ -238,14 +251,16 @@ class Recorder:
         now = now_us()
         if now < self._try_at:
             return False
-        note = Note(self._sink.next_seq, now, 0, "lost", self._trouble, self._unnoted)
+        note = Note(self._sink.next_seq, now, 0, "lost", self._trouble, self.unnoted)
         try:
             self._write(note)
         except Exception:  # told of when it began; the next chunk tries again
             return False
         self._recovered = now
-        self._tell(f"recording goes on; {self._unnoted} records were lost")
-        self._unnoted = 0
+        self._tell(
+            f"recording goes on; {self.unnoted} records were lost, {self.lost} since it began"
+        )
+        self.unnoted = 0
         return True
 
     def _tell(self, sentence: str) -> None:

@@ -82,7 +82,7 @@ class Recording:
 
     def finish(self) -> None:
         """Close the cassette, behind ``stop``."""
-        self._writer.close()
+        self._writer.close(lost=self._recorder.unnoted)
 
     def close(self) -> None:
         """End all connections and close the cassette."""

@@ -24,6 +24,7 @@ from comfyrec.cassette.files import (
 from comfyrec.cassette.mending import mended
 from comfyrec.cassette.records import AnyRecord, Closed, End, Note, Session, Side, WsFrame
 from comfyrec.cassette.text import encode_line
+from comfyrec.cassette.zstandard import CompressionParameter, ZstdCompressor
 from comfyrec.errors import (
     CassetteError,
     CutOff,
@@ -40,13 +41,12 @@ EVENTS: list[AnyRecord] = [
 RECORDS = [ONE_OF_EACH[0], *EVENTS, End(12, T, 12)]
 
 
-def recorded(path: Path) -> bytes:
-    """A recording that was never closed, without its end."""
+def recorded(path: Path, *, at_once: int = 1) -> bytes:
+    """A recording that was never closed, without its end: so many records in each write."""
     clock = count(T)
     writer = create_cassette(path, clock_us=lambda: next(clock))
-    for record in EVENTS:
-        writer.add(record)
-    writer.flush()
+    for at in range(0, len(EVENTS), at_once):
+        writer.write(EVENTS[at : at + at_once])
     data = path.read_bytes()
     writer.close()
     return data
@@ -57,8 +57,16 @@ def packed(path: Path) -> bytes:
     return path.read_bytes()
 
 
-MAKERS = {"while recording": (recorded, ".crec"), "packed": (packed, ".crec")}
-MAKERS["text"] = (packed, ".jsonl")
+def recorded_in_runs(path: Path) -> bytes:
+    return recorded(path, at_once=4)
+
+
+MAKERS = {
+    "while recording": (recorded, ".crec"),
+    "while recording in runs": (recorded_in_runs, ".crec"),
+    "packed": (packed, ".crec"),
+    "text": (packed, ".jsonl"),
+}
 
 
 @pytest.fixture(params=MAKERS, ids=MAKERS)
@@ -102,6 +110,34 @@ def test_a_cut_recording_gives_every_record_that_was_whole(tmp_path: Path) -> No
     for number, end in enumerate(ends, 1):
         assert len(survivors(tmp_path / "b", data[:end])[0]) == number
         assert len(survivors(tmp_path / "b", data[: end - 1])[0]) == max(0, number - 1)
+
+
+def test_a_run_that_was_cut_gives_every_record_that_was_whole(tmp_path: Path) -> None:
+    data = recorded(tmp_path / "a.crec", at_once=len(EVENTS))
+    ends = [data.index(STATUS.replace(b"1", b"%d" % n)) + len(STATUS) for n in range(1, 10)]
+
+    for number, end in enumerate(ends, 1):
+        # Behind the payload stand three fields of a byte each.
+        assert events_of(survivors(tmp_path / "b", data[: end + 2])[0])[number - 1 :] == []
+        assert events_of(survivors(tmp_path / "b", data[: end + 3])[0])[number - 1 :] == [number]
+
+
+def test_listing_counts_the_records_in_runs(tmp_path: Path) -> None:
+    (tmp_path / "b.crec").write_bytes(recorded(tmp_path / "a.crec", at_once=4))
+
+    found = list_cassette(tmp_path / "b.crec")
+
+    assert (found.records, found.t_last) == (len(EVENTS) + 1, EVENTS[-1].t)
+
+
+def test_a_flipped_length_costs_no_record_of_the_last_run(tmp_path: Path) -> None:
+    data = bytearray(recorded(tmp_path / "a.crec", at_once=len(EVENTS)))
+    data[data.rindex(container.MARK) + 6] ^= 1
+
+    records, problems = survivors(tmp_path / "b", bytes(data))
+
+    assert events_of(records) == [record.seq for record in EVENTS]
+    assert isinstance(problems[0], DamagedRecord)
 
 
 def test_every_flipped_bit_is_found(good: bytes, tmp_path: Path) -> None:
@@ -281,12 +317,43 @@ def block(raw: bytes, claimed: int | None = None) -> bytes:
     return container.frame(container.BLOCK_KIND, head + packed, SALT)
 
 
+def zstd_block(
+    raw: bytes, claimed: int | None = None, *, pieces: int = 1, window_log: int = 18
+) -> bytes:
+    packer = ZstdCompressor(options={CompressionParameter.window_log: window_log})
+    packed = [packer.compress(raw, packer.FLUSH_BLOCK) for _ in range(pieces)]
+    size = len(raw) * pieces if claimed is None else claimed
+    content = [container.frame(container.PIECE, piece, SALT) for piece in packed]
+    head = container.BLOCK.pack(container.ZSTD, size, 1, 1, T, T)
+    return container.frame(container.BLOCK_KIND, head + b"".join(content), SALT)
+
+
 HOSTILE = {
     "a length beyond the file": container.HEAD.pack(container.RECORD, 0xFFFFFFFF, 0),
     "a length of nothing": container.HEAD.pack(container.RECORD, 0, 0) * 3,
     "a bomb that says so": block(bytes(200 << 20)),
     "a bomb that lies": block(bytes(64 << 20), claimed=100),
     "a bomb of runs": block(container.frame(container.RUN, b"\x90", SALT) * 100_000),
+    "a Zstandard bomb that says so": zstd_block(bytes(200 << 20)),
+    "a Zstandard bomb that lies": zstd_block(bytes(64 << 20), claimed=100),
+    "a Zstandard bomb in pieces": zstd_block(bytes(1 << 20), claimed=16 << 20, pieces=200),
+    "a window of half a gigabyte": zstd_block(b"\x90" * (1 << 20), window_log=29),
+    "a stream that goes on behind its end": container.frame(
+        container.BLOCK_KIND,
+        container.BLOCK.pack(container.ZSTD, 2, 1, 1, T, T)
+        + container.frame(container.PIECE, ZstdCompressor().compress(b"\x90", 2), SALT) * 2,
+        SALT,
+    ),
+    "no Zstandard": container.frame(
+        container.BLOCK_KIND,
+        container.BLOCK.pack(container.ZSTD, 9, 1, 1, T, T)
+        + container.frame(container.PIECE, b"what is this?", SALT),
+        SALT,
+    ),
+    "a run beyond the limits": container.frame(
+        container.RUN, b"\xdd\x00\x20\x00\x00" + b"\x93\x02\x01\x01" * (1 << 21), SALT
+    ),
+    "a run of nothing": container.frame(container.RUN, b"", SALT),
     "no deflate": container.frame(
         container.BLOCK_KIND, container.BLOCK.pack(1, 9, 1, 1, T, T), SALT
     ),

@@ -20,7 +20,15 @@ from comfyrec.cassette.files import (
     open_cassette,
     write_cassette,
 )
-from comfyrec.cassette.records import AnyRecord, End, HttpPart, Session, Side, WsFrame
+from comfyrec.cassette.records import (
+    AnyRecord,
+    End,
+    HttpPart,
+    Note,
+    Session,
+    Side,
+    WsFrame,
+)
 from comfyrec.cassette.redact import Redactor
 from comfyrec.errors import (
     CassetteError,
@@ -366,3 +374,16 @@ def test_an_unknown_name_is_refused_with_the_nearest(shelf: Path) -> None:
         find_cassette("fresh_run")
     with pytest.raises(Unavailable, match="check the name"):
         find_cassette("zzz.crec")
+
+
+def test_what_was_lost_until_the_end_is_noted_at_the_close(path: Path) -> None:
+    writer = create(path)
+    add(writer, 2)
+
+    writer.close(lost=4000)
+
+    records, problems = read(path)
+    note, end = records[-2:]
+    assert isinstance(note, Note) and isinstance(end, End)
+    assert (note.what, note.count, end.records) == ("lost", 4000, 4)
+    assert not problems

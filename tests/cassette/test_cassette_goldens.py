@@ -15,7 +15,15 @@ from comfyrec.cassette.files import open_cassette, write_cassette
 from comfyrec.cassette.records import FORMAT
 
 GOLDEN = Path(__file__).parent / "golden"
-NAMES = ["v1.crec", "v1-while-recording.crec", "v1.jsonl"]
+NAMES = [
+    "v1.crec",
+    "v1-while-recording.crec",
+    "v1-zstd.crec",
+    "v1-runs.crec",
+    "v1.jsonl",
+]
+"""``v1.crec`` has its block in deflate, ``v1-runs.crec`` is a recording with several records in a
+write."""
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -27,11 +35,24 @@ def test_a_golden_file_reads_as_it_did(name: str) -> None:
         assert not reader.problems
 
 
-@pytest.mark.parametrize("name", ["v1.crec", "v1.jsonl"])
-def test_today_writes_the_golden_file_byte_for_byte(tmp_path: Path, name: str) -> None:
-    write_cassette(tmp_path / name, ONE_OF_EACH)
+def test_today_writes_the_golden_lines_byte_for_byte(tmp_path: Path) -> None:
+    write_cassette(tmp_path / "v1.jsonl", ONE_OF_EACH)
 
-    assert (tmp_path / name).read_bytes() == (GOLDEN / name).read_bytes()
+    assert (tmp_path / "v1.jsonl").read_bytes() == (GOLDEN / "v1.jsonl").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["v1.crec", "v1-zstd.crec"])
+def test_a_finished_golden_file_cut_anywhere_gives_what_was_recorded_and_says_so(
+    tmp_path: Path, name: str
+) -> None:
+    data = (GOLDEN / name).read_bytes()
+    for cut in range(200, len(data)):
+        (tmp_path / name).write_bytes(data[:cut])
+        with open_cassette(tmp_path / name) as reader:
+            records = list(reader)
+
+        assert [record for record in records if record not in ONE_OF_EACH] == []
+        assert reader.problems or len(records) == len(ONE_OF_EACH)
 
 
 def test_every_format_has_its_golden_files() -> None:

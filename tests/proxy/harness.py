@@ -20,27 +20,23 @@ Upstream = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None
 
 
 class Shelf:
-    """A cassette in memory. ``full`` makes it refuse, ``before`` is called at each flush."""
+    """A cassette in memory. ``full`` makes it refuse, ``before`` is called at each write."""
 
     def __init__(self) -> None:
         self.records: list[AnyRecord] = []
         self.next_seq = 1
         self.full = False
         self.before: Callable[[list[AnyRecord]], None] = lambda pending: None
-        self._pending: list[AnyRecord] = []
 
-    def add(self, record: AnyRecord) -> None:
-        assert record.seq == self.next_seq
-        self._pending.append(record)
-        self.next_seq += 1
-
-    def flush(self) -> None:
-        pending, self._pending = self._pending, []
+    def write(self, records: list[AnyRecord]) -> None:
+        assert [record.seq for record in records] == [
+            *range(self.next_seq, self.next_seq + len(records))
+        ]
         if self.full:
-            self.next_seq -= len(pending)
             raise OSError(28, "No space left on device")
-        self.before(pending)
-        self.records += pending
+        self.before(records)
+        self.records += records
+        self.next_seq += len(records)
 
     def of(self, kind: type[T]) -> list[T]:
         return [record for record in self.records if isinstance(record, kind)]

@@ -547,7 +547,7 @@ def test_a_full_disk_disturbs_nothing_and_the_loss_is_said_and_noted() -> None:
     assert stage.said == [
         "recording has stopped: No space left on device; the traffic goes on, and what is not "
         "recorded is counted",
-        f"recording goes on; {note.count} records were lost",
+        f"recording goes on; {note.count} records were lost, {note.count} since it began",
     ]
 
 
