@@ -13,7 +13,7 @@ kinds of events. Frames of extensions, logs, texts and asset scans may come at a
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -172,6 +172,7 @@ MAY_FOLLOW: Final[dict[Phase, dict[Word, Phase]]] = {
         Word.START: Phase.STARTED,  # the same prompt_id once more
     },
     Phase.JOINED: {
+        Word.CACHED: Phase.RUNNING,  # nothing was missed but the start
         **dict.fromkeys(_AT_WORK, Phase.JOINED),
         Word.SUCCESS: Phase.ENDED,
         Word.ERROR: Phase.ENDED,
@@ -186,7 +187,7 @@ RULES: Final[dict[str, str]] = {
     "fits": "the payload of a known type fits the schema",
     "first-frame": "a connection begins with a status that holds the sid",
     "sid-once": "only the first frame of a connection holds the sid",
-    "flags-once": "the feature flags are sent once in a connection",
+    "flags-once": "the feature flags are sent once for each connection of a client id",
     "rejoin": "executing without a prompt_id comes only second in a connection",
     "phase": "an event comes only in the phases that the table allows",
     "one-at-a-time": "prompts do not overlap",
@@ -204,8 +205,8 @@ RULES: Final[dict[str, str]] = {
     "node-state": "executing follows a progress_state with that node running",
     "progress-state": "progress follows a progress_state with the same numbers",
     "preview-place": "type 1 previews follow a progress, type 4 previews a progress_state",
-    "executed-node": "executed names a node that was executing or cached, once",
-    "executed-state": "a node that ran and says executed is finished in progress_state next",
+    "executed-node": "executed names a node that was executing, or has a result already, once",
+    "executed-state": "a node that ran and says executed is finished next, or expands",
     "all-finished": "every node is finished when the prompt succeeds",
     "outcome-node": "an error or interrupt names a node that is running",
     "unfinished": "a prompt that has begun comes to its end",
@@ -255,6 +256,21 @@ class _Era:
 Broken = Iterator[tuple[str, str]]
 """Rules that a frame breaks: (rule, what was found)."""
 
+
+class _Due(msgspec.Struct, frozen=True):
+    """What has to come next about a prompt."""
+
+    rule: str
+    words: Mapping[Word, str | None]
+    """Each word that may come, and the node it has to be about; ``None``: any."""
+
+    def __str__(self) -> str:
+        return " or ".join(
+            word.name if node is None else f"{word.name} of node {node}"
+            for word, node in self.words.items()
+        )
+
+
 _AFTER_A_SLIP: Final = {
     Word.START: Phase.STARTED,
     Word.CACHED: Phase.RUNNING,
@@ -275,10 +291,12 @@ class _Run:
         self.cached: set[str] = set()
         self.executing: set[str] = set()
         self.executed: set[str] = set()
-        self.next: tuple[Word, str | None] | None = None
-        """What has to come next, and for which node."""
-        self.was_due = False
-        """What has come now had to."""
+        self.expanding: set[str] = set()
+        """Nodes that said executed and went on: their result waits for the nodes they added."""
+        self.repeated: set[str] = set()
+        self.due: _Due | None = None
+        self.was_due: _Due | None = None
+        """What had to come, and has or has not now."""
 
     @property
     def whole(self) -> bool:
@@ -309,29 +327,35 @@ class _Run:
         entry = self.nodes.get(node)
         return entry is not None and entry.state == "running"
 
+    def finished(self, node: str) -> bool:
+        """Whether the socket was told that a node has its result."""
+        entry = (self.nodes or {}).get(node)
+        return entry is not None and entry.state == "finished"
+
 
 def _awaited(run: _Run, word: Word, event: Any) -> Broken:
     """Check what the frame before asked for."""
-    run.was_due = run.next is not None
-    if run.next is None:
+    due = run.was_due = run.due
+    run.due = None
+    if due is None:
         return
-    (wanted, node), run.next = run.next, None
-    if wanted is Word.PROGRESS and word is Word.PREVIEW_WITH_METADATA:
-        run.next = (wanted, node)
-    elif word is not wanted or not (node is None or _is_about(event, word, node)):
-        which = "" if node is None else f" of node {node}"
-        yield _AWAITED_BY[wanted], f"{word.name} where {wanted.name}{which} was due"
+    if Word.PROGRESS in due.words and word is Word.PREVIEW_WITH_METADATA:
+        run.due = due
+    elif Word.PROGRESS in due.words and word is Word.ERROR and _breaks_on_flags(event):
+        return
+    elif word not in due.words or not _is_about(event, word, due.words[word]):
+        yield due.rule, f"{word.name} where {due} was due"
 
 
-_AWAITED_BY: Final = {
-    Word.NODE: "state-then-node",
-    Word.PROGRESS: "state-then-progress",
-    Word.STATE: "executed-state",
-}
+def _breaks_on_flags(event: ExecutionError) -> bool:
+    """Whether flags that are null made a preview fail, before its progress (section 3, point 3)."""
+    return event.data.exception_type == "AttributeError"
 
 
-def _is_about(event: Any, word: Word, node: str) -> bool:
+def _is_about(event: Any, word: Word, node: str | None) -> bool:
     """Whether an event names the node; a progress_state: as finished."""
+    if node is None:
+        return True
     if word is Word.STATE:
         entry = event.data.nodes.get(node)
         return entry is not None and entry.state == "finished"
@@ -370,13 +394,16 @@ def _state(run: _Run, event: ProgressState, era: _Era) -> Broken:
     if list(nodes)[: len(before)] != list(before):
         yield "state-grows", f"{', '.join(nodes)} after {', '.join(before)}"
         return
+    run.expanding |= {node for node in run.executed if run.running(node)}
     changed = [node for node in nodes if not _alike(before.get(node), nodes[node])]
     if len(changed) > 1:
         yield "state-step", f"nodes {', '.join(changed)} changed at once"
     elif changed:
         yield from _changed(run, changed[0], before.get(changed[0]), nodes[changed[0]])
     elif run.whole:
-        run.next = (Word.NODE, None)  # a lazy node begins once more
+        # A lazy node begins once more, or a node's own progress says what was said already:
+        # SaveImageWebsocket of one image is at 0/1 as every node that begins.
+        run.due = _Due("state-then-node", {Word.NODE: None, Word.PROGRESS: None})
 
 
 def _alike(one: NodeProgress | None, other: NodeProgress) -> bool:
@@ -386,13 +413,13 @@ def _alike(one: NodeProgress | None, other: NodeProgress) -> bool:
 def _changed(run: _Run, node: str, before: NodeProgress | None, now: NodeProgress) -> Broken:
     if before is None:
         if now.state == "running" and run.whole:
-            run.next = (Word.NODE, node)
+            run.due = _Due("state-then-node", {Word.NODE: node})
         elif now.state == "finished" and run.whole and node not in run.executed:
             yield "state-step", f"node {node} finished without having begun"
     elif before.state == "finished":
         yield "state-step", f"node {node} changed after it had finished"
     elif now.state == "running" and before.activity == now.activity:
-        run.next = (Word.PROGRESS, node)
+        run.due = _Due("state-then-progress", {Word.PROGRESS: node})
 
 
 def _node(run: _Run, event: Executing, era: _Era) -> Broken:
@@ -430,15 +457,59 @@ def _preview_with_metadata(run: _Run, event: PreviewWithMetadata, era: _Era) -> 
 
 def _executed(run: _Run, event: Executed, era: _Era) -> Broken:
     node = str(event.data.node)
-    if node in run.executed:
-        yield "executed-node", f"node {node} again"
-    elif run.whole and node not in run.executing and node not in run.cached:
-        yield "executed-node", f"node {node}, which was neither executing nor cached"
-    if era.has_state and node in run.executing:
-        if run.running(node) is False:
-            yield "executed-state", f"node {node}, which is not running"
-        run.next = (Word.STATE, node)
+    if node in run.executed and node not in run.expanding:
+        yield from _executed_again(run, node)
+    elif node in run.executing:
+        yield from _executed_after_work(run, node, era)
+    elif run.whole and node not in run.cached:
+        yield from _executed_by_a_twin(run, node, era)
+    elif run.was_due is not None and run.was_due.rule == "executed-state":
+        run.due = _Due("executed-state", {Word.STATE: node})  # the other one expands
+    if run.was_due is not None and Word.SUCCESS in run.was_due.words:
+        run.due = _AT_THE_END
     run.executed.add(node)
+    run.expanding.discard(node)
+
+
+def _executed_after_work(run: _Run, node: str, era: _Era) -> Broken:
+    if not era.has_state:
+        return
+    if run.running(node) is False:
+        yield "executed-state", f"node {node}, which is not running"
+    if node in run.expanding:  # a twin has expanded sooner, so the result is there
+        run.due = _Due("executed-state", {Word.STATE: node})
+    else:
+        run.due = _Due("executed-state", dict.fromkeys(_BEHIND_EXECUTED))
+
+
+_BEHIND_EXECUTED: Final = (
+    Word.STATE,
+    # A node may show something and expand: then others come first, and async nodes at any time.
+    Word.EXECUTED,
+    Word.BLOCKED,
+    Word.ERROR,
+    Word.INTERRUPTED,
+)
+
+
+def _executed_by_a_twin(run: _Run, node: str, era: _Era) -> Broken:
+    """Of two nodes with one cache key the later finds a result that was not there at the start."""
+    if not run.executing:
+        yield "executed-node", f"node {node}, which was neither executing nor cached"
+    elif era.has_state:
+        run.due = _Due("executed-node", {Word.STATE: node, **_AT_THE_END.words})
+
+
+_AT_THE_END: Final = _Due("executed-node", dict.fromkeys((Word.EXECUTED, Word.SUCCESS)))
+"""Intermediate outputs that did not run are shown just before success (section 5)."""
+
+
+def _executed_again(run: _Run, node: str) -> Broken:
+    """Intermediate outputs that a twin worked out are shown at their turn and at the end."""
+    if node in run.repeated or not run.finished(node):
+        yield "executed-node", f"node {node} again"
+    run.repeated.add(node)
+    run.due = _AT_THE_END
 
 
 def _outcome(run: _Run, event: Any, era: _Era) -> Broken:
@@ -490,14 +561,23 @@ GONE_MAX: Final = 1000
 """Prompts remembered as gone, per socket; events of older ones would not be noticed."""
 
 
+class _Client:
+    """All connections that came with one client id."""
+
+    connections = 0
+    flags = 0
+    """Answers to them, which all go to the newest (PROTOCOL.md section 3)."""
+
+
 class _Socket:
     """One connection: the prompt that is running, and the prompts that have gone."""
 
-    def __init__(self, era: _Era) -> None:
-        self.era = era
+    def __init__(self, era: _Era, clients: dict[str, _Client]) -> None:
+        self.era, self.clients = era, clients
         self.count = 0
-        self.sid: str | None = None
-        self.flags = False
+        self.client = _Client()
+        self.found_busy = False
+        """A prompt may have been running when it connected."""
         self.last: Word | None = None
         self.run: _Run | None = None
         self.rejoined: str | None = None
@@ -517,15 +597,13 @@ class _Socket:
     def _connection(self, event: Any, word: Word) -> Broken:
         sid = event.sid if word is Word.STATUS else None
         if self.count == 1:
-            self.sid = sid
-            if sid is None:
-                yield "first-frame", word.name
+            yield from self._first(event, word, sid)
         elif sid is not None:
             yield "sid-once", f"sid {sid}"
         if word is Word.FLAGS:
-            if self.flags:
+            self.client.flags += 1
+            if self.client.flags > self.client.connections:
                 yield "flags-once", "again"
-            self.flags = True
         if word is Word.REJOINED:
             if self.count != 2:
                 yield "rejoin", f"frame {self.count} of the connection"
@@ -535,10 +613,18 @@ class _Socket:
         if misfits := getattr(getattr(event, "data", None), "misfits", None):
             yield "fits", f"{event.type}: {misfits}"
 
+    def _first(self, event: Any, word: Word, sid: str | None) -> Broken:
+        if sid is None:
+            yield "first-frame", word.name
+        else:
+            self.client = self.clients.setdefault(sid, self.client)
+        self.client.connections += 1
+        self.found_busy = word is not Word.STATUS or _remaining(event) > 0
+
     def _status(self, event: Any) -> Broken:
         if self.run is None:
             return
-        remaining = event.data.status.exec_info.queue_remaining
+        remaining = _remaining(event)
         at_work = self.run.phase in (Phase.STARTED, Phase.RUNNING)
         # Before 0.0.3 the status behind the end comes without a word that it is the end.
         if at_work and remaining < 1 and self.run.timestamp is not None:
@@ -579,8 +665,10 @@ class _Socket:
         elif prompt_id in self.gone:
             yield "phase", f"{word.name} after it has gone"
             phase = Phase.OVERHEARD
+        elif self.run is None and (self.found_busy or word is not Word.CACHED):
+            phase = Phase.JOINED
         else:
-            phase = Phase.JOINED if self.run is None else Phase.OVERHEARD
+            phase = Phase.PENDING if word is Word.CACHED else Phase.OVERHEARD
         self.run = _Run(prompt_id, phase)
         if phase is Phase.JOINED and self.rejoined is not None:
             self.run.executing.add(self.rejoined)
@@ -589,6 +677,10 @@ class _Socket:
         self.gone[prompt_id] = None
         if len(self.gone) > GONE_MAX:
             del self.gone[next(iter(self.gone))]
+
+
+def _remaining(event: Status) -> int:
+    return event.data.status.exec_info.queue_remaining
 
 
 # --- all of them -----------------------------------------------------------------------------
@@ -605,12 +697,12 @@ class Checker:
         self.violations: list[Violation] = []
         self._era = _Era()
         self._sockets: dict[Hashable, _Socket] = {}
-        self._connections: dict[str, int] = {}
+        self._clients: dict[str, _Client] = {}
         self._count = 0
 
     def opened(self, socket: Hashable = 0) -> None:
         """A connection begins under this name."""
-        self._sockets[socket] = _Socket(self._era)
+        self._sockets[socket] = _Socket(self._era, self._clients)
 
     def closed(self, socket: Hashable = 0) -> None:
         """A connection is over: nothing more is expected of it."""
@@ -622,8 +714,6 @@ class Checker:
             self.opened(socket)
         state = self._sockets[socket]
         broken = list(state.take(event, word_of(event)))
-        if state.count == 1 and state.sid is not None:
-            self._connections[state.sid] = self._connections.get(state.sid, 0) + 1
         found = [
             Violation(rule, self._count, socket, event.prompt_id, text) for rule, text in broken
         ]
@@ -636,14 +726,11 @@ class Checker:
         found = [
             Violation("unfinished", None, name, socket.run.prompt_id, socket.run.phase.name)
             for name, socket in self._sockets.items()
-            if socket.run is not None and socket.run.open and not self._shared(socket)
+            # Of two sockets with one sid, one may have fallen silent (section 3, point 6).
+            if socket.run is not None and socket.run.open and socket.client.connections < 2
         ]
         self.violations += found
         return found
-
-    def _shared(self, socket: _Socket) -> bool:
-        """Two sockets had this sid: one of them may have fallen silent (section 3, point 6)."""
-        return socket.sid is not None and self._connections.get(socket.sid, 0) > 1
 
 
 def check(

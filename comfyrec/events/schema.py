@@ -270,7 +270,7 @@ class LogSize(Data, frozen=True):
 @later(entries=entries(list, LogEntry))
 class LogsData(ByAttribute, Data, frozen=True):
     entries: Seen[list[LogEntry], msgspec.Raw]
-    size: LogSize | None = msgspec.field(default_factory=_null)
+    size: LogSize | None
     """The server's terminal; ``None`` when it has not changed."""
 
     @property

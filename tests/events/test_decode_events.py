@@ -155,7 +155,9 @@ def test_entries_that_do_not_fit_are_left_out_and_named() -> None:
 
 
 def test_log_entries_are_read_one_by_one_as_well() -> None:
-    logs = decode_text('{"type": "logs", "data": {"entries": [{"t": "1", "m": "a"}, 5]}}')
+    logs = decode_text(
+        '{"type": "logs", "data": {"entries": [{"t": "1", "m": "a"}, 5], "size": null}}'
+    )
 
     assert isinstance(logs, Logs)
     assert logs.data.entries == [LogEntry("1", "a")]

@@ -79,6 +79,12 @@ def test_every_phase_that_begins_leads_to_an_end() -> None:
 
 # --- what is fine -------------------------------------------------------------------------------
 
+CACHED_ONE = (1, 1, "finished")
+EXPANDED = [
+    state(n1=DONE, n2=BEGIN, n3=BEGIN), executing("3"), executed("3"),
+    state(n1=DONE, n2=BEGIN, n3=ONE),
+]  # fmt: skip
+
 FINE: dict[str, list[Event]] = {
     "fresh": RUN,
     "all cached": CACHED_RUN,
@@ -119,6 +125,30 @@ FINE: dict[str, list[Event]] = {
         *RUN[:8], rich_preview("1"), RUN[8], *RUN[10:],
     ],
     "a picture as output": [*RUN[:8], progress("1", 1), preview(), *RUN[10:]],
+    "a picture of one as output": [
+        *RUN[:7], state(n1=(0, 1, "running")), progress("1", 0, 1), preview(),
+        state(n1=ONE), success(), *GOODBYE,
+    ],
+    "joined between start and cached": [status(1, "client-a"), *RUN[4:]],
+    "overheard from the first frame on": [
+        HELLO, status(), status(), interrupted("1", "other"), status(0), *RUN[1:],
+    ],
+    "twins": [
+        *RUN[:15], executed("3"), state(n1=DONE, n2=ONE, n3=CACHED_ONE), success(), *GOODBYE,
+    ],
+    "twins before progress_state": [*OLD_RUN[:10], executed("3"), *OLD_RUN[10:]],
+    "twins that are intermediate outputs": [
+        *RUN[:15], executed("3"), state(n1=DONE, n2=ONE, n3=CACHED_ONE), executed("4"),
+        executed("3"), success(), *GOODBYE,
+    ],
+    "a node shows something and expands": [
+        *RUN[:14], *EXPANDED, state(n1=DONE, n2=ONE, n3=ONE), success(), *GOODBYE,
+    ],
+    "a node shows something and expands as its twin did": [
+        *RUN[:14], *EXPANDED, executed("2"), state(n1=DONE, n2=ONE, n3=ONE), success(), *GOODBYE,
+    ],
+    "a node shows something and expands into a cycle": [*RUN[:14], error("2"), *GOODBYE],
+    "flags that are null": [*RUN[:8], error("1", "AttributeError"), *GOODBYE],
 }  # fmt: skip
 
 
@@ -181,6 +211,56 @@ def test_every_rule_bites(rule: str) -> None:
 
     assert rule in [violation.rule for violation in violations]
     assert all(RULES[violation.rule] in str(violation) for violation in violations)
+
+
+# Close to what is fine: what a rule allows for a twin, an expansion or a late socket, and no more.
+ALMOST: dict[str, tuple[str, list[Event]]] = {
+    "a result before any node ran": (
+        "executed-node", [*RUN[:5], executed("3"), state(n3=CACHED_ONE), *RUN[5:]],
+    ),
+    "a twin that is not finished": (
+        "executed-node", [*RUN[:15], executed("3"), state(n1=DONE, n2=ONE, n3=BEGIN), *RUN[15:]],
+    ),
+    "a twin twice": (
+        "executed-node",
+        [*RUN[:15], executed("3"), executed("3"), state(n1=DONE, n2=ONE, n3=CACHED_ONE), *RUN[15:]],
+    ),
+    "an intermediate output twice at the end": (
+        "executed-node", [*RUN[:15], executed("3"), executed("3"), *RUN[15:]],
+    ),
+    "work behind the intermediate outputs": (
+        "executed-node",
+        [*RUN[:15], executed("3"), executed("4"), state(n1=DONE, n2=ONE, n4=CACHED_ONE), *RUN[15:]],
+    ),
+    "an expansion that goes on behind its result": (
+        "executed-state", [*RUN[:14], *EXPANDED, executed("2"), RUN[15], *GOODBYE],
+    ),
+    "a cached node that is not finished while another expands": (
+        "executed-state",
+        [
+            HELLO, *QUEUED, start(), cached("3"), state(n1=BEGIN), executing("1"), executed("1"),
+            executed("3"), state(n1=ONE), state(n1=ONE, n3=CACHED_ONE), success(), *GOODBYE,
+        ],
+    ),
+    "cached without a start on an idle server": ("phase", [HELLO, *RUN[4:]]),
+    "progress that was said before, of another node": (
+        "progress-state",
+        [*RUN[:7], state(n1=(0, 1, "running")), progress("2", 0, 1), *RUN[10:]],
+    ),
+    "a failed preview of another kind": ("state-then-progress", [*RUN[:8], error("1"), *GOODBYE]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("rule, stream", ALMOST.values(), ids=ALMOST)
+def test_a_rule_gives_way_no_further_than_the_server_goes(rule: str, stream: list[Event]) -> None:
+    assert rule in rules(stream)
+
+
+def test_flags_of_a_socket_whose_id_was_taken_over_are_answered_on_the_new_one() -> None:
+    answered = [(HELLO, 1), (HELLO, 2), (FLAGS, 2), (FLAGS, 2)]
+
+    assert check(answered) == []
+    assert [v.rule for v in check([*answered, (FLAGS, 2)])] == ["flags-once"]
 
 
 def test_a_violation_says_where_and_what() -> None:
