@@ -200,7 +200,9 @@ def _heard(record: dict[str, Any]) -> Iterator[Heard]:
         if record["opcode"] == "text":
             yield record["text"], conn
         elif record["opcode"] == "binary":
-            yield base64.b64decode(record["b64"]), conn
+            # A binary frame whose bytes are text is kept as text.
+            packed = record.get("b64")
+            yield base64.b64decode(packed) if packed else record["text"].encode(), conn
 
 
 def messages_in(recording: Path) -> list[str | bytes]:

@@ -188,13 +188,8 @@ def test_a_type_that_is_not_sent_is_a_wrong_call() -> None:
 # --- streams -------------------------------------------------------------------------------------
 
 
-def sends_no_picture_by_socket(stream: Stream) -> bool:
-    # The checker takes a picture saver's first progress, 0 of 1, for a node that begins again.
-    return "SaveImageWebsocket" not in {n["class_type"] for n in stream.graph.values()}
-
-
-LEGAL = streams().filter(sends_no_picture_by_socket)
-FAULTY = faulty_streams().filter(sends_no_picture_by_socket)
+LEGAL = streams()
+FAULTY = faulty_streams()
 
 
 @FUZZ
