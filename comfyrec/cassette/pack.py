@@ -189,7 +189,7 @@ class GroupWriter:
     def _add_shared(self, record: AnyRecord, bulk: bytes) -> bool:
         """Point to an equal body that stands earlier, if there is one."""
         field = _BODY_FIELD[record.__class__]
-        if getattr(record, field) is not bulk:
+        if getattr(record, "inflated", None) is not None:
             return False  # an inflated message: its deflated bytes depend on those before
         sample = bulk[:64] + bulk[len(bulk) // 2 :][:64] + bulk[-64:]
         holder = self._holders.setdefault((len(bulk), sample), record.seq)
