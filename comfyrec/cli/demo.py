@@ -21,6 +21,7 @@ SPEED: Final = 4.0
 """Life-like, but nobody wants to wait for a demonstration."""
 TIMEOUT_S: Final = 60.0
 DIFFERENCES_SHOWN_MAX: Final = 5
+_ENDS: Final = ("execution_success", "execution_error", "execution_interrupted")
 
 WORKFLOW: Final[dict[str, Any]] = {
     "3": {
@@ -71,8 +72,9 @@ def run(arguments: argparse.Namespace) -> int:
         for line in differences[:DIFFERENCES_SHOWN_MAX]:
             print(f"  {line}")
         return 1
-    print(f"Replayed to the same client: {len(replayed.events)} of {len(recorded.events)} events "
-          f"equal, in the same order (ids aside), and the same picture.")  # fmt: skip
+    count = len(_about_the_prompt(replayed))
+    print(f"Replayed to the same client: {count} of {count} events equal, in the same order "
+          f"(ids aside), and the same picture.")  # fmt: skip
     for line in _what_next(cassette):
         print(line)
     return 0
@@ -139,7 +141,22 @@ def _normal(seen: Seen) -> list[str | bytes]:
                 message = message.replace(own.encode(), name.encode())
         return message
 
-    return [without_ids(told.message or told.type) for told in seen.events]
+    return [without_ids(message) for message in _about_the_prompt(seen)]
+
+
+def _about_the_prompt(seen: Seen) -> list[str | bytes]:
+    """The server's messages about the prompt, up to its end.
+
+    ``status`` goes to everybody, and a client tells of it only once it knows its prompt: how many
+    it sees before the answer to its POST is a race that nobody can win (PROTOCOL.md section 4).
+    """
+    found: list[str | bytes] = []
+    for told in seen.events:
+        if told.message is not None and told.type != "status":
+            found.append(told.message)
+            if told.type in _ENDS:
+                break
+    return found
 
 
 def _short(message: str | bytes) -> str:
@@ -152,7 +169,7 @@ def _short(message: str | bytes) -> str:
 
 
 def _summary(recorded: Seen, cassette: Path) -> list[str]:
-    messages = [told.message for told in recorded.events if told.message is not None]
+    messages = _about_the_prompt(recorded)
     previews = sum(isinstance(message, bytes) for message in messages)
     nodes = [json.loads(m) for m in messages if isinstance(m, str) and '"executing"' in m]
     ran = sum(frame["data"].get("node") is not None for frame in nodes)
