@@ -52,8 +52,9 @@ __all__ = [
     "whole_records_of_block",
 ]
 
-_LEVEL: Final = 1
-"""Events repeat themselves so much that higher levels gain a hundredth of their size."""
+_LEVEL: Final = -1
+"""Events repeat themselves so much that level 1 gains a thousandth of their size, and level 3 half
+a hundredth; this one writes and reads a tenth quicker."""
 _WINDOW_LOG: Final = 18
 """256 KiB: about half a block. What a reader must hold beside a piece."""
 _WINDOW_LOG_MAX: Final = 24

@@ -19,7 +19,15 @@ from typing import Final
 
 import msgspec
 
-from comfyrec.cassette.records import FORMAT, RECORD_BYTES_MAX, AnyRecord, Session
+from comfyrec.cassette.records import (
+    FORMAT,
+    RECORD_BYTES_MAX,
+    AnyRecord,
+    HttpPart,
+    Record,
+    Session,
+    WsFrame,
+)
 
 __all__ = ["HEADER_BYTES", "MAGIC", "Group", "Index", "Shared", "is_packed"]
 
@@ -79,6 +87,11 @@ _RUN_RECORDS: Final = 32
 """Records that are tried as one run; with a picture among them they are taken apart again."""
 _ARRAY: Final = struct.Struct(">BH")
 """The head of a MessagePack array: 0xDC, how many."""
+_BYTES: Final = struct.Struct(">BI")
+"""The head of MessagePack bytes: 0xC6, how many; as an encoder writes it from 64 KiB on."""
+_UNCOPIED_BYTES_MIN: Final = 64 << 10
+"""From here on, writing the bytes where they are is quicker than putting them into a buffer."""
+_BULK_FIELD: Final[dict[type[Record], str]] = {HttpPart: "body", WsFrame: "payload"}
 
 
 class Shared(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -148,11 +161,12 @@ def frame_encoder(salt: int) -> Callable[[list[AnyRecord]], list[bytes]]:
         parts: list[bytes] = []
         for at in range(0, len(records), _RUN_RECORDS):
             some = records[at : at + _RUN_RECORDS]
-            payload = encode(some)
-            if len(some) > 1 and len(payload) <= RUN_BYTES:
-                parts += _frame_of(RUN, payload, salt)
-            else:
-                parts += _frames_by_size(some, salt)
+            if len(some) > 1:
+                payload = encode(some)
+                if len(payload) <= RUN_BYTES:
+                    parts += frame_parts(RUN, payload, salt)
+                    continue
+            parts += _frames_by_size(some, salt)
         return parts
 
     return encode_frames
@@ -163,7 +177,13 @@ def _frames_by_size(records: list[AnyRecord], salt: int) -> list[bytes]:
     parts: list[bytes] = []
     run: list[bytes] = []
     size = 0
-    for payload in map(encode, records):
+    for record in records:
+        if is_bulky(record):
+            parts += _frame_of_some(run, salt)
+            parts += frame_of_bulky(record, salt)
+            run, size = [], 0
+            continue
+        payload = encode(record)
         small = len(payload) < SMALL_BYTES
         if run and (not small or size + len(payload) > RUN_BYTES):
             parts += _frame_of_some(run, salt)
@@ -172,21 +192,55 @@ def _frames_by_size(records: list[AnyRecord], salt: int) -> list[bytes]:
             run.append(payload)
             size += len(payload)
         else:
-            parts += _frame_of(RECORD, payload, salt)
-    return parts + _frame_of_some(run, salt) if run else parts
+            parts += frame_parts(RECORD, payload, salt)
+    return parts + _frame_of_some(run, salt)
 
 
 def _frame_of_some(run: list[bytes], salt: int) -> list[bytes]:
+    if not run:
+        return []
     if len(run) == 1:
-        return _frame_of(RECORD, run[0], salt)
-    return _frame_of(RUN, _ARRAY.pack(0xDC, len(run)) + b"".join(run), salt)
+        return frame_parts(RECORD, run[0], salt)
+    return frame_parts(RUN, _ARRAY.pack(0xDC, len(run)) + b"".join(run), salt)
 
 
-def _frame_of(kind: int, payload: bytes, salt: int) -> list[bytes]:
-    """Head and content of one frame."""
+def frame_parts(kind: int, payload: bytes, salt: int) -> list[bytes]:
+    """Head and content of one frame that holds a record or some.
+
+    Raises:
+        ValueError: it is larger than a reader takes.
+    """
     if len(payload) > RECORD_BYTES_MAX:
         raise ValueError(f"a record of {len(payload)} bytes; larger bodies go in pieces")
     return [HEAD.pack(kind, len(payload), crc32(payload, salt ^ kind)), payload]
+
+
+def is_bulky(record: AnyRecord) -> bool:
+    """Whether a record is nearly all payload, so that ``frame_of_bulky`` frames it best."""
+    field = _BULK_FIELD.get(type(record))
+    return field is not None and len(getattr(record, field)) >= _UNCOPIED_BYTES_MIN
+
+
+def frame_of_bulky(record: AnyRecord, salt: int) -> list[bytes]:
+    """What ``frame(RECORD, encode(record), salt)`` is, in parts; the payload is not copied."""
+    field = _BULK_FIELD[type(record)]
+    bulk: bytes = getattr(record, field)
+    names = record.__struct_fields__
+    at = names.index(field)
+    before = [record.__struct_config__.tag, *(getattr(record, name) for name in names[:at])]
+    after = [getattr(record, name) for name in names[at + 1 :]]
+    # An array is the number of its values, in one byte for up to 15, and then the values.
+    start = (
+        bytes((0x90 | (len(names) + 1),))
+        + encode(before)[1:]
+        + _BYTES.pack(0xC6, len(bulk))
+    )  # fmt: skip
+    end = encode(after)[1:]
+    size = len(start) + len(bulk) + len(end)
+    if size > RECORD_BYTES_MAX:
+        raise ValueError(f"a record of {size} bytes; larger bodies go in pieces")
+    check = crc32(end, crc32(bulk, crc32(start, salt ^ RECORD)))
+    return [HEAD.pack(RECORD, size, check) + start, bulk, end]
 
 
 def salt_of_first_frame(start: bytes) -> int | None:

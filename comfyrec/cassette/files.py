@@ -7,7 +7,9 @@ import errno
 import fcntl
 import mmap
 import os
+import re
 import stat
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from difflib import get_close_matches
 from itertools import chain
@@ -52,6 +54,14 @@ _PARTS_AT_ONCE: Final = 1000
 """Below what any system takes in one ``writev`` (IOV_MAX)."""
 _COPIED_BYTES_MAX: Final = 128 << 10
 """One buffer is quicker to write than many parts; a larger one costs fresh pages each time."""
+_UNCACHED: Final = 0x80
+"""RWF_DONTCACHE of Linux (include/uapi/linux/fs.h), which Python has no name for: the data is on
+its way to the disk when the write returns, and its memory is free soon after."""
+_UNCACHED_SINCE: Final = (6, 17)
+"""Linux 6.14 has it, but it was withdrawn for faults and came back mended with 6.16."""
+_SLOW_US: Final = 50_000
+"""A disk that takes so long for one write is slower than the traffic; the page cache then takes
+up what comes, as it does for a writer that does not ask."""
 _COMPACT_BYTES_MAX: Final = 256 << 20
 """Beyond this a clean close only appends the index: rewriting a gigabyte would keep a person who
 pressed Ctrl-C waiting. ``comfyrec convert`` compacts it at leisure."""
@@ -243,8 +253,57 @@ def _write_parts(fd: int, parts: list[bytes]) -> int:
     size = sum(map(len, parts))
     if size < _COPIED_BYTES_MAX or len(parts) > _PARTS_AT_ONCE:
         return _write_all(fd, b"".join(parts))
-    done = os.writev(fd, parts)
-    return size if done == size else done + _write_all(fd, b"".join(parts)[done:])
+    return _write_rest(fd, parts, os.writev(fd, parts))
+
+
+def _write_rest(fd: int, parts: list[bytes], done: int) -> int:
+    """Write what a write of these parts has left over, and say how much there is in all."""
+    left = b"".join(parts)[done:] if done < sum(map(len, parts)) else b""
+    return done + _write_all(fd, left)
+
+
+def _can_write_uncached() -> bool:
+    if sys.platform != "linux":
+        return False
+    version = re.match(r"(\d+)\.(\d+)", os.uname().release)
+    return version is not None and (int(version[1]), int(version[2])) >= _UNCACHED_SINCE
+
+
+class _Appender:
+    """Appends to a file that is open for appending.
+
+    Large writes leave nothing in the page cache: beside the recorder runs the server, whose models
+    want that memory, and where the memory of a virtual machine goes back to its host, a page that
+    is new costs several times the copy into it. Readers see the same file either way.
+    """
+
+    def __init__(self, fd: int, clock_us: Callable[[], int]) -> None:
+        self._fd, self._clock_us = fd, clock_us
+        self._uncached = _can_write_uncached()
+
+    def write(self, parts: list[bytes]) -> int:
+        """Write all parts, and say how much that was.
+
+        Raises:
+            OSError: not all could be written.
+        """
+        size = sum(map(len, parts))
+        if self._uncached and size >= _COPIED_BYTES_MAX and len(parts) <= _PARTS_AT_ONCE:
+            return _write_rest(self._fd, parts, self._written_uncached(parts))
+        return _write_parts(self._fd, parts)
+
+    def _written_uncached(self, parts: list[bytes]) -> int:
+        """How much went out so; none where the file system does not take it."""
+        before = self._clock_us()
+        try:
+            done = os.pwritev(self._fd, parts, 0, _UNCACHED)  # the offset is that of the end
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS):
+                raise
+            self._uncached = False
+            return 0
+        self._uncached = self._clock_us() - before < _SLOW_US
+        return done
 
 
 class LastScan(Protocol):
@@ -287,6 +346,7 @@ class Writer:
         self.path, self.encoding = path, encoding
         self.lost = 0
         self._fd = fd
+        self._append = _Appender(fd, clock_us).write
         self._size = size
         self._encode = encode
         self._whole = whole
@@ -321,7 +381,7 @@ class Writer:
             return
         self._pending = []
         try:
-            self._size += _write_parts(self._fd, self._start + self._encode(pending))
+            self._size += self._append(self._start + self._encode(pending))
         except Exception:
             self.lost += self.next_seq - self._seq_on_disk
             if self._taken_back():

@@ -17,8 +17,6 @@ from comfyrec.cassette.container import (
     BLOCK_KIND,
     FOOT,
     FOOT_KIND,
-    HEAD,
-    HEAD_BYTES,
     HEADER_BYTES,
     INDEX,
     RECORD,
@@ -27,14 +25,15 @@ from comfyrec.cassette.container import (
     Group,
     Index,
     Shared,
-    crc32,
     encode,
     frame,
+    frame_of_bulky,
+    frame_parts,
     header,
+    is_bulky,
     salt_of,
 )
 from comfyrec.cassette.records import (
-    RECORD_BYTES_MAX,
     AnyRecord,
     End,
     HttpPart,
@@ -176,13 +175,13 @@ class GroupWriter:
         self._counts.update(map(type, records))
 
     def _add_plain(self, record: AnyRecord, kind: int = RECORD, shared: bytes = b"") -> None:
-        payload = shared or encode(record)
-        size = len(payload)
-        if size > RECORD_BYTES_MAX:
-            raise ValueError(f"a record of {size} bytes; larger bodies go in pieces")
+        if not shared and is_bulky(record):
+            parts = frame_of_bulky(record, self._salt)
+        else:
+            parts = frame_parts(kind, shared or encode(record), self._salt)
         self._count([record])
-        self._plain += (HEAD.pack(kind, size, crc32(payload, self._salt ^ kind)), payload)
-        self._plain_bytes += HEAD_BYTES + size
+        self._plain += parts
+        self._plain_bytes += sum(map(len, parts))
         if self._plain_bytes >= _GROUP_PLAIN_BYTES:
             self._end_group()
 

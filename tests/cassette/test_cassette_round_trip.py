@@ -9,7 +9,9 @@ from tempfile import TemporaryDirectory
 import pytest
 from cassette_samples import ONE_OF_EACH, PICTURE, STATUS, T, cassettes
 from hypothesis import given
+from hypothesis import strategies as st
 
+from comfyrec.cassette import container
 from comfyrec.cassette.files import (
     create_cassette,
     list_cassette,
@@ -200,3 +202,42 @@ def test_a_large_file_is_read_a_window_at_a_time(tmp_path: Path, suffix: str) ->
 
     assert source.size() > 3 << 20
     assert sum(1 for _ in reader.records()) == 2500
+
+
+_bulk = st.sampled_from([65_535, 65_536, 70_000, 300_000]).map(bytes)
+
+
+@given(
+    record=st.builds(
+        HttpPart,
+        st.integers(0, 2**63),
+        st.integers(-(2**62), 2**62),
+        st.integers(0, 2**40),
+        st.sampled_from(Side),
+        st.integers(0, 2**20),
+        st.binary(max_size=300),
+        _bulk,
+        st.binary(max_size=40),
+        st.booleans(),
+        st.integers(0, 500),
+        st.lists(st.integers(0, 2**31), max_size=20).map(tuple),
+    )
+    | st.builds(
+        WsFrame,
+        st.integers(0, 2**63),
+        st.integers(0, 2**62),
+        st.integers(0, 2**40),
+        st.sampled_from(Side),
+        st.binary(max_size=14),
+        _bulk,
+        st.booleans(),
+        st.none() | st.binary(max_size=300),
+        st.integers(0, 500),
+    ),
+    salt=st.integers(0, 2**32 - 1),
+)
+def test_a_large_payload_is_framed_in_place_as_if_it_was_copied(
+    record: HttpPart | WsFrame, salt: int
+) -> None:
+    framed = b"".join(container.frame_encoder(salt)([record]))
+    assert framed == container.frame(container.RECORD, container.encode(record), salt)
