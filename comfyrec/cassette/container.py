@@ -158,18 +158,25 @@ def frame_encoder(salt: int) -> Callable[[list[AnyRecord]], list[bytes]]:
     """
 
     def encode_frames(records: list[AnyRecord]) -> list[bytes]:
+        if len(records) == 1:
+            return _frame_of_one(records[0], salt)
         parts: list[bytes] = []
         for at in range(0, len(records), _RUN_RECORDS):
             some = records[at : at + _RUN_RECORDS]
-            if len(some) > 1:
-                payload = encode(some)
-                if len(payload) <= RUN_BYTES:
-                    parts += frame_parts(RUN, payload, salt)
-                    continue
-            parts += _frames_by_size(some, salt)
+            payload = encode(some)
+            if len(some) > 1 and len(payload) <= RUN_BYTES:
+                parts += frame_parts(RUN, payload, salt)
+            else:
+                parts += _frames_by_size(some, salt)
         return parts
 
     return encode_frames
+
+
+def _frame_of_one(record: AnyRecord, salt: int) -> list[bytes]:
+    if is_bulky(record):
+        return frame_of_bulky(record, salt)
+    return frame_parts(RECORD, encode(record), salt)
 
 
 def _frames_by_size(records: list[AnyRecord], salt: int) -> list[bytes]:

@@ -242,9 +242,9 @@ def _encoding_for(path: str, encoding: Encoding | None) -> Encoding:
 
 def _write_all(fd: int, data: bytes) -> int:
     """Write until all is with the operating system, and say how much that was."""
-    view, done = memoryview(data), 0
+    done = os.write(fd, data) if data else 0
     while done < len(data):
-        done += os.write(fd, view[done:])
+        done += os.write(fd, memoryview(data)[done:])
     return done
 
 
@@ -288,7 +288,9 @@ class _Appender:
             OSError: not all could be written.
         """
         size = sum(map(len, parts))
-        if self._uncached and size >= _COPIED_BYTES_MAX and len(parts) <= _PARTS_AT_ONCE:
+        if size < _COPIED_BYTES_MAX:
+            return _write_all(self._fd, b"".join(parts))
+        if self._uncached and len(parts) <= _PARTS_AT_ONCE:
             return _write_rest(self._fd, parts, self._written_uncached(parts))
         return _write_parts(self._fd, parts)
 
