@@ -9,7 +9,8 @@ first everywhere; this module is the second look.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import json.encoder
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import msgspec
@@ -95,5 +96,19 @@ def _int(digits: str) -> int | float:
 
 
 _decode = json.JSONDecoder(parse_int=_int).decode
-# No search for circles: what is written comes from messages, and a circle ends as an error anyway.
-_encode = json.JSONEncoder(check_circular=False, default=_plain).encode
+
+
+def _encoder() -> Callable[[Any], str]:
+    """The encoder that ``json.dumps`` makes anew for each call, made once where that is possible.
+
+    No search for circles: what is written comes from messages, and a circle is an error anyway.
+    """
+    make = getattr(json.encoder, "c_make_encoder", None)
+    if make is None:  # a Python that has it not in C
+        return json.JSONEncoder(check_circular=False, default=_plain).encode
+    escaped = json.encoder.encode_basestring_ascii
+    pieces = make(None, _plain, escaped, None, ": ", ", ", False, False, True)
+    return lambda value: "".join(pieces(value, 0))
+
+
+_encode = _encoder()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import json.encoder
 import pickle
 import sys
 import threading
@@ -11,6 +12,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from comfyrec.errors import DecodeError
 from comfyrec.events import (
@@ -46,6 +49,7 @@ from comfyrec.events import (
     decode,
     decode_binary,
     decode_text,
+    dialect,
     encode,
 )
 from tests.events.recorded import FRAMES, TEXTS, P
@@ -417,10 +421,27 @@ def test_events_are_frozen_and_shown_by_what_they_say() -> None:
     assert event != decode_text(TEXTS["progress"])
 
 
-def test_comfy_json_is_what_python_dumps() -> None:
-    value = {"a": [1, 2.5, float("-inf"), None, True], "\u732b": "\udcff"}
+_anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.integers(), inner),
+    max_leaves=12,
+)
 
+
+@given(_anything)
+@example({"a": [1, 2.5, float("-inf"), None, True], "\u732b": "\udcff"})
+def test_comfy_json_is_what_python_dumps(value: object) -> None:
     assert comfy_json(value) == json.dumps(value)
+
+
+def test_comfy_json_writes_the_same_on_a_python_without_its_encoder_in_c(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    value = {"a": [1, 2.5, float("nan")], "b": decode_text(TEXTS["progress_state"])}
+    written = comfy_json(value)
+    monkeypatch.setattr(json.encoder, "c_make_encoder", None)
+
+    assert dialect._encoder()(value) == written
 
 
 # --- bounds --------------------------------------------------------------------------------------
