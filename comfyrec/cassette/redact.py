@@ -140,10 +140,10 @@ def _remember(clean: set[bytes], skeleton: bytes) -> None:
     clean.add(skeleton)
 
 
-def _suspects(data: bytes) -> bool:
+def _suspects(data: bytes, *, may_be_form: bool = True) -> bool:
     """Whether these bytes need a closer look: cheap, and right to say no."""
     if _CONTROL.search(data[:64] + data[len(data) // 2 :][:64] + data[-64:]):
-        return has_name_in_binary(data)
+        return has_name_in_binary(data, may_be_form=may_be_form)
     lowered = data.lower()
     return any(lowered.find(word) >= 0 for word in SUSPICIOUS) or ESCAPE.search(data) is not None
 
@@ -331,7 +331,8 @@ class Redactor:
     def _text_spans(self, data: bytes, scan: TextScan) -> list[Span]:
         """Where the secrets stand in a text or a binary body, or a piece of one."""
         seam = scan.carry and _suspects(scan.carry + data[:_SEAM_BYTES])
-        if not (scan.is_open or seam or _suspects(readable_parts(data))):
+        form = scan.may_be_form(data)
+        if not (scan.is_open or seam or _suspects(readable_parts(data), may_be_form=form)):
             scan.skip(data)
             return []
         spans = scan.feed(data)

@@ -369,6 +369,14 @@ class TextScan:
         """The last bytes of the piece before: a name, a colon, a value may be cut."""
         self.learned: list[bytes] = []
         """Secret values that were put together from pieces."""
+        self._start = b""
+
+    def may_be_form(self, piece: bytes) -> bool:
+        """Whether the body that goes on with this piece may be multipart; to be asked of each."""
+        missing = _PREAMBLE_BYTES_MAX - len(self._start)
+        if missing > 0:
+            self._start += piece[:missing]
+        return b"--" in self._start
 
     @property
     def is_open(self) -> bool:
@@ -474,15 +482,20 @@ def _shapes(data: bytes, lowered: bytes, spans: list[Span]) -> None:
             spans.append(match.span(2))
 
 
+_PREAMBLE_BYTES_MAX: Final = 1024
+"""A form begins with its first boundary, behind a preamble at most (RFC 2046 section 5.1.1)."""
 _NAME_END: Final = re.compile(rb'" ?:')
 """One pass of a pattern that begins with a rare byte is quicker here than plain searches."""
 
 
-def has_name_in_binary(data: bytes) -> bool:
-    """Whether a quoted name with a colon stands somewhere between bytes that are no text."""
+def has_name_in_binary(data: bytes, *, may_be_form: bool = True) -> bool:
+    """Whether a quoted name with a colon stands somewhere between bytes that are no text, or that
+    of a field of a form."""
     for match in _NAME_END.finditer(data):
         if _has_key_word(data[max(0, match.start() - 64) : match.start()]):
             return True
+    if not may_be_form:
+        return False
     form = (data[at : at + 96] for at in _find_all(data, b"form-data; name="))
     return any(map(_has_key_word, form))
 

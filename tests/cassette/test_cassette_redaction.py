@@ -363,6 +363,29 @@ def test_forms_lose_their_secret_fields() -> None:
     assert b"user=joe" in bytes_of(records[1])
 
 
+@pytest.mark.parametrize("size", [1, 7, 100, 5000])
+@pytest.mark.parametrize("preamble", [b"", b"for old readers\r\n"])
+def test_forms_with_files_lose_their_secret_fields_in_pieces_too(
+    size: int, preamble: bytes
+) -> None:
+    form = (
+        b'%s--b\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\n\r\n%s'
+        b'\r\n--b\r\nContent-Disposition: form-data; name="api_key"\r\n\r\n%s\r\n--b--\r\n'
+        % (preamble, PICTURE * 4, SECRET.encode())
+    )
+    redactor = Redactor()
+    pieces = [form[at : at + size] for at in range(0, len(form), size)]
+
+    records = [
+        redactor.record(HttpPart(n, T, 1, Side.CLIENT, 0, b"", piece, b"", n == len(pieces)))
+        for n, piece in enumerate(pieces, 1)
+    ]
+
+    after = b"".join(map(message_of, records))
+    assert len(after) == len(form)
+    assert SECRET.encode() not in after
+
+
 def test_bytes_that_could_not_be_parsed_lose_their_fields_too() -> None:
     raw = Raw(
         3, T, 1, Side.CLIENT, b"GET / HTTQ\r\nAuthorization: Bearer abcDEF123456\r\n\r\n", "odd"
