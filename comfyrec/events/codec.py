@@ -20,7 +20,7 @@ import msgspec
 from comfyrec.errors import DecodeError
 
 from .binary import BinaryEvent, Frame, decode_binary, encode_binary
-from .dialect import BAD_INPUT, Message, comfy_json, read_json, why_not_json
+from .dialect import BAD_INPUT, NOT_UTF8, Message, comfy_json, read_json, why_not_json
 from .later import NOT_ON_THE_WIRE, NOT_SENT
 from .schema import KNOWN, Event, Misfit, TextEvent, Unknown
 
@@ -88,6 +88,8 @@ def decode_text(message: Message) -> TextEvent:
         return _decode(message)  # type: ignore[no-any-return]  # the union is made at run time
     except _Misfit:
         pass  # a type that is not in the union, or a payload that does not fit
+    except UnicodeDecodeError:
+        raise DecodeError(NOT_UTF8, message) from None
     except BAD_INPUT as broken:
         if _may_be_python_json(message):
             return _fit(message)

@@ -25,6 +25,8 @@ Message = str | bytes
 BAD_INPUT: Final = (msgspec.MsgspecError, ValueError, RecursionError, OverflowError)
 """What msgspec, json, Python's codecs (a ``ValueError``) and its stack raise for bad input."""
 
+NOT_UTF8: Final = "not JSON: a text that is not UTF-8"
+
 # Python refuses to read integers of more than 4300 digits; no double holds one of 400.
 _INT_DIGITS_MAX: Final = 400
 
@@ -58,7 +60,7 @@ def why_not_json(error: Exception) -> str:
     """The sentence for input that is no JSON."""
     kind = type(error)
     if kind is UnicodeDecodeError:
-        return "not JSON: a text that is not UTF-8"
+        return NOT_UTF8
     if kind is RecursionError:
         return "nested too deeply to be a message"
     return f"not JSON: {error}"
