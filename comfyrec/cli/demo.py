@@ -11,6 +11,7 @@ from typing import Any, Final
 from comfyrec.client.blocking import Client
 from comfyrec.client.outcome import Result
 from comfyrec.client.told import Told
+from comfyrec.errors import CassetteExists
 from comfyrec.testing.recording import Recording
 from comfyrec.testing.settings import Settings
 from comfyrec.testing.sources import make_source
@@ -22,6 +23,8 @@ SPEED: Final = 4.0
 TIMEOUT_S: Final = 60.0
 DIFFERENCES_SHOWN_MAX: Final = 5
 _ENDS: Final = ("execution_success", "execution_error", "execution_interrupted")
+_OF_NO_PROMPT: Final = ("status", "feature_flags")
+"""What a server tells every client, or answers to the client's own flags."""
 
 WORKFLOW: Final[dict[str, Any]] = {
     "3": {
@@ -62,6 +65,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Do it, and say what happened."""
     cassette = arguments.output or Path(tempfile.mkdtemp(prefix="comfyrec-demo-")) / "demo.jsonl"
+    if cassette.is_file() and cassette.stat().st_size and not arguments.overwrite:
+        raise CassetteExists(str(cassette))
     recorded = _record(cassette, overwrite=arguments.overwrite)
     replayed = _replay(cassette)
     differences = compare(recorded, replayed)
@@ -147,12 +152,12 @@ def _normal(seen: Seen) -> list[str | bytes]:
 def _about_the_prompt(seen: Seen) -> list[str | bytes]:
     """The server's messages about the prompt, up to its end.
 
-    ``status`` goes to everybody, and a client tells of it only once it knows its prompt: how many
-    it sees before the answer to its POST is a race that nobody can win (PROTOCOL.md section 4).
+    A client tells of the others only once it knows its prompt: which of them come before the answer
+    to its POST is a race that nobody can win (PROTOCOL.md section 4).
     """
     found: list[str | bytes] = []
     for told in seen.events:
-        if told.message is not None and told.type != "status":
+        if told.message is not None and told.type not in _OF_NO_PROMPT:
             found.append(told.message)
             if told.type in _ENDS:
                 break
