@@ -17,6 +17,7 @@
     ├── ProxyError            the recording proxy cannot start or reach its upstream
     ├── ScenarioError         a scenario, parameter or plan that does not fit
     ├── ReplayError           a cassette that cannot answer what was asked
+    ├── ServerDied            the thread that fake servers run in has ended under them
     └── ClientError           the client side: a workflow, a server, a run, its outputs
         ├── WorkflowError     a file or object that is no workflow in API format
         ├── NoServer          nothing answers at the address
@@ -147,8 +148,9 @@ class SecretKept(CassetteError):
         self.path, self.count, self.why = path, count, why
 
     def __str__(self) -> str:
+        hold = "1 record still holds" if self.count == 1 else f"{self.count} records still hold"
         return (
-            f"{self.path}: {self.count} records still hold a secret that was met after them, and "
+            f"{self.path}: {hold} a secret that was met only later, and "
             f"the file could not be written anew ({self.why}); delete it, and record again where "
             f"there is room"
         )
@@ -190,6 +192,20 @@ class ScenarioError(ComfyrecError):
 
 class ReplayError(ComfyrecError):
     """A cassette cannot answer what was asked of it."""
+
+
+class ServerDied(ComfyrecError):
+    """The thread that the fake servers of this process run in has ended, and they with it."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+
+    def __str__(self) -> str:
+        return (
+            f"the thread of the fake server has ended while a test was using it: {self.why}; "
+            f"look for code that stops its event loop or exits from inside it"
+        )
 
 
 class ClientError(ComfyrecError):

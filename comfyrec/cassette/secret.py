@@ -114,6 +114,8 @@ _SHAPES: Final = re.compile(
     rb"|eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]*)"
 )
 _SCHEME: Final = re.compile(rb"(?i)\b(?:bearer|basic)[ ]+([\w.~+/=-]{8,})")
+_WORD_BYTES_MAX: Final = 24
+"""No word of prose is longer."""
 _NAME_BEFORE: Final = re.compile(rb"(?<![\w.\-%\[\]])[\w.\-%\[\]]{1,64}\Z")
 _PARAMETER_VALUE: Final = re.compile(rb"=([^&;\s\"'<>\\]+)")
 _USERINFO: Final = re.compile(rb"://([^/\s\"'@\\]{1,256})@")
@@ -241,6 +243,8 @@ _LINK: Final = re.compile(rb"\[\s*\\*[\"'][^\"'\\]{1,64}\\*[\"']\s*,\s*[0-9]{1,4
 _INPUT_SPEC: Final = re.compile(
     rb"\[\s*\\*(?:[\"'](?:[A-Z][A-Z0-9_]*|\*)\\*[\"']\s*(?:,\s*\{|\])|\[)"
 )
+# What follows on "key" in an option of a dynamic choice: its name, then the inputs it brings.
+_OPTION: Final = re.compile(rb"\s*\\*\"[^\"\\]{1,256}\\*\"\s*,\s*\\*\"inputs\\*\"\s*:\s*\{")
 NUMBER: Final = re.compile(rb"-?[0-9][0-9.eE+-]{3,}")
 _CARRY_BYTES: Final = 256
 """A key and its colon may be cut by the end of a piece; names are shorter than this."""
@@ -430,6 +434,8 @@ class TextScan:
         suspicion = _suspicion(key[2])
         if not suspicion or level != len(key[3]):
             return start
+        if key[2] == b"key" and _OPTION.match(data, key.end()):
+            return start
         value = _Value(level, key[1], suspicion)
         end = value.feed(data, key.end(), spans)
         if end is None:
@@ -475,11 +481,22 @@ def _shapes(data: bytes, lowered: bytes, spans: list[Span]) -> None:
         spans += [match.span() for match in found if match]
     for word in (b"bearer ", b"basic "):
         found = (_SCHEME.match(data, at) for at in _find_all(lowered, word))
-        spans += [match.span(1) for match in found if match]
+        spans += [match.span(1) for match in found if match and _is_credential(word, match[1])]
     for at in _find_all(lowered, b"name="):
         match = _FIELD.match(data, at)
         if match and _suspicion(match[1]) == _STRONG:
             spans.append(match.span(2))
+
+
+def _is_credential(scheme: bytes, value: bytes) -> bool:
+    """Whether it is more than a word of prose: a workflow may have a group "Basic Sampling"."""
+    if scheme == b"bearer ":
+        return len(value) >= _WORD_BYTES_MAX or any(byte in b"0123456789" for byte in value)
+    try:
+        named = binascii.a2b_base64(value + b"=" * (-len(value) % 4)).decode()
+    except ValueError:
+        return False
+    return ":" in named and named.isprintable()
 
 
 _PREAMBLE_BYTES_MAX: Final = 1024

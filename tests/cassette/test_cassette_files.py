@@ -337,7 +337,7 @@ def test_a_secret_that_cannot_be_taken_out_is_an_error(
     late(writer, redactor)
 
     monkeypatch.setattr(os, "replace", refuses)
-    with pytest.raises(SecretKept, match="1 records still hold a secret"):
+    with pytest.raises(SecretKept, match="1 record still holds a secret"):
         writer.close()
 
 

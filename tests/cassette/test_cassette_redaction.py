@@ -160,6 +160,23 @@ def test_json_loses_its_secret_and_stays_json_of_the_same_size(value: Any, carri
     assert record.redacted > 0  # type: ignore[union-attr]  # all of these carriers have it
 
 
+@pytest.mark.parametrize("name", ["token", "api_key", "hf_key", "password"])
+def test_only_the_name_of_an_option_is_spared_before_its_inputs(name: str) -> None:
+    secret = "Zq81_of_no_known_shape"  # it is told by its name alone
+    body = json.dumps({name: secret, "inputs": {"prompt": "a cat"}}).encode()
+
+    assert secret.encode() not in bytes_of(Redactor().record(part(body)))
+
+
+@pytest.mark.parametrize("padding", ["=", ""])
+def test_a_login_in_words_is_taken_out_with_and_without_its_padding(padding: str) -> None:
+    login = "am9lOmh1bnRlcjI"  # joe:hunter2
+
+    record = Redactor().record(part(f"the header was Basic {login}{padding} there".encode()))
+
+    assert login.encode() not in bytes_of(record)
+
+
 def test_escapes_in_names_and_values_hide_nothing() -> None:
     redactor = Redactor()
     hidden = "".join(f"\\u{ord(c):04x}" for c in SECRET)
@@ -182,6 +199,12 @@ HARMLESS = {
     "a sentence": {"tooltip": "The API key of the service. A token is a word."},
     "keys of other things": {"sort_key": "name", "keyframes": [1, 2], "hotkey": "ctrl+s"},
     "numbers": {"password_attempts": 3, "value": 12.5, "nodes": {"3": {"max": 20.0}}},
+    "an option": {"options": [{"key": "eleven_multilingual_v2", "inputs": {"required": {}}}]},
+    "words behind basic": {"groups": [{"title": "Basic Sampling"}, {"title": "basic settings."}]},
+    "words behind bearer": {
+        "text": "a bearer instrument, bearer-independent",
+        "n": "bearer things",
+    },
     "sigmas": {"class_type": "BasicScheduler", "inputs": {"sigmas": ["9", 0]}},
 }
 

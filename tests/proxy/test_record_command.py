@@ -19,6 +19,7 @@ import pytest
 from comfyrec.cassette.files import open_cassette
 from comfyrec.cassette.records import End, HttpPart, Opened, Session
 from comfyrec.cli import main
+from comfyrec.errors import SecretKept
 
 LIMIT_S = 20
 
@@ -99,6 +100,34 @@ def test_a_key_for_the_upstream_is_sent_and_not_recorded(tmp_path: Path, upstrea
 
     assert key.encode() in answer
     assert key not in path.read_text()
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "crec"])
+@pytest.mark.parametrize("in_the_way", [False, True])
+def test_a_secret_that_was_met_late_is_taken_out_or_told_of(
+    tmp_path: Path, upstream: str, suffix: str, in_the_way: bool
+) -> None:
+    path, key = tmp_path / f"session.{suffix}", "q7Zr0-nobody-knew-1b9x"
+    if in_the_way:
+        Path(f"{path}.part").mkdir()  # where the file would be written anew
+
+    with recording("--upstream", upstream, "-o", str(path)) as (process, url):
+        urllib.request.urlopen(f"{url}/view?filename={key}", timeout=LIMIT_S).read()
+        asked = urllib.request.Request(f"{url}/queue", headers={"X-Api-Key": key})
+        urllib.request.urlopen(asked, timeout=LIMIT_S).read()
+        process.terminate()
+        _, complained = process.communicate(timeout=LIMIT_S)
+
+    with open_cassette(path) as cassette:
+        heads = [record.head for record in cassette if isinstance(record, HttpPart)]
+    if in_the_way:
+        assert process.returncode == SecretKept.status
+        assert complained.count("\n") == 1
+        assert "1 record still holds a secret" in complained and str(path) in complained
+    else:
+        assert (process.returncode, complained) == (0, "")
+        assert not any(key.encode() in head for head in heads)
+    assert len(heads) == 4
 
 
 def test_appending_goes_on_in_the_same_cassette(tmp_path: Path, upstream: str) -> None:
