@@ -13,7 +13,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.structs import replace
 
@@ -152,6 +152,7 @@ def _speed(arguments: argparse.Namespace) -> float:
 def run(arguments: argparse.Namespace) -> int:
     """Serve until SIGINT or SIGTERM."""
     _convert(arguments)
+    _say_what_does_nothing(arguments)
     choices = [choose(text) for text in arguments.scenario]
     facts = _facts(arguments)
     make = _maker(arguments, choices, facts)
@@ -177,6 +178,40 @@ def _left_out(server: Server) -> list[str]:
     if not isinstance(source, Stage) or not any(server.journal.entries(what="request")):
         return []
     return [str(complaint) for complaint in source.finish() if complaint.needed]
+
+
+_OF_THE_ENGINE: Final = {
+    "object_info": "--object-info",
+    "models": "--models",
+    "comfyui_version": "--comfyui-version",
+    "enable_cors_header": "--enable-cors-header",
+    "multi_user": "--multi-user",
+    "enable_compress_response_body": "--enable-compress-response-body",
+    "cache": "--cache-classic or --cache-none",
+    "cache_lru": "--cache-lru",
+    "base_directory": "--base-directory",
+    "frontend": "--frontend",
+}
+_OF_REPLAY: Final = {
+    "idle_time_limit": "--idle-time-limit",
+    "strict": "--strict",
+    "match": "--match",
+    "volatile": "--volatile",
+}
+
+
+def _say_what_does_nothing(arguments: argparse.Namespace) -> None:
+    """Whoever gives a flag means it; scripts may give all of them always."""
+    replayed = arguments.file is not None
+    for name, flag in (_OF_THE_ENGINE if replayed else _OF_REPLAY).items():
+        if getattr(arguments, name) in (None, False, []):
+            continue
+        why = (
+            f"{arguments.file} is replayed as it was recorded"
+            if replayed
+            else "it is for a cassette that is replayed, and none is named"
+        )
+        print(f"comfyrec serve: {flag} changes nothing here: {why}", file=sys.stderr)
 
 
 def _convert(arguments: argparse.Namespace) -> None:

@@ -94,7 +94,7 @@ REFUSED = {
     "a version that is none": (["--comfyui-version", "banana"], "banana"),
     "a size of nothing": (["--max-upload-size", "0"], "--max-upload-size 0"),
     "a cache of nothing": (["--cache-lru", "0"], "--cache-lru 0: give a whole number from 1"),
-    "a pause below zero": (["--idle-time-limit", "-1"], "--idle-time-limit -1"),
+    "a pause below zero": (["all-cached", "--idle-time-limit", "-1"], "--idle-time-limit -1"),
     "models without a folder": (["--models", "loras"], "--models 'loras': write FOLDER=NAME"),
     "a catalogue that is not there": (["--object-info", "none.json"], "--object-info none.json"),
     "a server that is not there": (["--object-info", "http://127.0.0.1:9"], "start that server"),
@@ -115,6 +115,28 @@ def test_what_cannot_be_used_is_said_in_one_sentence(
     assert (status, out) == (2, "")
     assert words in err
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (
+            ("all-cached", "--models", "a=b"),
+            "--models changes nothing here: all-cached is replayed",
+        ),
+        (("all-cached", "--multi-user"), "--multi-user changes nothing here"),
+        (("--strict",), "--strict changes nothing here: it is for a cassette"),
+        (("--match", "any"), "--match changes nothing here"),
+    ],
+)
+def test_a_flag_that_changes_nothing_is_told_of(options: tuple[str, ...], said: str) -> None:
+    with command(*options) as (line, process):
+        process.terminate()
+        _, err = process.communicate(timeout=10)
+
+    assert line.split()[-1].startswith("http://")
+    assert err.startswith(f"comfyrec serve: {said}") and err.count("\n") == 1
+    assert process.returncode == 0
 
 
 @pytest.mark.parametrize(
