@@ -8,6 +8,7 @@ a handler that raised) passes all of them untouched.
 from __future__ import annotations
 
 import ipaddress
+import re
 import zlib
 from functools import lru_cache
 from typing import Final
@@ -19,6 +20,7 @@ from fake_server.actions import Answer, Request
 from fake_server.question import Question, empty, server_error
 from fake_server.routes.kit import Failed, Place, Refused
 from fake_server.routes.pages import static_file
+from fake_server.routes.static import FileAnswer
 from fake_server.routes.table import INTERNAL, Found, routes_of
 
 __all__ = ["answer", "is_websocket", "lets_in", "query_of"]
@@ -31,6 +33,7 @@ _NOT_KEPT: Final = frozenset({302, 303, 307})
 _SQUEEZED: Final = ("application/json", "text/plain")
 _CORS_METHODS: Final = "POST, GET, DELETE, PUT, OPTIONS"
 _STATIC_METHODS: Final = ("GET", "HEAD")
+_OLD_NUMBER: Final = re.compile(r"0x[0-9a-f]{1,8}|0[0-7]{0,11}|[1-9][0-9]{0,9}")
 _READING: Final = frozenset({"POST", "PUT", "PATCH"})
 
 
@@ -80,7 +83,7 @@ def _around(place: Place, request: Request, path: str, query: str) -> Answer:
     else:
         blocked = not lets_in(place, request)
         given = empty(403) if blocked else _unguarded(place, request, path, query)
-    return _squeezed(request, given) if place.shop.compress else given
+    return _squeezed(request, given) if place.shop.compress and not given.close else given
 
 
 def _unguarded(place: Place, request: Request, path: str, query: str) -> Answer:
@@ -117,7 +120,8 @@ def _question(request: Request, path: str, query: str, found: Found) -> Question
 
 
 def _no_route(place: Place, request: Request, path: str, found: Found) -> Answer:
-    if f"{path}/".startswith(f"{INTERNAL}/") and place.era.has("internal_routes"):
+    first = f"/{unquote(path.split('/')[1])}" if "/" in path else ""
+    if first == INTERNAL and place.era.has("internal_routes"):
         if found.allowed:
             raise Refused(405, allow=",".join(sorted(found.allowed)))
         raise Refused(404)
@@ -131,8 +135,8 @@ def _no_route(place: Place, request: Request, path: str, found: Found) -> Answer
 
 
 def is_websocket(place: Place, request: Request) -> bool:
-    """Whether the path is that of the websocket."""
-    found = routes_of(place.era).find("GET", split_target(request.target)[0])
+    """Whether the path is that of the websocket, and asked as one asks for it."""
+    found = routes_of(place.era).find(request.method, split_target(request.target)[0])
     return found.route is not None and found.route.path == "/ws"
 
 
@@ -181,9 +185,10 @@ def lets_in(place: Place, request: Request) -> bool:
 def _same(host: str, origin: str) -> bool:
     """The comparison of ComfyUI: without ports where one of the two has none."""
     ours, theirs = urlsplit(f"//{host}"), urlparse(origin)
+    their_port = theirs.port  # read first: a port that is no number ends it here
     if not _is_loopback(ours.hostname):
         return True
-    our_name = host if theirs.port is not None else ours.hostname
+    our_name = host if their_port is not None else ours.hostname
     their_name = theirs.netloc.lower() if ours.port is not None else theirs.hostname
     return not our_name or not their_name or our_name == their_name
 
@@ -194,8 +199,17 @@ def _is_loopback(name: str | None) -> bool:
     try:
         return ipaddress.ip_address(name).is_loopback
     except ValueError:
-        # The real server asks the resolver; these are the names it can be sure of.
-        return name == "localhost" or name.endswith(".localhost")
+        # The real server asks the resolver, which knows one name and old ways of writing numbers.
+        return name == "localhost" or _short_address(name) == 127
+
+
+def _short_address(name: str) -> int | None:
+    """The first byte of an address like ``127.1``, ``0x7f.1`` or ``2130706433``."""
+    parts = name.split(".")
+    if len(parts) > 4 or not all(_OLD_NUMBER.fullmatch(part) for part in parts):
+        return None
+    first = int(parts[0], 16 if parts[0][1:2] == "x" else 8 if parts[0][0] == "0" else 10)
+    return first if len(parts) > 1 else first >> 24
 
 
 # --- what is added ---------------------------------------------------------------------------
@@ -215,7 +229,7 @@ def _with(given: Answer, *fields: tuple[str, str]) -> Answer:
 
 def _cors(place: Place, given: Answer) -> Answer:
     assert place.shop.cors is not None
-    methods = _CORS_METHODS + (", PATCH" if place.era.has("view_nosniff") else "")
+    methods = _CORS_METHODS + (", PATCH" if place.era.has("cors_patch") else "")
     return _with(
         given,
         ("Access-Control-Allow-Origin", place.shop.cors),
@@ -226,7 +240,7 @@ def _cors(place: Place, given: Answer) -> Answer:
 
 
 def _cache_headers(place: Place, path: str, given: Answer) -> Answer:
-    value = _cache_control(place, path, given.status)
+    value = _cache_control(place, path, 200 if isinstance(given, FileAnswer) else given.status)
     if value is None or any(name.lower() == "cache-control" for name, _ in given.headers):
         return given
     return _with(given, ("Cache-Control", value))
@@ -235,7 +249,7 @@ def _cache_headers(place: Place, path: str, given: Answer) -> Answer:
 def _cache_control(place: Place, path: str, status: int) -> str | None:
     last = path.rpartition("/")[2]
     if path.endswith((".js", ".css")) or (last.startswith("index") and last.endswith(".json")):
-        return "no-store" if place.era.has("view_nosniff") else "no-cache"
+        return "no-store" if place.era.has("no_store") else "no-cache"
     if not path.lower().endswith(_IMAGES):
         return None
     if status == 404:
@@ -246,15 +260,14 @@ def _cache_control(place: Place, path: str, status: int) -> str | None:
 
 
 def _squeezed(request: Request, given: Answer) -> Answer:
-    accepted = (_field(request, "Accept-Encoding") or "").lower()
+    accepted = _field(request, "Accept-Encoding") or ""
     kind = next((v for k, v in given.headers if k.lower() == "content-type"), "")
-    is_file = any(name == "Accept-Ranges" for name, _ in given.headers)
-    if kind.partition(";")[0] not in _SQUEEZED or is_file:
+    if kind.partition(";")[0] not in _SQUEEZED or isinstance(given, FileAnswer):
         return given
     if not given.body or "gzip" not in accepted:
         return given
     # aiohttp looks for deflate before gzip.
-    coding, bits = ("deflate", 15) if "deflate" in accepted else ("gzip", 31)
+    coding, bits = ("deflate", 15) if "deflate" in accepted.lower() else ("gzip", 31)
     deflater = zlib.compressobj(wbits=bits)
     body = deflater.compress(given.body) + deflater.flush()
     fields = (("Content-Length", str(len(body))), ("Content-Encoding", coding))

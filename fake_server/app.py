@@ -72,10 +72,8 @@ _TOGETHER_MAX: Final = 64
 """Messages in one write; they are no bigger than progress, so this is some 100 kB."""
 _ALONE_FROM: Final = 16_384
 """A message of this size, a preview, is not worth the copy that joining costs."""
-_OF_NO_LENGTH: Final = (
-    "transfer-encoding: chunked\r\n",
-    "content-type: application/octet-stream\r\n",
-)
+_CHUNKED: Final = "transfer-encoding: chunked\r\n"
+_GUESSED: Final = "content-type: application/octet-stream\r\n"
 _CONTROLS_HELD: Final = 1_000
 """Actions for a socket whose upgrade is on its way; the greeting is one or two."""
 
@@ -443,6 +441,9 @@ class Server:
             if web.WebSocketResponse().can_prepare(plain):
                 return await self._socket(number, request, plain)
         exchange = _Exchange(request)
+        if (unmet := _unmet_expectation(request)) is not None:
+            self._answer(exchange, unmet)
+            return _Written(exchange.stays)
         body = await self._body(request)
         asked = Request(request.method, request.raw_path, _fields(request), body, _peer(request))
         if self.control is not None and asked.target.startswith(CONTROL_PATH):
@@ -472,8 +473,6 @@ class Server:
     async def _body(self, request: web.BaseRequest) -> bytes:
         if not request.body_exists:
             return b""
-        if request.headers.get("Expect", "").lower() == "100-continue":
-            _transport(request).write(b"HTTP/1.1 100 Continue\r\n\r\n")
         if request.content.is_eof():
             # It came with the head, as small ones do.
             return request.content.read_nowait()[: self.body_limit + 1]
@@ -626,29 +625,38 @@ def rendered(answer: Answer, request: web.BaseRequest, stays: bool) -> Iterator[
     headers = list(written)
     bodiless = answer.status in (204, 304) or answer.status < 200
     head_only = request.method == "HEAD"
+    version = request.version
     if head_only and not answer.body:
         # Nobody knows the length of what is not there, nor its type; aiohttp says nothing of it.
-        headers = [h for h in headers if not (chunked and h.lower() in _OF_NO_LENGTH)]
+        headers = _without_guesses(headers) if chunked else headers
+    elif chunked and version < (1, 1):
+        # Nobody can read chunks there; the end of the connection is the end of the body.
+        headers = [line for line in headers if line.lower() != _CHUNKED]
     elif not bodiless and not chunked and "content-length" not in given:
         headers.append(f"Content-Length: {len(answer.body)}\r\n")
     if "date" not in given:
         headers.append(f"Date: {date_field()}\r\n")
     if "server" not in given:
         headers.append(f"Server: {_SERVER}\r\n")
-    version = request.version
-    if "connection" not in given and stays is not (version >= (1, 1)):
+    if "connection" not in given and version == ((1, 0) if stays else (1, 1)):
         headers.append(f"Connection: {'keep-alive' if stays else 'close'}\r\n")
     reason = answer.reason if answer.reason is not None else _phrase(answer.status)
     start = f"HTTP/{version[0]}.{version[1]} {answer.status} {reason}\r\n"
     yield "".join((start, *headers, "\r\n")).encode("utf-8", "surrogateescape")
     if head_only or bodiless:
         return
-    if chunked:
+    if chunked and version >= (1, 1):
         if answer.body:
             yield b"%x\r\n%b\r\n" % (len(answer.body), answer.body)
         yield b"0\r\n\r\n"
     else:
         yield answer.body
+
+
+def _without_guesses(headers: list[str]) -> list[str]:
+    """Without the mark of chunks, and without the type that aiohttp sets behind it."""
+    mark = next(i for i, line in enumerate(headers) if line.lower() == _CHUNKED)
+    return headers[:mark] + [h for h in headers[mark + 1 :] if h.lower() != _GUESSED]
 
 
 @lru_cache(maxsize=256)
@@ -683,6 +691,18 @@ def _fields(request: web.BaseRequest) -> tuple[tuple[str, str], ...]:
         (name.decode("utf-8", "surrogateescape"), value.decode("utf-8", "surrogateescape"))
         for name, value in request.raw_headers
     )
+
+
+def _unmet_expectation(request: web.BaseRequest) -> Answer | None:
+    """Tell a client to go on that waits for it; an answer for one that expects something else."""
+    expected = request.headers.get("Expect", "")
+    if not expected or request.version != (1, 1):
+        return None
+    if expected.lower() == "100-continue":
+        _transport(request).write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        return None
+    text = ("Content-Type", "text/plain; charset=utf-8")
+    return Answer(417, (text,), f"Unknown Expect: {expected}".encode())
 
 
 def _peer(request: web.BaseRequest) -> str:

@@ -35,27 +35,39 @@ FIRST_RELEASE: Final[dict[str, tuple[int, int, int]]] = {
     "partial_targets": (0, 3, 48),
     "targeted_interrupt": (0, 3, 57),
     "history_offset": (0, 3, 60),
+    "previews_indented": (0, 3, 65),  # PreviewAny writes lists and objects over several lines
+    "global_subgraphs": (0, 3, 67),
+    "lazy_unlinked": (0, 3, 67),  # a lazy node does not see cached inputs before it asks for them
     "cached_needs_client": (0, 3, 68),  # history of cached outputs is empty without a client_id
-    "lazy_unlinked": (0, 3, 68),  # a lazy node does not see cached inputs before it asks for them
+    "expand_again": (0, 3, 68),  # an expansion may bring ids that are there already
     "create_time": (0, 3, 69),
+    "template_routes": (0, 3, 71),  # /templates asks a route, no folder
+    "user_errors": (0, 3, 76),  # 400 for names no user can have, 403 for moves to outside
+    "cors_patch": (0, 4, 0),
     "preview_method": (0, 5, 0),
     "jobs": (0, 6, 0),
-    "global_subgraphs": (0, 8, 0),
+    "stills_unsaid": (0, 7, 0),  # a moving picture of one frame is saved without "animated"
     "job_cancelled": (0, 9, 0),  # the status cancelled; failed before
     "throttle": (0, 9, 2),
     "missing_node_type": (0, 12, 0),  # invalid_prompt before
     "node_replacement": (0, 14, 0),
     "assets_events": (0, 17, 0),
+    "model_types": (0, 17, 0),  # media types of model files and YAML
+    "no_store": (0, 18, 0),  # of scripts and indexes; no-cache before
     "intermediate_outputs": (0, 19, 0),
     "fetch_site_guard": (0, 19, 0),
     "cycle_check": (0, 20, 0),
+    "marked_files": (0, 20, 0),  # "a.png [output]" in the list of /internal/files
+    "reprs_in_lists": (0, 21, 0),  # value_not_in_list writes the value as repr
     "ram_cache": (0, 23, 0),  # the default; classic before
     "uuid_prompt_ids": (0, 25, 0),
     "usage_source": (0, 25, 0),
     "job_cancel": (0, 26, 0),
     # Recorded at 0.27.0 and not at 0.8.2; nobody has looked between.
     "view_nosniff": (0, 27, 0),  # and stricter headers of files, level marks in the console
+    "preview_checks": (0, 27, 0),  # of what is asked of /experiment/models/preview
     "userdata_milliseconds": (0, 27, 0),  # times of user files as whole milliseconds
+    "previews_unescaped": (0, 33, 0),  # read: PreviewAny writes letters outside ASCII as they are
     # About 0.38, read and not run.
     "activity": (0, 38, 0),
     "assets_on": (0, 38, 0),
@@ -63,7 +75,6 @@ FIRST_RELEASE: Final[dict[str, tuple[int, int, int]]] = {
     "emitted_once": (0, 38, 0),
     "job_previewable": (0, 38, 0),
     "job_workflow_always": (0, 38, 0),
-    "reprs_in_lists": (0, 38, 0),  # value_not_in_list writes the value as repr
 }
 
 _FACTS: Final = tuple(FIRST_RELEASE)
@@ -85,10 +96,11 @@ class Era(msgspec.Struct, frozen=True):
     def server_flags(self) -> dict[str, object]:
         """The server's feature flags, without ``max_upload_size`` (PROTOCOL.md, section 3)."""
         flags: dict[str, object] = {"supports_preview_metadata": True}
+        if self.release >= (0, 27, 0):
+            flags["supports_model_type_tags"] = True
         if self.release >= (0, 8, 0):
             flags["extension"] = {"manager": {"supports_v4": True}}
         if self.release >= (0, 27, 0):
-            flags["supports_model_type_tags"] = True
             flags["node_replacements"] = True
             flags["assets"] = self.has("assets_on")
         return flags

@@ -13,10 +13,12 @@ from typing import Final
 
 import msgspec
 
-__all__ = ["BYTES_MAX", "Folders", "StoredFile", "inside"]
+__all__ = ["BYTES_MAX", "Folders", "StoredFile", "inside", "nameable"]
 
 BYTES_MAX: Final = 128 * 1024 * 1024
 """Of all files together; then the oldest outputs and previews are forgotten, never inputs."""
+NAME_BYTES_MAX: Final = 255
+"""Of one name on the file systems of Linux."""
 _FORGETTABLE: Final = ("output", "temp")
 _UNDRAWN_BYTES: Final = 4_096
 """What a file counts for before anybody has looked at it: what it takes to keep it in mind."""
@@ -40,16 +42,22 @@ class _Kept(msgspec.Struct):
         return len(self.content) if isinstance(self.content, bytes) else _UNDRAWN_BYTES
 
 
-def inside(*parts: str) -> str | None:
+def inside(*parts: str, root: str = "/root") -> str | None:
     """Join parts of a path below a root, as a file system would; None when that leaves the root.
 
-    An absolute part starts anew and so leaves it, ``..`` leaves it when there are too many; the
-    root itself is ``""``.
+    An absolute part starts anew and ``..`` goes up: both leave the root unless they come back to
+    it by its name. The root itself is ``""``.
     """
-    path = posixpath.normpath(posixpath.join("/root", *parts))
-    if path == "/root":
+    path = posixpath.normpath(posixpath.join(root, *parts))
+    if path == root:
         return ""
-    return path[6:] if path.startswith("/root/") else None
+    return path[len(root) + 1 :] if path.startswith(f"{root}/") else None
+
+
+def nameable(path: str) -> bool:
+    """Whether a file system takes these names: no zero byte, none longer than 255 bytes."""
+    sizes = (len(name.encode("utf-8", "surrogatepass")) for name in path.split("/"))
+    return "\0" not in path and max(sizes) <= NAME_BYTES_MAX
 
 
 class Folders:
@@ -100,10 +108,14 @@ class Folders:
         return True
 
     def move(self, kind: str, path: str, to: str, now: int) -> None:
-        """Give a file another name, in place of what had that name; its times stay."""
+        """Give a file another name, in place of what had that name; its times stay.
+
+        A folder takes along what is in it, to a name that nothing has.
+        """
         kept = self._kept(kind, "", path)
         if kept is None:
-            raise KeyError(path)
+            self._move_folder(kind, path, to)
+            return
         self.remove(kind, "", path)
         self.write(kind, "", to, kept.content, now)
         moved = self._kept(kind, "", to)
@@ -164,7 +176,28 @@ class Folders:
         for name in inner:
             yield from self.walk(kind, posixpath.join(subfolder, name))
 
+    def takes_file(self, kind: str, path: str) -> bool:
+        """Whether a file could be written there: into a folder, and not in place of one."""
+        where, name = posixpath.split(posixpath.normpath(path))
+        there = not where or self.has_folder(kind, where)
+        return there and nameable(name) and name != "." and not self.has_folder(kind, path)
+
+    def takes_folder(self, kind: str, path: str) -> bool:
+        """Whether there is such a folder or could be: no file stands in its way."""
+        if not nameable(path):
+            return False
+        while path:
+            if self.has(kind, "", path):
+                return False
+            path = posixpath.dirname(path)
+        return True
+
     # --- inside ----------------------------------------------------------------------------------
+
+    def _move_folder(self, kind: str, path: str, to: str) -> None:
+        folders = self._kinds[kind]
+        for each in [each for each in folders if f"{each}/".startswith(f"{path}/")]:
+            folders[to + each[len(path) :]] = folders.pop(each)
 
     def _folder(self, kind: str, subfolder: str) -> dict[str, _Kept]:
         return self._kinds.get(kind, {}).get(subfolder, {})

@@ -99,11 +99,14 @@ def _part(piece: bytes) -> FormField:
     found = parameters(headers.get("content-disposition", ""))[1]
     if "name" not in found:
         raise BadForm("multipart field missing name")
+    kind = headers.get("content-type")
+    if kind is not None and kind.startswith("multipart/"):
+        raise BadForm("a form within the form")
     return FormField(
         found["name"],
         _decoded(content, headers.get("content-transfer-encoding", "").lower()),
         found.get("filename"),
-        headers.get("content-type"),
+        kind,
     )
 
 

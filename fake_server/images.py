@@ -7,6 +7,7 @@ recognised; it has no other meaning.
 from __future__ import annotations
 
 import io
+import posixpath
 import struct
 import zlib
 from collections.abc import Mapping
@@ -219,14 +220,20 @@ def alpha_only(data: bytes) -> bytes:
     return _saved(shown, format="PNG")
 
 
-def with_mask(original: bytes, mask: bytes) -> bytes:
-    """``/upload/mask``: the original with the alpha of the mask; its text chunks stay.
+def with_mask(original: bytes, mask: bytes, name: str) -> bytes:
+    """``/upload/mask``: the original with the alpha of the mask; a PNG's text chunks stay.
+
+    ``name`` is that of the file to write; its extension says in which format.
 
     Raises:
         ValueError: the mask has another size.
-        Exception: one of the two is no image.
+        KeyError: no format has that extension.
+        Exception: one of the two is no image, or the format has no alpha.
     """
+    from PIL.Image import registered_extensions
     from PIL.PngImagePlugin import PngInfo
+
+    format = registered_extensions()[posixpath.splitext(name)[1].lower()]
 
     picture = _open(original)
     chunks = PngInfo()
@@ -234,4 +241,4 @@ def with_mask(original: bytes, mask: bytes) -> bytes:
         chunks.add_text(name, value)
     masked = picture.convert("RGBA")
     masked.putalpha(_open(mask).convert("RGBA").getchannel("A"))
-    return _saved(masked, format="PNG", compress_level=4, pnginfo=chunks)
+    return _saved(masked, format=format, compress_level=4, pnginfo=chunks)

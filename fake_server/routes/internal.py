@@ -56,13 +56,15 @@ def files(place: Place, ask: Question) -> Answer:
     if kind not in KINDS:
         return json_answer({"error": "Invalid directory type"}, 400)
     newest = sorted(_names(place, kind), key=lambda found: -found[0])
-    mark = f" [{kind}]" if place.era.has("view_nosniff") else ""
+    mark = f" [{kind}]" if place.era.has("marked_files") else ""
     return json_answer([name + mark for _, name in newest])
 
 
 def _names(place: Place, kind: str) -> list[tuple[int, Any]]:
     found = []
     for name in place.folders.names(kind):
+        if name.startswith(".") and place.era.has("preview_method"):
+            continue
         modified = place.folders.modified_us(kind, "", name)
         found.append((modified or 0, name))
     return found

@@ -14,11 +14,21 @@ from fake_server.catalogue import Catalogue
 from fake_server.chance import Chance
 from fake_server.engine import Engine
 from fake_server.eras import Era
-from fake_server.files import Folders, StoredFile
+from fake_server.files import Folders, StoredFile, inside
 from fake_server.forms import BadForm, parameters
 from fake_server.question import Question, loads
 
-__all__ = ["LOG_LINES_MAX", "Failed", "Line", "Place", "Refused", "Shop", "read_json", "text"]
+__all__ = [
+    "LOG_LINES_MAX",
+    "Failed",
+    "Line",
+    "Place",
+    "Refused",
+    "Shop",
+    "below",
+    "read_json",
+    "text",
+]
 
 LOG_LINES_MAX: Final = 300
 """What the real server keeps of its console."""
@@ -90,6 +100,11 @@ class Refused(Exception):
 def text(said: str, status: int = 200, headers: tuple[tuple[str, str], ...] = ()) -> Answer:
     """An answer of plain text."""
     return Answer(status, (("Content-Type", "text/plain; charset=utf-8"), *headers), said.encode())
+
+
+def below(place: Place, kind: str, *parts: str) -> str | None:
+    """A path in one of the server's folders, None when it leads out of it."""
+    return inside(*parts, root=f"{place.engine.settings.base}/{kind}")
 
 
 def read_json(ask: Question) -> Any:

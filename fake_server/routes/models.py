@@ -13,10 +13,9 @@ from typing import Any, Final
 
 from fake_server import images
 from fake_server.actions import Answer
-from fake_server.files import inside
 from fake_server.question import Question, empty, json_answer
 from fake_server.replacements import REPLACEMENTS
-from fake_server.routes.kit import Failed, Place, extension
+from fake_server.routes.kit import Failed, Place, below, extension
 
 __all__ = [
     "dirs_of",
@@ -32,6 +31,8 @@ __all__ = [
     "object_info_class",
 ]
 
+# folder -> what is told of it instead of a model's extensions.
+_OTHER_EXTENSIONS: Final = {"diffusers": ["folder"], "classifiers": [""]}
 _EXTENSIONS: Final = [".bin", ".ckpt", ".pkl", ".pt", ".pt2", ".pth", ".safetensors", ".sft"]
 _NOT_LISTED: Final = ("configs", "custom_nodes")
 _PICTURES: Final = (".png", ".jpg", ".jpeg", ".webp", ".preview.png", ".preview.jpg")
@@ -95,8 +96,8 @@ def experiment_folders(place: Place, ask: Question) -> Answer:
     for name in known_folders(place):
         if name not in _NOT_LISTED:
             entry: dict[str, Any] = {"name": name, "folders": dirs_of(place, name)}
-            if place.era.has("job_cancel"):
-                entry["extensions"] = _EXTENSIONS
+            if place.era.has("preview_checks"):
+                entry["extensions"] = _OTHER_EXTENSIONS.get(name, _EXTENSIONS)
             told.append(entry)
     return json_answer(told)
 
@@ -122,22 +123,29 @@ def _file(place: Place, name: str) -> dict[str, Any]:
 def experiment_preview(place: Place, ask: Question) -> Answer:
     """GET /experiment/models/preview/...: a picture that lies beside a model."""
     name, index, file = ask.param["folder"], ask.param["index"], ask.param["file"]
-    strict = place.era.has("job_cancel")
-    if not index.isdigit() or not index.isascii():
-        if strict:
-            return empty(400)
-        raise Failed("the index is no number")
-    if strict and not file:
-        return empty(400)
-    if name not in known_folders(place) or int(index[:6]) >= len(dirs_of(place, name)):
+    if name not in known_folders(place):
         return empty(404)
-    path = inside(file)
+    number = _number(place, index) if file or not place.era.has("preview_checks") else None
+    if number is None:
+        return empty(400)
+    if not 0 <= number < len(dirs_of(place, name)):
+        return empty(404)
+    path = below(place, f"models/{name}", file)
     if path is None:
         return empty(403)
     picture = _beside(place, f"models/{name}", path)
     return (
         empty(404) if picture is None else Answer(200, (("Content-Type", "image/webp"),), picture)
     )
+
+
+def _number(place: Place, written: str) -> int | None:
+    try:
+        return int(written)
+    except ValueError as error:
+        if place.era.has("preview_checks"):
+            return None
+        raise Failed(str(error)) from None
 
 
 def _beside(place: Place, kind: str, path: str) -> bytes | None:

@@ -7,14 +7,15 @@ from typing import Final
 from urllib.parse import unquote
 
 from fake_server.actions import Answer
-from fake_server.files import StoredFile
+from fake_server.files import StoredFile, nameable
 from fake_server.question import Question
-from fake_server.routes.kit import Place, Refused
-from fake_server.routes.static import OCTETS, content_type, file_answer, no_file
+from fake_server.routes.kit import Failed, Place, Refused
+from fake_server.routes.media_types import served_type
+from fake_server.routes.static import file_answer, no_file
 
-__all__ = ["root", "static_file"]
+__all__ = ["no_template", "root", "static_file"]
 
-_FOLDERS: Final = frozenset({"assets", "docs", "extensions", "extensions/core", "templates"})
+_FOLDERS: Final = frozenset({"assets", "docs", "extensions", "extensions/core"})
 """Folders of every frontend and its packages; their contents are not listed."""
 
 _PAGE: Final = b"""<!doctype html>
@@ -29,11 +30,16 @@ web page here.</p></body></html>
 def root(place: Place, ask: Question) -> Answer:
     """GET /: index.html, which nobody may store."""
     found = place.shop.static("index.html") if place.shop.static else None
-    store = "no-store, must-revalidate" if place.era.has("view_nosniff") else "no-cache"
+    store = "no-store, must-revalidate" if place.era.has("no_store") else "no-cache"
     headers = [("Cache-Control", store), ("Pragma", "no-cache"), ("Expires", "0")]
     return file_answer(
         ask, found or StoredFile(_PAGE, 0), place.epoch_us, headers, guess="text/html"
     )
+
+
+def no_template(place: Place, ask: Question) -> Answer:
+    """GET /templates/{path}: nobody has brought the package of workflow templates."""
+    raise Refused(404)
 
 
 def static_file(place: Place, ask: Question, path: str) -> Answer:
@@ -44,10 +50,19 @@ def static_file(place: Place, ask: Question, path: str) -> Answer:
     normal = posixpath.normpath(name)
     if normal.startswith(".."):
         raise Refused(404)
-    if normal in _FOLDERS:
+    if normal in _FOLDERS or (normal == "templates" and not place.era.has("template_routes")):
         raise Refused(403)
-    found = place.shop.static(normal) if place.shop.static else None
-    if found is None:
-        return no_file()
-    kind = (content_type(normal) or OCTETS).partition(";")[0]
-    return file_answer(ask, found, place.epoch_us, guess=kind)
+    if not nameable(name):
+        raise Failed("no file system has such a name")
+    found = _found(place, normal)
+    return no_file() if found is None else _served(place, ask, normal, found)
+
+
+def _found(place: Place, name: str) -> StoredFile | None:
+    if place.shop.static is not None:
+        return place.shop.static(name)
+    return StoredFile(_PAGE, 0) if name == "index.html" else None
+
+
+def _served(place: Place, ask: Question, name: str, file: StoredFile) -> Answer:
+    return file_answer(ask, file, place.epoch_us, guess=served_type(name))

@@ -13,49 +13,30 @@ from fake_server.actions import Answer
 from fake_server.dates import date_us, http_date
 from fake_server.files import StoredFile
 from fake_server.question import Question
+from fake_server.routes.media_types import OCTETS
 
-__all__ = ["content_type", "file_answer", "no_file"]
+__all__ = ["FileAnswer", "file_answer", "no_file", "no_plain_file"]
 
-OCTETS: Final = "application/octet-stream"
 _ETAG: Final = re.compile(r'(W/)?"([^"]*)"')
 _RANGE: Final = re.compile(r"bytes=(\d*)-(\d*)", re.ASCII | re.IGNORECASE)
 _DIGITS_MAX: Final = 18
 """Of a position in a range; Python itself refuses numbers of some thousand digits."""
 
-# What Python's mimetypes knows of the files that go through a ComfyUI server.
-_TYPES: Final = {
-    ".aac": "audio/aac", ".aif": "audio/x-aiff", ".aiff": "audio/x-aiff", ".avi": "video/x-msvideo",
-    ".avif": "image/avif", ".bin": OCTETS, ".bmp": "image/bmp", ".bz2": "application/x-bzip2",
-    ".c": "text/plain", ".css": "text/css", ".csv": "text/csv", ".exe": OCTETS,
-    ".flac": "audio/flac", ".flv": "video/x-flv", ".gif": "image/gif", ".glb": "model/gltf-binary",
-    ".gltf": "model/gltf+json", ".gz": "application/gzip", ".h5": "application/x-hdf5",
-    ".heic": "image/heic", ".heif": "image/heif", ".htm": "text/html", ".html": "text/html",
-    ".ico": "image/vnd.microsoft.icon", ".jpe": "image/jpeg", ".jpeg": "image/jpeg",
-    ".jpg": "image/jpeg", ".js": "application/javascript; charset=utf-8",
-    ".json": "application/json", ".m4a": "audio/mp4", ".m4v": "video/mp4", ".md": "text/markdown",
-    ".mjs": "text/javascript", ".mkv": "video/x-matroska", ".mov": "video/quicktime",
-    ".mp3": "audio/mpeg", ".mp4": "video/mp4", ".mpeg": "video/mpeg", ".oga": "audio/ogg",
-    ".ogg": "audio/ogg", ".ogv": "video/ogg", ".opus": "audio/opus", ".otf": "font/otf",
-    ".pdf": "application/pdf", ".pgm": "image/x-portable-graymap", ".png": "image/png",
-    ".pnm": "image/x-portable-anymap", ".ppm": "image/x-portable-pixmap", ".py": "text/x-python",
-    ".svg": "image/svg+xml", ".tar": "application/x-tar", ".tif": "image/tiff",
-    ".tiff": "image/tiff", ".tsv": "text/tab-separated-values", ".ttf": "font/ttf",
-    ".txt": "text/plain", ".wasm": "application/wasm", ".wav": "audio/x-wav",
-    ".weba": "audio/webm", ".webm": "video/webm", ".webmanifest": "application/manifest+json",
-    ".webp": "image/webp", ".woff": "font/woff", ".woff2": "font/woff2",
-    ".xhtml": "application/xhtml+xml", ".xml": "text/xml", ".zip": "application/zip",
-}  # fmt: skip
+
+class FileAnswer(Answer, frozen=True):
+    """An answer of aiohttp's FileResponse, which looks at its file last: for middleware it is
+    a 200, whatever becomes of it."""
 
 
-def content_type(name: str) -> str | None:
-    """The type that a name's extension stands for, None for one that is not known."""
-    dot = name.rfind(".")
-    return _TYPES.get(name[dot:].lower()) if dot > 0 else None
-
-
-def no_file() -> Answer:
+def no_file() -> FileAnswer:
     """What aiohttp's static handler says of a path without a file: 404 and no length."""
-    return Answer(404, (("Transfer-Encoding", "chunked"), ("Content-Type", OCTETS)))
+    return FileAnswer(404, (("Transfer-Encoding", "chunked"), ("Content-Type", OCTETS)))
+
+
+def no_plain_file(headers: Sequence[tuple[str, str]] = ()) -> FileAnswer:
+    """What aiohttp says of a folder: 403 and no length."""
+    chunked = ("Transfer-Encoding", "chunked")
+    return FileAnswer(403, (*headers, chunked, *_typed(headers, OCTETS)))
 
 
 def file_answer(
@@ -65,7 +46,7 @@ def file_answer(
     headers: Sequence[tuple[str, str]] = (),
     *,
     guess: str = OCTETS,
-) -> Answer:
+) -> FileAnswer:
     """Serve a file: whole, a range of it, or word that the client has it already.
 
     Args:
@@ -79,20 +60,20 @@ def file_answer(
     given = list(headers)
     verdict = _condition(fields, tag, modified)
     if verdict == 412:
-        return Answer(412, (*given, ("Content-Length", "0")))
+        return FileAnswer(412, (*given, ("Content-Length", "0")))
     dated = [("Etag", f'"{tag}"'), ("Last-Modified", http_date(-(-modified // 1_000_000)))]
     if verdict == 304:
-        return Answer(304, (*given, *dated))
+        return FileAnswer(304, (*given, *dated))
     status, begin, end = _span(fields, len(file.data), modified)
     if status == 416:
-        return Answer(416, (*given, ("Content-Range", f"bytes */{len(file.data)}"),
+        return FileAnswer(416, (*given, ("Content-Range", f"bytes */{len(file.data)}"),
                             ("Transfer-Encoding", "chunked"),
                             *_typed(given, OCTETS)))  # fmt: skip
     shown = [*given, *_typed(given, guess), *dated]
     shown += [("Content-Length", str(end - begin)), ("Accept-Ranges", "bytes")]
     if status == 206:
         shown.append(("Content-Range", f"bytes {begin}-{end - 1}/{len(file.data)}"))
-    return Answer(status, tuple(shown), file.data[begin:end])
+    return FileAnswer(status, tuple(shown), file.data[begin:end])
 
 
 def _typed(given: Sequence[tuple[str, str]], guess: str) -> list[tuple[str, str]]:
@@ -124,10 +105,10 @@ def _has_tag(written: str, tag: str, *, weak: bool) -> bool:
 
 def _span(fields: Mapping[str, str], size: int, modified: int) -> tuple[int, int, int]:
     """Status, begin and end of what to send."""
-    asked = fields.get("range", "")
+    asked = fields.get("range")
     # aiohttp knows dates in If-Range only; an entity tag counts as none.
     since = date_us(fields.get("if-range", ""))
-    if not asked or (since is not None and modified > since):
+    if asked is None or (since is not None and modified > since):
         return 200, 0, size
     found = _RANGE.fullmatch(asked)
     if found is None or any(len(part) > _DIGITS_MAX for part in found.groups()):

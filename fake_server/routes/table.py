@@ -5,6 +5,7 @@ PROTOCOL.md, sections 1, 10 and 11. Each row also answers below ``/api``, except
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import cache
 from typing import Final
@@ -20,11 +21,12 @@ from fake_server.question import Question
 from fake_server.routes import internal, models, pages, people, system, upload, userdata, view
 from fake_server.routes.kit import Handler, Place
 
-__all__ = ["ROUTES", "Found", "Route", "Routes", "routes_of"]
+__all__ = ["INTERNAL", "ROUTES", "UNPREFIXED", "Found", "Route", "Routes", "routes_of"]
 
 
 class Route(msgspec.Struct, frozen=True):
-    """One row: ``{name}`` stands for one segment of the path, ``{name*}`` for all the rest."""
+    """One row: ``{name}`` stands for one segment of the path, ``{name*}`` for all the rest,
+    ``{name:uuid}`` for a segment that is a UUID."""
 
     method: str
     path: str
@@ -97,14 +99,16 @@ ROUTES: Final = (
     Route("DELETE", "/userdata/{file}", userdata.delete),
     Route("POST", "/userdata/{file}/move/{dest}", userdata.move),
     # off
-    *(Route(method, path, system.assets_off, "assets_events") for method, path in (
-        ("GET", "/api/assets"), ("POST", "/api/assets"), ("POST", "/api/assets/from-hash"),
-        ("GET", "/api/assets/hash/{hash}"), ("GET", "/api/assets/{id}"),
-        ("PUT", "/api/assets/{id}"), ("DELETE", "/api/assets/{id}"),
-        ("GET", "/api/assets/{id}/content"), ("POST", "/api/assets/{id}/tags"),
-        ("DELETE", "/api/assets/{id}/tags"), ("GET", "/api/tags"),
+    *(Route(method, f"/api{path}", system.assets_off, "assets_events") for method, path in (
+        ("GET", "/assets"), ("POST", "/assets"), ("POST", "/assets/from-hash"),
+        ("HEAD", "/assets/hash/{hash}"), ("GET", "/assets/tags/refine"),
+        ("POST", "/assets/seed"), ("GET", "/assets/seed/status"), ("POST", "/assets/seed/cancel"),
+        ("POST", "/assets/prune"), ("GET", "/assets/{id:uuid}"), ("PUT", "/assets/{id:uuid}"),
+        ("DELETE", "/assets/{id:uuid}"), ("GET", "/assets/{id:uuid}/content"),
+        ("POST", "/assets/{id:uuid}/tags"), ("DELETE", "/assets/{id:uuid}/tags"), ("GET", "/tags"),
     )),
     # a world of its own: no prefix, and no static files behind it
+    Route("GET", "/templates/{path*}", pages.no_template, "template_routes"),
     Route("GET", "/internal/logs", internal.logs, "internal_routes"),
     Route("GET", "/internal/logs/raw", internal.raw_logs, "internal_routes"),
     Route("PATCH", "/internal/logs/subscribe", internal.subscribe, "internal_routes"),
@@ -112,6 +116,11 @@ ROUTES: Final = (
     Route("GET", "/internal/files/{directory}", internal.files, "frontend_routes"),
 )  # fmt: skip
 INTERNAL: Final = "/internal"
+UNPREFIXED: Final = (INTERNAL, "/templates")
+_SEGMENTS: Final = {
+    "": re.compile(r"[^{}]+"),
+    "uuid": re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"),
+}
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -190,9 +199,10 @@ class _Pattern(msgspec.Struct):
         param = {}
         for wanted, segment in zip(pattern, decoded, strict=False):
             if wanted.startswith("{"):
-                if not wanted.endswith("*}") and (not segment or "{" in segment or "}" in segment):
+                name, _, kind = wanted.strip("{*}").partition(":")
+                if not wanted.endswith("*}") and not _SEGMENTS[kind].fullmatch(segment):
                     return None
-                param[wanted.strip("{*}")] = segment
+                param[name] = segment
             elif wanted != segment:
                 return None
         if takes_all:
@@ -210,5 +220,5 @@ def _rows(era: Era) -> Iterator[tuple[str, Route]]:
     for route in ROUTES:
         if route.since is None or era.has(route.since):
             yield route.path, route
-            if not route.path.startswith(INTERNAL):
+            if not route.path.startswith(UNPREFIXED):
                 yield f"/api{route.path}", route

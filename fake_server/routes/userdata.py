@@ -10,10 +10,12 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 from fake_server.actions import Answer
-from fake_server.files import StoredFile, inside
+from fake_server.files import StoredFile, nameable
 from fake_server.question import Question, empty, json_answer
-from fake_server.routes.kit import Failed, Place, text
-from fake_server.routes.static import OCTETS, content_type, file_answer
+from fake_server.routes.kit import Failed, Place, below, text
+from fake_server.routes.media_types import OCTETS, guessed_type, served_type
+from fake_server.routes.static import file_answer, no_plain_file
+from fake_server.routes.view import is_dangerous
 
 __all__ = [
     "USER_FILES",
@@ -29,6 +31,10 @@ __all__ = [
 
 USER_FILES: Final = "user"
 """The kind of folder; below it each user has one of that user's id."""
+
+
+_FOLDER_SIZE: Final = 4_096
+"""Of every folder, on the file systems of Linux."""
 
 
 class UnknownUser(Failed):
@@ -55,13 +61,21 @@ def path_of(place: Place, ask: Question, name: str, *, make: bool = True) -> str
     user = user_of(place, ask)
     if "%" in name:
         name = unquote(name)
-    below = inside(name)
-    if below is None:
+    found = below(place, f"{USER_FILES}/{user}", name)
+    if found is None:
         return None
-    path = posixpath.join(user, below) if below else user
+    path = posixpath.join(user, found) if found else user
     if make:
-        place.folders.make_folder(USER_FILES, posixpath.dirname(path))
+        _make_parent(place, posixpath.dirname(path))
     return path
+
+
+def _make_parent(place: Place, folder: str) -> None:
+    if place.folders.has(USER_FILES, "", folder):
+        return
+    if not place.folders.takes_folder(USER_FILES, folder):
+        raise Failed(f"{folder} cannot be made")
+    place.folders.make_folder(USER_FILES, folder)
 
 
 def _exists(place: Place, path: str) -> bool:
@@ -73,8 +87,7 @@ def _read(place: Place, path: str) -> StoredFile | None:
 
 
 def _info(place: Place, path: str, relative_to: str) -> dict[str, Any]:
-    file = _read(place, path)
-    assert file is not None
+    file = _read(place, path) or StoredFile(bytes(_FOLDER_SIZE), place.now, place.now)
     return {
         "path": posixpath.relpath(path, relative_to),
         "size": len(file.data),
@@ -114,14 +127,14 @@ def listing(place: Place, ask: Question) -> Answer:
              for name in ("recurse", "full_info", "split")}  # fmt: skip
     found = []
     for where, _, names in place.folders.walk(USER_FILES, path):
-        if where == path or flags["recurse"]:
+        if where == path or (flags["recurse"] and not _is_hidden(posixpath.relpath(where, path))):
             found += [posixpath.join(where, name) for name in names if not _is_hidden(name)]
     return json_answer([_entry(place, one, path, flags) for one in found])
 
 
-def _is_hidden(name: str) -> bool:
-    # glob's "*" passes over them.
-    return name.startswith(".")
+def _is_hidden(path: str) -> bool:
+    # glob's "*" and "**" pass over such names.
+    return any(name.startswith(".") for name in path.split("/"))
 
 
 def _entry(place: Place, path: str, folder: str, flags: dict[str, bool]) -> Any:
@@ -174,15 +187,19 @@ def get(place: Place, ask: Question) -> Answer:
     if not _exists(place, path):
         return empty(404)
     file = _read(place, path)
+    headers = _download(path) if place.era.has("view_nosniff") else []
     if file is None:
-        # A folder: FileResponse serves only plain files.
-        return Answer(403, (("Transfer-Encoding", "chunked"), ("Content-Type", OCTETS)))
-    kind = (content_type(path) or OCTETS).partition(";")[0]
-    if not place.era.has("view_nosniff"):
-        return file_answer(ask, file, place.epoch_us, guess=kind)
-    headers = [("Content-Type", kind), ("X-Content-Type-Options", "nosniff")]
-    headers.append(("Content-Disposition", "attachment"))
-    return file_answer(ask, file, place.epoch_us, headers)
+        return no_plain_file(headers)
+    return file_answer(ask, file, place.epoch_us, headers, guess=served_type(path))
+
+
+def _download(path: str) -> list[tuple[str, str]]:
+    kind = guessed_type(path)
+    return [
+        ("Content-Type", OCTETS if is_dangerous(kind) else kind),
+        ("X-Content-Type-Options", "nosniff"),
+        ("Content-Disposition", "attachment"),
+    ]
 
 
 def post(place: Place, ask: Question) -> Answer:
@@ -192,8 +209,14 @@ def post(place: Place, ask: Question) -> Answer:
         return empty(403)
     if ask.asked("overwrite") == "false" and _exists(place, path):
         return _taken(place)
-    if place.folders.has_folder(USER_FILES, path):
-        return Answer(400, reason=_BAD_NAME) if place.era.has("frontend_routes") else _broken()
+    if "\0" in path:
+        return _broken("a zero byte in the name")
+    if not place.folders.takes_file(USER_FILES, path):
+        return (
+            Answer(400, reason=_BAD_NAME)
+            if place.era.has("frontend_routes")
+            else _broken("it cannot be written")
+        )
     place.folders.write(USER_FILES, "", path, ask.body, place.now)
     return _told(place, ask, path)
 
@@ -201,8 +224,8 @@ def post(place: Place, ask: Question) -> Answer:
 _BAD_NAME: Final = 'Invalid filename. Please avoid special characters like :\\/*?"<>|'
 
 
-def _broken() -> Answer:
-    raise Failed("the file is a folder")
+def _broken(why: str) -> Answer:
+    raise Failed(why)
 
 
 def _taken(place: Place) -> Answer:
@@ -230,12 +253,24 @@ def move(place: Place, ask: Question) -> Answer:
         return empty(404)
     target = path_of(place, ask, ask.param["dest"])
     if target is None:
-        return empty(403)
+        return empty(403) if place.era.has("user_errors") else _broken("nowhere to move it to")
     if ask.asked("overwrite") == "false" and _exists(place, target):
         return _taken(place)
-    if not place.folders.has(USER_FILES, "", source):
-        raise Failed("moving folders is not simulated")
-    if place.folders.has_folder(USER_FILES, target):
-        target = posixpath.join(target, posixpath.basename(source))
-    place.folders.move(USER_FILES, source, target, place.now)
+    place.folders.move(USER_FILES, source, _landing(place, source, target), place.now)
     return _told(place, ask, target)
+
+
+def _landing(place: Place, source: str, target: str) -> str:
+    """Where ``shutil.move`` puts it: into a folder of that name, where there is one."""
+    folders = place.folders
+    end = target
+    if folders.has_folder(USER_FILES, target):
+        end = posixpath.join(target, posixpath.basename(source))
+        if _exists(place, end):
+            raise Failed(f"{end} exists")
+    is_folder = folders.has_folder(USER_FILES, source)
+    if is_folder and (f"{end}/".startswith(f"{source}/") or _exists(place, end)):
+        raise Failed(f"a folder cannot become {end}")
+    if not nameable(end) or not folders.has_folder(USER_FILES, posixpath.dirname(end)):
+        raise Failed(f"{end} cannot be written")
+    return end

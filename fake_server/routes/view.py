@@ -6,17 +6,19 @@ PROTOCOL.md, section 10; recording ``upload_and_view``.
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Callable
 from typing import Final
 
 from fake_server import images
 from fake_server.actions import Answer
-from fake_server.files import StoredFile, inside
+from fake_server.files import StoredFile
 from fake_server.question import Question, empty, json_answer
-from fake_server.routes.kit import Failed, Place
-from fake_server.routes.static import OCTETS, content_type, file_answer
+from fake_server.routes.kit import Failed, Place, below
+from fake_server.routes.media_types import OCTETS, guessed_type
+from fake_server.routes.static import file_answer
 
-__all__ = ["KINDS", "annotated", "view", "view_metadata"]
+__all__ = ["KINDS", "annotated", "is_dangerous", "view", "view_metadata"]
 
 KINDS: Final = ("output", "input", "temp")
 # What a browser would run: served as a download instead.
@@ -24,8 +26,8 @@ _DANGEROUS: Final = frozenset({
     "text/html", "text/html-sandboxed", "application/xhtml+xml", "text/javascript", "text/css",
 })  # fmt: skip
 _DANGEROUS_SINCE_NOSNIFF: Final = frozenset({
-    "application/javascript", "image/svg+xml", "text/xml", "application/xml",
-    "application/ecmascript", "text/ecmascript",
+    "application/javascript", "application/x-javascript", "application/ecmascript",
+    "message/rfc822",
 })  # fmt: skip
 _PREVIEW_FORMATS: Final = ("webp", "jpeg")
 _METADATA: Final = {"format": "pt"}
@@ -55,7 +57,7 @@ def view(place: Place, ask: Question) -> Answer:
     kind = "output" if kind is None else kind
     if kind not in KINDS:
         return empty(400)
-    subfolder = inside(ask.asked("subfolder") or "")
+    subfolder = below(place, kind, ask.asked("subfolder") or "")
     if subfolder is None:
         return empty(403)
     name = posixpath.basename(name)
@@ -82,7 +84,10 @@ def _shown(place: Place, ask: Question, name: str, file: StoredFile) -> Answer:
 def _preview_wanted(preview: str, channel: str) -> tuple[str, int]:
     parts = preview.split(";")
     format = parts[0] if parts[0] in _PREVIEW_FORMATS and "a" not in channel else "webp"
-    return format, int(parts[-1]) if parts[-1].isdigit() and parts[-1].isascii() else 90
+    try:
+        return format, int(parts[-1]) if parts[-1].isdigit() else 90
+    except ValueError as error:  # a digit such as a superscript
+        raise Failed(str(error)) from None
 
 
 def _converted(convert: Callable[[], bytes]) -> bytes:
@@ -94,18 +99,24 @@ def _converted(convert: Callable[[], bytes]) -> bytes:
 
 
 def _headers(place: Place, name: str) -> list[tuple[str, str]]:
-    kind = content_type(name) or OCTETS
+    kind = guessed_type(name, models=place.era.has("model_types"))
     if not place.era.has("view_nosniff"):
         kind = OCTETS if kind in _DANGEROUS else kind
         return [("Content-Disposition", f'filename="{name}"'), ("Content-Type", kind)]
-    bare = kind.partition(";")[0]
-    shown = f'filename="{name}"'
-    if bare in _DANGEROUS or bare in _DANGEROUS_SINCE_NOSNIFF:
+    shown = 'filename="{}"'.format(re.sub(r'([\\"])', r"\\\1", name))
+    if is_dangerous(kind):
         kind, shown = OCTETS, f"attachment; {shown}"
     return [
         ("Content-Disposition", shown), ("Content-Type", kind),
         ("X-Content-Type-Options", "nosniff"),
     ]  # fmt: skip
+
+
+def is_dangerous(kind: str) -> bool:
+    """Whether a browser might run what has this type; everything written in XML is suspect."""
+    bare = kind.partition(";")[0]
+    listed = bare in _DANGEROUS or bare in _DANGEROUS_SINCE_NOSNIFF
+    return listed or bare.endswith(("+xml", "/xml"))
 
 
 def view_metadata(place: Place, ask: Question) -> Answer:

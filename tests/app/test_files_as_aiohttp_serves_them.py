@@ -14,7 +14,8 @@ from aiohttp import web
 from fake_server.dates import http_date
 from fake_server.files import StoredFile
 from fake_server.question import Question
-from fake_server.routes.static import content_type, file_answer
+from fake_server.routes.media_types import OCTETS, guessed_type, served_type
+from fake_server.routes.static import file_answer
 
 DATA = bytes(range(100))
 MODIFIED_US = 1_700_000_000_500_000
@@ -44,6 +45,7 @@ CONDITIONS = [
 RANGES = [
     {},
     {"Range": "bytes=0-9"},
+    {"Range": ""},
     {"Range": "bytes=90-"},
     {"Range": "bytes=-10"},
     {"Range": "bytes=-1000"},
@@ -120,8 +122,26 @@ def test_a_file_is_served_as_aiohttp_does(
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"),
-    [("a.PNG", "image/png"), ("a.b.json", "application/json"), (".png", None), ("none", None)],
+    ("name", "guessed", "served"),
+    [
+        ("a.PNG", "image/png", "image/png"),
+        ("a.b.json", "application/json", "application/json"),
+        (".png", OCTETS, OCTETS),
+        ("none", OCTETS, OCTETS),
+        ("a.webp", "image/webp", OCTETS),
+        ("a.js", "application/javascript; charset=utf-8", "application/javascript"),
+        ("a.xml", "application/xml", "text/xml"),
+        ("a.safetensors", "application/safetensors", OCTETS),
+        ("a.gz", OCTETS, "application/gzip"),
+        ("a.tar.gz", "application/x-tar", "application/gzip"),
+        ("a.tgz", "application/x-tar", "application/gzip"),
+        ("a.svgz", "image/svg+xml", "application/gzip"),
+    ],
 )
-def test_a_type_follows_from_the_extension(name: str, kind: str | None) -> None:
-    assert content_type(name) == kind
+def test_a_type_follows_from_the_extension(name: str, guessed: str, served: str) -> None:
+    assert (guessed_type(name), served_type(name)) == (guessed, served)
+
+
+def test_comfyui_told_python_of_model_files_only_later() -> None:
+    assert guessed_type("a.ckpt", models=False) == OCTETS
+    assert guessed_type("a.svg", models=False) == "image/svg+xml"

@@ -231,12 +231,12 @@ def test_a_mask_gives_its_alpha_and_the_original_its_texts() -> None:
     buffer = io.BytesIO()
     mask.save(buffer, "PNG")
 
-    masked = Image.open(io.BytesIO(with_mask(original, buffer.getvalue())))
+    masked = Image.open(io.BytesIO(with_mask(original, buffer.getvalue(), "a.png")))
 
     assert masked.getchannel("A").getextrema() == (77, 77)
     assert masked.text == {"prompt": "kept"}
     with pytest.raises(ValueError, match=r".+"):
-        with_mask(original, picture(width=5, height=4, seed=1))
+        with_mask(original, picture(width=5, height=4, seed=1), "a.png")
 
 
 NO_IMAGES: list[Callable[[], bytes]] = [

@@ -17,7 +17,7 @@ from fake_server.answers import answer
 from fake_server.question import json_answer
 from fake_server.routes import table
 from fake_server.routes.kit import Place
-from fake_server.routes.table import INTERNAL, ROUTES
+from fake_server.routes.table import INTERNAL, ROUTES, UNPREFIXED
 from fake_server.world import World
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "TRACE")
@@ -38,6 +38,9 @@ PATHS = (
     "/assets/x", "/nope", "/nope/deeper", "/a%00b", "/..", "/../prompt", "/./prompt",
     "/a/../prompt",
     "/%2e%2e/x", "/api/../prompt", "/favicon.ico", "/global_subgraphs/", "/users",
+    "/api/assets/123e4567-e89b-12d3-a456-426614174000", "/api/assets/not-one/tags",
+    "/api/assets/hash/x", "/api/assets/seed", "/templates", "/templates/", "/templates/a/b.json",
+    "/api/templates/x", "/%69nternal/x", "/internal%2Flogs",
     "/prompt?x=1", "/prompt;x", "/history/{id}", "/history/%7Bid%7D", "/api/tags",
 )  # fmt: skip
 EVERY = list(itertools.product(METHODS, PATHS))
@@ -51,7 +54,7 @@ def _named(path: str):
 
 
 def _defined(route: table.Route, path: str) -> web.RouteDef:
-    path = path.replace("*}", ":.*}")
+    path = path.replace("*}", ":.*}").replace(":uuid}", ":[0-9a-fA-F-]{36}}")
     if route.method == "GET":
         return web.get(path, _named(route.path))  # which answers HEAD too
     return web.route(route.method, path, _named(route.path))
@@ -65,7 +68,7 @@ async def _found_by_aiohttp(root: Path) -> list[tuple[int, str, bytes]]:
     app.add_subapp(INTERNAL, inner)
     for prefix in ("/api", ""):
         for route in ROUTES:
-            if not route.path.startswith(INTERNAL):
+            if not route.path.startswith(UNPREFIXED if prefix else INTERNAL):
                 app.add_routes([_defined(route, prefix + route.path)])
     app.add_routes([web.static("/", root)])
     runner = web.AppRunner(app)

@@ -388,9 +388,9 @@ FLAGS = {
     "0.8.2": ["supports_preview_metadata", "max_upload_size", "extension"],
     "0.27.0": [
         "supports_preview_metadata",
+        "supports_model_type_tags",
         "max_upload_size",
         "extension",
-        "supports_model_type_tags",
         "node_replacements",
         "assets",
     ],

@@ -1,0 +1,286 @@
+"""The extension of a file -> its media type, by the two tables that a ComfyUI server has.
+
+aiohttp asks Python's own table (3.11), whatever the machine. ``/view`` asks the ``mimetypes``
+module, which also knows the machine's table (here Debian's) and what ComfyUI adds to it: the
+entries that differ are the second table, and the third.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Mapping
+from typing import Final
+
+__all__ = ["OCTETS", "guessed_type", "served_type"]
+
+OCTETS: Final = "application/octet-stream"
+_PYTHON: Final[Mapping[str, str]] = {
+    "application/gzip": "gz",
+    "application/javascript": "js mjs",
+    "application/json": "json",
+    "application/manifest+json": "webmanifest",
+    "application/msword": "doc dot wiz",
+    "application/n-quads": "nq",
+    "application/n-triples": "nt",
+    "application/octet-stream": "a bin dll exe o obj so",
+    "application/oda": "oda",
+    "application/pdf": "pdf",
+    "application/pkcs7-mime": "p7c",
+    "application/postscript": "ai eps ps",
+    "application/trig": "trig",
+    "application/vnd.apple.mpegurl": "m3u m3u8",
+    "application/vnd.ms-excel": "xlb xls",
+    "application/vnd.ms-powerpoint": "pot ppa pps ppt pwz",
+    "application/wasm": "wasm",
+    "application/x-bcpio": "bcpio",
+    "application/x-brotli": "br",
+    "application/x-bzip2": "bz2",
+    "application/x-cpio": "cpio",
+    "application/x-csh": "csh",
+    "application/x-dvi": "dvi",
+    "application/x-gtar": "gtar",
+    "application/x-hdf": "hdf",
+    "application/x-hdf5": "h5",
+    "application/x-latex": "latex",
+    "application/x-mif": "mif",
+    "application/x-netcdf": "cdf nc",
+    "application/x-pkcs12": "p12 pfx",
+    "application/x-pn-realaudio": "ram",
+    "application/x-python-code": "pyc pyo",
+    "application/x-sh": "sh",
+    "application/x-shar": "shar",
+    "application/x-shockwave-flash": "swf",
+    "application/x-sv4cpio": "sv4cpio",
+    "application/x-sv4crc": "sv4crc",
+    "application/x-tar": "tar",
+    "application/x-tcl": "tcl",
+    "application/x-tex": "tex",
+    "application/x-texinfo": "texi texinfo",
+    "application/x-troff": "roff t tr",
+    "application/x-troff-man": "man",
+    "application/x-troff-me": "me",
+    "application/x-troff-ms": "ms",
+    "application/x-ustar": "ustar",
+    "application/x-wais-source": "src",
+    "application/x-xz": "xz",
+    "application/xml": "rdf wsdl xpdl xsl",
+    "application/zip": "zip",
+    "audio/3gpp": "3gp 3gpp",
+    "audio/3gpp2": "3g2 3gpp2",
+    "audio/aac": "aac adts ass loas",
+    "audio/basic": "au snd",
+    "audio/mpeg": "mp2 mp3",
+    "audio/opus": "opus",
+    "audio/x-aiff": "aif aifc aiff",
+    "audio/x-pn-realaudio": "ra",
+    "audio/x-wav": "wav",
+    "image/avif": "avif",
+    "image/bmp": "bmp",
+    "image/gif": "gif",
+    "image/heic": "heic",
+    "image/heif": "heif",
+    "image/ief": "ief",
+    "image/jpeg": "jpe jpeg jpg",
+    "image/png": "png",
+    "image/svg+xml": "svg",
+    "image/tiff": "tif tiff",
+    "image/vnd.microsoft.icon": "ico",
+    "image/x-cmu-raster": "ras",
+    "image/x-portable-anymap": "pnm",
+    "image/x-portable-bitmap": "pbm",
+    "image/x-portable-graymap": "pgm",
+    "image/x-portable-pixmap": "ppm",
+    "image/x-rgb": "rgb",
+    "image/x-xbitmap": "xbm",
+    "image/x-xpixmap": "xpm",
+    "image/x-xwindowdump": "xwd",
+    "message/rfc822": "eml mht mhtml nws",
+    "text/css": "css",
+    "text/csv": "csv",
+    "text/html": "htm html",
+    "text/n3": "n3",
+    "text/plain": "bat c h ksh pl srt txt",
+    "text/richtext": "rtx",
+    "text/tab-separated-values": "tsv",
+    "text/vtt": "vtt",
+    "text/x-python": "py",
+    "text/x-setext": "etx",
+    "text/x-sgml": "sgm sgml",
+    "text/x-vcard": "vcf",
+    "text/xml": "xml",
+    "video/mp4": "mp4",
+    "video/mpeg": "m1v mpa mpe mpeg mpg",
+    "video/quicktime": "mov qt",
+    "video/webm": "webm",
+    "video/x-msvideo": "avi",
+    "video/x-sgi-movie": "movie",
+}
+_MACHINE: Final[Mapping[str, str]] = {
+    "application/atom+xml": "atom",
+    "application/dash+xml": "mpd",
+    "application/epub+zip": "epub",
+    "application/geo+json": "geojson",
+    "application/java-archive": "jar",
+    "application/java-vm": "class",
+    "application/javascript; charset=utf-8": "js",
+    "application/ld+json": "jsonld",
+    "application/pem-certificate-chain": "pem",
+    "application/pgp-keys": "asc key",
+    "application/pgp-signature": "sig",
+    "application/pkcs12": "p12",
+    "application/pkix-cert": "cer",
+    "application/rdf+xml": "rdf",
+    "application/rls-services+xml": "rs",
+    "application/rtf": "rtf",
+    "application/sql": "sql",
+    "application/vnd.adobe.flash.movie": "swf",
+    "application/vnd.android.package-archive": "apk",
+    "application/vnd.apache.arrow.file": "arrow",
+    "application/vnd.coffeescript": "coffee",
+    "application/vnd.debian.binary-package": "deb",
+    "application/vnd.google-earth.kml+xml": "kml",
+    "application/vnd.google-earth.kmz": "kmz",
+    "application/vnd.iccprofile": "icc",
+    "application/vnd.ms-asf": "asf",
+    "application/vnd.ms-cab-compressed": "cab",
+    "application/vnd.ms-excel": "xlt",
+    "application/vnd.ms-fontobject": "eot",
+    "application/vnd.oasis.opendocument.graphics": "odg",
+    "application/vnd.oasis.opendocument.presentation": "odp",
+    "application/vnd.oasis.opendocument.spreadsheet": "ods",
+    "application/vnd.oasis.opendocument.text": "odt",
+    "application/vnd.openxmlformats-officedocument.presentationml.presentation": "pptx",
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": "xlsx",
+    "application/vnd.openxmlformats-officedocument.wordprocessingml.document": "docx",
+    "application/vnd.rar": "rar",
+    "application/vnd.sqlite3": "sqlite sqlite3",
+    "application/vnd.wolfram.mathematica.package": "m",
+    "application/x-7z-compressed": "7z",
+    "application/x-apple-diskimage": "dmg",
+    "application/x-bittorrent": "torrent",
+    "application/x-font": "pfb",
+    "application/x-iso9660-image": "iso",
+    "application/x-lzh": "lzh",
+    "application/x-msdos-program": "bat dll exe",
+    "application/x-msi": "msi",
+    "application/x-redhat-package-manager": "rpm",
+    "application/x-rss+xml": "rss",
+    "application/x-ruby": "rb",
+    "application/x-x509-ca-cert": "crt",
+    "application/x-xpinstall": "xpi",
+    "application/xhtml+xml": "xht xhtml",
+    "application/xml": "xml",
+    "application/xml-dtd": "dtd",
+    "application/xslt+xml": "xsl xslt",
+    "application/zstd": "zst",
+    "audio/AMR": "amr",
+    "audio/flac": "flac",
+    "audio/mp4": "m4a",
+    "audio/mpegurl": "m3u",
+    "audio/ogg": "oga ogg opus",
+    "audio/sp-midi": "mid",
+    "audio/x-ms-wma": "wma",
+    "audio/x-pn-realaudio": "ram rm",
+    "audio/x-scpls": "pls",
+    "font/collection": "ttc",
+    "font/otf": "otf",
+    "font/ttf": "ttf",
+    "font/woff": "woff",
+    "font/woff2": "woff2",
+    "image/aces": "exr",
+    "image/apng": "apng",
+    "image/emf": "emf",
+    "image/heic-sequence": "heics",
+    "image/jp2": "jp2",
+    "image/jpeg": "jfif",
+    "image/jxl": "jxl",
+    "image/vnd.adobe.photoshop": "psd",
+    "image/vnd.radiance": "hdr",
+    "image/webp": "webp",
+    "image/wmf": "wmf",
+    "image/x-canon-cr2": "cr2",
+    "image/x-nikon-nef": "nef",
+    "image/x-xcf": "xcf",
+    "model/gltf+json": "gltf",
+    "model/gltf-binary": "glb",
+    "model/mtl": "mtl",
+    "model/obj": "obj",
+    "model/stl": "stl",
+    "model/vnd.collada+xml": "dae",
+    "model/vnd.mts": "mts",
+    "model/vnd.usda": "usda",
+    "model/vnd.usdz+zip": "usdz",
+    "text/cache-manifest": "appcache manifest",
+    "text/calendar": "ics",
+    "text/html": "shtml",
+    "text/javascript": "mjs",
+    "text/markdown": "markdown md",
+    "text/plain": "pot text",
+    "text/vcard": "vcf",
+    "text/vnd.graphviz": "dot",
+    "text/vnd.trolltech.linguist": "ts",
+    "text/x-bibtex": "bib",
+    "text/x-c++hdr": "hpp",
+    "text/x-c++src": "cc cpp cxx",
+    "text/x-chdr": "h",
+    "text/x-csh": "csh",
+    "text/x-csrc": "c",
+    "text/x-diff": "diff patch",
+    "text/x-dsrc": "d",
+    "text/x-haskell": "hs",
+    "text/x-java": "java",
+    "text/x-pascal": "p pas",
+    "text/x-perl": "pl",
+    "text/x-scala": "scala",
+    "text/x-sh": "sh",
+    "text/x-tcl": "tcl",
+    "text/x-tex": "tex",
+    "video/mp4": "m4v",
+    "video/ogg": "ogv",
+    "video/x-flv": "flv",
+    "video/x-matroska": "mkv",
+    "video/x-ms-wmv": "wmv",
+}
+_MODELS: Final[Mapping[str, str]] = {
+    "application/gguf": "gguf",
+    "application/pickle": "ckpt pkl",
+    "application/pytorch": "pt pth",
+    "application/safetensors": "safetensors sft",
+    "application/yaml": "yaml yml",
+}
+
+
+def _by_extension(table: Mapping[str, str]) -> dict[str, str]:
+    return {f".{end}": kind for kind, ends in table.items() for end in ends.split()}
+
+
+_SERVED: Final = _by_extension(_PYTHON)
+_GUESSED_BEFORE: Final = _SERVED | _by_extension(_MACHINE)
+_GUESSED: Final = _GUESSED_BEFORE | _by_extension(_MODELS)
+# Names that stand for two extensions, and extensions that say how the rest is packed.
+_SUFFIXES: Final = {
+    ".svgz": ".svg.gz", ".tgz": ".tar.gz", ".taz": ".tar.gz", ".tz": ".tar.gz",
+    ".tbz2": ".tar.bz2", ".txz": ".tar.xz",
+}  # fmt: skip
+_PACKED: Final = frozenset({".gz", ".Z", ".bz2", ".xz", ".br"})
+
+
+def served_type(name: str) -> str:
+    """The type that aiohttp names when it serves a file and nobody told it one."""
+    end = posixpath.splitext(name)[1].lower()
+    end = _SUFFIXES.get(end, end)
+    return _SERVED.get(end[end.rfind(".") :] if end else "", OCTETS)
+
+
+def guessed_type(name: str, *, models: bool = True) -> str:
+    """The type that ``mimetypes.guess_type`` names on a ComfyUI server.
+
+    Of a packed file that is the type of what is packed: ``a.tar.gz`` is a tar. ``models``: with
+    the types of model files, which ComfyUI has told it since 0.17.
+    """
+    stem, end = posixpath.splitext(name)
+    if end.lower() in _SUFFIXES:
+        stem, end = posixpath.splitext(stem + _SUFFIXES[end.lower()])
+    if end in _PACKED:
+        stem, end = posixpath.splitext(stem)
+    return (_GUESSED if models else _GUESSED_BEFORE).get(end.lower(), OCTETS)
