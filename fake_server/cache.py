@@ -6,7 +6,7 @@ PROTOCOL.md, section 5. Four ways: ``ram`` (the default since 0.23.0), ``classic
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -35,8 +35,14 @@ class OutputCache(Protocol):
     ) -> None:
         """A node expands into others."""
 
+    def known(self) -> Iterable[str]:
+        """The nodes of the running prompt, and those they expanded into when they last ran."""
+
     def get(self, node_id: str) -> Entry | None:
-        """The result of a node of the running prompt."""
+        """The result of a node of the running prompt, if it need not run."""
+
+    def held(self, node_id: str) -> Entry | None:
+        """The result that the nodes behind it are given, whether or not it would run again."""
 
     def set(self, node_id: str, entry: Entry) -> None:
         """Keep the result of a node of the running prompt."""
@@ -63,6 +69,12 @@ class _Scope:
         self.entries = {key: entry for key, entry in self.entries.items() if key in kept}
         self.inner = {name: scope for name, scope in self.inner.items() if name in names}
 
+    def known(self) -> dict[str, None]:
+        found = dict.fromkeys(self.keys)
+        for scope in self.inner.values():
+            found |= scope.known()
+        return found
+
 
 class ClassicCache:
     """Results that the current prompt does not use go when it starts."""
@@ -83,9 +95,14 @@ class ClassicCache:
         scope.use(keys, classes)
         self._where |= dict.fromkeys(keys, scope)
 
+    def known(self) -> Iterable[str]:
+        return self._root.known()
+
     def get(self, node_id: str) -> Entry | None:
         scope = self._where.get(node_id)
         return None if scope is None else scope.entries.get(scope.keys[node_id])
+
+    held = get
 
     def set(self, node_id: str, entry: Entry) -> None:
         scope = self._where[node_id]
@@ -103,12 +120,17 @@ class LruCache:
         self._entries: dict[Signature, Entry] = {}
         self._used: dict[Signature, int] = {}
         self._keys: dict[str, Signature] = {}
+        self._names: dict[str, tuple[str, str]] = {}
+        self._children: dict[tuple[str, str], list[str]] = {}
         self._generation = 0
         self._oldest = 0
 
     def begin(self, keys: Mapping[str, Signature], classes: Mapping[str, str]) -> None:
         self._generation += 1
         self._keys = {}
+        self._names = {one: (one, name) for one, name in classes.items()}
+        here = set(self._names.values())
+        self._children = {name: ids for name, ids in self._children.items() if name in here}
         # Keys of nodes that never finished would pile up where every prompt fails.
         self._used = {key: used for key, used in self._used.items() if key in self._entries}
         self._use(keys)
@@ -117,12 +139,19 @@ class LruCache:
     def expand(
         self, parent: str, keys: Mapping[str, Signature], classes: Mapping[str, str]
     ) -> None:
+        self._names |= {one: (one, name) for one, name in classes.items()}
+        self._children[self._names[parent]] = list(keys)
         self._use(keys)
         self._shrink()
+
+    def known(self) -> Iterable[str]:
+        return [*self._keys, *(one for ids in self._children.values() for one in ids)]
 
     def get(self, node_id: str) -> Entry | None:
         key = self._keys.get(node_id)
         return None if key is None else self._entries.get(key)
+
+    held = get
 
     def set(self, node_id: str, entry: Entry) -> None:
         self._entries[self._keys[node_id]] = entry
@@ -166,7 +195,7 @@ class RamCache(LruCache):
 
 
 class NoCache:
-    """Nothing is known from earlier prompts; within one, each node runs once."""
+    """Nothing is known again: what is asked for later in a prompt runs once more."""
 
     def __init__(self) -> None:
         self._entries: dict[str, Entry] = {}
@@ -179,7 +208,13 @@ class NoCache:
     ) -> None:
         """Keys mean nothing here."""
 
+    def known(self) -> Iterable[str]:
+        return ()
+
     def get(self, node_id: str) -> Entry | None:
+        return None
+
+    def held(self, node_id: str) -> Entry | None:
         return self._entries.get(node_id)
 
     def set(self, node_id: str, entry: Entry) -> None:

@@ -78,6 +78,9 @@ _CORE_MODELS: Final[dict[str, tuple[str, ...]]] = {
     "embeddings": ("easynegative.safetensors",),
 }
 
+# Older servers do not say in object_info which classes take whole lists.
+_TAKE_LISTS: Final = ("RebatchImages", "RebatchLatents")
+
 _AUTOGROW: Final = "COMFY_AUTOGROW_V3"
 _DYNAMIC_COMBO: Final = "COMFY_DYNAMICCOMBO_V3"
 # An autogrow template may promise more; nobody links more than this by hand.
@@ -206,7 +209,7 @@ def _node_class(name: str, info: Mapping[str, Any]) -> NodeClass:
         output_is_list=listed + (False,) * (len(output) - len(listed)),
         output_node=info.get("output_node") is True,
         intermediate=info.get("has_intermediate_output") is True,
-        input_is_list=info.get("is_input_list") is True,
+        input_is_list=info.get("is_input_list", name in _TAKE_LISTS) is True,
         v3=v3,
         lazy=frozenset(key for key, one in inputs.items() if one.options.get("lazy")),
         # The server looks for the bare word, which the newer interface writes differently.
@@ -308,7 +311,8 @@ def _models_in(info: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
         written = info.get(name, {}).get("input", {}).get("required", {}).get(key)
         choices = None if written is None else _input(key, written, required=True).choices
         if choices and folder not in found:
-            found[folder] = tuple(str(one) for one in choices)
+            offered = _ALWAYS_OFFERED.get((name, key), ())
+            found[folder] = tuple(str(one) for one in choices if one not in offered)
     return found
 
 

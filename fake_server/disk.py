@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import math
 import posixpath
 import re
 from collections.abc import Callable, Mapping
 from hashlib import sha256
 from typing import Any, Final
+
+import msgspec
 
 from fake_server import nodes
 from fake_server.catalogue import Catalogue, NodeClass
@@ -25,6 +29,18 @@ _ANNOTATED: Final = re.compile(r"(.*?) ?\[(input|output|temp)\]\Z", re.DOTALL)
 PREVIEWS_KEPT_MAX: Final = 64
 # Previews of a long run repeat after this many; nobody looks at more.
 _PREVIEW_VARIETY: Final = 8
+
+
+class Change(msgspec.Struct, frozen=True):
+    """What a node's change check came to."""
+
+    key: Any
+    """Part of the cache key; something that equals nothing else for a node that always changes."""
+    said: Any = None
+    """What the server notes of it in the prompt that nodes see, under ``is_changed``."""
+
+
+_SAME: Final = Change(False)
 
 
 class Disk:
@@ -105,18 +121,28 @@ class Disk:
         one = given.get(key) if key is not None else None
         return one.literal if isinstance(one, Value) and isinstance(one.literal, str) else None
 
-    def change(self, graph: Graph, node_id: str, plan: Plan) -> Any:
-        """What a node's change check says: False, a file's hash, or something that is new."""
+    def change(self, graph: Graph, node_id: str, plan: Plan) -> Change:
+        """What a node's own change check (IS_CHANGED, fingerprint_inputs) says of it."""
         kind = graph.node_class(node_id)
         planned = plan.of(node_id, kind.name)
-        # A node that fails has left no result, even if one like it under another id has.
-        if planned.uncached or planned.fails is not None or nodes.changes_always(kind.name):
-            return object()
         key = nodes.file_input(kind.name)
+        always = nodes.changes_always(kind.name)
+        if not planned.uncached and not always and key is None:
+            # A node that fails is another one than its like that does not: it has left no result,
+            # nor has what hangs on it.
+            return _SAME if planned.fails is None else Change(("fails", *planned.fails))
+        if "is_changed" in graph.node(node_id):
+            # A prompt out of a picture's metadata carries what was found then, and is believed.
+            return _believed(graph.node(node_id)["is_changed"])
+        if planned.uncached:
+            return Change(object(), [math.nan])
         if key is None:
-            return False
+            return Change(object(), [(self._settings.epoch_ms + self.now // 1000) / 1000])
         file = self.find(graph.inputs(node_id).get(key))
-        return sha256(file.data).hexdigest() if file is not None else False
+        if file is None:
+            return _SAME
+        digest = sha256(file.data).hexdigest()
+        return Change(digest, [digest])
 
     # --- saving --------------------------------------------------------------------------------
 
@@ -218,6 +244,14 @@ class Disk:
             found = picture(width=width, height=height, seed=seed, format=kind.upper())
             self._previews[key] = found
         return found
+
+
+def _believed(said: Any) -> Change:
+    try:
+        text = json.dumps(said)
+    except RecursionError:
+        return Change(object(), said)
+    return Change(object() if "NaN" in text else text, said)
 
 
 def _root_kind(prompt: Mapping[str, Mapping[str, Any]], node_id: str, kind: str) -> bool:

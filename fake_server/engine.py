@@ -141,10 +141,12 @@ class Engine:
 
     def features(self) -> dict[str, Any]:
         """The server's feature flags, as /features and the socket have them."""
-        flags = dict(self.era.server_flags)
-        first = {"supports_preview_metadata": flags.pop("supports_preview_metadata")}
-        upload = {"max_upload_size": self.settings.max_upload_size}
-        return {**first, **upload, **flags, **self.settings.feature_flags}
+        flags, size = dict[str, Any](), self.settings.max_upload_size
+        for name, value in self.era.server_flags.items():
+            if name == "extension":
+                flags["max_upload_size"] = size  # it stands in front of that one
+            flags[name] = value
+        return {**flags, "max_upload_size": size, **self.settings.feature_flags}
 
     def publish(self, kind: str, data: Any, client_id: str | None, now: int) -> None:
         """Say an event that is not the worker's: to one client, or to all for None."""

@@ -6,13 +6,15 @@ size that the graph asks for; a literal knows itself.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
 from fake_server.catalogue import NodeClass
+from fake_server.eras import Era
 
 __all__ = [
     "ITEMS_MAX",
@@ -210,7 +212,14 @@ def _switched(given: Given) -> Value:
 
 
 def _shown_text(given: Given) -> Value:
-    return Value(literal=as_text(given.get("source")), known=True)
+    return Value(literal=_previewed(given.get("source")), known=True)
+
+
+def _inverted(given: Given) -> Value:
+    one = given.get("image")
+    if isinstance(one, Value) and one.known and isinstance(one.literal, (int, float)):
+        return Value(literal=1.0 - one.literal, known=True)  # a number passes, and fails later
+    return _picture(given)
 
 
 _RESULTS: Final[dict[str, Callable[[Given], Value]]] = {
@@ -219,6 +228,7 @@ _RESULTS: Final[dict[str, Callable[[Given], Value]]] = {
     "EmptySD3LatentImage": _empty,
     "EmptyFlux2LatentImage": _empty,
     "SolidMask": _mask,
+    "ImageInvert": _inverted,
     "ImageScale": _to_size,
     "LatentUpscale": _to_size,
     "ImageScaleBy": _by_factor,
@@ -261,7 +271,7 @@ def results(node_class: NodeClass, given: Given, items: int | None) -> list[Any]
 
 
 def _fitting(kind: Any, value: Value) -> Value:
-    if kind in ("INT", "FLOAT", "BOOLEAN", "STRING", "*") or value.width:
+    if kind in ("INT", "FLOAT", "BOOLEAN", "STRING", "*") or value.width or value.known:
         return value
     return NOTHING
 
@@ -349,10 +359,22 @@ def _json_like(value: Any) -> str:
     return "None" if value is None else str(value)
 
 
-def shown(node_class: NodeClass, given: Given) -> dict[str, Any] | None:
+def _previewed(one: Any, indent: int | None = 4, escaped: bool = True) -> str:
+    """The text of PreviewAny: lists and objects as JSON."""
+    if isinstance(one, Value) and one.known and isinstance(one.literal, (dict, list)):
+        try:
+            return json.dumps(one.literal, indent=indent, ensure_ascii=escaped)
+        except RecursionError:
+            return "source exists, but could not be serialized."
+    return as_text(one)
+
+
+def shown(node_class: NodeClass, given: Given, era: Era) -> dict[str, Any] | None:
     """What a core node shows besides pictures; None if nothing."""
     if node_class.name == "PreviewAny":
-        return {"text": [as_text(given.get("source"))]}
+        indent = 4 if era.has("previews_indented") else None
+        escaped = not era.has("previews_unescaped")
+        return {"text": [_previewed(given.get("source"), indent, escaped)]}
     return None
 
 
@@ -416,26 +438,94 @@ def missing_file(name: str, file: Any) -> str:
     return f"{_FILE_WORDS.get(name, 'Invalid image file: ')}{file}"
 
 
-# What Python says when a node reaches for a member that a literal does not have.
-_MEMBERS: Final[dict[str, str]] = {
-    "IMAGE": "shape",
-    "MASK": "shape",
-    "LATENT": "copy",
-    "MODEL": "clone",
-    "CLIP": "tokenize",
-    "VAE": "decode",
-    "CONTROL_NET": "copy",
+# What Python says when a node reaches into a literal that should have been a link. Each of these
+# does to the value what the first line of the node does.
+
+
+def _lacks(member: str) -> Callable[[Any], NodeFailed | None]:
+    def touch(value: Any) -> NodeFailed | None:
+        kind = type(value).__name__
+        return NodeFailed("AttributeError", f"{kind!r} object has no attribute {member!r}")
+
+    return touch
+
+
+def _indexed(value: Any, key: Any) -> Any:
+    """``value[key]``, or how that fails."""
+    try:
+        return value[key]
+    except (TypeError, LookupError) as failed:
+        return NodeFailed(type(failed).__name__, str(failed))
+
+
+def _first_lacks_shape(value: Any) -> NodeFailed | None:
+    first = _indexed(value, 0)
+    return first if isinstance(first, NodeFailed) else _lacks("shape")(first)
+
+
+def _lacks_samples(value: Any) -> NodeFailed | None:
+    found = _indexed(value, "samples")
+    return found if isinstance(found, NodeFailed) else _lacks("shape")(found)
+
+
+def _cannot_be_copied(value: Any) -> NodeFailed | None:
+    return _lacks_samples(value) if hasattr(value, "copy") else _lacks("copy")(value)
+
+
+def _cannot_be_subtracted(value: Any) -> NodeFailed | None:
+    if isinstance(value, (int, float)):
+        return None
+    kind = type(value).__name__
+    said = f"unsupported operand type(s) for -: 'float' and {kind!r}"
+    return NodeFailed("TypeError", said)
+
+
+def _cannot_tokenize(value: Any) -> NodeFailed | None:
+    if value is not None:
+        return _lacks("tokenize")(value)
+    return NodeFailed(
+        "RuntimeError",
+        "ERROR: clip input is invalid: None\n\nIf the clip is from a checkpoint loader node your "
+        "checkpoint does not contain a valid clip or text encoder model.",
+    )
+
+
+_Touch: TypeAlias = Callable[[Any], NodeFailed | None]
+_BY_TYPE: Final[dict[str, _Touch]] = {
+    "IMAGE": _lacks("shape"),
+    "MASK": _lacks("shape"),
+    "LATENT": _cannot_be_copied,
+    "MODEL": _lacks("clone"),
+    "CLIP": _cannot_tokenize,
+    "VAE": _lacks("decode"),
+    "CONTROL_NET": _lacks("copy"),
+}
+# class -> the input it reaches for first, and how
+_BY_CLASS: Final[dict[str, tuple[str, _Touch]]] = {
+    "ImageInvert": ("image", _cannot_be_subtracted),
+    "ImageScale": ("image", _lacks("movedim")),
+    "SaveImage": ("images", _first_lacks_shape),
+    "PreviewImage": ("images", _first_lacks_shape),
+    "SaveAnimatedWEBP": ("images", _first_lacks_shape),
+    "SaveAnimatedPNG": ("images", _first_lacks_shape),
+    "VAEDecode": ("samples", _lacks_samples),
+    "KSampler": ("latent_image", _lacks_samples),
+    "KSamplerAdvanced": ("latent_image", _lacks_samples),
 }
 
 
 def misused_literal(node_class: NodeClass, inputs: Given) -> NodeFailed | None:
     """How a core node fails on a literal where a link is needed; None if it has none."""
-    for name, each in node_class.inputs.items():
-        member = _MEMBERS.get(each.type) if isinstance(each.type, str) else None
+    if node_class.name in _BY_CLASS:
+        name, touch = _BY_CLASS[node_class.name]
         one = inputs.get(name)
-        if member is not None and isinstance(one, Value) and one.known:
-            kind = type(one.literal).__name__
-            return NodeFailed("AttributeError", f"{kind!r} object has no attribute {member!r}")
+        if isinstance(one, Value) and one.known:
+            return touch(one.literal)
+    for name, each in node_class.inputs.items():
+        found = _BY_TYPE.get(each.type) if isinstance(each.type, str) else None
+        one = inputs.get(name)
+        if found is not None and isinstance(one, Value) and one.known:
+            return found(one.literal)
     return None
 
 

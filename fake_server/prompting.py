@@ -82,9 +82,12 @@ def post_prompt(engine: Engine, question: Question, now: int) -> Answer:
     body = _json(question)
     if isinstance(body, (list, str)):
         # 'in' works on them too, and only then does the server reach for a key.
-        if "number" in body or "prompt" in body:
+        if "number" in body:
             raise _Wrecked
-        return _no_prompt(engine)
+        refusal = _no_prompt(engine)
+        if "prompt" in body:
+            raise _Wrecked
+        return refusal
     if not isinstance(body, dict):
         raise _Wrecked
     number = _number(engine, body)
@@ -390,29 +393,33 @@ def _statuses(engine: Engine, question: Question) -> tuple[str, ...]:
         raise _BadQuery(
             f"Invalid status value(s): {', '.join(wrong)}. Valid values: {', '.join(there)}"
         )
-    return tuple(wanted) or there
+    return tuple(wanted) if asked else there
 
 
 def _sorting(question: Question) -> tuple[str, bool]:
-    by = (question.asked("sort_by") or "created_at").lower()
+    by = _or(question.asked("sort_by"), "created_at").lower()
     if by not in ("created_at", "execution_duration"):
         raise _BadQuery("sort_by must be 'created_at' or 'execution_duration'")
-    order = (question.asked("sort_order") or "desc").lower()
+    order = _or(question.asked("sort_order"), "desc").lower()
     if order not in ("asc", "desc"):
         raise _BadQuery("sort_order must be 'asc' or 'desc'")
     return by, order == "desc"
 
 
+def _or(asked: str | None, default: str) -> str:
+    return default if asked is None else asked
+
+
 def _page(question: Question) -> tuple[int | None, int]:
     limit, offset = question.asked("limit"), question.asked("offset")
     try:
-        most = int(limit) if limit else None
+        most = int(limit) if limit is not None else None
     except ValueError:
         raise _BadQuery("limit must be an integer") from None
     if most is not None and most <= 0:
         raise _BadQuery("limit must be a positive integer")
     try:
-        first = int(offset) if offset else 0
+        first = int(offset) if offset is not None else 0
     except ValueError:
         raise _BadQuery("offset must be an integer") from None
     return most, max(0, first)
@@ -445,7 +452,7 @@ def cancel_jobs(engine: Engine, question: Question, now: int) -> Answer:
     """Interrupt or dequeue several jobs."""
     try:
         body = loads(_text(question))
-    except (_Wrecked, ValueError, RecursionError):
+    except (_Wrecked, ValueError):
         return json_answer({"error": "Request body must be valid JSON"}, 400)
     ids = body.get("job_ids") if isinstance(body, dict) else None
     if not isinstance(ids, list):

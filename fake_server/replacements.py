@@ -6,7 +6,7 @@ there. The table is what GET /node_replacements of 0.27.0 answers.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from fake_server.catalogue import Catalogue
@@ -88,8 +88,11 @@ def replace_retired(prompt: dict[str, Any], catalogue: Catalogue) -> None:
     """Rewrite retired nodes of a prompt in place.
 
     Raises:
-        Unreplaceable: such a node has no ``_meta``, or lacks an input that is carried over.
+        Unreplaceable: such a node has no ``_meta``, or lacks an input that is carried over; or
+            the inputs of any node are no object.
     """
+    if any(not isinstance(node.get("inputs", {}), dict) for node in _classed(prompt)):
+        raise Unreplaceable
     retired = [
         (node_id, REPLACEMENTS[node["class_type"]][0])
         for node_id, node in prompt.items()
@@ -97,12 +100,16 @@ def replace_retired(prompt: dict[str, Any], catalogue: Catalogue) -> None:
         and isinstance(node.get("class_type"), str)
         and node["class_type"] in REPLACEMENTS
         and node["class_type"] not in catalogue
-        and isinstance(node.get("inputs"), dict)
+        and "inputs" in node
     ]
     for node_id, entry in retired:
         if entry["new_node_id"] in catalogue:
             prompt[node_id] = _replaced(prompt[node_id], entry)
             _move_outputs(prompt, node_id, entry["output_mapping"] or ())
+
+
+def _classed(prompt: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    return (node for node in prompt.values() if isinstance(node, dict) and "class_type" in node)
 
 
 def _replaced(node: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -34,6 +35,8 @@ class Returned(msgspec.Struct):
     outputs: list[Any] | None = None
     ui: Mapping[str, Any] | None = None
     expand: Mapping[str, Mapping[str, Any]] | None = None
+    blocked: bool = False
+    """Nothing ran: the call was given a blocker."""
 
 
 class NodeAtWork(msgspec.Struct):
@@ -53,12 +56,25 @@ def slices(node: NodeAtWork) -> Iterator[dict[str, Any]]:
         yield {name: list(items) for name, items in given.items()}
         return
     calls = max((len(items) for items in given.values()), default=0)
-    if given and not all(given.values()):
+    if given and not calls:
+        raise NodeFailed("TypeError", _called_with_nothing(node.kind))
+    if not all(given.values()):
         raise NodeFailed("IndexError", "list index out of range")
     for index in range(min(calls, ITEMS_MAX)):
         yield {name: items[min(index, len(items) - 1)] for name, items in given.items()}
     if not calls:
         yield {}
+
+
+def _called_with_nothing(kind: NodeClass) -> str:
+    # Lists without items leave a node's function without arguments. What that function is called
+    # is not in object_info; most are called this.
+    names = [repr(each.name) for each in kind.inputs.values() if each.required]
+    listed = " and ".join(names) if len(names) < 3 else f"{', '.join(names[:-1])}, and {names[-1]}"
+    plural = "s" if len(names) != 1 else ""
+    function = "execute" if kind.v3 else "run"
+    what = f"{len(names)} required positional argument{plural}: {listed}"
+    return f"{kind.name}.{function}() missing {what}"
 
 
 def blocker_in(given: Mapping[str, Any]) -> Blocker | None:
@@ -98,25 +114,38 @@ def merged(returned: Sequence[Returned], kind: NodeClass) -> list[list[Any]]:
 
 
 def prefixed(
-    plan: NodePlan, prefix: str, *, first: bool
+    plan: NodePlan, node_id: str, call: int
 ) -> tuple[dict[str, Mapping[str, Any]], list[Any]]:
-    """The planned graph with ids as GraphBuilder makes them, and the results that point into it.
+    """The planned graph of one call with ids as GraphBuilder makes them, and the results into it.
 
-    A plan may write the ids in full (``2.0.0.1``) or only their last part (``1``).
+    A plan may write the ids in full (``2.0.0.1``) or only their last part (``1``). What it writes
+    for one call holds for those that it does not write of.
     """
     assert plan.expand is not None
+    written = re.compile(rf"{re.escape(node_id)}\.(\d+)\.0\.(.+)", re.DOTALL)
+    parts = {one: written.fullmatch(one) for one in plan.expand}
+    calls = {int(match[1]) for match in parts.values() if match}
+    taken = call if call in calls else min(calls, default=call)
     own = {
-        one: one if first and one.startswith(prefix) else f"{prefix}{one}" for one in plan.expand
+        one: f"{node_id}.{call}.0.{match[2] if match else one}"
+        for one, match in parts.items()
+        if match is None or int(match[1]) == taken
     }
 
     def moved(value: Any) -> Any:
         return [own.get(value[0], value[0]), value[1]] if is_link(value) else value
 
+    def elsewhere(value: Any) -> bool:
+        return is_link(value) and value[0] in parts and value[0] not in own
+
     graph: dict[str, Mapping[str, Any]] = {
-        own[one]: {**node, "inputs": {name: moved(v) for name, v in node["inputs"].items()}}
-        for one, node in plan.expand.items()
+        new: {
+            **plan.expand[one],
+            "inputs": {name: moved(v) for name, v in plan.expand[one]["inputs"].items()},
+        }
+        for one, new in own.items()
     }
-    return graph, [moved(value) for value in plan.result]
+    return graph, [moved(value) for value in plan.result if not elsewhere(value)]
 
 
 def preview_size(seen: Any) -> tuple[int, int]:

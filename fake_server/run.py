@@ -64,6 +64,7 @@ class Run:
         self._shown: dict[str, Mapping[str, Any]] = {}  # node -> its ui, in the order of showing
         self._to_keep: dict[str, Mapping[str, Any]] = {}  # the same, as the cache keeps it
         self._executed: dict[str, None] = {}
+        self._known: list[str] = []  # what the server calls current outputs
         self._expanded: dict[str, list[Returned]] = {}
         self._tasks: dict[str, _Task] = {}
         self._asked: dict[str, set[str]] = {}  # lazy node -> the sources it has asked for
@@ -90,6 +91,7 @@ class Run:
             signatures(self._graph, prompt, self._change),
             {one: node["class_type"] for one, node in prompt.items()},
         )
+        self._known = list(self._cache.known())
         cached = [one for one in prompt if self._cache.get(one) is not None]
         yield from self._message("execution_cached", {"nodes": cached, "prompt_id": prompt_id})
         for node_id in self.job.outputs:
@@ -139,7 +141,7 @@ class Run:
         shown = self._shown
         if not self._era.has("cached_needs_client"):
             # Older servers look through the cache instead of keeping a list.
-            entries = {one: self._cache.get(one) for one in self._graph.all_ids()}
+            entries = {one: self._cache.held(one) for one in self._graph.all_ids()}
             shown = {one: entry.ui for one, entry in entries.items() if entry and entry.ui}
         outputs = {one: ui["output"] for one, ui in shown.items()}
         return outputs, {one: ui["meta"] for one, ui in shown.items()}
@@ -175,7 +177,7 @@ class Run:
             "exception_type": failed.kind,
             "traceback": failed.traceback,
             "current_inputs": failed.inputs,
-            "current_outputs": list(self.job.prompt) if self._era.has("display_node") else {},
+            "current_outputs": self._known if self._era.has("display_node") else {},
         }
         yield from self._message("execution_error", data)
 
@@ -278,14 +280,16 @@ class Run:
         for name, value in inputs.items():
             each = declared.get(name)
             if is_link(value) and not (each and each.options.get("rawLink")):
-                entry = None if value[0] in unseen else self._cache.get(value[0])
+                entry = None if value[0] in unseen else self._cache.held(value[0])
                 if entry is None or value[1] >= len(entry.outputs):
                     missing.add(name)
                     given[name] = [None]
                 else:
                     given[name] = _output(entry, value[1])
             elif each is not None or name in kind.hidden:
-                given[name] = [Value(literal=value, known=True)]
+                # In an expansion null stands for what JSON cannot hold: a picture, a model.
+                known = value is not None or node_id in self.job.prompt
+                given[name] = [Value(literal=value, known=known)]
         if not kind.v3:
             for name, what in kind.hidden.items():
                 given[name] = [Value(literal=self._hidden(what, node_id), known=True)]
@@ -301,7 +305,7 @@ class Run:
 
     def _hidden(self, what: str, node_id: str) -> Any:
         if what == "PROMPT":
-            return self.job.prompt
+            return self._work.prompt
         if what == "UNIQUE_ID":
             return node_id
         return self.job.extra_data.get("extra_pnginfo") if what == "EXTRA_PNGINFO" else None
@@ -327,7 +331,7 @@ class Run:
 
     def _take(self, node: NodeAtWork, returned: Sequence[Returned]) -> Steps:
         ui = merged_ui(returned)
-        if node.plan.ui is not None:
+        if node.plan.ui is not None and not all(one.blocked for one in returned):
             ui = node.plan.ui
             self._work.write_named_files(node)
         if ui:
@@ -417,7 +421,7 @@ class Run:
             for child, node in (one.expand or {}).items():
                 if node["class_type"] not in self._engine.catalogue:
                     raise NodeFailed("KeyError", repr(node["class_type"]))
-                if child in self._graph:
+                if child in self._graph and not self._era.has("expand_again"):
                     raise NodeFailed(
                         "execution.DuplicateNodeError",
                         f"Attempt to add duplicate node {child}. Ensure node ids are unique and "
@@ -450,14 +454,13 @@ class Run:
             items: list[Any] = []
             for value in one.outputs or ():
                 if is_link(value):
-                    entry = self._cache.get(value[0])
+                    entry = self._cache.held(value[0])
                     if entry is None:
                         raise NodeFailed(
                             "AttributeError", "'NoneType' object has no attribute 'outputs'"
                         )
                     items += _output(entry, value[1])
                 else:
-                    # null stands for what JSON cannot hold: a picture, a model
                     items.append(Value(literal=value, known=value is not None))
             outputs.append(Returned(outputs=items))
         return merged(outputs, self._graph.node_class(node_id))
@@ -469,9 +472,10 @@ class Run:
         if node_id not in self._changed:
             parent = self._graph.parent(node_id)
             given_values = parent is not None and self._takes_values(node_id, parent)
-            ask = self._engine.disk.change
-            plan = self._engine.plan
-            self._changed[node_id] = object() if given_values else ask(self._graph, node_id, plan)
+            found = self._engine.disk.change(self._graph, node_id, self._engine.plan)
+            self._changed[node_id] = object() if given_values else found.key
+            if found.said is not None:
+                self._work.notes[node_id] = found.said
         return self._changed[node_id]
 
     def _takes_values(self, node_id: str, parent: str) -> bool:

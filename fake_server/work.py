@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from comfyrec.events import comfy_json
@@ -47,28 +47,40 @@ class Work:
         """Whether an interrupt may end the present wait."""
         self.last_node: str | None = None
         """The display id of the running node, as a reconnecting client is told it."""
+        self.notes: dict[str, Any] = {}
+        """What change checks have said; it stands in the prompt that nodes see."""
         self._engine, self._era, self._disk = engine, engine.era, engine.disk
         self._tell = engine.speaker.tell
         self._progress = progress
         self._executed = executed
         self._dumped: dict[str, str] | None = None
 
+    @property
+    def prompt(self) -> Mapping[str, Mapping[str, Any]]:
+        """The prompt as nodes are given it, and as pictures carry it."""
+        if not self.notes:
+            return self.job.prompt
+        return {
+            one: {**node, "is_changed": self.notes[one]} if one in self.notes else node
+            for one, node in self.job.prompt.items()
+        }
+
     def calls(self, node: NodeAtWork) -> Generator[int | None, None, list[Returned]]:
         """Run a node once for each item of its inputs."""
         returned: list[Returned] = []
-        calls = list(slices(node))
-        for index, given in enumerate(calls):
+        calls = [(given, blocker_in(given)) for given in slices(node)]
+        share = _shares(node.plan.images, sum(blocker is None for _, blocker in calls))
+        for index, (given, blocker) in enumerate(calls):
             self.heed_interrupt()
-            blocker = blocker_in(given)
             if blocker is not None:
                 yield from self._blocked(node, blocker)
-                silent = Blocker()
-                returned.append(Returned(outputs=[silent] * len(node.kind.output)))
+                silent = [Blocker()] * len(node.kind.output)
+                returned.append(Returned(outputs=silent, blocked=True))
                 continue
             seen = {
                 name: nodes.whole(one) if type(one) is list else one for name, one in given.items()
             }
-            returned.append((yield from self._call(node, seen, index, len(calls))))
+            returned.append((yield from self._call(node, seen, index, next(share))))
         return returned
 
     def _blocked(self, node: NodeAtWork, blocker: Blocker) -> Steps:
@@ -89,7 +101,7 @@ class Work:
         yield None
 
     def _call(
-        self, node: NodeAtWork, given: Mapping[str, Any], index: int, calls: int
+        self, node: NodeAtWork, given: Mapping[str, Any], index: int, images: int | None
     ) -> Generator[int | None, None, Returned]:
         plan, kind = node.plan, node.kind
         if not (plan.fails or plan.expand or plan.blocks) and kind.core:
@@ -104,17 +116,17 @@ class Work:
             exception, message = plan.fails
             raise NodeFailed(exception, nodes.told_message(kind, given, message))
         if plan.expand is not None:
-            graph, result = prefixed(plan, f"{node.id}.{index}.0.", first=index == 0)
+            graph, result = prefixed(plan, node.id, index)
             return Returned(outputs=result, expand=graph)
         if plan.blocks:
             return Returned(outputs=[Blocker(plan.block)] * len(kind.output))
         ui = None
         saves = nodes.saves_of(kind, planned=plan.images is not None)
         if saves is not None and plan.ui is None:
-            ui = yield from self._save(node, saves, given, index, calls)
+            ui = yield from self._save(node, saves, given, images)
         loaded = self._disk.loaded(kind, given)
         outputs = nodes.results(kind, given if loaded is None else {"": loaded}, plan.items)
-        return Returned(outputs=outputs, ui=ui or nodes.shown(kind, given))
+        return Returned(outputs=outputs, ui=ui or nodes.shown(kind, given, self._era))
 
     def _fail_as_core(self, node: NodeAtWork, given: Mapping[str, Any]) -> None:
         failure = self._disk.unreadable(node.kind, given)
@@ -190,25 +202,32 @@ class Work:
         return previews.format, data
 
     def _save(
-        self, node: NodeAtWork, saves: Saves, given: Mapping[str, Any], index: int, calls: int
+        self, node: NodeAtWork, saves: Saves, given: Mapping[str, Any], images: int | None
     ) -> Generator[int | None, None, dict[str, Any] | None]:
-        """Write (or send) the pictures of one call; what the node shows of it."""
+        """Write (or send) the pictures of one call; what the node shows of it.
+
+        ``images`` is how many a plan wants of this call; None for as many as it was given.
+        """
         seen = next((one for one in given.values() if isinstance(one, Value) and one.width), None)
         if saves.text:
             return self._save_text(saves, given)
         size = node.plan.size or ((seen.width, seen.height) if seen else _UNKNOWN_SIZE)
-        if node.plan.images is not None:
-            share, rest = divmod(node.plan.images, calls)
-            count = share + (rest if index == 0 else 0)
-        else:
+        count = images
+        if count is None:
             count = seen.batch if seen is not None and saves.animated is not True else 1
         if saves.kind == "websocket":
             yield from self._send_pictures(node, size, count)
             return None
         owner = (node.id, node.kind.name)
         files = self._disk.save(saves, given, size, count, owner=owner, texts=self._texts())
-        still = saves.animated is None or (saves.animated and (seen is None or seen.batch < 2))
-        return {"images": files} if still else {"images": files, "animated": [saves.animated]}
+        if saves.animated is None:
+            return {"images": files}
+        moves = saves.animated and seen is not None and seen.batch > 1
+        if saves.animated and not moves and self._era.has("stills_unsaid"):
+            return {"images": files}
+        # Before, an animated PNG said so even of one frame.
+        said = moves or (saves.animated and saves.extension == "png")
+        return {"images": files, "animated": [said]}
 
     def _texts(self) -> Mapping[str, str]:
         """The text chunks of this prompt's PNG files, dumped once for all of them."""
@@ -218,7 +237,7 @@ class Work:
                 kind = type(more).__name__
                 raise NodeFailed("TypeError", f"{kind!r} object is no mapping of workflow texts")
             try:
-                texts = {"prompt": self.job.prompt, **more}
+                texts = {"prompt": self.prompt, **more}
                 self._dumped = {name: comfy_json(value) for name, value in texts.items()}
             except RecursionError as deep:
                 raise NodeFailed("RecursionError", str(deep)) from None
@@ -255,3 +274,10 @@ class Work:
             for one in items if isinstance(items, list) else ():
                 if isinstance(one, Mapping) and isinstance(one.get("filename"), str):
                     self._disk.provide(one, width, height)
+
+
+def _shares(images: int | None, calls: int) -> Iterator[int | None]:
+    """What each call writes of the pictures that a plan wants of the whole node."""
+    share, rest = divmod(images, max(1, calls)) if images is not None else (None, 0)
+    for index in range(calls):
+        yield share if share is None or index else share + rest

@@ -417,7 +417,12 @@ def _changed(run: _Run, node: str, before: NodeProgress | None, now: NodeProgres
         elif now.state == "finished" and run.whole and node not in run.executed:
             yield "state-step", f"node {node} finished without having begun"
     elif before.state == "finished":
-        yield "state-step", f"node {node} changed after it had finished"
+        if run.cached or (now.state, now.value, now.max) != ("running", 0, 1):
+            yield "state-step", f"node {node} changed after it had finished"
+        elif run.whole:
+            # With --cache-none nothing is known again: a lazy node that asks for what has run lets
+            # it run once more (0.27.0, seen). Such a server never says that anything is cached.
+            run.due = _Due("state-then-node", {Word.NODE: node})
     elif now.state == "running" and before.activity == now.activity:
         run.due = _Due("state-then-progress", {Word.PROGRESS: node})
 

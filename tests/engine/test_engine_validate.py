@@ -202,7 +202,7 @@ def test_a_long_list_is_not_repeated() -> None:
     assert error["extra_info"]["input_config"] is None
 
 
-def test_around_0_38_a_choice_is_written_as_its_repr() -> None:
+def test_a_text_that_is_no_choice_is_written_as_its_repr() -> None:
     error = only(Rig(version="0.38.0").refuse(copy.deepcopy(SAMPLED))["node_errors"], "6")
 
     assert error["details"].startswith("sampler_name: 'nosuch' not in")
@@ -248,8 +248,8 @@ def test_a_loader_finds_its_file(name: str, kind: str, subfolder: str, file: str
     rig.queue({"1": node("LoadImage", image=name), "2": SAVE})
 
 
-@pytest.mark.parametrize("name", ["../a.png", "/a.png", "", "sub/../../a.png", 5, None], ids=str)
-def test_a_loader_does_not_leave_its_folder(name: Any) -> None:
+@pytest.mark.parametrize("name", ["../a.png", "/a.png", "", "sub/../../a.png"], ids=str)
+def test_a_loader_does_not_leave_its_folder(name: str) -> None:
     refusal = Rig().refuse({"1": node("LoadImage", image=name), "2": SAVE})
 
     assert only(refusal["node_errors"], "1")["type"] == "custom_validation_failed"

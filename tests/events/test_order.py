@@ -85,6 +85,13 @@ EXPANDED = [
     state(n1=DONE, n2=BEGIN, n3=ONE),
 ]  # fmt: skip
 
+# With --cache-none: node 2 is lazy and asks for node 1, which has run already.
+ONCE_MORE = [
+    state(n1=BEGIN, n2=BEGIN), executing("1"), state(n1=ONE, n2=BEGIN),
+    state(n1=ONE, n2=BEGIN), executing("2"), executed("2"), state(n1=ONE, n2=ONE), success(),
+    *GOODBYE,
+]  # fmt: skip
+
 FINE: dict[str, list[Event]] = {
     "fresh": RUN,
     "all cached": CACHED_RUN,
@@ -148,6 +155,7 @@ FINE: dict[str, list[Event]] = {
         *RUN[:14], *EXPANDED, executed("2"), state(n1=DONE, n2=ONE, n3=ONE), success(), *GOODBYE,
     ],
     "a node shows something and expands into a cycle": [*RUN[:14], error("2"), *GOODBYE],
+    "a node runs once more where nothing is ever cached": [*RUN[:13], *ONCE_MORE],
     "flags that are null": [*RUN[:8], error("1", "AttributeError"), *GOODBYE],
 }  # fmt: skip
 
@@ -246,6 +254,12 @@ ALMOST: dict[str, tuple[str, list[Event]]] = {
     "progress that was said before, of another node": (
         "progress-state",
         [*RUN[:7], state(n1=(0, 1, "running")), progress("2", 0, 1), *RUN[10:]],
+    ),
+    "a node runs once more where something was cached": (
+        "state-step", [*RUN[:4], cached("9"), *RUN[5:13], *ONCE_MORE],
+    ),
+    "a finished node goes on": (
+        "state-step", [*RUN[:11], state(n1=MIDDLE), progress("1", 1), *RUN[10:]],
     ),
     "a failed preview of another kind": ("state-then-progress", [*RUN[:8], error("1"), *GOODBYE]),
 }  # fmt: skip
