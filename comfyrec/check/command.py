@@ -1,65 +1,89 @@
 """A command under supervision: its own process group, a limit, bounded output, and nothing left.
 
-A child may ignore SIGTERM, leave children behind that hold its pipes open, or print for ever. Each
-command gets a mark in its environment that its children inherit, so that even those which left its
-process group are found (where ``/proc`` tells).
+A child may ignore SIGTERM, leave children behind that hold its pipes open, or print for ever. Those
+which left its process group are found where ``/proc`` tells (``family``).
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import selectors
 import shutil
 import signal
 import subprocess
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Final
 
+from comfyrec.check.family import MARK, Family
 from comfyrec.check.reported import Ran
 from comfyrec.errors import UsageError
 
-__all__ = ["find_command", "run_command", "stop_everything"]
+__all__ = ["find_command", "run_command"]
 
 KEEP_BYTES: Final = 256 * 1024
 """Of each stream, half from its beginning and half from its end."""
 GRACE_S: Final = 2.0
 """Between asking a command to end and killing it."""
-MARK: Final = "COMFYREC_CHECK_MARK"
-
-_running: dict[int, subprocess.Popen[bytes]] = {}
-_lock = threading.Lock()
+LOOK_EVERY_S: Final = 0.02
+"""Between two looks at what a command takes."""
+_HEED_S: Final = 0.1
+"""How soon a reader notices that nothing more is wanted of it."""
 
 
 class _Kept:
     """The beginning and the end of a stream that may be endless."""
 
-    def __init__(self, stream: IO[bytes]) -> None:
-        self._stream = stream
+    def __init__(self) -> None:
         self._first, self._last, self._left_out = bytearray(), bytearray(), 0
-        self._thread = threading.Thread(target=self._read, daemon=True)
+
+    def add(self, piece: bytes) -> None:
+        half = KEEP_BYTES // 2
+        room = half - len(self._first)
+        self._first += piece[:room]
+        self._last += piece[room:]
+        if len(self._last) > half:
+            self._left_out += len(self._last) - half
+            del self._last[:-half]
+
+    def text(self) -> str:
+        gap = f"\n[... {self._left_out} bytes left out ...]\n".encode() if self._left_out else b""
+        return (bytes(self._first) + gap + bytes(self._last)).decode("utf-8", "replace")
+
+
+class _Reader:
+    """Reads a command's streams in a thread of its own, so that no pipe is ever full."""
+
+    def __init__(self, *streams: IO[bytes]) -> None:
+        self._streams = streams
+        self._kept = [_Kept() for _ in streams]
+        self._enough = threading.Event()
+        self._thread = threading.Thread(target=self._read, name="comfyrec-check-read", daemon=True)
         self._thread.start()
 
     def _read(self) -> None:
-        half = KEEP_BYTES // 2
-        # The pipe may be closed under us when a grandchild holds its other end.
-        with contextlib.suppress(OSError, ValueError):
-            while piece := os.read(self._stream.fileno(), 65_536):
-                room = half - len(self._first)
-                self._first += piece[:room]
-                self._last += piece[room:]
-                if len(self._last) > half:
-                    self._left_out += len(self._last) - half
-                    del self._last[:-half]
+        with selectors.DefaultSelector() as selector:
+            for stream, kept in zip(self._streams, self._kept, strict=True):
+                selector.register(stream, selectors.EVENT_READ, kept)
+            while selector.get_map() and not self._enough.is_set():
+                for key, _ in selector.select(_HEED_S):
+                    piece = os.read(key.fd, 65_536)
+                    key.data.add(piece)
+                    if not piece:
+                        selector.unregister(key.fileobj)
 
-    def text(self) -> str:
-        """What was kept, once the writers are gone."""
+    def texts(self) -> list[str]:
+        """What was kept, once the writers are gone; one that stays is not waited for long."""
         self._thread.join(GRACE_S)
-        gap = f"\n[... {self._left_out} bytes left out ...]\n".encode() if self._left_out else b""
-        return (bytes(self._first) + gap + bytes(self._last)).decode("utf-8", "replace")
+        self._enough.set()
+        self._thread.join()
+        for stream in self._streams:
+            stream.close()
+        return [kept.text() for kept in self._kept]
 
 
 def find_command(argv: Sequence[str]) -> None:
@@ -83,8 +107,16 @@ def run_command(
     env: Mapping[str, str],
     cwd: Path | None = None,
     timeout_s: float,
+    stop: threading.Event | None = None,
 ) -> Ran:
     """Run a command to its end, or to the end of its time; nothing of it is left running.
+
+    Args:
+        argv: the command.
+        env: its whole environment.
+        cwd: where it runs.
+        timeout_s: its time.
+        stop: once set, the time is over.
 
     Raises:
         UsageError: it cannot be started.
@@ -94,15 +126,14 @@ def run_command(
     process = _start(argv, {**env, MARK: mark}, cwd)
     if process.stdout is None or process.stderr is None:
         raise AssertionError("both streams are pipes")
-    kept = _Kept(process.stdout), _Kept(process.stderr)
+    family = Family(process.pid, mark)
+    reader = _Reader(process.stdout, process.stderr)
     try:
-        in_time = _wait(process, timeout_s)
+        in_time = _watch(process, family, began + timeout_s, stop or threading.Event())
         ended = time.monotonic()
     finally:
-        _end(process, mark)
-    stdout, stderr = kept[0].text(), kept[1].text()
-    process.stdout.close()
-    process.stderr.close()
+        _end(process, family)
+        stdout, stderr = reader.texts()
     status = process.returncode
     return Ran(
         status=status if in_time and status >= 0 else None,
@@ -111,6 +142,7 @@ def run_command(
         stderr=stderr,
         ended_s=ended,
         took_s=ended - began,
+        memory=tuple(family.memory),
     )
 
 
@@ -118,7 +150,7 @@ def _start(
     argv: Sequence[str], env: Mapping[str, str], cwd: Path | None
 ) -> subprocess.Popen[bytes]:
     try:
-        process = subprocess.Popen(
+        return subprocess.Popen(
             list(argv),
             env=dict(env),
             cwd=cwd,
@@ -129,9 +161,17 @@ def _start(
         )
     except (OSError, ValueError) as error:
         raise UsageError(f"the command '{argv[0]}' cannot be started: {error}") from None
-    with _lock:
-        _running[process.pid] = process
-    return process
+
+
+def _watch(
+    process: subprocess.Popen[bytes], family: Family, until_s: float, stop: threading.Event
+) -> bool:
+    """Wait for the end, with a look at the family every now and then; whether it came in time."""
+    while (left_s := until_s - time.monotonic()) > 0 and not stop.is_set():
+        family.look(time.monotonic())
+        if _wait(process, min(left_s, LOOK_EVERY_S)):
+            return True
+    return _wait(process, 0)
 
 
 def _wait(process: subprocess.Popen[bytes], timeout_s: float) -> bool:
@@ -142,42 +182,21 @@ def _wait(process: subprocess.Popen[bytes], timeout_s: float) -> bool:
     return True
 
 
-def _end(process: subprocess.Popen[bytes], mark: str) -> None:
+def _end(process: subprocess.Popen[bytes], family: Family) -> None:
     """End the command if it still runs, and whatever it left behind."""
     if process.poll() is None:
+        family.find()  # as long as their parent lives
         _signal_group(process.pid, signal.SIGTERM)
         _wait(process, GRACE_S)
     # Its group may live on without it.
     _signal_group(process.pid, signal.SIGKILL)
     process.wait()
-    for pid in _marked(mark):
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.kill(pid, signal.SIGKILL)
-    with _lock:
-        _running.pop(process.pid, None)
-
-
-def stop_everything() -> None:
-    """Kill all commands that run at the moment: the check itself was interrupted."""
-    with _lock:
-        pids = list(_running)
-    for pid in pids:
-        _signal_group(pid, signal.SIGKILL)
+    family.kill()
 
 
 def _signal_group(pid: int, number: int) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, number)
-
-
-def _marked(mark: str) -> Iterator[int]:
-    """Processes that inherited the mark, where the system shows environments."""
-    wanted = f"{MARK}={mark}".encode()
-    for entry in Path("/proc").glob("[0-9]*/environ"):
-        # Other people's processes, and those that ended meanwhile, cannot be read.
-        with contextlib.suppress(OSError):
-            if wanted in entry.read_bytes().split(b"\0"):
-                yield int(entry.parent.name)
 
 
 def _name(number: int) -> str:

@@ -11,7 +11,8 @@ from urllib.parse import urlencode
 import msgspec
 
 from comfyrec.check.result import Result, result_of
-from fake_server.actions import Action, Happened, Request, Source
+from comfyrec.errors import ScenarioError, UsageError
+from fake_server.actions import Action, Answer, Happened, Request, Source
 from fake_server.clock import MAX
 from fake_server.images import picture
 from fake_server.oracles import Bounds, Case, Report, Truth, deeds, files_in
@@ -89,18 +90,16 @@ class Playing:
 
     def _truth(self, stage: Stage) -> Truth:
         mine = stage.scene.mine()
-        ended_s = [
-            second
-            for note, second in zip(stage.scene.journal, self._watched.seconds, strict=False)
-            if note.what == "ended"
-        ]
+        ended_s = list(self._seconds_of("ended"))
         prompt = mine[-1] if mine else None
         outputs = _outputs(stage, prompt.id) if prompt and prompt.ending == "success" else None
-        views = [] if prompt is None else list(_views(stage, prompt.id))
+        views = list(_views(stage, outputs or {}))
         return Truth(
             ending=prompt.ending if prompt else _refused(stage),
             at_s=ended_s[-1] if ended_s else None,
+            flooded_s=next(self._seconds_of("flooded"), None),
             prompt_id=prompt.id if prompt else None,
+            reached=_let_in(stage),
             unfinished=prompt is not None and prompt.ending is None,
             outputs=outputs,
             contents=tuple(content for content, _ in views),
@@ -108,11 +107,26 @@ class Playing:
             secret=str(getattr(self.choice.settings, "token", SECRET)),
         )
 
+    def _seconds_of(self, what: str) -> Iterator[float]:
+        """When the journal says so, on the clock of the reports."""
+        journal = self._watched.stage.scene.journal
+        for note, second in zip(journal, self._watched.seconds, strict=False):
+            if note.what == what:
+                yield second
+
 
 def _refused(stage: Stage) -> Ending | None:
     """A prompt that was turned away never gets into the list of prompts."""
     refused = any(note.what == "ended" for note in stage.scene.journal)
     return "rejected" if refused else None
+
+
+def _let_in(stage: Stage) -> bool:
+    """Something was answered, by more than a proxy's or a starting server's 5xx."""
+    return any(
+        note.what == "accepted" or (note.what == "answered" and not note.detail.startswith("5"))
+        for note in stage.scene.journal
+    )
 
 
 def _outputs(stage: Stage, prompt_id: str) -> Mapping[str, Any] | None:
@@ -133,16 +147,21 @@ def _dict(value: Any) -> Mapping[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def _views(stage: Stage, prompt_id: str) -> Iterator[tuple[bytes, bool]]:
-    """All files of a prompt: the true bytes, and whether a client can get them."""
-    entry = stage.scene.history(prompt_id) or {}
-    for filename, subfolder, kind in files_in(entry.get("outputs") or {}):
+def _views(stage: Stage, outputs: Mapping[str, Any]) -> Iterator[tuple[bytes, bool]]:
+    """All files of these outputs: the true bytes, and whether a client can get them."""
+    for filename, subfolder, kind in files_in(outputs):
         query = urlencode({"filename": filename, "subfolder": subfolder, "type": kind})
         request = Request("GET", f"/view?{query}")
         answer, shown = stage.scene.ask(request), stage.disclose(request)
+        if answer is None or answer.status != 200:
+            answer = shown  # a file, or a name, of the scenario's own
         if answer is not None and answer.status == 200:
-            refused = shown is not None and (shown.status >= 400 or shown.body != answer.body)
-            yield answer.body, not refused
+            yield answer.body, shown is None or _leads_to(shown, answer)
+
+
+def _leads_to(shown: Answer, whole: Answer) -> bool:
+    """A client gets the file in the end: now, or where it is sent."""
+    return 300 <= shown.status < 400 or (shown.status < 300 and shown.body == whole.body)
 
 
 @contextmanager
@@ -164,6 +183,9 @@ def play(
         facts: what else the server is made from.
         thread: where it is served, if not on the process's loop thread.
         clock: seconds; reports are on the same clock.
+
+    Raises:
+        ScenarioError: it cannot be played: its settings do not go together, or no port opens.
     """
     facts = msgspec.structs.replace(facts or Facts(), seed=seed)
     watched = _Watched(_staged(scenario_source([choice], facts)), clock)
@@ -171,8 +193,17 @@ def play(
         speed = 1.0 if choice.scenario.in_real_time else MAX
     shell = shell_of([choice])
     options: dict[str, Any] = {"speed": speed, "tls": shell.tls, "prefix": shell.prefix}
-    with serve(watched, thread=thread, **options) as handle:
+    with _served(watched, thread, options) as handle:
         yield Playing(choice, watched, handle)
+
+
+def _served(watched: _Watched, thread: LoopThread | None, options: Mapping[str, Any]) -> Handle:
+    try:
+        return serve(watched, thread=thread, **options)
+    except UsageError as error:
+        # What would mend it (--host, --port) is nothing that a check lets anybody choose.
+        why = str(error).partition(";")[0]
+        raise ScenarioError(f"no port could be opened for its server: {why}") from None
 
 
 def _staged(source: Source) -> Stage:

@@ -39,6 +39,8 @@ class Ran(msgspec.Struct, frozen=True, kw_only=True):
     ended_s: float = 0.0
     """On the clock of the stage's watch."""
     took_s: float = 0.0
+    memory: tuple[tuple[float, int], ...] = ()
+    """Its peak so far, with its children: (seconds, bytes) whenever that rose."""
 
 
 def report_of(ran: Ran, *, files: Sequence[bytes] | None = None) -> Report:
@@ -64,6 +66,7 @@ def report_of(ran: Ran, *, files: Sequence[bytes] | None = None) -> Report:
         files=None if files is None else tuple(files),
         text=f"{ran.stdout}\n{ran.stderr}",
         crash=crash,
+        memory=ran.memory,
     )
 
 

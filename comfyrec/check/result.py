@@ -38,6 +38,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     after_end_s: float | None = None
     """Seconds from the true end to the report."""
     took_s: float = 0.0
+    grew_bytes: int | None = None
+    """How much its memory grew under a flood; None: there was none, or it was not measured."""
     verdicts: tuple[Verdict, ...] = ()
     deeds: Deeds = Deeds()
     notes: tuple[str, ...] = ()
@@ -77,9 +79,10 @@ def result_of(
         truth=scenario.truth,
         after_end_s=after,
         took_s=round(took_s, 3),
+        grew_bytes=case.grew_bytes,
         verdicts=verdicts,
         deeds=case.deeds,
-        notes=tuple(map(str, complaints)),
+        notes=(*map(str, complaints), *_unmeasured(case)),
         tail=case.report.text[-TAIL_CHARACTERS:],
     )
 
@@ -102,13 +105,18 @@ def broken_off(choice: Choice, why: str) -> Result:
     )
 
 
+def _unmeasured(case: Case) -> Iterable[str]:
+    if case.truth.flooded_s is not None and not case.report.memory:
+        yield "its memory was not measured: there is no /proc here that would tell"
+
+
 _OF_ANY_RUN: Final = ("K1", "K2", "K5", "K7")
 
 
 def _status(case: Case, verdicts: Sequence[Verdict], complaints: Sequence[Complaint]) -> Status:
     idle = any(complaint.needed for complaint in complaints)
     # Where nothing was done to a run, what the scenario expects to be told does not count.
-    as_it_was = bool(complaints) and case.outcome == case.truth.ending
+    as_it_was = bool(complaints) and _as_it_ended(case)
     counted = _OF_ANY_RUN if as_it_was else tuple(INVARIANTS)
     if any(verdict.kept is False and verdict.invariant in counted for verdict in verdicts):
         return "broken"
@@ -117,6 +125,12 @@ def _status(case: Case, verdicts: Sequence[Verdict], complaints: Sequence[Compla
     # A client without a socket, or that submitted nothing, cannot meet what is done to frames.
     could_have = case.deeds.sockets > 0 and case.deeds.posts > 0
     return "error" if could_have and idle else "not exercised"
+
+
+def _as_it_ended(case: Case) -> bool:
+    ending = case.truth.ending
+    failed = case.outcome == "failed" and ending not in ("success", None)
+    return failed or case.outcome == ending
 
 
 def _ended(case: Case) -> Literal["finished", "hung", "crashed"]:
@@ -137,7 +151,7 @@ class Fix(msgspec.Struct, frozen=True):
     what: str
     scenarios: tuple[str, ...]
     hint: str
-    """What a correct client does in the first of them."""
+    """What a correct client does there."""
 
 
 class Summary(msgspec.Struct, frozen=True):
@@ -177,7 +191,19 @@ def _fixes(results: Sequence[Result]) -> list[Fix]:
     for result in broken:
         groups.setdefault(_complaint(result), []).append(result)
     order = sorted(groups.items(), key=lambda group: (_rank(group[1][0]), -len(group[1])))
-    return [Fix(what, tuple(one.name for one in some), some[0].correct) for what, some in order]
+    return [Fix(what, tuple(one.name for one in some), _hint(some)) for what, some in order]
+
+
+def _hint(some: Sequence[Result]) -> str:
+    """What is correct in all of these at once if there is such a thing, or else in the first."""
+    hang = all(result.ended == "hung" and result.told == "nothing" for result in some)
+    return _WHEN_SILENT if hang and len(some) > 1 else some[0].correct
+
+
+_WHEN_SILENT: Final = (
+    "asks the history, and then the queue, whenever its socket has nothing to say, and has a limit "
+    "for each request and one in all"
+)
 
 
 def _complaint(result: Result) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from comfyrec.check.command import find_command, run_command, stop_everything
+from comfyrec.check.command import find_command, run_command
 from comfyrec.check.playing import IMAGES, SECRET, Playing, play
 from comfyrec.check.reported import report_of
 from comfyrec.check.result import Result, broken_off
@@ -62,40 +63,42 @@ def check_all(
     """
     find_command(order.argv)
     results: dict[int, Result] = {}
+    stop = threading.Event()
     with TemporaryDirectory(prefix="comfyrec-check-") as folder:
         pool = ThreadPoolExecutor(max_workers=jobs, thread_name_prefix="comfyrec-check")
         try:
             futures = {
-                pool.submit(check_one, choice, order, Path(folder) / str(number)): number
+                pool.submit(check_one, choice, order, Path(folder) / str(number), stop=stop): number
                 for number, choice in enumerate(choices)
             }
             for future in as_completed(futures):
                 results[futures[future]] = future.result()
                 on_result(results[futures[future]])
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            stop_everything()
-            raise
         finally:
+            # Where all is well nothing runs any more; else (Ctrl-C) what runs is ended now.
+            stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
     return [results[number] for number in sorted(results)]
 
 
-def check_one(choice: Choice, order: Order, folder: Path) -> Result:
-    """Run the command in one scenario, with a folder of its own."""
+def check_one(
+    choice: Choice, order: Order, folder: Path, *, stop: threading.Event | None = None
+) -> Result:
+    """Run the command in one scenario, with a folder of its own, until ``stop`` is set."""
     try:
         with play(choice, seed=order.seed, speed=order.speed) as playing:
-            return _run(playing, order, folder)
+            return _run(playing, order, folder, stop)
     except ComfyrecError as error:
         return broken_off(choice, str(error))
 
 
-def _run(playing: Playing, order: Order, folder: Path) -> Result:
+def _run(playing: Playing, order: Order, folder: Path, stop: threading.Event | None) -> Result:
     places = _prepare(playing, folder)
     ran = run_command(
         [filled_in(part, places) for part in order.argv],
         env=_environment(playing),
         timeout_s=order.timeout_s,
+        stop=stop,
     )
     files = list(_saved(Path(places["out"]))) if order.saves else None
     return playing.conclude(report_of(ran, files=files), took_s=ran.took_s, bounds=order.bounds)

@@ -25,6 +25,7 @@ _UNPRINTABLE: Final = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
 )
 FIXES_SHOWN: Final = 6
+MIB: Final = 1024 * 1024
 
 
 def clean(text: str) -> str:
@@ -35,7 +36,7 @@ def clean(text: str) -> str:
 def in_words(result: Result) -> str:
     """What was wrong, or worth a note, in one line."""
     words = [f"{verdict.invariant}: {verdict.why}" for verdict in result.broken]
-    return clean("; ".join(words or result.notes))
+    return clean("; ".join(words if result.status == "broken" else result.notes))
 
 
 def one_line(result: Result) -> str:
@@ -47,18 +48,26 @@ def one_line(result: Result) -> str:
 def deeds_in_words(result: Result) -> str:
     """What the server saw the client do."""
     seen = result.deeds
-    words = [f"{seen.posts} prompt{'s' if seen.posts != 1 else ''}"]
+    words = [_many(seen.posts, "prompt")]
     if seen.sockets:
         first = {True: ", before the prompt", False: ", after the prompt"}
         when = first.get(seen.socket_first, "") if seen.socket_first is not None else ""
-        words.append(f"{seen.sockets} socket{'s' if seen.sockets != 1 else ''}{when}")
+        words.append(f"{_many(seen.sockets, 'socket')}{when}")
     else:
         words.append("no socket")
-    words.append(f"asked the history {seen.asked_history} times, the queue {seen.asked_queue}")
+    words.append(f"asked the history {_many(seen.asked_history, 'time')}")
+    words.append(f"the queue {_many(seen.asked_queue, 'time')}")
     if seen.interrupts:
-        words.append(f"{seen.interrupts} interrupts")
-    words.append(f"{seen.requests} requests in all, {seen.busiest_second} in the busiest second")
+        words.append(_many(seen.interrupts, "interrupt"))
+    in_all = _many(seen.requests, "request")
+    words.append(f"{in_all} in all, with sockets {seen.busiest_second} in the busiest second")
+    if result.grew_bytes is not None:
+        words.append(f"its memory grew by {result.grew_bytes / MIB:.1f} MiB under the flood")
     return "; ".join(words)
+
+
+def _many(number: int, thing: str) -> str:
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 def told_in_words(result: Result) -> str:
@@ -171,7 +180,8 @@ def as_html(results: Sequence[Result], summary: Summary, *, command: str) -> str
 
 
 def _fix(fix: Fix) -> str:
-    return f"{_safe(fix.what)} <small>({_safe(_where(fix))})</small><br>{_safe(fix.hint)}"
+    where = f"<small>({_safe(_where(fix))})</small>"
+    return f"{_safe(fix.what)} {where}<br>A correct client {_safe(fix.hint)}."
 
 
 def _details(result: Result) -> str:

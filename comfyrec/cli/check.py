@@ -5,6 +5,11 @@ empty folder) and {token} are filled in; the address is in the usual environment
 The outcome is the exit status (0 success, 130 interrupted, else failed), or better a line of its
 output: {"comfyrec": {"outcome": "success", "prompt_id": "...", "outputs": {...}}} with one of
 success, error, interrupted, cancelled, rejected, lost, timed-out.
+
+    comfyrec check --jobs 4 --html report.html -- python client.py {url} {workflow}
+
+The exit status is 0 when nothing is broken, 1 when something is or could not be played, 2 for wrong
+use, 130 when interrupted.
 """
 
 from __future__ import annotations
@@ -22,6 +27,7 @@ from typing import Any
 
 import msgspec
 
+from comfyrec.check.family import adopting_orphans
 from comfyrec.check.result import Result, Summary, summary_of
 from comfyrec.check.runner import Order, check_all
 from comfyrec.check.showing import (
@@ -39,6 +45,8 @@ from fake_server.scenarios import select
 
 JOBS_MAX = 64
 LOG_COLUMNS = 120
+MIB = 1024 * 1024
+DEFAULT_MEMORY = Bounds().memory_bytes
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,14 +58,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--scenarios",
         default="*",
         metavar="GLOB",
-        help="names, rows (A1?) or categories, with commas between; NAME:k=v sets a parameter",
+        help="names, rows (A1?) or categories, with commas between; NAME:k=v sets a parameter; "
+        "'comfyrec scenarios' lists them",
     )
     add("--timeout", type=_seconds, default=30.0, metavar="S", help="for each run (%(default)g)")
-    add("--late", type=_seconds, default=15.0, metavar="S", help="a report may come so long after "
-        "the true end (%(default)g)")  # fmt: skip
+    add("--late", type=_seconds, default=15.0, metavar="S", help="how long after the true end a "
+        "report may come (%(default)g)")  # fmt: skip
+    add("--memory", type=_memory, default=DEFAULT_MEMORY, metavar="MIB|off", help="how much a "
+        "client may grow while messages pour in (80); needs /proc")  # fmt: skip
     add("--jobs", type=_jobs, default=1, metavar="N", help="runs at a time (%(default)s)")
-    add("--speed", type=_speed, default=None, metavar="N|max", help="of time; without it, max, "
-        "but 1 where a scenario is about waiting")  # fmt: skip
+    add("--speed", type=_speed, default=None, metavar="N|max", help="of virtual time; max if not "
+        "given, but 1 where a scenario is about waiting")  # fmt: skip
     add("--seed", type=int, default=0, metavar="N", help="of all chance (%(default)s)")
     add("--junit", type=Path, metavar="FILE", help="write JUnit XML")
     add("--html", type=Path, metavar="FILE", help="write a page")
@@ -80,6 +91,15 @@ def _number(text: str) -> float:
     if not math.isfinite(number):
         raise argparse.ArgumentTypeError(f"{text!r} is no number")
     return number
+
+
+def _memory(text: str) -> int | None:
+    if text == "off":
+        return None
+    mebibytes = _number(text)
+    if mebibytes <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r}: give a number of MiB above 0, or off")
+    return round(mebibytes * MIB)
 
 
 def _jobs(text: str) -> int:
@@ -108,9 +128,9 @@ def run(arguments: argparse.Namespace) -> int:
         timeout_s=arguments.timeout,
         seed=arguments.seed,
         speed=arguments.speed,
-        bounds=Bounds(late_s=arguments.late),
+        bounds=Bounds(late_s=arguments.late, memory_bytes=arguments.memory),
     )
-    with _sigterm_interrupts(), _progress(len(choices)) as shown:
+    with _sigterm_interrupts(), adopting_orphans(), _progress(len(choices)) as shown:
         results = check_all(choices, order, jobs=arguments.jobs, on_result=shown)
     summary = summary_of(results)
     _write(arguments, results, summary, argv)

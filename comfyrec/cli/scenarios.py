@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from difflib import SequenceMatcher
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
+from comfyrec.check.playing import IMAGES
 from comfyrec.cli._output import safe
 from fake_server.oracles import INVARIANTS
 from fake_server.playing import scenario_source, shell_of
-from fake_server.scenarios import ALIASES, Choice, Scenario, catalogue, choose
-from fake_server.scenarios.kit import PLAIN
+from fake_server.scenarios import ALIASES, Choice, Scenario, Stage, catalogue, choice_of, choose
+from fake_server.scenarios.kit import PLAIN, under_prefix
 from fake_server.scenarios.kit.rehearsal import Line, rehearse
 
 LINES_SHOWN = 60
 """Of a time line; the beginning is what matters."""
+REPEATS_SHOWN = 3
+EXCERPT, EXCERPT_BEFORE = 90, 20
+"""Characters of an answer around what is unusual in it."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -59,8 +65,8 @@ def _listing(scenarios: list[Scenario]) -> Iterator[str]:
         yield ""
     yield "everyday names"
     for alias, (name, params) in ALIASES.items():
-        given = "".join(f", {key}={value}" for key, value in params.items())
-        yield f"       {alias:<{width}}  {name}{given}"
+        given = choice_of(name, params).title
+        yield f"       {alias:<{width}}  {given}"
     yield ""
     yield "'comfyrec scenarios NAME' says more about one of them."
 
@@ -108,8 +114,11 @@ def _page(choice: Choice) -> Iterator[str]:
     for name in scenario.keeps:
         yield f"  {name}: it {INVARIANTS[name]}"
     yield ""
-    yield "What is said (a polite client, in virtual time):"
-    lines = list(_time_line(choice))
+    yield "What is said (a polite client, in virtual time; * is other than in a normal run,"
+    yield "- is said in a normal run and not here):"
+    lines = list(_compared(choice))
+    if all(told.mark == " " for told in lines) and choice.scenario.name != "success":
+        yield "  (as in a normal run: this client never comes where the scenario departs from one)"
     yield from (_in_columns(line) for line in lines[:LINES_SHOWN])
     if len(lines) > LINES_SHOWN:
         yield f"  ... and {len(lines) - LINES_SHOWN} more"
@@ -122,7 +131,8 @@ def _parameter_lines(choice: Choice) -> Iterator[str]:
     if not parameters:
         yield "No parameters."
     else:
-        yield f"Parameters ({(choice.scenario.settings.__doc__ or '').strip()})"
+        about_all = (choice.scenario.settings.__doc__ or "").strip().replace("``", "`")
+        yield f"Parameters ({about_all.rstrip('.')}):"
     values = msgspec.to_builtins(choice.settings)
     for name, about in parameters.items():
         default = json.dumps(about.get("default", values[name]))
@@ -140,17 +150,98 @@ def _kind(about: dict[str, Any]) -> str:
     if about.get("type") == "array":
         return f"several, with | between: {_kind(about['items'])}"
     words = [str(about.get("type", "any value"))]
-    words += [f"from {about['minimum']:g}"] if "minimum" in about else []
-    words += [f"to {about['maximum']:g}"] if "maximum" in about else []
+    words += [f"from {about['minimum']}"] if "minimum" in about else []
+    words += [f"above {about['exclusiveMinimum']}"] if "exclusiveMinimum" in about else []
+    words += [f"to {about['maximum']}"] if "maximum" in about else []
     return " ".join(words)
+
+
+class _Told(NamedTuple):
+    """A line of the page: ``mark`` is ``*`` where it departs from a normal run, ``-`` if absent."""
+
+    mark: str
+    line: Line
+
+
+def _compared(choice: Choice) -> Iterator[_Told]:
+    """The time line, beside that of the same prompt where nothing goes wrong."""
+    here = list(_folded(_time_line(choice)))
+    normal = list(_folded(_normal_run(choice)))
+    match = SequenceMatcher(
+        None, [line.text for line in normal], [line.text for line in here], autojunk=False
+    )
+    for tag, first, last, here_first, here_last in match.get_opcodes():
+        if tag == "equal":
+            pairs = zip(range(first, last), range(here_first, here_last), strict=True)
+            yield from (_beside(normal, old, here, new) for old, new in pairs)
+        else:
+            yield from (_Told("-", line) for line in normal[first:last])
+            yield from (_Told("*", line) for line in here[here_first:here_last])
+
+
+def _beside(normal: Sequence[Line], old: int, here: Sequence[Line], new: int) -> _Told:
+    """A line that reads the same in both runs, and may yet be late or hold something else."""
+    line = here[new]
+    before, after = _content(normal[old]), _content(line)
+    if before != after:
+        start = max(0, _same(before, after) - EXCERPT_BEFORE)
+        excerpt = after[start : start + EXCERPT]
+        rest = "..." if len(after) > start + EXCERPT else ""
+        text = f"{line.text.partition(': ')[0]}: ...{excerpt}{rest}"
+        return _Told("*", msgspec.structs.replace(line, text=text))
+    return _Told("*" if _pause(here, new) > _pause(normal, old) else " ", line)
+
+
+# What differs from run to run though nothing is wrong: ids, stamps, and numbers of prompts.
+_STAMPS = re.compile(
+    r'"(timestamp|create_time|number)": [\d.]+|"prompt": \[\d+'
+    r"|[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}"
+)
+
+
+def _content(line: Line) -> str:
+    text = line.message if isinstance(line.message, str) else line.message.decode("latin-1")
+    return _STAMPS.sub("", text)
+
+
+def _same(before: str, after: str) -> int:
+    """How many characters two texts begin with alike."""
+    pairs = zip(before, after, strict=False)
+    return next((at for at, (old, new) in enumerate(pairs) if old != new), len(after))
+
+
+def _pause(lines: Sequence[Line], number: int) -> int:
+    return lines[number].t - lines[number - 1].t if number else 0
+
+
+def _folded(lines: Iterable[Line]) -> Iterator[Line]:
+    """The same several times over is one line."""
+    for _, some in groupby(lines, key=lambda line: (line.to_client, line.text)):
+        same = list(some)
+        if len(same) <= REPEATS_SHOWN:
+            yield from same
+        else:
+            text = f"{same[0].text}, {len(same)} times until {same[-1].t / 1000:.1f} ms"
+            yield msgspec.structs.replace(same[0], text=text)
 
 
 def _time_line(choice: Choice) -> Iterable[Line]:
     source = scenario_source([choice])
     workflow = choice.scenario.workflow or PLAIN
-    return rehearse(source, workflow, prefix=shell_of([choice]).prefix)
+    return rehearse(source, workflow, prefix=shell_of([choice]).prefix, images=IMAGES)
 
 
-def _in_columns(line: Line) -> str:
+def _normal_run(choice: Choice) -> Iterable[Line]:
+    """The same prompt under the same path, and nothing goes wrong."""
+    prefix = shell_of([choice]).prefix
+    source = scenario_source([choose("success")])
+    inside = Stage(lambda: source, [under_prefix(prefix)]) if prefix else source
+    workflow = choice.scenario.workflow or PLAIN
+    return rehearse(inside, workflow, prefix=prefix, images=IMAGES)
+
+
+def _in_columns(told: _Told) -> str:
+    line = told.line
     arrow = "<-" if line.to_client else "->"
-    return f"  {line.t / 1000:9.1f} ms  {arrow} {safe(line.text)}"
+    when = "" if told.mark == "-" else f"{line.t / 1000:.1f} ms"
+    return f"{told.mark} {when:>12}  {arrow} {safe(line.text)}"

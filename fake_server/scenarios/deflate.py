@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from fake_server.scenarios.kit import Directions, Scenario, Settings, patch_outputs, threads
+from typing import Any
+
+from fake_server.scenarios.kit import Directions, Scenario, Settings, event, mutate, threads
 
 
 def direct(settings: Settings) -> Directions:
-    note = {"text": ["easily compressed " * 400]}
-    return Directions(
-        operators=tuple(patch_outputs("much text", lambda node, out: {**out, **note}))
-    )
+    def longer(data: dict[str, Any]) -> dict[str, Any]:
+        return {**data, "padding": "easily compressed " * 400}
+
+    return Directions(operators=(mutate(event("executed"), "much text in executed", longer),))
 
 
 SCENARIO = Scenario(

@@ -18,7 +18,10 @@ from fake_server.scenarios.kit import (
 def direct(settings: Settings) -> Directions:
     start = event("execution_start")
     return Directions(
-        operators=(stranger("it leaves the executor", Stranger.gone, at=start), hold("until then")),
+        operators=(
+            stranger("it leaves the executor", Stranger.gone, at=start),
+            hold("until then", patience_ms=400),
+        ),
         plan=slow(0.05),
     )
 

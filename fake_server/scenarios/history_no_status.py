@@ -9,9 +9,6 @@ from fake_server.scenarios.kit import (
     Prompt,
     Scenario,
     Settings,
-    anything,
-    drop,
-    event,
     patch_history,
     threads,
 )
@@ -21,8 +18,7 @@ def direct(settings: Settings) -> Directions:
     def entry(entry: dict[str, Any], prompt: Prompt) -> dict[str, Any]:
         return {key: value for key, value in entry.items() if key != "status"}
 
-    silence = drop(anything, "everything", after=event("execution_start"))
-    return Directions(operators=(silence, patch_history("no status", entry)))
+    return Directions(operators=(patch_history("no status", entry),))
 
 
 SCENARIO = Scenario(

@@ -1,4 +1,4 @@
-"""The history holds other people's prompts, older and newer ones."""
+"""The socket is silent, and the history holds other people's prompts too, older and newer ones."""
 
 from __future__ import annotations
 

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from fake_server.scenarios.kit import Directions, Scenario, Settings, patch_outputs, threads
+from fake_server.actions import Answer, Request
+from fake_server.scenarios.kit import (
+    VIEW,
+    Directions,
+    Scenario,
+    Scene,
+    Settings,
+    answer,
+    patch_outputs,
+    query_of,
+    threads,
+)
 
 KINDS: dict[str, dict[str, list[Any]]] = {
     "images": {},
@@ -29,13 +40,30 @@ class Kinds(Settings, frozen=True, kw_only=True):
 def direct(settings: Kinds) -> Directions:
     more = {key: items for kind in settings.kinds for key, items in KINDS[kind].items()}
     shown = {key: [_item(item) for item in items] for key, items in more.items()}
+    names = {item for items in more.values() for item in items if _is_file(item)}
+
+    def listed(request: Request) -> bool:
+        return VIEW(request) and query_of(request).get("filename") in names
+
     return Directions(
-        operators=tuple(patch_outputs("more kinds", lambda node, out: {**out, **shown}))
+        operators=(
+            *patch_outputs("more kinds", lambda node, out: {**out, **shown}),
+            answer(listed, "their files", _content),
+        )
     )
 
 
+def _content(request: Request, scene: Scene) -> Answer:
+    name = query_of(request)["filename"]
+    return Answer(200, (("Content-Type", "application/octet-stream"),), f"all of {name}".encode())
+
+
+def _is_file(item: Any) -> bool:
+    return isinstance(item, str) and "." in item
+
+
 def _item(item: Any) -> Any:
-    if isinstance(item, str) and "." in item:
+    if _is_file(item):
         return {"filename": item, "subfolder": "", "type": "output"}
     return item
 

@@ -22,7 +22,7 @@ def direct(settings: Start) -> Directions:
     return Directions(
         operators=(
             refuse("while down", n=1, fits=attempts, least_ms=down_ms),
-            refuse("while loading", n=1, how=503, fits=attempts, least_ms=up_ms),
+            refuse("while loading", n=1, how=503, fits=attempts, least_ms=up_ms, needed=False),
         )
     )
 

@@ -9,9 +9,6 @@ from fake_server.scenarios.kit import (
     Prompt,
     Scenario,
     Settings,
-    anything,
-    drop,
-    event,
     patch_history,
     threads,
 )
@@ -21,8 +18,7 @@ def direct(settings: Settings) -> Directions:
     def entry(entry: dict[str, Any], prompt: Prompt) -> dict[str, Any]:
         return {**entry, "status": None}
 
-    silence = drop(anything, "everything", after=event("execution_start"))
-    return Directions(operators=(silence, patch_history("status is null", entry)))
+    return Directions(operators=(patch_history("status is null", entry),))
 
 
 SCENARIO = Scenario(

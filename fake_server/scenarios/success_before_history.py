@@ -10,11 +10,11 @@ from fake_server.scenarios.kit import (
     Directions,
     Scenario,
     Settings,
-    any_of,
-    delay,
     event,
     hide,
     no_node,
+    reacts,
+    stall,
     threads,
 )
 
@@ -27,11 +27,12 @@ class Lag(Settings, frozen=True, kw_only=True):
 
 
 def direct(settings: Lag) -> Directions:
-    rest = any_of(event("status"), no_node)
-    late_end = delay(rest, "the end", ms=settings.lag_ms, after=event("execution_success"))
-    outputs_only = settings.kind == "no-outputs"
-    lag = hide("behind the frames", lag_ms=settings.lag_ms, outputs_only=outputs_only)
-    return Directions(operators=(late_end, *lag))
+    ms, outputs_only = settings.lag_ms, settings.kind == "no-outputs"
+    # The entry is there when the null has been sent; a client may well wait for that.
+    lag = hide("behind the frames", lag_ms=ms, outputs_only=outputs_only, until=no_node)
+    success = event("execution_success")
+    late_end = stall("the end", at=success, for_ms=ms, until=reacts, patience_ms=ms)
+    return Directions(operators=(*lag, late_end))
 
 
 SCENARIO = Scenario(

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 
+from comfyrec.check.family import children_of
 from comfyrec.check.runner import filled_in
 from comfyrec.cli import main
-from fake_server.scenarios import catalogue
+from fake_server.scenarios import Directions, Scenario, catalogue
+from fake_server.scenarios.kit import drop, event, registry
+from fake_server.thread import loop_thread
 
 ROOT = Path(__file__).parents[2]
 BOUND_S = 30.0
@@ -104,13 +111,150 @@ def test_the_addresses_are_in_the_environment_and_keys_are_not_shown(
     assert said["K9"] == "it showed a secret"
 
 
+NUISANCES = {
+    "never ends": "while True: signal.pause()",
+    "ignores SIGTERM": "signal.signal(15, signal.SIG_IGN)\nwhile True: signal.pause()",
+    "prints garbage for ever": "while True: os.write(1, os.urandom(65536))",
+    "prints an outcome without end": """
+os.write(1, b'{"comfyrec": {')
+while True: os.write(1, b'x' * 65536)
+""",
+    "leaves a daemon": "os.fork() or (os.setsid(), os.fork() or signal.pause())",
+    "is killed": "os.kill(os.getpid(), 9)",
+    "prints what is no outcome": 'print(\'{"comfyrec": {"outcome": [1]}}\')',
+    "saves a folder of links": "os.symlink('/dev/zero', sys.argv[1] + '/endless'); sys.exit(1)",
+}
+
+
+@pytest.mark.parametrize("code", NUISANCES.values(), ids=NUISANCES)
+def test_whatever_a_command_does_there_is_a_result_and_nothing_is_left(
+    code: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("comfyrec.check.command.GRACE_S", 0.2)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    before = left_over()
+    command = [sys.executable, "-c", f"import os, signal, sys\n{code}", "{out}"]
+
+    status = main(["check", "--scenarios", "success", "--timeout", "0.6", "--json", "--", *command])
+
+    (result,) = json.loads(capsys.readouterr().out)["results"]
+    assert status == 1
+    assert result["status"] == "broken"
+    assert len(result["tail"]) < 10_000
+    assert left_over() == before
+    assert list(tmp_path.iterdir()) == []
+
+
+def left_over() -> tuple[list[int], int, set[str]]:
+    """Children, descriptors and threads of this process; the loop thread and its own stay."""
+    loop_thread().call(lambda: None)
+    threads = {thread.name for thread in threading.enumerate()}
+    return children_of(os.getpid()), len(list(Path("/dev/fd").iterdir())), threads
+
+
+def test_a_port_that_never_opens_is_said_and_the_others_go_on(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[int] = []
+
+    def no_port(*arguments: Any, **options: Any) -> Any:
+        tried.append(1)
+        if len(tried) == 1:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return open_one(*arguments, **options)
+
+    open_one = socket.create_server
+    monkeypatch.setattr(socket, "create_server", no_port)
+
+    status = main(["check", "--scenarios", "success,null-after-error", "--json", "--", *RIGHT])
+
+    first, second = json.loads(capsys.readouterr().out)["results"]
+    assert status == 1
+    assert (first["status"], first["ended"], second["status"]) == ("error", "not run", "kept")
+    assert first["notes"] == [
+        "no port could be opened for its server: cannot listen on 127.0.0.1:0: Too many open files"
+    ]
+
+
+@pytest.mark.parametrize("attempts, kept", [(1, False), (4, True)])
+def test_a_server_that_never_comes_is_given_up_in_truth_but_not_at_once(
+    attempts: int, kept: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = f"""
+import sys, urllib.request
+for _ in range({attempts}):
+    try: urllib.request.urlopen(sys.argv[1] + '/prompt')
+    except OSError as error: print(error)
+print('{{"comfyrec": {{"outcome": "lost"}}}}')
+"""
+    never = ["--speed", "1", "--scenarios", "slow-start:refuse_s=3600"]
+
+    status = main(["check", *never, "--json", "--", sys.executable, "-c", code, "{url}"])
+
+    (result,) = json.loads(capsys.readouterr().out)["results"]
+    broken = [verdict["why"] for verdict in result["verdicts"] if verdict["kept"] is False]
+    assert (status, result["told"]) == (0 if kept else 1, "the truth")
+    assert broken == (
+        [] if kept else ["it gave up after 1 attempts, and the server was still to come"]
+    )
+
+
+def test_an_operator_that_matches_nothing_is_an_error_of_the_scenario(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    idle = Scenario(
+        name="idle",
+        category="drift",
+        summary="Nothing.",
+        correct="does",
+        direct=lambda settings: Directions(
+            operators=(drop(event("no_such_event"), "what never is"),)
+        ),
+    )
+    junit = tmp_path / "j.xml"
+    registry._registered["idle"] = idle
+    try:
+        status = main(["check", "--scenarios", "idle", "--junit", str(junit), "--", *RIGHT])
+    finally:
+        del registry._registered["idle"]
+
+    out = capsys.readouterr().out
+    sentence = "the operator 'drop what never is' matched nothing that was sent or asked"
+    assert status == 1
+    assert "1 could not be played" in out
+    assert ElementTree.parse(junit).find(".//error").get("message") == sentence  # type: ignore[union-attr]  # it is there
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is told by /proc")
+@pytest.mark.parametrize(
+    "specimen, flags, kept",
+    [("right", [], True), ("hoards", [], False), ("hoards", ["--memory", "off"], True)],
+)
+def test_a_client_that_keeps_all_it_is_sent_breaks_k8(
+    specimen: str, flags: list[str], kept: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = [sys.executable, "-m", f"tests.specimens.{specimen}", "{url}", "{workflow}"]
+
+    status = main(["check", "--scenarios", "event-flood", *flags, "--json", "--", *command])
+
+    (result,) = json.loads(capsys.readouterr().out)["results"]
+    assert (status == 0) is kept
+    assert (result["grew_bytes"] < 80 * 1024 * 1024) is (specimen == "right")
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs a named pipe")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_check_ends_its_commands(number: int, tmp_path: Path) -> None:
     fifo = tmp_path / "pid"
     os.mkfifo(fifo)
     reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
-    code = "import os, signal, sys\nopen(sys.argv[1], 'w').write(str(os.getpid()))\nsignal.pause()"
+    code = """
+import os, signal, subprocess, sys
+sleep = [sys.executable, "-c", "import signal; signal.pause()"]
+child = subprocess.Popen(sleep, start_new_session=True, env={})
+open(sys.argv[1], "w").write(f"{os.getpid()} {child.pid}")
+signal.pause()
+"""
     command = [sys.executable, "-c", code, str(fifo)]
     checking = subprocess.Popen(
         [sys.executable, "-m", "comfyrec", "check", "--scenarios", "success", "--", *command],
@@ -118,14 +262,16 @@ def test_an_interrupted_check_ends_its_commands(number: int, tmp_path: Path) -> 
     )
 
     select.select([reader], [], [], BOUND_S)
-    pid = int(os.read(reader, 20))
+    pids = [int(word) for word in os.read(reader, 40).split()]
     checking.send_signal(number)
     status = checking.wait(BOUND_S)
     os.close(reader)
 
     assert status == 130
-    with pytest.raises(ProcessLookupError):
-        os.kill(pid, 0)
+    assert len(pids) == 2
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
 
 
 def test_only_known_places_are_filled_in() -> None:
@@ -139,6 +285,15 @@ MISUSES = {
         ["check", "--scenarios", "sucess", "--", "true"],
         "there is no scenario 'sucess'; did you mean 'success'?",
     ),
+    "a parameter of the wrong type": (
+        ["check", "--scenarios", "interrupt:delay_ms=soon", "--", "true"],
+        "scenario 'interrupt': parameter 'delay_ms' is 'soon': expected `int`",
+    ),
+    "a parameter out of range": (
+        ["check", "--scenarios", "A16,fragmented:parts=1", "--", "true"],
+        "scenario 'fragmented': parameter 'parts' is 1: expected `int` >= 2",
+    ),
+    "a folder for a command": (["check", "--", "/"], "the command '/' does not exist or cannot be"),
     "no such folder": (
         ["check", "--html", "/no/such/place.html", "--", "true"],
         "/no/such/place.html cannot be written (No such file or directory)",
@@ -159,7 +314,10 @@ def test_wrong_use_is_one_sentence_and_status_2(
     assert "\n" not in said
 
 
-@pytest.mark.parametrize("flags", [["--jobs", "0"], ["--timeout", "x"], ["--speed", "-1"]])
+@pytest.mark.parametrize(
+    "flags",
+    [["--jobs", "0"], ["--timeout", "x"], ["--speed", "-1"], ["--memory", "-3"]],
+)
 def test_a_wrong_value_is_status_2(flags: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", *flags, "--", "true"]) == 2
     assert flags[1] in capsys.readouterr().err

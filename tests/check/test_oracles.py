@@ -9,6 +9,7 @@ import pytest
 from fake_server.oracles import (
     ALWAYS,
     INVARIANTS,
+    Bounds,
     Case,
     Deeds,
     Report,
@@ -43,7 +44,19 @@ def report(outcome: Any = "success", **more: Any) -> Report:
 
 
 DONE = Truth(ending="success", at_s=9.0, prompt_id="p", outputs=PICTURE, contents=(WHOLE,))
-GOOD_DEEDS = Deeds(sockets=1, socket_first=True, posts=1)
+MIB = 1024 * 1024
+FLOODED = Truth(
+    ending="success", at_s=9.0, prompt_id="p", outputs=PICTURE, contents=(WHOLE,), flooded_s=5.0
+)
+THREE = {
+    "9": {
+        "images": [
+            {"filename": f"{name}.png", "subfolder": "", "type": "output"} for name in "abc"
+        ],
+        "a_images": [{"filename": "d.png", "subfolder": "", "type": "temp"}],
+    }
+}
+GOOD_DEEDS = Deeds(sockets=1, socket_first=True, posts=1, attempts=2)
 CASES: dict[str, tuple[Case, dict[str, bool | None]]] = {
     "all is well": (
         Case(scenario=scenario(), report=report(outputs=PICTURE), truth=DONE, deeds=GOOD_DEEDS),
@@ -74,9 +87,42 @@ CASES: dict[str, tuple[Case, dict[str, bool | None]]] = {
         {"K3": False},
     ),
     "failure without a kind": (
-        Case(scenario=scenario("error"), report=report("failed"), truth=Truth(ending="error"),
-             deeds=GOOD_DEEDS),
+        Case(scenario=scenario("error"), report=report("failed"),
+             truth=Truth(ending="error", prompt_id="p"), deeds=GOOD_DEEDS),
         {"K3": True},
+    ),
+    "a success of nothing": (
+        Case(scenario=scenario(), report=report(), truth=Truth(), deeds=Deeds(attempts=1)),
+        {"K1": True, "K3": False},
+    ),
+    "a failure without an attempt": (
+        Case(scenario=scenario(), report=report("failed"), truth=Truth(reached=False),
+             deeds=Deeds()),
+        {"K3": False},
+    ),
+    "given up at once": (
+        Case(scenario=scenario(), report=report("lost"), truth=Truth(reached=False),
+             deeds=Deeds(attempts=2)),
+        {"K3": True, "K8": False},
+    ),
+    "given up after some attempts": (
+        Case(scenario=scenario(), report=report("lost"), truth=Truth(reached=False),
+             deeds=Deeds(attempts=3)),
+        {"K3": True, "K8": True},
+    ),
+    "given up though the server was there": (
+        Case(scenario=scenario(), report=report("lost"), truth=Truth(), deeds=Deeds(attempts=3)),
+        {"K3": False},
+    ),
+    "rejected in truth": (
+        Case(scenario=scenario("rejected"), report=report("rejected"),
+             truth=Truth(ending="rejected"), deeds=Deeds(attempts=1, posts=1)),
+        {"K3": True},
+    ),
+    "an error of a prompt that was never accepted": (
+        Case(scenario=scenario("error"), report=report("error"), truth=Truth(),
+             deeds=Deeds(attempts=1)),
+        {"K3": False},
     ),
     "failure of a success": (
         Case(scenario=scenario(), report=report("failed"), truth=DONE, deeds=GOOD_DEEDS),
@@ -119,6 +165,38 @@ CASES: dict[str, tuple[Case, dict[str, bool | None]]] = {
         Case(scenario=scenario(), report=report(), truth=DONE,
              deeds=Deeds(posts=1, sockets=1, socket_first=False)),
         {"K7": False},
+    ),
+    "two of three files saved": (
+        Case(scenario=scenario(), report=report(files=(WHOLE, b"b")),
+             truth=Truth(ending="success", at_s=9.0, prompt_id="p", outputs=THREE,
+                         contents=(WHOLE, b"b", b"c", b"d")), deeds=GOOD_DEEDS),
+        {"K5": False},
+    ),
+    "all but a temporary file saved": (
+        Case(scenario=scenario(), report=report(files=(WHOLE, b"b", b"c")),
+             truth=Truth(ending="success", at_s=9.0, prompt_id="p", outputs=THREE,
+                         contents=(WHOLE, b"b", b"c", b"d")), deeds=GOOD_DEEDS),
+        {"K5": True},
+    ),
+    "a hoard": (
+        Case(scenario=scenario(), report=report(memory=((1.0, 50 * MIB), (8.0, 131 * MIB))),
+             truth=FLOODED, deeds=GOOD_DEEDS),
+        {"K8": False},
+    ),
+    "a hoard that nobody minds": (
+        Case(scenario=scenario(), report=report(memory=((1.0, 50 * MIB), (8.0, 131 * MIB))),
+             truth=FLOODED, deeds=GOOD_DEEDS, bounds=Bounds(memory_bytes=None)),
+        {"K8": True},
+    ),
+    "memory taken before the flood": (
+        Case(scenario=scenario(),
+             report=report(memory=((1.0, 50 * MIB), (4.9, 500 * MIB), (8.0, 579 * MIB))),
+             truth=FLOODED, deeds=GOOD_DEEDS),
+        {"K8": True},
+    ),
+    "memory that nobody measured": (
+        Case(scenario=scenario(), report=report(), truth=FLOODED, deeds=GOOD_DEEDS),
+        {"K8": True},
     ),
     "a storm of requests": (
         Case(scenario=scenario(), report=report(), truth=DONE, deeds=Deeds(busiest_second=500)),
@@ -201,6 +279,7 @@ def test_deeds_are_read_from_the_journal() -> None:
         socket_first=True,
         posts=1,
         requests=4,
+        attempts=5,
         asked_history=1,
         asked_queue=1,
         interrupts=1,

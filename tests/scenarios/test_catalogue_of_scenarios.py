@@ -54,16 +54,55 @@ def test_all_rows_are_there() -> None:
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the folder with the requirements is not here")
-def test_all_names_and_parameters_of_the_requirement_are_there() -> None:
-    text = (SHARED / "SCENARIOS.md").read_text(encoding="utf-8")
-    cells = re.findall(r"^\| (A\d+) \| (.*?) \| ", text, re.M)
+def test_all_107_names_of_the_requirement_are_there() -> None:
     wanted = {
         (row, name)
-        for row, cell in cells
+        for row, cell in required()
         for name in re.findall(r"`([a-z][a-z0-9-]+)(?::<version>)?`", re.sub(r"\(.*?\)", "", cell))
     }
 
+    assert {row for row, _ in wanted} == {f"A{number:02}" for number in range(1, 108)}
     assert wanted <= {(scenario.row, scenario.name) for scenario in SCENARIOS.values()}
+    assert all(find(name).row == row for row, name in wanted)
+
+
+def required() -> list[tuple[str, str]]:
+    """The rows of the requirement: number, and the cell with names and parameters."""
+    text = (SHARED / "SCENARIOS.md").read_text(encoding="utf-8").replace("\\|", "/")
+    return re.findall(r"^\| (A\d+) \| (.*?) \| ", text, re.M)
+
+
+ONLY_WORDS = {"http=ok", "ws=A", "http=B", "max=0", "format=0/3", "short", "null", "array", "node"}
+"""In parentheses too, but they say what happens; they are not for setting."""
+STANDS_FOR = {"after=n": "after=3", "code=none": "code=0"}
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the folder with the requirements is not here")
+def test_all_parameters_of_the_requirement_can_be_set() -> None:
+    pairs = {
+        (row, f"{key}={value}" if value else key)
+        for row, cell in required()
+        for group in re.findall(r"\((.*?)\)", cell)
+        for token in re.findall(r"`([a-z_]+(?:=[\w./-]+)?)`", group)
+        if token not in ONLY_WORDS
+        for key, _, values in [token.partition("=")]
+        for value in values.split("/")
+    }
+
+    refused = [(row, pair) for row, pair in sorted(pairs) if not settable(row, pair)]
+
+    assert len(pairs) > 60
+    assert refused == []
+
+
+def settable(row: str, pair: str) -> bool:
+    """One of the scenarios of that row has this parameter, and takes this value."""
+    key, _, value = STANDS_FOR.get(pair, pair).partition("=")
+    ours = [one for one in SCENARIOS.values() if one.row == row]
+    having = [one for one in ours if key in one.settings.__struct_fields__]
+    return bool(having) and all(
+        choose(f"{one.name}:{key}={value}" if value else one.name) for one in having
+    )
 
 
 def test_everyday_names_lead_to_scenarios() -> None:

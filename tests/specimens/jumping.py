@@ -65,7 +65,8 @@ class Here(LoopThread):
     """What serves on a loop that does not run yet, in this thread."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.loop = loop
+        self.loop, self.died = loop, None
+        self.servers = set()
 
     def call(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         """Run it at once."""

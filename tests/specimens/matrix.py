@@ -27,7 +27,7 @@ from tests.specimens.right import Client
 TABLE = Path(__file__).with_name("matrix.json")
 SPECIMENS = (
     "right", "late_socket", "trusts_the_null", "no_prompt_id", "small_frames", "gives_up",
-    "hangs_on_reconnect", "first_executed", "strict_parser", "polls_for_ever",
+    "hangs_on_reconnect", "first_executed", "strict_parser", "polls_for_ever", "hoards",
 )  # fmt: skip
 HUNG_S = 5.5
 
@@ -63,7 +63,7 @@ async def _judged(client: type[Client], playing: Playing) -> Result:
     workflow = json.loads(json.dumps(playing.workflow))
     running = asyncio.create_task(specimen.run(workflow, IMAGES))
     done, _ = await asyncio.wait({running}, timeout=HUNG_S)
-    report = _report(specimen, running, loop.time()) if done else Report()
+    report = _report(specimen, running, began, loop.time()) if done else Report()
     while not running.done():
         # A client that swallows every exception may swallow its cancellation too.
         running.cancel()
@@ -71,7 +71,9 @@ async def _judged(client: type[Client], playing: Playing) -> Result:
     return playing.conclude(report, took_s=loop.time() - began)
 
 
-def _report(specimen: Client, ended: asyncio.Task[dict[str, Any]], at_s: float) -> Report:
+def _report(
+    specimen: Client, ended: asyncio.Task[dict[str, Any]], began_s: float, at_s: float
+) -> Report:
     if (error := ended.exception()) is not None:
         return Report(at_s=at_s, crash=repr(error))
     told = ended.result()
@@ -83,7 +85,22 @@ def _report(specimen: Client, ended: asyncio.Task[dict[str, Any]], at_s: float) 
         outputs=outputs if isinstance(outputs, dict) else None,
         files=tuple(specimen.files.values()) if specimen.files else None,
         text=json.dumps(told),
+        memory=((began_s, 0), (at_s, held_bytes(vars(specimen)))),
     )
+
+
+def held_bytes(value: Any) -> int:
+    """What plain values take, containers with all that they hold.
+
+    Server and specimen share a process, so it is what hangs on the client that counts.
+    """
+    inner: Iterable[Any] = ()
+    if isinstance(value, Mapping):
+        inner = (*value.keys(), *value.values())
+    elif isinstance(value, list | tuple | set):
+        inner = value
+    plain = isinstance(value, str | bytes | list | tuple | set | dict)
+    return (sys.getsizeof(value) if plain else 0) + sum(map(held_bytes, inner))
 
 
 def run_all(names: Iterable[str] = SPECIMENS, pattern: str = "*") -> list[tuple[str, Result]]:

@@ -22,7 +22,7 @@ from fake_server.actions import (
     Send,
     Woke,
 )
-from fake_server.scenarios.kit.frames import dump, event
+from fake_server.scenarios.kit.frames import Match, dump, event
 from fake_server.scenarios.kit.operators import mutate
 from fake_server.scenarios.kit.routes import (
     json_answer,
@@ -281,21 +281,32 @@ def hide(
     reads: int = 1,
     for_good: bool = False,
     outputs_only: bool = False,
+    until: Match | None = None,
 ) -> list[Operator]:
     """A prompt that has ended is not in the history yet, though it is out of the executor.
 
     It is hidden for ``lag_ms`` and from at least ``reads`` questions, so that the lag is seen at
     any speed; until then ``/queue`` has it running, as on a server between its last frame and the
     writing of the history. ``for_good``: it is in neither, ever. ``outputs_only``: the entry is
-    there, and its outputs are not.
+    there, and its outputs are not. ``until``: once this frame has been sent, if only to
+    nobody, the entry is found; an operator behind this one has to hold the frame back.
     """
     asked: dict[str, int] = {}
+    told: list[str] = []
 
     def hidden(prompt: Prompt, scene: Scene) -> bool:
         if prompt.ending is None:
             return False
         waits = scene.now < prompt.ended_at + lag_ms * MILLISECOND
-        return for_good or waits or asked.get(prompt.id, 0) < reads
+        unseen = waits or asked.get(prompt.id, 0) < reads
+        return for_good or (unseen and prompt.id not in told)
+
+    def notice(action: Action, scene: Scene) -> Iterator[Step]:
+        yield action
+        if until is not None and isinstance(action, Send):
+            frame = scene.frame(action.message)
+            if until(frame) and frame.prompt_id:
+                told.append(frame.prompt_id)
 
     def history(reply: Reply, request: Request, scene: Scene) -> Iterator[Step] | None:
         value = read_json(reply.answer.body)
@@ -319,6 +330,7 @@ def hide(
         return value
 
     return [
+        Operator(Tally(f"notice the end of the lag: {name}", needed=None), act=notice),
         _per_reply(Tally(f"hide in history: {name}", needed=False), HISTORY, history),
         patch_json(_QUEUE, f"queue: {name}", queue),
         answer(_JOB, f"job: {name}", _no_job, when=lambda request, scene: for_good),

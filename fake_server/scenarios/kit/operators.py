@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import count
 from typing import Any
 
 import msgspec
@@ -23,6 +24,8 @@ from fake_server.actions import (
     HangUp,
     Happened,
     Knocked,
+    Linger,
+    Lingered,
     Listen,
     Raw,
     Reply,
@@ -64,6 +67,9 @@ __all__ = [
     "under_prefix",
     "with_the_handshake",
 ]
+
+_tokens = count(1 << 48)
+"""Of real-time waits: one for each operator, and far from what a replay counts its own by."""
 
 Messages = Sequence[str | bytes] | Callable[[Frame, Scene], Sequence[str | bytes]]
 """What to inject: fixed messages, or made from the frame that set it off."""
@@ -323,13 +329,16 @@ def hold(
     until: Callable[[Happened], bool] = reacts,
     after_ms: int = 0,
     gap_ms: int = 0,
+    patience_ms: int = 0,
 ) -> Operator:
     """The source stands still behind a frame until the client does something.
 
-    So a prompt is still running when a client comes back, at any speed. What the client did is
-    answered first; ``gap_ms`` later the source goes on.
+    So a prompt is still running when a client comes back, at any speed, if a node takes any time at
+    all (what a source says in one go is said). What the client did is answered first; ``gap_ms``
+    later the source goes on. With ``patience_ms`` it also goes on after so much real time, for
+    clients that rightly do nothing.
     """
-    tally, now_it_is = Tally(f"hold {name}"), _Nth(at, nth)
+    tally, now_it_is, patience = Tally(f"hold {name}"), _Nth(at, nth), _Patience(patience_ms)
 
     def act(action: Action, scene: Scene) -> Iterator[Step]:
         yield action
@@ -339,11 +348,15 @@ def hold(
             else:
                 tally.hit()
                 scene.held = True
+                yield from patience.begin()
 
     def hear(happened: Happened, scene: Scene) -> Iterator[Step]:
         if isinstance(happened, Woke):
             scene.held = not tally.matched
             tally.hit()
+            return
+        if patience.over(happened):
+            yield Again(scene.now, Woke())
             return
         yield happened
         if scene.held and until(happened):
@@ -352,30 +365,63 @@ def hold(
     return Operator(tally, hear, act)
 
 
-def stall(name: str, *, at: Match, nth: int = 1, for_ms: int) -> Operator:
-    """Behind a frame nothing arrives for a while; then all of it, in one burst."""
-    tally, since = Tally(f"stall {name}"), _Since(at, nth)
+def stall(
+    name: str,
+    *,
+    at: Match,
+    nth: int = 1,
+    for_ms: int,
+    until: Callable[[Happened], bool] | None = None,
+    patience_ms: int = 0,
+) -> Operator:
+    """Behind a frame nothing arrives for a while; then all of it, in one burst.
+
+    With ``until`` it also lasts until the client does something, or has had ``patience_ms`` of real
+    time for it: so it is met at any speed.
+    """
+    tally, since, patience = Tally(f"stall {name}"), _Since(at, nth), _Patience(patience_ms)
     kept: list[Action] = []
-    over: list[bool] = []
+    waits_for = {"time", "client"} if until else {"time"}
 
     def act(action: Action, scene: Scene) -> Iterator[Step]:
-        if over or not isinstance(action, Send) or not since(scene.frame(action.message)):
+        if not waits_for or not isinstance(action, Send) or not since(scene.frame(action.message)):
             yield action
             return
         if not kept:
             tally.hit()
             yield Again(scene.now + for_ms * MILLISECOND, Woke())
+            yield from patience.begin()
         kept.append(action)
 
     def hear(happened: Happened, scene: Scene) -> Iterator[Step]:
-        if not isinstance(happened, Woke):
+        if isinstance(happened, Woke):
+            waits_for.discard("time")
+        elif patience.over(happened):
+            waits_for.discard("client")
+        else:
             yield happened
-            return
-        over.append(True)
-        yield from kept
-        kept.clear()
+            if kept and until is not None and until(happened):
+                waits_for.discard("client")
+        if kept and not waits_for:
+            yield from kept
+            kept.clear()
 
     return Operator(tally, hear, act)
+
+
+class _Patience:
+    """How long a client has, in real time, to do something; 0 is for ever."""
+
+    def __init__(self, ms: int) -> None:
+        self._real_us = ms * MILLISECOND
+        self._token = next(_tokens)
+
+    def begin(self) -> Iterator[Step]:
+        if self._real_us:
+            yield Linger(self._token, self._real_us)
+
+    def over(self, happened: Happened) -> bool:
+        return isinstance(happened, Lingered) and happened.token == self._token
 
 
 def evict(name: str, *, connection: int, frames: int = 1) -> Operator:
@@ -492,10 +538,10 @@ def under_prefix(prefix: str) -> Operator:
             yield happened
             return
         request = happened.request
+        tally.hit()
         if not request.target.startswith(prefix):
             yield Reply(_number(happened), Answer(404))
             return
-        tally.hit()
         inner = with_target(request, request.target[len(prefix) - 1 :])
         yield msgspec.structs.replace(happened, request=inner)
 
@@ -560,15 +606,19 @@ def crash(
 
 
 def flood(
-    name: str, message: str, *, at: Match, rate_hz: float, n: int, needed: bool = True
+    name: str, message: str | bytes, *, at: Match, rate_hz: float, n: int, needed: bool = True
 ) -> Operator:
-    """A message that comes again and again from some frame on, ``n`` times at that rate."""
+    """A message that comes again and again from some frame on, ``n`` times at that rate.
+
+    The journal gets a note of its beginning, for the oracle that looks at a client's memory.
+    """
     tally = Tally(f"flood of {name}", needed=needed)
 
     def act(action: Action, scene: Scene) -> Iterator[Step]:
         yield action
         if not tally.matched and isinstance(action, Send) and at(scene.frame(action.message)):
             tally.hit()
+            scene.note("flooded", action.sockets[0] if action.sockets else 0, name)
             for number in range(n):
                 when = scene.now + int((number + 1) * 1_000_000 / rate_hz)
                 yield Later(when, Send(action.sockets, message))

@@ -7,7 +7,7 @@ import pkgutil
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final, get_args
 
 import msgspec
@@ -85,8 +85,7 @@ def register(scenario: Scenario) -> Scenario:
     Raises:
         ValueError: the name is taken by another scenario.
     """
-    taken = scenario.name in ALIASES or _ours(scenario.name) is not None
-    if taken or _registered.get(scenario.name, scenario) != scenario:
+    if _taken(scenario.name) or _registered.get(scenario.name, scenario) != scenario:
         raise ValueError(f"there is a scenario '{scenario.name}' already")
     _registered[scenario.name] = scenario
     return scenario
@@ -164,7 +163,8 @@ def _parts(pattern: str) -> Iterable[str]:
     """Split at commas, but keep the parameters of a name with it."""
     parts: list[str] = []
     for piece in filter(None, pattern.split(",")):
-        if parts and ":" in parts[-1] and "=" in piece:
+        name, mark, _ = piece.partition("=")
+        if parts and ":" in parts[-1] and mark and ":" not in name:
             parts[-1] += f",{piece}"
         else:
             parts.append(piece)
@@ -221,9 +221,28 @@ def _package() -> Any:
 
 
 def _of_entry_points() -> dict[str, Scenario]:
-    found: dict[str, Scenario] = {}
-    for point in entry_points(group=ENTRY_POINTS):
+    found = [_loaded(point) for point in entry_points(group=ENTRY_POINTS)]
+    return {scenario.name: scenario for scenario in found}
+
+
+def _loaded(point: EntryPoint) -> Scenario:
+    whose = f"the entry point '{point.name} = {point.value}' ({ENTRY_POINTS})"
+    try:
         loaded = point.load()
         scenario = loaded if isinstance(loaded, Scenario) else loaded()
-        found[scenario.name] = scenario
-    return found
+    except Exception as error:  # anything may go wrong in somebody else's module
+        why = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise ScenarioError(
+            f"{whose} cannot be loaded: {why}; mend or uninstall the package that names it"
+        ) from error
+    if not isinstance(scenario, Scenario):
+        raise ScenarioError(f"{whose} gives a {type(scenario).__name__}; it has to be a Scenario")
+    if _taken(scenario.name):
+        raise ScenarioError(
+            f"{whose} gives a scenario '{scenario.name}', which there is already; rename it"
+        )
+    return scenario
+
+
+def _taken(name: str) -> bool:
+    return name in ALIASES or _ours(name) is not None

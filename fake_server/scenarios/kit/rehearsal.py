@@ -1,15 +1,19 @@
 """A source and a polite client without a network: what is said, in virtual time.
 
-The client connects, submits one prompt, asks history and queue when nothing more is to come, and
-connects again when its socket ends. What it meets is the scenario.
+The client connects, uploads what its prompt loads, submits it, asks history and queue when nothing
+more is to come, connects again when its socket ends, and fetches the files of the outputs. What it
+meets is the scenario.
 """
 
 from __future__ import annotations
 
 import heapq
+import json
 from collections import deque
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Any, Final
+from urllib.parse import urlencode
 
 import msgspec
 
@@ -17,6 +21,7 @@ from fake_server.actions import (
     Abort,
     Accept,
     Action,
+    Answer,
     Asked,
     Close,
     Freeze,
@@ -37,6 +42,7 @@ from fake_server.actions import (
 )
 from fake_server.scenarios.kit.frames import Frame, look
 from fake_server.scenarios.kit.routes import read_json, write_json
+from fake_server.scenarios.kit.stage import Stage
 
 __all__ = ["Line", "rehearse"]
 
@@ -46,8 +52,14 @@ CONNECTS_MAX: Final = 3
 SUBMITS_MAX: Final = 3
 PAUSE_US: Final = 100_000
 """Before it tries again what failed."""
+VIEWS_MAX: Final = 3
 LINES_MAX: Final = 2_000
+NOTABLE_BYTES: Final = 2_000
+"""A message of this size or more is told with its size."""
 _CLIENT: Final = "3f9d1c52-7d0a-4b7e-9a53-1f2f6f0f8a11"
+
+
+_NOTHING: Final[Mapping[str, bytes]] = {}
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -63,8 +75,18 @@ class Line(msgspec.Struct, frozen=True):
 class _Stand:
     """The client's state: what it waits for, and what it has tried."""
 
-    def __init__(self, workflow: Mapping[str, Any], prefix: str) -> None:
-        self.workflow, self.prefix = workflow, prefix
+    def __init__(
+        self, workflow: Mapping[str, Any], prefix: str, images: Mapping[str, bytes]
+    ) -> None:
+        self.workflow = json.loads(json.dumps(workflow))
+        self.prefix, self.images = prefix, images
+        self.to_upload = [
+            node
+            for node in self.workflow.values()
+            if (node.get("inputs") or {}).get("image") in [*images]
+        ]
+        self.uploading: dict[str, Any] = {}
+        self.to_view: list[str] = []
         self.numbers = 0
         self.now = 0
         self.wakes: list[int] = []
@@ -75,6 +97,7 @@ class _Stand:
         self.submitting: int | None = None
         self.done = self.unheard = False
         self.prompt_id = ""
+        self.notes_read = 0
 
     def number(self) -> int:
         self.numbers += 1
@@ -91,10 +114,20 @@ class _Stand:
             knock = Request("GET", f"{self.prefix}/ws?clientId={_CLIENT}", _HANDSHAKE)
             self.inbox.append(Knocked(self.number(), knock))
 
-    def ask(self, method: str, target: str, body: bytes = b"") -> None:
-        request = Request(method, f"{self.prefix}{target}", (("Host", "127.0.0.1:8188"),), body)
+    def ask(self, method: str, target: str, body: bytes = b"", *headers: tuple[str, str]) -> None:
+        fields = (("Host", "127.0.0.1:8188"), *headers)
+        request = Request(method, f"{self.prefix}{target}", fields, body)
         self.asked[self.number()] = request
         self.inbox.append(Asked(self.numbers, request))
+
+    def upload(self) -> None:
+        self.uploading = self.to_upload.pop(0)
+        name = self.uploading["inputs"]["image"]
+        part = f'Content-Disposition: form-data; name="image"; filename="{name}"'
+        head = f"--{_BOUNDARY}\r\n{part}\r\nContent-Type: image/png\r\n\r\n".encode()
+        body = head + self.images[name] + f"\r\n--{_BOUNDARY}--\r\n".encode()
+        kind = f"multipart/form-data; boundary={_BOUNDARY}"
+        self.ask("POST", "/upload/image", body, ("Content-Type", kind))
 
     def submit(self) -> None:
         self.submits += 1
@@ -110,7 +143,10 @@ class _Stand:
             self.unheard = True
 
     def try_again(self) -> bool:
-        """Do again what failed, behind a pause; whether there was anything."""
+        """Do what is still to do, and again what failed; whether there was anything."""
+        if self.to_upload:
+            self.upload()
+            return True
         submit = self.submitting is None and not self.prompt_id and self.submits < SUBMITS_MAX
         connect = self.unheard and self.connects < CONNECTS_MAX
         self.unheard = False
@@ -128,6 +164,7 @@ class _Stand:
         self.ask("GET", "/queue")
 
 
+_BOUNDARY: Final = "comfyrec-rehearsal"
 _HANDSHAKE: Final = (
     ("Host", "127.0.0.1:8188"),
     ("Connection", "Upgrade"),
@@ -137,14 +174,21 @@ _HANDSHAKE: Final = (
 )
 
 
-def rehearse(source: Source, workflow: Mapping[str, Any], *, prefix: str = "") -> Iterator[Line]:
+def rehearse(
+    source: Source,
+    workflow: Mapping[str, Any],
+    *,
+    prefix: str = "",
+    images: Mapping[str, bytes] = _NOTHING,
+) -> Iterator[Line]:
     """Play the source to its end with one polite client, and tell what was said.
 
     Args:
         workflow: what the client submits.
         prefix: the path that the server's address ends in.
+        images: files that it uploads where the workflow loads them.
     """
-    stand = _Stand(workflow, prefix.rstrip("/"))
+    stand = _Stand(workflow, prefix.rstrip("/"), images)
     stand.connect()
     for _ in range(LINES_MAX):
         happened = _next(stand)
@@ -153,7 +197,18 @@ def rehearse(source: Source, workflow: Mapping[str, Any], *, prefix: str = "") -
         if isinstance(happened, Knocked | Asked):
             yield Line(stand.now, False, stand.plain(_words(happened.request)))
         for action in source.handle(happened, stand.now):
+            yield from _overheard(stand, source)
             yield from _heed(stand, action)
+        yield from _overheard(stand, source)
+
+
+def _overheard(stand: _Stand, source: Source) -> Iterator[Line]:
+    """What the scenario's own people did meanwhile."""
+    journal = source.scene.journal if isinstance(source, Stage) else []
+    for note in journal[stand.notes_read :]:
+        if note.what == "somebody":
+            yield Line(stand.now, False, stand.plain(f"somebody else: {note.detail}"))
+    stand.notes_read = len(journal)
 
 
 def _next(stand: _Stand) -> Happened | None:
@@ -164,6 +219,9 @@ def _next(stand: _Stand) -> Happened | None:
         stand.now = max(stand.now, heapq.heappop(stand.wakes))
         return Woke()
     if stand.try_again():
+        return stand.inbox.popleft()
+    if stand.to_view:
+        stand.ask("GET", stand.to_view.pop(0))
         return stand.inbox.popleft()
     if stand.done or stand.polls >= POLLS_MAX or not stand.prompt_id:
         return None
@@ -202,10 +260,24 @@ def _answered(stand: _Stand, reply: Reply) -> None:
     value = read_json(reply.answer.body)
     if request is None or not isinstance(value, dict):
         return
-    if request.method == "POST":
+    if request.target.endswith("/upload/image"):
+        names = filter(None, [value.get("subfolder"), value.get("name")])
+        stand.uploading["inputs"]["image"] = "/".join(map(str, names))
+    elif request.method == "POST":
         stand.prompt_id = str(value.get("prompt_id") or "")
     elif stand.prompt_id in value and "/history/" in request.target:
+        stand.to_view = [] if stand.done else list(_views(value[stand.prompt_id]))[:VIEWS_MAX]
         stand.done = True
+
+
+def _views(entry: Mapping[str, Any]) -> Iterator[str]:
+    """The addresses of the files in a history entry's outputs."""
+    for output in (entry.get("outputs") or {}).values():
+        lists = [items for items in (output or {}).values() if isinstance(items, list)]
+        for item in chain.from_iterable(lists):
+            if isinstance(item, dict) and "filename" in item:
+                names = {name: item.get(name, "") for name in ("filename", "subfolder", "type")}
+                yield f"/view?{urlencode(names)}"
 
 
 def _content(action: Action) -> str | bytes:
@@ -231,11 +303,11 @@ def _deed(stand: _Stand, action: Action) -> str:
         case Accept():
             return "101, the socket is open"
         case Send():
-            return _said(look(action.message))
+            return _said(look(action.message), stand.prompt_id)
         case Reply():
             asked = stand.asked.get(action.exchange)
             about = f" to {_words(asked)}" if asked else ""
-            return f"{action.answer.status}{about}{_shortly(action.answer.body)}"
+            return f"{action.answer.status}{about}{_shortly(stand, action.answer)}"
         case Close():
             return f"the socket is closed with {action.code}"
         case Abort():
@@ -252,12 +324,13 @@ def _deed(stand: _Stand, action: Action) -> str:
             return type(action).__name__.lower()
 
 
-def _said(frame: Frame) -> str:
+def _said(frame: Frame, ours: str) -> str:
     if frame.kind is not None:
-        return f"binary frame of kind {frame.kind}, {len(frame.message)} bytes"
-    if not frame.type:
-        return f"text: {str(frame.message)[:60]}"
-    return f"{frame.type}{_facts(frame)}"
+        kind = f"of kind {frame.kind}" if frame.kind >= 0 else "too short for a kind"
+        return f"binary frame {kind}, {len(frame.message)} bytes"
+    if not frame.type or not frame.data:
+        return f"text: {str(frame.message)[:60] or '(empty)'}"
+    return f"{frame.type}{_facts(frame)}{_size(frame)}{_whose(frame, ours)}"
 
 
 def _facts(frame: Frame) -> str:
@@ -270,15 +343,34 @@ def _facts(frame: Frame) -> str:
     return f" {' '.join(words)}" if words and frame.type != "progress_state" else ""
 
 
+def _size(frame: Frame) -> str:
+    size = len(frame.message)
+    return f" ({size} bytes)" if size >= NOTABLE_BYTES else ""
+
+
+def _whose(frame: Frame, ours: str) -> str:
+    """A word where a frame is not plainly of the client's own prompt."""
+    if frame.prompt_id is None:
+        return " (no prompt_id)" if frame.type.startswith("execut") else ""
+    return " (another prompt's)" if ours and frame.prompt_id != ours else ""
+
+
 def _short(value: Any) -> str:
-    text = msgspec.json.encode(_plain(value)).decode()
+    text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def _plain(value: Any) -> Any:
-    return value if isinstance(value, str | int | float | None) else str(value)
+def _shortly(stand: _Stand, answer: Answer) -> str:
+    fields = {name.lower(): value for name, value in answer.headers}
+    where = f", go to {fields['location']}" if "location" in fields else ""
+    broken = ", and the connection is cut" if answer.close else ""
+    return f"{where}{_body(stand, answer.body)}{broken}"
 
 
-def _shortly(body: bytes) -> str:
-    text = body[:80].decode("utf-8", "replace").replace("\n", " ")
-    return f": {text}{'...' if len(body) > 80 else ''}" if text else ""
+def _body(stand: _Stand, body: bytes) -> str:
+    if not body:
+        return ""
+    if not body[:8].isascii():
+        return f": {len(body)} bytes"
+    text = stand.plain(body[:400].decode("utf-8", "replace").replace("\n", " "))
+    return f": {text[:80]}{'...' if len(text) > 80 else ''}"

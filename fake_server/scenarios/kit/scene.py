@@ -55,7 +55,8 @@ class Note(msgspec.Struct, frozen=True):
     t: int
     what: str
     """``knocked``, ``accepted``, ``refused``, ``said``, ``left``, ``closed``, ``asked``,
-    ``answered``, ``hung up``, ``sent``, ``ended``."""
+    ``answered``, ``hung up``, ``sent``, ``ended``, ``flooded``,
+    ``somebody`` (people of the scenario's own)."""
     number: int = 0
     detail: str = ""
 
@@ -183,6 +184,14 @@ class Scene:
                 self.handshakes.pop(happened.socket, None)
                 self.cut.discard(happened.socket)
                 self.note("left", happened.socket, str(happened.code))
+
+    def overheard(self, happened: Happened) -> None:
+        """An operator lets something happen; where people of the scenario's own do it, note it."""
+        if isinstance(happened, Asked) and happened.exchange < 0:
+            request = happened.request
+            self.note("somebody", happened.exchange, f"{request.method} {request.target}")
+        elif isinstance(happened, Knocked) and happened.socket < 0:
+            self.note("somebody", happened.socket, f"GET {happened.request.target}")
 
     def told(self, happened: Happened) -> None:
         """Something reaches the source, behind all operators."""

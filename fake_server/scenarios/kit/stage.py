@@ -222,6 +222,7 @@ class Stage:
         elif isinstance(step, Ends):
             self.scene.end(step.ending)
         elif isinstance(step, _HAPPENED):
+            self.scene.overheard(step)
             yield from self._inwards(level + 1, step)
         else:
             yield from self._outwards(level - 1, step)

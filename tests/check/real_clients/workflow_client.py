@@ -15,8 +15,11 @@ async def main(url: str, workflow: str, out: str) -> None:
         found = await client.generate(["Result"])
     finally:
         await client.close()
-    for name, image in found.items():
-        image.save(Path(out) / f"{name}.png")
+    for name, result in found.items():
+        if isinstance(result, list):  # a node's text takes the place of its pictures
+            (Path(out) / f"{name}.txt").write_text("\n".join(map(str, result)))
+        else:
+            result.save(Path(out) / f"{name}.png")
 
 
 asyncio.run(main(*sys.argv[1:]))

@@ -1,0 +1,159 @@
+"""A command's processes, where ``/proc`` tells: who they are, what memory they take, who is left.
+
+A descendant is known by its parent as long as that one lives, by the mark that it inherited in its
+environment, and by having been seen before. What none of these finds (it cleared its environment
+and changed its parent within moments) becomes ours while ``adopting_orphans`` holds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, NamedTuple
+
+__all__ = ["MARK", "Family", "adopting_orphans", "children_of"]
+
+MARK: Final = "COMFYREC_CHECK_MARK"
+"""The name of an environment variable that all processes of one command inherit."""
+SEARCH_EVERY_S: Final = 0.25
+"""Looking through all processes of a machine is not for free."""
+_PROC: Final = Path("/proc")
+_SET_CHILD_SUBREAPER: Final = 36
+_GET_CHILD_SUBREAPER: Final = 37
+"""Numbers of ``prctl(2)``."""
+
+
+class _Born(NamedTuple):
+    """A process: numbers come again, together with the time of its start they do not."""
+
+    pid: int
+    start: str
+
+
+class Family:
+    """A process and its descendants; ``look`` every now and then while it runs."""
+
+    def __init__(self, pid: int, mark: str) -> None:
+        self._mark = f"{MARK}={mark}".encode()
+        self._known = {born for born in (_born(pid),) if born is not None}
+        self._searched_s = float("-inf")
+        self.memory: list[tuple[float, int]] = []
+        """The peak so far, (seconds, bytes) whenever it rose; empty where nobody tells."""
+
+    def look(self, now_s: float) -> None:
+        """Find new descendants, if that is due, and see how much memory all of them have taken."""
+        if now_s - self._searched_s >= SEARCH_EVERY_S:
+            self._searched_s = now_s
+            self.find()
+        size = sum(_peak_bytes(born.pid) for born in self._known)
+        if size > (self.memory[-1][1] if self.memory else 0):
+            self.memory.append((now_s, size))
+
+    def kill(self) -> None:
+        """End all of it that is left."""
+        self.find()
+        alive = {born for born in self._known if _born(born.pid) == born}
+        for pid in {*(born.pid for born in alive), *self._marked()}:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+
+    def find(self) -> None:
+        """Find new descendants."""
+        table = _processes()
+        self._known = {born for born in self._known if born in table}
+        fresh = set(self._known)
+        while fresh:
+            pids = {born.pid for born in fresh}
+            fresh = {born for born, parent in table.items() if parent in pids} - self._known
+            self._known |= fresh
+
+    def _marked(self) -> Iterator[int]:
+        """Processes that inherited the mark."""
+        for entry in _PROC.glob("[0-9]*/environ"):
+            # Other people's processes, and those that ended meanwhile, cannot be read.
+            with contextlib.suppress(OSError):
+                if self._mark in entry.read_bytes().split(b"\0"):
+                    yield int(entry.parent.name)
+
+
+def _processes() -> Mapping[_Born, int]:
+    """All processes there are, each with its parent's number."""
+    found = {}
+    for entry in _PROC.glob("[0-9]*"):
+        stat = _stat(int(entry.name))
+        if stat is not None:
+            found[_Born(int(entry.name), stat[19])] = int(stat[1])
+    return found
+
+
+def _born(pid: int) -> _Born | None:
+    stat = _stat(pid)
+    return None if stat is None else _Born(pid, stat[19])
+
+
+def _stat(pid: int) -> list[str] | None:
+    """The fields of ``/proc/PID/stat`` from the state on; None: there is no such process."""
+    try:
+        text = (_PROC / str(pid) / "stat").read_text(errors="replace")
+    except OSError:
+        return None
+    return text.rpartition(")")[2].split()
+
+
+def _peak_bytes(pid: int) -> int:
+    """What a process had in memory at most; 0 when it has ended, or nobody tells."""
+    try:
+        text = (_PROC / str(pid) / "status").read_bytes()
+    except OSError:
+        return 0
+    _, found, rest = text.partition(b"VmHWM:")
+    return int(rest.split(None, 1)[0]) * 1024 if found else 0
+
+
+# --- orphans ---------------------------------------------------------------------------------
+
+
+@contextmanager
+def adopting_orphans() -> Iterator[None]:
+    """While this holds, a descendant whose parent ends becomes our child; none of them outlives it.
+
+    On Linux only; elsewhere nothing happens. It is for a process that starts nothing else.
+    """
+    before, known = _adopts(), set(children_of(os.getpid()))
+    _adopt(True)
+    try:
+        yield
+    finally:
+        for pid in set(children_of(os.getpid())) - known:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, 0)
+        _adopt(before)
+
+
+def children_of(parent: int) -> list[int]:
+    """The processes whose parent this is, ended ones that nobody waited for among them."""
+    return [born.pid for born, its_parent in _processes().items() if its_parent == parent]
+
+
+def _adopts() -> bool:
+    answer = ctypes.c_int(0)
+    _prctl(_GET_CHILD_SUBREAPER, ctypes.byref(answer))
+    return bool(answer.value)
+
+
+def _adopt(yes: bool) -> None:
+    _prctl(_SET_CHILD_SUBREAPER, ctypes.c_ulong(yes))
+
+
+def _prctl(number: int, argument: object) -> None:
+    if sys.platform == "linux":
+        zero = ctypes.c_ulong(0)
+        ctypes.CDLL(None).prctl(number, argument, zero, zero, zero)
