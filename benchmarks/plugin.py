@@ -1,7 +1,8 @@
 """What the pytest plugin costs: a run that does not use it, the first test, each further test.
 
 Each figure is the CPU time of whole pytest processes, in turn with the same run without the plugin
-and, where it is installed, beside pytest-httpserver's fixture.
+and, where it is installed, beside pytest-httpserver's fixture. "Dry" is with
+``PYTHONDONTWRITEBYTECODE=1``: what pytest rewrites it then rewrites in each run.
 
     python benchmarks/plugin.py [--quick] [--json]
 """
@@ -28,11 +29,12 @@ def test({fixture}n): pass
 """
 
 
-def cpu_s(folder: Path, *options: str) -> float:
-    """CPU seconds of one pytest process."""
+def cpu_s(folder: Path, *options: str, dry: bool = False) -> float:
+    """CPU seconds of one pytest process, which writes no bytecode if it is ``dry``."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    environment |= {"PYTHONDONTWRITEBYTECODE": "1"} if dry else {}
     subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options, "test_it.py"],
         cwd=folder,
@@ -55,6 +57,7 @@ def measure(rounds: int, many: int) -> dict[str, float]:
         taken = {}
         for name, (fixture, options) in {**cases, "unused": unused}.items():
             taken[name] = [run(fixture, options, count) for count in (1, FEW, many)]
+            taken[f"{name}, dry"] = [run(fixture, options, 1, dry=True)]
         if number == 0:
             continue  # the round that writes the bytecode
         for name, value in figures(taken, many).items():
@@ -62,12 +65,12 @@ def measure(rounds: int, many: int) -> dict[str, float]:
     return {name: statistics.median(values) for name, values in found.items()}
 
 
-def run(fixture: str, options: tuple[str, ...], count: int) -> float:
+def run(fixture: str, options: tuple[str, ...], count: int, *, dry: bool = False) -> float:
     """CPU seconds of a run of ``count`` tests."""
     with tempfile.TemporaryDirectory() as folder:
         code = TESTS.format(count=count, fixture=fixture)
         (Path(folder) / "test_it.py").write_text(code, encoding="utf-8")
-        return cpu_s(Path(folder), *options)
+        return cpu_s(Path(folder), *options, dry=dry)
 
 
 def figures(taken: dict[str, list[float]], many: int) -> dict[str, float]:
@@ -80,6 +83,12 @@ def figures(taken: dict[str, list[float]], many: int) -> dict[str, float]:
             first, few, all_of_them = taken[name]
             result[f"{name}, first use"] = first - empty_first
             result[f"{name}, each test"] = (all_of_them - few) / (many - FEW) - each_empty
+    for name, what in {
+        "unused": "plugin unused, dry",
+        "comfyui": "comfyui, first use, dry",
+    }.items():
+        if f"{name}, dry" in taken:
+            result[what] = taken[f"{name}, dry"][0] - taken["nothing, dry"][0]
     return result
 
 

@@ -4,11 +4,16 @@ Every pytest run of every project that has comfyrec installed imports this modul
 pytest and nothing else. What the fixtures are made of stands in ``comfyrec.testing``.
 
 Settings are looked up in this order: command line, marker, fixture, ini file, default.
+
+PYTEST_DONT_REWRITE: nobody reads the assertions of a plugin, see ``AsInstalled``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+import sys
+from collections.abc import Callable, Generator, Iterator, Sequence
+from importlib.machinery import ModuleSpec, PathFinder
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -39,6 +44,29 @@ MARKERS = (
     "fixture's server does; other keywords are parameters of the scenario",
     "comfyui_scenarios(*patterns): run the test once for each scenario whose name or category fits",
 )
+
+
+class AsInstalled:
+    """Finds our modules as Python finds all others, before pytest's assertion rewriter does.
+
+    pytest marks every package of a distribution that has a plugin for rewriting: some 90 modules
+    here, whose installed bytecode is left aside for that. Where no bytecode may be written
+    (``PYTHONDONTWRITEBYTECODE``) that costs each run a quarter of a second. The assertions of a
+    user's tests, conftests and own plugins are rewritten as ever; ours have messages.
+    """
+
+    @staticmethod
+    def find_spec(
+        name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """The spec of one of our modules; None leaves a module to the next finder."""
+        if name.partition(".")[0] in ("comfyrec", "fake_server"):
+            return PathFinder.find_spec(name, path, target)
+        return None
+
+
+# pytest's own finder is in place when plugins are imported, so this one comes before it.
+sys.meta_path.insert(0, AsInstalled)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -1,8 +1,9 @@
-"""The only reader of time: virtual microseconds, and a call when a moment has come.
+"""The reader of time: virtual microseconds, and a call when a moment has come.
 
-Virtual time starts at 0 and runs ``speed`` times as fast as real time. Speed 0 stands still until
-a test advances it. Speed ``inf`` stands still too, but jumps to the next moment as soon as the loop
-has nothing else to do, so that nothing ever waits.
+Virtual time starts at 0 and runs ``speed`` times as fast as the loop's own, which is real time if
+the loop is no ``leaping`` one. Speed 0 stands still until a test advances it. Speed ``inf`` stands
+still too, but jumps to the next moment as soon as the loop has nothing else to do, so that nothing
+ever waits.
 
 Moments are absolute: what is late does not make the next thing later, and all that is due is done
 in one go, each at its own moment.
@@ -24,7 +25,6 @@ __all__ = ["MAX", "Clock", "date_field"]
 MAX: Final = math.inf
 _ONE_GO_S: Final = 0.02
 """After so long the loop gets to read its sockets, even when more is due."""
-_NANO_PER_MICRO: Final = 1_000
 _MICRO: Final = 1_000_000
 
 
@@ -47,7 +47,7 @@ class Clock:
     ) -> None:
         self._loop, self._ring, self._settle = loop, ring, settle
         self._speed = _checked(speed)
-        self._since = time.monotonic_ns()
+        self._since = loop.time()
         self._base = 0
         self._moments: list[int] = []
         self._handle: asyncio.Handle | None = None
@@ -70,8 +70,8 @@ class Clock:
         """Virtual microseconds since the start."""
         if self._speed == 0 or self._speed == MAX:
             return self._base
-        passed = (time.monotonic_ns() - self._since) // _NANO_PER_MICRO
-        return self._base + (passed if self._speed == 1 else int(passed * self._speed))
+        passed = (self._loop.time() - self._since) * _MICRO
+        return self._base + int(passed if self._speed == 1 else passed * self._speed)
 
     # --- asking --------------------------------------------------------------------------------
 
@@ -92,7 +92,7 @@ class Clock:
 
     def set_speed(self, speed: float) -> None:
         """Go on at another speed from now; 0 pauses."""
-        self._base, self._since = self.now(), time.monotonic_ns()
+        self._base, self._since = self.now(), self._loop.time()
         self._speed = _checked(speed)
         self._arm()
 
@@ -123,7 +123,7 @@ class Clock:
     def forget(self) -> None:
         """Drop all moments and start again at 0, at the same speed."""
         self._moments.clear()
-        self._base, self._since = 0, time.monotonic_ns()
+        self._base, self._since = 0, self._loop.time()
         self._disarm()
 
     def close(self) -> None:
@@ -136,7 +136,7 @@ class Clock:
 
     def _set(self, moment: int) -> None:
         if moment > self.now():
-            self._base, self._since = moment, time.monotonic_ns()
+            self._base, self._since = moment, self._loop.time()
 
     def _disarm(self) -> None:
         if self._handle is not None:

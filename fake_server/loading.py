@@ -8,6 +8,7 @@ from typing import Any
 from fake_server import nodes
 from fake_server.catalogue import NodeClass
 from fake_server.disk import Disk
+from fake_server.graph import is_link
 
 __all__ = ["file_checks", "self_checked"]
 
@@ -21,15 +22,36 @@ def self_checked(kind: NodeClass) -> Container[str]:
 def file_checks(
     disk: Disk,
 ) -> Callable[[NodeClass, Mapping[str, Any]], Sequence[tuple[str, str | None]]]:
-    """The check of loader classes against these folders."""
+    """The check of loader classes against these folders.
+
+    It breaks on what the real one breaks on: ``TypeError`` without the input, ``AttributeError``
+    for what is no text. The validator reports that as it reports every exception.
+    """
 
     def check(kind: NodeClass, given: Mapping[str, Any]) -> Sequence[tuple[str, str | None]]:
         name = nodes.file_input(kind.name)
-        if name is None or name not in given or isinstance(given[name], list):
+        if name is None:
             return ()
-        file = given[name]
+        file = _argument(kind, name, given)
         if disk.exists(kind, file):
             return ()
         return [(name, nodes.missing_file(kind.name, file))]
 
     return check
+
+
+def _argument(kind: NodeClass, name: str, given: Mapping[str, Any]) -> str:
+    """What the class's own check is called with, if that does not break it.
+
+    Raises:
+        TypeError: the input is missing, so the check is called without it.
+        AttributeError: it is no text; a link stands for None, for nothing has run yet.
+    """
+    if name not in given:
+        check = "validate_inputs" if kind.v3 else "VALIDATE_INPUTS"
+        owner = "LoadImage" if kind.name.startswith("LoadImage") else kind.name  # they inherit it
+        raise TypeError(f"{owner}.{check}() missing 1 required positional argument: {name!r}")
+    file = None if is_link(given[name]) else given[name]
+    if not isinstance(file, str):
+        raise AttributeError(f"{type(file).__name__!r} object has no attribute 'endswith'")
+    return file

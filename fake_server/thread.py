@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import errno
 import os
 import socket
@@ -18,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, ParamSpec, Self, TypeVar
 
-from comfyrec.errors import UsageError
+from comfyrec.errors import ServerDied, UsageError
 from fake_server.actions import Source
 from fake_server.app import Server
 from fake_server.control import Control, Told
@@ -29,20 +30,66 @@ P = ParamSpec("P")
 T = TypeVar("T")
 ANSWER_S: Final = 30.0
 """A loop that does not answer for so long hangs; better to say so than to hang too."""
+_LAST_S: Final = 5.0
+"""For what a thread that ends has still to do."""
+_LAST_TURNS: Final = 8
 
 
 class LoopThread:
-    """A loop that runs in a daemon thread."""
+    """A loop that runs in a daemon thread.
 
-    def __init__(self) -> None:
-        self.loop = asyncio.new_event_loop()
+    If the thread ends and nobody has closed it, the ports of its servers are freed, so that clients
+    are refused and do not wait, and whoever waits for it or calls it gets ``ServerDied``.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        self.loop = loop or asyncio.new_event_loop()
         self.pid = os.getpid()
+        self.died: str | None = None
+        """Why the thread ended; None while it runs."""
+        self.servers: set[Server] = set()
+        self._waiting: set[concurrent.futures.Future[Any]] = set()
+        self._closing = False
         self._thread = threading.Thread(target=self._run, name="comfyrec-loop", daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
         asyncio.set_event_loop(self.loop)
-        self.loop.run_forever()
+        try:
+            self.loop.run_forever()
+            why = "its loop was stopped"
+        except BaseException as error:  # SystemExit too; those who wait are told
+            why = repr(error)
+        if not self._closing:
+            self._die(why)
+
+    def _die(self, why: str) -> None:
+        self.died = self.died or why
+        with contextlib.suppress(Exception):  # what killed it may do so again
+            self.loop.run_until_complete(self._last_things())
+        for done in list(self._waiting):
+            done.cancel()
+        self.loop.close()
+
+    async def _last_things(self) -> None:
+        async with asyncio.timeout(_LAST_S):
+            stopping = []
+            # Again and again: what was just being accepted is a connection a few turns later only,
+            # and a stop that has begun waits for that one, too.
+            for _ in range(_LAST_TURNS):
+                stopping += [asyncio.ensure_future(server.stop()) for server in self.servers]
+                await _turns()
+            await asyncio.gather(*stopping)
+            others = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in others:
+                task.cancel()
+            await asyncio.gather(*others, return_exceptions=True)
+            await _turns()
+
+    @property
+    def usable(self) -> bool:
+        """Whether it takes calls; a forked child has the object, but not the thread."""
+        return self.died is None and self.pid == os.getpid() and not self.loop.is_closed()
 
     @property
     def inside(self) -> bool:
@@ -53,10 +100,12 @@ class LoopThread:
         """Run a function in the loop's thread and give what it returns or raises.
 
         Raises:
+            ServerDied: the thread has ended.
             TimeoutError: the loop hangs.
         """
         if self.inside:
             return function(*args, **kwargs)
+        self._must_live()
         done: concurrent.futures.Future[T] = concurrent.futures.Future()
 
         def run() -> None:
@@ -66,24 +115,51 @@ class LoopThread:
                 done.set_exception(error)
 
         self.loop.call_soon_threadsafe(run)
-        return done.result(ANSWER_S)
+        return self._answer(done)
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine in the loop's thread and give what it returns or raises.
 
         Raises:
+            ServerDied: the thread has ended.
             TimeoutError: it did not end in time.
         """
-        if self.inside:
+        if self.inside or self.died is not None:
             coroutine.close()
+        self._must_live()
+        if self.inside:
             raise RuntimeError("the loop's own thread cannot wait for its loop")
-        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(ANSWER_S)
+        return self._answer(asyncio.run_coroutine_threadsafe(coroutine, self.loop))
+
+    def _must_live(self) -> None:
+        if self.died is not None:
+            raise ServerDied(self.died)
+
+    def _answer(self, done: concurrent.futures.Future[T]) -> T:
+        # In the set first, then the question: whoever dies in between finds it there.
+        self._waiting.add(done)
+        try:
+            if self.died is not None:
+                done.cancel()
+            return done.result(ANSWER_S)
+        except concurrent.futures.CancelledError:
+            self._must_live()
+            raise
+        finally:
+            self._waiting.discard(done)
 
     def close(self) -> None:
         """Stop the loop and its thread."""
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self._thread.join(ANSWER_S)
-        self.loop.close()
+        self._closing = True
+        if self.died is None:
+            self.loop.call_soon_threadsafe(self.loop.stop)
+            self._thread.join(ANSWER_S)
+            self.loop.close()
+
+
+async def _turns() -> None:
+    for _ in range(_LAST_TURNS):
+        await asyncio.sleep(0)
 
 
 _the_thread: LoopThread | None = None
@@ -94,8 +170,7 @@ def loop_thread() -> LoopThread:
     """The one loop thread of this process, started when first asked for."""
     global _the_thread
     with _making:
-        # A forked child has the object, but not the thread.
-        if _the_thread is None or _the_thread.pid != os.getpid() or _the_thread.loop.is_closed():
+        if _the_thread is None or not _the_thread.usable:
             _the_thread = LoopThread()
         return _the_thread
 
@@ -151,12 +226,14 @@ class Handle:
         """Stop the server. Doing it twice is fine.
 
         Raises:
+            ServerDied: its thread had ended, and with it the server.
             Exception: the first one that the server's source raised while it ran.
         """
         if self._closed:
             return
         self._closed = True
         self.thread.run(self.server.stop())
+        self.thread.servers.discard(self.server)
         if self.server.failure is not None:
             raise self.server.failure
 
@@ -210,6 +287,7 @@ def serve(
     if start is not None:
         server.control = Control(server, start=start, told=told, about=about).answer
     thread.run(server.start(sock))
+    thread.servers.add(server)
     return Handle(server, thread, tls=tls, prefix=prefix)
 
 

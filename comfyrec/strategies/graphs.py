@@ -113,6 +113,7 @@ class _Offer:
         self.classes = sorted(reached, key=lambda each: (self.price[each.name], each.name))
         self.outputs = [each for each in self.classes if each.output_node]
         self._makers: dict[str, list[tuple[NodeClass, int]]] = {}
+        self._values: dict[tuple[str, str], st.SearchStrategy[Any]] = {}
 
     def _reprice(self) -> bool:
         """One round of working out prices; whether one of them changed."""
@@ -136,6 +137,13 @@ class _Offer:
         if found is None:
             found = [(each, slot) for each in self.classes for slot in _slots(each, link)]
             self._makers[str(link.type)] = found
+        return found
+
+    def values(self, node_class: NodeClass, each: Input) -> st.SearchStrategy[Any]:
+        """What an input may be; hypothesis looks at a strategy for long when it first sees it."""
+        found = self._values.get((node_class.name, each.name))
+        if found is None:
+            found = self._values[node_class.name, each.name] = _value(each)
         return found
 
     def least(self, link: Input) -> float:
@@ -182,7 +190,7 @@ class _Building:
             if not each.required:
                 continue
             if _is_widget(each) or each.type == "*":
-                yield each, self._draw(_value(each))
+                yield each, self._draw(self._offer.values(node_class, each))
                 continue
             pending -= self._offer.least(each)
             yield each, self._link(each, reserved + pending)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 from hypothesis import strategies as st
@@ -273,13 +274,14 @@ def events(version: str | None = None, *, type: str | None = None) -> st.SearchS
         ValueError: servers of this version send no messages of that type.
     """
     if version is None:
-        return st.sampled_from(ERAS[::-1]).map(types_of).flatmap(lambda made: _one(made, type))
-    return _one(types_of(version), type)
+        return st.sampled_from(ERAS[::-1]).flatmap(lambda each: _of(each, type))
+    return _of(version, type)
 
 
 Makers = Mapping[str, st.SearchStrategy[Message]]
 
 
+@lru_cache
 def types_of(version: str) -> Makers:
     """type -> its messages, for the types that the version sends."""
     era = era_of(version)
@@ -294,7 +296,10 @@ def types_of(version: str) -> Makers:
     return {**texts, **frames}
 
 
-def _one(made: Makers, type: str | None) -> st.SearchStrategy[Message]:
+@lru_cache
+def _of(version: str, type: str | None) -> st.SearchStrategy[Message]:
+    # Kept, as hypothesis looks at a strategy for long when it first sees it.
+    made = types_of(version)
     if type is None:
         return st.one_of(*made.values())
     if type not in made:

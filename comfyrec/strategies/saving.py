@@ -98,7 +98,7 @@ def _opened(stream: Stream) -> Iterator[Told]:
     upgrade = (
         f"GET /ws?clientId={stream.client_id} HTTP/1.1\r\n{_HOST}Connection: Upgrade\r\n"
         "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-        "Sec-WebSocket-Key: c3RyYXRlZ2llcyBsaXN0ZW4=\r\n\r\n"
+        "Sec-WebSocket-Key: c3RyYXRlZ2llcy1oZWFyIQ==\r\n\r\n"
     )
     accepted = (
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n"

@@ -1,29 +1,32 @@
 """A drawn stream or a scenario -> a running server for a client under test, and the judgement.
 
 The shell of this room. A server of its own for each example costs well under a millisecond, as
-they all live on one loop in one thread.
+they all live on one loop in one thread. A client that is a coroutine may live there too, and then
+the time of both leaps: its time-outs cost nothing.
 """
 
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, NoReturn, TypeVar, cast, get_args
+from inspect import iscoroutine
+from typing import Any, Final, NoReturn, TypeVar, cast, get_args, overload
 
 from comfyrec.check import Playing, play
+from comfyrec.errors import ServerDied
 from comfyrec.strategies.streams import Stream, choice_of_stream, facts_of
+from fake_server.leaping import LeapingThread, leaping_thread
 from fake_server.oracles import INVARIANTS, Bounds, Outcome, Report, files_in
 from fake_server.scenarios import Choice, choose
 from fake_server.scenarios.kit.scene import Ending
-from fake_server.thread import LoopThread
 
 __all__ = ["Judged", "Served", "fake_comfyui"]
 
 T = TypeVar("T")
 OUTCOMES = (*get_args(Ending), "failed")
-LATE_S = 15.0
+LATE_S: Final = 15.0
+LIMIT_S: Final = 5.0
 
 
 class Judged(AssertionError):
@@ -33,10 +36,9 @@ class Judged(AssertionError):
 class Served:
     """A running server, what the client is to run on it, and the judgement of its report."""
 
-    def __init__(
-        self, drawn: Stream | Choice, playing: Playing, clock: Callable[[], float]
-    ) -> None:
-        self.drawn, self._playing, self._clock = drawn, playing, clock
+    def __init__(self, drawn: Stream | Choice, playing: Playing, thread: LeapingThread) -> None:
+        self.drawn, self._playing, self._thread = drawn, playing, thread
+        self._clock = thread.loop.time
         self.url, self.ws_url = playing.url, playing.ws_url
         self.host, self.port = playing.host, playing.port
 
@@ -45,13 +47,30 @@ class Served:
         """The graph in API format that the client is to submit; a copy of its own."""
         return cast(dict[str, Any], _copied(self._playing.workflow))
 
-    def bounded(self, run: Callable[[], T], *, seconds: float = 5.0) -> T:
+    @overload
+    def bounded(self, run: Callable[[], Coroutine[Any, Any, T]], *, seconds: float = ...) -> T: ...
+
+    @overload
+    def bounded(self, run: Callable[[], T], *, seconds: float = ...) -> T: ...
+
+    def bounded(self, run: Callable[[], Any], *, seconds: float = LIMIT_S) -> Any:
         """Run a client that might hang; gives what it returns, raises what it raises.
 
+        A function runs in a thread of its own, in real time. Of a coroutine function the coroutine
+        runs on the server's loop, in leaping time: its ``asyncio.sleep`` and time-outs cost
+        nothing, and ``seconds`` are of that time. It must not block, and must take its time from
+        the loop; ``lambda: asyncio.run(my_client(...))`` runs one that does otherwise.
+
         Raises:
-            Judged: it did not come back in time. Its thread is left behind: give the client a
-                time-out of its own where it has one.
+            Judged: it did not come back in time. The thread of a function is left behind: give the
+                client a time-out of its own where it has one.
         """
+        told = self._in_a_thread(run, seconds)
+        if not told:
+            return self.hung()
+        return self._on_the_loop(told[0], seconds) if iscoroutine(told[0]) else told[0]
+
+    def _in_a_thread(self, run: Callable[[], T], seconds: float) -> list[T]:
         told: list[T] = []
         failed: list[BaseException] = []
 
@@ -66,7 +85,17 @@ class Served:
         thread.join(seconds)
         if failed:
             raise failed[0]
-        return told[0] if told else self.hung()
+        return told
+
+    def _on_the_loop(self, client: Coroutine[Any, Any, T], seconds: float) -> T:
+        try:
+            ended = self._thread.live(client, seconds)
+        except TimeoutError:
+            raise Judged(
+                f"the client blocks the loop that it shares with the server; if it is to do so, "
+                f"run it with asyncio.run\n{self.drawn!r}"
+            ) from None
+        return self.hung() if ended is None else ended.result()
 
     def judge(
         self,
@@ -148,13 +177,7 @@ def _copied(value: Any) -> Any:
 
 
 @contextmanager
-def fake_comfyui(
-    drawn: Stream | Choice | str,
-    *,
-    speed: float | None = None,
-    thread: LoopThread | None = None,
-    clock: Callable[[], float] = time.monotonic,
-) -> Iterator[Served]:
+def fake_comfyui(drawn: Stream | Choice | str, *, speed: float | None = None) -> Iterator[Served]:
     """Serve what was drawn, on a port of its own, as long as the block runs.
 
     It is no fixture, so that hypothesis can have a fresh server for each example.
@@ -163,8 +186,6 @@ def fake_comfyui(
         drawn: a ``Stream``, a ``Choice`` of ``scenarios()``, or a scenario as one types it:
             ``"ws-silent:after=start"``.
         speed: of virtual time; None: nothing is ever waited for.
-        thread: where it is served, if not on the process's own loop thread.
-        clock: seconds, the client's time.
 
     Raises:
         ScenarioError: there is no such scenario, or it has no such parameter.
@@ -174,5 +195,12 @@ def fake_comfyui(
         played, facts = choice_of_stream(choice), facts_of(choice)
     else:
         played, facts = choice, None
-    with play(played, facts=facts, speed=speed, thread=thread, clock=clock) as playing:
-        yield Served(choice, playing, clock)
+    thread = leaping_thread()
+    try:
+        with play(
+            played, facts=facts, speed=speed, thread=thread, clock=thread.loop.time
+        ) as playing:
+            yield Served(choice, playing, thread)
+    except ServerDied as died:
+        # A client that held up the loop is judged for that, and not for what was left open by it.
+        raise (died.__context__ if isinstance(died.__context__, Judged) else died) from None

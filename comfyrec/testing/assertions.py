@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from comfyrec.testing.handle import ComfyUI
+    from comfyrec.testing.witness import SeenRequest
 
 __all__ = [
     "all_closed",
@@ -23,16 +24,24 @@ TERMINAL = ("execution_success", "execution_error", "execution_interrupted")
 DIFFERENCES_SHOWN_MAX = 12
 
 
-def _frames_about(server: ComfyUI, prompt_id: str) -> Iterator[dict[str, Any]]:
+def _frames(server: ComfyUI) -> Iterator[dict[str, Any]]:
+    """All frames that are objects with data; others say nothing of a prompt."""
     for _, _, message in server.frames:
-        if isinstance(message, str) and prompt_id in message:
-            frame = json.loads(message)
-            data = frame.get("data")
-            if isinstance(data, dict) and data.get("prompt_id") == prompt_id:
+        if isinstance(message, str) and "prompt_id" in message:
+            try:
+                frame = json.loads(message)
+            except ValueError:
+                continue  # a scenario may send anything
+            if isinstance(frame, dict) and isinstance(frame.get("data"), dict):
                 yield frame
 
 
+def _frames_about(server: ComfyUI, prompt_id: str) -> Iterator[dict[str, Any]]:
+    return (frame for frame in _frames(server) if frame["data"].get("prompt_id") == prompt_id)
+
+
 def _only_prompt(server: ComfyUI, prompt_id: str | None) -> str:
+    __tracebackhide__ = True
     if prompt_id is not None:
         return prompt_id
     prompts = server.prompts
@@ -42,6 +51,7 @@ def _only_prompt(server: ComfyUI, prompt_id: str | None) -> str:
 
 def one_terminal_event(self: ComfyUI, prompt_id: str | None = None) -> str:
     """Exactly one of success, error and interrupted was sent for the prompt; gives its type."""
+    __tracebackhide__ = True
     wanted = _only_prompt(self, prompt_id)
     ends = [
         frame["type"]
@@ -56,6 +66,7 @@ def one_terminal_event(self: ComfyUI, prompt_id: str | None = None) -> str:
 
 def interrupted(self: ComfyUI, prompt_id: str | None = None) -> None:
     """The client asked to interrupt this prompt, by its id, and not whatever happens to run."""
+    __tracebackhide__ = True
     wanted = _only_prompt(self, prompt_id)
     asked = [r for r in self.requests if r.method == "POST" and r.path == "/interrupt"]
     assert asked, "nobody posted to /interrupt"
@@ -66,15 +77,62 @@ def interrupted(self: ComfyUI, prompt_id: str | None = None) -> None:
 
 
 def no_foreign_prompt_used(self: ComfyUI) -> None:
-    """The client asked for the history of its own prompts only."""
+    """The client took nothing from frames of somebody else's prompt: no id, and no file."""
+    __tracebackhide__ = True
     own = {prompt.prompt_id for prompt in self.prompts}
-    asked = [r.path.rpartition("/")[2] for r in self.requests if r.path.startswith("/history/")]
-    foreign = [prompt_id for prompt_id in asked if prompt_id not in own]
-    assert not foreign, f"the client asked for the history of foreign prompts: {foreign}"
+    foreign = _Named()
+    for frame in _frames(self):
+        foreign.note(frame, own)
+    used = [
+        f"{request.method} {request.path} names {name}"
+        for request in self.requests
+        for name in foreign.used_in(request, own)
+    ]
+    assert not used, f"the client used what belongs to foreign prompts: {'; '.join(used)}"
+
+
+class _Named:
+    """Ids of foreign prompts, and files that only foreign prompts have put out."""
+
+    def __init__(self) -> None:
+        self._ids: set[str] = set()
+        self._files: set[str] = set()
+        self._own_files: set[str] = set()
+
+    def note(self, frame: dict[str, Any], own: set[str]) -> None:
+        """Take in one frame."""
+        from fake_server.oracles import files_in  # a first test does without it
+
+        data = frame["data"]
+        prompt_id = data.get("prompt_id")
+        if not isinstance(prompt_id, str):
+            return
+        files = self._own_files if prompt_id in own else self._files
+        files.update(name for name, _, _ in files_in({"": data.get("output")}))
+        if prompt_id not in own:
+            self._ids.add(prompt_id)
+
+    def used_in(self, request: SeenRequest, own: set[str]) -> Iterator[str]:
+        """What of this a request asks for or tells."""
+        if request.path.startswith("/history/"):
+            asked = request.path.rpartition("/")[2]
+            if asked not in own:
+                yield asked
+                return
+        if request.path == "/view":
+            yield from self._files.difference(self._own_files) & set(_values(request.query))
+        elif request.path != "/prompt":
+            text = request.path.encode() + request.body
+            yield from sorted(one for one in self._ids if one.encode() in text)
+
+
+def _values(query: dict[str, list[str]]) -> Iterator[str]:
+    return (value for values in query.values() for value in values)
 
 
 def socket_before_post(self: ComfyUI) -> None:
     """The websocket of the prompt's client_id was open before the prompt was posted."""
+    __tracebackhide__ = True
     for prompt in self.prompts:
         before = [
             socket
@@ -91,6 +149,7 @@ def socket_before_post(self: ComfyUI) -> None:
 
 def all_closed(self: ComfyUI, timeout: float | None = None) -> None:
     """The client has closed every websocket (waits for that)."""
+    __tracebackhide__ = True
     self.wait_until(
         lambda: not [s for s in self._witness.sockets if s.open],
         "the client to close its websockets",
@@ -100,6 +159,7 @@ def all_closed(self: ComfyUI, timeout: float | None = None) -> None:
 
 def prompt_equals(self: ComfyUI, expected: dict[str, Any], *, number: int = -1) -> None:
     """The graph of a submitted prompt (the last one) equals ``expected``; else says where not."""
+    __tracebackhide__ = True
     prompts = self.prompts
     assert prompts, "no prompt was accepted"
     found = list(difference(expected, prompts[number].graph))

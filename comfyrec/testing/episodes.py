@@ -18,6 +18,7 @@ from urllib.parse import parse_qs, urlsplit
 import aiohttp
 import yarl
 
+from comfyrec.proxy.upstream import parse_upstream
 from comfyrec.testing.recording import Recording
 from comfyrec.timeline import Timeline
 from fake_server.actions import (
@@ -34,6 +35,7 @@ from fake_server.actions import (
     Source,
 )
 from fake_server.app import Server
+from fake_server.oracles import files_in
 from fake_server.replay.graphs import VOLATILE, Fit, Shape
 
 __all__ = ["Episodes"]
@@ -61,6 +63,7 @@ class Episodes(Source):
         self._shapes = [Shape({"prompt": p.graph}, frozenset(VOLATILE)) for p in timeline.prompts]
         self._uploads = {e.request.body for e in timeline.exchanges if "/upload/" in e.path}
         self._upstream, self.file = upstream, file
+        self.complaints: list[str] = []
         self._recording: Recording | None = None
         self._http: aiohttp.ClientSession | None = None
         self._server: Server | None = None
@@ -150,7 +153,10 @@ class Episodes(Source):
         try:
             answer = await self._ask(request)
         except (aiohttp.ClientError, OSError, TimeoutError) as trouble:
-            answer = Answer(502, (), f"the upstream cannot be reached: {trouble}\n".encode())
+            address = parse_upstream(self._upstream).url
+            sentence = f"the upstream {address} cannot be reached: {trouble}"
+            self.complaints.append(sentence)
+            answer = Answer(502, (), f"{sentence}\n".encode())
         self._carry([Reply(exchange, answer)])
 
     async def _ask(self, request: Request) -> Answer:
@@ -204,7 +210,7 @@ class Episodes(Source):
         if frame.get("type") in _ENDS:
             self._running.discard(data.get("prompt_id"))
         if frame.get("type") == "executed":
-            self._names.update(_file_names(data.get("output")))
+            self._names.update(name for name, _, _ in files_in({"": data.get("output")}))
 
     async def _stop(self) -> None:
         for task in self._tasks:
@@ -227,14 +233,3 @@ class Episodes(Source):
 def _client_id(body: bytes) -> str:
     said = json.loads(body)
     return str(said.get("client_id") or (said.get("extra_data") or {}).get("client_id") or "")
-
-
-def _file_names(output: Any) -> Iterator[str]:
-    if isinstance(output, dict):
-        if isinstance(output.get("filename"), str):
-            yield output["filename"]
-        for value in output.values():
-            yield from _file_names(value)
-    elif isinstance(output, list):
-        for value in output:
-            yield from _file_names(value)

@@ -7,11 +7,12 @@ exclude each other; whichever stands nearer to the test counts.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import pytest
 
@@ -30,18 +31,9 @@ def gather(config: pytest.Config, item: pytest.Item, *, fixtures: Mapping[str, A
     """The settings of one test.
 
     Raises:
-        pytest.UsageError: a value that cannot be used; the sentence says where it stands.
+        pytest.fail.Exception: a value that cannot be used; the sentence says where it stands.
     """
-    markers = list(item.iter_markers("comfyui"))  # nearest first
-    said: dict[str, Any] = {}
-    for marker in reversed(markers):
-        if marker.args:
-            _wrong(item, "the comfyui marker takes keywords only, like comfyui(scenario='oom')")
-        if {"cassette", "scenario"} <= marker.kwargs.keys():
-            _wrong(item, "the comfyui marker names a cassette and a scenario; take one of them")
-        if marker.kwargs.keys() & {"cassette", "scenario"}:
-            said = {k: v for k, v in said.items() if k not in ("cassette", "scenario")}
-        said.update(marker.kwargs)
+    said = _said_by_markers(item)
 
     def look_up(name: str) -> Any:
         option = config.getoption(f"comfyui_{name}", default=None)
@@ -73,6 +65,28 @@ def gather(config: pytest.Config, item: pytest.Item, *, fixtures: Mapping[str, A
     )
 
 
+def _said_by_markers(item: pytest.Item) -> dict[str, Any]:
+    """The keywords of all comfyui markers; the one nearest to the test wins."""
+    said: dict[str, Any] = {}
+    replayed: tuple[object, Any] = (None, None)
+    for node, marker in reversed(list(item.iter_markers_with_node("comfyui"))):
+        if marker.args:
+            _wrong(item, "the comfyui marker takes keywords only, like comfyui(scenario='oom')")
+        behaviour = [kind for kind in ("cassette", "scenario") if kind in marker.kwargs]
+        if len(behaviour) > 1:
+            _wrong(item, "the comfyui marker names a cassette and a scenario; take one of them")
+        if "cassette" in behaviour:
+            cassette = marker.kwargs["cassette"]
+            if replayed[0] is node and replayed[1] != cassette:
+                names = f"{cassette!r} and {replayed[1]!r}"
+                _wrong(item, f"two comfyui markers name the cassettes {names}; take one of them")
+            replayed = node, cassette
+        if behaviour:
+            said = {k: v for k, v in said.items() if k not in ("cassette", "scenario")}
+        said.update(marker.kwargs)
+    return said
+
+
 _OVERRIDDEN: pytest.StashKey[tuple[str, ...]] = pytest.StashKey()
 
 
@@ -95,8 +109,8 @@ def overridden(item: pytest.Item, names: Sequence[str], ours: str) -> tuple[str,
     return parent.stash[_OVERRIDDEN]
 
 
-def _wrong(item: pytest.Item, sentence: str) -> None:
-    raise pytest.UsageError(f"{item.nodeid}: {sentence}")
+def _wrong(item: pytest.Item, sentence: str) -> NoReturn:
+    pytest.fail(f"{item.nodeid}: {sentence}", pytrace=False)
 
 
 def _cassette(item: pytest.Item, value: Any, folder: Any) -> Path | str | None:
@@ -125,9 +139,9 @@ def _file_name(item: pytest.Item) -> str:
 
 
 def _speed(item: pytest.Item, value: Any) -> float | None:
-    if value in (None, "max"):
+    if value is None:
         return None
-    return float(_number(item, "speed", value, float, 1.0))
+    return math.inf if value == "max" else float(_number(item, "speed", value, float, 1.0))
 
 
 def _number(item: pytest.Item, name: str, value: Any, kind: type, default: Any) -> Any:

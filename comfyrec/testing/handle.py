@@ -11,25 +11,31 @@ import asyncio
 import re
 import sys
 import threading
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Coroutine, Iterable
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar
 
+from comfyrec.errors import ScenarioError, ServerDied
 from comfyrec.testing import assertions
 from comfyrec.testing.settings import Settings
-from comfyrec.testing.sources import make_source, walk_in_step
+from comfyrec.testing.sources import make_source, pace_of, shell_around, walk_in_step
 from comfyrec.testing.witness import SeenPrompt, SeenRequest, SeenSocket, Witness
 from fake_server.actions import Abort, Action, Close, Listen, Source
-from fake_server.clock import MAX
 from fake_server.gate import Gate, Hold
 from fake_server.scenarios import Stage
+from fake_server.scenarios.kit.scenario import Shell
 from fake_server.thread import Handle, serve
 
 __all__ = ["ComfyUI", "Holding", "WaitedTooLong"]
 
+P = ParamSpec("P")
 T = TypeVar("T")
+HELD_LIMITS: Final = 6
+"""So many times the limit of a wait a hold may last. Then the test has forgotten it, or stands
+still itself, in a read of its client that has no limit."""
 
 
 class WaitedTooLong(AssertionError):
@@ -58,6 +64,7 @@ class Holding:
         Raises:
             WaitedTooLong: it did not get there in time.
         """
+        __tracebackhide__ = True
         self._server.wait_until(lambda: self.reached, f"the frame {self._hold}", timeout)
         return self
 
@@ -69,6 +76,7 @@ class Holding:
         return _beside_the_loop(self.wait).__await__()
 
     def __enter__(self) -> Self:
+        __tracebackhide__ = True
         return self.wait()
 
     def __exit__(
@@ -96,9 +104,14 @@ class ComfyUI:
 
     def __init__(self, settings: Settings, source: Source | None = None) -> None:
         self.settings = settings
-        self._changed = threading.Condition()
+        self._changed, self._changes = threading.Condition(), 0
+        self._patience: asyncio.TimerHandle | None = None
+        self._gave_up: list[str] = []
+        self._shell = Shell() if source else shell_around(settings)
         self._witness, self._gate = self._stack(source or make_source(settings))
-        self._handle: Handle = serve(self._witness, speed=settings.speed or MAX)
+        self._handle: Handle = serve(
+            self._witness, speed=pace_of(settings), tls=self._shell.tls, prefix=self._shell.prefix
+        )
         self.host, self.port = self._handle.host, self._handle.port
         self.url, self.ws_url = self._handle.url, self._handle.ws_url
         self._closed = False
@@ -122,7 +135,7 @@ class ComfyUI:
         Raises:
             CassetteError: it cannot be read.
         """
-        return self._become(cassette=file)
+        return self._become(cassette=file, params={})
 
     def plan(
         self, nodes: dict[str, Any] | None = None, *, strict: bool = True, **params: Any
@@ -140,19 +153,53 @@ class ComfyUI:
     def _become(self, **changes: Any) -> Self:
         from msgspec.structs import replace
 
-        self.settings = replace(self.settings, **changes)
-        self._restart(make_source(self.settings))
+        settings = replace(self.settings, **changes)
+        if shell_around(settings) != self._shell:
+            raise ScenarioError(
+                f"scenario {settings.scenario!r} changes the server's address, so a test has it "
+                f"from its start or not at all: name it in the marker, or use comfyui_factory"
+            )
+        self.settings = settings
+        self._restart(make_source(settings))
+        if self._handle.server.clock.speed:  # a test that has stopped time goes on with that
+            self.resume()
         return self
 
     def _stack(self, source: Source) -> tuple[Witness, Gate]:
-        gate = Gate(source, changed=self._tell, note=self._note)
-        return Witness(gate), gate
+        gate = Gate(source, changed=self._tell, note=self._held_or_released)
+        return Witness(gate, prefix=self._shell.prefix), gate
+
+    def _held_or_released(self, what: str, words: str) -> None:
+        self._note(what, words)
+        self._end_patience()
+        if what == "held":
+            limit = HELD_LIMITS * self.settings.timeout_s
+            loop = self._handle.thread.loop
+            self._patience = loop.call_later(limit, self._give_up, self._gate.held, limit)
+
+    def _end_patience(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
+    def _give_up(self, hold: Hold | None, limit: float) -> None:
+        """End a hold that nobody releases, so that a client that waits on it comes to an end."""
+        if self._gate.held is not hold:
+            return
+        self._gave_up.append(
+            f"the server was held at {hold} for {limit:g} s and nobody released it, so it was "
+            f"stopped; hold in a with block, or give more time with comfyui_timeout"
+        )
+        self._note("fault", "held for too long: the server stops")
+        self._handle.server.cut_all()
+        self._handle.server.carry([Listen(accept=False)])
 
     def _note(self, what: str, words: str) -> None:
         self._handle.server.journal.note(self._handle.server.now, what, words)
 
     def _tell(self) -> None:
         with self._changed:
+            self._changes += 1
             self._changed.notify_all()
 
     # --- what it saw ---------------------------------------------------------------------------
@@ -160,12 +207,12 @@ class ComfyUI:
     @property
     def requests(self) -> list[SeenRequest]:
         """All HTTP requests, in order, with their answers."""
-        return self._call(lambda: list(self._witness.requests))
+        return self._read(lambda: list(self._witness.requests))
 
     @property
     def prompts(self) -> list[SeenPrompt]:
         """All prompts that were accepted."""
-        return self._call(lambda: list(self._witness.prompts))
+        return self._read(lambda: list(self._witness.prompts))
 
     @property
     def uploads(self) -> list[SeenRequest]:
@@ -175,19 +222,20 @@ class ComfyUI:
     @property
     def sockets(self) -> list[SeenSocket]:
         """All websockets, open and closed."""
-        return self._call(lambda: list(self._witness.sockets))
+        return self._read(lambda: list(self._witness.sockets))
 
     @property
     def frames(self) -> list[tuple[int, int, str | bytes]]:
         """All frames: (virtual microseconds, socket, message)."""
-        return self._call(lambda: list(self._witness.frames))
+        return self._read(lambda: list(self._witness.frames))
 
     @property
     def complaints(self) -> list[str]:
         """What was to happen and did not, one sentence each.
 
         Of a strict replay: requests that its cassette does not have. Of a scenario, once a prompt
-        has come: operators that had nothing to do, so that the scenario did not take place.
+        has come: operators that had nothing to do, so that the scenario did not take place. Of a
+        hold: that it was not released.
         """
         # Lists are read, nothing is changed: that needs no turn of the server's thread.
         source = self._gate.source
@@ -195,6 +243,13 @@ class ComfyUI:
         if isinstance(source, Stage) and self._witness.prompts:
             name = self.settings.scenario
             found += [f"scenario {name}: {one}" for one in source.finish() if one.needed]
+        if self._gave_up:
+            return [*found, *self._gave_up]
+        if self._gate.held is not None:
+            found.append(
+                f"the server is still held at {self._gate.held}; release() it before the test "
+                f"ends, or hold in a with block"
+            )
         return found
 
     @property
@@ -228,17 +283,30 @@ class ComfyUI:
         Raises:
             WaitedTooLong: not in time; says ``what`` was waited for.
         """
+        __tracebackhide__ = True
         limit = self.settings.timeout_s if timeout is None else timeout
-        with self._changed:
-            if not self._changed.wait_for(holds, limit):
+        until = time.monotonic() + limit
+        seen = self._changes
+        # Asked without the lock: ``holds`` may well ask the server's thread for something, and that
+        # takes the lock to tell what has happened.
+        while not holds():
+            if not self._something_happens(seen, until) and not holds():
                 raise WaitedTooLong(self._why(what, limit))
+            seen = self._changes
+
+    def _something_happens(self, since: int, until: float) -> bool:
+        with self._changed:
+            return self._changed.wait_for(
+                lambda: self._changes != since, max(until - time.monotonic(), 0)
+            )
 
     def _why(self, what: str, limit: float) -> str:
         held = f"; it is held at {self._gate.held}" if self._gate.held else ""
         frames = self._witness.frames
         last = f"; it sent last: {_short(frames[-1][2])}" if frames else "; it has sent nothing"
-        failed = self._handle.server.failure
+        failed, ended = self._handle.server.failure, self._handle.thread.died
         died = f"; its source failed with {failed!r}" if failed else ""
+        died += f"; its thread has ended: {ended}" if ended else ""
         return f"waited {limit:g} s for {what}{held}{last}{died}"
 
     def wait_for_request(
@@ -256,8 +324,9 @@ class ComfyUI:
             seen = list(self._witness.requests)
             return [r for r in seen if (r.method, r.path) == (method.upper(), path)]
 
-        which = f"{count} times " if count > 1 else ""
-        self.wait_until(lambda: len(found()) >= count, f"{method.upper()} {path} {which}", timeout)
+        __tracebackhide__ = True
+        which = f", {count} times" if count > 1 else ""
+        self.wait_until(lambda: len(found()) >= count, f"{method.upper()} {path}{which}", timeout)
         return found()[count - 1]
 
     def wait_for_socket(self, *, count: int = 1, timeout: float | None = None) -> SeenSocket:
@@ -270,12 +339,13 @@ class ComfyUI:
         def accepted() -> list[SeenSocket]:
             return [socket for socket in list(self._witness.sockets) if socket.accepted]
 
+        __tracebackhide__ = True
         self.wait_until(lambda: len(accepted()) >= count, f"socket number {count}", timeout)
         return accepted()[count - 1]
 
     @property
     def aio(self) -> _Aio:
-        """The waiting methods for async tests: ``await comfyui.aio.run_until("executed")``."""
+        """The control for async tests: ``await comfyui.aio.run_until("executed")``."""
         return _Aio(self)
 
     # --- control -------------------------------------------------------------------------------
@@ -311,6 +381,7 @@ class ComfyUI:
         Raises:
             WaitedTooLong: the server has nothing more to send.
         """
+        __tracebackhide__ = True
         self._act(lambda now: self._gate.step(now))
         self.wait_until(lambda: self._gate.held is not None, "one more frame", timeout)
         held = self._gate.held
@@ -322,6 +393,7 @@ class ComfyUI:
         Raises:
             WaitedTooLong: there was none in time.
         """
+        __tracebackhide__ = True
         hold = self.hold_at(event, **where)
         self.release()
         return hold.wait(timeout)
@@ -332,7 +404,7 @@ class ComfyUI:
 
     def resume(self) -> None:
         """Go on at the speed of the settings."""
-        self._call(self._handle.server.clock.set_speed, self.settings.speed or MAX)
+        self._call(self._handle.server.clock.set_speed, pace_of(self.settings))
 
     def advance(self, seconds: float) -> None:
         """Move virtual time on; everything that is due on the way happens, at its own moment."""
@@ -388,12 +460,20 @@ class ComfyUI:
         """
         if not self._closed:
             self._closed = True
+            if self._patience is not None:
+                self._call(self._end_patience)
             self._handle.close()
 
     # --- inside --------------------------------------------------------------------------------
 
     def _call(self, function: Callable[..., T], *args: Any) -> T:
         return self._handle.call(function, *args)
+
+    def _read(self, look: Callable[[], T]) -> T:
+        try:
+            return self._call(look)
+        except ServerDied:
+            return look()  # nothing changes any more, and a report wants to tell what there was
 
     def _note_in_thread(self, what: str, words: str) -> None:
         self._call(self._note, what, words)
@@ -428,18 +508,39 @@ class ComfyUI:
 
     def timeline(self) -> list[dict[str, Any]]:
         """The journal: requests, frames, holds and faults in order, as plain objects."""
-        return self._call(lambda: list(self._handle.server.journal.entries()))
+        return self._read(lambda: list(self._handle.server.journal.entries()))
+
+
+def _awaited(
+    method: Callable[Concatenate[ComfyUI, P], T],
+) -> Callable[Concatenate[_Aio, P], Coroutine[Any, Any, T]]:
+    def call(self: _Aio, /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]:
+        return _beside_the_loop(partial(method, self.server, *args, **kwargs))
+
+    return call
 
 
 class _Aio:
     """The same methods, awaited."""
 
     def __init__(self, server: ComfyUI) -> None:
-        self._server = server
+        self.server = server
 
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        method = getattr(self._server, name)
-        return lambda *args, **kwargs: _beside_the_loop(partial(method, *args, **kwargs))
+    wait_until = _awaited(ComfyUI.wait_until)
+    wait_for_request = _awaited(ComfyUI.wait_for_request)
+    wait_for_socket = _awaited(ComfyUI.wait_for_socket)
+    step = _awaited(ComfyUI.step)
+    release = _awaited(ComfyUI.release)
+    advance = _awaited(ComfyUI.advance)
+    drop_socket = _awaited(ComfyUI.drop_socket)
+    restart = _awaited(ComfyUI.restart)
+    assert_all_closed = _awaited(ComfyUI.assert_all_closed)
+
+    def run_until(
+        self, event: str, timeout: float | None = None, **where: Any
+    ) -> Coroutine[Any, Any, Holding]:
+        """As of the server; keywords of any name are more than ``_awaited`` can speak of."""
+        return _beside_the_loop(partial(self.server.run_until, event, timeout, **where))
 
 
 async def _beside_the_loop(wait: Callable[[], T]) -> T:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 from msgspec.structs import replace
 
-from comfyrec.errors import ComfyrecError
+from comfyrec.errors import ComfyrecError, ServerDied
 from comfyrec.testing.handle import ComfyUI
 from comfyrec.testing.settings import Settings
 
@@ -28,6 +29,8 @@ REPORT_LINES_MAX: Final = 120
 """Of the time line of one server in a failing test's report: the first and the last ones."""
 LINE_MAX: Final = 200
 COMPLAINTS_SHOWN_MAX: Final = 10
+UPSTREAM_S: Final = 10.0
+"""For a connection to the server that is to be recorded."""
 
 
 class Recorded:
@@ -129,15 +132,18 @@ class Session:
             if isinstance(server, ComfyUI)
             for line in server.complaints
         ]
-        with self._stack:
-            for server in reversed(self._servers):
-                if isinstance(server, (Recorded, WithEpisodes)):
-                    self._stack.callback(server.finish, passed=passed)
-                else:
-                    self._stack.callback(server.close)
+        try:
+            with self._stack:
+                for server in reversed(self._servers):
+                    if isinstance(server, (Recorded, WithEpisodes)):
+                        self._stack.callback(server.finish, passed=passed)
+                    else:
+                        self._stack.callback(server.close)
+        except ServerDied as died:
+            pytest.fail(str(died), pytrace=False)
         if complaints and passed:
             listed = "\n".join(f"  {line}" for line in complaints[:COMPLAINTS_SHOWN_MAX])
-            pytest.fail(f"not all took place that was to:\n{listed}", pytrace=False)
+            pytest.fail(f"the fake server complains:\n{listed}", pytrace=False)
 
     def unused(self) -> list[str]:
         """What the cassettes hold and the test never asked for."""
@@ -151,9 +157,12 @@ class Session:
     def report_sections(self) -> Iterator[tuple[str, str]]:
         """Title and text of what each server saw, for the report of a failing test."""
         for number, server in enumerate(self._servers, 1):
-            if isinstance(server, ComfyUI):
-                which = f" {number}" if len(self._servers) > 1 else ""
-                yield f"comfyui{which} time line", "\n".join(time_line(server.timeline()))
+            if not isinstance(server, ComfyUI):
+                continue
+            which = f" {number}" if len(self._servers) > 1 else ""
+            if complaints := server.complaints:
+                yield f"comfyui{which} complaints", "\n".join(complaints[:COMPLAINTS_SHOWN_MAX])
+            yield f"comfyui{which} time line", "\n".join(time_line(server.timeline()))
 
 
 def _hosts(upstream: str | None) -> tuple[str, ...]:
@@ -196,9 +205,25 @@ def _demand_upstream(settings: Settings) -> None:
         )
 
 
+def _demand_that_it_answers(upstream: str) -> None:
+    """A test whose server is not there fails for that, and not for what its client makes of it."""
+    from comfyrec.proxy.upstream import parse_upstream
+
+    target = parse_upstream(upstream)
+    try:
+        socket.create_connection((target.host, target.port), timeout=UPSTREAM_S).close()
+    except OSError as error:
+        pytest.fail(
+            f"the server to record does not answer at {target.url} ({error.strerror or error}); "
+            f"start ComfyUI there, or give its address with --comfyui-upstream URL",
+            pytrace=False,
+        )
+
+
 def _recorded(settings: Settings) -> Recorded:
     from comfyrec.testing.recording import Recording
 
+    _demand_that_it_answers(settings.upstream or "")
     keep_as = Path(settings.cassette or "")
     append = settings.record == "all" and keep_as.exists()
     working = _working_copy(keep_as, of_old=append)

@@ -20,7 +20,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     record: str = "none"
     upstream: str | None = None
     speed: float | None = None
-    """None: never wait (max)."""
+    """``inf`` never waits; None: only in scenarios that are about waiting."""
     version: str | None = None
     object_info: Any = None
     seed: int = 0
@@ -37,6 +37,7 @@ def address_variables(url: str) -> dict[str, str]:
         "COMFYUI_URL": url,
         "COMFYUI_HOST": host,
         "COMFYUI_PORT": port,
+        "COMFYUI_PORT_HOST": port,
         "COMFY_BASE_URL": url,
         "COMFYUI_BASE_URL": url,
         "AUTOFLOW_COMFYUI_SERVER_URL": url,

@@ -8,11 +8,13 @@ from comfyrec.errors import ScenarioError
 from comfyrec.testing.settings import Settings
 from fake_server.actions import Source
 from fake_server.catalogue import Catalogue
+from fake_server.clock import MAX
 from fake_server.eras import era_of
-from fake_server.playing import chosen, scenario_source
+from fake_server.playing import chosen, scenario_source, shell_of
+from fake_server.scenarios.kit.scenario import Shell
 from fake_server.world import Facts
 
-__all__ = ["make_source", "walk_in_step"]
+__all__ = ["make_source", "pace_of", "shell_around", "walk_in_step"]
 
 
 def make_source(settings: Settings) -> Source:
@@ -34,6 +36,27 @@ def make_source(settings: Settings) -> Source:
     if settings.object_info is not None:
         facts["catalogue"] = Catalogue.from_object_info(settings.object_info)
     return scenario_source([choice], Facts(**facts))
+
+
+def shell_around(settings: Settings) -> Shell:
+    """What the scenario needs besides frames: TLS, a path in front.
+
+    Raises:
+        ScenarioError: an unknown scenario or parameter.
+    """
+    if settings.cassette is not None:
+        return Shell()
+    return shell_of([chosen(settings.scenario, settings.params)])
+
+
+def pace_of(settings: Settings) -> float:
+    """How fast virtual time goes; unless told, only scenarios that are about waiting wait."""
+    if settings.speed is not None:
+        return settings.speed
+    if settings.cassette is not None:
+        return MAX
+    choice = chosen(settings.scenario, settings.params)
+    return 1.0 if choice.scenario.in_real_time else MAX
 
 
 def replay_of(settings: Settings) -> Source:

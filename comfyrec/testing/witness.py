@@ -94,16 +94,21 @@ class SeenSocket(msgspec.Struct, eq=False):
         return self.accepted and self.closed_t is None
 
 
-def _plain_path(target: str) -> str:
-    path = unquote(urlsplit(target).path)
+def _plain_path(target: str, prefix: str) -> str:
+    path = unquote(urlsplit(target).path).removeprefix(prefix)
     return path.removeprefix("/api") if path.startswith("/api/") else path
 
 
 class Witness(Source):
-    """Watches a source; see the module's docstring."""
+    """Watches a source; see the module's docstring.
 
-    def __init__(self, source: Source) -> None:
-        self.source = source
+    Args:
+        source: what behaves.
+        prefix: path in front of the server's own, which is left out of ``SeenRequest.path``.
+    """
+
+    def __init__(self, source: Source, *, prefix: str = "") -> None:
+        self.source, self._prefix = source, prefix.rstrip("/")
         self.requests: deque[SeenRequest] = deque(maxlen=REQUESTS_MAX)
         self.prompts: list[SeenPrompt] = []
         self.sockets: list[SeenSocket] = []
@@ -161,7 +166,7 @@ class Witness(Source):
 
     def _seen(self, request: Request, now: int) -> SeenRequest:
         parts = urlsplit(request.target)
-        path = _plain_path(request.target)
+        path = _plain_path(request.target, self._prefix)
         kept = BODY_MAX * (16 if path == "/prompt" else 1)
         return SeenRequest(
             now, self._next(), request.method, path, parse_qs(parts.query, keep_blank_values=True),

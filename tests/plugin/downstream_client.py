@@ -2,6 +2,7 @@
 
 import http.client
 import json
+from contextlib import closing
 
 from websockets.sync.client import connect
 
@@ -14,21 +15,20 @@ GRAPH = {
 }
 
 
+def ask(server, method, path, body=None):
+    with closing(http.client.HTTPConnection(server.host, server.port, timeout=5)) as line:
+        line.request(method, path, body)
+        answer = line.getresponse()
+        return answer.status, answer.read()
+
+
 def post(server, path, body):
-    http_ = http.client.HTTPConnection(server.host, server.port, timeout=5)
-    http_.request("POST", path, json.dumps(body))
-    answer = http_.getresponse()
-    data = answer.read()
-    http_.close()
-    return answer.status, json.loads(data) if data else None
+    status, data = ask(server, "POST", path, json.dumps(body))
+    return status, json.loads(data) if data else None
 
 
 def get(server, path):
-    http_ = http.client.HTTPConnection(server.host, server.port, timeout=5)
-    http_.request("GET", path)
-    data = http_.getresponse().read()
-    http_.close()
-    return json.loads(data)
+    return json.loads(ask(server, "GET", path)[1])
 
 
 def run(server, graph=GRAPH, client_id="me"):
@@ -44,3 +44,13 @@ def run(server, graph=GRAPH, client_id="me"):
             types.append(frame["type"])
             if frame["type"] == "executing" and frame["data"]["node"] is None:
                 return types
+
+
+def until_refused(server):
+    """Ask until there is nobody who answers; each time with a bound."""
+    for _ in range(1_000):
+        try:
+            get(server, "/queue")
+        except (ConnectionError, http.client.HTTPException):
+            return
+    raise AssertionError("it still answers")

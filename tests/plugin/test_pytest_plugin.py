@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from pathlib import Path
 
@@ -66,6 +67,54 @@ PASSING = {
         @pytest.mark.comfyui_scenarios("duplicate-status", "all-cached")
         def test(comfyui, request):
             assert comfyui.settings.scenario in request.node.name
+        """,
+    "a test runs once for each scenario of a category": """
+        import pytest
+        @pytest.mark.comfyui_scenarios("silence")
+        def test(comfyui, request):
+            assert f"[{comfyui.settings.scenario}]" in request.node.name
+        """,
+    "another scenario, a cassette and a plan from now on": """
+        from helper import run
+        def test(comfyui):
+            url = comfyui.url
+            assert "execution_error" in run(comfyui.scenario("execution-error"))
+            assert "execution_success" in run(comfyui.plan({"1": {"steps": 2}}))
+            comfyui.cassette("all-cached")
+            assert comfyui.url == url
+            assert len(comfyui.prompts) == 2
+        """,
+    "scenarios that are more than frames": """
+        import pytest
+        @pytest.mark.comfyui(scenario="tls-self-signed")
+        def test_tls(comfyui):
+            assert comfyui.url.startswith("https://")
+            assert comfyui.ws_url.startswith("wss://")
+        @pytest.mark.comfyui(scenario="base-path")
+        def test_a_path_in_front(comfyui):
+            assert comfyui.url.endswith("/prefix")
+        def test_not_from_now_on(comfyui):
+            with pytest.raises(Exception, match="name it in the marker, or use comfyui_factory"):
+                comfyui.scenario("tls-self-signed")
+        """,
+    "uploads and requests are journalled": """
+        import http.client
+        from helper import get
+        def test(comfyui):
+            lines = [
+                b"--b",
+                b'Content-Disposition: form-data; name="image"; filename="a.png"',
+                b"", b"x", b"--b--", b"",
+            ]
+            body = bytes([13, 10]).join(lines)
+            http_ = http.client.HTTPConnection(comfyui.host, comfyui.port, timeout=5)
+            http_.request("POST", "/upload/image", body,
+                          {"Content-Type": "multipart/form-data; boundary=b"})
+            assert http_.getresponse().status == 200
+            http_.close()
+            assert [r.path for r in comfyui.uploads] == ["/upload/image"]
+            get(comfyui, "/api/queue?x=1")
+            assert str(comfyui.requests[-1]) == "GET /queue -> 200"
         """,
     "the server stops at an event and its state stays there": """
         from helper import GRAPH, connect, get, post
@@ -154,6 +203,9 @@ PASSING = {
         def test(comfyui, comfyui_environment):
             assert os.environ["COMFYUI_URL"] == comfyui.url
             assert os.environ["COMFYUI_PORT"] == str(comfyui.port)
+            assert os.environ["COMFYUI_HOST"] == comfyui.host
+            same = ("COMFY_BASE_URL", "COMFYUI_BASE_URL", "AUTOFLOW_COMFYUI_SERVER_URL")
+            assert {os.environ[name] for name in same} == {comfyui.url}
         """,
     "unittest classes": """
         import unittest, pytest
@@ -214,6 +266,17 @@ FAILING = {
         "@pytest.mark.comfyui(speed='fast')\ndef test(comfyui): pass",
         ["speed", "'fast'"],
     ),
+    "holds and faults in the time line": (
+        "from helper import GRAPH, connect, post\n"
+        "def test(comfyui):\n"
+        "    with connect(f'{comfyui.ws_url}/ws?clientId=a') as ws:\n"
+        "        hold = comfyui.hold_at('executing', node='2')\n"
+        "        post(comfyui, '/prompt', {'prompt': GRAPH, 'client_id': 'a'})\n"
+        "        with hold: comfyui.drop_socket('a')\n"
+        "    comfyui.restart()\n"
+        "    assert 0",
+        ["-- held at executing, node='2'", "sockets [1] cut", "-- released", "the server stops"],
+    ),
     "a hold that is never reached": (
         "def test(comfyui): comfyui.hold_at('executed').wait(timeout=0.05)",
         ["waited 0.05 s for the frame executed", "it has sent nothing"],
@@ -226,7 +289,44 @@ FAILING = {
         "from helper import run\n"
         "@pytest.mark.comfyui(scenario='missing-outputs-after-success', node_ids=['99'])\n"
         "def test(comfyui): run(comfyui)",
-        ["not all took place"],
+        ["the fake server complains", "missing-outputs-after-success"],
+    ),
+    "two cassettes": (
+        "@pytest.mark.comfyui(cassette='all-cached')\n"
+        "@pytest.mark.comfyui(cassette='fresh-run-previews')\n"
+        "def test(comfyui): pass",
+        ["two comfyui markers name the cassettes 'fresh-run-previews' and 'all-cached'"],
+    ),
+    "a list of cassettes": (
+        "@pytest.mark.comfyui(cassette=['a', 'b'])\ndef test(comfyui): pass",
+        ["cassette=['a', 'b'] is no path, no name and not True"],
+    ),
+    "a cassette of a wrong name": (
+        "@pytest.mark.comfyui(cassette='all-chached')\ndef test(comfyui): pass",
+        ["all-chached", "all-cached"],
+    ),
+    "a parameter for a cassette": (
+        "@pytest.mark.comfyui(cassette='all-cached', count=3)\ndef test(comfyui): pass",
+        ["a replayed cassette takes no parameters, but was given count"],
+    ),
+    "a hold that is never released": (
+        "from helper import GRAPH, connect, post\n"
+        "def test(comfyui):\n"
+        "    hold = comfyui.hold_at('execution_start')\n"
+        "    with connect(f'{comfyui.ws_url}/ws?clientId=a'):\n"
+        "        post(comfyui, '/prompt', {'prompt': GRAPH, 'client_id': 'a'})\n"
+        "        hold.wait()",
+        ["the server is still held at execution_start; release() it before the test ends"],
+    ),
+    "a test that waits for what it holds": (
+        "from helper import GRAPH, connect, post\n"
+        "@pytest.mark.comfyui(timeout=0.05)\n"
+        "def test(comfyui):\n"
+        "    hold = comfyui.hold_at('execution_start')\n"
+        "    with connect(f'{comfyui.ws_url}/ws?clientId=a') as ws:\n"
+        "        post(comfyui, '/prompt', {'prompt': GRAPH, 'client_id': 'a'})\n"
+        "        while 'execution_success' not in ws.recv(): pass",
+        ["ConnectionClosedError", "held at execution_start for 0.3 s and nobody released it"],
     ),
     "a plan for a node that the prompt does not have": (
         "from helper import run\n"
@@ -253,48 +353,28 @@ def test_failures_explain_themselves(project: pytest.Pytester) -> None:
     text = result.stdout.str() + result.stderr.str()
     missing = {name: [w for w in words if w not in text] for name, (_, words) in FAILING.items()}
     assert "INTERNALERROR" not in text
-    outcomes = result.parseoutcomes()
-    assert outcomes["failed"] + outcomes["errors"] == len(FAILING)
+    told = re.findall(r"^(?:FAILED|ERROR) test_(\d+)\.py", text, re.MULTILINE)
+    assert {int(number) for number in told} == set(range(len(FAILING)))
     assert {name: words for name, words in missing.items() if words} == {}, text
 
 
-def test_a_hold_that_is_never_released_does_not_hang(project: pytest.Pytester) -> None:
+def test_a_server_thread_that_dies_fails_the_test_and_does_not_hang(
+    project: pytest.Pytester,
+) -> None:
     result = run_project(
         project,
         """
-        from helper import GRAPH, connect, post
+        from helper import until_refused
         def test(comfyui):
-            hold = comfyui.hold_at("execution_start")
-            with connect(f"{comfyui.ws_url}/ws?clientId=a") as ws:
-                post(comfyui, "/prompt", {"prompt": GRAPH, "client_id": "a"})
-                hold.wait()
+            def dies():
+                raise SystemExit("gone")
+            comfyui._handle.thread.loop.call_soon_threadsafe(dies)
+            until_refused(comfyui)
+            comfyui.wait_for_request("GET", "/never", timeout=0.05)
         """,
     )
 
-    assert result.ret == 0, result.stdout.str()
-
-
-def test_settings_come_from_the_nearest_place(project: pytest.Pytester) -> None:
-    project.makeconftest(
-        "import pytest\n@pytest.fixture\ndef comfyui_speed(): return 3\n"
-        "@pytest.fixture\ndef comfyui_seed(): return 11\n"
-    )
-    project.makeini("[pytest]\ncomfyui_speed = 2\ncomfyui_seed = 4\ncomfyui_timeout = 9\n")
-
-    result = run_project(
-        project,
-        """
-        import pytest
-        def test_fixture_over_ini(comfyui):
-            assert (comfyui.settings.seed, comfyui.settings.timeout_s) == (11, 9)
-        @pytest.mark.comfyui(seed=5)
-        def test_marker_over_fixture(comfyui):
-            assert comfyui.settings.seed == 5
-        @pytest.mark.comfyui(speed=4)
-        def test_command_line_over_marker(comfyui):
-            assert comfyui.settings.speed == 7
-        """,
-        "--comfyui-speed=7",
-    )
-
-    assert result.parseoutcomes() == {"passed": 3}, result.stdout.str()
+    text = result.stdout.str()
+    assert "its thread has ended: SystemExit('gone')" in text
+    assert "the thread of the fake server has ended" in text
+    assert "INTERNALERROR" not in text

@@ -118,6 +118,11 @@ PROBLEMS = {
     "no upstream": (["--comfyui-record=all"], "--comfyui-upstream URL"),
     "no such mode": (["--comfyui-record=al"], "invalid choice"),
     "no address": (["--comfyui-record=all", "--comfyui-upstream=http://"], "http://"),
+    "nobody there": (
+        ["--comfyui-record=once", "--comfyui-upstream=http://me:secret@127.0.0.1:9"],
+        "the server to record does not answer at http://127.0.0.1:9 (Connection refused)",
+    ),
+    "no cassette": ([], "record it with --comfyui-record once --comfyui-upstream URL"),
 }
 
 
@@ -128,7 +133,9 @@ def test_a_wrong_use_is_said(project: pytest.Pytester, args: list[str], words: s
     text = result.stdout.str() + result.stderr.str()
     assert result.ret != 0
     assert words in text
+    assert "secret" not in text
     assert "INTERNALERROR" not in text
+    assert " passed" not in text
 
 
 def test_new_episodes_records_only_prompts_that_are_new(
@@ -155,6 +162,35 @@ def test_a_prompt_that_was_not_recorded_is_refused(project: pytest.Pytester, ups
     assert (lenient.ret, strict.ret) == (1, 1)
     assert "this prompt was not recorded" in strict.stdout.str()
     assert "width" in strict.stdout.str()
+
+
+def test_a_new_episode_without_a_server_is_said(project: pytest.Pytester, upstream: str) -> None:
+    run_pytest(project, *recording("once", upstream))
+    before = (project.path / CASSETTE).read_bytes()
+    project.makepyfile(test_it=RUNS_TWO_PROMPTS)
+
+    result = run_pytest(project, *recording("new_episodes", "http://127.0.0.1:9"))
+
+    assert result.ret == 1
+    assert "the upstream http://127.0.0.1:9 cannot be reached" in result.stdout.str()
+    assert (project.path / CASSETTE).read_bytes() == before
+
+
+def test_what_strict_mode_does_not_have_is_shown_beside_the_closest(
+    project: pytest.Pytester, upstream: str
+) -> None:
+    asks = RUNS_ONE_PROMPT.replace("import run", "import get, run")
+    project.makepyfile(test_it=asks + '    get(comfyui, "/history?max_items=3")\n')
+    run_pytest(project, *recording("once", upstream))
+    project.makepyfile(test_it=asks + '    get(comfyui, "/history?max_items=4")\n')
+
+    result = run_pytest(project, "--comfyui-strict=1")
+
+    text = result.stdout.str()
+    assert result.ret == 1
+    assert "comfyui complaints" in text
+    assert "GET /history?max_items=4" in text
+    assert "max_items=3" in text
 
 
 def test_what_was_recorded_and_not_used_is_told(project: pytest.Pytester, upstream: str) -> None:

@@ -5,12 +5,18 @@ from __future__ import annotations
 import asyncio
 import http.client
 import socket
+import urllib.request
+from collections.abc import Callable
 from typing import Any
 
+import aiohttp
 import pytest
+from websockets.asyncio.client import connect as connect_async
+from websockets.sync.client import connect
 
 from comfyrec.testing.assertions import difference
 from comfyrec.testing.network import NetworkBlocked, blocked_network
+from comfyrec.testing.sessions import LINE_MAX, REPORT_LINES_MAX, time_line
 from comfyrec.testing.settings import address_variables
 from fake_server.testing import running
 
@@ -45,12 +51,43 @@ def test_only_this_machine_can_be_reached() -> None:
             socket.create_connection(("comfy.example", 443), timeout=1)
 
 
-def test_asyncio_is_blocked_as_well() -> None:
-    async def connect() -> None:
-        await asyncio.open_connection("192.0.2.1", 80)
+async def _over_asyncio() -> None:
+    await asyncio.open_connection("192.0.2.1", 80)
 
-    with blocked_network(), pytest.raises(NetworkBlocked):
-        asyncio.run(connect())
+
+async def _over_aiohttp() -> None:
+    async with aiohttp.ClientSession() as http, http.ws_connect("ws://192.0.2.1/ws"):
+        raise AssertionError("it got through")
+
+
+async def _over_websockets() -> None:
+    async with connect_async("ws://comfy.example/ws"):
+        raise AssertionError("it got through")
+
+
+def _datagram(*way: Any) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        getattr(sock, way[0])(*way[1:])
+
+
+WAYS_OUT: dict[str, Callable[[], Any]] = {
+    "urllib": lambda: urllib.request.urlopen("http://192.0.2.1/", timeout=1),
+    "websockets.sync": lambda: connect("ws://192.0.2.1/ws"),
+    "websockets.asyncio": lambda: asyncio.run(_over_websockets()),
+    "websockets of aiohttp": lambda: asyncio.run(_over_aiohttp()),
+    "streams of asyncio": lambda: asyncio.run(_over_asyncio()),
+    "a name of an IPv6 address": lambda: socket.create_connection(("2001:db8::1", 80), timeout=1),
+    "a look-up": lambda: socket.gethostbyname("comfy.example"),
+    "a datagram": lambda: _datagram("sendto", b"x", ("192.0.2.1", 53)),
+    "a datagram with flags": lambda: _datagram("sendto", b"x", 0, ("192.0.2.1", 53)),
+    "a message": lambda: _datagram("sendmsg", [b"x"], [], 0, ("192.0.2.1", 53)),
+}
+
+
+@pytest.mark.parametrize("way_out", WAYS_OUT.values(), ids=WAYS_OUT)
+def test_every_way_out_is_blocked(way_out: Callable[[], Any]) -> None:
+    with blocked_network(), pytest.raises((NetworkBlocked, OSError), match="this test may not"):
+        way_out()
 
 
 def test_an_allowed_host_is_not_refused_by_the_block(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,3 +114,16 @@ def test_variables_name_the_address() -> None:
 
     assert variables["COMFYUI_URL"] == "http://127.0.0.1:8188"
     assert (variables["COMFYUI_HOST"], variables["COMFYUI_PORT"]) == ("127.0.0.1", "8188")
+
+
+def test_the_time_line_of_a_report_is_bounded() -> None:
+    entries = [
+        {"t": n, "what": "request", "method": "GET", "target": "x" * 999} for n in range(999)
+    ]
+
+    lines = time_line(entries)
+
+    assert len(lines) == REPORT_LINES_MAX + 1
+    assert lines[REPORT_LINES_MAX // 2].endswith(f"... {999 - REPORT_LINES_MAX} more ...")
+    assert max(map(len, lines)) == LINE_MAX
+    assert lines[-1].startswith("       1.0ms  -> GET xxx")

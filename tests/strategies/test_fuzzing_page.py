@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from comfyrec import strategies
-from tests.strategies.fuzzed import RECIPE
+from tests.strategies import fuzzed
 
-PAGE = Path(__file__).parents[2].joinpath("docs", "fuzzing.md").read_text(encoding="utf-8")
+PAGE = fuzzed.PAGE.read_text(encoding="utf-8")
 STRATEGIES = (
     "graphs", "events", "unknown_events", "misfit_events", "malformed_messages", "streams",
     "faulty_streams", "runs", "scenarios",
 )  # fmt: skip
 FUNCTIONS = ("fake_comfyui", "save_example", "client_machine", "played")
-
-
-def test_the_recipe_on_the_page_is_the_one_that_is_tested() -> None:
-    assert f"```python\n{RECIPE.read_text(encoding='utf-8')}```" in PAGE
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
