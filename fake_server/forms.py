@@ -91,6 +91,11 @@ def _parts(boundary: bytes, body: bytes) -> Iterator[FormField]:
     raise BadForm("the last boundary is missing")
 
 
+# As in the head of a request (RFC 9110 sections 5.1 and 5.5).
+_TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_FORBIDDEN: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+
+
 def _part(piece: bytes) -> FormField:
     head, gap, content = piece.partition(_CRLF + _CRLF)
     if not gap:
@@ -111,10 +116,12 @@ def _part(piece: bytes) -> FormField:
 
 
 def _headers(head: bytes) -> Iterator[tuple[str, str]]:
-    for line in head.split(_CRLF):
+    for line in head.split(_CRLF)[1:]:  # the first is the rest of the boundary's own
         name, colon, value = line.decode("utf-8", "surrogateescape").partition(":")
-        if colon:
-            yield name.strip().lower(), value.strip()
+        value = value.strip(" \t")
+        if not colon or not _TOKEN.fullmatch(name) or _FORBIDDEN.search(value):
+            raise BadForm("a line in the head of a part that is no header")
+        yield name.lower(), value
 
 
 def _decoded(content: bytes, encoding: str) -> bytes:

@@ -165,6 +165,8 @@ def _submit(
     extra_data = _extra_data(engine, question, body)
     if verdict.error is not None:
         return _refused(engine, verdict.error, verdict.node_errors)
+    if not isinstance(extra_data, dict):
+        raise _Wrecked
     try:
         unmet = engine.plan.check(prompt)
     except UnfitPlan as unfit:
@@ -199,14 +201,10 @@ def _with_unmet(answer: Answer, unmet: Sequence[str]) -> Answer:
 
 
 def _validated(engine: Engine, prompt: Any, body: Mapping[str, Any]) -> Verdict:
-    targets = body.get("partial_execution_targets")
-    if not engine.era.has("partial_targets"):
-        targets = None
-    if targets is not None and not isinstance(targets, (list, str, dict)):
-        raise _Wrecked
+    has_targets = engine.era.has("partial_targets")
     return validate(
         prompt,
-        targets,
+        body.get("partial_execution_targets") if has_targets else None,
         catalogue=engine.catalogue,
         era=engine.era,
         checks=file_checks(engine.disk),
@@ -214,15 +212,17 @@ def _validated(engine: Engine, prompt: Any, body: Mapping[str, Any]) -> Verdict:
     )
 
 
-def _extra_data(engine: Engine, question: Question, body: Mapping[str, Any]) -> dict[str, Any]:
+def _extra_data(engine: Engine, question: Question, body: Mapping[str, Any]) -> Any:
+    """What stands beside the prompt; only a prompt that may run needs an object there."""
     extra_data = body.get("extra_data", {})
-    if not isinstance(extra_data, dict):
-        raise _Wrecked
-    if "client_id" in body:
-        extra_data["client_id"] = body["client_id"]
     source = question.header("Comfy-Usage-Source")
-    if source and engine.era.has("usage_source"):
-        extra_data["comfy_usage_source"] = source
+    try:
+        if "client_id" in body:
+            extra_data["client_id"] = body["client_id"]
+        if engine.era.has("usage_source") and "comfy_usage_source" not in extra_data and source:
+            extra_data["comfy_usage_source"] = source
+    except TypeError:
+        raise _Wrecked from None
     return extra_data
 
 
@@ -450,9 +450,10 @@ def cancel_job(engine: Engine, question: Question, now: int) -> Answer:
 
 def cancel_jobs(engine: Engine, question: Question, now: int) -> Answer:
     """Interrupt or dequeue several jobs."""
+    text = _text(question)  # what is not UTF-8 is no JSON error there
     try:
-        body = loads(_text(question))
-    except (_Wrecked, ValueError):
+        body = loads(text)
+    except ValueError:
         return json_answer({"error": "Request body must be valid JSON"}, 400)
     ids = body.get("job_ids") if isinstance(body, dict) else None
     if not isinstance(ids, list):

@@ -6,7 +6,7 @@ there. The table is what GET /node_replacements of 0.27.0 answers.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from fake_server.catalogue import Catalogue
@@ -89,10 +89,10 @@ def replace_retired(prompt: dict[str, Any], catalogue: Catalogue) -> None:
 
     Raises:
         Unreplaceable: such a node has no ``_meta``, or lacks an input that is carried over; or
-            the inputs of any node are no object.
+            any node, or the inputs of one, are nothing that could be looked into.
     """
-    if any(not isinstance(node.get("inputs", {}), dict) for node in _classed(prompt)):
-        raise Unreplaceable
+    for node in prompt.values():
+        _look_into(node)
     retired = [
         (node_id, REPLACEMENTS[node["class_type"]][0])
         for node_id, node in prompt.items()
@@ -108,8 +108,13 @@ def replace_retired(prompt: dict[str, Any], catalogue: Catalogue) -> None:
             _move_outputs(prompt, node_id, entry["output_mapping"] or ())
 
 
-def _classed(prompt: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    return (node for node in prompt.values() if isinstance(node, dict) and "class_type" in node)
+def _look_into(node: Any) -> None:
+    # The server asks 'in', which lists and texts answer too; only then does it reach for a key.
+    if not isinstance(node, (dict, list, str)):
+        raise Unreplaceable
+    reached_for = "class_type" in node and "inputs" in node
+    if reached_for and not (isinstance(node, dict) and isinstance(node["inputs"], dict)):
+        raise Unreplaceable
 
 
 def _replaced(node: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, Any]:

@@ -45,7 +45,7 @@ class _Told(msgspec.Struct):
 
 def validate(
     prompt: Any,
-    targets: Container[str] | None,
+    targets: Any,
     *,
     catalogue: Catalogue,
     era: Era,
@@ -55,7 +55,7 @@ def validate(
     """Look at a prompt as POST /prompt does; values in it are converted in place.
 
     Args:
-        targets: ``partial_execution_targets``; None for all outputs.
+        targets: ``partial_execution_targets`` as they came; None for all outputs.
         checks: what the node class itself says of its inputs, as (input, complaint) pairs; the
             complaint None stands for a bare False.
         checked: the inputs that a class checks itself; the ordinary checks leave those out.
@@ -70,11 +70,18 @@ def validate(
         node_class = _class_of(node_id, node, catalogue, era)
         if not isinstance(node_class, NodeClass):
             return Verdict((), node_class, {})
-        if node_class.output_node and (targets is None or node_id in targets):
+        if node_class.output_node and _is_wanted(node_id, targets):
             outputs.append(node_id)
     if not outputs:
         return Verdict((), _error("prompt_no_outputs", "Prompt has no outputs"), {})
     return _Validator(prompt, catalogue, era, checks, checked).all(outputs)
+
+
+def _is_wanted(node_id: str, targets: Any) -> bool:
+    try:
+        return targets is None or node_id in targets
+    except TypeError:  # a number, or true
+        raise Broken from None
 
 
 def _error(

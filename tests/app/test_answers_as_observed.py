@@ -354,6 +354,47 @@ def test_a_refused_prompt_takes_a_number_when_the_server_came_so_far(
     assert told["number"] == numbers
 
 
+EMPTY: dict[str, Any] = {"prompt": {}}
+RUNS: dict[str, Any] = {
+    "prompt": {
+        "1": {"class_type": "EmptyImage", "inputs": {
+            "width": 8, "height": 8, "batch_size": 1, "color": 0}},
+        "2": {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}},
+    }
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("prompt", "beside", "status"),
+    [
+        (EMPTY, {"partial_execution_targets": False}, 400),
+        (EMPTY, {"partial_execution_targets": 0}, 400),
+        (RUNS, {"partial_execution_targets": 0}, 500),
+        (RUNS, {"partial_execution_targets": "12"}, 200),
+        (EMPTY, {"extra_data": "AAA"}, 400),
+        (EMPTY, {"extra_data": [None]}, 400),
+        (EMPTY, {"extra_data": None}, 500),
+        (EMPTY, {"extra_data": "AAA", "client_id": "c"}, 500),
+        (RUNS, {"extra_data": "AAA"}, 500),
+        (RUNS, {"extra_data": {"comfy_usage_source": "mine"}}, 200),
+        ({"prompt": {"1": {}, "2": 5}}, {}, 500),
+        ({"prompt": {"1": {}, "2": []}}, {}, 400),
+        ({"prompt": {"1": {}, "2": "class_type, inputs"}}, {}, 500),
+        ({"prompt": {"1": {}, "2": "neither"}}, {}, 400),
+        ({"prompt": {"1": [], "2": {}}}, {}, 500),
+    ],
+)
+def test_what_is_wrong_beside_a_prompt_counts_when_the_server_gets_there(
+    prompt: dict[str, Any], beside: dict[str, Any], status: int
+) -> None:
+    assert ask(World(Facts()), "POST", "/prompt", {**prompt, **beside}).status == status
+
+
+@pytest.mark.parametrize(("body", "status"), [(b"tIQ\xce", 500), (b"tIQ", 400)])
+def test_a_list_of_jobs_that_is_no_text_is_no_json_error(body: bytes, status: int) -> None:
+    assert ask(World(Facts()), "POST", "/api/jobs/cancel", body).status == status
+
+
 @pytest.mark.parametrize("inputs", [None, [], "text", 5])
 def test_inputs_that_are_no_object_break_the_search_for_retired_nodes(inputs: Any) -> None:
     prompt = {"1": {"class_type": "PreviewImage", "inputs": inputs}}

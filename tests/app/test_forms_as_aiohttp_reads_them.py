@@ -52,6 +52,19 @@ CASES: dict[str, tuple[str | None, bytes]] = {
         part('form-data; name="t"', b"a=3Db", "Content-Transfer-Encoding: quoted-printable")
         + b"--b--\r\n",
     ),
+    "a control character in a name": (
+        MULTIPART, part('form-data; name="a\x13b"', b"x") + WORD + b"--b--\r\n"
+    ),
+    "a tab in a name": (MULTIPART, part('form-data; name="a\tb"', b"x") + b"--b--\r\n"),
+    "a name beyond ASCII": (
+        MULTIPART, part('form-data; name="\xe4\U0001f600"', b"x") + b"--b--\r\n"
+    ),
+    "a header without a colon": (
+        MULTIPART, part('form-data; name="a"', b"x", "odd") + b"--b--\r\n"
+    ),
+    "a header with a space behind its name": (
+        MULTIPART, part('form-data; name="a"', b"x", "X-Odd : 1") + b"--b--\r\n"
+    ),
     "an unknown encoding": (
         MULTIPART,
         part('form-data; name="t"', b"x", "Content-Transfer-Encoding: rot13") + b"--b--\r\n",
