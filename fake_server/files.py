@@ -25,17 +25,19 @@ _UNDRAWN_BYTES: Final = 4_096
 
 
 class StoredFile(msgspec.Struct, frozen=True):
-    """A file as it was read; ``modified_us`` and ``created_us`` are virtual times."""
+    """A file as it was read; its times are virtual."""
 
     data: bytes
     modified_us: int
-    created_us: int = 0
+    """Of its content."""
+    changed_us: int = 0
+    """Of anything about it, its name too: what ComfyUI tells as ``created`` on Linux."""
 
 
 class _Kept(msgspec.Struct):
     content: bytes | Callable[[], bytes]
     modified_us: int
-    created_us: int
+    changed_us: int
 
     @property
     def size(self) -> int:
@@ -83,7 +85,7 @@ class Folders:
         self.make_folder(kind, where)
         folder = self._folder(kind, where)
         old = folder.get(name)
-        folder[name] = kept = _Kept(data, now, old.created_us if old else now)
+        folder[name] = kept = _Kept(data, now, now)
         self._bytes += kept.size - (old.size if old else 0)
         if kind in _FORGETTABLE:
             self._forgettable.pop((kind, where, name), None)
@@ -108,7 +110,7 @@ class Folders:
         return True
 
     def move(self, kind: str, path: str, to: str, now: int) -> None:
-        """Give a file another name, in place of what had that name; its times stay.
+        """Give a file another name, in place of what had that name; its content is as old as before.
 
         A folder takes along what is in it, to a name that nothing has.
         """
@@ -120,7 +122,7 @@ class Folders:
         self.write(kind, "", to, kept.content, now)
         moved = self._kept(kind, "", to)
         assert moved is not None
-        moved.modified_us, moved.created_us = kept.modified_us, kept.created_us
+        moved.modified_us = kept.modified_us
 
     def clear(self, kind: str | None = None) -> None:
         """Empty one kind, or all."""
@@ -140,7 +142,7 @@ class Folders:
             before = kept.size
             kept.content = kept.content()
             self._bytes += kept.size - before
-        return StoredFile(kept.content, kept.modified_us, kept.created_us)
+        return StoredFile(kept.content, kept.modified_us, kept.changed_us)
 
     def has(self, kind: str, subfolder: str, name: str) -> bool:
         """Whether there is such a file."""

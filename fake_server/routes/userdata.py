@@ -92,7 +92,7 @@ def _info(place: Place, path: str, relative_to: str) -> dict[str, Any]:
         "path": posixpath.relpath(path, relative_to),
         "size": len(file.data),
         "modified": _stamp(place, file.modified_us),
-        "created": _stamp(place, file.created_us),
+        "created": _stamp(place, file.changed_us),
     }
 
 

@@ -25,12 +25,17 @@ BASE = "../input"
 
 
 def ask(
-    world: World, method: str, target: str, body: Any = b"", *headers: tuple[str, str]
+    world: World,
+    method: str,
+    target: str,
+    body: Any = b"",
+    *headers: tuple[str, str],
+    at_us: int = 0,
 ) -> Answer:
     """One request without a shell."""
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     request = Request(method, target, (HOST, *headers), data)
-    return next(a.answer for a in world.handle(Asked(1, request), 0) if isinstance(a, Reply))
+    return next(a.answer for a in world.handle(Asked(1, request), at_us) if isinstance(a, Reply))
 
 
 def part(name: str, value: bytes | str, filename: str | None = None, kind: str = "") -> bytes:
@@ -264,6 +269,20 @@ def test_a_folder_moves_with_all_that_is_in_it(desk: World) -> None:
     assert (told["path"], told["size"]) == ("e", 4_096)
     assert sorted(listed) == ["a.txt", "s/b.txt"]
     assert ask(desk, "GET", "/userdata?dir=d").status == 404
+
+
+def test_a_file_was_created_when_it_was_last_written_or_moved(desk: World) -> None:
+    def told(target: str, at_ms: int) -> tuple[int, int]:
+        info = json.loads(ask(desk, "POST", target, b"x", at_us=at_ms * 1_000).body)
+        return info["modified"], info["created"]
+
+    first = told("/userdata/t.txt?full_info=true", 1_000)
+    again = told("/userdata/t.txt?full_info=true", 2_000)
+    moved = told("/userdata/t.txt/move/u.txt?full_info=true", 3_000)
+
+    assert first[0] == first[1]
+    assert again == (first[0] + 1_000, first[0] + 1_000)
+    assert moved == (first[0] + 1_000, first[0] + 2_000)
 
 
 def test_a_file_moved_onto_a_folder_lands_in_it_and_is_told_by_the_folder(desk: World) -> None:
