@@ -110,7 +110,7 @@ class Folders:
         return True
 
     def move(self, kind: str, path: str, to: str, now: int) -> None:
-        """Give a file another name, in place of what had that name; its content is as old as before.
+        """Give a file another name, in place of what had that name; its content stays as old.
 
         A folder takes along what is in it, to a name that nothing has.
         """
