@@ -68,6 +68,8 @@ CLOSING_S: Final = 10.0
 CONTROL_PATH: Final = "/__fake__"
 _SERVER: Final = f"Python/{sys.version_info[0]}.{sys.version_info[1]} aiohttp/{aiohttp.__version__}"
 _TEXT, _BINARY, _CLOSE, _PING, _PONG = 1, 2, 8, 9, 10
+_TURNS_TO_CONNECT: Final = 3
+"""Of the loop, from accepting a connection to its being made."""
 _TOGETHER_MAX: Final = 64
 """Messages in one write; they are no bigger than progress, so this is some 100 kB."""
 _ALONE_FROM: Final = 16_384
@@ -180,7 +182,7 @@ class Server:
         self._numbers = itertools.count(1)
         self._deflaters: dict[int, Any] = {}
         self._collected: dict[_Socket, list[bytes]] = {}
-        self._listener: asyncio.Server | None = None
+        self._listener: sockets.socket | None = None
         self._stopped = False
         self._web = web.Server(
             self._handle,
@@ -195,17 +197,16 @@ class Server:
     async def start(self, sock: sockets.socket) -> None:
         """Take connections on a bound socket."""
         self.host, self.port = sock.getsockname()[:2]
-        self._listener = await self._loop.create_server(
-            self._web, sock=sock, backlog=512, ssl=self._tls
-        )
+        await self._loop.create_server(self._web, sock=sock, backlog=512, ssl=self._tls)
+        self._listener = sock
 
     async def stop(self) -> None:
         """Cut all connections and free the port; nothing is left running behind it."""
         self._stopped = True
         self.clock.close()
-        if self._listener is not None:
-            self._listener.close()
-            self._listener = None
+        self._stop_listening()
+        for _ in range(_TURNS_TO_CONNECT):
+            await asyncio.sleep(0)
         for connection in self._web.connections:
             if connection.transport is not None:
                 connection.transport.abort()
@@ -428,7 +429,14 @@ class Server:
             sock = sockets.create_server((self.host, self.port), backlog=512)
             starting = self._loop.create_task(self.start(sock))
             starting.add_done_callback(lambda task: task.result())
-        elif not accept and self._listener is not None:
+        elif not accept:
+            self._stop_listening()
+
+    def _stop_listening(self) -> None:
+        """Free the port. asyncio's own ``Server.close`` would lose a connection that was accepted
+        and not yet made: its socket stays open, and its client waits for ever."""
+        if self._listener is not None:
+            self._loop.remove_reader(self._listener.fileno())
             self._listener.close()
             self._listener = None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import socket
 import ssl
 import threading
 import urllib.error
@@ -570,6 +571,26 @@ def test_nothing_is_left_after_a_stop() -> None:
     tasks = thread.call(lambda: [t for t in asyncio.all_tasks(thread.loop) if not t.done()])
     assert not tasks
     assert _open_files() == before
+
+
+@pytest.mark.parametrize("turns", range(5))
+def test_a_client_that_was_just_accepted_is_cut_by_a_stop(turns: int, start: Start) -> None:
+    _, handle = start()
+
+    async def connect_and_stop() -> socket.socket:
+        client = socket.create_connection((handle.host, handle.port), timeout=5)
+        for _ in range(turns):  # of the loop: until it is accepted, and then made
+            await asyncio.sleep(0)
+        await handle.server.stop()
+        return client
+
+    with handle.thread.run(connect_and_stop()) as client:
+        try:
+            left = client.recv(1)
+        except ConnectionResetError:
+            left = b""
+
+    assert left == b""
 
 
 def test_closing_twice_is_fine_and_a_closed_server_refuses(start: Start) -> None:
