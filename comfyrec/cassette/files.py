@@ -50,6 +50,8 @@ Encoding = Literal["packed", "jsonl"]
 
 SUFFIXES: Final = {".crec": "packed", ".jsonl": "jsonl"}
 _START_BYTES: Final = 64 << 10
+_AHEAD_AT_ONCE: Final = 1 << 20
+_AHEAD_BYTES: Final = 64 << 20
 _PARTS_AT_ONCE: Final = 1000
 """Below what any system takes in one ``writev`` (IOV_MAX)."""
 _COPIED_BYTES_MAX: Final = 128 << 10
@@ -100,6 +102,19 @@ class _File:
             return os.pread(self.fd, size, offset)
         except OSError as error:
             raise _unavailable(self.path, error, "read") from None
+
+    def read_ahead(self, offset: int) -> int:
+        """Have a piece of the file in the page cache; says where it ends.
+
+        Reading a file in order brings it there three times as quickly as the faults of a mapping.
+        """
+        if sys.platform == "linux":
+            os.posix_fadvise(self.fd, 0, 0, os.POSIX_FADV_SEQUENTIAL)
+        buffer, end = bytearray(_AHEAD_AT_ONCE), offset + _AHEAD_BYTES
+        for at in range(offset, end, _AHEAD_AT_ONCE):
+            if os.preadv(self.fd, [buffer], at) < _AHEAD_AT_ONCE:
+                break
+        return end
 
     def close(self) -> None:
         if self.fd >= 0:
@@ -214,7 +229,7 @@ def list_cassette(path: str | os.PathLike[str]) -> Summary:
                 mmap.mmap(source.fd, 0, access=mmap.ACCESS_READ) as mapped,
                 memoryview(mapped) as view,
             ):
-                found = unpack.summary(view)
+                found = unpack.summary(view, source.read_ahead)
     finally:
         source.close()
     return found or _counted(path)

@@ -500,17 +500,21 @@ def _index_of(view: memoryview) -> Index | None:
     return index if index.end == at else None
 
 
-def summary(view: memoryview) -> Summary | None:
+def summary(view: memoryview, read_ahead: Callable[[int], int]) -> Summary | None:
     """Count the records of a packed file from its index, or by walking over the heads of frames.
 
     Nothing but heads is looked at, so damaged payloads go unseen; ``None`` says that the heads
     themselves do not fit together and the file must be read.
+
+    Args:
+        view: the mapped file.
+        read_ahead: called before a place is looked at on the walk; says where that is due again.
     """
     try:
         index = _index_of(view)
         if index is not None:
             return Summary(index.records, index.t_first, index.t_last, index.counts)
-        return _walk(view)
+        return _walk(view, read_ahead)
     except (*BAD_INPUT, IndexError, struct.error):
         return None
 
@@ -518,10 +522,12 @@ def summary(view: memoryview) -> Summary | None:
 _RECORDS: Final = (RECORD, SHARED)
 
 
-def _walk(view: memoryview) -> Summary | None:
+def _walk(view: memoryview, read_ahead: Callable[[int], int]) -> Summary | None:
     at, size, unpack, head_bytes = HEADER_BYTES, len(view), HEAD.unpack_from, HEAD_BYTES
-    records, last, block_t_last = 0, -1, 0
+    records, last, block_t_last, ahead = 0, -1, 0, 0
     while at + head_bytes <= size:
+        if at >= ahead:
+            ahead = read_ahead(at)
         kind, length, _ = unpack(view, at)
         if kind in _RECORDS:
             records += 1
