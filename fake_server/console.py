@@ -5,23 +5,17 @@ Recording ``logs_subscription``; PROTOCOL.md, section 2.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from fake_server.actions import Action, Send
-from fake_server.question import loads
 from fake_server.routes.kit import Line, Place
 
-__all__ = ["TERMINAL", "banner", "entry_of", "told", "write_line"]
+__all__ = ["TERMINAL", "banner", "entry_of", "print_end", "print_failure", "write_line"]
 
 TERMINAL: Final = {"cols": 80, "rows": 24}
 _INFO: Final = "\x1b[32m[INFO]\x1b[0m "
 _ERROR: Final = "\x1b[1m\x1b[31m[ERROR]\x1b[0m "
-# Frames that stand beside a line of the console; all frames begin like this.
-_FAILED: Final = '{"type": "execution_error"'
-_GONE: Final = '{"type": "executing", "data": {"node": null'
-_BEGINNINGS: Final = (_FAILED, _GONE)
 
 
 def banner(place: Place) -> Iterator[Line]:
@@ -63,37 +57,18 @@ def entry_of(place: Place, line: Line) -> dict[str, str]:
     return {"t": when.replace(tzinfo=None).isoformat(), "m": line.text}
 
 
-def told(place: Place, actions: Iterable[Action]) -> list[Action]:
-    """What the worker does, with the lines that it prints beside it."""
-    done: list[Action] = []
-    for action in actions:
-        message = action.message if type(action) is Send else b""
-        if type(message) is not str or not message.startswith(_BEGINNINGS):
-            done.append(action)
-            continue
-        if message.startswith(_FAILED):
-            _print_failure(place, loads(message)["data"])
-            done += place.engine.take()
-        done.append(action)
-        if message.startswith(_GONE):
-            _print_end(place, loads(message)["data"]["prompt_id"])
-            done += place.engine.take()
-    return done
-
-
-def _print_failure(place: Place, data: dict[str, Any]) -> None:
+def print_failure(place: Place, data: Mapping[str, Any]) -> None:
+    """What the worker prints before it says ``execution_error``."""
     said = data["exception_message"].rstrip("\n")
-    if data["exception_type"] != "ExecutionBlocked":
-        write_line(place, f"!!! Exception during processing !!! {said}", level=_ERROR)
-        frames = "".join(f"{one.rstrip()}\n" for one in data["traceback"])
-        last = f"{data['exception_type']}: {said}\n"
-        write_line(place, f"Traceback (most recent call last):\n{frames}{last}", level=_ERROR)
+    write_line(place, f"!!! Exception during processing !!! {said}", level=_ERROR)
+    frames = "".join(f"{one.rstrip()}\n" for one in data["traceback"])
+    last = f"{data['exception_type']}: {said}\n"
+    write_line(place, f"Traceback (most recent call last):\n{frames}{last}", level=_ERROR)
 
 
-def _print_end(place: Place, prompt_id: str) -> None:
-    entry = place.engine.history.get(prompt_id)
-    stamps = [data["timestamp"] for _, data in entry["status"]["messages"]
-              if "timestamp" in data] if entry else []  # fmt: skip
+def print_end(place: Place, messages: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
+    """What the worker prints when a prompt is gone; ``messages`` are those of its history."""
+    stamps = [data["timestamp"] for _, data in messages if "timestamp" in data]
     seconds = (stamps[-1] - stamps[0]) / 1000 if stamps else 0.0
     said = f"Prompt executed in {seconds:.2f} seconds"
     write_line(place, f"\x1b[32m{said}\x1b[0m" if _mark(place, _INFO) else said)

@@ -10,11 +10,12 @@ PROTOCOL.md, sections 3 to 8.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
+from comfyrec.events import comfy_json
 from fake_server.actions import Action, Wake
 from fake_server.cache import OutputCache, make_cache
 from fake_server.catalogue import Catalogue
@@ -51,8 +52,17 @@ class Job(msgspec.Struct, frozen=True):
         return [self.number, self.prompt_id, self.prompt, self.extra_data, list(self.outputs)]
 
 
+def _nobody(_: Any) -> None:
+    """Nobody reads along."""
+
+
 class Engine:
-    """The simulated server behind its network side."""
+    """The simulated server behind its network side.
+
+    Attributes:
+        on_failed: called with the data of an ``execution_error`` before it is said.
+        on_ended: called with a prompt's messages when it has left the worker.
+    """
 
     def __init__(
         self,
@@ -67,6 +77,8 @@ class Engine:
         self.catalogue, self.era, self.settings, self.plan = catalogue, era, settings, plan
         self.seed = seed
         self.now = 0
+        self.on_failed: Callable[[Mapping[str, Any]], None] = _nobody
+        self.on_ended: Callable[[Sequence[tuple[str, Mapping[str, Any]]]], None] = _nobody
         self.stepwise = False
         """Stop behind each frame and ask to be woken, so that state and frames keep in step."""
         self.interrupted = False
@@ -276,10 +288,13 @@ class Engine:
         self.running = self._run = None
         self.say_status()
         yield None
-        if run.client_id is not None:
-            data = {"node": None, "prompt_id": job.prompt_id}
-            self.speaker.tell(run.client_id, "executing", data)
-            yield None
+        if run.client_id is None:
+            self.on_ended(run.messages)
+            return
+        said = f'{{"node": null, "prompt_id": {comfy_json(job.prompt_id)}}}'
+        self.speaker.tell_raw(run.client_id, f'{{"type": "executing", "data": {said}}}')
+        self.on_ended(run.messages)
+        yield None
 
     def _remember(self, job: Job, run: Run) -> None:
         if len(self.history) > HISTORY_MAX:

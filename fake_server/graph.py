@@ -239,52 +239,46 @@ def signatures(
     ids = [one for one in node_ids if one in graph]
     if len(ids) > EXACT_NODES_MAX:
         return _nested(graph, ids, changed)
-    own: dict[str, list[Any]] = {}
-    return {one: Signature(_exact(graph, one, changed, own)) for one in ids}
+    own = _Own(graph, changed)
+    return {one: Signature(_exact(own, one)) for one in ids}
 
 
-def _exact(
-    graph: Graph, node_id: str, changed: Callable[[str], Any], own: dict[str, list[Any]]
-) -> tuple[Any, ...]:
+class _Own(dict[str, list[Any]]):
+    """What makes each node itself, found out when first asked for."""
+
+    def __init__(self, graph: Graph, changed: Callable[[str], Any]) -> None:
+        self._graph, self._changed = graph, changed
+
+    def __missing__(self, node_id: str) -> list[Any]:
+        parts = self[node_id] = _own(self._graph, node_id, self._changed)
+        return parts
+
+
+def _exact(own: _Own, node_id: str) -> tuple[Any, ...]:
+    numbers = _ancestors(own, node_id)
+    return tuple([
+        tuple([
+            (part[0], "ANCESTOR", numbers[part[1]], part[2]) if type(part) is list else part
+            for part in own[one]
+        ])
+        for one in (node_id, *numbers)
+    ])  # fmt: skip
+
+
+def _ancestors(own: _Own, node_id: str) -> dict[str, int]:
+    """The number of each ancestor: depth first by sorted input names."""
     numbers: dict[str, int] = {}
-    _number_ancestors(graph, node_id, numbers)
-    return tuple(_parts(graph, one, numbers, changed, own) for one in (node_id, *numbers))
-
-
-def _number_ancestors(graph: Graph, node_id: str, numbers: dict[str, int]) -> None:
-    # Depth first by sorted input names; a stack of iterators, for chains may be long.
-    stack = [iter(_sources(graph, node_id))]
+    # A stack of iterators, for chains may be long.
+    stack = [iter(own[node_id])]
     while stack:
-        for source in stack[-1]:
-            if source not in numbers:
-                numbers[source] = len(numbers)
-                stack.append(iter(_sources(graph, source)))
+        for part in stack[-1]:
+            if type(part) is list and part[1] not in numbers:
+                numbers[part[1]] = len(numbers)
+                stack.append(iter(own[part[1]]))
                 break
         else:
             stack.pop()
-
-
-def _sources(graph: Graph, node_id: str) -> list[str]:
-    if node_id not in graph:
-        return []
-    inputs = graph.inputs(node_id)
-    return [inputs[name][0] for name in sorted(inputs) if is_link(inputs[name])]
-
-
-def _parts(
-    graph: Graph,
-    node_id: str,
-    numbers: Mapping[str, int],
-    changed: Callable[[str], Any],
-    own: dict[str, list[Any]],
-) -> tuple[Any, ...]:
-    parts = own.get(node_id)
-    if parts is None:
-        parts = own[node_id] = _own(graph, node_id, changed)
-    return tuple(
-        (part[0], "ANCESTOR", numbers[part[1]], part[2]) if type(part) is list else part
-        for part in parts
-    )
+    return numbers
 
 
 def _own(graph: Graph, node_id: str, changed: Callable[[str], Any]) -> list[Any]:

@@ -2,7 +2,9 @@
 
 PROTOCOL.md, sections 2, 4 and 5. A run is a generator. It yields None behind every frame it has
 sent, and a virtual time when it has nothing to do until then; whoever drives it may stop between
-any two frames. Cached nodes, lazy inputs, expansion and async nodes are told apart here.
+any two frames. What sends one frame at most is no generator, but tells whether it did: there are
+many of them in each prompt. Cached nodes, lazy inputs, expansion and async nodes are told apart
+here.
 """
 
 from __future__ import annotations
@@ -19,7 +21,6 @@ from fake_server.catalogue import NodeClass
 from fake_server.failures import NODE_FAILURES, Failed, failure
 from fake_server.graph import Graph, Order, is_link, signatures
 from fake_server.nodes import NodeFailed, Value
-from fake_server.plan import NodePlan
 from fake_server.progress import Progress
 from fake_server.results import NodeAtWork, Returned, merged, merged_ui
 from fake_server.work import Interrupted, Steps, Work
@@ -50,7 +51,10 @@ class Run:
         self.job = job
         self.client_id: Any = job.extra_data.get("client_id")
         self.messages: list[tuple[str, dict[str, Any]]] = []
-        self._engine, self._era, self._tell = engine, engine.era, engine.speaker.tell
+        self._engine, self._era, self._speaker = engine, engine.era, engine.speaker
+        self._has_display = engine.era.has("display_node")
+        self._has_success = engine.era.has("success_event")
+        self._quoted_id = comfy_json(job.prompt_id)
         self._cache = engine.cache
         self._graph = Graph(job.prompt, engine.catalogue)
         self._order = Order(self._graph, lambda one: self._cache.get(one) is not None)
@@ -86,14 +90,16 @@ class Run:
     def go(self) -> Steps:
         """The whole of it, up to and including the terminal event."""
         prompt, prompt_id = self.job.prompt, self.job.prompt_id
-        yield from self._message("execution_start", {"prompt_id": prompt_id})
+        if self._message("execution_start", {"prompt_id": prompt_id}):
+            yield None
         self._cache.begin(
             signatures(self._graph, prompt, self._change),
             {one: node["class_type"] for one, node in prompt.items()},
         )
         self._known = list(self._cache.known())
         cached = [one for one in prompt if self._cache.get(one) is not None]
-        yield from self._message("execution_cached", {"nodes": cached, "prompt_id": prompt_id})
+        if self._message("execution_cached", {"nodes": cached, "prompt_id": prompt_id}):
+            yield None
         for node_id in self.job.outputs:
             self._order.add(node_id)
         try:
@@ -101,10 +107,12 @@ class Run:
                 yield from self._next()
         except Interrupted as stopped:
             self._engine.success = False
-            yield from self._interrupted(str(stopped))
+            self._interrupted(str(stopped))
+            yield None
         except Failed as failed:
             self._engine.success = failed.success
-            yield from self._failed(failed)
+            if self._failed(failed):
+                yield None
         else:
             yield from self._succeeded()
         self._work.last_node = None
@@ -127,14 +135,18 @@ class Run:
     def _succeeded(self) -> Steps:
         if self._era.has("intermediate_outputs"):
             yield from self._intermediates()
-        if self._era.has("success_event"):
-            yield from self._message("execution_success", {"prompt_id": self.job.prompt_id})
+        if self._has_success and self._message(
+            "execution_success", {"prompt_id": self.job.prompt_id}
+        ):
+            yield None
 
     def _intermediates(self) -> Steps:
         for node_id in self._graph.all_ids():
             entry = None if node_id in self._executed else self._cache.get(node_id)
-            if entry is not None and self._graph.node_class(node_id).intermediate:
-                yield from self._emit_cached(node_id, entry)
+            if entry is None or not self._graph.node_class(node_id).intermediate:
+                continue
+            if self._emit_cached(node_id, entry):
+                yield None
 
     def outputs(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """``outputs`` and ``meta`` of the history entry."""
@@ -148,25 +160,26 @@ class Run:
 
     # --- terminal events ---------------------------------------------------------------------
 
-    def _message(self, kind: str, data: dict[str, Any], *, broadcast: bool = False) -> Steps:
+    def _message(self, kind: str, data: dict[str, Any], *, broadcast: bool = False) -> bool:
         """An event that history keeps, whether or not anybody hears it."""
-        if self._era.has("success_event"):
-            data = {**data, "timestamp": self._engine.now_ms}
+        if self._has_success:
+            data["timestamp"] = self._engine.now_ms
         self.messages.append((kind, data))
-        if self.client_id is not None or broadcast:
-            self._tell(self.client_id, kind, data)
-            yield None
+        if self.client_id is None and not broadcast:
+            return False
+        self._speaker.tell(self.client_id, kind, data)
+        return True
 
-    def _interrupted(self, node_id: str) -> Steps:
+    def _interrupted(self, node_id: str) -> None:
         data = {
             "prompt_id": self.job.prompt_id,
             "node_id": node_id,
             "node_type": self.job.prompt[node_id]["class_type"],
             "executed": list(self._executed),
         }
-        yield from self._message("execution_interrupted", data, broadcast=True)
+        self._message("execution_interrupted", data, broadcast=True)
 
-    def _failed(self, failed: Failed) -> Steps:
+    def _failed(self, failed: Failed) -> bool:
         node_id = self._graph.real(failed.node_id)
         data = {
             "prompt_id": self.job.prompt_id,
@@ -177,9 +190,10 @@ class Run:
             "exception_type": failed.kind,
             "traceback": failed.traceback,
             "current_inputs": failed.inputs,
-            "current_outputs": self._known if self._era.has("display_node") else {},
+            "current_outputs": self._known if self._has_display else {},
         }
-        yield from self._message("execution_error", data)
+        self._engine.on_failed(data)
+        return self._message("execution_error", data)
 
     def _blamed(self) -> str:
         # Cycles of static nodes are refused before; so a node that came while it ran is to blame.
@@ -192,7 +206,12 @@ class Run:
     def _node(self, node_id: str) -> Steps:
         entry = self._cache.get(node_id)
         if entry is not None:
-            yield from self._cached(node_id, entry)
+            if self._has_display:
+                if self._emit_cached(node_id, entry):
+                    yield None
+                if self._progress.finish(node_id):
+                    yield None
+            self._order.done(node_id)
             return
         node: NodeAtWork | None = None
         try:
@@ -202,10 +221,15 @@ class Run:
                 node.given = {}  # the server has forgotten them by then
                 returned = _result(task)
             elif node_id in self._expanded:
-                yield from self._keep(node_id, self._resolved(node_id))
+                if self._keep(node_id, self._resolved(node_id)):
+                    yield None
                 return
             else:
-                node = yield from self._begin(node_id)
+                if self._progress.begin(node_id):
+                    yield None
+                node = self._prepared(node_id)
+                if self._announce(node_id):
+                    yield None
                 if not self._has_its_inputs(node):
                     return
                 work = self._work.calls(node)
@@ -227,51 +251,45 @@ class Run:
                 base=self._engine.settings.base,
             ) from None
 
-    def _cached(self, node_id: str, entry: Entry) -> Steps:
-        if self._era.has("display_node"):
-            yield from self._emit_cached(node_id, entry)
-            yield from self._progress.finish(node_id)
-        self._order.done(node_id)
-
-    def _emit_cached(self, node_id: str, entry: Entry) -> Steps:
+    def _emit_cached(self, node_id: str, entry: Entry) -> bool:
         """A result that was there already is shown once more."""
         if self._era.has("emitted_once") and node_id in self._shown:
-            return
+            return False
         if entry.ui is not None and (
             self.client_id is not None or self._era.has("cached_history_again")
         ):
             self._shown[node_id] = self._registered(entry.ui)
-        if self.client_id is not None:
-            output = self._shown[node_id]["output"] if entry.ui is not None else None
-            yield from self._say_executed(node_id, output)
+        if self.client_id is None:
+            return False
+        output = self._shown[node_id]["output"] if entry.ui is not None else None
+        return self._say_executed(node_id, output)
 
-    def _say_executed(self, node_id: str, output: Any) -> Steps:
-        data = {"node": node_id, "display_node": self._graph.display(node_id), "output": output}
-        data["prompt_id"] = self.job.prompt_id
-        if not self._era.has("display_node"):
-            del data["display_node"]
-        self._tell(self.client_id, "executed", data)
-        yield None
+    def _say_executed(self, node_id: str, output: Any) -> bool:
+        if self.client_id is None:
+            return False
+        data = f'{self._named(node_id)}"output": {comfy_json(output)}, '
+        return self._say(f'{{"type": "executed", "data": {{{data}')
 
-    def _begin(self, node_id: str) -> Generator[None, None, NodeAtWork]:
-        """progress_state and executing of a node that is about to run."""
+    def _named(self, node_id: str) -> str:
+        """The first fields of ``executing`` and ``executed``, encoded."""
+        name = comfy_json(node_id)
+        if not self._has_display:
+            return f'"node": {name}, '
+        return f'"node": {name}, "display_node": {comfy_json(self._graph.display(node_id))}, '
+
+    def _announce(self, node_id: str) -> bool:
+        if self.client_id is None:
+            return False
+        self._work.last_node = self._graph.display(node_id)
+        return self._say(f'{{"type": "executing", "data": {{{self._named(node_id)}')
+
+    def _say(self, beginning: str) -> bool:
+        """Send a message to the client; the prompt's id is added behind its other data."""
+        self._speaker.tell_raw(self.client_id, f'{beginning}"prompt_id": {self._quoted_id}}}}}')
+        return True
+
+    def _prepared(self, node_id: str) -> NodeAtWork:
         kind = self._graph.node_class(node_id)
-        plan = self._engine.plan.of(node_id, kind.name)
-        yield from self._progress.begin(node_id)
-        node = self._prepared(node_id, kind, plan)
-        if self.client_id is not None:
-            self._work.last_node = shown = self._graph.display(node_id)
-            also = self._era.has("display_node")
-            display = f'"display_node": {comfy_json(shown)}, ' if also else ""
-            self._engine.speaker.tell_raw(
-                self.client_id,
-                f'{{"type": "executing", "data": {{"node": {comfy_json(node_id)}, {display}'
-                f'"prompt_id": {comfy_json(self.job.prompt_id)}}}}}',
-            )
-            yield None
-        return node
-
-    def _prepared(self, node_id: str, kind: NodeClass, plan: NodePlan) -> NodeAtWork:
         given: dict[str, list[Any]] = {}
         missing: set[str] = set()
         inputs = self._graph.inputs(node_id)
@@ -293,6 +311,7 @@ class Run:
         if not kind.v3:
             for name, what in kind.hidden.items():
                 given[name] = [Value(literal=self._hidden(what, node_id), known=True)]
+        plan = self._engine.plan.of(node_id, kind.name)
         return NodeAtWork(node_id, kind, plan, given, missing)
 
     def _unseen(self, node_id: str, kind: NodeClass, inputs: Mapping[str, Any]) -> set[str]:
@@ -337,12 +356,13 @@ class Run:
         if ui:
             self._to_keep[node.id] = {"meta": self._meta(node.id), "output": ui}
             self._shown[node.id] = self._registered(self._to_keep[node.id])
-            if self.client_id is not None:
-                yield from self._say_executed(node.id, self._shown[node.id]["output"])
+            if self._say_executed(node.id, self._shown[node.id]["output"]):
+                yield None
         if any(one.expand is not None for one in returned):
             self._expand(node.id, returned)
             return
-        yield from self._keep(node.id, merged(returned, node.kind))
+        if self._keep(node.id, merged(returned, node.kind)):
+            yield None
 
     def _registered(self, ui: Mapping[str, Any]) -> Mapping[str, Any]:
         """What a node shows, with an asset's id for each file; every prompt gets new ones."""
@@ -365,11 +385,11 @@ class Run:
             "real_node_id": self._graph.real(node_id),
         }
 
-    def _keep(self, node_id: str, outputs: list[list[Any]]) -> Steps:
+    def _keep(self, node_id: str, outputs: list[list[Any]]) -> bool:
         self._cache.set(node_id, Entry(outputs, self._to_keep.get(node_id)))
-        yield from self._progress.finish(node_id)
         self._executed[node_id] = None
         self._order.done(node_id)
+        return self._progress.finish(node_id)
 
     # --- async nodes -------------------------------------------------------------------------
 

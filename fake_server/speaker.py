@@ -29,8 +29,9 @@ def event(kind: str, data: Any) -> str:
 def number(value: float) -> str:
     """A number as JSON; the ordinary ones, which are most, are what Python shows."""
     kind = type(value)
-    ordinary = kind is int or (kind is float and isfinite(value))
-    return repr(value) if ordinary else comfy_json(value)
+    if kind is int or (kind is float and isfinite(value)):
+        return repr(value)
+    return comfy_json(value)
 
 
 @lru_cache(maxsize=256)
@@ -50,7 +51,7 @@ class Speaker:
         self.actions: list[Action] = []
         self.waiting_size = 0
         """How many letters and bytes wait to be taken."""
-        self._sockets: dict[str, int] = {}  # client id -> the socket that gets its events
+        self._sockets: dict[str, tuple[int]] = {}  # client id -> the socket that gets its events
         self._flags: dict[str, Any] = {}  # client id -> the flags it announced
         self._ids: dict[int, str] = {}  # socket -> the id it came with, registered or not
         self._has_spoken: set[int] = set()
@@ -63,7 +64,7 @@ class Speaker:
         sid = client_id or self.chance.hex32()
         # Taken out first: the newest registration stands last in a broadcast.
         self._sockets.pop(sid, None)
-        self._sockets[sid] = socket
+        self._sockets[sid] = (socket,)
         self._flags[sid] = {}
         self._ids[socket] = sid
         self._everyone = None
@@ -116,10 +117,9 @@ class Speaker:
         """The sockets of a client id; all of them for None."""
         if client_id is None:
             if self._everyone is None:
-                self._everyone = tuple(self._sockets.values())
+                self._everyone = tuple(socket for (socket,) in self._sockets.values())
             return self._everyone
-        socket = self._sockets.get(client_id) if isinstance(client_id, str) else None
-        return () if socket is None else (socket,)
+        return self._sockets.get(client_id, ()) if isinstance(client_id, str) else ()
 
     # --- messages ----------------------------------------------------------------------------
 

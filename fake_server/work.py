@@ -106,12 +106,16 @@ class Work:
         plan, kind = node.plan, node.kind
         if not (plan.fails or plan.expand or plan.blocks) and kind.core:
             self._fail_as_core(node, given)
-        yield from self._extras(node, given)
-        if plan.activity is not None:
-            yield from self._progress.activity(node.id, plan.activity)
-        yield from self._spend(node, given)
-        if plan.activity is not None:
-            yield from self._progress.activity(node.id, None)
+        text = plan.text if plan.text is not None else nodes.progress_text(kind, given)
+        if text is not None or plan.events:
+            yield from self._extras(node, text)
+        if plan.activity is not None and self._progress.activity(node.id, plan.activity):
+            yield None
+        duration, steps, previews, deaf = self._pace(node, given)
+        if duration or steps:
+            yield from self._spend(node, duration, steps, previews, deaf)
+        if plan.activity is not None and self._progress.activity(node.id, None):
+            yield None
         if plan.fails is not None:
             exception, message = plan.fails
             raise NodeFailed(exception, nodes.told_message(kind, given, message))
@@ -135,10 +139,7 @@ class Work:
         if failure is not None:
             raise failure
 
-    def _extras(self, node: NodeAtWork, given: Mapping[str, Any]) -> Steps:
-        text = node.plan.text
-        if text is None:
-            text = nodes.progress_text(node.kind, given)
+    def _extras(self, node: NodeAtWork, text: str | None) -> Steps:
         if text is not None and self._era.has("text_frames"):
             self._engine.speaker.text(node.id, text)
             yield None
@@ -153,26 +154,22 @@ class Work:
             self._engine.interrupted = False
             raise Interrupted
 
-    def _wait(self, until: int, *, deaf: bool) -> Steps:
-        if until > self._engine.now:
-            self.listening = not deaf
-            yield until
-            self.listening = False
-        if not deaf:
-            self.heed_interrupt()
-
-    def _spend(self, node: NodeAtWork, given: Mapping[str, Any]) -> Steps:
+    def _spend(
+        self, node: NodeAtWork, duration: int, steps: int, previews: Previews | None, deaf: bool
+    ) -> Steps:
         """Let the node's time pass, with its progress updates spread over it."""
-        duration, steps, previews, deaf = self._pace(node, given)
-        if not duration and not steps:
-            return
         base = self._engine.now
         bar = Bar(steps)
-        for step in range(1, steps + 1):
-            at = base + duration * step // steps
-            yield from self._wait(at, deaf=deaf)
-            yield from self._update(node, bar, step, at, self._preview(previews, step))
-        yield from self._wait(base + duration, deaf=deaf)
+        for step in range(1, steps + 2):
+            at = base + duration * min(step, steps) // max(1, steps) if steps else base + duration
+            if at > self._engine.now:
+                self.listening = not deaf
+                yield at
+                self.listening = False
+            if not deaf:
+                self.heed_interrupt()
+            if step <= steps:
+                yield from self._update(node, bar, step, at, self._preview(previews, step))
 
     def _pace(
         self, node: NodeAtWork, given: Mapping[str, Any]
@@ -250,8 +247,8 @@ class Work:
 
     def _update(
         self, node: NodeAtWork, bar: Bar, value: int, at: int, preview: tuple[str, bytes] | None
-    ) -> Steps:
-        yield from self._progress.update(
+    ) -> Iterator[None]:
+        return self._progress.update(
             node.id,
             bar,
             value,

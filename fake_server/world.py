@@ -7,6 +7,7 @@ on the real server (PROTOCOL.md, section 4).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -24,7 +25,7 @@ from fake_server.actions import (
 )
 from fake_server.answers import answer, is_websocket, lets_in, query_of, split_target
 from fake_server.catalogue import Catalogue
-from fake_server.console import banner, told
+from fake_server.console import banner, print_end, print_failure
 from fake_server.engine import Engine
 from fake_server.eras import Era, era_of
 from fake_server.files import Folders
@@ -79,6 +80,8 @@ class World:
             upload_max=facts.settings.max_upload_size,
         )
         self.place.log.extend(banner(self.place))
+        self.engine.on_failed = partial(print_failure, self.place)
+        self.engine.on_ended = partial(print_end, self.place)
         if facts.shop.multi_user:
             self.place.users.clear()
 
@@ -96,7 +99,7 @@ class World:
                 self.engine.left(happened.socket, now)
             case Woke():
                 self.engine.woke(now)
-        yield from told(self.place, self.engine.take())
+        yield from self.engine.take()
 
     def facts(self) -> Mapping[str, Any]:
         """The engine's facts."""

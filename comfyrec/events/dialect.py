@@ -37,7 +37,7 @@ def comfy_json(value: Any) -> str:
     Takes what json takes, and the structs of this package. The server's HTTP bodies have the same
     style.
     """
-    return _encode(value)
+    return _quoted(value) if type(value) is str else _encode(value)
 
 
 def read_json(message: Message) -> Any:
@@ -98,6 +98,7 @@ def _int(digits: str) -> int | float:
 
 
 _decode = json.JSONDecoder(parse_int=_int).decode
+_quoted = json.encoder.encode_basestring_ascii
 
 
 def _encoder() -> Callable[[Any], str]:
@@ -108,8 +109,7 @@ def _encoder() -> Callable[[Any], str]:
     make = getattr(json.encoder, "c_make_encoder", None)
     if make is None:  # a Python that has it not in C
         return json.JSONEncoder(check_circular=False, default=_plain).encode
-    escaped = json.encoder.encode_basestring_ascii
-    pieces = make(None, _plain, escaped, None, ": ", ", ", False, False, True)
+    pieces = make(None, _plain, _quoted, None, ": ", ", ", False, False, True)
     return lambda value: "".join(pieces(value, 0))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final
 
 from fake_server import images
@@ -78,7 +79,8 @@ def _shown(place: Place, ask: Question, name: str, file: StoredFile) -> Answer:
         convert = images.rgb_only if channel == "rgb" else images.alpha_only
         picture = _converted(lambda: convert(file.data))
         return Answer(200, (named, ("Content-Type", "image/png")), picture)
-    return file_answer(ask, file, place.epoch_us, _headers(place, name))
+    models, nosniff = place.era.has("model_types"), place.era.has("view_nosniff")
+    return file_answer(ask, file, place.epoch_us, _headers(name, models=models, nosniff=nosniff))
 
 
 def _preview_wanted(preview: str, channel: str) -> tuple[str, int]:
@@ -98,18 +100,19 @@ def _converted(convert: Callable[[], bytes]) -> bytes:
         raise Failed(str(error)) from None
 
 
-def _headers(place: Place, name: str) -> list[tuple[str, str]]:
-    kind = guessed_type(name, models=place.era.has("model_types"))
-    if not place.era.has("view_nosniff"):
+@lru_cache(maxsize=256)
+def _headers(name: str, *, models: bool, nosniff: bool) -> tuple[tuple[str, str], ...]:
+    kind = guessed_type(name, models=models)
+    if not nosniff:
         kind = OCTETS if kind in _DANGEROUS else kind
-        return [("Content-Disposition", f'filename="{name}"'), ("Content-Type", kind)]
+        return (("Content-Disposition", f'filename="{name}"'), ("Content-Type", kind))
     shown = 'filename="{}"'.format(re.sub(r'([\\"])', r"\\\1", name))
     if is_dangerous(kind):
         kind, shown = OCTETS, f"attachment; {shown}"
-    return [
+    return (
         ("Content-Disposition", shown), ("Content-Type", kind),
         ("X-Content-Type-Options", "nosniff"),
-    ]  # fmt: skip
+    )  # fmt: skip
 
 
 def is_dangerous(kind: str) -> bool:
