@@ -1,6 +1,7 @@
 """A source, made into an HTTP and WebSocket server: feed it, act, wait.
 
-aiohttp reads requests, negotiates upgrades and reads WebSocket messages, as it does for ComfyUI.
+aiohttp reads requests, negotiates upgrades and reads WebSocket messages, as it does for ComfyUI;
+only plain requests are read without it (``front``).
 What is sent is framed here, once for all sockets that get it, and written at once: so what a source
 wants done is done in its order, and a client that stops reading holds up nobody.
 
@@ -23,6 +24,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 import aiohttp
+import msgspec
 from aiohttp import web
 
 from comfyrec.errors import ComfyrecError
@@ -53,7 +55,9 @@ from fake_server.actions import (
     Woke,
 )
 from fake_server.clock import Clock, date_field
+from fake_server.front import Front, PlainRequest
 from fake_server.journal import Journal
+from fake_server.question import server_error
 
 __all__ = ["BODY_LIMIT", "CONTROL_PATH", "OUTGOING_MAX", "Server", "message_frame", "rendered"]
 
@@ -101,7 +105,7 @@ class _Written(web.StreamResponse):
 class _Exchange:
     """A request that waits for its answer; a knocking socket is one until it is let in."""
 
-    def __init__(self, request: web.BaseRequest) -> None:
+    def __init__(self, request: web.BaseRequest | PlainRequest) -> None:
         self.request = request
         self.over = False
         self.stays = False
@@ -118,8 +122,22 @@ class _Exchange:
             self._waiter.set_result(None)
 
 
+class _PlainExchange(_Exchange):
+    """One whose request was read by a front."""
+
+    def __init__(self, request: PlainRequest, front: Front) -> None:
+        super().__init__(request)
+        self._front = front
+
+    def finish(self) -> None:
+        self.over = True
+        self._front.answered(stays=self.stays)
+
+
 class _Socket(_Exchange):
     """A WebSocket connection, from its knock on."""
+
+    request: web.BaseRequest
 
     def __init__(self, request: web.BaseRequest, asked: Request) -> None:
         super().__init__(request)
@@ -191,13 +209,14 @@ class Server:
             access_log=None,
             tcp_keepalive=False,
         )
+        self._fronts: set[Front] = set()
 
     # --- start and stop --------------------------------------------------------------------------
 
     async def start(self, sock: sockets.socket) -> None:
         """Take connections on a bound socket."""
         self.host, self.port = sock.getsockname()[:2]
-        await self._loop.create_server(self._web, sock=sock, backlog=512, ssl=self._tls)
+        await self._loop.create_server(self._front, sock=sock, backlog=512, ssl=self._tls)
         self._listener = sock
 
     async def stop(self) -> None:
@@ -207,11 +226,12 @@ class Server:
         self._stop_listening()
         for _ in range(_TURNS_TO_CONNECT):
             await asyncio.sleep(0)
-        for connection in self._web.connections:
+        connections: list[Front | web.RequestHandler] = [*self._fronts, *self._web.connections]
+        for connection in connections:
             if connection.transport is not None:
                 connection.transport.abort()
         # Each round lets the lost connections run the ends of their handlers.
-        while self._web.connections:  # noqa: ASYNC110  a turn of the loop, not a wait
+        while self._web.connections or self._fronts:  # noqa: ASYNC110  a turn of the loop, not a wait
             await asyncio.sleep(0)
         for drain in [s.draining for s in self._full if s.draining is not None]:
             drain.cancel()
@@ -245,7 +265,7 @@ class Server:
         now = self.clock.now()
         self.journal.happened(happened, now)
         try:
-            self.carry(self.source.handle(happened, now))
+            self.carry(self.source.handle(happened, now), now)
         except ComfyrecError:
             raise
         except Exception as error:
@@ -254,29 +274,31 @@ class Server:
 
     def _ring(self, moment: int) -> None:
         try:
-            self.carry(self.source.handle(Woke(), moment))
+            self.carry(self.source.handle(Woke(), moment), moment)
         except Exception as error:
             self.failure = self.failure or error
             raise
 
     # --- out -------------------------------------------------------------------------------------
 
-    def carry(self, actions: Iterable[Action]) -> None:
-        """Do what a source says, in its order.
+    def carry(self, actions: Iterable[Action], now: int | None = None) -> None:
+        """Do what a source says, in its order; ``now`` is when it said so, if not just now.
 
         Strategy: messages that follow each other are collected by socket and leave in one write;
         most of what a message costs is the call into the system. Anything else flushes them first.
         """
+        now = self.clock.now() if now is None else now
         try:
             for action in actions:
                 kind = type(action)
                 if kind is Send:
-                    self._send(action)  # type: ignore[arg-type]  # the type was just looked at
+                    self.journal.sent(action, now)  # type: ignore[arg-type]  # just looked at
+                    self._send(action)  # type: ignore[arg-type]  # likewise
                 elif kind is Wake:
                     self.clock.ring_at(action.at)  # type: ignore[union-attr]  # likewise
                 else:
                     self._flush()
-                    self._act(action)
+                    self._act(action, now)
         finally:
             self._flush()
 
@@ -286,8 +308,8 @@ class Server:
             for socket, frames in collected.items():
                 self._write(socket, frames[0] if len(frames) == 1 else b"".join(frames))
 
-    def _act(self, action: Action) -> None:
-        self.journal.acted(action, self.clock.now())
+    def _act(self, action: Action, now: int) -> None:
+        self.journal.acted(action, now)
         match action:
             case Reply():
                 self._reply(action.exchange, action.answer)
@@ -342,7 +364,6 @@ class Server:
     # --- sockets ---------------------------------------------------------------------------------
 
     def _send(self, action: Send) -> None:
-        self.journal.sent(action, self.clock.now())
         message = action.message
         plain: bytes | None = None
         squeezed: dict[int, bytes] = {}
@@ -477,6 +498,31 @@ class Server:
             raise
         finally:
             self._exchanges.pop(number, None)
+
+    def _front(self) -> Front:
+        return Front(self._ask_plainly, self._lost, self._web, self._fronts, loop=self._loop)
+
+    def _ask_plainly(self, front: Front, request: PlainRequest, asked: Request) -> None:
+        number = request.number = next(self._numbers)
+        exchange = _PlainExchange(request, front)
+        if len(asked.body) > self.body_limit:
+            asked = msgspec.structs.replace(asked, body=asked.body[: self.body_limit + 1])
+        if self.control is not None and asked.target.startswith(CONTROL_PATH):
+            self._answer(exchange, self.control(asked))
+            return
+        self._exchanges[number] = exchange
+        try:
+            self.feed(Asked(number, asked))
+        except ComfyrecError as error:
+            self._reply(number, _in_words(error))
+        except Exception as error:
+            # As aiohttp does it; whoever closes the server is told of the error, too.
+            aiohttp.log.server_logger.exception("Error handling request", exc_info=error)
+            self._reply(number, server_error())
+
+    def _lost(self, request: PlainRequest) -> None:
+        if self._exchanges.pop(request.number, None) is not None:
+            self.feed(Dropped(request.number))
 
     async def _body(self, request: web.BaseRequest) -> bytes:
         if not request.body_exists:
@@ -618,7 +664,9 @@ def frame(opcode: int, payload: bytes, bits: int = 0) -> bytes:
 
 def message_frame(message: str | bytes) -> bytes:
     """One message as one frame."""
-    return frame(*_taken_apart(message))
+    if isinstance(message, str):
+        return frame(_TEXT, message.encode("utf-8", "surrogatepass"))
+    return frame(_BINARY, message)
 
 
 def _taken_apart(message: str | bytes) -> tuple[int, bytes]:
@@ -627,7 +675,9 @@ def _taken_apart(message: str | bytes) -> tuple[int, bytes]:
     return _BINARY, message
 
 
-def rendered(answer: Answer, request: web.BaseRequest, stays: bool) -> Iterator[bytes]:
+def rendered(
+    answer: Answer, request: web.BaseRequest | PlainRequest, stays: bool
+) -> Iterator[bytes]:
     """Head and body of an answer, as aiohttp would write them."""
     written, given, chunked = _head_fields(answer.headers)
     headers = list(written)

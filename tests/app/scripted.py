@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import socket
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -18,6 +19,7 @@ from fake_server.actions import (
     Left,
     Reply,
 )
+from fake_server.thread import Handle
 
 Reaction = Callable[[Happened, int], Iterable[Action]]
 
@@ -46,6 +48,24 @@ class Scripted:
 
     def facts(self) -> Mapping[str, Any]:
         return {"happened": len(self.happened)}
+
+
+Start = Callable[..., tuple[Scripted, Handle]]
+"""What the fixture ``start`` gives."""
+
+
+def wait_until(handle: Handle, holds: Callable[[], object]) -> None:
+    """Wait, with a bound, until something holds in the server's thread."""
+    done = threading.Event()
+
+    def look(tries: int) -> None:
+        if holds():
+            done.set()
+        elif tries:
+            handle.thread.loop.call_later(0.005, look, tries - 1)
+
+    handle.call(look, 1_000)
+    assert done.wait(10), "it never came to hold"
 
 
 class Plain:

@@ -7,11 +7,10 @@ import gc
 import os
 import socket
 import ssl
-import threading
 import urllib.error
 import urllib.request
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -42,41 +41,10 @@ from fake_server.actions import (
     Woke,
 )
 from fake_server.clock import MAX
-from fake_server.thread import Handle, LoopThread, loop_thread, serve
-from tests.app.scripted import Plain, Scripted
+from fake_server.thread import LoopThread, loop_thread, serve
+from tests.app.scripted import Plain, Scripted, Start, wait_until
 
 GET = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
-
-
-@pytest.fixture
-def start() -> Iterator[Callable[..., tuple[Scripted, Handle]]]:
-    handles = []
-
-    def start(source: Scripted | None = None, **options: Any) -> tuple[Scripted, Handle]:
-        source = source or Scripted()
-        handles.append(serve(source, **options))
-        return source, handles[-1]
-
-    yield start
-    for handle in handles:
-        handle.close()
-
-
-def wait_until(handle: Handle, holds: Callable[[], object]) -> None:
-    """Wait, with a bound, until something holds in the server's thread."""
-    done = threading.Event()
-
-    def look(tries: int) -> None:
-        if holds():
-            done.set()
-        elif tries:
-            handle.thread.loop.call_later(0.005, look, tries - 1)
-
-    handle.call(look, 1_000)
-    assert done.wait(10), "it never came to hold"
-
-
-Start = Callable[..., tuple[Scripted, Handle]]
 
 
 # --- HTTP --------------------------------------------------------------------------------------

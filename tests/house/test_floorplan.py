@@ -71,6 +71,7 @@ SHELLS = {
     "fake_server.app",
     "fake_server.clock",
     "fake_server.control",
+    "fake_server.front",
     "fake_server.leaping",
     "fake_server.real_folders",
     "fake_server.testing",

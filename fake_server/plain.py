@@ -1,0 +1,79 @@
+"""Plain HTTP requests: bytes -> what was asked, at once; all that is not plain is told apart.
+
+Most requests are plain: HTTP/1.1, an ordinary target, a short head of ordinary fields that come
+once each, and a body of a known, small size or none. There is one way to read those, whoever does
+it. Everything else, from chunks and upgrades to what is no HTTP, is for a whole parser.
+
+RFC 9112, sections 2 to 6, of which this is a narrow part.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Final
+
+import msgspec
+
+__all__ = ["BODY_MAX", "HEAD_MAX", "Plain", "plain_head"]
+
+HEAD_MAX: Final = 4_096
+"""Bytes of a head that is taken for plain."""
+BODY_MAX: Final = 65_536
+"""Bytes of a body that is waited for; bigger ones are read in pieces."""
+_END: Final = b"\r\n\r\n"
+_HEAD: Final = re.compile(
+    r"(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) "
+    r"(/(?!/)(?:[A-Za-z0-9/._~?=&+,:;@!$'()*-]|%[0-9A-Fa-f]{2})*) HTTP/1\.1\r\n"
+    r"((?:[A-Za-z0-9-]+: [!-~](?:[ -~]*[!-~])?\r\n)*)\r\n"
+)
+_FIELD: Final = re.compile(r"([A-Za-z0-9-]+): ([^\r]*)\r\n")
+_HOST: Final = re.compile(r"[A-Za-z0-9.-]+(?::[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](?::[0-9]{1,5})?")
+_LENGTH: Final = re.compile(r"0|[1-9][0-9]{0,6}")
+_ODD: Final = frozenset({
+    "content-encoding", "expect", "http2-settings", "keep-alive", "proxy-connection", "te",
+    "trailer", "transfer-encoding", "upgrade",
+})  # fmt: skip
+"""Fields that change how a request is read or answered."""
+
+
+class Plain(msgspec.Struct, frozen=True, gc=False):
+    """A plain request, up to its body."""
+
+    method: str
+    target: str
+    fields: tuple[tuple[str, str], ...]
+    body: int
+    """Where its body begins."""
+    size: int
+    """Bytes of head and body."""
+    stays: bool
+    """Whether the connection may be used again."""
+
+
+def plain_head(data: bytes) -> Plain | None:
+    """The head that these bytes begin with; None when it is not whole, or not plain."""
+    end = data.find(_END, 0, HEAD_MAX)
+    return None if end < 0 else _read(data[: end + len(_END)])
+
+
+@lru_cache(maxsize=256)
+def _read(head: bytes) -> Plain | None:
+    # Clients send the same head again and again.
+    match = _HEAD.fullmatch(head.decode("latin-1"))
+    if match is None:
+        return None
+    method, target, lines = match.groups()
+    fields = tuple(_FIELD.findall(lines))
+    named = {name.lower(): value for name, value in fields}
+    if len(named) != len(fields) or not _ODD.isdisjoint(named):
+        return None
+    if any(name.startswith("sec-websocket") for name in named):
+        return None
+    length, connection = named.get("content-length", "0"), named.get("connection", "")
+    if not _LENGTH.fullmatch(length) or not _HOST.fullmatch(named.get("host", "")):
+        return None
+    if int(length) > BODY_MAX or connection.lower() not in ("", "close", "keep-alive"):
+        return None
+    stays = connection.lower() != "close"
+    return Plain(method, target, fields, len(head), len(head) + int(length), stays)
