@@ -7,6 +7,7 @@ table of first releases answers for any version, also for those nobody has recor
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -110,6 +111,7 @@ class Era(msgspec.Struct, frozen=True):
 ERAS: Final = ("2024-07", "0.3.10", "0.3.40", "0.3.64", "0.8.2", "0.27.0", "0.38.0")
 
 
+@lru_cache(maxsize=64)
 def era_of(version: str = DEFAULT_VERSION) -> Era:
     """The era of a version: ``0.27.0``, ``v0.3.64``, ``0.8`` (its latest), or ``2024-07``.
 

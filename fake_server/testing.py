@@ -30,8 +30,7 @@ class AnyPrompt:
 
     def __init__(self) -> None:
         self.world = World(plan=Plan(classes={"PreviewAny": {"uncached": True, "steps": 1}}))
-        data = picture(width=64, height=64, seed=0)
-        self.world.place.folders.write("output", "", _PICTURE, data, 0)
+        self.world.place.folders.write("output", "", _PICTURE, _drawn, 0)
 
     def handle(self, happened: Happened, now: int) -> Iterable[Action]:
         """As the world does, the prompt exchanged."""
@@ -42,6 +41,10 @@ class AnyPrompt:
     def facts(self) -> Mapping[str, Any]:
         """The world's facts."""
         return self.world.facts()
+
+
+def _drawn() -> bytes:
+    return picture(width=64, height=64, seed=0)
 
 
 def _with_stand_in(asked: Asked) -> Asked:
