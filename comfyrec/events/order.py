@@ -291,6 +291,7 @@ class _Run:
         self.cached: set[str] = set()
         self.executing: set[str] = set()
         self.executed: set[str] = set()
+        self.executed_last: str | None = None
         self.expanding: set[str] = set()
         """Nodes that said executed and went on: their result waits for the nodes they added."""
         self.repeated: set[str] = set()
@@ -463,7 +464,7 @@ def _preview_with_metadata(run: _Run, event: PreviewWithMetadata, era: _Era) -> 
 def _executed(run: _Run, event: Executed, era: _Era) -> Broken:
     node = str(event.data.node)
     if node in run.executed and node not in run.expanding:
-        yield from _executed_again(run, node)
+        yield from _executed_again(run, node, era)
     elif node in run.executing:
         yield from _executed_after_work(run, node, era)
     elif run.whole and node not in run.cached:
@@ -473,6 +474,7 @@ def _executed(run: _Run, event: Executed, era: _Era) -> Broken:
     if run.was_due is not None and Word.SUCCESS in run.was_due.words:
         run.due = _AT_THE_END
     run.executed.add(node)
+    run.executed_last = node
     run.expanding.discard(node)
 
 
@@ -509,8 +511,17 @@ _AT_THE_END: Final = _Due("executed-node", dict.fromkeys((Word.EXECUTED, Word.SU
 """Intermediate outputs that did not run are shown just before success (section 5)."""
 
 
-def _executed_again(run: _Run, node: str) -> Broken:
-    """Intermediate outputs that a twin worked out are shown at their turn and at the end."""
+def _executed_again(run: _Run, node: str, era: _Era) -> Broken:
+    """Intermediate outputs that a twin worked out are shown at their turn and at the end.
+
+    Without progress_state nothing tells that a node expands. It may have shown something before,
+    and show the result once more, which a twin has worked out in between.
+    """
+    if not era.has_state:
+        if node in run.repeated or run.executed_last == node:
+            yield "executed-node", f"node {node} again"
+        run.repeated.add(node)
+        return
     if node in run.repeated or not run.finished(node):
         yield "executed-node", f"node {node} again"
     run.repeated.add(node)

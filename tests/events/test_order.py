@@ -144,6 +144,9 @@ FINE: dict[str, list[Event]] = {
         *RUN[:15], executed("3"), state(n1=DONE, n2=ONE, n3=CACHED_ONE), success(), *GOODBYE,
     ],
     "twins before progress_state": [*OLD_RUN[:10], executed("3"), *OLD_RUN[10:]],
+    "twins of which the first expands, before progress_state": [
+        *OLD_RUN[:10], executing("3"), executed("3"), executed("2"), *OLD_RUN[10:],
+    ],
     "twins that are intermediate outputs": [
         *RUN[:15], executed("3"), state(n1=DONE, n2=ONE, n3=CACHED_ONE), executed("4"),
         executed("3"), success(), *GOODBYE,
@@ -228,6 +231,13 @@ ALMOST: dict[str, tuple[str, list[Event]]] = {
     ),
     "a twin that is not finished": (
         "executed-node", [*RUN[:15], executed("3"), state(n1=DONE, n2=ONE, n3=BEGIN), *RUN[15:]],
+    ),
+    "a result twice in a row, before progress_state": (
+        "executed-node", [*OLD_RUN[:10], executed("2"), *OLD_RUN[10:]],
+    ),
+    "a result three times, before progress_state": (
+        "executed-node",
+        [*OLD_RUN[:10], executed("3"), executed("2"), executed("3"), executed("2"), *OLD_RUN[10:]],
     ),
     "a twin twice": (
         "executed-node",
