@@ -507,18 +507,22 @@ class Server:
         exchange = _PlainExchange(request, front)
         if len(asked.body) > self.body_limit:
             asked = msgspec.structs.replace(asked, body=asked.body[: self.body_limit + 1])
-        if self.control is not None and asked.target.startswith(CONTROL_PATH):
-            self._answer(exchange, self.control(asked))
-            return
-        self._exchanges[number] = exchange
         try:
-            self.feed(Asked(number, asked))
+            if self.control is not None and asked.target.startswith(CONTROL_PATH):
+                # Not among the exchanges: a reset cuts those.
+                self._answer(exchange, self.control(asked))
+            else:
+                self._exchanges[number] = exchange
+                self.feed(Asked(number, asked))
+            return
         except ComfyrecError as error:
-            self._reply(number, _in_words(error))
+            answer = _in_words(error)
         except Exception as error:
             # As aiohttp does it; whoever closes the server is told of the error, too.
             aiohttp.log.server_logger.exception("Error handling request", exc_info=error)
-            self._reply(number, server_error())
+            answer = server_error()
+        self._exchanges.pop(number, None)
+        self._answer(exchange, answer)
 
     def _lost(self, request: PlainRequest) -> None:
         if self._exchanges.pop(request.number, None) is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from fake_server.actions import Action, Answer, Asked, Dropped, HangUp, Reply, R
 from fake_server.clock import MAX
 from fake_server.front import IDLE_S, Front, PlainRequest
 from fake_server.plain import BODY_MAX, plain_head
+from fake_server.thread import serve
 from tests.app.scripted import Plain, Scripted, Start, wait_until
 
 EXAMPLES = 20_000 if os.environ.get("COMFYREC_FUZZ") == "deep" else 400
@@ -256,6 +258,32 @@ def test_a_client_that_does_not_read_its_answers_is_not_read_from(start: Start) 
             client.answer()
 
     assert len(asked(source)) == 20
+
+
+@pytest.mark.parametrize("more", ["", "X_Odd: 1\r\n"], ids=["plain", "odd"])
+@pytest.mark.parametrize("target", ["/", "/__fake__/"])
+def test_a_bug_of_ours_is_a_500_and_the_next_connection_is_served(
+    more: str, target: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object) -> Any:
+        if broke:
+            raise ZeroDivisionError("a bug")
+        return Answer()
+
+    handle = serve(Scripted(Asked=broken))
+    handle.server.control = broken
+    broke = True
+
+    with Plain(handle.port) as client:
+        client.send(f"GET {target} HTTP/1.1\r\nHost: x\r\n{more}\r\n".encode())
+        assert client.rest().startswith(b"HTTP/1.1 500 Internal Server Error\r\n")
+    broke = False
+    with Plain(handle.port) as client:
+        assert client.ask(f"GET /__fake__/ HTTP/1.1\r\nHost: x\r\n{more}\r\n")[0] == 200
+
+    assert "a bug" in caplog.text
+    with pytest.raises(ZeroDivisionError) if target == "/" else contextlib.nullcontext():
+        handle.close()
 
 
 def test_an_odd_request_behind_a_cut_one_is_not_read(start: Start) -> None:
