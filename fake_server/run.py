@@ -221,7 +221,8 @@ class Run:
                 node.given = {}  # the server has forgotten them by then
                 returned = _result(task)
             elif node_id in self._expanded:
-                if self._keep(node_id, self._resolved(node_id)):
+                # Where nothing is cached it may be wanted once more, and then expands anew.
+                if self._keep(node_id, self._resolved(node_id, self._expanded.pop(node_id))):
                     yield None
                 return
             else:
@@ -464,10 +465,10 @@ class Run:
                     self._order.link(value[0], node_id)
         self._expanded[node_id] = list(returned)
 
-    def _resolved(self, node_id: str) -> list[list[Any]]:
+    def _resolved(self, node_id: str, expanded: Sequence[Returned]) -> list[list[Any]]:
         """The outputs of a node whose expansion has run."""
         outputs = []
-        for one in self._expanded[node_id]:
+        for one in expanded:
             if one.expand is None:
                 outputs.append(one)
                 continue

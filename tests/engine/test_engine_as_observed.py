@@ -277,6 +277,24 @@ def text_of(rig: Rig, prompt_id: str) -> Any:
 SAVED = node("SaveImage", images=["2", 0], filename_prefix="a")
 
 
+def test_without_a_cache_a_node_that_is_asked_for_late_expands_once_more() -> None:
+    expansion = {"1": node("Make", color=1), "2": node("Pass", image=["1", 0])}
+    rig = rig_with({"0": {"expand": {"graph": expansion, "result": [["2", 0]]}}}, cache="none")
+
+    rig.queue({
+        "mask": node("Mask", value=0.5), "0": node("Make", color=0),
+        "2": node("Mix", image1=["0", 0], image2=["0", 0], mask=["mask", 0]),
+        "3": node("Mix", image1=["0", 0], image2=["2", 0], mask=["mask", 0]),
+        "4": node("Sink", image=["0", 0]), "5": node("Sink", image=["3", 0]),
+    })  # fmt: skip
+    rig.finish()
+
+    assert runs(rig) == [
+        "0", "mask", "3", "0.0.0.1", "0.0.0.2", "4", "mask", "2",
+        "0", "0.0.0.1", "0.0.0.2", "2", "3", "5",
+    ]  # fmt: skip
+
+
 def test_pictures_carry_what_the_change_checks_of_their_graph_said() -> None:
     rig = rig_with({"5": {"uncached": True}})
     rig.folders.write("input", "", "a.png", picture(width=4, height=4, seed=1), 0)
