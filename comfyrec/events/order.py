@@ -291,7 +291,8 @@ class _Run:
         self.cached: set[str] = set()
         self.executing: set[str] = set()
         self.executed: set[str] = set()
-        self.executed_last: str | None = None
+        self.executed_lately: set[str] = set()
+        """Those of them that said it since a node was executing last."""
         self.expanding: set[str] = set()
         """Nodes that said executed and went on: their result waits for the nodes they added."""
         self.repeated: set[str] = set()
@@ -438,6 +439,7 @@ def _node(run: _Run, event: Executing, era: _Era) -> Broken:
     if era.has_state and not (announced and run.running(node) in (True, None)):
         yield "node-state", f"node {node} {_behind(run.last)}"
     run.executing.add(node)
+    run.executed_lately.clear()
 
 
 def _progress(run: _Run, event: Progress, era: _Era) -> Broken:
@@ -474,7 +476,7 @@ def _executed(run: _Run, event: Executed, era: _Era) -> Broken:
     if run.was_due is not None and Word.SUCCESS in run.was_due.words:
         run.due = _AT_THE_END
     run.executed.add(node)
-    run.executed_last = node
+    run.executed_lately.add(node)
     run.expanding.discard(node)
 
 
@@ -518,7 +520,7 @@ def _executed_again(run: _Run, node: str, era: _Era) -> Broken:
     and show the result once more, which a twin has worked out in between.
     """
     if not era.has_state:
-        if node in run.repeated or run.executed_last == node:
+        if node in run.repeated or node in run.executed_lately:
             yield "executed-node", f"node {node} again"
         run.repeated.add(node)
         return

@@ -147,6 +147,9 @@ FINE: dict[str, list[Event]] = {
     "twins of which the first expands, before progress_state": [
         *OLD_RUN[:10], executing("3"), executed("3"), executed("2"), *OLD_RUN[10:],
     ],
+    "twins that show nothing of which the first expands": [
+        *OLD_RUN[:10], executing("3"), executed("2"), *OLD_RUN[10:],
+    ],
     "twins that are intermediate outputs": [
         *RUN[:15], executed("3"), state(n1=DONE, n2=ONE, n3=CACHED_ONE), executed("4"),
         executed("3"), success(), *GOODBYE,
@@ -237,7 +240,10 @@ ALMOST: dict[str, tuple[str, list[Event]]] = {
     ),
     "a result three times, before progress_state": (
         "executed-node",
-        [*OLD_RUN[:10], executed("3"), executed("2"), executed("3"), executed("2"), *OLD_RUN[10:]],
+        [
+            *OLD_RUN[:10], executing("3"), executed("2"), executing("4"), executed("2"),
+            *OLD_RUN[10:],
+        ],
     ),
     "a twin twice": (
         "executed-node",
