@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import http
 import itertools
+import re
 import socket as sockets
 import ssl
 import struct
@@ -78,6 +79,7 @@ _TOGETHER_MAX: Final = 64
 """Messages in one write; they are no bigger than progress, so this is some 100 kB."""
 _ALONE_FROM: Final = 16_384
 """A message of this size, a preview, is not worth the copy that joining costs."""
+_ENDS_A_LINE: Final = re.compile(r"[\r\n\0]")
 _CHUNKED: Final = "transfer-encoding: chunked\r\n"
 _GUESSED: Final = "content-type: application/octet-stream\r\n"
 _CONTROLS_HELD: Final = 1_000
@@ -553,7 +555,13 @@ class Server:
         request = exchange.request
         exchange.stays = request.keep_alive and not answer.close
         if request.transport is not None and not request.transport.is_closing():
-            request.transport.write(b"".join(rendered(answer, request, exchange.stays)))
+            try:
+                whole = b"".join(rendered(answer, request, exchange.stays))
+            except ValueError:
+                # A field that would end its line. aiohttp refuses to write it, and hangs up.
+                request.transport.close()
+            else:
+                request.transport.write(whole)
         exchange.finish()
 
     def _hang_up(self, action: HangUp) -> None:
@@ -682,7 +690,11 @@ def _taken_apart(message: str | bytes) -> tuple[int, bytes]:
 def rendered(
     answer: Answer, request: web.BaseRequest | PlainRequest, stays: bool
 ) -> Iterator[bytes]:
-    """Head and body of an answer, as aiohttp would write them."""
+    """Head and body of an answer, as aiohttp would write them.
+
+    Raises:
+        ValueError: a field of it would end its line.
+    """
     written, given, chunked = _head_fields(answer.headers)
     headers = list(written)
     bodiless = answer.status in (204, 304) or answer.status < 200
@@ -728,6 +740,8 @@ def _head_fields(
     """The lines of an answer's fields, their names, and whether they say that it is chunked."""
     given = {name.lower(): value for name, value in fields}
     lines = tuple(f"{name}: {value}\r\n" for name, value in fields)
+    if any(_ENDS_A_LINE.search(line, 0, len(line) - 2) for line in lines):
+        raise ValueError("a field holds the end of a line")
     return lines, frozenset(given), given.get("transfer-encoding", "").lower() == "chunked"
 
 

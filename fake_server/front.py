@@ -1,8 +1,9 @@
 """A connection as long as what comes on it is plain; then it is handed to a whole HTTP server.
 
 Reading and answering a plain request here takes a fraction of what aiohttp takes for it. With the
-first bytes that are not plain (an upgrade, a chunked or large body, half a head, no HTTP at all),
-aiohttp takes the connection over with all that has not been answered, and keeps it.
+first bytes that are not plain (an upgrade, a chunked or large body, half a head, two requests at
+once, no HTTP at all), aiohttp takes the connection over with all that has not been answered, and
+keeps it.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ class Front(asyncio.Protocol):
         self._loop = loop
         self._held = b""
         self._waiting: PlainRequest | None = None
-        self._reads = self._full = self._deaf = False
+        self._full = self._deaf = False
         self._used = 0.0
         self._idle: asyncio.TimerHandle | None = None
         self._peer = ""
@@ -107,7 +108,7 @@ class Front(asyncio.Protocol):
         self._waiting = None
         if not stays and self.transport is not None:
             self.transport.close()
-        elif not self._reads:
+        elif self._held or self._deaf:
             # Not now: whoever answers is in the middle of something.
             self._loop.call_soon(self._go_on)
 
@@ -120,25 +121,18 @@ class Front(asyncio.Protocol):
         self._read()
 
     def _read(self) -> None:
-        self._reads = True
-        try:
-            while self._held and self._waiting is None and not self._full:
-                transport = self.transport
-                if transport is None or transport.is_closing():
-                    return
-                plain = plain_head(self._held)
-                if plain is None:
-                    self._hand_over(transport)
-                    return
-                if len(self._held) < plain.size:
-                    return
-                self._take(plain, transport)
-        finally:
-            self._reads = False
+        transport = self.transport
+        if not self._held or transport is None or transport.is_closing():
+            return
+        plain = plain_head(self._held)
+        if plain is None or len(self._held) > plain.size:
+            # Several at once stand or fall together: one that is broken takes the rest along.
+            self._hand_over(transport)
+        elif len(self._held) == plain.size:
+            self._take(plain, transport)
 
     def _take(self, plain: Plain, transport: asyncio.Transport) -> None:
-        data = self._held
-        body, self._held = data[plain.body : plain.size], data[plain.size :]
+        body, self._held = self._held[plain.body :], b""
         self._used = self._loop.time()
         self._waiting = request = PlainRequest(plain.method, plain.stays, transport)
         asked = Request(plain.method, plain.target, plain.fields, body, self._peer)

@@ -19,6 +19,8 @@ __all__ = ["BODY_MAX", "HEAD_MAX", "Plain", "plain_head"]
 
 HEAD_MAX: Final = 4_096
 """Bytes of a head that is taken for plain."""
+FIELDS_MAX: Final = 128
+"""As aiohttp has it; more are refused."""
 BODY_MAX: Final = 65_536
 """Bytes of a body that is waited for; bigger ones are read in pieces."""
 _END: Final = b"\r\n\r\n"
@@ -66,7 +68,7 @@ def _read(head: bytes) -> Plain | None:
     method, target, lines = match.groups()
     fields = tuple(_FIELD.findall(lines))
     named = {name.lower(): value for name, value in fields}
-    if len(named) != len(fields) or not _ODD.isdisjoint(named):
+    if len(named) != len(fields) or len(fields) > FIELDS_MAX or not _ODD.isdisjoint(named):
         return None
     if any(name.startswith("sec-websocket") for name in named):
         return None

@@ -141,6 +141,13 @@ def test_a_long_head_is_not_plain() -> None:
     assert plain_head(b"GET / HTTP/1.1\r\nHost: x\r\nA: %b\r\n\r\n" % (b"a" * 5_000)) is None
 
 
+@pytest.mark.parametrize("count, plain", [(128, True), (129, False)])
+def test_more_fields_than_aiohttp_takes_are_not_plain(count: int, plain: bool) -> None:
+    more = b"".join(b"A%d: b\r\n" % number for number in range(count - 1))
+
+    assert (plain_head(b"GET / HTTP/1.1\r\nHost: x\r\n" + more + b"\r\n") is not None) is plain
+
+
 # --- one connection ------------------------------------------------------------------------------
 
 
@@ -286,6 +293,35 @@ def test_a_bug_of_ours_is_a_500_and_the_next_connection_is_served(
         handle.close()
 
 
+@pytest.mark.parametrize("broken", [
+    b"BAD\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: x\r\nA: b\rc\r\n\r\n",
+])  # fmt: skip
+def test_a_good_request_falls_with_a_broken_one_that_came_with_it(
+    start: Start, broken: bytes
+) -> None:
+    source, handle = start()
+
+    with Plain(handle.port) as client:
+        client.send(HEADS[0] + broken)
+        assert client.rest().startswith(b"HTTP/1.0 400 ")
+
+    assert asked(source) == []
+
+
+@pytest.mark.parametrize("more", ["", "X_Odd: 1\r\n"], ids=["plain", "odd"])
+@pytest.mark.parametrize("ending", ["\r", "\n", "\0"])
+def test_an_answer_with_a_field_that_would_end_its_line_is_not_written(
+    start: Start, ending: str, more: str
+) -> None:
+    answer = Answer(200, (("Content-Disposition", f'filename="a{ending}b"'),), b"abc")
+    _, handle = start(Scripted(Asked=lambda h, _: [Reply(h.exchange, answer)]))
+
+    with Plain(handle.port) as client:
+        client.send(f"GET / HTTP/1.1\r\nHost: x\r\n{more}\r\n".encode())
+        assert client.rest() == b""
+
+
 def test_an_odd_request_behind_a_cut_one_is_not_read(start: Start) -> None:
     source, handle = start(Scripted(Asked=lambda h, _: [HangUp(h.exchange)]))
 
@@ -328,6 +364,9 @@ class Transport(asyncio.Transport):
 
     def resume_reading(self) -> None:
         self.done.append("resume")
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        self.done.append("hand over")
 
 
 class Loop:
@@ -399,4 +438,4 @@ def test_a_flood_behind_a_request_that_waits_is_not_taken_in() -> None:
     front.answered(stays=True)
     loop.soon.pop()()
 
-    assert (transport.done, len(taken)) == (["pause", "resume"], 2)
+    assert (transport.done, len(taken)) == (["pause", "resume", "hand over"], 1)
