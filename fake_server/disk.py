@@ -6,7 +6,7 @@ import json
 import math
 import posixpath
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ import msgspec
 from fake_server import nodes
 from fake_server.catalogue import Catalogue, NodeClass
 from fake_server.chance import Chance
+from fake_server.eras import Era
 from fake_server.files import Folders, StoredFile, inside
 from fake_server.graph import Graph
 from fake_server.images import is_image, measure, picture
@@ -41,14 +42,23 @@ class Change(msgspec.Struct, frozen=True):
 
 
 _SAME: Final = Change(False)
+_NO_MASK: Final = Value(64, 64)
 
 
 class Disk:
     """The folders as nodes see them."""
 
     def __init__(
-        self, folders: Folders, catalogue: Catalogue, settings: Settings, chance: Chance, seed: int
+        self,
+        folders: Folders,
+        catalogue: Catalogue,
+        settings: Settings,
+        chance: Chance,
+        seed: int,
+        *,
+        era: Era,
     ) -> None:
+        self._before_dot = era.has("counts_before_the_dot")
         self.folders, self._catalogue, self._settings = folders, catalogue, settings
         self._chance, self._seed = chance, seed
         self.now = 0
@@ -107,14 +117,18 @@ class Disk:
             return NodeFailed("PIL.UnidentifiedImageError", f"cannot identify image file {full!r}")
         return None
 
-    def loaded(self, kind: NodeClass, given: Mapping[str, Any]) -> Value | None:
-        """What a loader of pictures loads; None for other classes."""
+    def loaded(self, kind: NodeClass, given: Mapping[str, Any]) -> Sequence[Value]:
+        """What a loader of pictures loads: the picture, and its mask; nothing for other classes."""
         name = self._file_of(kind, given)
         file = None if name is None else self.find(name)
         if name is None or nodes.file_input(kind.name) != "image":
-            return None
+            return ()
         size = measure(file.data) if file is not None else None
-        return Value(*(size[:2] if size else (512, 512)))
+        width, height, mode = size or (512, 512, "RGBA")
+        whole = Value(width, height)
+        # A file without transparency has a mask of a size of its own; LoadImageMask makes it some.
+        masked = mode in ("RGBA", "LA", "PA", "P") or kind.output[0] == "MASK"
+        return whole, whole if masked else _NO_MASK
 
     def _file_of(self, kind: NodeClass, given: Mapping[str, Any]) -> str | None:
         key = nodes.file_input(kind.name)
@@ -154,13 +168,13 @@ class Disk:
         count: int,
         *,
         owner: tuple[str, str],
-        texts: Mapping[str, str],
+        texts: Callable[[], Mapping[str, str]],
     ) -> list[dict[str, Any]]:
         """Write pictures and say where, as ``images`` of the node's output.
 
         Args:
             owner: id and class of the node, whose letters go into the names of temporary files.
-            texts: the text chunks of PNG files.
+            texts: gives the text chunks of PNG files, once it is known where they go.
 
         Raises:
             LeavesFolder: the prefix points out of the output folder.
@@ -168,10 +182,10 @@ class Disk:
         path = self._path(saves.kind, self._prefix(saves, given, owner), size)
         files = []
         for number in range(count):
-            file = path.file(number, saves.extension)
+            file = path.file(number, saves.extension, single=saves.animated is True)
             seed = self._seed + self._chance.below(1 << 32)
             self.folders.write(
-                saves.kind, path.subfolder, file, _drawn(size, seed, saves, texts), self.now
+                saves.kind, path.subfolder, file, _drawn(size, seed, saves, texts()), self.now
             )
             files.append({"filename": file, "subfolder": path.subfolder, "type": saves.kind})
         if files:
@@ -190,6 +204,8 @@ class Disk:
         path = self._path(saves.kind, self._prefix(saves, given, ("", "")), (1, 1))
         file = f"{path.name}_{path.counter:05}.{extension}"
         self.folders.write(saves.kind, path.subfolder, file, text.encode(), self.now)
+        if self._before_dot:
+            self._counters[saves.kind, path.subfolder, path.name] = file, path.counter + 1
         return {"filename": file, "subfolder": path.subfolder, "type": saves.kind}
 
     def _path(self, kind: str, prefix: str, size: tuple[int, int]) -> SavePath:
@@ -197,7 +213,7 @@ class Disk:
         return save_path(
             fill_in(prefix, width=size[0], height=size[1], now_ms=now_ms),
             root=posixpath.join(self._settings.base, kind),
-            counter=lambda subfolder, name: self._counter(kind, subfolder, name),
+            counter=lambda *where: self._counter(kind, *where),
         )
 
     def _prefix(self, saves: Saves, given: Mapping[str, Any], owner: tuple[str, str]) -> str:
@@ -210,15 +226,17 @@ class Disk:
         one = given.get("filename_prefix")
         return str(one.literal) if isinstance(one, Value) and one.known else "ComfyUI"
 
-    def _counter(self, kind: str, subfolder: str, name: str) -> int:
+    def _counter(self, kind: str, subfolder: str, name: str, length: int) -> int:
         # Looking through a folder takes its time. While the file that was written last is still
         # there, the number behind it is known.
         last = self._counters.get((kind, subfolder, name))
-        if last is not None and self.folders.has(kind, subfolder, last[0]):
+        whole = length == len(name)
+        if whole and last is not None and self.folders.has(kind, subfolder, last[0]):
             return last[1]
         if len(self._counters) > 10_000:
             self._counters.clear()
-        return next_counter(name, self.folders.names(kind, subfolder))
+        there = self.folders.names(kind, subfolder)
+        return next_counter(name, length, there, before_dot=self._before_dot)
 
     def provide(self, file: Mapping[str, Any], width: int, height: int) -> None:
         """Write a file that a planned output names, unless it is there."""
@@ -277,4 +295,8 @@ def _drawn(
     if saves.extension in ("txt", "json", "md"):
         return lambda: b"{}" if saves.extension == "json" else b"text"
     kind = formats.get(saves.extension, "PNG")
-    return lambda: picture(width=size[0], height=size[1], seed=seed, text=texts, format=kind)
+    width, height = size
+    text, hidden = (texts, None) if saves.animated is None else (None, texts)
+    return lambda: picture(
+        width=width, height=height, seed=seed, text=text, hidden=hidden, format=kind
+    )

@@ -87,7 +87,7 @@ class Engine:
         self.number = 0
         self.chance = Chance(seed)
         self.speaker = Speaker(self.chance)
-        self.disk = Disk(folders, catalogue, settings, self.chance, seed)
+        self.disk = Disk(folders, catalogue, settings, self.chance, seed, era=era)
         self.running: Job | None = None
         self.history: dict[str, dict[str, Any]] = {}
         self._queue: list[tuple[int | float, str, int, Job]] = []

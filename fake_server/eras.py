@@ -59,6 +59,8 @@ FIRST_RELEASE: Final[dict[str, tuple[int, int, int]]] = {
     "fetch_site_guard": (0, 19, 0),
     "cycle_check": (0, 20, 0),
     "marked_files": (0, 20, 0),  # "a.png [output]" in the list of /internal/files
+    "mask_preview_animated": (0, 3, 77),  # MaskPreview is written against the newer interface
+    "counts_before_the_dot": (0, 21, 0),  # a_00001.txt counts as number 1 of a
     "reprs_in_lists": (0, 21, 0),  # value_not_in_list writes the value as repr
     "ram_cache": (0, 23, 0),  # the default; classic before
     "uuid_prompt_ids": (0, 25, 0),

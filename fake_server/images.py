@@ -39,6 +39,7 @@ def picture(
     height: int,
     seed: int,
     text: Mapping[str, str] | None = None,
+    hidden: Mapping[str, str] | None = None,
     mode: str = "RGB",
     format: str = "PNG",
 ) -> bytes:
@@ -49,6 +50,7 @@ def picture(
         height: in pixels.
         seed: other seeds give other colours.
         text: name -> text of PNG text chunks, in this order; other formats carry none.
+        hidden: the same in chunks of ComfyUI's own type ``comf``, behind the picture.
         mode: ``RGB``, ``RGBA`` or ``L``.
         format: ``PNG``, ``JPEG`` or ``WEBP``.
 
@@ -61,13 +63,20 @@ def picture(
         raise ValueError(f"a picture has 1 to {SIDE_MAX} pixels each way, not {width} x {height}")
     if format != "PNG":
         return _by_pillow(width, height, seed % _VARIETY, mode, format)
-    return _png(width, height, seed, text or {}, mode)
+    return _png(width, height, seed, text or {}, hidden or {}, mode)
 
 
 # --- PNG by hand -----------------------------------------------------------------------------
 
 
-def _png(width: int, height: int, seed: int, text: Mapping[str, str], mode: str) -> bytes:
+def _png(
+    width: int,
+    height: int,
+    seed: int,
+    text: Mapping[str, str],
+    hidden: Mapping[str, str],
+    mode: str,
+) -> bytes:
     colour, samples = _MODES[mode]
     chunks = [
         _SIGNATURE,
@@ -75,6 +84,10 @@ def _png(width: int, height: int, seed: int, text: Mapping[str, str], mode: str)
     ]
     chunks += (_text_chunk(name, value) for name, value in text.items())
     chunks.append(_chunk(b"IDAT", _pixels(width, height, seed, samples)))
+    chunks += (
+        _chunk(b"comf", f"{name}\0{value}".encode("latin-1", "replace"))
+        for name, value in hidden.items()
+    )
     chunks.append(_chunk(b"IEND", b""))
     return b"".join(chunks)
 
@@ -147,7 +160,7 @@ def _joined_sum(first: int, second: int, second_size: int) -> int:
 
 @lru_cache(maxsize=64)
 def _by_pillow(width: int, height: int, seed: int, mode: str, format: str) -> bytes:
-    image = _open(_png(width, height, seed, {}, mode))
+    image = _open(_png(width, height, seed, {}, {}, mode))
     if format == "JPEG" and mode == "RGBA":
         image = image.convert("RGB")
     return _saved(image, format=format, quality=95)

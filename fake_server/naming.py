@@ -26,9 +26,12 @@ class SavePath(msgspec.Struct, frozen=True):
     name: str
     counter: int
 
-    def file(self, number: int, extension: str = "png") -> str:
-        """The file name of the batch's image ``number``, counted from 0."""
-        name = self.name.replace("%batch_num%", str(number))
+    def file(self, number: int, extension: str = "png", *, single: bool = False) -> str:
+        """The file name of the batch's image ``number``, counted from 0.
+
+        ``single`` says that one file holds all of the batch; ``%batch_num%`` stays in its name.
+        """
+        name = self.name if single else self.name.replace("%batch_num%", str(number))
         return f"{name}_{self.counter + number:05}_.{extension}"
 
 
@@ -52,12 +55,12 @@ def fill_in(prefix: str, *, width: int, height: int, now_ms: int) -> str:
     return prefix
 
 
-def save_path(prefix: str, *, root: str, counter: Callable[[str, str], int]) -> SavePath:
+def save_path(prefix: str, *, root: str, counter: Callable[[str, str, int], int]) -> SavePath:
     """Take a filled-in prefix apart.
 
     Args:
         root: the output folder as the server would name it in an error.
-        counter: (subfolder, name) -> the next number there.
+        counter: (subfolder, name, length) -> the next number there; see ``next_counter``.
 
     Raises:
         LeavesFolder: the prefix points outside of ``root``.
@@ -72,16 +75,27 @@ def save_path(prefix: str, *, root: str, counter: Callable[[str, str], int]) -> 
             f"\n         output_dir: {root}"
             f"\n         commonpath: {posixpath.commonpath((root, full))}"
         )
-    return SavePath(subfolder=subfolder, name=name, counter=counter(subfolder, name))
+    # The server looks for as many letters as the prefix ends in as it was written: with "" or "a/"
+    # it finds none of its own files.
+    length = len(posixpath.basename(prefix))
+    number = counter(subfolder, name, length)
+    return SavePath(subfolder=subfolder, name=name, counter=number)
 
 
-def next_counter(name: str, there: Iterable[str]) -> int:
-    """One more than the highest number that files ``name_<number>_...`` have."""
-    start = f"{name}_"
-    length = len(start)
+def next_counter(name: str, length: int, there: Iterable[str], *, before_dot: bool) -> int:
+    """One more than the highest number that files ``name_<number>_...`` have.
+
+    Args:
+        length: how many letters of a file's name are compared with ``name``.
+        there: the names of the files in the folder.
+        before_dot: whether ``name_<number>.txt`` counts, too.
+    """
+    start = f"{name}_".lower()
     highest = 0
     for file in there:
-        if file[:length].lower() == start.lower():
-            digits: Any = _COUNTED.fullmatch(file[length:].split("_")[0])
+        if file[: length + 1].lower() == start:
+            rest = file[length + 1 :]
+            rest = rest.split(".")[0] if before_dot else rest
+            digits: Any = _COUNTED.fullmatch(rest.split("_")[0])
             highest = max(highest, int(digits[0]) if digits else 0)
     return highest + 1

@@ -28,6 +28,7 @@ __all__ = [
     "changes_always",
     "chosen_inputs",
     "file_input",
+    "function_of",
     "missing_file",
     "misused_literal",
     "pace_of",
@@ -37,6 +38,7 @@ __all__ = [
     "shown",
     "steps_of",
     "told_message",
+    "unexpected",
     "whole",
 ]
 
@@ -167,13 +169,30 @@ def _cropped(given: Given) -> Value:
     )
 
 
+def _cut_out(old: Value, x: Any, y: Any, width: Any, height: Any) -> Value:
+    """A region of a picture, which begins inside of it and ends at its edge at the latest."""
+    if not all(isinstance(one, (int, float)) for one in (x, y, width, height)):
+        return old
+    if not old.width:
+        return old.sized(width, height)
+    x, y = min(x, old.width - 1), min(y, old.height - 1)
+    return old.sized(min(width, old.width - x), min(height, old.height - y))
+
+
+def _image_cropped(given: Given) -> Value:
+    places = (_number(given, name) for name in "xy")
+    sides = (_number(given, name, 512) for name in ("width", "height"))
+    return _cut_out(_picture(given), *places, *sides)
+
+
 def _region(given: Given) -> Value:
     box = given.get("crop_region")
     region = box.literal if isinstance(box, Value) and isinstance(box.literal, Mapping) else {}
-    old = _picture(given)
-    width, height = region.get("width", old.width), region.get("height", old.height)
-    numbers = isinstance(width, (int, float)) and isinstance(height, (int, float))
-    return old.sized(width, height) if numbers else old
+    return _cut_out(
+        _picture(given),
+        *(region.get(name, 0) for name in "xy"),
+        *(region.get(name, 512) for name in ("width", "height")),
+    )
 
 
 def _padded(given: Given) -> Value:
@@ -197,7 +216,9 @@ def _repeated(given: Given) -> Value:
 
 def _taken(given: Given) -> Value:
     old = _picture(given)
-    length = max(1, min(old.batch, int(_number(given, "length", 1))))
+    first = int(_number(given, "batch_index"))
+    first = max(0, min(old.batch - 1, first + old.batch if first < 0 else first))
+    length = max(1, min(old.batch - first, int(_number(given, "length", 1))))
     return msgspec.structs.replace(old, batch=length)
 
 
@@ -213,6 +234,34 @@ def _switched(given: Given) -> Value:
 
 def _shown_text(given: Given) -> Value:
     return Value(literal=_previewed(given.get("source")), known=True)
+
+
+def _literal(given: Given, name: str) -> Any:
+    one = given.get(name)
+    return one.literal if isinstance(one, Value) and one.known else None
+
+
+def _concatenated(given: Given) -> Value:
+    parts = (_literal(given, "string_a"), _literal(given, "string_b"))
+    joint = _literal(given, "delimiter")
+    text = str(joint if joint is not None else "").join(str(p) for p in parts if p is not None)
+    return Value(literal=text, known=True)
+
+
+def _length(given: Given) -> Value:
+    text = _literal(given, "string")
+    return Value(literal=len(text) if isinstance(text, str) else 0, known=True)
+
+
+def _measured(given: Given) -> Sequence[Value]:
+    seen = _picture(given)
+    sizes = (seen.width, seen.height, seen.batch)
+    return [Value(literal=size, known=True) for size in sizes]
+
+
+def _turned(given: Given) -> Value:
+    old, angle = _picture(given), str(_literal(given, "rotation"))
+    return old.sized(old.height, old.width) if angle.startswith(("90", "270")) else old
 
 
 def _inverted(given: Given) -> Value:
@@ -237,7 +286,7 @@ _RESULTS: Final[dict[str, Callable[[Given], Value]]] = {
     "ImageScaleToTotalPixels": _to_pixels,
     "ImageScaleToMaxDimension": _to_longest,
     "ResizeImagesByLongerEdge": _to_longest,
-    "ImageCrop": _cropped,
+    "ImageCrop": _image_cropped,
     "ImageCropV2": _region,
     "LatentCrop": _cropped,
     "CropMask": _cropped,
@@ -256,24 +305,42 @@ _RESULTS: Final[dict[str, Callable[[Given], Value]]] = {
     "PrimitiveBoolean": _same_literal,
     "ComfySwitchNode": _switched,
     "PreviewAny": _shown_text,
+    "StringConcatenate": _concatenated,
+    "StringLength": _length,
+    "ImageRotate": _turned,
+}
+# Classes whose outputs are not all the same.
+_SEVERAL: Final[dict[str, Callable[[Given], Sequence[Value]]]] = {"GetImageSize": _measured}
+_PLAIN: Final[dict[str, Value]] = {
+    kind: Value(literal=literal)
+    for kind, literal in (("STRING", ""), ("INT", 0), ("FLOAT", 0.0), ("BOOLEAN", False))
 }
 
 
-def results(node_class: NodeClass, given: Given, items: int | None) -> list[Any]:
-    """The outputs of one call: an item for each, or a list of items where that is declared."""
-    make = _RESULTS.get(node_class.name, _picture)
-    value = make(given)
+def results(
+    node_class: NodeClass, given: Given, items: int | None, *, loaded: Sequence[Value] = ()
+) -> list[Any]:
+    """The outputs of one call: an item for each, or a list of items where that is declared.
+
+    ``loaded`` holds what stands on the first outputs of a loader.
+    """
+    several = _SEVERAL.get(node_class.name)
+    values = several(given) if several is not None else loaded
+    value = NOTHING if values else _RESULTS.get(node_class.name, _picture)(given)
     found: list[Any] = []
-    for kind, is_list in zip(node_class.output, node_class.output_is_list, strict=False):
-        one = _fitting(kind, value)
+    for slot, kind in enumerate(node_class.output):
+        is_list = slot < len(node_class.output_is_list) and node_class.output_is_list[slot]
+        one = _fitting(kind, values[slot] if slot < len(values) else value)
         found.append(_many(node_class, given, one, items) if is_list else one)
     return found
 
 
 def _fitting(kind: Any, value: Value) -> Value:
-    if kind in ("INT", "FLOAT", "BOOLEAN", "STRING", "*") or value.width or value.known:
+    if value.known:
         return value
-    return NOTHING
+    # Nothing is computed; but a text is no picture, and is not shown as one.
+    plain = _PLAIN.get(kind) if isinstance(kind, str) else None
+    return plain or value
 
 
 def _many(node_class: NodeClass, given: Given, one: Value, items: int | None) -> list[Value]:
@@ -313,9 +380,13 @@ class Saves(msgspec.Struct, frozen=True):
     animated: bool | None = None
     """True: one moving picture of the whole batch, said so if there is more than one in it."""
     text: bool = False
-    """Writes its text, always under the number 1: it does not find its own files."""
+    """Writes its text."""
     fresh_letters: bool = False
     """Letters of the name are drawn for each call, not once for the node."""
+    texts: bool = True
+    """The graph stands in its PNG files."""
+    result: bool = False
+    """It shows what it gives, not what it is given."""
 
 
 _SAVES: Final[dict[str, Saves]] = {
@@ -325,17 +396,22 @@ _SAVES: Final[dict[str, Saves]] = {
     "SaveAnimatedWEBP": Saves(extension="webp", animated=True),
     "SaveAnimatedPNG": Saves(animated=True),
     "SaveText": Saves(text=True),
-    "ImageCropV2": Saves(kind="temp", animated=False, fresh_letters=True),
+    "ImageCropV2": Saves(kind="temp", animated=False, fresh_letters=True, texts=False, result=True),
     "SaveImageWebsocket": Saves(kind="websocket"),
 }
 
 
-def saves_of(node_class: NodeClass, *, planned: bool) -> Saves | None:
+_NEW_MASK_PREVIEW: Final = Saves(kind="temp", animated=False, fresh_letters=True, texts=False)
+
+
+def saves_of(node_class: NodeClass, era: Era, *, planned: bool) -> Saves | None:
     """How a node of this class writes pictures; None if it does not.
 
     Classes of other people are taken for what they look like: an output node with pictures and a
     ``filename_prefix`` saves. ``planned`` says that a plan wants pictures of it.
     """
+    if node_class.name == "MaskPreview" and era.has("mask_preview_animated"):
+        return _NEW_MASK_PREVIEW
     known = _SAVES.get(node_class.name)
     if known is not None:
         return known
@@ -350,7 +426,7 @@ def saves_of(node_class: NodeClass, *, planned: bool) -> Saves | None:
 
 def as_text(one: Any) -> str:
     """An item as ``str()`` shows it; pictures and models have no text of their own."""
-    if isinstance(one, Value) and one.known:
+    if isinstance(one, Value) and (one.known or one.literal is not None):
         return one.literal if isinstance(one.literal, str) else _json_like(one.literal)
     return "None" if one is None else "tensor(...)"
 
@@ -438,6 +514,75 @@ def missing_file(name: str, file: Any) -> str:
     return f"{_FILE_WORDS.get(name, 'Invalid image file: ')}{file}"
 
 
+# function -> the core classes that call theirs so, as far as they are of the older interface.
+_FUNCTIONS: Final = {
+    "addWeighted": "ConditioningAverage",
+    "append": "ConditioningSetArea ConditioningSetAreaPercentage ConditioningSetAreaStrength "
+    "ConditioningSetMask GLIGENTextBoxApply",
+    "apply_adm": "unCLIPConditioning",
+    "apply_controlnet": "ControlNetApply ControlNetApplyAdvanced",
+    "apply_stylemodel": "StyleModelApply",
+    "batch": "ImageBatch",
+    "blend": "LatentBlend",
+    "combine": "ConditioningCombine",
+    "composite": "LatentComposite",
+    "concat": "ConditioningConcat",
+    "crop": "LatentCrop",
+    "decode": "VAEDecode VAEDecodeTiled",
+    "encode": "CLIPTextEncode CLIPVisionEncode InpaintModelConditioning VAEEncode "
+    "VAEEncodeForInpaint VAEEncodeTiled",
+    "expand_image": "ImagePadForOutpaint",
+    "flip": "LatentFlip",
+    "frombatch": "LatentFromBatch",
+    "generate": "EmptyImage EmptyLatentImage",
+    "invert": "ImageInvert",
+    "load": "LoadLatent",
+    "load_checkpoint": "CheckpointLoader CheckpointLoaderSimple DiffusersLoader "
+    "unCLIPCheckpointLoader",
+    "load_clip": "CLIPLoader CLIPVisionLoader DualCLIPLoader",
+    "load_controlnet": "ControlNetLoader DiffControlNetLoader",
+    "load_gligen": "GLIGENLoader",
+    "load_image": "LoadImage LoadImageOutput",
+    "load_image_mask": "LoadImageMask",
+    "load_lora": "LoraLoader",
+    "load_lora_model_only": "LoraLoaderModelOnly",
+    "load_style_model": "StyleModelLoader",
+    "load_unet": "UNETLoader",
+    "load_vae": "VAELoader",
+    "repeat": "RepeatLatentBatch",
+    "rotate": "LatentRotate",
+    "sample": "KSampler KSamplerAdvanced",
+    "save": "SaveLatent",
+    "save_images": "PreviewImage SaveImage",
+    "set_last_layer": "CLIPSetLastLayer",
+    "set_mask": "SetLatentNoiseMask",
+    "set_range": "ConditioningSetTimestepRange",
+    "upscale": "ImageScale ImageScaleBy LatentUpscale LatentUpscaleBy",
+    "zero_out": "ConditioningZeroOut",
+}
+_FUNCTION_OF: Final = {
+    name: function for function, names in _FUNCTIONS.items() for name in names.split()
+}
+
+
+def function_of(node_class: NodeClass) -> str:
+    """How a class calls the function that runs it; most custom ones call it ``run``."""
+    if node_class.v3 or node_class.name in _FUNCTION_OF:
+        return _FUNCTION_OF.get(node_class.name, "execute")
+    return "execute" if node_class.core else "run"
+
+
+def unexpected(node_class: NodeClass, given: Given) -> NodeFailed | None:
+    """How a core node fails on a link to an input that it does not have."""
+    if node_class.dynamic:
+        return None
+    for name in given:
+        if name not in node_class.inputs and name not in node_class.hidden:
+            call = f"{node_class.name}.{function_of(node_class)}()"
+            return NodeFailed("TypeError", f"{call} got an unexpected keyword argument {name!r}")
+    return None
+
+
 # What Python says when a node reaches into a literal that should have been a link. Each of these
 # does to the value what the first line of the node does.
 
@@ -480,6 +625,12 @@ def _cannot_be_subtracted(value: Any) -> NodeFailed | None:
     return NodeFailed("TypeError", said)
 
 
+def _cannot_be_turned(value: Any) -> NodeFailed | None:
+    kind = type(value).__name__
+    said = f"rot90(): argument 'input' (position 1) must be Tensor, not {kind}"
+    return NodeFailed("TypeError", said)
+
+
 def _cannot_tokenize(value: Any) -> NodeFailed | None:
     if value is not None:
         return _lacks("tokenize")(value)
@@ -503,6 +654,8 @@ _BY_TYPE: Final[dict[str, _Touch]] = {
 # class -> the input it reaches for first, and how
 _BY_CLASS: Final[dict[str, tuple[str, _Touch]]] = {
     "ImageInvert": ("image", _cannot_be_subtracted),
+    "ImageRotate": ("image", _cannot_be_turned),
+    "MaskToImage": ("mask", _lacks("reshape")),
     "ImageScale": ("image", _lacks("movedim")),
     "SaveImage": ("images", _first_lacks_shape),
     "PreviewImage": ("images", _first_lacks_shape),

@@ -10,7 +10,7 @@ import msgspec
 
 from fake_server.catalogue import NodeClass
 from fake_server.graph import is_link
-from fake_server.nodes import ITEMS_MAX, Blocker, NodeFailed, Value
+from fake_server.nodes import ITEMS_MAX, Blocker, NodeFailed, Value, function_of
 from fake_server.plan import NodePlan
 
 __all__ = [
@@ -67,14 +67,12 @@ def slices(node: NodeAtWork) -> Iterator[dict[str, Any]]:
 
 
 def _called_with_nothing(kind: NodeClass) -> str:
-    # Lists without items leave a node's function without arguments. What that function is called
-    # is not in object_info; most are called this.
+    # Lists without items leave a node's function without arguments.
     names = [repr(each.name) for each in kind.inputs.values() if each.required]
     listed = " and ".join(names) if len(names) < 3 else f"{', '.join(names[:-1])}, and {names[-1]}"
     plural = "s" if len(names) != 1 else ""
-    function = "execute" if kind.v3 else "run"
     what = f"{len(names)} required positional argument{plural}: {listed}"
-    return f"{kind.name}.{function}() missing {what}"
+    return f"{kind.name}.{function_of(kind)}() missing {what}"
 
 
 def blocker_in(given: Mapping[str, Any]) -> Blocker | None:

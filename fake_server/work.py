@@ -125,15 +125,15 @@ class Work:
         if plan.blocks:
             return Returned(outputs=[Blocker(plan.block)] * len(kind.output))
         ui = None
-        saves = nodes.saves_of(kind, planned=plan.images is not None)
+        outputs = nodes.results(kind, given, plan.items, loaded=self._disk.loaded(kind, given))
+        saves = nodes.saves_of(kind, self._era, planned=plan.images is not None)
         if saves is not None and plan.ui is None:
-            ui = yield from self._save(node, saves, given, images)
-        loaded = self._disk.loaded(kind, given)
-        outputs = nodes.results(kind, given if loaded is None else {"": loaded}, plan.items)
+            shown = {"": outputs[0]} if saves.result and outputs else given
+            ui = yield from self._save(node, saves, shown, images)
         return Returned(outputs=outputs, ui=ui or nodes.shown(kind, given, self._era))
 
     def _fail_as_core(self, node: NodeAtWork, given: Mapping[str, Any]) -> None:
-        failure = self._disk.unreadable(node.kind, given)
+        failure = nodes.unexpected(node.kind, given) or self._disk.unreadable(node.kind, given)
         if failure is None and node.id in self.job.prompt:  # expanded nodes are given anything
             failure = nodes.misused_literal(node.kind, given)
         if failure is not None:
@@ -216,7 +216,8 @@ class Work:
             yield from self._send_pictures(node, size, count)
             return None
         owner = (node.id, node.kind.name)
-        files = self._disk.save(saves, given, size, count, owner=owner, texts=self._texts())
+        texts = self._texts if saves.texts else dict[str, str]
+        files = self._disk.save(saves, given, size, count, owner=owner, texts=texts)
         if saves.animated is None:
             return {"images": files}
         moves = saves.animated and seen is not None and seen.batch > 1
@@ -229,15 +230,14 @@ class Work:
     def _texts(self) -> Mapping[str, str]:
         """The text chunks of this prompt's PNG files, dumped once for all of them."""
         if self._dumped is None:
-            more = self.job.extra_data.get("extra_pnginfo") or {}
-            if not isinstance(more, Mapping):
-                kind = type(more).__name__
-                raise NodeFailed("TypeError", f"{kind!r} object is no mapping of workflow texts")
+            more = self.job.extra_data.get("extra_pnginfo")
             try:
-                texts = {"prompt": self.prompt, **more}
+                texts = {"prompt": self.prompt}
+                if more is not None:
+                    texts |= {name: more[name] for name in more}
                 self._dumped = {name: comfy_json(value) for name, value in texts.items()}
-            except RecursionError as deep:
-                raise NodeFailed("RecursionError", str(deep)) from None
+            except (RecursionError, TypeError) as failed:
+                raise NodeFailed(type(failed).__name__, str(failed)) from None
         return self._dumped
 
     def _save_text(self, saves: Saves, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,8 +5,6 @@ PROTOCOL.md, section 10; recording ``logs_subscription``.
 
 from __future__ import annotations
 
-from typing import Any
-
 from fake_server.actions import Answer
 from fake_server.console import TERMINAL, entry_of
 from fake_server.question import Question, empty, json_answer
@@ -55,12 +53,13 @@ def files(place: Place, ask: Question) -> Answer:
     kind = ask.param["directory"]
     if kind not in KINDS:
         return json_answer({"error": "Invalid directory type"}, 400)
-    newest = sorted(_names(place, kind), key=lambda found: -found[0])
+    # Of files of one moment the later in name was most often written later.
+    newest = sorted(_names(place, kind), reverse=True)
     mark = f" [{kind}]" if place.era.has("marked_files") else ""
     return json_answer([name + mark for _, name in newest])
 
 
-def _names(place: Place, kind: str) -> list[tuple[int, Any]]:
+def _names(place: Place, kind: str) -> list[tuple[int, str]]:
     found = []
     for name in place.folders.names(kind):
         if name.startswith(".") and place.era.has("preview_method"):

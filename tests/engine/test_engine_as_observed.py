@@ -524,3 +524,148 @@ def test_lines_of_a_run_with_everything_in_it_are_those_of_the_real_server() -> 
         "run 2.0.0.2", "run 6", "executed 6", "run 3", "run 4", "error 4", "run 5", "success",
         "status 0", "end",
     ]  # fmt: skip
+
+
+# --- what core nodes make of their inputs, as a real 0.27.0 does ---------------------------------
+
+BATCH = node("EmptyImage", width=8, height=6, batch_size=3, color=5)
+
+
+def saved(rig: Rig, prompt: dict[str, Any], **more: Any) -> list[Any]:
+    """Names and pictures of what the node "9" of a prompt has saved."""
+    prompt_id = rig.queue(prompt, **more)
+    rig.finish()
+    found = []
+    for one in rig.history(prompt_id)["outputs"]["9"]["images"]:
+        file = rig.folders.read(one["type"], one["subfolder"], one["filename"])
+        assert file is not None
+        found.append((one["filename"], Image.open(io.BytesIO(file.data))))
+    return found
+
+
+@pytest.mark.parametrize("made, count, size", [
+    (node("ImageFromBatch", image=["1", 0], batch_index=-1, length=2), 1, (8, 6)),
+    (node("ImageFromBatch", image=["1", 0], batch_index=9, length=3), 1, (8, 6)),
+    (node("ImageFromBatch", image=["1", 0], batch_index=1, length=9), 2, (8, 6)),
+    (node("ImageCrop", image=["1", 0], x=8, y=11, width=8, height=3), 3, (1, 1)),
+    (node("ImageCrop", image=["1", 0], x=5, y=0, width=6, height=4), 3, (3, 4)),
+    (node("ImageRotate", image=["1", 0], rotation="90 degrees"), 3, (6, 8)),
+    (node("ImageRotate", image=["1", 0], rotation="180 degrees"), 3, (8, 6)),
+])  # fmt: skip
+def test_a_picture_has_the_size_that_the_real_node_gives_it(
+    made: dict[str, Any], count: int, size: tuple[int, int]
+) -> None:
+    found = saved(rig_with(), {"1": BATCH, "2": made, "9": SAVED})
+
+    assert [picture.size for _, picture in found] == [size] * count
+
+
+@pytest.mark.parametrize("made, text", [
+    ({"2": node("StringConcatenate", string_a="a", string_b="b", delimiter="-")}, "a-b"),
+    ({"2": node("StringLength", string="abc")}, "3"),
+    ({"1": BATCH, "2": node("GetImageSize", image=["1", 0])}, "8"),
+])  # fmt: skip
+def test_texts_and_numbers_that_nodes_work_out_are_shown(made: dict[str, Any], text: str) -> None:
+    rig = rig_with()
+
+    prompt_id = rig.queue({**made, "9": node("PreviewAny", source=["2", 0])})
+    rig.finish()
+
+    assert rig.history(prompt_id)["outputs"]["9"] == {"text": [text]}
+
+
+def test_the_mask_of_a_picture_without_transparency_has_a_size_of_its_own() -> None:
+    rig = rig_with()
+    for name, mode in (("rgb.png", "RGB"), ("rgba.png", "RGBA")):
+        data = picture(width=9, height=7, seed=1, mode=mode)
+        rig.folders.write("input", "", name, data, 0)
+
+    sizes = [
+        saved(rig, {
+            "1": node("LoadImage", image=name), "3": node("MaskToImage", mask=["1", 1]),
+            "9": node("SaveImage", images=["3", 0], filename_prefix="m"),
+        })[0][1].size
+        for name in ("rgb.png", "rgba.png")
+    ]  # fmt: skip
+
+    assert sizes == [(64, 64), (9, 7)]
+
+
+def test_a_moving_picture_keeps_its_graph_behind_it_and_its_name_as_it_is() -> None:
+    rig = rig_with()
+
+    (name, made), = saved(rig, {
+        "1": BATCH,
+        "9": node("SaveAnimatedPNG", images=["1", 0], filename_prefix="a%batch_num%", fps=6.0,
+                  compress_level=4),
+    })  # fmt: skip
+
+    assert name == "a%batch_num%_00001_.png"
+    assert "prompt" not in made.info
+    kept = rig.folders.read("output", "", name)
+    assert kept is not None
+    assert b"comfprompt\0{" in kept.data
+
+
+def test_files_without_a_name_of_their_own_are_written_over() -> None:
+    rig = rig_with()
+    save = node("SaveImage", images=["1", 0], filename_prefix="")
+    prompts = [
+        {"1": {**BATCH, "inputs": {**BATCH["inputs"], "color": c}}, "9": save} for c in (1, 2)
+    ]
+
+    assert [[name for name, _ in saved(rig, one)] for one in prompts] == [
+        ["._00001_.png", "._00002_.png", "._00003_.png"]
+    ] * 2
+
+
+@pytest.mark.parametrize("version, said", [("0.3.64", {}), ("0.27.0", {"animated": [False]})])
+def test_a_shown_mask_says_that_it_stands_still_since_it_is_new(
+    version: str, said: dict[str, Any]
+) -> None:
+    rig = rig_with(version=version)
+
+    prompt_id = rig.queue({
+        "1": node("SolidMask", value=1.0, width=4, height=4),
+        "9": node("MaskPreview", mask=["1", 0]),
+    })  # fmt: skip
+    rig.finish()
+
+    output = rig.history(prompt_id)["outputs"]["9"]
+    assert {key: value for key, value in output.items() if key != "images"} == said
+
+
+def test_a_link_to_an_input_that_a_core_node_does_not_have_breaks_its_call() -> None:
+    rig = rig_with()
+
+    prompt_id = rig.queue({
+        "1": BATCH, "2": node("ImageInvert", image=["1", 0], more=["1", 0]), "9": SAVED,
+    })  # fmt: skip
+    rig.finish()
+
+    error = error_of(rig, prompt_id)
+    assert (error["node_id"], error["exception_type"]) == ("2", "TypeError")
+    assert error["exception_message"] == (
+        "ImageInvert.invert() got an unexpected keyword argument 'more'\n"
+    )
+    assert "more" in error["current_inputs"]
+
+
+@pytest.mark.parametrize("more, said", [
+    (5, "'int' object is not iterable\n"),
+    (["a"], "list indices must be integers or slices, not str\n"),
+    ("ab", "string indices must be integers, not 'str'\n"),
+])  # fmt: skip
+def test_what_stands_beside_a_workflow_and_is_no_object_breaks_saving(more: Any, said: str) -> None:
+    rig = rig_with()
+    prompt = {"1": BATCH, "2": node("ImageInvert", image=["1", 0]), "9": SAVED}
+
+    wrong = rig.queue(prompt, extra_data={"extra_pnginfo": more})
+    outside = {**SAVED, "inputs": {**SAVED["inputs"], "filename_prefix": "../x"}}
+    elsewhere = rig.queue({**prompt, "9": outside}, extra_data={"extra_pnginfo": more})
+    rig.finish()
+
+    assert (error_of(rig, wrong)["exception_type"], error_of(rig, wrong)["exception_message"]) == (
+        "TypeError", said,
+    )  # fmt: skip
+    assert error_of(rig, elsewhere)["exception_message"].startswith("**** ERROR: Saving image")

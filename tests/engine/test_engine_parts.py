@@ -423,7 +423,18 @@ COUNTERS: dict[str, tuple[list[str], int]] = {
 
 @pytest.mark.parametrize("there, number", COUNTERS.values(), ids=COUNTERS)
 def test_the_counter_goes_on_behind_the_highest(there: list[str], number: int) -> None:
-    assert next_counter("a", there) == number
+    assert next_counter("a", 1, there, before_dot=False) == number
+
+
+def test_a_text_counts_since_names_may_end_with_the_number() -> None:
+    assert next_counter("a", 1, ["a_00002.txt", "a_00001_.png"], before_dot=True) == 3
+
+
+def test_a_prefix_that_ends_in_a_slash_finds_none_of_its_files() -> None:
+    found = [save_path(prefix, root="/r", counter=lambda *where: where[2]) for prefix in ("a/", "")]
+
+    assert [(one.name, one.counter) for one in found] == [("a", 0), (".", 0)]
+    assert next_counter("a", 0, ["a_00001_.png"], before_dot=True) == 1
 
 
 PREFIXES: dict[str, tuple[str, str, str]] = {
@@ -437,6 +448,8 @@ PREFIXES: dict[str, tuple[str, str, str]] = {
 @pytest.mark.parametrize("prefix, subfolder, name", PREFIXES.values(), ids=PREFIXES)
 def test_a_prefix_is_a_folder_and_a_name(prefix: str, subfolder: str, name: str) -> None:
     path = save_path(prefix, root="/r/output", counter=lambda *_: 3)
+
+    assert path.file(1, single=True) == f"{name}_00004_.png"
 
     assert (path.subfolder, path.name) == (subfolder, name)
     assert path.file(1) == f"{name}_00004_.png"
@@ -535,8 +548,9 @@ def test_a_saved_picture_carries_its_graph() -> None:
     assert b'tEXtworkflow\0{"id": "w"}' in kept.data
 
 
-def test_a_text_is_saved_always_under_the_same_name() -> None:
-    rig = Rig()
+@pytest.mark.parametrize("version, second", [("0.20.1", "t_00001.md"), ("0.27.0", "t_00002.md")])
+def test_a_saved_text_counts_since_0_21(version: str, second: str) -> None:
+    rig = Rig(version=version)
     prompts = [
         {
             "1": node("PrimitiveString", value=text),
@@ -547,9 +561,10 @@ def test_a_text_is_saved_always_under_the_same_name() -> None:
 
     outputs = [rig.history(rig.queue(prompt))["outputs"]["2"] for prompt in prompts]
 
-    file = {"filename": "t_00001.md", "subfolder": "", "type": "output"}
-    assert outputs == [{"text": ["one"], "files": [file]}, {"text": ["two"], "files": [file]}]
-    kept = rig.folders.read("output", "", "t_00001.md")
+    names = [output["files"][0]["filename"] for output in outputs]
+    assert names == ["t_00001.md", second]
+    assert outputs[1]["text"] == ["two"]
+    kept = rig.folders.read("output", "", second)
     assert kept is not None
     assert kept.data == b"two"
 
