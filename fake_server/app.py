@@ -555,13 +555,11 @@ class Server:
         request = exchange.request
         exchange.stays = request.keep_alive and not answer.close
         if request.transport is not None and not request.transport.is_closing():
-            try:
-                whole = b"".join(rendered(answer, request, exchange.stays))
-            except ValueError:
-                # A field that would end its line. aiohttp refuses to write it, and hangs up.
+            whole = _whole(answer, request, exchange.stays)
+            request.transport.write(whole)
+            exchange.stays &= bool(whole)
+            if not whole:
                 request.transport.close()
-            else:
-                request.transport.write(whole)
         exchange.finish()
 
     def _hang_up(self, action: HangUp) -> None:
@@ -572,7 +570,7 @@ class Server:
         if action.answer is None or not action.first:
             exchange.request.transport.abort()
         else:
-            whole = b"".join(rendered(action.answer, exchange.request, True))
+            whole = _whole(action.answer, exchange.request, True)
             exchange.request.transport.write(whole[: action.first])
             exchange.request.transport.close()
 
@@ -685,6 +683,14 @@ def _taken_apart(message: str | bytes) -> tuple[int, bytes]:
     if isinstance(message, str):
         return _TEXT, message.encode("utf-8", "surrogatepass")
     return _BINARY, message
+
+
+def _whole(answer: Answer, request: web.BaseRequest | PlainRequest, stays: bool) -> bytes:
+    """All of an answer; nothing for one with a field that aiohttp would refuse to write."""
+    try:
+        return b"".join(rendered(answer, request, stays))
+    except ValueError:
+        return b""
 
 
 def rendered(

@@ -161,7 +161,7 @@ class Work:
         base = self._engine.now
         bar = Bar(steps)
         for step in range(1, steps + 2):
-            at = base + duration * min(step, steps) // max(1, steps) if steps else base + duration
+            at = base + (duration * step // steps if step <= steps else duration)
             if at > self._engine.now:
                 self.listening = not deaf
                 yield at
@@ -230,14 +230,16 @@ class Work:
     def _texts(self) -> Mapping[str, str]:
         """The text chunks of this prompt's PNG files, dumped once for all of them."""
         if self._dumped is None:
-            more = self.job.extra_data.get("extra_pnginfo")
+            more: Any = self.job.extra_data.get("extra_pnginfo")
             try:
-                texts = {"prompt": self.prompt}
-                if more is not None:
-                    texts |= {name: more[name] for name in more}
-                self._dumped = {name: comfy_json(value) for name, value in texts.items()}
-            except (RecursionError, TypeError) as failed:
+                texts = {"prompt": comfy_json(self.prompt)}
+                # As the server does it, so that it fails as there on what is no object.
+                for name in () if more is None else more:
+                    said = comfy_json(more[name])
+                    texts[name.encode("latin-1").decode("latin-1")] = said
+            except (RecursionError, TypeError, LookupError, AttributeError, ValueError) as failed:
                 raise NodeFailed(type(failed).__name__, str(failed)) from None
+            self._dumped = texts
         return self._dumped
 
     def _save_text(self, saves: Saves, given: Mapping[str, Any]) -> dict[str, Any]:

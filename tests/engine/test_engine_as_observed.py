@@ -651,12 +651,16 @@ def test_a_link_to_an_input_that_a_core_node_does_not_have_breaks_its_call() -> 
     assert "more" in error["current_inputs"]
 
 
-@pytest.mark.parametrize("more, said", [
-    (5, "'int' object is not iterable\n"),
-    (["a"], "list indices must be integers or slices, not str\n"),
-    ("ab", "string indices must be integers, not 'str'\n"),
+@pytest.mark.parametrize("more, kind, said", [
+    (5, "TypeError", "'int' object is not iterable\n"),
+    (["a"], "TypeError", "list indices must be integers or slices, not str\n"),
+    ("ab", "TypeError", "string indices must be integers, not 'str'\n"),
+    ([0], "AttributeError", "'int' object has no attribute 'encode'\n"),
+    ([7], "IndexError", "list index out of range\n"),
 ])  # fmt: skip
-def test_what_stands_beside_a_workflow_and_is_no_object_breaks_saving(more: Any, said: str) -> None:
+def test_what_stands_beside_a_workflow_and_is_no_object_breaks_saving(
+    more: Any, kind: str, said: str
+) -> None:
     rig = rig_with()
     prompt = {"1": BATCH, "2": node("ImageInvert", image=["1", 0]), "9": SAVED}
 
@@ -666,6 +670,6 @@ def test_what_stands_beside_a_workflow_and_is_no_object_breaks_saving(more: Any,
     rig.finish()
 
     assert (error_of(rig, wrong)["exception_type"], error_of(rig, wrong)["exception_message"]) == (
-        "TypeError", said,
+        kind, said,
     )  # fmt: skip
     assert error_of(rig, elsewhere)["exception_message"].startswith("**** ERROR: Saving image")
