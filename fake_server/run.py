@@ -221,8 +221,11 @@ class Run:
                 node.given = {}  # the server has forgotten them by then
                 returned = _result(task)
             elif node_id in self._expanded:
-                # Where nothing is cached it may be wanted once more, and then expands anew.
-                if self._keep(node_id, self._resolved(node_id, self._expanded.pop(node_id))):
+                expanded = self._expanded[node_id]
+                if self._era.has("expand_again"):
+                    # Where nothing is cached it may be wanted once more, and then expands anew.
+                    del self._expanded[node_id]
+                if self._keep(node_id, self._resolved(node_id, expanded)):
                     yield None
                 return
             else:
