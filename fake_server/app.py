@@ -58,6 +58,7 @@ from fake_server.actions import (
 from fake_server.clock import Clock, date_field
 from fake_server.front import Front, PlainRequest
 from fake_server.journal import Journal
+from fake_server.listeners import Listeners, listening
 from fake_server.question import server_error
 
 __all__ = ["BODY_LIMIT", "CONTROL_PATH", "OUTGOING_MAX", "Server", "message_frame", "rendered"]
@@ -73,8 +74,6 @@ CLOSING_S: Final = 10.0
 CONTROL_PATH: Final = "/__fake__"
 _SERVER: Final = f"Python/{sys.version_info[0]}.{sys.version_info[1]} aiohttp/{aiohttp.__version__}"
 _TEXT, _BINARY, _CLOSE, _PING, _PONG = 1, 2, 8, 9, 10
-_TURNS_TO_CONNECT: Final = 3
-"""Of the loop, from accepting a connection to its being made."""
 _TOGETHER_MAX: Final = 64
 """Messages in one write; they are no bigger than progress, so this is some 100 kB."""
 _ALONE_FROM: Final = 16_384
@@ -166,6 +165,7 @@ class Server:
 
     Args:
         source: what the server does.
+        loop, listeners: where it lives.
         speed: of virtual time; see ``Clock``.
         body_limit: read no more of a request's body than this and one byte.
         control: answers requests below ``/__fake__``; None: they go to the source as well.
@@ -181,6 +181,7 @@ class Server:
         source: Source,
         *,
         loop: asyncio.AbstractEventLoop,
+        listeners: Listeners,
         speed: float = 1.0,
         body_limit: int = BODY_LIMIT,
         control: Callable[[Request], Answer] | None = None,
@@ -202,7 +203,9 @@ class Server:
         self._numbers = itertools.count(1)
         self._deflaters: dict[int, Any] = {}
         self._collected: dict[_Socket, list[bytes]] = {}
+        self._listeners = listeners
         self._listener: sockets.socket | None = None
+        self._connecting: set[asyncio.Task[Any]] = set()
         self._stopped = False
         self._web = web.Server(
             self._handle,
@@ -215,19 +218,26 @@ class Server:
 
     # --- start and stop --------------------------------------------------------------------------
 
-    async def start(self, sock: sockets.socket) -> None:
-        """Take connections on a bound socket."""
+    def start(self, sock: sockets.socket) -> None:
+        """Take connections on a listening socket. Other threads may call it, too, once.
+
+        Raises:
+            RuntimeError: the loop is closed.
+        """
         self.host, self.port = sock.getsockname()[:2]
-        await self._loop.create_server(self._front, sock=sock, backlog=512, ssl=self._tls)
         self._listener = sock
+        self._listeners.open(sock, self._accepted)
 
     async def stop(self) -> None:
         """Cut all connections and free the port; nothing is left running behind it."""
         self._stopped = True
         self.clock.close()
         self._stop_listening()
-        for _ in range(_TURNS_TO_CONNECT):
-            await asyncio.sleep(0)
+        if self._connecting:
+            await asyncio.sleep(0)  # so that each has begun, and closes its socket when it ends
+            for connecting in self._connecting:
+                connecting.cancel()
+            await asyncio.gather(*self._connecting, return_exceptions=True)
         connections: list[Front | web.RequestHandler] = [*self._fronts, *self._web.connections]
         for connection in connections:
             if connection.transport is not None:
@@ -449,19 +459,27 @@ class Server:
 
     def _listen(self, accept: bool) -> None:
         if accept and self._listener is None:
-            sock = sockets.create_server((self.host, self.port), backlog=512)
-            starting = self._loop.create_task(self.start(sock))
-            starting.add_done_callback(lambda task: task.result())
+            self.start(listening(self.host, self.port))
         elif not accept:
             self._stop_listening()
 
     def _stop_listening(self) -> None:
-        """Free the port. asyncio's own ``Server.close`` would lose a connection that was accepted
-        and not yet made: its socket stays open, and its client waits for ever."""
+        """Free the port."""
         if self._listener is not None:
-            self._loop.remove_reader(self._listener.fileno())
-            self._listener.close()
+            self._listeners.close(self._listener)
             self._listener = None
+
+    def _accepted(self, connection: sockets.socket) -> None:
+        connecting = self._loop.create_task(
+            self._loop.connect_accepted_socket(self._front, connection, ssl=self._tls)
+        )
+        self._connecting.add(connecting)
+        connecting.add_done_callback(self._connected)
+
+    def _connected(self, connecting: asyncio.Task[Any]) -> None:
+        self._connecting.discard(connecting)
+        if not connecting.cancelled():
+            connecting.exception()  # of a handshake that failed; asyncio has closed the socket
 
     # --- requests --------------------------------------------------------------------------------
 

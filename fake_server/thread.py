@@ -23,6 +23,7 @@ from comfyrec.errors import ServerDied, UsageError
 from fake_server.actions import Source
 from fake_server.app import Server
 from fake_server.control import Control, Told
+from fake_server.listeners import Listeners, listening
 
 __all__ = ["Handle", "LoopThread", "bound", "loop_thread", "serve"]
 
@@ -43,7 +44,9 @@ class LoopThread:
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
-        self.loop = loop or asyncio.new_event_loop()
+        # Not the policy's: it has to watch sockets, which not every loop of Windows can.
+        self.loop = loop or asyncio.SelectorEventLoop()
+        self.listeners = Listeners(self.loop)
         self.pid = os.getpid()
         self.died: str | None = None
         """Why the thread ended; None while it runs."""
@@ -69,6 +72,7 @@ class LoopThread:
             self.loop.run_until_complete(self._last_things())
         for done in list(self._waiting):
             done.cancel()
+        self.listeners.shut()
         self.loop.close()
 
     async def _last_things(self) -> None:
@@ -77,7 +81,7 @@ class LoopThread:
             # Again and again: what was just being accepted is a connection a few turns later only,
             # and a stop that has begun waits for that one, too.
             for _ in range(_LAST_TURNS):
-                stopping += [asyncio.ensure_future(server.stop()) for server in self.servers]
+                stopping += [asyncio.ensure_future(server.stop()) for server in list(self.servers)]
                 await _turns()
             await asyncio.gather(*stopping)
             others = asyncio.all_tasks() - {asyncio.current_task()}
@@ -117,6 +121,23 @@ class LoopThread:
         self.loop.call_soon_threadsafe(run)
         return self._answer(done)
 
+    def start(self, server: Server, sock: socket.socket) -> None:
+        """Let a server take connections on a listening socket, from now on.
+
+        Raises:
+            ServerDied: the thread has ended.
+        """
+        # In the set first, then the question: whoever dies in between finds it there.
+        self.servers.add(server)
+        try:
+            self._must_live()
+            server.start(sock)
+            self._must_live()
+        except BaseException:
+            self.servers.discard(server)
+            sock.close()
+            raise
+
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine in the loop's thread and give what it returns or raises.
 
@@ -154,6 +175,7 @@ class LoopThread:
         if self.died is None:
             self.loop.call_soon_threadsafe(self.loop.stop)
             self._thread.join(ANSWER_S)
+            self.listeners.shut()
             self.loop.close()
 
 
@@ -181,9 +203,8 @@ def bound(host: str, port: int) -> socket.socket:
     Raises:
         UsageError: the address is taken or is none of this machine's.
     """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=512)
+        return listening(host, port)
     except (OSError, OverflowError) as error:
         number = getattr(error, "errno", None)
         why = os.strerror(number) if number and number > 0 else "no such address"
@@ -283,11 +304,11 @@ def serve(
     thread = thread or loop_thread()
     sock = bound(host, port)
     context = _untrusted() if tls else None
-    server = Server(source, loop=thread.loop, tls=context, **options)
+    loop, listeners = thread.loop, thread.listeners
+    server = Server(source, loop=loop, listeners=listeners, tls=context, **options)
     if start is not None:
         server.control = Control(server, start=start, told=told, about=about).answer
-    thread.run(server.start(sock))
-    thread.servers.add(server)
+    thread.start(server, sock)
     return Handle(server, thread, tls=tls, prefix=prefix)
 
 

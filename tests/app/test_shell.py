@@ -480,6 +480,20 @@ def test_a_server_can_refuse_connections_and_take_them_again(start: Start) -> No
             assert client.ask(GET)[0] == 200
 
 
+def test_it_takes_them_again_at_an_address_of_ipv6(start: Start) -> None:
+    try:
+        _, handle = start(host="::1")
+    except UsageError:
+        pytest.skip("this machine has no such address")
+
+    handle.call(handle.server.carry, [Listen(accept=False)])
+    handle.call(handle.server.carry, [Listen(accept=True)])
+
+    with socket.create_connection((handle.host, handle.port), 10) as client:
+        client.sendall(GET.encode())
+        assert client.recv(12) == b"HTTP/1.1 200"
+
+
 # --- one who does not read ---------------------------------------------------------------------
 
 

@@ -73,6 +73,7 @@ SHELLS = {
     "fake_server.control",
     "fake_server.front",
     "fake_server.leaping",
+    "fake_server.listeners",
     "fake_server.real_folders",
     "fake_server.testing",
     "fake_server.thread",

@@ -11,6 +11,7 @@ import selectors
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
+from fake_server.listeners import Listeners
 from fake_server.thread import LoopThread
 
 T = TypeVar("T")
@@ -66,7 +67,7 @@ class Here(LoopThread):
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop, self.died = loop, None
-        self.servers = set()
+        self.servers, self.listeners = set(), Listeners(loop)
 
     def call(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         """Run it at once."""

@@ -49,5 +49,6 @@ def nothing_is_left():
     assert [name for name in new if not name.startswith(KEPT_BY_OTHERS)] == ["comfyrec-loop"]
     assert listening() == []
     assert tasks() == []
-    # What a loop needs: its selector and the two ends of the pipe that wakes it.
-    assert len(descriptors()) <= files + 3, descriptors()
+    # What a loop needs: its selector, that of its listening sockets, and the two ends of the pipe
+    # that wakes it.
+    assert len(descriptors()) <= files + 4, descriptors()
