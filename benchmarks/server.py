@@ -2,7 +2,7 @@
 
     python benchmarks/server.py [--quick] [--json]
 
-- per test: start, one GET, stop.
+- per test: start, one GET, stop; the peer is a bare asyncio listener that sends fixed bytes.
 - push: CPU of the server process per 300 byte event, to 1 and to 200 clients; the peer writes
   frames that were prepared before.
 - cycles: POST /prompt, its frames, GET /history, GET /view; the peer is a bare aiohttp server that
@@ -49,7 +49,7 @@ from fake_server.actions import (
 from fake_server.app import message_frame
 from fake_server.clock import MAX
 from fake_server.testing import AnyPrompt, running
-from fake_server.thread import LoopThread, serve
+from fake_server.thread import LoopThread, loop_thread, serve
 from fake_server.world import World
 
 EVENT = json.dumps({"type": "progress_state", "data": {"pad": "x" * 255}})
@@ -346,21 +346,56 @@ def rss_mb(pid: int) -> float:
 # --- what is measured -----------------------------------------------------------------------------
 
 
+class Fixed(asyncio.Protocol):
+    """The least that answers a GET: the same bytes each time, and no more connections."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client is there."""
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """It has asked."""
+        self.transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
+        self.transport.close()
+
+
+@contextlib.contextmanager
+def listener() -> Iterator[str]:
+    """A bare asyncio listener on a loop that is there already: what no server can do without."""
+    thread = loop_thread()
+
+    async def stop() -> None:
+        bare.close()
+        await bare.wait_closed()
+
+    bare = thread.run(thread.loop.create_server(Fixed, "127.0.0.1", 0))
+    try:
+        yield f"http://127.0.0.1:{bare.sockets[0].getsockname()[1]}"
+    finally:
+        thread.run(stop())
+
+
 def measure_start(rounds: int) -> dict[str, float]:
     """Start, GET, stop: CPU and wall. The first fifth of the rounds warms up and is left out."""
-    cpu, wall = [], []
+    cpu: dict[str, list[float]] = {"ours": [], "bare": []}
+    wall = []
     for _ in range(rounds + rounds // 4):
-        begin, used = time.perf_counter(), time.process_time()
-        with running() as url:
-            connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=10)
-            connection.request("GET", "/system_stats")
-            connection.getresponse().read()
-            connection.close()
-        cpu.append((time.process_time() - used) * 1e3)
-        wall.append((time.perf_counter() - begin) * 1e3)
-    cpu, wall = cpu[-rounds:], wall[-rounds:]
+        for kind, serving in (("ours", running), ("bare", listener)):
+            begin, used = time.perf_counter(), time.process_time()
+            with serving() as url:
+                connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=10)
+                connection.request("GET", "/system_stats")
+                connection.getresponse().read()
+                connection.close()
+            cpu[kind].append((time.process_time() - used) * 1e3)
+            if kind == "ours":
+                wall.append((time.perf_counter() - begin) * 1e3)
+    ours, bare, wall = cpu["ours"][-rounds:], cpu["bare"][-rounds:], wall[-rounds:]
     return {
-        "cpu_ms_median": statistics.median(cpu),
+        "cpu_ms_median": statistics.median(ours),
+        "bare_ms_median": statistics.median(bare),
+        "ratio": statistics.median(ours) / statistics.median(bare),
         "wall_ms_median": statistics.median(wall),
         "wall_ms_p95": statistics.quantiles(wall, n=20)[-1],
     }
