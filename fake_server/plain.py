@@ -24,11 +24,11 @@ FIELDS_MAX: Final = 128
 BODY_MAX: Final = 65_536
 """Bytes of a body that is waited for; bigger ones are read in pieces."""
 _END: Final = b"\r\n\r\n"
-_HEAD: Final = re.compile(
+_LINE: Final = re.compile(
     r"(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) "
-    r"(/(?!/)(?:[A-Za-z0-9/._~?=&+,:;@!$'()*-]|%[0-9A-Fa-f]{2})*) HTTP/1\.1\r\n"
-    r"((?:[A-Za-z0-9-]+: [!-~](?:[ -~]*[!-~])?\r\n)*)\r\n"
+    r"(/(?!/)(?:[A-Za-z0-9/._~?=&+,:;@!$'()*-]|%[0-9A-Fa-f]{2})*) HTTP/1\.1"
 )
+_FIELDS: Final = re.compile(r"(?:[A-Za-z0-9-]+: [!-~](?:[ -~]*[!-~])?\r\n)*")
 _FIELD: Final = re.compile(r"([A-Za-z0-9-]+): ([^\r]*)\r\n")
 _HOST: Final = re.compile(r"[A-Za-z0-9.-]+(?::[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](?::[0-9]{1,5})?")
 _LENGTH: Final = re.compile(r"0|[1-9][0-9]{0,6}")
@@ -53,20 +53,42 @@ class Plain(msgspec.Struct, frozen=True, gc=False):
     """Whether the connection may be used again."""
 
 
+class _Fields(msgspec.Struct, frozen=True, gc=False):
+    """What stands behind the first line."""
+
+    fields: tuple[tuple[str, str], ...]
+    length: int
+    stays: bool
+
+
 def plain_head(data: bytes) -> Plain | None:
     """The head that these bytes begin with; None when it is not whole, or not plain."""
     end = data.find(_END, 0, HEAD_MAX)
-    return None if end < 0 else _read(data[: end + len(_END)])
+    if end < 0:
+        return None
+    first = data.find(b"\r\n")
+    line, behind = _line(data[:first]), _behind(data[first + 2 : end + 2])
+    if line is None or behind is None:
+        return None
+    body = end + len(_END)
+    return Plain(*line, behind.fields, body, body + behind.length, behind.stays)
+
+
+# Clients send the same again and again, and the same fields with ever new lines before them.
 
 
 @lru_cache(maxsize=256)
-def _read(head: bytes) -> Plain | None:
-    # Clients send the same head again and again.
-    match = _HEAD.fullmatch(head.decode("latin-1"))
-    if match is None:
+def _line(line: bytes) -> tuple[str, str] | None:
+    match = _LINE.fullmatch(line.decode("latin-1"))
+    return None if match is None else (match[1], match[2])
+
+
+@lru_cache(maxsize=256)
+def _behind(lines: bytes) -> _Fields | None:
+    text = lines.decode("latin-1")
+    if not _FIELDS.fullmatch(text):
         return None
-    method, target, lines = match.groups()
-    fields = tuple(_FIELD.findall(lines))
+    fields = tuple(_FIELD.findall(text))
     named = {name.lower(): value for name, value in fields}
     if len(named) != len(fields) or len(fields) > FIELDS_MAX or not _ODD.isdisjoint(named):
         return None
@@ -77,5 +99,4 @@ def _read(head: bytes) -> Plain | None:
         return None
     if int(length) > BODY_MAX or connection.lower() not in ("", "close", "keep-alive"):
         return None
-    stays = connection.lower() != "close"
-    return Plain(method, target, fields, len(head), len(head) + int(length), stays)
+    return _Fields(fields, int(length), connection.lower() != "close")
