@@ -125,7 +125,8 @@ class Disk:
             return ()
         size = measure(file.data) if file is not None else None
         width, height, mode = size or (512, 512, "RGBA")
-        whole = Value(width, height)
+        # Transparency leaves a picture for its mask.
+        whole = Value(width, height, channels=3 if kind.output[0] == "IMAGE" else 0)
         # A file without transparency has a mask of a size of its own; LoadImageMask makes it some.
         masked = mode in ("RGBA", "LA", "PA", "P") or kind.output[0] == "MASK"
         return whole, whole if masked else _NO_MASK

@@ -65,6 +65,8 @@ class Value(msgspec.Struct, frozen=True):
     literal: Any = None
     """What it is, if it is a text or number (``known``)."""
     known: bool = False
+    channels: int = 0
+    """Of a picture, where there is no doubt about it."""
 
     def sized(self, width: float, height: float) -> Value:
         """The same in another size."""
@@ -89,6 +91,7 @@ Given = Mapping[str, Any]
 """The inputs of one call: ``Value`` items, literals as ``Value(literal=..., known=True)``."""
 
 NOTHING: Final = Value()
+_RGB: Final = 3
 
 
 def _number(given: Given, name: str, default: float = 0) -> float:
@@ -110,6 +113,12 @@ def _picture(given: Given) -> Value:
     return next((one for one in given.values() if isinstance(one, Value) and one.width), NOTHING)
 
 
+def _other(given: Given) -> Value:
+    """What a class that nobody knows makes of it: the same size, and who knows what else."""
+    old = _picture(given)
+    return msgspec.structs.replace(old, channels=0) if old.channels else old
+
+
 # --- sizes: class -> the value on its outputs --------------------------------------------------
 
 
@@ -119,6 +128,14 @@ def _empty(given: Given) -> Value:
         _side(_number(given, "height", 512)),
         _batch(_number(given, "batch_size", 1)),
     )
+
+
+def _empty_image(given: Given) -> Value:
+    return msgspec.structs.replace(_empty(given), channels=_RGB)
+
+
+def _from_mask(given: Given) -> Value:
+    return msgspec.structs.replace(_picture(given), channels=_RGB)
 
 
 def _mask(given: Given) -> Value:
@@ -206,7 +223,9 @@ def _padded(given: Given) -> Value:
 def _joined(given: Given) -> Value:
     pictures = [one for one in given.values() if isinstance(one, Value) and one.width]
     first = pictures[0] if pictures else NOTHING
-    return msgspec.structs.replace(first, batch=_batch(sum(one.batch for one in pictures)))
+    channels = first.channels if len({one.channels for one in pictures}) == 1 else 0
+    batch = _batch(sum(one.batch for one in pictures))
+    return msgspec.structs.replace(first, batch=batch, channels=channels)
 
 
 def _repeated(given: Given) -> Value:
@@ -272,11 +291,12 @@ def _inverted(given: Given) -> Value:
 
 
 _RESULTS: Final[dict[str, Callable[[Given], Value]]] = {
-    "EmptyImage": _empty,
+    "EmptyImage": _empty_image,
     "EmptyLatentImage": _empty,
     "EmptySD3LatentImage": _empty,
     "EmptyFlux2LatentImage": _empty,
     "SolidMask": _mask,
+    "MaskToImage": _from_mask,
     "ImageInvert": _inverted,
     "ImageScale": _to_size,
     "LatentUpscale": _to_size,
@@ -326,7 +346,7 @@ def results(
     """
     several = _SEVERAL.get(node_class.name)
     values = several(given) if several is not None else loaded
-    value = NOTHING if values else _RESULTS.get(node_class.name, _picture)(given)
+    value = NOTHING if values else _RESULTS.get(node_class.name, _other)(given)
     found: list[Any] = []
     for slot, kind in enumerate(node_class.output):
         is_list = slot < len(node_class.output_is_list) and node_class.output_is_list[slot]
@@ -680,6 +700,15 @@ def misused_literal(node_class: NodeClass, inputs: Given) -> NodeFailed | None:
         if found is not None and isinstance(one, Value) and one.known:
             return found(one.literal)
     return None
+
+
+def misread(node_class: NodeClass, given: Given) -> NodeFailed | None:
+    """How a core node fails on a picture that lacks what it is asked for; None if it does not."""
+    if node_class.name != "ImageToMask" or _literal(given, "channel") != "alpha":
+        return None
+    if _value(given, "image").channels != _RGB:
+        return None
+    return NodeFailed("IndexError", "index 3 is out of bounds for dimension 3 with size 3")
 
 
 # --- time ------------------------------------------------------------------------------------

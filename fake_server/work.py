@@ -136,6 +136,7 @@ class Work:
         failure = nodes.unexpected(node.kind, given) or self._disk.unreadable(node.kind, given)
         if failure is None and node.id in self.job.prompt:  # expanded nodes are given anything
             failure = nodes.misused_literal(node.kind, given)
+        failure = failure or nodes.misread(node.kind, given)
         if failure is not None:
             raise failure
 

@@ -597,6 +597,49 @@ def test_the_mask_of_a_picture_without_transparency_has_a_size_of_its_own() -> N
     assert sizes == [(64, 64), (9, 7)]
 
 
+ALPHA = {
+    "drawn": (["1", 0], True),
+    "made of a mask": (["2", 0], True),
+    "loaded, with transparency": (["3", 0], True),
+    "scaled": (["4", 0], True),
+    "joined with its like": (["5", 0], True),
+    "given an alpha channel": (["6", 0], False),
+    "joined with one that has it": (["7", 0], False),
+    "out of somebody's node": (["8", 0], False),
+}
+
+
+@pytest.mark.parametrize("source, fails", ALPHA.values(), ids=ALPHA)
+def test_a_picture_without_an_alpha_channel_has_none_to_give(source: Any, fails: bool) -> None:
+    rig = rig_with()
+    data = picture(width=9, height=7, seed=1, mode="RGBA")
+    rig.folders.write("input", "", "rgba.png", data, 0)
+
+    prompt_id = rig.queue({
+        "1": BATCH,
+        "2": node("MaskToImage", mask=["3", 1]),
+        "3": node("LoadImage", image="rgba.png"),
+        "4": node("ImageScale", image=["1", 0], width=4, height=4, upscale_method="area",
+                  crop="disabled"),
+        "5": node("ImageBatch", image1=["1", 0], image2=["4", 0]),
+        "6": node("JoinImageWithAlpha", image=["1", 0], alpha=["3", 1]),
+        "7": node("ImageBatch", image1=["1", 0], image2=["6", 0]),
+        "8": node("Pass", image=["1", 0]),
+        "10": node("ImageToMask", image=source, channel="alpha"),
+        "11": node("ImageToMask", image=source, channel="blue"),
+        "12": node("MaskPreview", mask=["11", 0]),
+        "9": node("MaskPreview", mask=["10", 0]),
+    })  # fmt: skip
+    rig.finish()
+
+    if not fails:
+        assert rig.history(prompt_id)["status"]["status_str"] == "success"
+        return
+    error = error_of(rig, prompt_id)
+    assert (error["node_id"], error["exception_type"]) == ("10", "IndexError")
+    assert error["exception_message"] == "index 3 is out of bounds for dimension 3 with size 3\n"
+
+
 def test_a_moving_picture_keeps_its_graph_behind_it_and_its_name_as_it_is() -> None:
     rig = rig_with()
 
