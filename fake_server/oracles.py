@@ -367,16 +367,14 @@ def files_in(outputs: Mapping[str, Any]) -> list[FileName]:
 
 
 def _files(value: Any) -> Iterator[FileName]:
-    if isinstance(value, dict):
-        if "filename" in value:
-            names = (value["filename"], value.get("subfolder", ""), value.get("type", "output"))
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, dict) and "filename" in one:
+            names = (one["filename"], one.get("subfolder", ""), one.get("type", "output"))
             yield cast(FileName, tuple(map(str, names)))
-        else:
-            for inner in value.values():
-                yield from _files(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _files(inner)
+        elif isinstance(one, dict | list):
+            waiting += reversed(one if isinstance(one, list) else list(one.values()))
 
 
 def _difference(told: set[FileName], true: set[FileName]) -> str:

@@ -9,12 +9,16 @@ from typing import Any, Final
 import msgspec
 
 from comfyrec.events import comfy_json
+from comfyrec.events.nesting import nests_deeper
 from fake_server.actions import Answer
 
 __all__ = ["Question", "empty", "json_answer", "loads", "server_error"]
 
 _JSON: Final = (("Content-Type", "application/json; charset=utf-8"),)
 _TEXT: Final = (("Content-Type", "text/plain; charset=utf-8"),)
+
+NESTED_MAX: Final = 950
+"""Lists and objects in each other that a server's Python reads, up to 3.12; ours may read more."""
 
 
 class Question(msgspec.Struct, frozen=True):
@@ -48,8 +52,10 @@ def loads(text: str | bytes) -> Any:
 
     Raises:
         ValueError: it is none.
-        RecursionError: nested more deeply than Python goes.
+        RecursionError: nested more deeply than the server's Python goes.
     """
+    if nests_deeper(text, NESTED_MAX):
+        raise RecursionError("maximum recursion depth exceeded while decoding a JSON document")
     try:
         return msgspec.json.decode(text)
     except (msgspec.MsgspecError, ValueError, RecursionError):

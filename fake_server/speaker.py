@@ -6,7 +6,6 @@ message is encoded once, whoever gets it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from functools import lru_cache
 from math import isfinite
@@ -15,6 +14,7 @@ from typing import Any, Final
 from comfyrec.events import comfy_json
 from fake_server.actions import Action, Send
 from fake_server.chance import Chance
+from fake_server.question import loads
 
 __all__ = ["PREVIEW_FORMATS", "Speaker", "event", "number"]
 
@@ -83,7 +83,7 @@ class Speaker:
         if socket in self._has_spoken or isinstance(message, bytes):
             return None
         try:
-            said = json.loads(message)
+            said = loads(message)
         except (ValueError, RecursionError):
             return None
         if not isinstance(said, dict):

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from comfyrec.client.told import Told
+from comfyrec.events.nesting import NESTED_MAX
 
 __all__ = [
     "FormatError",
@@ -61,20 +62,23 @@ def as_json(told: Told, *, raw: bool = False) -> str:
 
 
 def json_line(value: Any) -> str:
-    """Any value as one compact line of strict JSON."""
+    """Any value as one compact line of strict JSON.
+
+    NaN and infinity are ``null`` in it, and so is what nests too deeply to be written with them.
+    """
     try:
         return json.dumps(value, separators=(",", ":"), allow_nan=False, default=str)
-    except ValueError:
-        return json.dumps(_finite(value), separators=(",", ":"), default=str)
+    except (ValueError, RecursionError):
+        return json.dumps(_finite(value, NESTED_MAX), separators=(",", ":"), default=str)
 
 
-def _finite(value: Any) -> Any:
+def _finite(value: Any, most: int) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
-        return {key: _finite(inner) for key, inner in value.items()}
+        return {key: _finite(one, most - 1) for key, one in value.items()} if most else None
     if isinstance(value, list | tuple):
-        return [_finite(inner) for inner in value]
+        return [_finite(one, most - 1) for one in value] if most else None
     return value
 
 

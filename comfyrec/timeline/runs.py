@@ -21,7 +21,7 @@ from comfyrec.timeline.happenings import (
     Prompt,
     Socket,
 )
-from comfyrec.timeline.told import loads
+from comfyrec.timeline.told import data_of
 
 __all__ = ["is_terminal", "plain_path", "prompts_of", "removed_ids", "submission"]
 
@@ -59,8 +59,7 @@ def is_terminal(message: Message) -> str:
 
 
 def _data(message: Message) -> dict[str, Any]:
-    whole = loads(message.data)
-    data = whole.get("data") if isinstance(whole, dict) else None
+    data = data_of(message.data)
     return data if isinstance(data, dict) else {}
 
 

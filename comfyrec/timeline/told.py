@@ -11,7 +11,9 @@ from typing import Any, Final
 
 import msgspec
 
-__all__ = ["NOTHING", "Told", "loads", "told_by"]
+from comfyrec.events.nesting import NESTED_MAX, nests_deeper
+
+__all__ = ["NOTHING", "Told", "data_of", "loads", "told_by"]
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -95,8 +97,16 @@ def _slowly(text: str | bytes) -> Told:
     )
 
 
+def data_of(text: str | bytes) -> Any:
+    """The ``data`` of a message; None where there is none, or the message cannot be read."""
+    message = loads(text)
+    return message.get("data") if isinstance(message, dict) else None
+
+
 def loads(text: str | bytes) -> Any:
-    """JSON as ComfyUI's Python writes it, NaN included; None for what is no JSON."""
+    """JSON as ComfyUI's Python writes it, NaN included; None for what is no JSON, or too deep."""
+    if nests_deeper(text, NESTED_MAX):
+        return None
     try:
         return json.loads(text)
     except (ValueError, RecursionError):

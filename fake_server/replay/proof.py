@@ -282,7 +282,14 @@ class _Proof:
         if recorded == live and not any(i in recorded for i in self._ids if len(i) >= _LONG):
             return True
         one, other = loads(recorded), loads(live)
-        return one is not None and self._same(one, other)
+        return self._same(one, other) if one is not None else self._same_words(recorded, live)
+
+    def _same_words(self, recorded: str, live: str) -> bool:
+        """Of what is no JSON, or too deep to be read: equal but for long ids."""
+        for one, own in self._ids.items():
+            if len(one) >= _LONG:
+                recorded = recorded.replace(one, own)
+        return recorded == live
 
     def _same(self, recorded: Any, live: Any) -> bool:
         """Equal but for ids; an id that cannot be another word has to be the live one."""
@@ -321,7 +328,10 @@ class _Proof:
         one, other = _plain(recorded.body), _plain(live.body)
         if one == other and not any(i.encode() in one for i in self._ids if len(i) >= _LONG):
             return True
-        return loads(one) is not None and self._same(loads(one), loads(other))
+        said = loads(one)
+        if said is not None:
+            return self._same(said, loads(other))
+        return self._same_words(one.decode("latin-1"), other.decode("latin-1"))
 
 
 _LONG: Final = 32

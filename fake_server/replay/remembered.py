@@ -14,7 +14,7 @@ import msgspec
 
 from comfyrec.timeline import Exchange, Prompt, Timeline
 from comfyrec.timeline.runs import history_entries, is_terminal, plain_path
-from comfyrec.timeline.told import loads
+from comfyrec.timeline.told import data_of, loads
 from fake_server.eras import Era
 from fake_server.replay.cast import Live
 from fake_server.replay.names import Vocabulary
@@ -72,7 +72,9 @@ class Remembered:
         for socket in self._timeline.sockets:
             for message in socket.messages:
                 if message.told.type == "feature_flags":
-                    return dict(loads(message.data)["data"])
+                    flags = data_of(message.data)
+                    if isinstance(flags, dict):
+                        return flags
         return {**self._era.server_flags, "max_upload_size": 104_857_600}
 
     def graphs(self) -> Iterator[Mapping[str, Any]]:
@@ -150,7 +152,7 @@ class Remembered:
             if kind in said or not (kind in _IN_HISTORY or is_terminal(message)):
                 continue
             said.add(kind)
-            data = loads(message.data).get("data")
+            data = data_of(message.data)
             yield [kind, {**data, "prompt_id": live.live_id} if isinstance(data, dict) else data]
 
     def _cut_short(self, live: Live, entry: dict[str, Any]) -> None:

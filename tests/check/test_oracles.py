@@ -262,6 +262,14 @@ def test_files_are_found_under_every_key_and_depth() -> None:
     assert files_in(outputs) == [("a", "", "output"), ("b", "", "output"), ("d", "", "temp")]
 
 
+def test_files_are_found_deeper_than_python_calls() -> None:
+    outputs: Any = [{"filename": "a"}]
+    for _ in range(5_000):
+        outputs = [outputs]
+
+    assert files_in({"1": {"odd": outputs}}) == [("a", "", "output")]
+
+
 def test_deeds_are_read_from_the_journal() -> None:
     journal = [
         Note(0, "knocked", 1),

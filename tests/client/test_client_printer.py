@@ -4,14 +4,28 @@ from __future__ import annotations
 
 import io
 import json
+import math
+from typing import Any
 
 import pytest
 
 from comfyrec.client import LiveProgress, ProgressPrinter, chain_callbacks
 from comfyrec.client import session as s
+from comfyrec.client.progress import json_line
 from comfyrec.client.told import Told
 from tests.client.script import OUTPUTS, entry
 from tests.client.sim import PROMPT, Sim
+
+
+@pytest.mark.parametrize("depth, kept", [(90, 90), (150, 99), (5_000, 99)])
+def test_a_line_of_json_is_strict_and_no_deeper_than_can_be_read(depth: int, kept: int) -> None:
+    value: Any = math.nan
+    for _ in range(depth):
+        value = [value]
+
+    line = json_line({"outputs": value})
+
+    assert line == '{"outputs":' + "[" * kept + "null" + "]" * kept + "}"
 
 
 def a_run() -> list[Told]:

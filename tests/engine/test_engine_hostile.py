@@ -120,6 +120,17 @@ def test_values_as_deep_as_python_reads_them_do_not_stop_the_server(depth: int) 
     assert rig.history(rig.queue(GOOD))["status"]["completed"] is True
 
 
+@pytest.mark.parametrize("depth, status", [(940, 400), (950, 500), (5_000, 500), (50_000, 500)])
+def test_a_body_is_as_deep_as_a_server_reads_it_whatever_our_python_does(
+    depth: int, status: int
+) -> None:
+    body = b'{"prompt": {"1": {"class_type": "Nobody", "inputs": {"x": %b}}}}'
+
+    answer = Rig().ask("POST", "/prompt", body % (b"[" * depth + b"]" * depth))
+
+    assert answer.status == status
+
+
 def test_batches_that_double_forty_times_stay_within_bounds() -> None:
     rig = Rig()
     prompt = {"0": node("EmptyImage", width=8, height=8, batch_size=2, color=0)}

@@ -328,6 +328,21 @@ def test_what_nobody_asked_is_answered_as_a_server_would_and_marked(path: str, s
     assert (answer.status, mark(answer) is not None) == (status, True)
 
 
+ODD_FLAGS = {
+    "no data": b'{"type": "feature_flags"}',
+    "no object": b'{"type": "feature_flags", "data": 3}',
+    "too deep": b'{"type": "feature_flags", "data": {"a": %b}}' % (b"[" * 300 + b"]" * 300),
+}
+
+
+@pytest.mark.parametrize("frame", ODD_FLAGS.values(), ids=ODD_FLAGS)
+def test_flags_that_cannot_be_read_are_those_of_the_version(frame: bytes) -> None:
+    recording = modern()
+    recording.frame(1, frame)
+
+    assert rig_of(run(recording)).get("/features")["supports_preview_metadata"] is True
+
+
 def test_the_classes_of_recorded_nodes_are_known() -> None:
     info = rig_of(run(session())).get("/object_info")
 

@@ -69,12 +69,27 @@ def short_ids() -> Recording:
     return run(session("1"), client_id="1", prompt_id="2")
 
 
+def nested(depth: int) -> Recording:
+    """Requests, answers and messages that no honest peer sends."""
+    deep = b"[" * depth + b"]" * depth
+    said = b'{"type": "executed", "data": {"node": "2", "prompt_id": "%b", "output": %b}}'
+    recording = run(session())
+    recording.frame(1, said % (PROMPT.encode(), deep))
+    recording.frame(1, b'{"type": "odd", "data": %b}' % deep)
+    recording.asked(3, "POST", "/prompt", b'{"prompt": {"1": %b}, "client_id": "x"}' % deep, deep)
+    recording.asked(4, "POST", "/queue", deep, b'{"%b": %b}' % (PROMPT.encode(), deep))
+    return recording
+
+
 MADE = {
     "two clients, one after the other": two_sessions,
     "an upgrade that was refused, and then not": refused_first,
     "a client that only asks": polled,
     "ids that are node ids": short_ids,
     "no record at all": Recording,
+    "what nests deeply": lambda: nested(300),
+    "what nests as deeply as Python reads": lambda: nested(900),
+    "what nests more deeply": lambda: nested(5_000),
 }
 
 

@@ -13,6 +13,7 @@ from comfyrec.timeline import Message, Timeline, Told
 from comfyrec.timeline.told import told_by
 from tests.timeline.samples import CLIENT, GRAPH, OUTPUT, PROMPT, SERVER, Recording, run, session
 
+NESTED = '{"type": "executed", "data": {"node": "1", "prompt_id": "p", "output": %s%s}}'
 MESSAGES = {
     "status with a sid": (
         '{"type": "status", "data": {"status": {"exec_info": {"queue_remaining": 3}}, "sid": "a"}}',
@@ -38,6 +39,9 @@ MESSAGES = {
     "no type": ('{"data": {}}', Told()),
     "not JSON": ("hello", Told()),
     "brackets without end": ("[" * 100_000, Told()),
+    "deep, as no server nests": (NESTED % ("[" * 97, "]" * 97), Told("executed", "p", "1")),
+    "deeper than that": (NESTED % ("[" * 99, "]" * 99), Told("executed", "p", "1")),
+    "deeper than that, with NaN": (NESTED % ("[" * 99, "NaN" + "]" * 99), Told()),
 }
 
 
