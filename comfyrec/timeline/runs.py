@@ -6,6 +6,7 @@ POST /prompt and the queue answer).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -172,10 +173,15 @@ def _submitted(exchanges: Sequence[Exchange]) -> list[_Run]:
         both = submission(exchange)
         if both is None:
             continue
-        run = _Run(prompt_id=both[1]["prompt_id"], queue_number=both[1].get("number"))
+        run = _Run(prompt_id=both[1]["prompt_id"], queue_number=_number(both[1].get("number")))
         _fill(run, exchange)
         runs.append(run)
     return runs
+
+
+def _number(value: Any) -> int | float | None:
+    known = isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
+    return value if known else None
 
 
 def _unanswered(exchanges: Sequence[Exchange]) -> list[Exchange]:

@@ -119,7 +119,10 @@ def _upgrade(fields: dict[str, str]) -> str:
 
 def _origin(fields: dict[str, str]) -> str:
     """How Origin and Host relate, which is all that the server's guard reads (PROTOCOL.md, 11)."""
-    origin = urlsplit(fields.get("origin", "")).netloc
+    try:
+        origin = urlsplit(fields.get("origin", "")).netloc
+    except ValueError:
+        return "unreadable"
     host = fields.get("host", "")
     if not origin or _name(host) not in _LOOPBACK:
         return "accepted"

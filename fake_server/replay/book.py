@@ -51,6 +51,11 @@ class Page(msgspec.Struct, frozen=True):
         """Whether the server ended the connection instead of an answer."""
         return self.exchange.response is None and self.exchange.cut_by is Side.SERVER
 
+    @property
+    def has_an_end(self) -> bool:
+        """Whether the recording knows what came of it: an answer, or none."""
+        return self.exchange.response is not None or self.hung_up
+
     def is_like(self, asking: Asking) -> bool:
         """Whether it was asked in the same manner."""
         return self.asking.manner == asking.manner
@@ -265,7 +270,7 @@ class Reader:
         pages = self._book.at(asking)
         if asking.method not in _QUESTIONS:
             return self._change(asking, pages)
-        pages = [page for page in pages if page.exchange.response is not None or page.hung_up]
+        pages = [page for page in pages if page.has_an_end]
         if seen is not None:
             pages = [page for page in pages if page.seen in (None, seen)]
             return self._next(asking, pages)

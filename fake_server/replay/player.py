@@ -178,9 +178,9 @@ class Player:
     # --- sockets -------------------------------------------------------------------------------
 
     def _knocked(self, number: int, request: Request, now: int) -> Iterator[Action]:
-        refusal = self._refusal(request)
-        if refusal is not None:
-            yield Reply(number, refusal)
+        page = self._refusal(request)
+        if page is not None:
+            yield self._printed(number, page, request, self._takes.latest)
             return
         asked_for = query_of(request.target).get("clientId", "")
         client = asked_for or self._chance.hex32()
@@ -202,13 +202,13 @@ class Player:
             take.cast.play(client, role)
         return take
 
-    def _refusal(self, request: Request) -> Answer | None:
+    def _refusal(self, request: Request) -> Page | None:
         """An upgrade in the manner of one that was refused is refused, when its turn has come."""
         asking = asking_of(request, str)
-        pages = [page for page in self._book.at(asking) if page.is_like(asking)]
+        like = (page for page in self._book.at(asking) if page.is_like(asking))
+        pages = [page for page in like if page.has_an_end]
         accepted_too = asking.manner in self._accepted_manners
-        page = self._takes.latest.refusal(pages, accepted_too=accepted_too)
-        return self._reprinted(page, request, self._takes.latest) if page is not None else None
+        return self._takes.latest.refusal(pages, accepted_too=accepted_too)
 
     # --- requests ------------------------------------------------------------------------------
 
@@ -237,9 +237,7 @@ class Player:
             return Reply(exchange, self._refused(asking))
         if page is None:
             return Reply(exchange, self._synthesis.answer(asking, request, takes))
-        if page.hung_up:
-            return HangUp(exchange)
-        return Reply(exchange, self._reprinted(page, request, takes[0]))
+        return self._printed(exchange, page, request, takes[0])
 
     def _changed(self, exchange: int, request: Request, now: int) -> Iterator[Action]:
         """A change: answered as recorded, and done if the recording did it, or had no such one."""
@@ -269,6 +267,12 @@ class Player:
         if page is None or page.exchange.response is None:
             return self._synthesis.answer(asking, request, [take], stopped=stopped)
         return self._reprinted(page, request, take)
+
+    def _printed(self, number: int, page: Page, request: Request, take: Take) -> Action:
+        """What came of a recorded question."""
+        return (
+            HangUp(number) if page.hung_up else Reply(number, self._reprinted(page, request, take))
+        )
 
     def _reprinted(self, page: Page, request: Request, take: Take) -> Answer:
         return reprint(page.exchange, request, self._script.vocabulary, take.cast.renamed)

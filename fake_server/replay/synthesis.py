@@ -15,6 +15,7 @@ from fake_server import jobs
 from fake_server.actions import Answer, Request
 from fake_server.eras import Era
 from fake_server.forms import BadForm, fields_of
+from fake_server.question import server_error
 from fake_server.replay.asking import Asking
 from fake_server.replay.cast import Live, Stage
 from fake_server.replay.remembered import File, Remembered
@@ -52,7 +53,12 @@ class Synthesis:
         """
         word, _, rest = asking.path[1:].partition("/")
         handler = self._handlers.get((asking.method, word))
-        made = handler(self, _Question(asking, request, takes, rest, stopped)) if handler else None
+        question = _Question(asking, request, takes, rest, stopped)
+        try:
+            made = handler(self, question) if handler else None
+        except (AttributeError, LookupError, TypeError, ValueError):
+            # The recording holds what no server says; one that held it would fail as well.
+            made = server_error()
         answer = made or self._unknown(asking)
         return Answer(answer.status, (*answer.headers, (MARK, word or "index")), answer.body)
 
