@@ -6,6 +6,7 @@ changes; other model lists make another catalogue.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import pkgutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -138,8 +139,9 @@ class NodeClass(msgspec.Struct, frozen=True):
         if not self.dynamic:
             return self.inputs
         found: dict[str, Input] = {}
-        for each in self.inputs.values():
-            found |= _spelled_out(each, given)
+        with _fit(self.name):
+            for each in self.inputs.values():
+                found |= _spelled_out(each, given)
         return found
 
 
@@ -220,8 +222,24 @@ def _node_class(name: str, info: Mapping[str, Any]) -> NodeClass:
     )
 
 
+@contextlib.contextmanager
+def _fit(name: str) -> Iterator[None]:
+    """Say which entry it is that does not have the shape of a node class."""
+    try:
+        yield
+    except (AttributeError, LookupError, TypeError, ValueError, OverflowError):
+        raise UsageError(
+            f"object_info: the entry {name!r} is no node class: its 'input', its 'output' or a "
+            "template in them has another shape than in what GET /object_info answers"
+        ) from None
+
+
 class Catalogue:
-    """Node classes by name, their object_info, and the model files that loaders offer."""
+    """Node classes by name, their object_info, and the model files that loaders offer.
+
+    An entry is looked at when its class is first asked for; what is no node class is a
+    ``UsageError`` then. ``checked`` looks at all of them.
+    """
 
     def __init__(
         self, info: Mapping[str, Mapping[str, Any]], models: Mapping[str, Sequence[str]]
@@ -257,6 +275,23 @@ class Catalogue:
                 )
         return cls(info, _models_in(info))
 
+    def checked(self) -> Catalogue:
+        """This catalogue, if every entry is a node class.
+
+        Raises:
+            UsageError: one is none.
+        """
+        self.all_info()
+        for name in self._info:
+            node_class = self.get(name)
+            assert node_class is not None, "its name comes from the catalogue"
+            node_class.finalized({})
+            for one in node_class.inputs.values():
+                choices = one.options.get("options", ()) if one.type == _DYNAMIC_COMBO else ()
+                for each in choices:
+                    node_class.finalized({one.name: each.get("key")})
+        return self
+
     def with_models(self, models: Mapping[str, Sequence[str]]) -> Catalogue:
         """Another catalogue whose loaders offer these files, by folder; other folders stay."""
         together = {**self.models, **{key: tuple(files) for key, files in models.items()}}
@@ -266,7 +301,8 @@ class Catalogue:
         """The class of that name. ``TypeError`` for what cannot be a name, as a dict has it."""
         found = self._classes.get(name)
         if found is None and name in self._info:
-            found = self._classes[name] = _node_class(name, self._info[name])
+            with _fit(name):
+                found = self._classes[name] = _node_class(name, self._info[name])
         return found
 
     def __contains__(self, name: object) -> bool:
@@ -281,12 +317,12 @@ class Catalogue:
     def info(self, name: str, input_files: Iterable[str] = ()) -> dict[str, Any] | None:
         """One class as GET /object_info/{class} has it; uploads stand in the lists they feed."""
         entry = self._info.get(name)
-        return None if entry is None else _with_uploads(entry, input_files)
+        return None if entry is None else _with_uploads(name, entry, input_files)
 
     def all_info(self, input_files: Iterable[str] = ()) -> dict[str, Any]:
         """Every class, as GET /object_info has it."""
         files = tuple(input_files)
-        return {name: _with_uploads(entry, files) for name, entry in self._info.items()}
+        return {name: _with_uploads(name, entry, files) for name, entry in self._info.items()}
 
     def listed_uploads(self, name: str, key: str) -> Sequence[str]:
         """The files that the catalogue itself names for an upload input."""
@@ -308,11 +344,12 @@ def _core() -> Catalogue:
 def _models_in(info: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = {}
     for (name, key), folder in LOADERS.items():
-        written = info.get(name, {}).get("input", {}).get("required", {}).get(key)
-        choices = None if written is None else _input(key, written, required=True).choices
-        if choices and folder not in found:
-            offered = _ALWAYS_OFFERED.get((name, key), ())
-            found[folder] = tuple(str(one) for one in choices if one not in offered)
+        with _fit(name):
+            written = info.get(name, {}).get("input", {}).get("required", {}).get(key)
+            choices = None if written is None else _input(key, written, required=True).choices
+            if choices and folder not in found:
+                offered = _ALWAYS_OFFERED.get((name, key), ())
+                found[folder] = tuple(str(one) for one in choices if one not in offered)
     return found
 
 
@@ -341,13 +378,14 @@ def _with_choices(entry: Mapping[str, Any], key: str, choices: list[str]) -> Map
 _UPLOADS: Final = ("image_upload", "audio_upload", "video_upload", "file_upload")
 
 
-def _with_uploads(entry: Mapping[str, Any], files: Iterable[str]) -> dict[str, Any]:
+def _with_uploads(name: str, entry: Mapping[str, Any], files: Iterable[str]) -> dict[str, Any]:
     changed = dict(entry)
-    sections = entry.get("input") or {}
-    for section in ("required", "optional"):
-        for key, written in (sections.get(section) or {}).items():
-            one = _input(key, written, required=True)
-            if one.choices is not None and any(one.options.get(flag) for flag in _UPLOADS):
-                choices = sorted({*map(str, one.choices), *files})
-                changed = dict(_with_choices(changed, key, choices))
+    with _fit(name):
+        sections = entry.get("input") or {}
+        for section in ("required", "optional"):
+            for key, written in (sections.get(section) or {}).items():
+                one = _input(key, written, required=True)
+                if one.choices is not None and any(one.options.get(flag) for flag in _UPLOADS):
+                    choices = sorted({*map(str, one.choices), *files})
+                    changed = dict(_with_choices(changed, key, choices))
     return changed

@@ -349,13 +349,13 @@ def _catalogue(given: str | None) -> Catalogue:
     if given is None:
         return Catalogue.core()
     if given.startswith(("http://", "https://")):
-        return Catalogue.from_object_info(_asked(given))
+        return Catalogue.from_object_info(_asked(given)).checked()
     data = _file(given)
     try:
         info = json.loads(data)
     except (ValueError, RecursionError):
         info = _from_cassette(given)
-    return Catalogue.from_object_info(info)
+    return Catalogue.from_object_info(info).checked()
 
 
 def _file(given: str) -> bytes:

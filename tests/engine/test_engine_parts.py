@@ -284,6 +284,50 @@ def test_what_is_no_object_info_is_told_so(info: Any) -> None:
         Catalogue.from_object_info(info)
 
 
+def dynamic(options: Any) -> dict[str, Any]:
+    return entry({"mode": ["COMFY_DYNAMICCOMBO_V3", {"options": options}]})
+
+
+GROWN = {"input": {"required": {"x": ["IMAGE", {}]}}}
+MISSHAPEN: dict[str, Any] = {
+    "inputs that are a text": {"input": {"required": "image"}},
+    "hidden inputs that are a list": {"input": {"hidden": ["PROMPT"]}},
+    "outputs that are a number": {"input": {}, "output": 3},
+    "a choice that is a text": dynamic(["a"]),
+    "choices that are a number": dynamic(3),
+    "inputs of a choice that are a text": dynamic([{"key": "a", "inputs": {"required": "x"}}]),
+    "inputs that grow from nowhere": entry({"a": ["COMFY_AUTOGROW_V3", {"template": "x"}]}),
+    "inputs that grow to a text": entry(
+        {"a": ["COMFY_AUTOGROW_V3", {"template": {**GROWN, "max": "x"}}]}
+    ),
+}
+
+
+@pytest.mark.parametrize("misshapen", MISSHAPEN.values(), ids=MISSHAPEN)
+def test_an_entry_that_is_no_node_class_is_named(misshapen: Any) -> None:
+    good = entry({"images": ["IMAGE", {}]})
+
+    with pytest.raises(UsageError, match="entry 'Bad' is no node class"):
+        Catalogue.from_object_info({"Good": good, "Bad": misshapen}).checked()
+
+
+def test_an_entry_that_is_no_node_class_bothers_those_that_ask_for_it() -> None:
+    info = {"Good": entry({"images": ["IMAGE", {}]}), "Bad": {"input": {"required": "image"}}}
+    catalogue = Catalogue.from_object_info(info)
+
+    assert catalogue.get("Good") is not None
+    for asked in (catalogue.get, catalogue.info):
+        with pytest.raises(UsageError, match="'Bad'"):
+            asked("Bad")
+    loader = {"CheckpointLoaderSimple": {"input": {"required": "x"}}}
+    with pytest.raises(UsageError, match="'CheckpointLoaderSimple'"):
+        Catalogue.from_object_info(loader)
+
+
+def test_the_built_in_catalogue_holds_nothing_but_node_classes() -> None:
+    assert len(Catalogue.core().checked()) > 200
+
+
 def test_uploads_stand_in_the_lists_that_they_feed() -> None:
     info = Catalogue.core().info("LoadImage", ["b.png", "a.png"])
 
