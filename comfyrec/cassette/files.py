@@ -550,9 +550,15 @@ def _pack_into(fd: int, records: Iterable[AnyRecord]) -> None:
         for at in range(0, len(parts), _PARTS_AT_ONCE):
             _write_parts(fd, parts[at : at + _PARTS_AT_ONCE])
 
-    writer = GroupWriter(first, write, lambda offset, size: os.pread(fd, size, offset))
-    writer.add_all(iterator)
-    writer.finish()
+    try:
+        writer = GroupWriter(first, write, lambda offset, size: os.pread(fd, size, offset))
+        writer.add_all(iterator)
+        writer.finish()
+    except OverflowError:
+        raise CassetteError(
+            "the recording holds a number of more than 64 bits, for which the packed encoding has "
+            "no place; keep it in a file that ends in .jsonl"
+        ) from None
 
 
 def _write_records(fd: int, records: Iterable[AnyRecord], encoding: Encoding) -> None:

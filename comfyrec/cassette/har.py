@@ -46,6 +46,10 @@ def is_har(start: bytes) -> bool:
     return start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") and b'"log"' in start[:1000]
 
 
+_MISFITS: Final = (AttributeError, LookupError, OverflowError, TypeError, ValueError)
+"""What reading one shape as another ends in."""
+
+
 # --- HAR -> records --------------------------------------------------------------------------
 
 
@@ -57,18 +61,19 @@ def records_of_har(data: bytes, *, tool: str = "") -> Iterator[AnyRecord]:
     """
     try:
         log = msgspec.json.decode(data)["log"]
+        creator = _creator(log)
         entries = sorted(log["entries"], key=lambda entry: _us(entry["startedDateTime"]))
-    except (msgspec.MsgspecError, KeyError, TypeError, ValueError, RecursionError) as why:
+    except (msgspec.MsgspecError, RecursionError, *_MISFITS) as why:
         raise HarMisfit(f"it is no HAR ({why!r})") from None
     happened: list[tuple[int, AnyRecord]] = []
     for number, entry in enumerate(entries):
         try:
             happened += _of_entry(number + 1, entry)
-        except (KeyError, TypeError, AttributeError, ValueError) as why:
+        except _MISFITS as why:
             raise HarMisfit(f"log.entries[{number}] does not fit ({why!r})") from None
     happened.sort(key=lambda pair: pair[0])
     first = happened[0][0] if happened else 0
-    about = {"imported": "HAR", "creator": _creator(log)}
+    about = {"imported": "HAR", "creator": creator}
     yield Session(0, first, FORMAT, FORMAT, tool, "", (), about)
     for seq, (t, record) in enumerate(happened, 1):
         yield msgspec.structs.replace(record, seq=seq, t=t)

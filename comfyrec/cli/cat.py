@@ -174,7 +174,11 @@ def _event_member(r: WsFrame, line: Any) -> bytes:
     elif opcode != _BINARY:
         return b""
     event = _event_of(r)
-    return b',"event":' + msgspec.json.encode(_facts(event)) if event is not None else b""
+    if event is None:
+        return b""
+    # Half a surrogate pair is a letter to Python, and to no one else.
+    facts = {n: v.encode("utf-8", "replace").decode() for n, v in _facts(event).items()}
+    return b',"event":' + msgspec.json.encode(facts)
 
 
 def _one_line_of_json(data: bytes) -> bytes | None:

@@ -242,9 +242,24 @@ def test_a_cassette_goes_through_har_with_its_messages() -> None:
         (b'{"log": {"entries": [1]}}', "no HAR"),
         (har(entry(request={})), r"entries\[0\]"),
         (har(entry(), entry(_webSocketMessages=[{"type": "send"}])), r"entries\[1\]"),
+        (har(entry(time=1e308)), r"entries\[0\]"),
+        (har(entry(_webSocketMessages=[{"type": "send", "time": 1e308}])), r"entries\[0\]"),
+        (b'{"log": {"creator": "me", "entries": []}}', "no HAR"),
+        (b'{"log": {"entries": 3}}', "no HAR"),
         (b'{"log": ' + b"[" * 100_000, "no HAR"),
     ],
-    ids=["cut", "no log", "no entry", "no request", "no message", "nesting"],
+    ids=[
+        "cut",
+        "no log",
+        "no entry",
+        "no request",
+        "no message",
+        "for ever",
+        "said for ever",
+        "creator",
+        "no entries",
+        "nesting",
+    ],
 )
 def test_a_har_that_does_not_fit_is_refused_by_its_place(data: bytes, words: str) -> None:
     with pytest.raises(HarMisfit, match=words):

@@ -100,6 +100,32 @@ def test_cat_json_prints_decoded_records(
     assert rows[10]["body"] == '{"a":NaN}'
 
 
+def test_cat_json_is_text_even_of_half_a_letter(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "odd.jsonl"
+    odd = b'{"type": "\\ud800", "data": {}}'
+    write_cassette(path, [*RECORDS[:4], WsFrame(4, T, 1, S, b"\x81\x1e", odd), End(5, T, 5)])
+
+    assert main(["cat", "--json", str(path)]) == 0
+
+    row = json.loads(capsys.readouterr().out.splitlines()[4])
+    assert row["event"]["type"] == "?"
+
+
+def test_a_number_that_the_packed_encoding_cannot_hold_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, out = tmp_path / "big.jsonl", tmp_path / "big.crec"
+    about = {"comfyui_version": 10**30}
+    write_cassette(path, [Session(0, T, 1, 1, "t", "http://h", (), about), End(1, T, 2)])
+
+    assert main(["convert", str(path), "-o", str(out)]) == 3
+
+    assert "more than 64 bits" in capsys.readouterr().err
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["big.jsonl"]
+
+
 def test_cat_sends_no_control_characters_to_the_terminal(
     cassette: Path, capsysbinary: pytest.CaptureFixture[bytes]
 ) -> None:
