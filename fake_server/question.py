@@ -17,7 +17,7 @@ __all__ = ["Question", "empty", "json_answer", "loads", "server_error"]
 _JSON: Final = (("Content-Type", "application/json; charset=utf-8"),)
 _TEXT: Final = (("Content-Type", "text/plain; charset=utf-8"),)
 
-NESTED_MAX: Final = 950
+SERVER_NESTS_MAX: Final = 950
 """Lists and objects in each other that a server's Python reads, up to 3.12; ours may read more."""
 
 
@@ -54,7 +54,7 @@ def loads(text: str | bytes) -> Any:
         ValueError: it is none.
         RecursionError: nested more deeply than the server's Python goes.
     """
-    if nests_deeper(text, NESTED_MAX):
+    if nests_deeper(text, SERVER_NESTS_MAX):
         raise RecursionError("maximum recursion depth exceeded while decoding a JSON document")
     try:
         return msgspec.json.decode(text)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import lru_cache
 from typing import Any, Final
 
 from comfyrec.events import comfy_json
@@ -20,8 +19,6 @@ __all__ = ["AnyPrompt", "running"]
 
 _STAND_IN: Final = {"9": {"class_type": "PreviewAny", "inputs": {"source": "a"}}}
 _PICTURE: Final = "a.png"
-_SMALL: Final = 65_536
-"""Bytes of a body whose exchange is remembered."""
 
 
 class AnyPrompt:
@@ -52,15 +49,12 @@ def _drawn() -> bytes:
 
 def _with_stand_in(asked: Asked) -> Asked:
     request = asked.request
-    small = len(request.body) <= _SMALL
-    body = _exchanged(request.body) if small else _exchanged.__wrapped__(request.body)
+    body = _exchanged(request.body)
     changed = Request(request.method, request.target, request.headers, body, request.peer)
     return Asked(asked.exchange, changed)
 
 
-@lru_cache(maxsize=16)
 def _exchanged(body: bytes) -> bytes:
-    # Those who measure post the same again and again.
     try:
         said = loads(body)
     except ValueError:

@@ -5,11 +5,9 @@ PROTOCOL.md, section 10; recordings ``routes`` of all versions.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any, Final
 
 from fake_server.actions import Answer
-from fake_server.eras import Era
 from fake_server.question import Question, json_answer
 from fake_server.routes.kit import Place
 
@@ -50,12 +48,7 @@ _ASSETS_OFF: Final = {
 
 def system_stats(place: Place, ask: Question) -> Answer:
     """GET /system_stats: 64 GiB of memory, mostly free."""
-    return _stats(place.era, place.shop.argv)
-
-
-@lru_cache(maxsize=16)
-def _stats(era: Era, argv: tuple[str, ...]) -> Answer:
-    # Nothing of it changes while a server runs, and every client asks for it first.
+    era = place.era
     known: dict[str, Any] = {"os": "linux" if era.has("jobs") else "posix"}
     if era.has("internal_routes"):
         version = era.version if era.has("value_wrapper") else "unknown"
@@ -78,7 +71,7 @@ def _stats(era: Era, argv: tuple[str, ...]) -> Answer:
     if era.has("usage_source"):
         known["deploy_environment"] = "local-git"
     if era.has("internal_routes"):
-        known["argv"] = list(argv)
+        known["argv"] = list(place.shop.argv)
     # A server without a graphics card, as ``--cpu`` starts it.
     device: dict[str, Any] = {"name": "cpu", "type": "cpu", "index": None}
     for name in ("vram_total", "vram_free", "torch_vram_total", "torch_vram_free"):
