@@ -348,14 +348,21 @@ def _models(text: str) -> dict[str, list[str]]:
 def _catalogue(given: str | None) -> Catalogue:
     if given is None:
         return Catalogue.core()
+    info = _info(given)
+    try:
+        return Catalogue.from_object_info(info).checked()
+    except UsageError as error:
+        raise UsageError(f"--object-info {given}: {error}") from None
+
+
+def _info(given: str) -> Any:
     if given.startswith(("http://", "https://")):
-        return Catalogue.from_object_info(_asked(given)).checked()
+        return _asked(given)
     data = _file(given)
     try:
-        info = json.loads(data)
+        return json.loads(data)
     except (ValueError, RecursionError):
-        info = _from_cassette(given)
-    return Catalogue.from_object_info(info).checked()
+        return _from_cassette(given)
 
 
 def _file(given: str) -> bytes:

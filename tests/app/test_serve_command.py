@@ -142,7 +142,8 @@ def test_a_flag_that_changes_nothing_is_told_of(options: tuple[str, ...], said: 
 @pytest.mark.parametrize(
     ("content", "words"),
     [("nonsense", "neither JSON nor a cassette"), ("[1]", "JSON object of node classes"),
-     ('{"A": 1}', "'A'"), ("", "neither JSON nor a cassette")],
+     ('{"A": 1}', "'A'"), ('{"A": {"input": {"required": "x"}}}', "'A' is no node class"),
+     ("", "neither JSON nor a cassette")],
 )  # fmt: skip
 def test_a_catalogue_that_is_none_is_said_so(
     content: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -152,8 +153,10 @@ def test_a_catalogue_that_is_none_is_said_so(
 
     status = main(["serve", "--port", "0", "--object-info", str(file)])
 
+    err = capsys.readouterr().err
     assert status == 2
-    assert words in capsys.readouterr().err
+    assert words in err
+    assert f"--object-info {file}" in err
 
 
 def test_a_taken_port_is_said(capsys: pytest.CaptureFixture[str]) -> None:
