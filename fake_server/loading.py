@@ -49,7 +49,8 @@ def _argument(kind: NodeClass, name: str, given: Mapping[str, Any]) -> str:
     """
     if name not in given:
         check = "validate_inputs" if kind.v3 else "VALIDATE_INPUTS"
-        owner = "LoadImage" if kind.name.startswith("LoadImage") else kind.name  # they inherit it
+        inherits = kind.name.startswith("LoadImage") or kind.name == "WebcamCapture"
+        owner = "LoadImage" if inherits else kind.name
         raise TypeError(f"{owner}.{check}() missing 1 required positional argument: {name!r}")
     file = None if is_link(given[name]) else given[name]
     if not isinstance(file, str):

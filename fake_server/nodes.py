@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import msgspec
 
@@ -29,8 +29,8 @@ __all__ = [
     "chosen_inputs",
     "file_input",
     "function_of",
+    "misread",
     "missing_file",
-    "misused_literal",
     "pace_of",
     "progress_text",
     "results",
@@ -506,7 +506,7 @@ def chosen_inputs(node_class: NodeClass, given: Given) -> Sequence[str]:
 
 def changes_always(name: str) -> bool:
     """Whether a class says with each prompt that it has changed (IS_CHANGED is the time)."""
-    return name in ("SaveImageWebsocket", "WebcamCapture")
+    return name == "SaveImageWebsocket"
 
 
 _FILE_INPUTS: Final[dict[str, str]] = {
@@ -516,6 +516,7 @@ _FILE_INPUTS: Final[dict[str, str]] = {
     "LoadLatent": "latent",
     "LoadAudio": "audio",
     "LoadVideo": "file",
+    "WebcamCapture": "image",
 }
 _FILE_WORDS: Final[dict[str, str]] = {
     "LoadLatent": "Invalid latent file: ",
@@ -600,105 +601,6 @@ def unexpected(node_class: NodeClass, given: Given) -> NodeFailed | None:
         if name not in node_class.inputs and name not in node_class.hidden:
             call = f"{node_class.name}.{function_of(node_class)}()"
             return NodeFailed("TypeError", f"{call} got an unexpected keyword argument {name!r}")
-    return None
-
-
-# What Python says when a node reaches into a literal that should have been a link. Each of these
-# does to the value what the first line of the node does.
-
-
-def _lacks(member: str) -> Callable[[Any], NodeFailed | None]:
-    def touch(value: Any) -> NodeFailed | None:
-        kind = type(value).__name__
-        return NodeFailed("AttributeError", f"{kind!r} object has no attribute {member!r}")
-
-    return touch
-
-
-def _indexed(value: Any, key: Any) -> Any:
-    """``value[key]``, or how that fails."""
-    try:
-        return value[key]
-    except (TypeError, LookupError) as failed:
-        return NodeFailed(type(failed).__name__, str(failed))
-
-
-def _first_lacks_shape(value: Any) -> NodeFailed | None:
-    first = _indexed(value, 0)
-    return first if isinstance(first, NodeFailed) else _lacks("shape")(first)
-
-
-def _lacks_samples(value: Any) -> NodeFailed | None:
-    found = _indexed(value, "samples")
-    return found if isinstance(found, NodeFailed) else _lacks("shape")(found)
-
-
-def _cannot_be_copied(value: Any) -> NodeFailed | None:
-    return _lacks_samples(value) if hasattr(value, "copy") else _lacks("copy")(value)
-
-
-def _cannot_be_subtracted(value: Any) -> NodeFailed | None:
-    if isinstance(value, (int, float)):
-        return None
-    kind = type(value).__name__
-    said = f"unsupported operand type(s) for -: 'float' and {kind!r}"
-    return NodeFailed("TypeError", said)
-
-
-def _cannot_be_turned(value: Any) -> NodeFailed | None:
-    kind = type(value).__name__
-    said = f"rot90(): argument 'input' (position 1) must be Tensor, not {kind}"
-    return NodeFailed("TypeError", said)
-
-
-def _cannot_tokenize(value: Any) -> NodeFailed | None:
-    if value is not None:
-        return _lacks("tokenize")(value)
-    return NodeFailed(
-        "RuntimeError",
-        "ERROR: clip input is invalid: None\n\nIf the clip is from a checkpoint loader node your "
-        "checkpoint does not contain a valid clip or text encoder model.",
-    )
-
-
-_Touch: TypeAlias = Callable[[Any], NodeFailed | None]
-_BY_TYPE: Final[dict[str, _Touch]] = {
-    "IMAGE": _lacks("shape"),
-    "MASK": _lacks("shape"),
-    "LATENT": _cannot_be_copied,
-    "MODEL": _lacks("clone"),
-    "CLIP": _cannot_tokenize,
-    "VAE": _lacks("decode"),
-    "CONTROL_NET": _lacks("copy"),
-}
-# class -> the input it reaches for first, and how
-_BY_CLASS: Final[dict[str, tuple[str, _Touch]]] = {
-    "ImageInvert": ("image", _cannot_be_subtracted),
-    "ImageRotate": ("image", _cannot_be_turned),
-    "MaskToImage": ("mask", _lacks("reshape")),
-    "ImageScale": ("image", _lacks("movedim")),
-    "SaveImage": ("images", _first_lacks_shape),
-    "PreviewImage": ("images", _first_lacks_shape),
-    "SaveAnimatedWEBP": ("images", _first_lacks_shape),
-    "SaveAnimatedPNG": ("images", _first_lacks_shape),
-    "VAEDecode": ("samples", _lacks_samples),
-    "KSampler": ("latent_image", _lacks_samples),
-    "KSamplerAdvanced": ("latent_image", _lacks_samples),
-}
-
-
-def misused_literal(node_class: NodeClass, inputs: Given) -> NodeFailed | None:
-    """How a core node fails on a literal where a link is needed; None if it has none."""
-    if node_class.name in _BY_CLASS:
-        name, touch = _BY_CLASS[node_class.name]
-        one = inputs.get(name)
-        if isinstance(one, Value) and one.known:
-            return touch(one.literal)
-    for name, each in node_class.inputs.items():
-        found = _BY_TYPE.get(each.type) if isinstance(each.type, str) else None
-        one = inputs.get(name)
-        if found is not None and isinstance(one, Value) and one.known:
-            return found(one.literal)
     return None
 
 

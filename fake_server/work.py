@@ -18,6 +18,7 @@ from fake_server.results import (
     preview_size,
     slices,
 )
+from fake_server.touches import misused_literal
 
 if TYPE_CHECKING:
     from fake_server.engine import Engine, Job
@@ -135,7 +136,7 @@ class Work:
     def _fail_as_core(self, node: NodeAtWork, given: Mapping[str, Any]) -> None:
         failure = nodes.unexpected(node.kind, given) or self._disk.unreadable(node.kind, given)
         if failure is None and node.id in self.job.prompt:  # expanded nodes are given anything
-            failure = nodes.misused_literal(node.kind, given)
+            failure = misused_literal(node.kind, given)
         failure = failure or nodes.misread(node.kind, given)
         if failure is not None:
             raise failure

@@ -1,0 +1,228 @@
+"""How core nodes fail on a literal where a link is needed.
+
+A server takes any literal for an input of a type that it does not check (PROTOCOL.md, section 7);
+the node then fails in the way Python does when it first reaches into the value. What a node reaches
+for, and in which order, was observed on 0.27.0, node by node; what comes of it is found by doing
+the same to the literal. A link never fails here: nobody knows what is on it.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any, Final, TypeAlias
+
+from fake_server.catalogue import NodeClass
+from fake_server.nodes import NodeFailed, Value
+
+__all__ = ["CLASSES", "misused_literal", "own_ways"]
+
+_Way: TypeAlias = Callable[..., object]
+
+
+def _loop(value: Any) -> None:
+    for one in value:
+        one[0], one[1].copy()
+
+
+def _first_of(value: Any) -> Any:
+    len(value)
+    return value[0]
+
+
+def _joined(value: Any) -> None:
+    if len(value):
+        kind = type(value[0]).__name__
+        raise TypeError(f"expected Tensor as element 0 in argument 0, but got {kind}")
+
+
+def _turned(value: Any) -> Any:
+    return value.flip if len(value) else value
+
+
+def _split(value: Any) -> None:
+    if not [one[:, :, :3] for one in value]:
+        raise RuntimeError("stack expects a non-empty TensorList")
+
+
+def _encoded(value: Any) -> Any:
+    if isinstance(value, str):
+        raise TypeError("encode() argument 'encoding' must be str, not Tensor")
+    return value.encode
+
+
+def _put_in_words(value: Any) -> Any:
+    if value is None:
+        raise RuntimeError(
+            "ERROR: clip input is invalid: None\n\nIf the clip is from a checkpoint loader node "
+            "your checkpoint does not contain a valid clip or text encoder model."
+        )
+    return value.tokenize
+
+
+def _only_tensors(function: str, *, at: str = "'input' (position 1)") -> _Way:
+    def call(value: Any) -> None:
+        kind = type(value).__name__
+        raise TypeError(f"{function}(): argument {at} must be Tensor, not {kind}")
+
+    return call
+
+
+_WAYS: Final[dict[str, _Way]] = {
+    "first": lambda value: value[0].shape,
+    "samples": lambda value: value["samples"].shape,
+    "copy": lambda value: value.copy()["samples"].shape,
+    "waveform": lambda value: value["waveform"],
+    "loop": _loop,
+    "len": len,
+    "first_of": _first_of,
+    "second_of_first": lambda value: _first_of(value)[1],
+    "joined": _joined,
+    "cut": lambda value: value[:1],
+    "channel": lambda value: value[:, :, :, 0],
+    "split": _split,
+    "minus": lambda value: 1.0 - value,
+    "above": lambda value: (value > 0.5).float,
+    "put_in_words": _put_in_words,
+    "encoded": _encoded,
+    "called": lambda value: value(),
+    "control": lambda value: value.copy().set_extra_arg,
+    "turned": _turned,
+    "rot90": _only_tensors("rot90"),
+    "flip": _only_tensors("flip"),
+}
+"""What is done to a value, other than asking for an attribute."""
+
+_BY_TYPE: Final[dict[str, str]] = {
+    "AUDIO": "waveform",
+    "CLIP": ".tokenize",
+    "CLIP_VISION": ".encode_image",
+    "CONDITIONING": "loop",
+    "CONTROL_NET": ".copy",
+    "IMAGE": ".shape",
+    "LATENT": "copy",
+    "MASK": ".reshape",
+    "MODEL": ".clone",
+    "STYLE_MODEL": ".get_cond",
+    "UPSCALE_MODEL": ".model",
+    "VAE": ".decode",
+}
+"""What most nodes do first."""
+
+_BY_CLASS: Final[dict[str, str]] = {
+    "": "ImageStitch ReferenceLatent",
+    "clip.clone": "CLIPSetLastLayer T5TokenizerOptions",
+    "clip.encode_from_tokens": "GLIGENTextBoxApply",
+    "clip:put_in_words": "CLIPTextEncode CLIPTextEncodeLumina2",
+    "conditioning_1+conditioning_2": "ConditioningCombine",
+    "conditioning_from:first_of conditioning_to:joined": "ConditioningConcat",
+    "conditioning_from:second_of_first conditioning_to:len": "ConditioningAverage",
+    "control_net.concat_mask": "ControlNetInpaintingAliMamaApply",
+    "control_net:control": "SetUnionControlNetType",
+    "crop_region.get image.shape": "ImageCropV2",
+    "image.movedim": "ImageRGBToYUV ImageScale ImageScaleBy ImageScaleToTotalPixels",
+    "image.movedim conditioning:loop": "ControlNetApply",
+    "image.movedim positive:loop": "ControlNetApplyAdvanced ControlNetApplySD3",
+    "image.repeat": "RepeatImageBatch",
+    "image.size": "ImageAddNoise ImagePadForOutpaint",
+    "image.to": "Canny ImageBlur Morphology",
+    "image.to photomaker.load_device": "PhotoMakerEncode",
+    "image:channel": "ImageToMask",
+    "image:len alpha:len": "JoinImageWithAlpha",
+    "image:split": "SplitImageWithAlpha",
+    "image:flip": "ImageFlip",
+    "image:minus": "ImageInvert",
+    "image:rot90": "ImageRotate",
+    "images:first": "PreviewImage SaveAnimatedPNG SaveAnimatedWEBP SaveImage",
+    "latent_image:samples guider.model_patcher": "SamplerCustomAdvanced",
+    "latent_image:samples model.get_model_object": "KSampler KSamplerAdvanced SamplerCustom",
+    "latents:samples": "RebatchLatents",
+    "mask.shape": "ConditioningSetMask",
+    "mask:above": "ThresholdMask",
+    "mask:minus": "InvertMask",
+    "model.get_model_object": "BasicScheduler BetaSamplingScheduler SDTurboScheduler "
+    "SamplerSASolver SamplingPercentToSigma SkipLayerGuidanceDiT SkipLayerGuidanceDiTSimple "
+    "SkipLayerGuidanceSD3",
+    "model.model": "FreeU FreeU_V2 ImageOnlyCheckpointSave",
+    "model.model_options": "BasicGuider CFGGuider DualCFGGuider",
+    "pixels.shape mask.reshape vae:encoded": "InpaintModelConditioning",
+    "pixels.shape vae:encoded": "InstructPixToPixConditioning",
+    "samples.copy mask.reshape": "SetLatentNoiseMask",
+    "samples1:copy samples2:samples": "LatentAdd LatentBatch LatentBlend LatentConcat "
+    "LatentInterpolate LatentSubtract",
+    "samples:copy operation:called": "LatentApplyOperation",
+    "samples:samples": "SaveLatent VAEDecode",
+    "samples_to:copy samples_from:samples": "LatentComposite",
+    "destination:copy source:samples": "LatentCompositeMasked",
+    "sigmas.clone": "SetFirstSigma",
+    "sigmas.device": "ExtendIntermediateSigmas",
+    "sigmas.shape": "SplitSigmasDenoise",
+    "sigmas:cut": "SplitSigmas",
+    "sigmas:len latent_image:samples noise.generate_noise model.get_model_object": "AddNoise",
+    "sigmas:turned": "FlipSigmas",
+    "source:len source_alpha:len": "PorterDuffImageComposite",
+    "style_model.get_cond": "StyleModelApply",
+    "svg.data": "SaveSVGNode",
+    "vae.encode_tiled": "VAEEncodeTiled",
+    "vae.spacial_compression_encode": "VAEEncodeForInpaint",
+    "vae.temporal_compression_decode": "VAEDecodeTiled",
+    "vae:encoded": "VAEEncode",
+}
+"""Other ways -> the classes that go them, in their order: ``input.attribute``, ``input:way``, or
+``input+input`` for a sum."""
+_LINKED: Final[list[Any]] = []
+"""Stands for what comes over a link; in a sum it is a list, as conditionings are."""
+CLASSES: Final = {name: ways for ways, names in _BY_CLASS.items() for name in names.split()}
+"""Class -> its ways, of those that do not go the usual ones."""
+
+
+def misused_literal(node_class: NodeClass, inputs: Mapping[str, Any]) -> NodeFailed | None:
+    """How a core node fails on a literal where a link is needed; None if it has none."""
+    own = own_ways(node_class.name)
+    if own is None:
+        return None
+    for names, way in own.items():
+        values = [_literal(inputs.get(name)) for name in names]
+        if any(value is not _LINKED for value in values) and (failed := _failed(way, *values)):
+            return failed
+    for name, each in node_class.inputs.items():
+        usual = _USUAL.get(each.type) if isinstance(each.type, str) else None
+        if usual is None or (value := _literal(inputs.get(name))) is _LINKED:
+            continue
+        if not any(name in names for names in own) and (failed := _failed(usual, value)):
+            return failed
+    return None
+
+
+def _literal(one: Any) -> Any:
+    return one.literal if isinstance(one, Value) and one.known else _LINKED
+
+
+def _failed(way: _Way, *values: Any) -> NodeFailed | None:
+    try:
+        way(*values)
+    except Exception as error:  # whatever Python says of it is what the node would say
+        return NodeFailed(type(error).__name__, str(error))
+    return None
+
+
+@lru_cache(maxsize=1_024)
+def own_ways(class_name: str) -> dict[tuple[str, ...], _Way] | None:
+    """What a class does with inputs, in its order; None when it is content with anything."""
+    known = CLASSES.get(class_name)
+    return None if known == "" else dict(map(_one_way, (known or "").split()))
+
+
+def _one_way(text: str) -> tuple[tuple[str, ...], _Way]:
+    if "+" in text:
+        return tuple(text.split("+")), operator.add
+    name, mark, way = text.partition(":" if ":" in text else ".")
+    return (name,), _way(way if mark == ":" else f".{way}")
+
+
+def _way(text: str) -> _Way:
+    return operator.attrgetter(text[1:]) if text.startswith(".") else _WAYS[text]
+
+
+_USUAL: Final = {kind: _way(text) for kind, text in _BY_TYPE.items()}
