@@ -7,6 +7,7 @@ import math
 import posixpath
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from hashlib import sha256
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ from fake_server.eras import Era
 from fake_server.files import Folders, StoredFile, inside
 from fake_server.graph import Graph
 from fake_server.images import is_image, measure, picture
+from fake_server.media import media
 from fake_server.naming import SavePath, fill_in, next_counter, save_path
 from fake_server.nodes import NodeFailed, Saves, Value
 from fake_server.plan import Plan
@@ -30,6 +32,7 @@ _ANNOTATED: Final = re.compile(r"(.*?) ?\[(input|output|temp)\]\Z", re.DOTALL)
 PREVIEWS_KEPT_MAX: Final = 64
 # Previews of a long run repeat after this many; nobody looks at more.
 _PREVIEW_VARIETY: Final = 8
+_FORMATS: Final = {"webp": "WEBP", "jpg": "JPEG", "jpeg": "JPEG"}
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -165,28 +168,31 @@ class Disk:
         self,
         saves: Saves,
         given: Mapping[str, Any],
-        size: tuple[int, int],
+        seen: Value,
         count: int,
         *,
         owner: tuple[str, str],
         texts: Callable[[], Mapping[str, str]],
     ) -> list[dict[str, Any]]:
-        """Write pictures and say where, as ``images`` of the node's output.
+        """Write files and say where, as the node's output does.
 
         Args:
+            seen: what is on them; it has a size.
             owner: id and class of the node, whose letters go into the names of temporary files.
-            texts: gives the text chunks of PNG files, once it is known where they go.
+            texts: gives the texts that go into the files, once it is known where they go.
 
         Raises:
             LeavesFolder: the prefix points out of the output folder.
         """
-        path = self._path(saves.kind, self._prefix(saves, given, owner), size)
+        size = (seen.width, seen.height)
+        prefix = self._prefix(saves, given, owner)
+        path = self._path(saves.kind, prefix, size if saves.sized else (0, 0))
         files = []
         for number in range(count):
-            file = path.file(number, saves.extension, single=saves.animated is True)
+            file = path.file(number, saves.extension, single=saves.single, bare=saves.bare)
             seed = self._seed + self._chance.below(1 << 32)
             self.folders.write(
-                saves.kind, path.subfolder, file, _drawn(size, seed, saves, texts()), self.now
+                saves.kind, path.subfolder, file, _drawn(seen, seed, saves, texts()), self.now
             )
             files.append({"filename": file, "subfolder": path.subfolder, "type": saves.kind})
         if files:
@@ -248,9 +254,8 @@ class Disk:
         where = posixpath.split(path)
         if not self.folders.has(kind, *where):
             saves = Saves(extension=path.rpartition(".")[2].lower())
-            self.folders.write(
-                kind, *where, _drawn((width, height), self._seed, saves, {}), self.now
-            )
+            seen = Value(width, height)
+            self.folders.write(kind, *where, _drawn(seen, self._seed, saves, {}), self.now)
 
     def preview(self, kind: str, width: int, height: int, number: int) -> bytes:
         """A preview picture; those of a run look different, but repeat."""
@@ -288,16 +293,22 @@ def _place(name: str) -> tuple[str, str | None]:
     return kind, inside(path) or None
 
 
-def _drawn(
-    size: tuple[int, int], seed: int, saves: Saves, texts: Mapping[str, str]
-) -> Callable[[], bytes]:
-    """A function that draws the picture, for few of them are ever looked at."""
-    formats = {"webp": "WEBP", "jpg": "JPEG", "jpeg": "JPEG"}
-    if saves.extension in ("txt", "json", "md"):
-        return lambda: b"{}" if saves.extension == "json" else b"text"
-    kind = formats.get(saves.extension, "PNG")
-    width, height = size
+def _drawn(seen: Value, seed: int, saves: Saves, texts: Mapping[str, str]) -> Callable[[], bytes]:
+    """A function that makes the file, for few of them are ever looked at."""
+    shape = (seen.batch, seen.height // 8, seen.width // 8)
+    other = media(saves.extension, shape=shape, texts=texts)
+    if other is not None:
+        return other
+    kind = _FORMATS.get(saves.extension, "PNG")
+    mode = "RGBA" if seen.channels == 4 and kind != "JPEG" else "RGB"
     text, hidden = (texts, None) if saves.animated is None else (None, texts)
-    return lambda: picture(
-        width=width, height=height, seed=seed, text=text, hidden=hidden, format=kind
+    return partial(
+        picture,
+        width=seen.width,
+        height=seen.height,
+        seed=seed,
+        text=text,
+        hidden=hidden,
+        mode=mode,
+        format=kind,
     )

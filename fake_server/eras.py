@@ -63,6 +63,7 @@ FIRST_RELEASE: Final[dict[str, tuple[int, int, int]]] = {
     "counts_before_the_dot": (0, 21, 0),  # a_00001.txt counts as number 1 of a
     "reprs_in_lists": (0, 21, 0),  # value_not_in_list writes the value as repr
     "ram_cache": (0, 23, 0),  # the default; classic before
+    "audio_bare_numbers": (0, 25, 0),  # a_00001.flac; a_00001_.flac before
     "uuid_prompt_ids": (0, 25, 0),
     "usage_source": (0, 25, 0),
     "job_cancel": (0, 26, 0),

@@ -26,13 +26,16 @@ class SavePath(msgspec.Struct, frozen=True):
     name: str
     counter: int
 
-    def file(self, number: int, extension: str = "png", *, single: bool = False) -> str:
+    def file(
+        self, number: int, extension: str = "png", *, single: bool = False, bare: bool = False
+    ) -> str:
         """The file name of the batch's image ``number``, counted from 0.
 
         ``single`` says that one file holds all of the batch; ``%batch_num%`` stays in its name.
+        ``bare`` says that nothing stands behind the number.
         """
         name = self.name if single else self.name.replace("%batch_num%", str(number))
-        return f"{name}_{self.counter + number:05}_.{extension}"
+        return f"{name}_{self.counter + number:05}{'' if bare else '_'}.{extension}"
 
 
 def fill_in(prefix: str, *, width: int, height: int, now_ms: int) -> str:

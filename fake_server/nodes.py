@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
+from fake_server import words
 from fake_server.catalogue import NodeClass
 from fake_server.eras import Era
 
@@ -92,6 +93,13 @@ Given = Mapping[str, Any]
 
 NOTHING: Final = Value()
 _RGB: Final = 3
+_RGBA: Final = 4
+_PREFERRED: Final = (
+    (672, 1568), (688, 1504), (720, 1456), (752, 1392), (800, 1328), (832, 1248), (880, 1184),
+    (944, 1104), (1024, 1024), (1104, 944), (1184, 880), (1248, 832), (1328, 800), (1392, 752),
+    (1456, 720), (1504, 688), (1568, 672),
+)  # fmt: skip
+"""Sizes that Kontext was trained for (comfy_extras/nodes_flux.py)."""
 
 
 def _number(given: Given, name: str, default: float = 0) -> float:
@@ -178,6 +186,37 @@ def _to_longest(given: Given) -> Value:
     return old.sized(old.width * factor, old.height * factor)
 
 
+def _to_edge(given: Given) -> Value:
+    """Longer or shorter edges of a wanted length; parts of pixels are cut off."""
+    old = _picture(given)
+    if not old.width:
+        return old
+    longer = "longer_edge" in given
+    wanted = int(_number(given, "longer_edge" if longer else "shorter_edge", 512))
+    if (old.width > old.height) == longer:
+        return old.sized(wanted, int(old.height * (wanted / old.width)))
+    return old.sized(int(old.width * (wanted / old.height)), wanted)
+
+
+def _to_target(given: Given) -> Value:
+    return _picture(given).sized(_number(given, "target_width"), _number(given, "target_height"))
+
+
+def _to_preferred(given: Given) -> Value:
+    old = _picture(given)
+    ratio = old.width / max(1, old.height)
+    width, height = min(_PREFERRED, key=lambda size: abs(ratio - size[0] / size[1]))
+    return old.sized(width, height)
+
+
+def _with_alpha(given: Given) -> Value:
+    return msgspec.structs.replace(_picture(given), channels=_RGBA)
+
+
+def _without_alpha(given: Given) -> Value:
+    return msgspec.structs.replace(_picture(given), channels=_RGB)
+
+
 def _cropped(given: Given) -> Value:
     old = _picture(given)
     return old.sized(
@@ -260,18 +299,6 @@ def _literal(given: Given, name: str) -> Any:
     return one.literal if isinstance(one, Value) and one.known else None
 
 
-def _concatenated(given: Given) -> Value:
-    parts = (_literal(given, "string_a"), _literal(given, "string_b"))
-    joint = _literal(given, "delimiter")
-    text = str(joint if joint is not None else "").join(str(p) for p in parts if p is not None)
-    return Value(literal=text, known=True)
-
-
-def _length(given: Given) -> Value:
-    text = _literal(given, "string")
-    return Value(literal=len(text) if isinstance(text, str) else 0, known=True)
-
-
 def _measured(given: Given) -> Sequence[Value]:
     seen = _picture(given)
     sizes = (seen.width, seen.height, seen.batch)
@@ -305,7 +332,14 @@ _RESULTS: Final[dict[str, Callable[[Given], Value]]] = {
     "ImageUpscaleWithModel": _by_model,
     "ImageScaleToTotalPixels": _to_pixels,
     "ImageScaleToMaxDimension": _to_longest,
-    "ResizeImagesByLongerEdge": _to_longest,
+    "ResizeImagesByLongerEdge": _to_edge,
+    "ResizeImagesByShorterEdge": _to_edge,
+    "ResizeAndPadImage": _to_target,
+    "FluxKontextImageScale": _to_preferred,
+    "ImageFlip": _picture,
+    "JoinImageWithAlpha": _with_alpha,
+    "SplitImageWithAlpha": _without_alpha,
+    "RebatchImages": _picture,
     "ImageCrop": _image_cropped,
     "ImageCropV2": _region,
     "LatentCrop": _cropped,
@@ -325,8 +359,6 @@ _RESULTS: Final[dict[str, Callable[[Given], Value]]] = {
     "PrimitiveBoolean": _same_literal,
     "ComfySwitchNode": _switched,
     "PreviewAny": _shown_text,
-    "StringConcatenate": _concatenated,
-    "StringLength": _length,
     "ImageRotate": _turned,
 }
 # Classes whose outputs are not all the same.
@@ -345,7 +377,7 @@ def results(
     ``loaded`` holds what stands on the first outputs of a loader.
     """
     several = _SEVERAL.get(node_class.name)
-    values = several(given) if several is not None else loaded
+    values = several(given) if several is not None else loaded or _worded(node_class, given)
     value = NOTHING if values else _RESULTS.get(node_class.name, _other)(given)
     found: list[Any] = []
     for slot, kind in enumerate(node_class.output):
@@ -353,6 +385,14 @@ def results(
         one = _fitting(kind, values[slot] if slot < len(values) else value)
         found.append(_many(node_class, given, one, items) if is_list else one)
     return found
+
+
+def _worded(node_class: NodeClass, given: Given) -> Sequence[Value]:
+    if node_class.name not in words.CLASSES:
+        return ()
+    literals = {n: one.literal for n, one in given.items() if isinstance(one, Value) and one.known}
+    literal = words.computed(node_class.name, literals)
+    return () if literal is None else (Value(literal=literal, known=True),)
 
 
 def _fitting(kind: Any, value: Value) -> Value:
@@ -392,40 +432,67 @@ def whole(values: Sequence[Any]) -> Any:
 
 
 class Saves(msgspec.Struct, frozen=True):
-    """How a node writes pictures."""
+    """How a node writes files."""
 
     kind: str = "output"
     """``output``, ``temp``, or ``websocket`` for a node that sends them instead."""
     extension: str = "png"
+    chosen: bool = False
+    """The input ``format`` says the extension."""
+    shows: str = "images"
+    """Under this name the files stand in the node's output."""
+    single: bool = False
+    """One file for the whole batch."""
     animated: bool | None = None
     """True: one moving picture of the whole batch, said so if there is more than one in it."""
+    moving: bool = False
+    """It is said to be animated, whatever is in it."""
+    sized: bool = True
+    """``%width%`` and ``%height%`` of the name are those of the picture, not 0."""
+    bare: bool = False
+    """Nothing stands between the number and the extension."""
     text: bool = False
     """Writes its text."""
     fresh_letters: bool = False
     """Letters of the name are drawn for each call, not once for the node."""
     texts: bool = True
-    """The graph stands in its PNG files."""
+    """The graph stands in its files, of those kinds that carry it here: PNG and latents."""
     result: bool = False
     """It shows what it gives, not what it is given."""
 
 
+_AUDIO: Final = Saves(extension="flac", shows="audio", sized=False, texts=False)
 _SAVES: Final[dict[str, Saves]] = {
     "SaveImage": Saves(),
+    "SaveImageAdvanced": Saves(chosen=True, bare=True),
     "PreviewImage": Saves(kind="temp"),
     "MaskPreview": Saves(kind="temp"),
-    "SaveAnimatedWEBP": Saves(extension="webp", animated=True),
-    "SaveAnimatedPNG": Saves(animated=True),
+    "SaveAnimatedWEBP": Saves(extension="webp", animated=True, single=True),
+    "SaveAnimatedPNG": Saves(animated=True, single=True),
     "SaveText": Saves(text=True),
     "ImageCropV2": Saves(kind="temp", animated=False, fresh_letters=True, texts=False, result=True),
     "SaveImageWebsocket": Saves(kind="websocket"),
+    "SaveLatent": Saves(extension="latent", shows="latents", single=True, sized=False),
+    "SaveAudio": _AUDIO,
+    "SaveAudioAdvanced": msgspec.structs.replace(_AUDIO, chosen=True),
+    "SaveAudioMP3": msgspec.structs.replace(_AUDIO, extension="mp3"),
+    "SaveAudioOpus": msgspec.structs.replace(_AUDIO, extension="opus"),
+    "PreviewAudio": msgspec.structs.replace(_AUDIO, kind="temp", fresh_letters=True),
+    "SaveVideo": Saves(extension="mp4", chosen=True, single=True, moving=True, texts=False),
+    "SaveWEBM": Saves(extension="webm", single=True, moving=True, texts=False),
+    "SaveSVGNode": Saves(extension="svg", single=True, sized=False, texts=False),
+    "SaveGLB": Saves(extension="glb", shows="3d", single=True, sized=False, texts=False),
 }
+_CHOICES: Final = frozenset({"png", "exr", "flac", "mp3", "opus", "mp4", "mkv", "webm"})
+# They write, and show nothing of it.
+_SILENT: Final = frozenset({"SaveImageDataSetToFolder", "SaveImageTextDataSetToFolder"})
 
 
 _NEW_MASK_PREVIEW: Final = Saves(kind="temp", animated=False, fresh_letters=True, texts=False)
 
 
-def saves_of(node_class: NodeClass, era: Era, *, planned: bool) -> Saves | None:
-    """How a node of this class writes pictures; None if it does not.
+def saves_of(node_class: NodeClass, given: Given, era: Era, *, planned: bool) -> Saves | None:
+    """How a node of this class writes files; None if it does not.
 
     Classes of other people are taken for what they look like: an output node with pictures and a
     ``filename_prefix`` saves. ``planned`` says that a plan wants pictures of it.
@@ -434,11 +501,22 @@ def saves_of(node_class: NodeClass, era: Era, *, planned: bool) -> Saves | None:
         return _NEW_MASK_PREVIEW
     known = _SAVES.get(node_class.name)
     if known is not None:
-        return known
+        return _as_chosen(known, given, era) if known.chosen or known.shows == "audio" else known
     pictures = any(one.type == "IMAGE" for one in node_class.inputs.values())
-    if node_class.output_node and pictures and "filename_prefix" in node_class.inputs:
+    looks = pictures and "filename_prefix" in node_class.inputs
+    if node_class.output_node and looks and node_class.name not in _SILENT:
         return Saves()
     return Saves(kind="temp") if planned else None
+
+
+def _as_chosen(saves: Saves, given: Given, era: Era) -> Saves:
+    wanted = _literal(given, "format") if saves.chosen else None
+    return msgspec.structs.replace(
+        saves,
+        # What is no known choice is none at all: it would be a part of a path.
+        extension=wanted if wanted in _CHOICES else saves.extension,
+        bare=saves.bare or (saves.shows == "audio" and era.has("audio_bare_numbers")),
+    )
 
 
 # --- texts, checks and failures ----------------------------------------------------------------
@@ -605,12 +683,59 @@ def unexpected(node_class: NodeClass, given: Given) -> NodeFailed | None:
 
 
 def misread(node_class: NodeClass, given: Given) -> NodeFailed | None:
-    """How a core node fails on a picture that lacks what it is asked for; None if it does not."""
-    if node_class.name != "ImageToMask" or _literal(given, "channel") != "alpha":
-        return None
-    if _value(given, "image").channels != _RGB:
+    """How a core node fails on a picture of another shape than it can use; None if it does not."""
+    check = _MISREADS.get(node_class.name)
+    return None if check is None else check(given)
+
+
+def _lacks_alpha(given: Given) -> NodeFailed | None:
+    if _literal(given, "channel") != "alpha" or _value(given, "image").channels != _RGB:
         return None
     return NodeFailed("IndexError", "index 3 is out of bounds for dimension 3 with size 3")
+
+
+def _cannot_be_scaled(given: Given) -> NodeFailed | None:
+    method = _literal(given, "upscale_method")
+    if _literal(given, "crop") != "center" or method == "lanczos":
+        return None
+    return _cut_to_nothing(_picture(given), _to_size(given), by_area=method == "area")
+
+
+def _cannot_be_joined(given: Given) -> NodeFailed | None:
+    first, second = _value(given, "image1"), _value(given, "image2")
+    return _cut_to_nothing(second, first) if first.width and second.width else None
+
+
+def _cut_to_nothing(old: Value, new: Value, *, by_area: bool = False) -> NodeFailed | None:
+    """How a picture fails that is cut to the proportions of another, and nothing is left of it."""
+    width, height = old.width, old.height
+    if not width or not height or (width, height) == (new.width, new.height):
+        return None
+    is_, wanted = width / height, new.width / new.height
+    if is_ > wanted:
+        width -= 2 * round((width - width * (wanted / is_)) / 2)
+    elif is_ < wanted:
+        height -= 2 * round((height - height * (is_ / wanted)) / 2)
+    if width > 0 and height > 0:
+        return None
+    said = (
+        "Input and output sizes should be greater than 0, but got "
+        f"input (H: {height}, W: {width}) output (H: {new.height}, W: {new.width})"
+    )
+    if by_area:
+        sizes = [old.batch, old.channels or _RGB, height, width]
+        said = (
+            "adaptive_avg_pool2d(): Expected input to have non-zero size for non-batch "
+            f"dimensions, but input has sizes {sizes} with dimension {sizes.index(0)} being empty"
+        )
+    return NodeFailed("RuntimeError", said)
+
+
+_MISREADS: Final[dict[str, Callable[[Given], NodeFailed | None]]] = {
+    "ImageBatch": _cannot_be_joined,
+    "ImageScale": _cannot_be_scaled,
+    "ImageToMask": _lacks_alpha,
+}
 
 
 # --- time ------------------------------------------------------------------------------------

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+import msgspec
+
 from comfyrec.events import comfy_json
 from fake_server import nodes
 from fake_server.nodes import Blocker, NodeFailed, Saves, Value
@@ -127,7 +129,7 @@ class Work:
             return Returned(outputs=[Blocker(plan.block)] * len(kind.output))
         ui = None
         outputs = nodes.results(kind, given, plan.items, loaded=self._disk.loaded(kind, given))
-        saves = nodes.saves_of(kind, self._era, planned=plan.images is not None)
+        saves = nodes.saves_of(kind, given, self._era, planned=plan.images is not None)
         if saves is not None and plan.ui is None:
             shown = {"": outputs[0]} if saves.result and outputs else given
             ui = yield from self._save(node, saves, shown, images)
@@ -210,18 +212,21 @@ class Work:
         seen = next((one for one in given.values() if isinstance(one, Value) and one.width), None)
         if saves.text:
             return self._save_text(saves, given)
-        size = node.plan.size or ((seen.width, seen.height) if seen else _UNKNOWN_SIZE)
+        width, height = node.plan.size or ((seen.width, seen.height) if seen else _UNKNOWN_SIZE)
+        drawn = msgspec.structs.replace(seen or Value(), width=width, height=height)
         count = images
         if count is None:
-            count = seen.batch if seen is not None and saves.animated is not True else 1
+            count = drawn.batch if not saves.single else 1
         if saves.kind == "websocket":
-            yield from self._send_pictures(node, size, count)
+            yield from self._send_pictures(node, (width, height), count)
             return None
         owner = (node.id, node.kind.name)
         texts = self._texts if saves.texts else dict[str, str]
-        files = self._disk.save(saves, given, size, count, owner=owner, texts=texts)
+        files = self._disk.save(saves, given, drawn, count, owner=owner, texts=texts)
+        if saves.moving:
+            return {saves.shows: files, "animated": [True]}
         if saves.animated is None:
-            return {"images": files}
+            return {saves.shows: files}
         moves = saves.animated and seen is not None and seen.batch > 1
         if saves.animated and not moves and self._era.has("stills_unsaid"):
             return {"images": files}

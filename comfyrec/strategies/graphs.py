@@ -16,6 +16,7 @@ from typing import Any, Final
 from hypothesis import strategies as st
 
 from fake_server.catalogue import Catalogue, Input, NodeClass
+from fake_server.nodes import file_input
 from fake_server.validate import types_fit
 
 __all__ = ["Workflow", "graphs"]
@@ -103,6 +104,7 @@ class _Offer:
             each
             for each in every
             if not each.dynamic
+            and file_input(each.name) is None
             and all(_is_usable(one) for one in each.inputs.values() if one.required)
         ]
         self.price: dict[str, float] = dict.fromkeys((each.name for each in usable), math.inf)
