@@ -22,8 +22,9 @@ from fake_server.graph import Graph
 from fake_server.images import is_image, measure, picture
 from fake_server.media import media
 from fake_server.naming import SavePath, fill_in, next_counter, save_path
-from fake_server.nodes import NodeFailed, Saves, Value
+from fake_server.nodes import NodeFailed, Value
 from fake_server.plan import Plan
+from fake_server.saves import Saves
 from fake_server.settings import Settings
 
 __all__ = ["Disk"]

@@ -1,4 +1,4 @@
-"""What the core nodes do, as far as a client can see it: sizes, files, texts, failures.
+"""What the core nodes do, as far as a client can see it: sizes, texts, failures.
 
 Nothing is computed. A value knows how wide, high and many it is, so that a saved picture has the
 size that the graph asks for; a literal knows itself.
@@ -19,25 +19,22 @@ from fake_server.eras import Era
 
 __all__ = [
     "ITEMS_MAX",
-    "LIFELIKE",
     "Blocker",
+    "Given",
     "NodeFailed",
-    "Pace",
-    "Saves",
     "Value",
     "as_text",
     "changes_always",
     "chosen_inputs",
     "file_input",
     "function_of",
+    "literal",
     "misread",
     "missing_file",
-    "pace_of",
+    "number",
     "progress_text",
     "results",
-    "saves_of",
     "shown",
-    "steps_of",
     "told_message",
     "unexpected",
     "whole",
@@ -102,7 +99,8 @@ _PREFERRED: Final = (
 """Sizes that Kontext was trained for (comfy_extras/nodes_flux.py)."""
 
 
-def _number(given: Given, name: str, default: float = 0) -> float:
+def number(given: Given, name: str, default: float = 0) -> float:
+    """A number that is known, and of a sane size; else the default."""
     one = given.get(name)
     value = one.literal if isinstance(one, Value) and one.known else None
     # A catalogue of somebody's own may set no bounds.
@@ -132,9 +130,9 @@ def _other(given: Given) -> Value:
 
 def _empty(given: Given) -> Value:
     return Value(
-        _side(_number(given, "width", 512)),
-        _side(_number(given, "height", 512)),
-        _batch(_number(given, "batch_size", 1)),
+        _side(number(given, "width", 512)),
+        _side(number(given, "height", 512)),
+        _batch(number(given, "batch_size", 1)),
     )
 
 
@@ -147,12 +145,12 @@ def _from_mask(given: Given) -> Value:
 
 
 def _mask(given: Given) -> Value:
-    return Value(_side(_number(given, "width", 512)), _side(_number(given, "height", 512)))
+    return Value(_side(number(given, "width", 512)), _side(number(given, "height", 512)))
 
 
 def _to_size(given: Given) -> Value:
     old = _picture(given)
-    width, height = _number(given, "width"), _number(given, "height")
+    width, height = number(given, "width"), number(given, "height")
     if not width and not height:
         return old
     if not width:
@@ -164,7 +162,7 @@ def _to_size(given: Given) -> Value:
 
 def _by_factor(given: Given) -> Value:
     old = _picture(given)
-    factor = _number(given, "scale_by", _number(given, "scale_factor", 1.0))
+    factor = number(given, "scale_by", number(given, "scale_factor", 1.0))
     return old.sized(old.width * factor, old.height * factor)
 
 
@@ -175,14 +173,17 @@ def _by_model(given: Given) -> Value:
 
 def _to_pixels(given: Given) -> Value:
     old = _picture(given)
-    wanted = max(0.0, _number(given, "megapixels", 1.0)) * 1024 * 1024
+    wanted = max(0.0, number(given, "megapixels", 1.0)) * 1024 * 1024
     factor = math.sqrt(wanted / max(1, old.width * old.height))
-    return old.sized(old.width * factor, old.height * factor)
+    step = max(1, int(number(given, "resolution_steps", 1)))
+    return old.sized(
+        round(old.width * factor / step) * step, round(old.height * factor / step) * step
+    )
 
 
 def _to_longest(given: Given) -> Value:
     old = _picture(given)
-    factor = _number(given, "largest_size", 512) / max(1, old.width, old.height)
+    factor = number(given, "largest_size", 512) / max(1, old.width, old.height)
     return old.sized(old.width * factor, old.height * factor)
 
 
@@ -192,14 +193,14 @@ def _to_edge(given: Given) -> Value:
     if not old.width:
         return old
     longer = "longer_edge" in given
-    wanted = int(_number(given, "longer_edge" if longer else "shorter_edge", 512))
+    wanted = int(number(given, "longer_edge" if longer else "shorter_edge", 512))
     if (old.width > old.height) == longer:
         return old.sized(wanted, int(old.height * (wanted / old.width)))
     return old.sized(int(old.width * (wanted / old.height)), wanted)
 
 
 def _to_target(given: Given) -> Value:
-    return _picture(given).sized(_number(given, "target_width"), _number(given, "target_height"))
+    return _picture(given).sized(number(given, "target_width"), number(given, "target_height"))
 
 
 def _to_preferred(given: Given) -> Value:
@@ -220,9 +221,19 @@ def _without_alpha(given: Given) -> Value:
 def _cropped(given: Given) -> Value:
     old = _picture(given)
     return old.sized(
-        min(old.width or SIDE_MAX, _number(given, "width", old.width)),
-        min(old.height or SIDE_MAX, _number(given, "height", old.height)),
+        min(old.width or SIDE_MAX, number(given, "width", old.width)),
+        min(old.height or SIDE_MAX, number(given, "height", old.height)),
     )
+
+
+def _mask_cropped(given: Given) -> Value:
+    """A region of a mask; one that begins outside of it is nothing, which a fake does not show."""
+    old = _picture(given)
+    x, y = number(given, "x"), number(given, "y")
+    wanted = number(given, "width", old.width), number(given, "height", old.height)
+    if not old.width:
+        return old.sized(*wanted)
+    return old.sized(min(wanted[0], old.width - x), min(wanted[1], old.height - y))
 
 
 def _cut_out(old: Value, x: Any, y: Any, width: Any, height: Any) -> Value:
@@ -236,8 +247,8 @@ def _cut_out(old: Value, x: Any, y: Any, width: Any, height: Any) -> Value:
 
 
 def _image_cropped(given: Given) -> Value:
-    places = (_number(given, name) for name in "xy")
-    sides = (_number(given, name, 512) for name in ("width", "height"))
+    places = (number(given, name) for name in "xy")
+    sides = (number(given, name, 512) for name in ("width", "height"))
     return _cut_out(_picture(given), *places, *sides)
 
 
@@ -251,12 +262,19 @@ def _region(given: Given) -> Value:
     )
 
 
-def _padded(given: Given) -> Value:
+def _padded(given: Given) -> Sequence[Value]:
     old = _picture(given)
-    return old.sized(
-        old.width + _number(given, "left") + _number(given, "right"),
-        old.height + _number(given, "top") + _number(given, "bottom"),
+    new = old.sized(
+        old.width + number(given, "left") + number(given, "right"),
+        old.height + number(given, "top") + number(given, "bottom"),
     )
+    return [new, msgspec.structs.replace(new, batch=1)]  # one mask for all pictures
+
+
+def _composed(given: Given) -> Value:
+    pictures = [one for one in given.values() if isinstance(one, Value) and one.width]
+    batch = min((one.batch for one in pictures), default=1)
+    return msgspec.structs.replace(_picture(given), batch=batch)
 
 
 def _joined(given: Given) -> Value:
@@ -269,14 +287,14 @@ def _joined(given: Given) -> Value:
 
 def _repeated(given: Given) -> Value:
     old = _picture(given)
-    return msgspec.structs.replace(old, batch=_batch(old.batch * _number(given, "amount", 1)))
+    return msgspec.structs.replace(old, batch=_batch(old.batch * number(given, "amount", 1)))
 
 
 def _taken(given: Given) -> Value:
     old = _picture(given)
-    first = int(_number(given, "batch_index"))
+    first = int(number(given, "batch_index"))
     first = max(0, min(old.batch - 1, first + old.batch if first < 0 else first))
-    length = max(1, min(old.batch - first, int(_number(given, "length", 1))))
+    length = max(1, min(old.batch - first, int(number(given, "length", 1))))
     return msgspec.structs.replace(old, batch=length)
 
 
@@ -294,7 +312,8 @@ def _shown_text(given: Given) -> Value:
     return Value(literal=_previewed(given.get("source")), known=True)
 
 
-def _literal(given: Given, name: str) -> Any:
+def literal(given: Given, name: str) -> Any:
+    """What an input is, if that is known; else None."""
     one = given.get(name)
     return one.literal if isinstance(one, Value) and one.known else None
 
@@ -306,7 +325,7 @@ def _measured(given: Given) -> Sequence[Value]:
 
 
 def _turned(given: Given) -> Value:
-    old, angle = _picture(given), str(_literal(given, "rotation"))
+    old, angle = _picture(given), str(literal(given, "rotation"))
     return old.sized(old.height, old.width) if angle.startswith(("90", "270")) else old
 
 
@@ -343,8 +362,8 @@ _RESULTS: Final[dict[str, Callable[[Given], Value]]] = {
     "ImageCrop": _image_cropped,
     "ImageCropV2": _region,
     "LatentCrop": _cropped,
-    "CropMask": _cropped,
-    "ImagePadForOutpaint": _padded,
+    "CropMask": _mask_cropped,
+    "PorterDuffImageComposite": _composed,
     "ImageBatch": _joined,
     "BatchImagesNode": _joined,
     "LatentBatch": _joined,
@@ -362,7 +381,10 @@ _RESULTS: Final[dict[str, Callable[[Given], Value]]] = {
     "ImageRotate": _turned,
 }
 # Classes whose outputs are not all the same.
-_SEVERAL: Final[dict[str, Callable[[Given], Sequence[Value]]]] = {"GetImageSize": _measured}
+_SEVERAL: Final[dict[str, Callable[[Given], Sequence[Value]]]] = {
+    "GetImageSize": _measured,
+    "ImagePadForOutpaint": _padded,
+}
 _PLAIN: Final[dict[str, Value]] = {
     kind: Value(literal=literal)
     for kind, literal in (("STRING", ""), ("INT", 0), ("FLOAT", 0.0), ("BOOLEAN", False))
@@ -391,8 +413,8 @@ def _worded(node_class: NodeClass, given: Given) -> Sequence[Value]:
     if node_class.name not in words.CLASSES:
         return ()
     literals = {n: one.literal for n, one in given.items() if isinstance(one, Value) and one.known}
-    literal = words.computed(node_class.name, literals)
-    return () if literal is None else (Value(literal=literal, known=True),)
+    made = words.computed(node_class.name, literals)
+    return () if made is None else (Value(literal=made, known=True),)
 
 
 def _fitting(kind: Any, value: Value) -> Value:
@@ -409,11 +431,11 @@ def _many(node_class: NodeClass, given: Given, one: Value, items: int | None) ->
     if node_class.name in ("RebatchImages", "RebatchLatents"):
         return _rebatched(given, one)
     # Nodes that fan out by a number name that number 'count'.
-    return [one] * max(0, min(ITEMS_MAX, int(_number(given, "count", 1))))
+    return [one] * max(0, min(ITEMS_MAX, int(number(given, "count", 1))))
 
 
 def _rebatched(given: Given, one: Value) -> list[Value]:
-    size = max(1, int(_number(given, "batch_size", 1)))
+    size = max(1, int(number(given, "batch_size", 1)))
     total = max(1, one.batch)
     parts = [min(size, total - start) for start in range(0, total, size)]
     return [msgspec.structs.replace(one, batch=part) for part in parts]
@@ -426,97 +448,6 @@ def whole(values: Sequence[Any]) -> Any:
         total = sum(one.batch for one in pictures)
         return msgspec.structs.replace(pictures[0], batch=_batch(total))
     return values[0] if values else NOTHING
-
-
-# --- files -----------------------------------------------------------------------------------
-
-
-class Saves(msgspec.Struct, frozen=True):
-    """How a node writes files."""
-
-    kind: str = "output"
-    """``output``, ``temp``, or ``websocket`` for a node that sends them instead."""
-    extension: str = "png"
-    chosen: bool = False
-    """The input ``format`` says the extension."""
-    shows: str = "images"
-    """Under this name the files stand in the node's output."""
-    single: bool = False
-    """One file for the whole batch."""
-    animated: bool | None = None
-    """True: one moving picture of the whole batch, said so if there is more than one in it."""
-    moving: bool = False
-    """It is said to be animated, whatever is in it."""
-    sized: bool = True
-    """``%width%`` and ``%height%`` of the name are those of the picture, not 0."""
-    bare: bool = False
-    """Nothing stands between the number and the extension."""
-    text: bool = False
-    """Writes its text."""
-    fresh_letters: bool = False
-    """Letters of the name are drawn for each call, not once for the node."""
-    texts: bool = True
-    """The graph stands in its files, of those kinds that carry it here: PNG and latents."""
-    result: bool = False
-    """It shows what it gives, not what it is given."""
-
-
-_AUDIO: Final = Saves(extension="flac", shows="audio", sized=False, texts=False)
-_SAVES: Final[dict[str, Saves]] = {
-    "SaveImage": Saves(),
-    "SaveImageAdvanced": Saves(chosen=True, bare=True),
-    "PreviewImage": Saves(kind="temp"),
-    "MaskPreview": Saves(kind="temp"),
-    "SaveAnimatedWEBP": Saves(extension="webp", animated=True, single=True),
-    "SaveAnimatedPNG": Saves(animated=True, single=True),
-    "SaveText": Saves(text=True),
-    "ImageCropV2": Saves(kind="temp", animated=False, fresh_letters=True, texts=False, result=True),
-    "SaveImageWebsocket": Saves(kind="websocket"),
-    "SaveLatent": Saves(extension="latent", shows="latents", single=True, sized=False),
-    "SaveAudio": _AUDIO,
-    "SaveAudioAdvanced": msgspec.structs.replace(_AUDIO, chosen=True),
-    "SaveAudioMP3": msgspec.structs.replace(_AUDIO, extension="mp3"),
-    "SaveAudioOpus": msgspec.structs.replace(_AUDIO, extension="opus"),
-    "PreviewAudio": msgspec.structs.replace(_AUDIO, kind="temp", fresh_letters=True),
-    "SaveVideo": Saves(extension="mp4", chosen=True, single=True, moving=True, texts=False),
-    "SaveWEBM": Saves(extension="webm", single=True, moving=True, texts=False),
-    "SaveSVGNode": Saves(extension="svg", single=True, sized=False, texts=False),
-    "SaveGLB": Saves(extension="glb", shows="3d", single=True, sized=False, texts=False),
-}
-_CHOICES: Final = frozenset({"png", "exr", "flac", "mp3", "opus", "mp4", "mkv", "webm"})
-# They write, and show nothing of it.
-_SILENT: Final = frozenset({"SaveImageDataSetToFolder", "SaveImageTextDataSetToFolder"})
-
-
-_NEW_MASK_PREVIEW: Final = Saves(kind="temp", animated=False, fresh_letters=True, texts=False)
-
-
-def saves_of(node_class: NodeClass, given: Given, era: Era, *, planned: bool) -> Saves | None:
-    """How a node of this class writes files; None if it does not.
-
-    Classes of other people are taken for what they look like: an output node with pictures and a
-    ``filename_prefix`` saves. ``planned`` says that a plan wants pictures of it.
-    """
-    if node_class.name == "MaskPreview" and era.has("mask_preview_animated"):
-        return _NEW_MASK_PREVIEW
-    known = _SAVES.get(node_class.name)
-    if known is not None:
-        return _as_chosen(known, given, era) if known.chosen or known.shows == "audio" else known
-    pictures = any(one.type == "IMAGE" for one in node_class.inputs.values())
-    looks = pictures and "filename_prefix" in node_class.inputs
-    if node_class.output_node and looks and node_class.name not in _SILENT:
-        return Saves()
-    return Saves(kind="temp") if planned else None
-
-
-def _as_chosen(saves: Saves, given: Given, era: Era) -> Saves:
-    wanted = _literal(given, "format") if saves.chosen else None
-    return msgspec.structs.replace(
-        saves,
-        # What is no known choice is none at all: it would be a part of a path.
-        extension=wanted if wanted in _CHOICES else saves.extension,
-        bare=saves.bare or (saves.shows == "audio" and era.has("audio_bare_numbers")),
-    )
 
 
 # --- texts, checks and failures ----------------------------------------------------------------
@@ -689,14 +620,14 @@ def misread(node_class: NodeClass, given: Given) -> NodeFailed | None:
 
 
 def _lacks_alpha(given: Given) -> NodeFailed | None:
-    if _literal(given, "channel") != "alpha" or _value(given, "image").channels != _RGB:
+    if literal(given, "channel") != "alpha" or _value(given, "image").channels != _RGB:
         return None
     return NodeFailed("IndexError", "index 3 is out of bounds for dimension 3 with size 3")
 
 
 def _cannot_be_scaled(given: Given) -> NodeFailed | None:
-    method = _literal(given, "upscale_method")
-    if _literal(given, "crop") != "center" or method == "lanczos":
+    method = literal(given, "upscale_method")
+    if literal(given, "crop") != "center" or method == "lanczos":
         return None
     return _cut_to_nothing(_picture(given), _to_size(given), by_area=method == "area")
 
@@ -704,6 +635,21 @@ def _cannot_be_scaled(given: Given) -> NodeFailed | None:
 def _cannot_be_joined(given: Given) -> NodeFailed | None:
     first, second = _value(given, "image1"), _value(given, "image2")
     return _cut_to_nothing(second, first) if first.width and second.width else None
+
+
+def _cannot_be_mirrored(given: Given) -> NodeFailed | None:
+    """Filters mirror the edges of a picture, which has to be bigger than what they mirror."""
+    old = _picture(given)
+    radius = int(number(given, "blur_radius", number(given, "sharpen_radius")))
+    if not old.width or not old.height or radius < min(old.width, old.height):
+        return None
+    argument, dimension = (4, 3) if radius >= old.width else (6, 2)
+    said = (
+        f"Argument #{argument}: Padding size should be less than the corresponding input "
+        f"dimension, but got: padding ({radius}, {radius}) at dimension {dimension} of input "
+        f"{[old.batch, old.channels or _RGB, old.height, old.width]}"
+    )
+    return NodeFailed("RuntimeError", said)
 
 
 def _cut_to_nothing(old: Value, new: Value, *, by_area: bool = False) -> NodeFailed | None:
@@ -733,52 +679,8 @@ def _cut_to_nothing(old: Value, new: Value, *, by_area: bool = False) -> NodeFai
 
 _MISREADS: Final[dict[str, Callable[[Given], NodeFailed | None]]] = {
     "ImageBatch": _cannot_be_joined,
+    "ImageBlur": _cannot_be_mirrored,
     "ImageScale": _cannot_be_scaled,
+    "ImageSharpen": _cannot_be_mirrored,
     "ImageToMask": _lacks_alpha,
 }
-
-
-# --- time ------------------------------------------------------------------------------------
-
-
-class Pace(msgspec.Struct, frozen=True):
-    """How long a class takes in a lifelike run."""
-
-    seconds: float
-    per_step: float = 0.0
-    """For samplers: the time of each step, with a preview."""
-
-
-LIFELIKE: Final[dict[str, Pace]] = {
-    "KSampler": Pace(0.05, per_step=0.1),
-    "KSamplerAdvanced": Pace(0.05, per_step=0.1),
-    "SamplerCustom": Pace(0.05, per_step=0.1),
-    "SamplerCustomAdvanced": Pace(0.05, per_step=0.1),
-    "CheckpointLoaderSimple": Pace(0.4),
-    "UNETLoader": Pace(0.4),
-    "DualCLIPLoader": Pace(0.3),
-    "CLIPTextEncode": Pace(0.05),
-    "VAEDecode": Pace(0.15),
-    "VAEEncode": Pace(0.15),
-    "ImageUpscaleWithModel": Pace(0.8),
-    "SaveImage": Pace(0.08),
-    "PreviewImage": Pace(0.04),
-}
-
-
-def pace_of(node_class: NodeClass) -> Pace:
-    """The pace of a class: a tenth of a second for what makes pictures, next to none else."""
-    known = LIFELIKE.get(node_class.name)
-    if known is not None:
-        return known
-    heavy = any(kind in ("IMAGE", "LATENT", "MASK") for kind in node_class.output)
-    return Pace(0.1 if heavy else 0.005)
-
-
-def steps_of(node_class: NodeClass, given: Given) -> int:
-    """How many steps a sampler takes."""
-    steps = int(_number(given, "steps", 20))
-    if node_class.name == "KSamplerAdvanced":
-        last = int(_number(given, "end_at_step", steps))
-        return max(0, min(steps, last) - int(_number(given, "start_at_step", 0)))
-    return max(1, min(steps, 10_000))

@@ -9,7 +9,8 @@ import msgspec
 
 from comfyrec.events import comfy_json
 from fake_server import nodes
-from fake_server.nodes import Blocker, NodeFailed, Saves, Value
+from fake_server.nodes import Blocker, NodeFailed, Value
+from fake_server.pace import pace_of, steps_of
 from fake_server.plan import Previews
 from fake_server.progress import Bar, Progress
 from fake_server.results import (
@@ -20,6 +21,7 @@ from fake_server.results import (
     preview_size,
     slices,
 )
+from fake_server.saves import Saves, saves_of
 from fake_server.touches import misused_literal
 
 if TYPE_CHECKING:
@@ -129,7 +131,7 @@ class Work:
             return Returned(outputs=[Blocker(plan.block)] * len(kind.output))
         ui = None
         outputs = nodes.results(kind, given, plan.items, loaded=self._disk.loaded(kind, given))
-        saves = nodes.saves_of(kind, given, self._era, planned=plan.images is not None)
+        saves = saves_of(kind, given, self._era, planned=plan.images is not None)
         if saves is not None and plan.ui is None:
             shown = {"": outputs[0]} if saves.result and outputs else given
             ui = yield from self._save(node, saves, shown, images)
@@ -183,10 +185,10 @@ class Work:
         deaf = plan.deaf or plan.parallel or node.kind.is_async
         if not self._engine.plan.lifelike or plan.seconds is not None:
             return plan.duration_us, plan.steps or 0, plan.previews, deaf
-        pace = nodes.pace_of(node.kind)
+        pace = pace_of(node.kind)
         steps, previews = plan.steps, plan.previews
         if steps is None:
-            steps = nodes.steps_of(node.kind, given) if pace.per_step else 0
+            steps = steps_of(node.kind, given) if pace.per_step else 0
         if previews is None and pace.per_step and self._wants_previews():
             previews = Previews(size=preview_size(nodes.whole(list(given.values()))))
         duration = round((pace.seconds + steps * pace.per_step) * 1_000_000)

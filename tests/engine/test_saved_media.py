@@ -14,7 +14,8 @@ from PIL import Image
 
 from fake_server.eras import era_of
 from fake_server.media import LATENT_MAX, media
-from fake_server.nodes import Value, saves_of
+from fake_server.nodes import Value
+from fake_server.saves import saves_of
 from fake_server.words import CLASSES, LENGTH_MAX, computed
 from tests.engine.rig import CATALOGUE, Rig, node
 
@@ -244,6 +245,22 @@ def test_pictures_that_cannot_be_made_alike_are_not_joined() -> None:
     last = rig.history(rig.queue(prompt))["status"]["messages"][-1]
 
     assert (last[1]["node_id"], last[1]["exception_type"]) == ("3", "RuntimeError")
+
+
+def test_a_filter_needs_a_picture_that_is_bigger_than_what_it_mirrors() -> None:
+    rig = rig_of()
+    prompt = {
+        "1": MAKE,
+        "2": node("ImageBlur", image=["1", 0], blur_radius=8, sigma=1.0),
+        "3": node("PreviewImage", images=["2", 0]),
+    }
+
+    last = rig.history(rig.queue(prompt))["status"]["messages"][-1]
+
+    assert last[1]["exception_message"] == (
+        "Argument #6: Padding size should be less than the corresponding input dimension, "
+        "but got: padding (8, 8) at dimension 2 of input [2, 3, 8, 16]\n"
+    )
 
 
 # --- text ----------------------------------------------------------------------------------------
