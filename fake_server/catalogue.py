@@ -113,6 +113,13 @@ class Input(msgspec.Struct, frozen=True):
             return choices if isinstance(choices, (list, tuple)) else ()
         return None
 
+    @property
+    def keys(self) -> Sequence[Any]:
+        """The choices of a dynamic combo, each with inputs of its own; none for all else."""
+        if self.type != _DYNAMIC_COMBO:
+            return ()
+        return [option.get("key") for option in self.options.get("options", ())]
+
 
 class NodeClass(msgspec.Struct, frozen=True):
     """What is known of a node class: its entry in object_info, taken apart."""
@@ -149,7 +156,7 @@ def _spelled_out(each: Input, given: Mapping[str, Any]) -> dict[str, Input]:
     if each.type == _AUTOGROW:
         return _autogrown(each)
     if each.type == _DYNAMIC_COMBO:
-        return {each.name: each} | _chosen(each, given)
+        return _chosen(each, given)
     return {each.name: each}
 
 
@@ -172,15 +179,17 @@ def _autogrown(each: Input) -> dict[str, Input]:
 
 
 def _chosen(each: Input, given: Mapping[str, Any]) -> dict[str, Input]:
+    """What belongs to a choice, and the combo behind it; nothing at all when nothing is chosen."""
     picked = given.get(each.name)
-    found: dict[str, Input] = {}
     for option in each.options.get("options", ()):
         if option.get("key") == picked:
+            found: dict[str, Input] = {}
             for section in ("required", "optional"):
                 for name, written in option.get("inputs", {}).get(section, {}).items():
                     one = _input(f"{each.name}.{name}", written, required=section == "required")
                     found |= _spelled_out(one, given)
-    return found
+            return {**found, each.name: each}
+    return {}
 
 
 def _input(name: str, written: Any, *, required: bool) -> Input:

@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from fake_server import words
-from fake_server.catalogue import NodeClass
+from fake_server.catalogue import Input, NodeClass
 from fake_server.eras import Era
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "as_text",
     "changes_always",
     "chosen_inputs",
+    "declared",
     "file_input",
     "function_of",
     "literal",
@@ -149,15 +150,17 @@ def _mask(given: Given) -> Value:
 
 
 def _to_size(given: Given) -> Value:
-    old = _picture(given)
-    width, height = number(given, "width"), number(given, "height")
+    return _to_sides(_picture(given), number(given, "width"), number(given, "height"))
+
+
+def _to_sides(old: Value, width: float, height: float) -> Value:
+    """In a new size, of which one side may be 0: it follows from the other."""
     if not width and not height:
         return old
-    if not width:
-        width = old.width * height / max(1, old.height)
-    if not height:
-        height = old.height * width / max(1, old.width)
-    return old.sized(width, height)
+    return old.sized(
+        width or old.width * height / max(1, old.height),
+        height or old.height * width / max(1, old.width),
+    )
 
 
 def _by_factor(given: Given) -> Value:
@@ -185,6 +188,60 @@ def _to_longest(given: Given) -> Value:
     old = _picture(given)
     factor = number(given, "largest_size", 512) / max(1, old.width, old.height)
     return old.sized(old.width * factor, old.height * factor)
+
+
+def _resized(given: Given) -> Value:
+    old = _value(given, "input")
+    resize = _RESIZES.get(str(literal(given, "resize_type")))
+    return resize(old, given) if resize is not None and old.width and old.height else old
+
+
+def _asked(given: Given, name: str, default: float = 512) -> float:
+    return number(given, f"resize_type.{name}", default)
+
+
+def _to_one_edge(old: Value, wanted: float, *, longer: bool) -> Value:
+    if (old.width > old.height) == longer:
+        return old.sized(wanted, old.height / old.width * wanted)
+    return old.sized(old.width / old.height * wanted, wanted)
+
+
+def _by_total(old: Value, given: Given) -> Value:
+    total = int(max(0.0, _asked(given, "megapixels", 1.0)) * 1024 * 1024)
+    factor = math.sqrt(total / (old.width * old.height))
+    return old.sized(old.width * factor, old.height * factor)
+
+
+def _to_multiple(old: Value, given: Given) -> Value:
+    step = max(1, int(_asked(given, "multiple", 8)))
+    width, height = old.width // step * step, old.height // step * step
+    return old.sized(width, height) if width and height else old
+
+
+def _as_another(old: Value, given: Given) -> Value:
+    other = _value(given, "resize_type.match")
+    return old.sized(other.width, other.height) if other.width else old
+
+
+_RESIZES: Final[dict[str, Callable[[Value, Given], Value]]] = {
+    "scale dimensions": lambda old, given: _to_sides(
+        old, _asked(given, "width"), _asked(given, "height")
+    ),
+    "scale by multiplier": lambda old, given: old.sized(
+        old.width * _asked(given, "multiplier", 1.0), old.height * _asked(given, "multiplier", 1.0)
+    ),
+    "scale longer dimension": lambda old, given: _to_one_edge(
+        old, _asked(given, "longer_size"), longer=True
+    ),
+    "scale shorter dimension": lambda old, given: _to_one_edge(
+        old, _asked(given, "shorter_size"), longer=False
+    ),
+    "scale width": lambda old, given: _to_sides(old, _asked(given, "width"), 0),
+    "scale height": lambda old, given: _to_sides(old, 0, _asked(given, "height")),
+    "scale total pixels": _by_total,
+    "match size": _as_another,
+    "scale to multiple": _to_multiple,
+}
 
 
 def _to_edge(given: Given) -> Value:
@@ -351,6 +408,7 @@ _RESULTS: Final[dict[str, Callable[[Given], Value]]] = {
     "ImageUpscaleWithModel": _by_model,
     "ImageScaleToTotalPixels": _to_pixels,
     "ImageScaleToMaxDimension": _to_longest,
+    "ResizeImageMaskNode": _resized,
     "ResizeImagesByLongerEdge": _to_edge,
     "ResizeImagesByShorterEdge": _to_edge,
     "ResizeAndPadImage": _to_target,
@@ -602,15 +660,30 @@ def function_of(node_class: NodeClass) -> str:
     return "execute" if node_class.core else "run"
 
 
+def declared(node_class: NodeClass, given: Given) -> Mapping[str, Input]:
+    """The inputs of a node that is called with these; dynamic ones are spelled out."""
+    if not node_class.dynamic:
+        return node_class.inputs
+    return node_class.finalized({name: literal(given, name) for name in given})
+
+
 def unexpected(node_class: NodeClass, given: Given) -> NodeFailed | None:
-    """How a core node fails on a link to an input that it does not have."""
+    """How a core node fails on a link to an input that it does not have, or without a choice."""
     if node_class.dynamic:
-        return None
+        for each in node_class.inputs.values():
+            # What is none of a dynamic combo's choices does not reach the node at all.
+            if each.keys and each.required and each.name not in given:
+                said = f"missing 1 required positional argument: {each.name!r}"
+                return _miscalled(node_class, said)
+    known = declared(node_class, given)
     for name in given:
-        if name not in node_class.inputs and name not in node_class.hidden:
-            call = f"{node_class.name}.{function_of(node_class)}()"
-            return NodeFailed("TypeError", f"{call} got an unexpected keyword argument {name!r}")
+        if name not in known and name not in node_class.inputs and name not in node_class.hidden:
+            return _miscalled(node_class, f"got an unexpected keyword argument {name!r}")
     return None
+
+
+def _miscalled(node_class: NodeClass, said: str) -> NodeFailed:
+    return NodeFailed("TypeError", f"{node_class.name}.{function_of(node_class)}() {said}")
 
 
 def misread(node_class: NodeClass, given: Given) -> NodeFailed | None:

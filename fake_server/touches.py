@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
 from fake_server.catalogue import NodeClass
-from fake_server.nodes import NodeFailed, Value
+from fake_server.nodes import NodeFailed, Value, declared
 
 __all__ = ["CLASSES", "misused_literal", "own_ways"]
 
@@ -46,6 +46,16 @@ def _split(value: Any) -> None:
         raise RuntimeError("stack expects a non-empty TensorList")
 
 
+def _each_dim(value: Any) -> None:
+    if not [one.dim for one in value]:
+        raise ValueError("torch.cat(): expected a non-empty list of Tensors")
+
+
+def _sound(value: Any) -> Any:
+    # Without sound there is nothing to do, and nothing comes of it.
+    return None if value is None else value["waveform"]
+
+
 def _encoded(value: Any) -> Any:
     if isinstance(value, str):
         raise TypeError("encode() argument 'encoding' must be str, not Tensor")
@@ -74,6 +84,9 @@ _WAYS: Final[dict[str, _Way]] = {
     "samples": lambda value: value["samples"].shape,
     "copy": lambda value: value.copy()["samples"].shape,
     "waveform": lambda value: value["waveform"],
+    "rate": lambda value: value["sample_rate"],
+    "sound": _sound,
+    "each_dim": _each_dim,
     "loop": _loop,
     "len": len,
     "first_of": _first_of,
@@ -111,7 +124,11 @@ _BY_TYPE: Final[dict[str, str]] = {
 """What most nodes do first."""
 
 _BY_CLASS: Final[dict[str, str]] = {
-    "": "ImageStitch ReferenceLatent",
+    "": "CosmosImageToVideoLatent CreateVideo HunyuanImageToVideo ImageStitch ReferenceLatent "
+    "Wan22ImageToVideoLatent WanImageToVideo",
+    "audio1:sound audio2:sound": "AudioConcat AudioMerge",
+    "audio:rate vae:encoded": "VAEEncodeAudio",
+    "audio:sound": "AudioAdjustVolume TrimAudioDuration",
     "clip.clone": "CLIPSetLastLayer T5TokenizerOptions",
     "clip.encode_from_tokens": "GLIGENTextBoxApply",
     "clip:put_in_words": "CLIPTextEncode CLIPTextEncodeLumina2",
@@ -121,6 +138,7 @@ _BY_CLASS: Final[dict[str, str]] = {
     "control_net.concat_mask": "ControlNetInpaintingAliMamaApply",
     "control_net:control": "SetUnionControlNetType",
     "crop_region.get image.shape": "ImageCropV2",
+    "image.movedim vae:encoded": "LTXVImgToVideo",
     "image.movedim": "ImageRGBToYUV ImageScale ImageScaleBy ImageScaleToTotalPixels",
     "image.movedim conditioning:loop": "ControlNetApply",
     "image.movedim positive:loop": "ControlNetApplyAdvanced ControlNetApplySD3",
@@ -134,11 +152,14 @@ _BY_CLASS: Final[dict[str, str]] = {
     "image:flip": "ImageFlip",
     "image:minus": "ImageInvert",
     "image:rot90": "ImageRotate",
-    "images:first": "PreviewImage SaveAnimatedPNG SaveAnimatedWEBP SaveImage",
+    "images.dim": "ResizeImagesByShorterEdge",
+    "images:each_dim": "ResizeImagesByLongerEdge",
+    "images:first": "PreviewImage SaveAnimatedPNG SaveAnimatedWEBP SaveImage SaveWEBM",
     "latent_image:samples guider.model_patcher": "SamplerCustomAdvanced",
     "latent_image:samples model.get_model_object": "KSampler KSamplerAdvanced SamplerCustom",
     "latents:samples": "RebatchLatents",
     "mask.shape": "ConditioningSetMask",
+    "mesh.vertices": "SaveGLB",
     "mask:above": "ThresholdMask",
     "mask:minus": "InvertMask",
     "model.get_model_object": "BasicScheduler BetaSamplingScheduler SDTurboScheduler "
@@ -164,10 +185,13 @@ _BY_CLASS: Final[dict[str, str]] = {
     "source:len source_alpha:len": "PorterDuffImageComposite",
     "style_model.get_cond": "StyleModelApply",
     "svg.data": "SaveSVGNode",
+    "vae.decode": "VAEDecodeAudio",
     "vae.encode_tiled": "VAEEncodeTiled",
-    "vae.spacial_compression_encode": "VAEEncodeForInpaint",
+    "vae.spacial_compression_encode": "VAEEncodeForInpaint WanFirstLastFrameToVideo",
     "vae.temporal_compression_decode": "VAEDecodeTiled",
     "vae:encoded": "VAEEncode",
+    "video.get_components": "GetVideoComponents",
+    "video.get_dimensions": "SaveVideo",
 }
 """Other ways -> the classes that go them, in their order: ``input.attribute``, ``input:way``, or
 ``input+input`` for a sum."""
@@ -186,7 +210,7 @@ def misused_literal(node_class: NodeClass, inputs: Mapping[str, Any]) -> NodeFai
         values = [_literal(inputs.get(name)) for name in names]
         if any(value is not _LINKED for value in values) and (failed := _failed(way, *values)):
             return failed
-    for name, each in node_class.inputs.items():
+    for name, each in declared(node_class, inputs).items():
         usual = _USUAL.get(each.type) if isinstance(each.type, str) else None
         if usual is None or (value := _literal(inputs.get(name))) is _LINKED:
             continue

@@ -244,7 +244,7 @@ class _Validator:
         for each in node_class.finalized(given).values():
             if each.name not in given:
                 if each.required:
-                    problems.append(_missing(each))
+                    problems.append(_missing(each, node_class))
                 continue
             value = given[each.name]
             if not isinstance(value, list):
@@ -333,9 +333,10 @@ class _Validator:
         return self._told[node_id]
 
 
-def _missing(each: Input) -> Problem:
+def _missing(each: Input, node_class: NodeClass) -> Problem:
     extra = {"input_name": each.name}
-    return _error("required_input_missing", "Required input is missing", each.name, extra)
+    name = each.name.rpartition(".")[2] if node_class.v3 else each.name
+    return _error("required_input_missing", "Required input is missing", name, extra)
 
 
 def _about(kind: str, said: str, each: Input, value: Any, details: str | None = None) -> Problem:

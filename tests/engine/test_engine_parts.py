@@ -391,9 +391,9 @@ def test_a_dynamic_choice_brings_its_own_inputs() -> None:
     choose = GROWING.get("Choose")
     assert choose is not None
 
-    assert list(choose.finalized({"kind": "by"})) == ["kind", "kind.factor"]
-    assert list(choose.finalized({"kind": "to"})) == ["kind", "kind.width"]
-    assert list(choose.finalized({"kind": ["x", 0]})) == ["kind"]
+    assert list(choose.finalized({"kind": "by"})) == ["kind.factor", "kind"]
+    assert list(choose.finalized({"kind": "to"})) == ["kind.width", "kind"]
+    assert [*choose.finalized({"kind": ["x", 0]}), *choose.finalized({})] == []
 
 
 # --- eras, chance, names -------------------------------------------------------------------------

@@ -247,6 +247,94 @@ def test_pictures_that_cannot_be_made_alike_are_not_joined() -> None:
     assert (last[1]["node_id"], last[1]["exception_type"]) == ("3", "RuntimeError")
 
 
+def resized(kind: Any, **more: Any) -> dict[str, Any]:
+    inputs = {f"resize_type.{key}": value for key, value in more.items()}
+    chosen = {} if kind is None else {"resize_type": kind}
+    return node("ResizeImageMaskNode", input=["1", 0], scale_method="area", **chosen, **inputs)
+
+
+RESIZES: list[tuple[dict[str, Any], tuple[int, int]]] = [
+    (resized("scale dimensions", width=0, height=4, crop="disabled"), (8, 4)),
+    (resized("scale by multiplier", multiplier=1.5), (24, 12)),
+    (resized("scale longer dimension", longer_size=6), (6, 3)),
+    (resized("scale shorter dimension", shorter_size=6), (12, 6)),
+    (resized("scale width", width=4), (4, 2)),
+    (resized("scale height", height=2), (4, 2)),
+    (resized("scale total pixels", megapixels=0.01), (145, 72)),
+    (resized("match size", match=["2", 0], crop="center"), (5, 7)),
+    (resized("scale to multiple", multiple=5), (15, 5)),
+    (resized("scale to multiple", multiple=9), (16, 8)),
+]
+
+
+@pytest.mark.parametrize(
+    "resize, size", RESIZES, ids=[one["inputs"]["resize_type"] for one, _ in RESIZES]
+)
+def test_a_resize_follows_the_way_that_is_chosen(
+    resize: dict[str, Any], size: tuple[int, int]
+) -> None:
+    rig = rig_of()
+    other = node("EmptyImage", width=5, height=7, batch_size=1, color=1)
+    show = node("SaveImage", images=["3", 0], filename_prefix="x")
+
+    files = shown(rig, {"1": MAKE, "2": other, "3": resize, "4": show}, "4")["images"]
+
+    assert [Image.open(io.BytesIO(content(rig, file))).size for file in files] == [size] * 2
+
+
+@pytest.mark.parametrize("kind", [None, "no such way", 5])
+def test_a_choice_that_is_none_is_accepted_and_does_not_reach_the_node(kind: Any) -> None:
+    rig = rig_of()
+    show = node("PreviewImage", images=["3", 0])
+
+    entry = rig.history(rig.queue({"1": MAKE, "3": resized(kind), "4": show}))
+
+    assert entry["status"]["messages"][-1][1]["exception_message"] == (
+        "ResizeImageMaskNode.execute() missing 1 required positional argument: 'resize_type'\n"
+    )
+
+
+def test_an_input_that_a_choice_lacks_is_named_without_the_choice() -> None:
+    rig = rig_of()
+    show = node("PreviewImage", images=["3", 0])
+
+    refusal = rig.refuse({"1": MAKE, "3": resized("scale width"), "4": show})
+
+    [error] = refusal["node_errors"]["3"]["errors"]
+    assert (error["type"], error["details"]) == ("required_input_missing", "width")
+    assert error["extra_info"] == {"input_name": "resize_type.width"}
+
+
+def test_what_grows_beyond_its_bound_is_unexpected() -> None:
+    rig = rig_of()
+    inputs = {f"images.image{number}": ["1", 0] for number in (0, 60)}
+
+    entry = rig.history(rig.queue({
+        "1": MAKE,
+        "2": {"class_type": "BatchImagesNode", "inputs": inputs},
+        "3": node("PreviewImage", images=["2", 0]),
+    }))  # fmt: skip
+
+    assert entry["status"]["messages"][-1][1]["exception_message"] == (
+        "BatchImagesNode.execute() got an unexpected keyword argument 'images.image60'\n"
+    )
+
+
+def test_a_literal_among_what_grows_fails_as_any_other() -> None:
+    rig = rig_of()
+    inputs = {"images.image0": 5, "images.image1": ["1", 0]}
+
+    entry = rig.history(rig.queue({
+        "1": MAKE,
+        "2": {"class_type": "BatchImagesNode", "inputs": inputs},
+        "3": node("PreviewImage", images=["2", 0]),
+    }))  # fmt: skip
+
+    assert entry["status"]["messages"][-1][1]["exception_message"] == (
+        "'int' object has no attribute 'shape'\n"
+    )
+
+
 def test_a_filter_needs_a_picture_that_is_bigger_than_what_it_mirrors() -> None:
     rig = rig_of()
     prompt = {
