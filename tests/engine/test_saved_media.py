@@ -305,34 +305,25 @@ def test_an_input_that_a_choice_lacks_is_named_without_the_choice() -> None:
     assert error["extra_info"] == {"input_name": "resize_type.width"}
 
 
-def test_what_grows_beyond_its_bound_is_unexpected() -> None:
+@pytest.mark.parametrize(
+    "images, said",
+    [
+        (
+            {"image0": ["1", 0], "image60": ["1", 0]},
+            "BatchImagesNode.execute() got an unexpected keyword argument 'images.image60'\n",
+        ),
+        ({"image0": 5, "image1": ["1", 0]}, "'int' object has no attribute 'shape'\n"),
+    ],
+    ids=["beyond its bound", "a literal"],
+)
+def test_what_grows_is_called_as_it_was_given(images: dict[str, Any], said: str) -> None:
     rig = rig_of()
-    inputs = {f"images.image{number}": ["1", 0] for number in (0, 60)}
+    batch = node("BatchImagesNode", **{f"images.{name}": one for name, one in images.items()})
+    show = node("PreviewImage", images=["2", 0])
 
-    entry = rig.history(rig.queue({
-        "1": MAKE,
-        "2": {"class_type": "BatchImagesNode", "inputs": inputs},
-        "3": node("PreviewImage", images=["2", 0]),
-    }))  # fmt: skip
+    entry = rig.history(rig.queue({"1": MAKE, "2": batch, "3": show}))
 
-    assert entry["status"]["messages"][-1][1]["exception_message"] == (
-        "BatchImagesNode.execute() got an unexpected keyword argument 'images.image60'\n"
-    )
-
-
-def test_a_literal_among_what_grows_fails_as_any_other() -> None:
-    rig = rig_of()
-    inputs = {"images.image0": 5, "images.image1": ["1", 0]}
-
-    entry = rig.history(rig.queue({
-        "1": MAKE,
-        "2": {"class_type": "BatchImagesNode", "inputs": inputs},
-        "3": node("PreviewImage", images=["2", 0]),
-    }))  # fmt: skip
-
-    assert entry["status"]["messages"][-1][1]["exception_message"] == (
-        "'int' object has no attribute 'shape'\n"
-    )
+    assert entry["status"]["messages"][-1][1]["exception_message"] == said
 
 
 def test_a_filter_needs_a_picture_that_is_bigger_than_what_it_mirrors() -> None:
