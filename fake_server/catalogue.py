@@ -114,11 +114,9 @@ class Input(msgspec.Struct, frozen=True):
         return None
 
     @property
-    def keys(self) -> Sequence[Any]:
-        """The choices of a dynamic combo, each with inputs of its own; none for all else."""
-        if self.type != _DYNAMIC_COMBO:
-            return ()
-        return [option.get("key") for option in self.options.get("options", ())]
+    def chooses(self) -> bool:
+        """Whether it is a dynamic combo: each of its choices has inputs of its own."""
+        return bool(self.type == _DYNAMIC_COMBO)
 
 
 class NodeClass(msgspec.Struct, frozen=True):
@@ -155,7 +153,7 @@ class NodeClass(msgspec.Struct, frozen=True):
 def _spelled_out(each: Input, given: Mapping[str, Any]) -> dict[str, Input]:
     if each.type == _AUTOGROW:
         return _autogrown(each)
-    if each.type == _DYNAMIC_COMBO:
+    if each.chooses:
         return _chosen(each, given)
     return {each.name: each}
 

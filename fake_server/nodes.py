@@ -672,7 +672,7 @@ def unexpected(node_class: NodeClass, given: Given) -> NodeFailed | None:
     if node_class.dynamic:
         for each in node_class.inputs.values():
             # What is none of a dynamic combo's choices does not reach the node at all.
-            if each.keys and each.required and each.name not in given:
+            if each.chooses and each.required and each.name not in given:
                 said = f"missing 1 required positional argument: {each.name!r}"
                 return _miscalled(node_class, said)
     known = declared(node_class, given)

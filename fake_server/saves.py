@@ -96,6 +96,6 @@ def _as_chosen(saves: Saves, given: Given, era: Era) -> Saves:
     return msgspec.structs.replace(
         saves,
         # What is no known choice is none at all: it would be a part of a path.
-        extension=wanted if wanted in _CHOICES else saves.extension,
+        extension=wanted if isinstance(wanted, str) and wanted in _CHOICES else saves.extension,
         bare=saves.bare or (saves.shows == "audio" and era.has("audio_bare_numbers")),
     )

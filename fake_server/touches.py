@@ -93,7 +93,9 @@ _WAYS: Final[dict[str, _Way]] = {
     "second_of_first": lambda value: _first_of(value)[1],
     "joined": _joined,
     "cut": lambda value: value[:1],
-    "channel": lambda value: value[:, :, :, 0],
+    "part": lambda value: value[:, :, :, 0],
+    "frames": lambda value: value[:1].movedim,
+    "nothing": lambda _: None,
     "split": _split,
     "minus": lambda value: 1.0 - value,
     "above": lambda value: (value > 0.5).float,
@@ -124,8 +126,6 @@ _BY_TYPE: Final[dict[str, str]] = {
 """What most nodes do first."""
 
 _BY_CLASS: Final[dict[str, str]] = {
-    "": "CosmosImageToVideoLatent CreateVideo HunyuanImageToVideo ImageStitch ReferenceLatent "
-    "Wan22ImageToVideoLatent WanImageToVideo",
     "audio1:sound audio2:sound": "AudioConcat AudioMerge",
     "audio:rate vae:encoded": "VAEEncodeAudio",
     "audio:sound": "AudioAdjustVolume TrimAudioDuration",
@@ -141,12 +141,23 @@ _BY_CLASS: Final[dict[str, str]] = {
     "image.movedim vae:encoded": "LTXVImgToVideo",
     "image.movedim": "ImageRGBToYUV ImageScale ImageScaleBy ImageScaleToTotalPixels",
     "image.movedim conditioning:loop": "ControlNetApply",
-    "image.movedim positive:loop": "ControlNetApplyAdvanced ControlNetApplySD3",
+    "conditioning:nothing latent:samples": "ReferenceLatent",
+    "image.movedim positive:loop negative:loop vae:nothing": "ControlNetApplyAdvanced "
+    "ControlNetApplySD3",
+    "image.movedim clip.tokenize": "TextEncodeQwenImageEdit",
+    "image1.movedim image2.movedim image3.movedim": "TextEncodeQwenImageEditPlus",
+    "image1:nothing image2.shape": "ImageStitch",
+    "images:nothing audio:nothing": "CreateVideo",
+    "latent:samples": "LTXVScheduler",
+    "positive:nothing negative:nothing vae:nothing start_image:frames": "WanImageToVideo",
+    "positive:nothing vae:nothing start_image:part": "HunyuanImageToVideo",
+    "vae:nothing start_image:frames": "Wan22ImageToVideoLatent",
+    "vae:nothing start_image:part end_image:part": "CosmosImageToVideoLatent",
     "image.repeat": "RepeatImageBatch",
     "image.size": "ImageAddNoise ImagePadForOutpaint",
     "image.to": "Canny ImageBlur Morphology",
     "image.to photomaker.load_device": "PhotoMakerEncode",
-    "image:channel": "ImageToMask",
+    "image:part": "ImageToMask",
     "image:len alpha:len": "JoinImageWithAlpha",
     "image:split": "SplitImageWithAlpha",
     "image:flip": "ImageFlip",
@@ -175,7 +186,8 @@ _BY_CLASS: Final[dict[str, str]] = {
     "samples:copy operation:called": "LatentApplyOperation",
     "samples:samples": "SaveLatent VAEDecode",
     "samples_to:copy samples_from:samples": "LatentComposite",
-    "destination:copy source:samples": "LatentCompositeMasked",
+    "destination.shape source.shape mask.to": "ImageCompositeMasked",
+    "destination:copy source:samples mask.to": "LatentCompositeMasked",
     "sigmas.clone": "SetFirstSigma",
     "sigmas.device": "ExtendIntermediateSigmas",
     "sigmas.shape": "SplitSigmasDenoise",
@@ -203,24 +215,28 @@ CLASSES: Final = {name: ways for ways, names in _BY_CLASS.items() for name in na
 
 def misused_literal(node_class: NodeClass, inputs: Mapping[str, Any]) -> NodeFailed | None:
     """How a core node fails on a literal where a link is needed; None if it has none."""
+    known = declared(node_class, inputs)
+    # Null for an optional input is as good as leaving it out.
+    given = {
+        name: one.literal
+        for name, one in inputs.items()
+        if isinstance(one, Value) and one.known
+        if one.literal is not None or name not in known or known[name].required
+    }
     own = own_ways(node_class.name)
-    if own is None:
-        return None
     for names, way in own.items():
-        values = [_literal(inputs.get(name)) for name in names]
-        if any(value is not _LINKED for value in values) and (failed := _failed(way, *values)):
-            return failed
-    for name, each in declared(node_class, inputs).items():
-        usual = _USUAL.get(each.type) if isinstance(each.type, str) else None
-        if usual is None or (value := _literal(inputs.get(name))) is _LINKED:
-            continue
-        if not any(name in names for names in own) and (failed := _failed(usual, value)):
-            return failed
+        if not given.keys().isdisjoint(names):
+            failed = _failed(way, *(given.get(name, _LINKED) for name in names))
+            if failed is not None:
+                return failed
+    named = {name for names in own for name in names}
+    for name, each in known.items():
+        if name in given and name not in named and isinstance(each.type, str):
+            usual = _USUAL.get(each.type)
+            failed = None if usual is None else _failed(usual, given[name])
+            if failed is not None:
+                return failed
     return None
-
-
-def _literal(one: Any) -> Any:
-    return one.literal if isinstance(one, Value) and one.known else _LINKED
 
 
 def _failed(way: _Way, *values: Any) -> NodeFailed | None:
@@ -232,10 +248,9 @@ def _failed(way: _Way, *values: Any) -> NodeFailed | None:
 
 
 @lru_cache(maxsize=1_024)
-def own_ways(class_name: str) -> dict[tuple[str, ...], _Way] | None:
-    """What a class does with inputs, in its order; None when it is content with anything."""
-    known = CLASSES.get(class_name)
-    return None if known == "" else dict(map(_one_way, (known or "").split()))
+def own_ways(class_name: str) -> dict[tuple[str, ...], _Way]:
+    """What a class does with inputs, in its order, if that is not the usual."""
+    return dict(map(_one_way, CLASSES.get(class_name, "").split()))
 
 
 def _one_way(text: str) -> tuple[tuple[str, ...], _Way]:

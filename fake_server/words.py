@@ -39,7 +39,7 @@ def computed(class_name: str, inputs: _Inputs) -> Any:
         inputs: name -> value, of those that are known.
 
     Returns:
-        None for a class that is not known here, and for what follows from nothing known.
+        None for a class that is not known here, and where too little is known.
     """
     compute = _COMPUTED.get(class_name)
     return None if compute is None else compute(inputs)

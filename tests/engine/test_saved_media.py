@@ -115,10 +115,11 @@ def test_previewed_sound_is_a_temporary_file() -> None:
     assert file["filename"].endswith("_00001.flac")
 
 
-def test_a_format_that_is_none_never_becomes_part_of_a_path() -> None:
+@pytest.mark.parametrize("given", ["../../etc/x", {}, None, 5])
+def test_a_format_that_is_none_never_becomes_part_of_a_path(given: Any) -> None:
     kind = CATALOGUE.get("SaveAudioAdvanced")
     assert kind is not None
-    inputs = {"format": Value(literal="../../etc/x", known=True)}
+    inputs = {"format": Value(literal=given, known=True)}
 
     saves = saves_of(kind, inputs, era_of(), planned=False)
 
