@@ -91,7 +91,7 @@ def requests(draw: st.DrawFn) -> bytes:
     return bytes(head)
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=EXAMPLES)
 @given(data=requests(), body=st.binary(max_size=12))
 @example(data=HEADS[2], body=b"{}")
 @example(data=b"GET //x HTTP/1.1\r\nHost: x\r\n\r\n", body=b"")

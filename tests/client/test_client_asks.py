@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from comfyrec.client import asks
@@ -52,7 +52,6 @@ def test_a_history_with_nan_is_read():
     assert str(entry["outputs"]["1"]["v"]) == "[nan, inf]"
 
 
-@settings(deadline=None)
 @given(st.binary() | st.text().map(str.encode), st.integers(200, 599))
 def test_any_answer_is_read_or_refused_in_one_line(body: bytes, status: int):
     answer = asks.Answer(status=status, body=body)

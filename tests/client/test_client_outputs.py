@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from comfyrec.client.outcome import Outcome, Result
@@ -55,7 +55,6 @@ JSON = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(st.dictionaries(KEYS, JSON, max_size=3))
 def test_any_outputs_are_walked_without_an_error(outputs: dict[str, Any]):
     assert all(f.filename for f in files(outputs))

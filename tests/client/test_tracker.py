@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from comfyrec.client import session as s
@@ -804,7 +804,6 @@ def happen(sim: Sim, what: str, detail: Any) -> None:
         sim.failing = "500" if detail else None
 
 
-@settings(deadline=None)
 @given(
     st.lists(HAPPENINGS, max_size=30),
     st.sampled_from(["success", "error", "interrupted", None]),

@@ -62,7 +62,7 @@ bodies = st.fixed_dictionaries(
 
 
 @given(bodies | json_values, st.sampled_from(["0.27.0", "0.38.0", "0.3.64", "2024-07"]))
-@settings(max_examples=3_000 if DEEP else 150, deadline=None)
+@settings(max_examples=3_000 if DEEP else 150)
 def test_any_body_is_answered_and_the_next_prompt_runs(body: Any, version: str) -> None:
     rig = Rig(version=version)
     rig.connect("A")
@@ -77,7 +77,7 @@ def test_any_body_is_answered_and_the_next_prompt_runs(body: Any, version: str) 
 
 
 @given(st.sampled_from(["/queue", "/history", "/interrupt", "/free", "/jobs/cancel"]), json_values)
-@settings(max_examples=1_000 if DEEP else 80, deadline=None)
+@settings(max_examples=1_000 if DEEP else 80)
 def test_any_body_of_other_routes_is_answered(path: str, body: Any) -> None:
     rig = Rig({"2": {"seconds": 1}})
     rig.queue(GOOD)
@@ -86,7 +86,7 @@ def test_any_body_of_other_routes_is_answered(path: str, body: Any) -> None:
 
 
 @given(st.text() | st.binary() | json_values.map(json.dumps))
-@settings(max_examples=1_000 if DEEP else 60, deadline=None)
+@settings(max_examples=1_000 if DEEP else 60)
 def test_any_message_on_a_socket_is_borne(message: Any) -> None:
     rig = Rig({"2": {"steps": 1, "previews": {"size": [4, 4]}}})
     rig.connect("A")

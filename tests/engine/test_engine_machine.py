@@ -322,7 +322,6 @@ def test_whatever_people_do_the_order_holds() -> None:
     profile = settings(
         max_examples=1_500 if DEEP else 40,
         stateful_step_count=50 if DEEP else 25,
-        deadline=None,
         suppress_health_check=list(HealthCheck),
     )
 

@@ -42,7 +42,6 @@ def fuzz(share: float) -> settings:
     """A part of all examples."""
     return settings(
         max_examples=int(EXAMPLES * share),
-        deadline=None,
         suppress_health_check=list(HealthCheck),
         database=None,
     )

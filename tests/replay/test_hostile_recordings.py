@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from comfyrec.cassette.files import bundled
@@ -129,9 +129,7 @@ def _id_in(body: bytes) -> str:
 
 
 @settings(
-    deadline=None,
     max_examples=20_000 if DEEP else 150,
-    suppress_health_check=[HealthCheck.too_slow],
 )
 @given(st.sampled_from(sorted(bundled())), st.randoms())
 def test_whatever_stands_in_a_recording_it_is_read_and_replayed(name: str, chance: Random) -> None:

@@ -103,7 +103,6 @@ def _filled(body: Any, prompt_id: str) -> Any:
 
 
 @settings(
-    deadline=None,
     max_examples=3_000 if DEEP else 60,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )

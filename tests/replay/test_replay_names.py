@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fake_server.replay.names import Vocabulary, deep_renamed
@@ -79,7 +79,6 @@ def test_many_ids_are_found_as_well_as_few() -> None:
 PLAIN = [recorded for recorded in IDS if recorded.isascii()]
 
 
-@settings(deadline=None)
 @given(st.text(alphabet='a1"\\{}[]:, -0cfe', max_size=200), st.sampled_from(PLAIN))
 def test_renaming_to_itself_changes_nothing(text: str, name: str) -> None:
     text = f"{text}{name}{text}"
@@ -90,7 +89,6 @@ def test_renaming_to_itself_changes_nothing(text: str, name: str) -> None:
 KEYS = st.sampled_from(["client_id", "sid", "prompt_id"])
 
 
-@settings(deadline=None)
 @given(st.dictionaries(KEYS, st.sampled_from([*IDS])))
 def test_there_and_back_is_the_same(message: dict[str, str]) -> None:
     back = {own: recorded for recorded, own in IDS.items()}

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from comfyrec.strategies import Judged, client_machine
@@ -18,11 +18,9 @@ DEEP = os.environ.get("COMFYREC_FUZZ") == "deep"
 FUZZ = settings(
     max_examples=300 if DEEP else 15,
     stateful_step_count=20,
-    deadline=None,
     database=None,
     derandomize=True,
     phases=(Phase.generate,),
-    suppress_health_check=[HealthCheck.too_slow],
 )
 POLLS_MAX = 100
 

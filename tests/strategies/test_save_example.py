@@ -19,7 +19,6 @@ from tests.replay.rig import Rig
 
 FUZZ = settings(
     max_examples=15,
-    deadline=None,
     database=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],

@@ -34,7 +34,6 @@ from fake_server.world import Facts, World
 DEEP = os.environ.get("COMFYREC_FUZZ") == "deep"
 FUZZ = settings(
     max_examples=400 if DEEP else 25,
-    deadline=None,
     database=None,
     derandomize=not DEEP,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
@@ -43,7 +42,6 @@ SEARCH = settings(
     max_examples=15,
     database=None,
     derandomize=True,
-    deadline=None,
     # What the explaining phase finds is printed with a failure; here there is none to print.
     phases=(Phase.generate, Phase.shrink),
 )

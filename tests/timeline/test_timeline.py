@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from comfyrec.cassette.records import HttpPart, Note, Raw
@@ -50,7 +50,6 @@ def test_what_a_message_tells(text: str, told: Told) -> None:
     assert told_by(text) == told
 
 
-@settings(deadline=None)
 @given(st.text() | st.binary())
 def test_any_message_tells_something_or_nothing(message: str | bytes) -> None:
     assert isinstance(told_by(message), Told)
@@ -348,7 +347,6 @@ def test_which_comfyui_it_was(make: Any, version: str) -> None:
     assert built(make()).comfyui_version == version
 
 
-@settings(deadline=None)
 @given(st.data())
 def test_any_rest_of_a_recording_has_a_time_line(data: st.DataObject) -> None:
     records = run(run(session()), prompt_id="another", conn=3).end()

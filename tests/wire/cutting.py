@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 # The time that an example takes says more about the machine than about us.
 fuzz = settings(
-    deadline=None,
     max_examples=5_000 if os.environ.get("COMFYREC_FUZZ") == "deep" else 100,
 )
 
