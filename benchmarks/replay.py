@@ -32,9 +32,9 @@ from websockets.sync.client import connect
 from comfyrec import __version__
 from comfyrec.cassette.records import AnyRecord, End, HttpPart, Session, Side, WsFrame
 from comfyrec.timeline import Timeline
-from fake_server.clock import MAX
 from fake_server.replay import Player
-from fake_server.thread import serve
+from fake_server.server.clock import MAX
+from fake_server.server.thread import serve
 
 PROMPT = "6c5d0f5e-0a1b-4c6e-9d55-000000000001"
 GAP_US, STREAM_US = 500, 2_000_000

@@ -37,7 +37,11 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-from fake_server.actions import (
+from fake_server.server.clock import MAX
+from fake_server.server.server import message_frame
+from fake_server.server.thread import LoopThread, loop_thread, serve
+from fake_server.simulated_server import World
+from fake_server.source import (
     Accept,
     Action,
     Happened,
@@ -48,11 +52,7 @@ from fake_server.actions import (
     Wake,
     Woke,
 )
-from fake_server.app import message_frame
-from fake_server.clock import MAX
 from fake_server.testing import AnyPrompt, running
-from fake_server.thread import LoopThread, loop_thread, serve
-from fake_server.world import World
 
 EVENT = json.dumps({"type": "progress_state", "data": {"pad": "x" * 255}})
 END = '{"type": "end"}'

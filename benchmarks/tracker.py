@@ -18,7 +18,7 @@ from time import perf_counter_ns
 
 from comfyrec import events
 from comfyrec.client import session
-from comfyrec.client.asks import Accepted
+from comfyrec.client.requests import Accepted
 from comfyrec.client.settings import Settings
 
 NODES, STEPS = 40, 20

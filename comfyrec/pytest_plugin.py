@@ -90,7 +90,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     marker = metafunc.definition.get_closest_marker("comfyui_scenarios")
     if marker is None:
         return
-    from comfyrec.testing.gathering import scenario_names
+    from comfyrec.testing.resolve_settings import scenario_names
 
     names = scenario_names(marker.args, where=metafunc.definition.nodeid)
     metafunc.parametrize("comfyui_scenario", names, ids=names, indirect=True)
@@ -171,7 +171,7 @@ def comfyui_timeout() -> float | None:
 @pytest.fixture
 def comfyui_settings(request: pytest.FixtureRequest, comfyui_scenario: str | None) -> Any:
     """All settings of this test, after command line, marker, fixture and ini file were asked."""
-    from comfyrec.testing.gathering import gather, overridden
+    from comfyrec.testing.resolve_settings import gather, overridden
 
     names = overridden(request.node, [f"comfyui_{name}" for name in SETTINGS], __name__)
     fixtures = {name.removeprefix("comfyui_"): request.getfixturevalue(name) for name in names}

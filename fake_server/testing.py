@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from comfyrec.events import comfy_json
-from fake_server.actions import Action, Asked, Happened, Request
-from fake_server.clock import MAX
-from fake_server.images import picture
-from fake_server.plan import Plan
-from fake_server.question import loads
-from fake_server.thread import serve
-from fake_server.world import World
+from fake_server.http.question import loads
+from fake_server.server.clock import MAX
+from fake_server.server.thread import serve
+from fake_server.simulated_server import World
+from fake_server.simulator.node_plan import Plan
+from fake_server.source import Action, Asked, Happened, Request
+from fake_server.storage.pictures import picture
 
 __all__ = ["AnyPrompt", "running"]
 

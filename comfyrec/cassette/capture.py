@@ -13,7 +13,6 @@ from typing import Any, Final
 
 import msgspec
 
-from comfyrec.cassette.framing import close_payload, frame_head
 from comfyrec.cassette.records import (
     FORMAT,
     AnyRecord,
@@ -26,6 +25,7 @@ from comfyrec.cassette.records import (
     Side,
     WsFrame,
 )
+from comfyrec.wire.frames import close_payload, frame_head
 
 __all__ = ["CAPTURE_FORMAT", "Misfit", "is_capture", "records_of_capture"]
 

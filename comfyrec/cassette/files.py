@@ -19,12 +19,13 @@ from typing import Any, Final, Literal, Protocol, Self
 
 import msgspec
 
-from comfyrec.cassette import container, text, unpack
-from comfyrec.cassette.pack import GroupWriter
+from comfyrec.cassette import text
+from comfyrec.cassette.packed import container, unpack
+from comfyrec.cassette.packed.pack import GroupWriter
+from comfyrec.cassette.packed.unpack import PackedReader, Summary
 from comfyrec.cassette.records import FORMAT, AnyRecord, End, Note, Session
 from comfyrec.cassette.redact import hide_in_url
 from comfyrec.cassette.text import TextReader
-from comfyrec.cassette.unpack import PackedReader, Summary
 from comfyrec.errors import (
     CassetteError,
     CassetteExists,

@@ -17,7 +17,6 @@ from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
-from comfyrec.cassette.framing import frame_head
 from comfyrec.cassette.records import (
     FORMAT,
     AnyRecord,
@@ -29,6 +28,7 @@ from comfyrec.cassette.records import (
     Side,
     WsFrame,
 )
+from comfyrec.wire.frames import frame_head
 
 __all__ = ["HarMisfit", "is_har", "records_of_har", "to_har"]
 

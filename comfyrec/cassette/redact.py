@@ -22,8 +22,8 @@ from urllib.parse import quote, unquote_to_bytes
 
 import msgspec
 
-from comfyrec.cassette.pictures import PNG, mend_png, packed_texts, readable_parts
-from comfyrec.cassette.recode import CODINGS, coding_of, inflated, inflater, same_size
+from comfyrec.cassette.content_coding import CODINGS, coding_of, inflated, inflater, same_size
+from comfyrec.cassette.png_text import PNG, mend_png, packed_texts, readable_parts
 from comfyrec.cassette.records import (
     AnyRecord,
     Closed,
@@ -34,7 +34,7 @@ from comfyrec.cassette.records import (
     Side,
     WsFrame,
 )
-from comfyrec.cassette.secret import (
+from comfyrec.cassette.secret_rules import (
     ESCAPE,
     NUMBER,
     SUSPICIOUS,

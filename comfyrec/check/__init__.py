@@ -4,8 +4,8 @@
 ``runner`` does both for a command, once per scenario.
 """
 
-from comfyrec.check.playing import Playing, play
-from comfyrec.check.reported import report_of
+from comfyrec.check.play import Playing, play
+from comfyrec.check.report import report_of
 from comfyrec.check.result import Result, Summary, summary_of
 
 __all__ = ["Playing", "Result", "Summary", "play", "report_of", "summary_of"]

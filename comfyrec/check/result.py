@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from fake_server.oracles import INVARIANTS, Case, Deeds, Verdict, judge
+from comfyrec.check.invariants import INVARIANTS, Case, Deeds, Verdict, judge
 from fake_server.scenarios import Choice, Complaint
 
 __all__ = ["Fix", "Result", "Status", "Summary", "broken_off", "result_of", "summary_of"]

@@ -14,11 +14,11 @@ from typing import Any, Final
 import msgspec
 
 from comfyrec.check.command import find_command, run_command
-from comfyrec.check.playing import IMAGES, SECRET, Playing, play
-from comfyrec.check.reported import report_of
+from comfyrec.check.invariants import Bounds
+from comfyrec.check.play import IMAGES, SECRET, Playing, play
+from comfyrec.check.report import report_of
 from comfyrec.check.result import Result, broken_off
 from comfyrec.errors import ComfyrecError
-from fake_server.oracles import Bounds
 from fake_server.scenarios import Choice
 
 __all__ = ["PLACES", "Order", "check_all", "check_one", "filled_in"]

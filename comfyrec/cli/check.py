@@ -27,10 +27,9 @@ from typing import Any
 
 import msgspec
 
-from comfyrec.check.family import adopting_orphans
-from comfyrec.check.result import Result, Summary, summary_of
-from comfyrec.check.runner import Order, check_all
-from comfyrec.check.showing import (
+from comfyrec.check.invariants import Bounds
+from comfyrec.check.process_tree import adopting_orphans
+from comfyrec.check.render import (
     as_html,
     as_junit,
     fixes_in_words,
@@ -38,10 +37,11 @@ from comfyrec.check.showing import (
     one_line,
     told_in_words,
 )
+from comfyrec.check.result import Result, Summary, summary_of
+from comfyrec.check.runner import Order, check_all
 from comfyrec.errors import UsageError
-from fake_server.clock import MAX
-from fake_server.oracles import Bounds
 from fake_server.scenarios import select
+from fake_server.server.clock import MAX
 
 JOBS_MAX = 64
 LOG_COLUMNS = 120

@@ -20,9 +20,9 @@ from comfyrec.cassette.files import (
     write_cassette,
     write_file,
 )
-from comfyrec.cassette.mending import mended
 from comfyrec.cassette.records import AnyRecord, Session
 from comfyrec.cassette.redact import Redactor
+from comfyrec.cassette.repair import mended
 from comfyrec.cli import FINE
 from comfyrec.cli._output import said, tool
 from comfyrec.errors import NotACassette, UsageError

@@ -8,15 +8,15 @@ import tempfile
 from pathlib import Path
 from typing import Any, Final
 
-from comfyrec.client.blocking import Client
-from comfyrec.client.outcome import Result
-from comfyrec.client.told import Told
+from comfyrec.client.progress_event import Told
+from comfyrec.client.result import Result
+from comfyrec.client.shells.blocking import Client
 from comfyrec.errors import CassetteExists
+from comfyrec.testing.make_source import make_source
 from comfyrec.testing.recording import Recording
 from comfyrec.testing.settings import Settings
-from comfyrec.testing.sources import make_source
-from fake_server.clock import MAX
-from fake_server.thread import serve
+from fake_server.server.clock import MAX
+from fake_server.server.thread import serve
 
 SPEED: Final = 4.0
 """Life-like, but nobody wants to wait for a demonstration."""

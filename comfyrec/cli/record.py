@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from comfyrec.cassette.files import Writer, create_cassette
 from comfyrec.cassette.redact import CLASSES, Redactor, check_classes
-from comfyrec.client.veil import SECRET_VARIABLES
+from comfyrec.client.redaction import SECRET_VARIABLES
 from comfyrec.errors import SecretKept, UsageError
 from comfyrec.proxy.recorder import Recorder, next_conn, now_us
 from comfyrec.proxy.relay import Relay, listen

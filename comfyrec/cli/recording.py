@@ -11,8 +11,8 @@ from collections.abc import AsyncIterator, Sequence
 from comfyrec.cassette.files import Writer, create_cassette
 from comfyrec.cassette.redact import Redactor
 from comfyrec.client.address import Address, parse
-from comfyrec.client.progress import printable
-from comfyrec.client.veil import SECRET_VARIABLES
+from comfyrec.client.formatting import printable
+from comfyrec.client.redaction import SECRET_VARIABLES
 from comfyrec.errors import SecretKept
 from comfyrec.proxy import Recorder, Relay, parse_upstream
 from comfyrec.proxy.recorder import now_us

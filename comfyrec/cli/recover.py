@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from comfyrec.cassette.files import same_file, write_cassette
-from comfyrec.cassette.mending import mended
 from comfyrec.cassette.records import AnyRecord
+from comfyrec.cassette.repair import mended
 from comfyrec.cli import FINE
 from comfyrec.cli._output import opened, said
 from comfyrec.errors import UsageError

@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from comfyrec.client import address, outputs, workflow
-from comfyrec.client.outcome import EXIT_STATUS, Outcome, Result, report
-from comfyrec.client.printer import LiveProgress, ProgressPrinter
-from comfyrec.client.progress import json_line, printable
-from comfyrec.client.stopping import Effect
+from comfyrec.client.formatting import json_line, printable
+from comfyrec.client.interrupt import Effect
+from comfyrec.client.result import EXIT_STATUS, Outcome, Result, report
+from comfyrec.client.shells.printer import LiveProgress, ProgressPrinter
 from comfyrec.client.workflow import Workflow
 from comfyrec.errors import (
     BadAnswer,
@@ -36,8 +36,8 @@ from comfyrec.errors import (
 )
 
 if TYPE_CHECKING:
-    from comfyrec.client.aio import Client, OnEvent, Prompt
-    from comfyrec.client.told import Told
+    from comfyrec.client.progress_event import Told
+    from comfyrec.client.shells.aio import Client, OnEvent, Prompt
 
 INTERRUPTED = 130
 
@@ -261,8 +261,8 @@ async def _talk(arguments: argparse.Namespace, flow: Workflow, pattern: outputs.
 @contextlib.asynccontextmanager
 async def _client(arguments: argparse.Namespace) -> AsyncIterator[Client]:
     """The client, with a recording proxy in between where one is asked for."""
-    from comfyrec.client.aio import Client
-    from comfyrec.client.tls import context_for
+    from comfyrec.client.shells.aio import Client
+    from comfyrec.client.shells.tls import context_for
 
     where = (
         address.parse(arguments.server)
@@ -512,7 +512,7 @@ def _on_signals(stop: Callable[[], None]) -> Iterator[None]:
 async def _serve(arguments: argparse.Namespace, client: Client, flow: Workflow) -> int:
     from aiohttp import web
 
-    from comfyrec.client.middleware import Middleware
+    from comfyrec.client.shells.middleware import Middleware
 
     host, port = _listen_address(arguments.listen or "127.0.0.1:8190")
     printer = (

@@ -12,13 +12,13 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from comfyrec.check.playing import IMAGES
+from comfyrec.check.invariants import INVARIANTS
+from comfyrec.check.play import IMAGES
 from comfyrec.cli._output import safe
-from fake_server.oracles import INVARIANTS
-from fake_server.playing import scenario_source, shell_of
+from fake_server.scenario_source import scenario_source, shell_of
 from fake_server.scenarios import ALIASES, Choice, Scenario, Stage, catalogue, choice_of, choose
 from fake_server.scenarios.kit import PLAIN, under_prefix
-from fake_server.scenarios.kit.rehearsal import Line, rehearse
+from fake_server.scenarios.kit.dry_run import Line, rehearse
 
 LINES_SHOWN = 60
 """Of a time line; the beginning is what matters."""

@@ -18,21 +18,21 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec.structs import replace
 
 from comfyrec.errors import NotACassette, ScenarioError, UsageError
-from fake_server.actions import Source
-from fake_server.cache import CACHES
-from fake_server.catalogue import Catalogue
-from fake_server.clock import MAX
-from fake_server.eras import DEFAULT_VERSION, era_of
-from fake_server.playing import chosen, over, scenario_source, shell_of
-from fake_server.routes.kit import Shop
+from comfyrec.versions import DEFAULT_VERSION, era_of
+from fake_server.http.context import Shop
+from fake_server.nodes.catalogue import Catalogue
+from fake_server.options import Settings
+from fake_server.scenario_source import chosen, over, scenario_source, shell_of
 from fake_server.scenarios import Choice, Stage, choose
-from fake_server.settings import Settings
-from fake_server.thread import Handle, serve
-from fake_server.world import Facts
+from fake_server.server.clock import MAX
+from fake_server.server.thread import Handle, serve
+from fake_server.simulated_server import Facts
+from fake_server.simulator.cache import CACHES
+from fake_server.source import Source
 
 if TYPE_CHECKING:
     from comfyrec.timeline import Timeline
-    from fake_server.app import Server
+    from fake_server.server.server import Server
 
 MATCHES = ("graph", "structure", "any")
 WORKERS_MAX = 64
@@ -247,7 +247,7 @@ def _behind_tasks(
     """The same sources, each with the task interface before it where that was asked for."""
     if not arguments.tasks:
         return make
-    from fake_server.tasks import Sequencer
+    from fake_server.surfaces.sequencer import Sequencer
 
     workers, seed = arguments.workers, arguments.seed
     return lambda: Sequencer.before(make, workers=workers, seed=seed)
@@ -333,7 +333,7 @@ def _facts(arguments: argparse.Namespace) -> Facts:
     )
     if base is None:
         return facts
-    from fake_server.real_folders import RealFolders
+    from fake_server.storage.disk import RealFolders
 
     return replace(facts, folders=lambda: RealFolders(base, settings.epoch_ms * 1_000))
 
@@ -448,7 +448,7 @@ def _shop(arguments: argparse.Namespace, settings: Settings) -> Shop:
     )
     if not arguments.frontend:
         return shop
-    from fake_server.real_folders import WebRoot
+    from fake_server.storage.disk import WebRoot
 
     page = WebRoot(settings.epoch_ms * 1_000)
     return replace(shop, static=page, scripts=page.scripts)

@@ -11,16 +11,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from comfyrec.client.aio import Client, Prompt
-    from comfyrec.client.blocking import Client as BlockingClient
-    from comfyrec.client.outcome import Failure, Outcome, Result
+    from comfyrec.client.formatting import chain_callbacks
+    from comfyrec.client.interrupt import Effect
     from comfyrec.client.outputs import OutputFile, OutputText, Pattern
-    from comfyrec.client.printer import LiveProgress, ProgressPrinter
-    from comfyrec.client.progress import chain_callbacks
+    from comfyrec.client.progress_event import Progress, Told
+    from comfyrec.client.result import Failure, Outcome, Result
     from comfyrec.client.settings import Settings
-    from comfyrec.client.stopping import Effect
-    from comfyrec.client.stream import EventStream
-    from comfyrec.client.told import Progress, Told
+    from comfyrec.client.shells.aio import Client, Prompt
+    from comfyrec.client.shells.blocking import Client as BlockingClient
+    from comfyrec.client.shells.printer import LiveProgress, ProgressPrinter
+    from comfyrec.client.shells.stream import EventStream
     from comfyrec.client.workflow import Workflow
 
 __all__ = [
@@ -45,24 +45,24 @@ __all__ = [
 ]
 
 _HOME = {
-    "BlockingClient": ("blocking", "Client"),
-    "Client": ("aio", "Client"),
-    "Effect": ("stopping", "Effect"),
-    "EventStream": ("stream", "EventStream"),
-    "Failure": ("outcome", "Failure"),
-    "LiveProgress": ("printer", "LiveProgress"),
-    "Outcome": ("outcome", "Outcome"),
+    "BlockingClient": ("shells.blocking", "Client"),
+    "Client": ("shells.aio", "Client"),
+    "Effect": ("interrupt", "Effect"),
+    "EventStream": ("shells.stream", "EventStream"),
+    "Failure": ("result", "Failure"),
+    "LiveProgress": ("shells.printer", "LiveProgress"),
+    "Outcome": ("result", "Outcome"),
     "OutputFile": ("outputs", "OutputFile"),
     "OutputText": ("outputs", "OutputText"),
     "Pattern": ("outputs", "Pattern"),
-    "Progress": ("told", "Progress"),
-    "ProgressPrinter": ("printer", "ProgressPrinter"),
-    "Prompt": ("aio", "Prompt"),
-    "Result": ("outcome", "Result"),
+    "Progress": ("progress_event", "Progress"),
+    "ProgressPrinter": ("shells.printer", "ProgressPrinter"),
+    "Prompt": ("shells.aio", "Prompt"),
+    "Result": ("result", "Result"),
     "Settings": ("settings", "Settings"),
-    "Told": ("told", "Told"),
+    "Told": ("progress_event", "Told"),
     "Workflow": ("workflow", "Workflow"),
-    "chain_callbacks": ("progress", "chain_callbacks"),
+    "chain_callbacks": ("formatting", "chain_callbacks"),
 }
 
 

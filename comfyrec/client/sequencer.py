@@ -12,7 +12,7 @@ from typing import Any, ClassVar, TypeVar
 
 import msgspec
 
-from comfyrec.client.asks import Answer, Ask, reason_of
+from comfyrec.client.requests import Answer, Ask, reason_of
 from comfyrec.errors import TaskError, TaskFailed, TaskTimedOut, UsageError
 
 __all__ = [

@@ -22,8 +22,8 @@ from typing import Any, Final
 import msgspec
 
 from comfyrec import events
-from comfyrec.client.asks import Accepted, Queued, place_in
 from comfyrec.client.backoff import pause_us
+from comfyrec.client.requests import Accepted, Queued, place_in
 from comfyrec.client.settings import Settings
 from comfyrec.client.tracker import AskHistory, AskQueue, Done, Tell, Tracker
 from comfyrec.errors import DecodeError

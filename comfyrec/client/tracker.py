@@ -25,10 +25,10 @@ from typing import Any, Final
 import msgspec
 
 from comfyrec import events
-from comfyrec.client.asks import Place, node_reasons
-from comfyrec.client.outcome import Failure, Outcome, Result
+from comfyrec.client.progress_event import Progress, Told, share
+from comfyrec.client.requests import Place, node_reasons
+from comfyrec.client.result import Failure, Outcome, Result
 from comfyrec.client.settings import Settings
-from comfyrec.client.told import Progress, Told, share
 
 __all__ = ["Action", "AskHistory", "AskQueue", "Done", "Tell", "Tracker"]
 

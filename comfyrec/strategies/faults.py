@@ -13,11 +13,11 @@ from typing import Final
 import msgspec
 
 from comfyrec.strategies.messages import Message
-from fake_server.actions import Abort, Action, Close, Send
 from fake_server.scenarios import Operator
 from fake_server.scenarios.kit import Frame, crash
-from fake_server.scenarios.kit.scene import Scene
+from fake_server.scenarios.kit.observer import Scene
 from fake_server.scenarios.kit.stage import Step, Tally
+from fake_server.source import Abort, Action, Close, Send
 
 SHOWN: Final = 48
 """Of each message that comes additionally, in a failing example."""

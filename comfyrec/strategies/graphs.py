@@ -15,9 +15,9 @@ from typing import Any, Final
 
 from hypothesis import strategies as st
 
-from fake_server.catalogue import Catalogue, Input, NodeClass
-from fake_server.nodes import file_input
-from fake_server.validate import types_fit
+from fake_server.nodes.behaviour import file_input
+from fake_server.nodes.catalogue import Catalogue, Input, NodeClass
+from fake_server.simulator.validate import types_fit
 
 __all__ = ["Workflow", "graphs"]
 

@@ -23,7 +23,7 @@ from hypothesis.stateful import (
 )
 
 from comfyrec.strategies.serving import Judged
-from fake_server.scenarios.kit.scene import ending_of
+from fake_server.scenarios.kit.observer import ending_of
 
 if TYPE_CHECKING:
     from comfyrec.testing.handle import ComfyUI

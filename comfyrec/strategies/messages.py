@@ -15,8 +15,8 @@ from typing import Any, Final
 from hypothesis import strategies as st
 
 from comfyrec.events import KNOWN, comfy_json
-from fake_server.eras import ERAS, Era, era_of
-from fake_server.images import picture
+from comfyrec.versions import ERAS, Era, era_of
+from fake_server.storage.pictures import picture
 
 __all__ = ["Message", "events", "malformed_messages", "misfit_events", "unknown_events"]
 
@@ -265,7 +265,7 @@ def events(version: str | None = None, *, type: str | None = None) -> st.SearchS
     Each is right for itself; what came before and what follows is another matter: ``streams``.
 
     Args:
-        version: of ComfyUI, as ``fake_server.eras.era_of`` takes it; None: any generation's.
+        version: of ComfyUI, as ``comfyrec.versions.era_of`` takes it; None: any generation's.
         type: only messages of this type, ``executing`` or, for binary frames, ``PREVIEW_IMAGE``,
             ``TEXT`` or ``PREVIEW_IMAGE_WITH_METADATA``.
 

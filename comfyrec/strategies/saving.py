@@ -22,8 +22,8 @@ from comfyrec.events import comfy_json
 from comfyrec.strategies.faults import is_greeting
 from comfyrec.strategies.messages import Message
 from comfyrec.strategies.streams import FLAGS, Stream
-from fake_server.scenarios.kit.frames import framed, look
-from fake_server.settings import EPOCH_MS
+from fake_server.options import EPOCH_MS
+from fake_server.scenarios.kit.matchers import framed, look
 
 __all__ = ["records_of", "save_example"]
 

@@ -14,12 +14,12 @@ from inspect import iscoroutine
 from typing import Any, Final, NoReturn, TypeVar, cast, get_args, overload
 
 from comfyrec.check import Playing, play
+from comfyrec.check.invariants import INVARIANTS, Bounds, Outcome, Report, files_in
 from comfyrec.errors import ServerDied
 from comfyrec.strategies.streams import Stream, choice_of_stream, facts_of
-from fake_server.leaping import LeapingThread, leaping_thread
-from fake_server.oracles import INVARIANTS, Bounds, Outcome, Report, files_in
 from fake_server.scenarios import Choice, choose
-from fake_server.scenarios.kit.scene import Ending
+from fake_server.scenarios.kit.observer import Ending
+from fake_server.server.virtual_time_loop import LeapingThread, leaping_thread
 
 __all__ = ["Judged", "Served", "fake_comfyui"]
 

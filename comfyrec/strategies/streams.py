@@ -24,7 +24,17 @@ from comfyrec.strategies.messages import (
     misfit_events,
     unknown_events,
 )
-from fake_server.actions import (
+from comfyrec.versions import DEFAULT_VERSION, ERAS, era_of
+from fake_server.nodes.catalogue import Catalogue
+from fake_server.scenario_source import scenario_source
+from fake_server.scenarios import Choice, Directions, Operator, Scenario
+from fake_server.scenarios.kit import meddle, write_json
+from fake_server.scenarios.kit.matchers import look
+from fake_server.scenarios.kit.observer import Ending, Prompt, ending_of
+from fake_server.scenarios.kit.other_users import Stranger
+from fake_server.scenarios.kit.scenario import Settings
+from fake_server.simulated_server import Facts
+from fake_server.source import (
     Abort,
     Action,
     Asked,
@@ -40,16 +50,6 @@ from fake_server.actions import (
     Wake,
     Woke,
 )
-from fake_server.catalogue import Catalogue
-from fake_server.eras import DEFAULT_VERSION, ERAS, era_of
-from fake_server.playing import scenario_source
-from fake_server.scenarios import Choice, Directions, Operator, Scenario
-from fake_server.scenarios.kit import meddle, write_json
-from fake_server.scenarios.kit.frames import look
-from fake_server.scenarios.kit.people import Stranger
-from fake_server.scenarios.kit.scenario import Settings
-from fake_server.scenarios.kit.scene import Ending, Prompt, ending_of
-from fake_server.world import Facts
 
 __all__ = ["Stream", "faulty_streams", "played", "streams"]
 

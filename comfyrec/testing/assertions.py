@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from comfyrec.testing.handle import ComfyUI
-    from comfyrec.testing.witness import SeenRequest
+    from comfyrec.testing.observed import SeenRequest
 
 __all__ = [
     "all_closed",
@@ -101,7 +101,7 @@ class _Named:
 
     def note(self, frame: dict[str, Any], own: set[str]) -> None:
         """Take in one frame."""
-        from fake_server.oracles import files_in  # a first test does without it
+        from comfyrec.check.invariants import files_in  # a first test does without it
 
         data = frame["data"]
         prompt_id = data.get("prompt_id")

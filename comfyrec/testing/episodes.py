@@ -18,10 +18,13 @@ from urllib.parse import parse_qs, urlsplit
 import aiohttp
 import yarl
 
+from comfyrec.check.invariants import files_in
 from comfyrec.proxy.upstream import parse_upstream
 from comfyrec.testing.recording import Recording
 from comfyrec.timeline import Timeline
-from fake_server.actions import (
+from fake_server.replay.matching.graphs import VOLATILE, Fit, Shape
+from fake_server.server.server import Server
+from fake_server.source import (
     Action,
     Answer,
     Asked,
@@ -34,9 +37,6 @@ from fake_server.actions import (
     Send,
     Source,
 )
-from fake_server.app import Server
-from fake_server.oracles import files_in
-from fake_server.replay.graphs import VOLATILE, Fit, Shape
 
 __all__ = ["Episodes"]
 

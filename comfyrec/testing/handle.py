@@ -20,14 +20,14 @@ from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar
 
 from comfyrec.errors import ScenarioError, ServerDied
 from comfyrec.testing import assertions
+from comfyrec.testing.make_source import make_source, pace_of, shell_around, walk_in_step
+from comfyrec.testing.observed import SeenPrompt, SeenRequest, SeenSocket, Witness
 from comfyrec.testing.settings import Settings
-from comfyrec.testing.sources import make_source, pace_of, shell_around, walk_in_step
-from comfyrec.testing.witness import SeenPrompt, SeenRequest, SeenSocket, Witness
-from fake_server.actions import Abort, Action, Close, Listen, Source
-from fake_server.gate import Gate, Hold
 from fake_server.scenarios import Stage
 from fake_server.scenarios.kit.scenario import Shell
-from fake_server.thread import Handle, serve
+from fake_server.server.hold import Gate, Hold
+from fake_server.server.thread import Handle, serve
+from fake_server.source import Abort, Action, Close, Listen, Source
 
 __all__ = ["ComfyUI", "Holding", "WaitedTooLong"]
 

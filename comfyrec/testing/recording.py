@@ -10,7 +10,7 @@ from comfyrec.cassette.redact import Redactor
 from comfyrec.proxy.recorder import Recorder, next_conn, now_us
 from comfyrec.proxy.relay import Relay
 from comfyrec.proxy.upstream import parse_upstream
-from fake_server.thread import LoopThread, loop_thread
+from fake_server.server.thread import LoopThread, loop_thread
 
 __all__ = ["Recording"]
 

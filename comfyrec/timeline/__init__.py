@@ -14,7 +14,7 @@ import msgspec
 from comfyrec.cassette.records import AnyRecord, Session, Side
 from comfyrec.timeline.assemble import assemble
 from comfyrec.timeline.facts import version_of
-from comfyrec.timeline.happenings import (
+from comfyrec.timeline.model import (
     Closing,
     Exchange,
     HttpMessage,
@@ -23,8 +23,8 @@ from comfyrec.timeline.happenings import (
     Prompt,
     Socket,
 )
-from comfyrec.timeline.runs import prompts_of
-from comfyrec.timeline.told import Told
+from comfyrec.timeline.peek import Told
+from comfyrec.timeline.prompts import prompts_of
 
 __all__ = [
     "Closing",

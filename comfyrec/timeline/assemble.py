@@ -23,7 +23,7 @@ from comfyrec.cassette.records import (
     Side,
     WsFrame,
 )
-from comfyrec.timeline.happenings import (
+from comfyrec.timeline.model import (
     Closing,
     Exchange,
     HttpMessage,
@@ -31,7 +31,7 @@ from comfyrec.timeline.happenings import (
     Ping,
     Socket,
 )
-from comfyrec.timeline.told import NOTHING, told_by
+from comfyrec.timeline.peek import NOTHING, told_by
 
 __all__ = ["Assembled", "assemble"]
 

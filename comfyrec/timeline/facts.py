@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from comfyrec.cassette.records import Session
-from comfyrec.timeline.happenings import Exchange, Socket
-from comfyrec.timeline.runs import plain_path
+from comfyrec.timeline.model import Exchange, Socket
+from comfyrec.timeline.prompts import plain_path
 
 __all__ = ["version_of"]
 

@@ -3,10 +3,10 @@
 ``Player`` is the server; ``proves_itself`` shows that it gives back what was recorded.
 """
 
-from fake_server.replay.graphs import VOLATILE
-from fake_server.replay.intake import MATCHED
+from fake_server.replay.matching.graphs import VOLATILE
+from fake_server.replay.matching.intake import MATCHED
 from fake_server.replay.player import Match, Player
-from fake_server.replay.proof import proves_itself
-from fake_server.replay.reprint import MARK
+from fake_server.replay.rewrite_response import MARK
+from fake_server.replay.self_check import proves_itself
 
 __all__ = ["MARK", "MATCHED", "VOLATILE", "Match", "Player", "proves_itself"]

@@ -17,7 +17,22 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, Literal
 
 from comfyrec.timeline import Timeline
-from fake_server.actions import (
+from comfyrec.versions import era_of
+from fake_server.replay.live.messages import Lines
+from fake_server.replay.live.recorded_facts import Remembered
+from fake_server.replay.live.session import Take, aim_of
+from fake_server.replay.live.sessions import QUESTIONS, Takes, query_of
+from fake_server.replay.matching.graphs import VOLATILE, Fit
+from fake_server.replay.matching.intake import Intake
+from fake_server.replay.matching.submissions import Submissions
+from fake_server.replay.recording.recorded_answers import Book, Page
+from fake_server.replay.recording.steps import Script
+from fake_server.replay.request_key import Asking, asking_of, recorded_asking
+from fake_server.replay.rewrite_response import reprint
+from fake_server.replay.strict import Strictness
+from fake_server.replay.synthesize import Synthesis
+from fake_server.seeded import Chance
+from fake_server.source import (
     Action,
     Answer,
     Asked,
@@ -32,21 +47,6 @@ from fake_server.actions import (
     Wake,
     Woke,
 )
-from fake_server.chance import Chance
-from fake_server.eras import era_of
-from fake_server.replay.asking import Asking, asking_of, recorded_asking
-from fake_server.replay.book import Book, Page
-from fake_server.replay.graphs import VOLATILE, Fit
-from fake_server.replay.intake import Intake
-from fake_server.replay.lines import Lines
-from fake_server.replay.remembered import Remembered
-from fake_server.replay.reprint import reprint
-from fake_server.replay.script import Script
-from fake_server.replay.strictness import Strictness
-from fake_server.replay.submissions import Submissions
-from fake_server.replay.synthesis import Synthesis
-from fake_server.replay.take import Take, aim_of
-from fake_server.replay.takes import QUESTIONS, Takes, query_of
 
 __all__ = ["Match", "Player"]
 
@@ -55,7 +55,7 @@ _LEAST: Final = {"graph": Fit.GRAPH, "structure": Fit.STRUCTURE, "any": Fit.ANY}
 
 
 class Player:
-    """Plays a recording; a ``Source`` (see ``fake_server.actions``).
+    """Plays a recording; a ``Source`` (see ``fake_server.source``).
 
     Args:
         timeline: the recording.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from comfyrec.timeline.told import loads
+from comfyrec.timeline.peek import loads
 
 __all__ = ["announces", "as_described", "as_plain"]
 

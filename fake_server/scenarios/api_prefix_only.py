@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from fake_server.actions import Asked, Happened, Knocked
 from fake_server.scenarios.kit import Directions, Scenario, Settings, gate, text_answer, threads
+from fake_server.source import Asked, Happened, Knocked
 
 
 class Only(Settings, frozen=True, kw_only=True):

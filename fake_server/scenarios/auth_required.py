@@ -6,8 +6,8 @@ from typing import Literal
 
 import msgspec
 
-from fake_server.actions import Answer, Asked, Happened, Knocked, Request
 from fake_server.scenarios.kit import Directions, Scenario, Settings, gate, text_answer, threads
+from fake_server.source import Answer, Asked, Happened, Knocked, Request
 
 
 class Gate(Settings, frozen=True, kw_only=True):

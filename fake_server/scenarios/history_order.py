@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from fake_server.actions import Request
 from fake_server.scenarios.kit import (
     Directions,
     Scenario,
@@ -19,6 +18,7 @@ from fake_server.scenarios.kit import (
     route,
     threads,
 )
+from fake_server.source import Request
 
 
 def direct(settings: Settings) -> Directions:

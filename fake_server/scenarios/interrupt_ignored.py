@@ -6,7 +6,6 @@ from typing import Annotated
 
 import msgspec
 
-from fake_server.actions import Request
 from fake_server.scenarios.kit import (
     Directions,
     Prompt,
@@ -17,6 +16,7 @@ from fake_server.scenarios.kit import (
     threads,
     write_json,
 )
+from fake_server.source import Request
 
 
 class Deaf(Settings, frozen=True, kw_only=True):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fake_server.actions import Request
 from fake_server.scenarios.kit import (
     Directions,
     Prompt,
@@ -13,6 +12,7 @@ from fake_server.scenarios.kit import (
     threads,
     write_json,
 )
+from fake_server.source import Request
 
 
 def direct(settings: Settings) -> Directions:

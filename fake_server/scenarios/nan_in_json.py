@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from fake_server.actions import Request
 from fake_server.scenarios.kit import (
     Directions,
     Scenario,
@@ -15,6 +14,7 @@ from fake_server.scenarios.kit import (
     route,
     threads,
 )
+from fake_server.source import Request
 
 ODD = [float("nan"), float("inf"), float("-inf"), 1.5]
 

@@ -6,7 +6,6 @@ from typing import Annotated, Any
 
 import msgspec
 
-from fake_server.actions import Request
 from fake_server.scenarios.kit import (
     Directions,
     Scenario,
@@ -16,6 +15,7 @@ from fake_server.scenarios.kit import (
     route,
     threads,
 )
+from fake_server.source import Request
 
 
 class Size(Settings, frozen=True, kw_only=True):

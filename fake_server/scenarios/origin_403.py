@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from fake_server.actions import Asked, Happened, Knocked, Request
 from fake_server.scenarios.kit import Directions, Scenario, Settings, refuse, threads
+from fake_server.source import Asked, Happened, Knocked, Request
 
 
 class Refused(Settings, frozen=True, kw_only=True):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from fake_server.actions import Answer, Request
 from fake_server.scenarios.kit import (
     VIEW,
     Directions,
@@ -16,6 +15,7 @@ from fake_server.scenarios.kit import (
     query_of,
     threads,
 )
+from fake_server.source import Answer, Request
 
 KINDS: dict[str, dict[str, list[Any]]] = {
     "images": {},

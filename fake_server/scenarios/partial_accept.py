@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from fake_server.actions import Request
 from fake_server.scenarios.kit import (
     Directions,
     Scenario,
@@ -14,6 +13,7 @@ from fake_server.scenarios.kit import (
     posts,
     threads,
 )
+from fake_server.source import Request
 
 ERROR = {
     "type": "required_input_missing",

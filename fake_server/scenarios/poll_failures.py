@@ -6,7 +6,6 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from fake_server.actions import Answer
 from fake_server.scenarios.kit import (
     HISTORY,
     Directions,
@@ -20,6 +19,7 @@ from fake_server.scenarios.kit import (
     text_answer,
     threads,
 )
+from fake_server.source import Answer
 
 
 class Failures(Settings, frozen=True, kw_only=True):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
-from fake_server.actions import Said
 from fake_server.scenarios.kit import (
     Directions,
     Scenario,
@@ -16,6 +15,7 @@ from fake_server.scenarios.kit import (
     reword,
     threads,
 )
+from fake_server.source import Said
 
 
 class Flags(Settings, frozen=True, kw_only=True):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import msgspec
 
-from fake_server.actions import Request
 from fake_server.scenarios.kit import (
     Directions,
     Scenario,
@@ -16,6 +15,7 @@ from fake_server.scenarios.kit import (
     threads,
     write_json,
 )
+from fake_server.source import Request
 
 
 def direct(settings: Settings) -> Directions:

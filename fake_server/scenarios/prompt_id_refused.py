@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fake_server.actions import Request
 from fake_server.scenarios.kit import (
     Directions,
     Scenario,
@@ -14,6 +13,7 @@ from fake_server.scenarios.kit import (
     read_json,
     threads,
 )
+from fake_server.source import Request
 
 
 def direct(settings: Settings) -> Directions:

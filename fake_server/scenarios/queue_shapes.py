@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from fake_server.actions import Request
 from fake_server.scenarios.kit import (
     Directions,
     Scenario,
@@ -16,6 +15,7 @@ from fake_server.scenarios.kit import (
     slow,
     threads,
 )
+from fake_server.source import Request
 
 
 class Shapes(Settings, frozen=True, kw_only=True):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-from fake_server.actions import Answer, Request
 from fake_server.scenarios.kit import (
     Directions,
     Scenario,
@@ -16,6 +15,7 @@ from fake_server.scenarios.kit import (
     query_of,
     threads,
 )
+from fake_server.source import Answer, Request
 
 
 class Redirect(Settings, frozen=True, kw_only=True):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fake_server.actions import Answer, Request
 from fake_server.scenarios.kit import (
     Directions,
     Scenario,
@@ -17,6 +16,7 @@ from fake_server.scenarios.kit import (
     read_json,
     threads,
 )
+from fake_server.source import Answer, Request
 
 
 class Refusal(Settings, frozen=True, kw_only=True):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fake_server.actions import Knocked
 from fake_server.scenarios.kit import (
     Directions,
     Scenario,
@@ -12,6 +11,7 @@ from fake_server.scenarios.kit import (
     threads,
     with_query,
 )
+from fake_server.source import Knocked
 
 
 def direct(settings: Settings) -> Directions:

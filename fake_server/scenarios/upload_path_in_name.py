@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-from fake_server.actions import Answer, Request
 from fake_server.scenarios.kit import (
     WITH_UPLOAD,
     Directions,
@@ -15,6 +14,7 @@ from fake_server.scenarios.kit import (
     route,
     threads,
 )
+from fake_server.source import Answer, Request
 
 _PATH = re.compile(rb'filename="[^"]*[/\\]')
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 
-from fake_server.actions import Request
 from fake_server.scenarios.kit import (
     WITH_UPLOAD,
     Directions,
@@ -22,6 +21,7 @@ from fake_server.scenarios.kit import (
     route,
     threads,
 )
+from fake_server.source import Request
 
 
 def direct(settings: Settings) -> Directions:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from fake_server.actions import Answer
 from fake_server.scenarios.kit import VIEW, Directions, Scenario, Settings, answer, threads
+from fake_server.source import Answer
 
 
 def direct(settings: Settings) -> Directions:

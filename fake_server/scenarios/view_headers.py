@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import msgspec
 
-from fake_server.actions import Answer, Request
 from fake_server.scenarios.kit import (
     VIEW,
     Directions,
@@ -15,6 +14,7 @@ from fake_server.scenarios.kit import (
     rewrite,
     threads,
 )
+from fake_server.source import Answer, Request
 
 
 def direct(settings: Settings) -> Directions:

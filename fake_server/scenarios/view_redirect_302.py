@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fake_server.actions import Answer, Request
 from fake_server.scenarios.kit import (
     VIEW,
     Directions,
@@ -13,6 +12,7 @@ from fake_server.scenarios.kit import (
     query_of,
     threads,
 )
+from fake_server.source import Answer, Request
 
 
 def direct(settings: Settings) -> Directions:

@@ -1,4 +1,4 @@
-from comfyrec.client.blocking import Client
+from comfyrec.client.shells.blocking import Client
 
 WORKFLOW = {
     "1": {

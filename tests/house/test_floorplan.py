@@ -39,7 +39,7 @@ MAY_LOOK_INTO: dict[str, set[str] | None] = {
     "comfyrec.cli": ANYTHING,
     "fake_server": TIMELINE,
     # The task interface is a client of the ComfyUI behind it, by the same quiet talks.
-    "fake_server.tasks": TIMELINE | {"comfyrec.client", "fake_server"},
+    "fake_server.surfaces.sequencer": TIMELINE | {"comfyrec.client", "fake_server"},
 }
 # Nothing imports a front door, but ``python -m comfyrec`` has to open one.
 FRONT_DOORS = {"comfyrec.cli", "comfyrec.pytest_plugin"}
@@ -51,32 +51,32 @@ SHELLS = {
     "comfyrec.bench_adapter",
     "comfyrec.cassette.files",
     "comfyrec.check.command",
-    "comfyrec.check.family",
-    "comfyrec.check.playing",
+    "comfyrec.check.process_tree",
+    "comfyrec.check.play",
     "comfyrec.check.runner",
     "comfyrec.cli",
-    "comfyrec.client.aio",
-    "comfyrec.client.blocking",
-    "comfyrec.client.middleware",
-    "comfyrec.client.printer",
-    "comfyrec.client.stream",
-    "comfyrec.client.tasks",
-    "comfyrec.client.tls",
+    "comfyrec.client.shells.aio",
+    "comfyrec.client.shells.blocking",
+    "comfyrec.client.shells.middleware",
+    "comfyrec.client.shells.printer",
+    "comfyrec.client.shells.stream",
+    "comfyrec.client.shells.tasks",
+    "comfyrec.client.shells.tls",
     "comfyrec.proxy",
     "comfyrec.pytest_plugin",
     "comfyrec.strategies.machine",
     "comfyrec.strategies.saving",
     "comfyrec.strategies.serving",
     "comfyrec.testing",
-    "fake_server.app",
-    "fake_server.clock",
-    "fake_server.control",
-    "fake_server.front",
-    "fake_server.leaping",
-    "fake_server.listeners",
-    "fake_server.real_folders",
+    "fake_server.server.server",
+    "fake_server.server.clock",
+    "fake_server.server.control",
+    "fake_server.server.fast_path.connection",
+    "fake_server.server.virtual_time_loop",
+    "fake_server.server.listeners",
+    "fake_server.storage.disk",
     "fake_server.testing",
-    "fake_server.thread",
+    "fake_server.server.thread",
 }
 NEVER_IN_A_QUIET_ROOM = {
     "aiohttp", "asyncio", "http", "io", "logging", "multiprocessing", "os", "pathlib", "queue",
@@ -88,9 +88,9 @@ ALLOWED = {
     # The Sans-I/O half of websockets holds the limits and the deflate negotiation.
     ("comfyrec.wire", "websockets"),
     # Which name the codec has depends on the version of Python; types see only sys.version_info.
-    ("comfyrec.cassette.zstandard", "sys"),
+    ("comfyrec.cassette.packed.zstandard", "sys"),
     # Pillow draws into memory only.
-    ("fake_server.images", "io"),
+    ("fake_server.storage.pictures", "io"),
 }
 
 

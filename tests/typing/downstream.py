@@ -8,8 +8,8 @@ from typing import Any, assert_type
 from hypothesis import given
 from hypothesis.strategies import SearchStrategy
 
-from comfyrec.client.blocking import Client
-from comfyrec.client.outcome import Outcome, Result
+from comfyrec.client.result import Outcome, Result
+from comfyrec.client.shells.blocking import Client
 from comfyrec.events import ExecutionSuccess, Progress, decode
 from comfyrec.strategies import (
     Choice,
@@ -28,7 +28,7 @@ from comfyrec.strategies import (
     streams,
 )
 from comfyrec.testing.handle import ComfyUI, Holding
-from comfyrec.testing.witness import SeenPrompt, SeenRequest, SeenSocket
+from comfyrec.testing.observed import SeenPrompt, SeenRequest, SeenSocket
 from fake_server.testing import running
 
 

@@ -1,19 +1,5 @@
 """What scenarios are made of: the stage, its operators, matchers, people, parameters."""
 
-from fake_server.scenarios.kit.frames import (
-    ANYTHING,
-    Frame,
-    Match,
-    all_of,
-    any_of,
-    anything,
-    binary,
-    dump,
-    event,
-    framed,
-    no_node,
-    some_node,
-)
 from fake_server.scenarios.kit.graphs import (
     PLAIN,
     TWO_OUTPUTS,
@@ -25,7 +11,7 @@ from fake_server.scenarios.kit.graphs import (
     sinks,
     slow,
 )
-from fake_server.scenarios.kit.http import (
+from fake_server.scenarios.kit.http_ops import (
     HISTORY,
     VIEW,
     answer,
@@ -45,6 +31,21 @@ from fake_server.scenarios.kit.http import (
     truncate,
     vanishing,
 )
+from fake_server.scenarios.kit.matchers import (
+    ANYTHING,
+    Frame,
+    Match,
+    all_of,
+    any_of,
+    anything,
+    binary,
+    dump,
+    event,
+    framed,
+    no_node,
+    some_node,
+)
+from fake_server.scenarios.kit.observer import Ending, Prompt, Scene
 from fake_server.scenarios.kit.operators import (
     attempts,
     coalesce,
@@ -74,7 +75,7 @@ from fake_server.scenarios.kit.operators import (
     under_prefix,
     with_the_handshake,
 )
-from fake_server.scenarios.kit.people import (
+from fake_server.scenarios.kit.other_users import (
     Stranger,
     ahead,
     company,
@@ -104,7 +105,6 @@ from fake_server.scenarios.kit.scenario import (
     Shell,
     threads,
 )
-from fake_server.scenarios.kit.scene import Ending, Prompt, Scene
 from fake_server.scenarios.kit.stage import Again, Ends, Later, Operator, Reset, Stage, Step, Tally
 
 __all__ = [

@@ -13,7 +13,11 @@ from typing import Any
 
 import msgspec
 
-from fake_server.actions import (
+from fake_server.scenarios.kit.matchers import Frame, Match, dump, framed, some_node
+from fake_server.scenarios.kit.observer import MILLISECOND, Scene
+from fake_server.scenarios.kit.routes import route, with_target
+from fake_server.scenarios.kit.stage import Again, Later, Operator, Reset, Step, Tally
+from fake_server.source import (
     Abort,
     Accept,
     Action,
@@ -33,10 +37,6 @@ from fake_server.actions import (
     Send,
     Woke,
 )
-from fake_server.scenarios.kit.frames import Frame, Match, dump, framed, some_node
-from fake_server.scenarios.kit.routes import route, with_target
-from fake_server.scenarios.kit.scene import MILLISECOND, Scene
-from fake_server.scenarios.kit.stage import Again, Later, Operator, Reset, Step, Tally
 
 __all__ = [
     "attempts",

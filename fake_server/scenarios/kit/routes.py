@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, parse_qsl, quote, unquote, urlencode, urlspli
 
 import msgspec
 
-from fake_server.actions import Answer, Request
+from fake_server.source import Answer, Request
 
 __all__ = [
     "Route",

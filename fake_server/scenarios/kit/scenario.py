@@ -18,7 +18,7 @@ from typing import Any, Literal
 import msgspec
 
 from comfyrec.errors import ScenarioError
-from fake_server.scenarios.kit.scene import Ending
+from fake_server.scenarios.kit.observer import Ending
 from fake_server.scenarios.kit.stage import Operator
 
 __all__ = [

@@ -17,7 +17,9 @@ from urllib.parse import quote
 
 import msgspec
 
-from fake_server.actions import (
+from fake_server.scenarios.kit.observer import Ending, Scene
+from fake_server.scenarios.kit.routes import posts, read_json
+from fake_server.source import (
     Action,
     Answer,
     Asked,
@@ -35,8 +37,6 @@ from fake_server.actions import (
     Wake,
     Woke,
 )
-from fake_server.scenarios.kit.routes import posts, read_json
-from fake_server.scenarios.kit.scene import Ending, Scene
 
 __all__ = ["Again", "Complaint", "Ends", "Later", "Operator", "Reset", "Stage", "Step", "Tally"]
 

@@ -1,0 +1,1 @@
+"""The packed encoding (.crec): container, blocks, writing and reading."""

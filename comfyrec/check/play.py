@@ -1,0 +1,210 @@
+"""One scenario on a fresh server, and the judgement of what a client reported of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final
+from urllib.parse import urlencode
+
+import msgspec
+
+from comfyrec.check.invariants import Bounds, Case, Report, Truth, deeds, files_in
+from comfyrec.check.result import Result, result_of
+from comfyrec.errors import ScenarioError, UsageError
+from fake_server.scenario_source import scenario_source, shell_of
+from fake_server.scenarios import Choice, Stage
+from fake_server.scenarios.kit import PLAIN
+from fake_server.scenarios.kit.observer import JOURNAL_ENTRIES_MAX, Ending
+from fake_server.scenarios.kit.routes import read_json
+from fake_server.server.clock import MAX
+from fake_server.server.thread import Handle, LoopThread, serve
+from fake_server.simulated_server import Facts
+from fake_server.source import Action, Answer, Happened, Request, Source
+from fake_server.storage.pictures import picture
+
+__all__ = ["IMAGES", "SECRET", "Playing", "play"]
+
+IMAGES: Final = {"check_input.png": picture(width=8, height=8, seed=1)}
+"""Files that workflows of the catalogue want to have uploaded."""
+SECRET: Final = "comfyrec-secret-4f1d0c"
+"""A key that clients under test are given; it must turn up in nothing they print."""
+
+
+class _Watched:
+    """A stage whose journal gets the real time of each entry."""
+
+    def __init__(self, stage: Stage, clock: Callable[[], float]) -> None:
+        self.stage, self._clock = stage, clock
+        self.seconds: list[float] = []
+
+    def handle(self, happened: Happened, now: int) -> Iterator[Action]:
+        """As the stage's."""
+        for action in self.stage.handle(happened, now):
+            self._stamp()
+            yield action
+        self._stamp()
+
+    def facts(self) -> Mapping[str, Any]:
+        """As the stage's."""
+        return self.stage.facts()
+
+    def _stamp(self) -> None:
+        missing = min(self.stage.scene.notes, JOURNAL_ENTRIES_MAX) - len(self.seconds)
+        if missing > 0:
+            self.seconds += [self._clock()] * missing
+
+
+class Playing:
+    """A running scenario: addresses for the client, and the judgement when it is done."""
+
+    def __init__(self, choice: Choice, watched: _Watched, handle: Handle) -> None:
+        self.choice, self._watched = choice, watched
+        self._call = handle.call
+        self.host, self.port = handle.host, handle.port
+        self.url, self.ws_url = handle.url.rstrip("/"), handle.ws_url.rstrip("/")
+
+    @property
+    def workflow(self) -> Mapping[str, Any]:
+        """The prompt that the client is to run."""
+        return self.choice.scenario.workflow or PLAIN
+
+    def conclude(
+        self, report: Report, *, took_s: float = 0.0, bounds: Bounds | None = None
+    ) -> Result:
+        """Judge what the client reported. The run is over after this."""
+        return self._call(self._conclude, report, took_s, bounds or Bounds())
+
+    def _conclude(self, report: Report, took_s: float, bounds: Bounds) -> Result:
+        stage = self._watched.stage
+        complaints = stage.finish()
+        case = Case(
+            scenario=self.choice.scenario,
+            report=report,
+            truth=self._truth(stage),
+            deeds=deeds(stage.scene.journal, self._watched.seconds),
+            bounds=bounds,
+        )
+        return result_of(case, self.choice.title, complaints, took_s=took_s)
+
+    def _truth(self, stage: Stage) -> Truth:
+        mine = stage.scene.mine()
+        ended_s = list(self._seconds_of("ended"))
+        prompt = mine[-1] if mine else None
+        outputs = _outputs(stage, prompt.id) if prompt and prompt.ending == "success" else None
+        views = list(_views(stage, outputs or {}))
+        return Truth(
+            ending=prompt.ending if prompt else _refused(stage),
+            at_s=ended_s[-1] if ended_s else None,
+            flooded_s=next(self._seconds_of("flooded"), None),
+            prompt_id=prompt.id if prompt else None,
+            reached=_let_in(stage),
+            unfinished=prompt is not None and prompt.ending is None,
+            outputs=outputs,
+            contents=tuple(content for content, _ in views),
+            obtainable=all(can_be_had for _, can_be_had in views),
+            secret=str(getattr(self.choice.settings, "token", SECRET)),
+        )
+
+    def _seconds_of(self, what: str) -> Iterator[float]:
+        """When the journal says so, on the clock of the reports."""
+        journal = self._watched.stage.scene.journal
+        for note, second in zip(journal, self._watched.seconds, strict=False):
+            if note.what == what:
+                yield second
+
+
+def _refused(stage: Stage) -> Ending | None:
+    """A prompt that was turned away never gets into the list of prompts."""
+    refused = any(note.what == "ended" for note in stage.scene.journal)
+    return "rejected" if refused else None
+
+
+def _let_in(stage: Stage) -> bool:
+    """Something was answered, by more than a proxy's or a starting server's 5xx."""
+    return any(
+        note.what == "accepted" or (note.what == "answered" and not note.detail.startswith("5"))
+        for note in stage.scene.journal
+    )
+
+
+def _outputs(stage: Stage, prompt_id: str) -> Mapping[str, Any] | None:
+    """The outputs as a client is shown them; the source's own where it is shown nothing.
+
+    Asked a few times, as some operators let the first questions fail.
+    """
+    request = Request("GET", f"/history/{prompt_id}")
+    for _ in range(3):
+        answer = stage.disclose(request)
+        entries = read_json(answer.body) if answer is not None else None
+        if isinstance(entries, dict) and prompt_id in entries:
+            return _dict(entries[prompt_id].get("outputs"))
+    return _dict((stage.scene.history(prompt_id) or {}).get("outputs"))
+
+
+def _dict(value: Any) -> Mapping[str, Any] | None:
+    return value if isinstance(value, dict) else None
+
+
+def _views(stage: Stage, outputs: Mapping[str, Any]) -> Iterator[tuple[bytes, bool]]:
+    """All files of these outputs: the true bytes, and whether a client can get them."""
+    for filename, subfolder, kind in files_in(outputs):
+        query = urlencode({"filename": filename, "subfolder": subfolder, "type": kind})
+        request = Request("GET", f"/view?{query}")
+        answer, shown = stage.scene.ask(request), stage.disclose(request)
+        if answer is None or answer.status != 200:
+            answer = shown  # a file, or a name, of the scenario's own
+        if answer is not None and answer.status == 200:
+            yield answer.body, shown is None or _leads_to(shown, answer)
+
+
+def _leads_to(shown: Answer, whole: Answer) -> bool:
+    """A client gets the file in the end: now, or where it is sent."""
+    return 300 <= shown.status < 400 or (shown.status < 300 and shown.body == whole.body)
+
+
+@contextmanager
+def play(
+    choice: Choice,
+    *,
+    seed: int = 0,
+    speed: float | None = None,
+    facts: Facts | None = None,
+    thread: LoopThread | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> Iterator[Playing]:
+    """Serve a scenario on a port of its own as long as the block runs.
+
+    Args:
+        choice: the scenario and its settings.
+        seed: of all that is left to chance.
+        speed: of virtual time; None: never wait, but for scenarios that are about waiting.
+        facts: what else the server is made from.
+        thread: where it is served, if not on the process's loop thread.
+        clock: seconds; reports are on the same clock.
+
+    Raises:
+        ScenarioError: it cannot be played: its settings do not go together, or no port opens.
+    """
+    facts = msgspec.structs.replace(facts or Facts(), seed=seed)
+    watched = _Watched(_staged(scenario_source([choice], facts)), clock)
+    if speed is None:
+        speed = 1.0 if choice.scenario.in_real_time else MAX
+    shell = shell_of([choice])
+    options: dict[str, Any] = {"speed": speed, "tls": shell.tls, "prefix": shell.prefix}
+    with _served(watched, thread, options) as handle:
+        yield Playing(choice, watched, handle)
+
+
+def _served(watched: _Watched, thread: LoopThread | None, options: Mapping[str, Any]) -> Handle:
+    try:
+        return serve(watched, thread=thread, **options)
+    except UsageError as error:
+        # What would mend it (--host, --port) is nothing that a check lets anybody choose.
+        why = str(error).partition(";")[0]
+        raise ScenarioError(f"no port could be opened for its server: {why}") from None
+
+
+def _staged(source: Source) -> Stage:
+    return source if isinstance(source, Stage) else Stage(lambda: source)

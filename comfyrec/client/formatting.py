@@ -1,0 +1,204 @@
+"""What a callback is told -> a line for a person, a line of JSON, a line by a format string."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from typing import Any
+
+from comfyrec.client.progress_event import Told
+from comfyrec.events.nesting import NESTED_MAX
+
+__all__ = [
+    "FormatError",
+    "as_format",
+    "as_json",
+    "as_text",
+    "chain_callbacks",
+    "json_line",
+    "printable",
+]
+
+
+def chain_callbacks(
+    *callbacks: Callable[[Told], object] | None,
+) -> Callable[[Told], None]:
+    """One callback that calls all of them in order; ``None`` among them is skipped.
+
+    One that raises does not keep the others from being called; afterwards its exception goes on
+    (several as one ``ExceptionGroup``), so that it is reported.
+    """
+    called = [callback for callback in callbacks if callback is not None]
+
+    def chained(told: Told) -> None:
+        raised: list[Exception] = []
+        for callback in called:
+            try:
+                callback(told)
+            except Exception as error:
+                raised.append(error)
+        if len(raised) == 1:
+            raise raised[0]
+        if raised:
+            raise ExceptionGroup("callbacks raised", raised)
+
+    return chained
+
+
+def printable(text: str) -> str:
+    """The text with control characters escaped: what comes from a server is shown, never obeyed."""
+    return "".join(c if c.isprintable() or c == " " else repr(c)[1:-1] for c in text)
+
+
+def as_json(told: Told, *, raw: bool = False) -> str:
+    """One compact line of JSON; NaN and Infinity, which are no JSON, become null.
+
+    Args:
+        told: what happened.
+        raw: only the server's message where there is one, instead of everything that is known.
+    """
+    return json_line(told.raw if raw and isinstance(told.raw, dict) else dict(told))
+
+
+def json_line(value: Any) -> str:
+    """Any value as one compact line of strict JSON.
+
+    NaN and infinity are ``null`` in it, and so is what nests too deeply to be written with them.
+    """
+    try:
+        return json.dumps(value, separators=(",", ":"), allow_nan=False, default=str)
+    except (ValueError, RecursionError):
+        return json.dumps(_finite(value, NESTED_MAX), separators=(",", ":"), default=str)
+
+
+def _finite(value: Any, most: int) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(one, most - 1) for key, one in value.items()} if most else None
+    if isinstance(value, list | tuple):
+        return [_finite(one, most - 1) for one in value] if most else None
+    return value
+
+
+class FormatError(ValueError):
+    """A format string names a field that is not there, or formats it in a way it cannot be."""
+
+
+def as_format(told: Told, pattern: str) -> str:
+    """A line by ``str.format``, such as ``{type} {node_current} {nodes_progress:.0%}``.
+
+    Lists become their length; what is not known becomes an empty text.
+
+    Raises:
+        FormatError: names the field and those that there are.
+    """
+    values = {key: _plain(value) for key, value in told.items() if key not in ("data", "raw")}
+    values["data"], values["raw"] = _Late(told, "data"), _Late(told, "raw")
+    try:
+        return pattern.format_map(values)
+    except KeyError as missing:
+        raise FormatError(
+            f"there is no field {missing} to print; there are {', '.join(values)}"
+        ) from None
+    except (ValueError, IndexError, TypeError, AttributeError) as wrong:
+        raise FormatError(f"the format {pattern!r} does not fit: {wrong}") from None
+
+
+class _Late:
+    """A value that costs a parse, taken only when the format names it."""
+
+    def __init__(self, told: Told, key: str) -> None:
+        self._told, self._key = told, key
+
+    def __format__(self, how: str) -> str:
+        return format(str(self._told[self._key]), how)
+
+
+class _Unknown:
+    """``None`` under any format: an empty text, not an error."""
+
+    def __format__(self, how: str) -> str:
+        return ""
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return len(value)
+    return _Unknown() if value is None else value
+
+
+def as_text(told: Told) -> str | None:
+    """One line for a person; ``None`` for what is not worth one."""
+    line = _lines.get(told.type)
+    words = line(told) if line is not None else None
+    if words is None:
+        return None
+    return f"[{told.progress.nodes_progress:4.0%}] {printable(words)}"
+
+
+def _queue(told: Told) -> str:
+    position = told.progress.queue_position
+    return "next in the queue" if not position else f"waiting, {position} before it"
+
+
+def _executing(told: Told) -> str | None:
+    node = told.progress.node_current
+    return None if node is None or told.data.get("node") is None else f"node {node}"
+
+
+def _progress(told: Told) -> str:
+    now = told.progress
+    value, most = now.node_progress_value, now.node_progress_max
+    return f"node {now.node_current}: {_short(value)}/{_short(most)}"
+
+
+def _short(number: float | None) -> str:
+    return "?" if number is None else f"{number:g}"
+
+
+def _cached(told: Told) -> str | None:
+    skipped = told.progress.nodes_skipped
+    return f"{len(skipped)} of {told.progress.nodes_total} nodes cached" if skipped else None
+
+
+def _connection(told: Told) -> str:
+    if told.data["state"] == "back":
+        return "connected again"
+    return f"connection lost ({told.data['why']}); asking the history instead"
+
+
+def _completed(told: Told) -> str:
+    found = ", found in the history" if told.detected_by else ""
+    return f"completed in {told.time_elapsed_s:.1f} s{found}"
+
+
+def _failed(told: Told) -> str:
+    return f"{told.type}: {told.data.get('reason', '')}"
+
+
+def _message(told: Told) -> str | None:
+    """``execution_error`` and ``execution_interrupted``: the reason comes with the end."""
+    data = told.data if isinstance(told.data, dict) else {}
+    if data.get("exception_type") != "ExecutionBlocked":
+        return None
+    return f"node {data.get('node_id')}: {data.get('exception_message')}"
+
+
+_lines: dict[str, Callable[[Told], str | None]] = {
+    "submitted": lambda told: f"submitted as {told.prompt_id}",
+    "queue": _queue,
+    "execution_start": lambda told: "started",
+    "execution_cached": _cached,
+    "executing": _executing,
+    "progress": _progress,
+    "execution_error": _message,
+    "connection": _connection,
+    "completed": _completed,
+    "error": _failed,
+    "interrupted": _failed,
+    "cancelled": _failed,
+    "lost": _failed,
+    "timed-out": _failed,
+}

@@ -1,0 +1,1 @@
+"""The client over real sockets: asyncio, blocking, streams, tasks, middleware, printer."""

@@ -1,0 +1,213 @@
+"""What a client did, for a test to look at: requests whole, prompts, uploads, sockets.
+
+The witness stands outermost around a source and changes nothing. It is bounded: the oldest requests
+go first, and of a body that is no prompt only the first part is kept.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import msgspec
+
+from fake_server.source import (
+    Abort,
+    Accept,
+    Action,
+    Answer,
+    Asked,
+    Close,
+    Happened,
+    Knocked,
+    Left,
+    Reply,
+    Request,
+    Said,
+    Send,
+    Source,
+)
+
+__all__ = ["SeenPrompt", "SeenRequest", "SeenSocket", "Witness"]
+
+REQUESTS_MAX: Final = 5_000
+FRAMES_MAX: Final = 20_000
+BODY_MAX: Final = 1024 * 1024
+"""Of one request; a prompt is kept whole up to 16 times that."""
+
+
+class SeenRequest(msgspec.Struct, eq=False):
+    """One request and, once it has left, its answer. ``t`` is virtual microseconds."""
+
+    t: int
+    serial: int
+    method: str
+    path: str
+    """Decoded, without query and without the ``/api`` prefix."""
+    query: dict[str, list[str]]
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    status: int | None = None
+    answer: bytes = b""
+
+    def json(self) -> Any:
+        """The body as JSON.
+
+        Raises:
+            ValueError: it is none.
+        """
+        return json.loads(self.body)
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path} -> {self.status if self.status is not None else '...'}"
+
+
+class SeenPrompt(msgspec.Struct, eq=False):
+    """A ``POST /prompt`` that was accepted."""
+
+    request: SeenRequest
+    prompt_id: str
+    graph: dict[str, Any]
+    client_id: str | None
+    extra_data: dict[str, Any]
+
+
+class SeenSocket(msgspec.Struct, eq=False):
+    """A websocket connection. ``closed_t`` is None while it is open."""
+
+    number: int
+    opened_t: int
+    serial: int
+    client_id: str | None
+    headers: tuple[tuple[str, str], ...]
+    accepted: bool = False
+    closed_t: int | None = None
+    received: list[str | bytes] = []
+    """What the client said."""
+
+    @property
+    def open(self) -> bool:
+        """Whether it was accepted and has not ended."""
+        return self.accepted and self.closed_t is None
+
+
+def _plain_path(target: str, prefix: str) -> str:
+    path = unquote(urlsplit(target).path).removeprefix(prefix)
+    return path.removeprefix("/api") if path.startswith("/api/") else path
+
+
+class Witness(Source):
+    """Watches a source; see the module's docstring.
+
+    Args:
+        source: what behaves.
+        prefix: path in front of the server's own, which is left out of ``SeenRequest.path``.
+    """
+
+    def __init__(self, source: Source, *, prefix: str = "") -> None:
+        self.source, self._prefix = source, prefix.rstrip("/")
+        self.requests: deque[SeenRequest] = deque(maxlen=REQUESTS_MAX)
+        self.prompts: list[SeenPrompt] = []
+        self.sockets: list[SeenSocket] = []
+        self.frames: deque[tuple[int, int, str | bytes]] = deque(maxlen=FRAMES_MAX)
+        """(virtual microseconds, socket, message), one for each socket that a message went to."""
+        self._open: dict[int, SeenRequest] = {}
+        self._by_number: dict[int, SeenSocket] = {}
+        self._serial = 0
+
+    def handle(self, happened: Happened, now: int) -> Iterator[Action]:
+        """Note what happened, pass it on, note what is done."""
+        self._happened(happened, now)
+        for action in self.source.handle(happened, now):
+            self._acted(action, now)
+            yield action
+
+    def watched(self, actions: Iterable[Action], now: int) -> Iterator[Action]:
+        """Note actions that a test has caused past ``handle``."""
+        for action in actions:
+            self._acted(action, now)
+            yield action
+
+    def go_on_from(self, earlier: Witness) -> None:
+        """Keep what another witness of the same server has seen."""
+        self.requests, self.prompts = earlier.requests, earlier.prompts
+        self.sockets, self.frames = earlier.sockets, earlier.frames
+        self._serial = earlier._serial
+
+    def facts(self) -> Mapping[str, Any]:
+        """The source's facts."""
+        return self.source.facts()
+
+    def _next(self) -> int:
+        self._serial += 1
+        return self._serial
+
+    def _happened(self, happened: Happened, now: int) -> None:
+        if isinstance(happened, Asked):
+            seen = self._seen(happened.request, now)
+            self.requests.append(seen)
+            self._open[happened.exchange] = seen
+        elif isinstance(happened, Knocked):
+            request = happened.request
+            query = parse_qs(urlsplit(request.target).query)
+            client_id = query.get("clientId", [None])[0]
+            socket = SeenSocket(
+                happened.socket, now, self._next(), client_id, request.headers, received=[]
+            )
+            self.sockets.append(socket)
+            self._by_number[happened.socket] = socket
+        elif isinstance(happened, Said):
+            self._by_number[happened.socket].received.append(happened.message)
+        elif isinstance(happened, Left):
+            self._ended(happened.socket, now)
+
+    def _seen(self, request: Request, now: int) -> SeenRequest:
+        parts = urlsplit(request.target)
+        path = _plain_path(request.target, self._prefix)
+        kept = BODY_MAX * (16 if path == "/prompt" else 1)
+        return SeenRequest(
+            now, self._next(), request.method, path, parse_qs(parts.query, keep_blank_values=True),
+            request.headers, request.body[:kept],
+        )  # fmt: skip
+
+    def _acted(self, action: Action, now: int) -> None:
+        if isinstance(action, Send):
+            for socket in action.sockets:
+                self.frames.append((now, socket, action.message))
+        elif isinstance(action, Reply):
+            seen = self._open.pop(action.exchange, None)
+            if seen is not None:
+                self._answered(seen, action.answer)
+        elif isinstance(action, Accept):
+            if action.socket in self._by_number:
+                self._by_number[action.socket].accepted = True
+        elif isinstance(action, (Close, Abort)):
+            self._ended(action.socket, now)
+
+    def _ended(self, number: int, now: int) -> None:
+        socket = self._by_number.get(number)
+        if socket is not None and socket.closed_t is None:
+            socket.closed_t = now
+
+    def _answered(self, seen: SeenRequest, answer: Answer) -> None:
+        seen.status, seen.answer = answer.status, answer.body[:BODY_MAX]
+        if (seen.method, seen.path, seen.status) != ("POST", "/prompt", 200):
+            return
+        try:
+            body, said = json.loads(seen.body), json.loads(answer.body)
+            extra = body.get("extra_data") or {}
+            self.prompts.append(
+                SeenPrompt(
+                    seen,
+                    said["prompt_id"],
+                    body["prompt"],
+                    body.get("client_id") or extra.get("client_id"),
+                    extra,
+                )
+            )
+        except (ValueError, KeyError, AttributeError, TypeError):
+            # A scenario may answer 200 with anything; then there is no prompt to speak of.
+            return

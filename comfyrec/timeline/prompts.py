@@ -1,0 +1,272 @@
+"""exchanges and sockets -> prompts: who submitted what, which frames are about it, how it ended.
+
+Sources of the rules: PROTOCOL.md, section 2 (what each frame says), 4 (the order), 6 and 7 (what
+POST /prompt and the queue answer).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from comfyrec.timeline.model import (
+    DELETED,
+    ERROR,
+    INTERRUPTED,
+    SUCCESS,
+    Exchange,
+    Message,
+    Prompt,
+    Socket,
+)
+from comfyrec.timeline.peek import data_of
+
+__all__ = ["is_terminal", "plain_path", "prompts_of", "removed_ids", "submission"]
+
+_TERMINAL: Final = {
+    "execution_success": SUCCESS,
+    "execution_error": ERROR,
+    "execution_interrupted": INTERRUPTED,
+}
+
+
+def plain_path(exchange: Exchange) -> str:
+    """The path without ``/api`` in front."""
+    return exchange.path.removeprefix("/api") or "/"
+
+
+def submission(exchange: Exchange) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    """Body and answer of a POST /prompt that was accepted, else None."""
+    if exchange.method != "POST" or plain_path(exchange) != "/prompt" or exchange.status != 200:
+        return None
+    body, answer = exchange.asked_json, exchange.answered_json
+    if not isinstance(answer, dict) or not isinstance(answer.get("prompt_id"), str):
+        return None
+    return (body if isinstance(body, dict) else {}), answer
+
+
+def is_terminal(message: Message) -> str:
+    """The outcome that a frame announces, ``""`` for none.
+
+    A blocked output says ``execution_error`` too and is not the end (PROTOCOL.md, section 2.2).
+    """
+    outcome = _TERMINAL.get(message.told.type, "")
+    if outcome == ERROR and _data(message).get("exception_type") == "ExecutionBlocked":
+        return ""
+    return outcome
+
+
+def _data(message: Message) -> dict[str, Any]:
+    data = data_of(message.data)
+    return data if isinstance(data, dict) else {}
+
+
+def removed_ids(exchange: Exchange) -> Sequence[str] | None:
+    """Which pending prompts a request takes off the queue; None: all of them (``clear``)."""
+    if exchange.method != "POST" or exchange.status != 200:
+        return ()
+    path, body = plain_path(exchange), exchange.asked_json
+    body = body if isinstance(body, dict) else {}
+    if path == "/queue":
+        if body.get("clear"):
+            return None
+        return _strings(body.get("delete"))
+    if path == "/jobs/cancel":
+        return _strings(body.get("job_ids"))
+    if path.startswith("/jobs/") and path.endswith("/cancel"):
+        return (path[len("/jobs/") : -len("/cancel")],)
+    return ()
+
+
+def _strings(value: Any) -> Sequence[str]:
+    return [v for v in value if isinstance(v, str)] if isinstance(value, list) else ()
+
+
+class _Run(msgspec.Struct):
+    """A prompt on its way."""
+
+    prompt_id: str
+    client_id: str | None = None
+    submitted: int | None = None
+    submitted_at: int = -1
+    graph: dict[str, Any] = {}
+    extra_data: dict[str, Any] = {}
+    queue_number: int | float | None = None
+    frames: list[tuple[int, int]] = []
+    started_at: int | None = None
+    terminal_at: int | None = None
+    left_at: int | None = None
+    outcome: str = ""
+    cached: tuple[str, ...] = ()
+    outputs: dict[str, Any] = {}
+
+    @property
+    def over(self) -> bool:
+        return self.left_at is not None
+
+    def saw(self, message: Message) -> None:
+        kind = message.told.type
+        if kind == "execution_start":
+            self.started_at = message.at
+        elif kind == "execution_cached":
+            nodes = _data(message).get("nodes")
+            self.cached = tuple(map(str, nodes)) if isinstance(nodes, list) else ()
+        elif kind == "executed":
+            self._executed(message)
+        elif kind == "executing" and message.told.null_node:
+            self.left_at = message.at
+            # Before execution_success existed, this was the only word of a good end.
+            self.outcome = self.outcome or SUCCESS
+        elif outcome := is_terminal(message):
+            self.terminal_at, self.outcome = message.at, outcome
+
+    def _executed(self, message: Message) -> None:
+        data = _data(message)
+        if isinstance(data.get("output"), dict):
+            self.outputs[str(data.get("node"))] = data["output"]
+
+    def done(self, number: int) -> Prompt:
+        return Prompt(
+            number=number,
+            prompt_id=self.prompt_id,
+            client_id=self.client_id,
+            submitted=self.submitted,
+            graph=self.graph,
+            extra_data=self.extra_data,
+            queue_number=self.queue_number,
+            frames=tuple(self.frames),
+            started_at=self.started_at,
+            terminal_at=self.terminal_at,
+            left_at=self.left_at,
+            outcome=self.outcome,
+            cached=self.cached,
+            outputs=self.outputs,
+        )
+
+
+def prompts_of(exchanges: Sequence[Exchange], sockets: Sequence[Socket]) -> list[Prompt]:
+    """All prompts of a recording: the submitted ones in order, then those only frames tell of."""
+    runs = _submitted(exchanges)
+    by_id: dict[str, list[_Run]] = {}
+    for submitted in runs:
+        by_id.setdefault(submitted.prompt_id, []).append(submitted)
+    unanswered = _unanswered(exchanges)
+    for at, socket, place, message in _about_prompts(sockets):
+        same = by_id.setdefault(message.told.prompt_id or "", [])
+        run = _meant(same, at) or _found(message.told.prompt_id or "", at, unanswered)
+        if not same:
+            same.append(run)
+            runs.append(run)
+        run.frames.append((socket, place))
+        run.saw(message)
+    _delete(runs, exchanges)
+    _from_history(by_id, exchanges)
+    return [run.done(number) for number, run in enumerate(runs)]
+
+
+def _submitted(exchanges: Sequence[Exchange]) -> list[_Run]:
+    runs = []
+    for exchange in exchanges:
+        both = submission(exchange)
+        if both is None:
+            continue
+        run = _Run(prompt_id=both[1]["prompt_id"], queue_number=_number(both[1].get("number")))
+        _fill(run, exchange)
+        runs.append(run)
+    return runs
+
+
+def _number(value: Any) -> int | float | None:
+    known = isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
+    return value if known else None
+
+
+def _unanswered(exchanges: Sequence[Exchange]) -> list[Exchange]:
+    """Submissions whose answer is not there: the recording ended before it came."""
+    return [
+        exchange
+        for exchange in exchanges
+        if exchange.method == "POST"
+        and plain_path(exchange) == "/prompt"
+        and exchange.response is None
+    ]
+
+
+def _found(prompt_id: str, at: int, unanswered: list[Exchange]) -> _Run:
+    """A prompt that frames tell of; if a submission lacks its answer, it was that one."""
+    run = _Run(prompt_id=prompt_id)
+    if unanswered and unanswered[0].request.at < at:
+        _fill(run, unanswered.pop(0))
+    return run
+
+
+def _fill(run: _Run, exchange: Exchange) -> None:
+    body = exchange.asked_json
+    body = body if isinstance(body, dict) else {}
+    extra, graph = body.get("extra_data"), body.get("prompt")
+    run.extra_data = extra if isinstance(extra, dict) else {}
+    run.graph = graph if isinstance(graph, dict) else {}
+    client_id = body.get("client_id", run.extra_data.get("client_id"))
+    run.client_id = client_id if isinstance(client_id, str) else None
+    run.submitted, run.submitted_at = exchange.number, exchange.request.at
+
+
+def _about_prompts(sockets: Sequence[Socket]) -> list[tuple[int, int, int, Message]]:
+    found = [
+        (message.at, socket.number, place, message)
+        for socket in sockets
+        for place, message in enumerate(socket.messages)
+        if message.told.prompt_id is not None
+    ]
+    found.sort(key=lambda entry: entry[0])
+    return found
+
+
+def _meant(same: Sequence[_Run], at: int) -> _Run | None:
+    """An id can be used again: a frame is about the first use that is not over yet."""
+    live = [run for run in same if not run.over and run.submitted_at < at]
+    return live[0] if live else (same[-1] if same else None)
+
+
+def _delete(runs: Sequence[_Run], exchanges: Sequence[Exchange]) -> None:
+    for exchange in exchanges:
+        ids = removed_ids(exchange)
+        if ids == ():
+            continue
+        for run in runs:
+            pending = run.started_at is None and not run.frames and not run.outcome
+            named = ids is None or run.prompt_id in ids
+            if pending and named and run.submitted_at < exchange.request.at:
+                run.outcome = DELETED
+
+
+def _from_history(by_id: Mapping[str, Sequence[_Run]], exchanges: Sequence[Exchange]) -> None:
+    for prompt_id, entry in history_entries(exchanges):
+        for run in by_id.get(prompt_id, ()):
+            _complete(run, entry)
+
+
+def history_entries(exchanges: Sequence[Exchange]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every (prompt_id, history entry) that an answer of GET /history held, in order."""
+    for exchange in exchanges:
+        if exchange.method != "GET" or not plain_path(exchange).startswith("/history"):
+            continue
+        answer = exchange.answered_json
+        if isinstance(answer, dict):
+            yield from ((key, entry) for key, entry in answer.items() if isinstance(entry, dict))
+
+
+def _complete(run: _Run, entry: Mapping[str, Any]) -> None:
+    """What the history knows and no frame said, for prompts whose client was not listening."""
+    item, status = entry.get("prompt"), entry.get("status")
+    if not run.graph and isinstance(item, list) and len(item) > 3 and isinstance(item[2], dict):
+        run.graph = item[2]
+    if isinstance(entry.get("outputs"), dict):
+        run.outputs = {**entry["outputs"], **run.outputs}
+    if run.outcome in ("", DELETED) and isinstance(status, dict):
+        interrupted = "execution_interrupted" in str(status.get("messages"))
+        failed = INTERRUPTED if interrupted else ERROR
+        run.outcome = SUCCESS if status.get("status_str") == "success" else failed

@@ -1,0 +1,1 @@
+"""ComfyUI's HTTP routes over one simulated server, and the middleware before them."""

@@ -1,0 +1,129 @@
+"""What all families of routes share: the place they answer from, and how the real handlers fail."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from comfyrec.versions import Era
+from fake_server.http.forms import BadForm, parameters
+from fake_server.http.question import Question, loads
+from fake_server.nodes.catalogue import Catalogue
+from fake_server.seeded import Chance
+from fake_server.simulator.engine import Engine
+from fake_server.source import Answer
+from fake_server.storage.memory import Folders, StoredFile, inside
+
+__all__ = [
+    "LOG_LINES_MAX",
+    "Failed",
+    "Line",
+    "Place",
+    "Refused",
+    "Shop",
+    "below",
+    "read_json",
+    "text",
+]
+
+LOG_LINES_MAX: Final = 300
+"""What the real server keeps of its console."""
+_REASONS: Final = {
+    400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found",
+    405: "Method Not Allowed",
+}  # fmt: skip
+
+
+class Shop(msgspec.Struct, frozen=True):
+    """How the server was started, as far as only routes and middleware look at it."""
+
+    multi_user: bool = False
+    cors: str | None = None
+    """The value of ``--enable-cors-header``."""
+    compress: bool = False
+    argv: tuple[str, ...] = ("main.py",)
+    static: Callable[[str], StoredFile | None] | None = None
+    """Path below the web root -> the file: the frontend, if one is served."""
+    scripts: tuple[str, ...] | None = None
+    """What GET /extensions lists; None: what every frontend has."""
+
+
+class Line(msgspec.Struct, frozen=True):
+    """One entry of the console: virtual time and text."""
+
+    t_us: int
+    text: str
+
+
+class Place(msgspec.Struct):
+    """What the handlers of one server work on."""
+
+    engine: Engine
+    catalogue: Catalogue
+    era: Era
+    folders: Folders
+    chance: Chance
+    shop: Shop
+    epoch_us: int
+    upload_max: int | float
+    now: int = 0
+    users: dict[str, str] = msgspec.field(default_factory=lambda: {"default": "default"})
+    log: deque[Line] = msgspec.field(default_factory=lambda: deque(maxlen=LOG_LINES_MAX))
+    subscribers: dict[str, None] = msgspec.field(default_factory=dict)
+    """Client ids that want ``logs`` frames, in the order they came."""
+    told_size: bool = False
+    """Whether the size of the terminal was told; it is told once."""
+
+    @property
+    def now_us(self) -> int:
+        """Microseconds since 1970."""
+        return self.epoch_us + self.now
+
+
+class Failed(Exception):
+    """Here the real handler raises: the client gets the 500 of aiohttp."""
+
+
+class Refused(Exception):
+    """Here the real handler raises an HTTP error, which passes the middleware untouched."""
+
+    def __init__(self, status: int, said: str | None = None, *, allow: str = "") -> None:
+        super().__init__(status)
+        more = (("Allow", allow),) if allow else ()
+        self.answer = text(said or f"{status}: {_REASONS[status]}", status, more)
+
+
+def text(said: str, status: int = 200, headers: tuple[tuple[str, str], ...] = ()) -> Answer:
+    """An answer of plain text."""
+    return Answer(status, (("Content-Type", "text/plain; charset=utf-8"), *headers), said.encode())
+
+
+def below(place: Place, kind: str, *parts: str) -> str | None:
+    """A path in one of the server's folders, None when it leads out of it."""
+    return inside(*parts, root=f"{place.engine.settings.base}/{kind}")
+
+
+def read_json(ask: Question) -> Any:
+    """The body as JSON, in the charset that its Content-Type names.
+
+    Raises:
+        Failed: it is none.
+    """
+    try:
+        charset = parameters(ask.header("Content-Type"))[1].get("charset", "utf-8")
+        return loads(ask.body.decode(charset))
+    except (BadForm, ValueError, LookupError, RecursionError) as error:
+        raise Failed(str(error)) from None
+
+
+Handler = Callable[[Place, Question], Answer]
+
+
+def extension(name: str) -> str:
+    """The extension with its dot, as ``os.path.splitext`` sees it: ``.bashrc`` has none."""
+    found = re.search(r"(?<=[^/.])(\.[^./]*)$", name)
+    return found[1] if found else ""

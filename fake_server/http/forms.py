@@ -1,0 +1,137 @@
+"""The body of a form -> its fields, by the rules of aiohttp's ``request.post()``."""
+
+from __future__ import annotations
+
+import binascii
+import quopri
+import re
+from collections.abc import Iterator
+from typing import Final
+from urllib.parse import parse_qsl, unquote
+
+from fake_server.source import FormField
+
+__all__ = ["FIELDS_MAX", "BadForm", "fields_of", "parameters"]
+
+FIELDS_MAX: Final = 1_000
+"""More parts than any client sends."""
+_CRLF: Final = b"\r\n"
+# One parameter of a header: token, "=", then a quoted text or a token.
+_PARAMETER: Final = re.compile(r';\s*([^\s=;"]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^;\s]*)')
+# RFC 5987: charset, language, percent-encoded text.
+_EXTENDED: Final = re.compile(r"([\w.:-]*)'[^']*'(.*)", re.DOTALL)
+
+
+class BadForm(Exception):
+    """The body is not what its Content-Type says."""
+
+
+def parameters(value: str) -> tuple[str, dict[str, str]]:
+    """A header like ``form-data; name="image"`` -> its first word and its parameters.
+
+    Raises:
+        BadForm: a parameter in a charset that it is not in, or that nobody knows.
+    """
+    kind = value.partition(";")[0].strip().lower()
+    found = {}
+    for name, written in _PARAMETER.findall(value):
+        if written.startswith('"'):
+            # aiohttp takes leading slashes off a quoted value, whatever it means.
+            written = re.sub(r"\\(.)", r"\1", written[1:-1].lstrip("\\/"))
+        found[name.lower()] = written
+    for name in [name for name in found if name.endswith("*")]:
+        extended = _EXTENDED.fullmatch(found.pop(name))
+        if extended is not None:
+            try:
+                found[name[:-1]] = unquote(extended[2], extended[1] or "utf-8", "strict")
+            except (LookupError, UnicodeDecodeError) as error:
+                raise BadForm(str(error)) from None
+    return kind, found
+
+
+def fields_of(content_type: str, body: bytes) -> list[FormField]:
+    """The fields of a form in their order; none for a Content-Type that is no form's.
+
+    Raises:
+        BadForm: no boundary, no name, an end that is missing, an unknown encoding.
+    """
+    kind, found = parameters(content_type)
+    if kind == "multipart/form-data":
+        if not found.get("boundary"):
+            raise BadForm("boundary missing")
+        return list(_parts(found["boundary"].encode(), body))
+    if kind == "application/x-www-form-urlencoded":
+        return list(_urlencoded(body, found.get("charset", "utf-8")))
+    return []
+
+
+def _urlencoded(body: bytes, charset: str) -> Iterator[FormField]:
+    try:
+        text = body.rstrip().decode(charset)
+        pairs = parse_qsl(text, keep_blank_values=True, encoding=charset, max_num_fields=FIELDS_MAX)
+    except (LookupError, ValueError) as error:
+        raise BadForm(str(error)) from None
+    for name, value in pairs:
+        yield FormField(name, value.encode())
+
+
+def _parts(boundary: bytes, body: bytes) -> Iterator[FormField]:
+    line = b"--" + boundary
+    begin = 0 if body.startswith(line) else body.find(_CRLF + line)
+    if begin < 0:
+        raise BadForm("could not find the starting boundary")
+    # One CRLF in front lets every boundary be found in the same way.
+    pieces = (_CRLF + body[begin:].removeprefix(_CRLF)).split(_CRLF + line)
+    if len(pieces) > FIELDS_MAX + 2:
+        raise BadForm("too many fields")
+    for piece in pieces[1:]:
+        if piece.startswith(b"--"):
+            return
+        yield _part(piece)
+    raise BadForm("the last boundary is missing")
+
+
+# As in the head of a request (RFC 9110 sections 5.1 and 5.5).
+_TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_FORBIDDEN: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+
+
+def _part(piece: bytes) -> FormField:
+    head, gap, content = piece.partition(_CRLF + _CRLF)
+    if not gap:
+        raise BadForm("a part without a blank line behind its headers")
+    headers = dict(_headers(head))
+    found = parameters(headers.get("content-disposition", ""))[1]
+    if "name" not in found:
+        raise BadForm("multipart field missing name")
+    kind = headers.get("content-type")
+    if kind is not None and kind.startswith("multipart/"):
+        raise BadForm("a form within the form")
+    return FormField(
+        found["name"],
+        _decoded(content, headers.get("content-transfer-encoding", "").lower()),
+        found.get("filename"),
+        kind,
+    )
+
+
+def _headers(head: bytes) -> Iterator[tuple[str, str]]:
+    for line in head.split(_CRLF)[1:]:  # the first is the rest of the boundary's own
+        name, colon, value = line.decode("utf-8", "surrogateescape").partition(":")
+        value = value.strip(" \t")
+        if not colon or not _TOKEN.fullmatch(name) or _FORBIDDEN.search(value):
+            raise BadForm("a line in the head of a part that is no header")
+        yield name.lower(), value
+
+
+def _decoded(content: bytes, encoding: str) -> bytes:
+    if encoding in ("", "binary", "8bit", "7bit"):
+        return content
+    if encoding == "quoted-printable":
+        return quopri.decodestring(content)
+    if encoding == "base64":
+        try:
+            return binascii.a2b_base64(content)
+        except binascii.Error as error:
+            raise BadForm(str(error)) from None
+    raise BadForm(f"unknown content transfer encoding: {encoding}")

@@ -1,0 +1,68 @@
+"""The front page, and files of a frontend where one is served."""
+
+from __future__ import annotations
+
+import posixpath
+from typing import Final
+from urllib.parse import unquote
+
+from fake_server.http.context import Failed, Place, Refused
+from fake_server.http.media_types import served_type
+from fake_server.http.question import Question
+from fake_server.http.static import file_answer, no_file
+from fake_server.source import Answer
+from fake_server.storage.memory import StoredFile, nameable
+
+__all__ = ["no_template", "root", "static_file"]
+
+_FOLDERS: Final = frozenset({"assets", "docs", "extensions", "extensions/core"})
+"""Folders of every frontend and its packages; their contents are not listed."""
+
+_PAGE: Final = b"""<!doctype html>
+<html lang="en"><head><meta charset="UTF-8"/><title>ComfyUI (simulated)</title></head>
+<body><h1>A simulated ComfyUI server</h1>
+<p>Clients can talk to it as to the real one; nothing is computed. What it does just now:
+<a href="__fake__/">/__fake__/</a>. <code>comfyrec serve --frontend</code> serves the real
+web page here.</p></body></html>
+"""
+
+
+def root(place: Place, ask: Question) -> Answer:
+    """GET /: index.html, which nobody may store."""
+    found = place.shop.static("index.html") if place.shop.static else None
+    store = "no-store, must-revalidate" if place.era.has("no_store") else "no-cache"
+    headers = [("Cache-Control", store), ("Pragma", "no-cache"), ("Expires", "0")]
+    return file_answer(
+        ask, found or StoredFile(_PAGE, 0), place.epoch_us, headers, guess="text/html"
+    )
+
+
+def no_template(place: Place, ask: Question) -> Answer:
+    """GET /templates/{path}: nobody has brought the package of workflow templates."""
+    raise Refused(404)
+
+
+def static_file(place: Place, ask: Question, path: str) -> Answer:
+    """Any path that no route has: a file below the web root, or 404 without a length."""
+    name = unquote(path[1:])
+    if name.startswith("/") or "\0" in name:
+        raise Refused(404)
+    normal = posixpath.normpath(name)
+    if normal.startswith(".."):
+        raise Refused(404)
+    if normal in _FOLDERS or (normal == "templates" and not place.era.has("template_routes")):
+        raise Refused(403)
+    if not nameable(name):
+        raise Failed("no file system has such a name")
+    found = _found(place, normal)
+    return no_file() if found is None else _served(place, ask, normal, found)
+
+
+def _found(place: Place, name: str) -> StoredFile | None:
+    if place.shop.static is not None:
+        return place.shop.static(name)
+    return StoredFile(_PAGE, 0) if name == "index.html" else None
+
+
+def _served(place: Place, ask: Question, name: str, file: StoredFile) -> Answer:
+    return file_answer(ask, file, place.epoch_us, guess=served_type(name))

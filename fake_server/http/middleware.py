@@ -1,0 +1,274 @@
+"""An HTTP request + the place -> the answer: find the route, and what stands around every route.
+
+The middleware of ComfyUI in its order, PROTOCOL.md section 11: cache headers, compression, then
+either the CORS headers or the guard against foreign origins. What aiohttp itself refuses (405, 413,
+a handler that raised) passes all of them untouched.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import zlib
+from functools import lru_cache
+from typing import Final
+from urllib.parse import parse_qsl, unquote, urlparse, urlsplit
+
+import msgspec
+
+from fake_server.http.context import Failed, Place, Refused
+from fake_server.http.frontend import static_file
+from fake_server.http.question import Question, empty, server_error
+from fake_server.http.routes import INTERNAL, Found, routes_of
+from fake_server.http.static import FileAnswer
+from fake_server.source import Answer, Request
+
+__all__ = ["answer", "is_websocket", "lets_in", "query_of"]
+
+_IMAGES: Final = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
+_GONE_S: Final = 3_600
+_KEPT_S: Final = 86_400
+_KEPT: Final = frozenset({200, 201, 202, 203, 204, 205, 206, 301, 308})
+_NOT_KEPT: Final = frozenset({302, 303, 307})
+_SQUEEZED: Final = ("application/json", "text/plain")
+_CORS_METHODS: Final = "POST, GET, DELETE, PUT, OPTIONS"
+_STATIC_METHODS: Final = ("GET", "HEAD")
+_OLD_NUMBER: Final = re.compile(r"0x[0-9a-f]{1,8}|0[0-7]{0,11}|[1-9][0-9]{0,9}")
+_READING: Final = frozenset({"POST", "PUT", "PATCH"})
+
+
+def split_target(target: str) -> tuple[str, str]:
+    """A request target -> its raw path and its raw query."""
+    if not target.startswith("/"):
+        # The absolute form, as proxies get it.
+        parts = urlsplit(target)
+        return parts.path or "/", parts.query
+    path, _, query = target.partition("#")[0].partition("?")
+    return path, query
+
+
+def query_of(raw: str) -> dict[str, list[str]]:
+    """A raw query -> its values by name, in order."""
+    found: dict[str, list[str]] = {}
+    for name, value in _pairs(raw) if raw else ():
+        found.setdefault(name, []).append(value)
+    return found
+
+
+@lru_cache(maxsize=256)
+def _pairs(raw: str) -> tuple[tuple[str, str], ...]:
+    # Clients ask the same again and again; nobody's query is longer than a head may be.
+    return tuple(parse_qsl(raw, keep_blank_values=True))
+
+
+def answer(place: Place, request: Request) -> Answer:
+    """Answer a request that is no websocket."""
+    path, query = split_target(request.target)
+    try:
+        given = _around(place, request, path, query)
+    except Refused as refused:
+        return refused.answer
+    except Failed:
+        return server_error()
+    if given.close:
+        return given
+    return _cache_headers(place, unquote(path), given)
+
+
+def _around(place: Place, request: Request, path: str, query: str) -> Answer:
+    if place.shop.cors is not None:
+        options = request.method == "OPTIONS"
+        given = empty() if options else _routed(place, request, path, query)
+        given = given if given.close else _cors(place, given)
+    else:
+        blocked = not lets_in(place, request)
+        given = empty(403) if blocked else _unguarded(place, request, path, query)
+    return _squeezed(request, given) if place.shop.compress and not given.close else given
+
+
+def _unguarded(place: Place, request: Request, path: str, query: str) -> Answer:
+    if request.method == "OPTIONS" and place.era.has("options_everywhere"):
+        return empty()
+    return _routed(place, request, path, query)
+
+
+def _routed(place: Place, request: Request, path: str, query: str) -> Answer:
+    found = routes_of(place.era).find(request.method, path)
+    if found.route is None:
+        return _no_route(place, request, path, found)
+    ask = _question(request, path, query, found)
+    if found.route.path == "/ws":
+        raise Refused(400, handshake_problem(request))
+    if request.method in _READING and len(request.body) > round(place.upload_max):
+        limit = round(place.upload_max)
+        raise Refused(413, f"Maximum request body size {limit} exceeded.")
+    return found.route.handler(place, ask)
+
+
+def _question(request: Request, path: str, query: str, found: Found) -> Question:
+    decoded = unquote(path)
+    prefixed = decoded.startswith("/api/")
+    return Question(
+        method=request.method,
+        path=decoded.removeprefix("/api") if prefixed else decoded,
+        prefixed=prefixed,
+        query=query_of(query),
+        headers=request.headers,
+        body=request.body,
+        param=found.param,
+    )
+
+
+def _no_route(place: Place, request: Request, path: str, found: Found) -> Answer:
+    first = f"/{unquote(path.split('/')[1])}" if "/" in path else ""
+    if first == INTERNAL and place.era.has("internal_routes"):
+        if found.allowed:
+            raise Refused(405, allow=",".join(sorted(found.allowed)))
+        raise Refused(404)
+    if request.method in _STATIC_METHODS:
+        ask = Question(request.method, path, headers=request.headers)
+        return static_file(place, ask, path)
+    raise Refused(405, allow=",".join(sorted({*found.allowed, *_STATIC_METHODS})))
+
+
+# --- websockets ------------------------------------------------------------------------------
+
+
+def is_websocket(place: Place, request: Request) -> bool:
+    """Whether the path is that of the websocket, and asked as one asks for it."""
+    found = routes_of(place.era).find(request.method, split_target(request.target)[0])
+    return found.route is not None and found.route.path == "/ws"
+
+
+def handshake_problem(request: Request) -> str:
+    """What aiohttp says of a request that is no proper upgrade."""
+    upgrade = _field(request, "Upgrade")
+    if (upgrade or "").strip().lower() != "websocket":
+        return f'No WebSocket UPGRADE hdr: {upgrade}\n Can "Upgrade" only to "WebSocket".'
+    connection = _field(request, "Connection")
+    if "upgrade" not in (connection or "").lower():
+        return f"No CONNECTION upgrade hdr: {connection}"
+    version = _field(request, "Sec-WebSocket-Version") or ""
+    if version not in ("13", "8", "7"):
+        return f"Unsupported version: {version}"
+    return f"Handshake error: {_field(request, 'Sec-WebSocket-Key')!r}"
+
+
+def _field(request: Request, name: str) -> str | None:
+    name = name.lower()
+    return next((value for key, value in request.headers if key.lower() == name), None)
+
+
+# --- the guard -------------------------------------------------------------------------------
+
+
+def lets_in(place: Place, request: Request) -> bool:
+    """Whether the guard against foreign origins lets a request pass; always with CORS.
+
+    Raises:
+        Failed: a port that is no number.
+    """
+    if place.shop.cors is not None or not place.era.has("origin_guard"):
+        return True
+    fields = {name.lower(): value for name, value in reversed(request.headers)}
+    if fields.get("sec-fetch-site") == "cross-site" and place.era.has("fetch_site_guard"):
+        return False
+    host, origin = fields.get("host"), fields.get("origin")
+    if host is None or origin is None:
+        return True
+    try:
+        return _same(host.lower(), origin)
+    except ValueError as error:
+        raise Failed(str(error)) from None
+
+
+def _same(host: str, origin: str) -> bool:
+    """The comparison of ComfyUI: without ports where one of the two has none."""
+    ours, theirs = urlsplit(f"//{host}"), urlparse(origin)
+    their_port = theirs.port  # read first: a port that is no number ends it here
+    if not _is_loopback(ours.hostname):
+        return True
+    our_name = host if their_port is not None else ours.hostname
+    their_name = theirs.netloc.lower() if ours.port is not None else theirs.hostname
+    return not our_name or not their_name or our_name == their_name
+
+
+def _is_loopback(name: str | None) -> bool:
+    if name is None:
+        return False
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        # The real server asks the resolver, which knows one name and old ways of writing numbers.
+        return name == "localhost" or _short_address(name) == 127
+
+
+def _short_address(name: str) -> int | None:
+    """The first byte of an address like ``127.1``, ``0x7f.1`` or ``2130706433``."""
+    parts = name.split(".")
+    if len(parts) > 4 or not all(_OLD_NUMBER.fullmatch(part) for part in parts):
+        return None
+    first = int(parts[0], 16 if parts[0][1:2] == "x" else 8 if parts[0][0] == "0" else 10)
+    return first if len(parts) > 1 else first >> 24
+
+
+# --- what is added ---------------------------------------------------------------------------
+
+
+_LATE: Final = frozenset({"Transfer-Encoding", "Etag", "Last-Modified", "Content-Length"})
+"""Fields that aiohttp adds when it prepares an answer, behind those of the middleware."""
+
+
+def _with(given: Answer, *fields: tuple[str, str]) -> Answer:
+    headers = given.headers
+    late = next((i for i, (name, _) in enumerate(headers) if name in _LATE), len(headers))
+    if 0 < late < len(headers) and headers[late - 1][0] == "Content-Type":
+        late -= 1  # a guessed type comes as late
+    return msgspec.structs.replace(given, headers=(*headers[:late], *fields, *headers[late:]))
+
+
+def _cors(place: Place, given: Answer) -> Answer:
+    assert place.shop.cors is not None
+    methods = _CORS_METHODS + (", PATCH" if place.era.has("cors_patch") else "")
+    return _with(
+        given,
+        ("Access-Control-Allow-Origin", place.shop.cors),
+        ("Access-Control-Allow-Methods", methods),
+        ("Access-Control-Allow-Headers", "Content-Type, Authorization"),
+        ("Access-Control-Allow-Credentials", "true"),
+    )
+
+
+def _cache_headers(place: Place, path: str, given: Answer) -> Answer:
+    value = _cache_control(place, path, 200 if isinstance(given, FileAnswer) else given.status)
+    if value is None or any(name.lower() == "cache-control" for name, _ in given.headers):
+        return given
+    return _with(given, ("Cache-Control", value))
+
+
+def _cache_control(place: Place, path: str, status: int) -> str | None:
+    last = path.rpartition("/")[2]
+    if path.endswith((".js", ".css")) or (last.startswith("index") and last.endswith(".json")):
+        return "no-store" if place.era.has("no_store") else "no-cache"
+    if not path.lower().endswith(_IMAGES):
+        return None
+    if status == 404:
+        return f"public, max-age={_GONE_S}"
+    if status in _KEPT:
+        return f"public, max-age={_KEPT_S}"
+    return "no-cache" if status in _NOT_KEPT else None
+
+
+def _squeezed(request: Request, given: Answer) -> Answer:
+    accepted = _field(request, "Accept-Encoding") or ""
+    kind = next((v for k, v in given.headers if k.lower() == "content-type"), "")
+    if kind.partition(";")[0] not in _SQUEEZED or isinstance(given, FileAnswer):
+        return given
+    if not given.body or "gzip" not in accepted:
+        return given
+    # aiohttp looks for deflate before gzip.
+    coding, bits = ("deflate", 15) if "deflate" in accepted.lower() else ("gzip", 31)
+    deflater = zlib.compressobj(wbits=bits)
+    body = deflater.compress(given.body) + deflater.flush()
+    fields = (("Content-Length", str(len(body))), ("Content-Encoding", coding))
+    return msgspec.structs.replace(given, headers=(*given.headers, *fields), body=body)

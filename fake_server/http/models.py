@@ -1,0 +1,202 @@
+"""``/models``, ``/embeddings``, ``/object_info`` and their kin: what the catalogue holds.
+
+PROTOCOL.md, section 10; recordings ``routes`` of all versions.
+"""
+
+from __future__ import annotations
+
+import json
+import posixpath
+import zlib
+from collections.abc import Sequence
+from typing import Any, Final
+
+from fake_server.http.context import Failed, Place, below, extension
+from fake_server.http.question import Question, empty, json_answer
+from fake_server.nodes.replacements import REPLACEMENTS
+from fake_server.source import Answer
+from fake_server.storage import pictures as images
+
+__all__ = [
+    "dirs_of",
+    "embeddings",
+    "experiment_folder",
+    "experiment_folders",
+    "experiment_preview",
+    "folder",
+    "folders",
+    "known_folders",
+    "node_replacements",
+    "object_info",
+    "object_info_class",
+]
+
+# folder -> what is told of it instead of a model's extensions.
+_OTHER_EXTENSIONS: Final = {"diffusers": ["folder"], "classifiers": [""]}
+_EXTENSIONS: Final = [".bin", ".ckpt", ".pkl", ".pt", ".pt2", ".pth", ".safetensors", ".sft"]
+_NOT_LISTED: Final = ("configs", "custom_nodes")
+_PICTURES: Final = (".png", ".jpg", ".jpeg", ".webp", ".preview.png", ".preview.jpg")
+# folder -> the folder names it is spread over, where that is not its own alone.
+_OTHER_DIRS: Final = {
+    "text_encoders": ("text_encoders", "clip"),
+    "diffusion_models": ("unet", "diffusion_models"),
+    "controlnet": ("controlnet", "t2i_adapter"),
+}
+_OUTPUT_TOO: Final = {
+    "checkpoints": "checkpoints", "loras": "loras", "vae": "vae",
+    "text_encoders": "clip", "diffusion_models": "diffusion_models",
+}  # fmt: skip
+# folder -> the fact of the era that brought it; all others have always been there.
+_SINCE: Final = {
+    "model_patches": "history_offset", "audio_encoders": "history_offset",
+    "latent_upscale_models": "jobs", "background_removal": "job_cancel",
+    "frame_interpolation": "job_cancel", "geometry_estimation": "job_cancel",
+    "optical_flow": "job_cancel", "detection": "job_cancel",
+}  # fmt: skip
+
+
+def known_folders(place: Place) -> dict[str, Sequence[str]]:
+    """The model folders that the era has, and what lies in them."""
+    return {
+        name: files
+        for name, files in place.catalogue.models.items()
+        if name not in _SINCE or files or place.era.has(_SINCE[name])
+    }
+
+
+def dirs_of(place: Place, name: str) -> list[str]:
+    """The folders on the simulated disk that make up a model folder."""
+    base = place.engine.settings.base
+    if name == "custom_nodes":
+        return [f"{base}/custom_nodes"]
+    dirs = [f"{base}/models/{each}" for each in _OTHER_DIRS.get(name, (name,))]
+    return dirs + ([f"{base}/output/{_OUTPUT_TOO[name]}"] if name in _OUTPUT_TOO else [])
+
+
+def folders(place: Place, ask: Question) -> Answer:
+    """GET /models."""
+    return json_answer(list(known_folders(place)))
+
+
+def folder(place: Place, ask: Question) -> Answer:
+    """GET /models/{folder}."""
+    files = known_folders(place).get(ask.param["folder"])
+    return empty(404) if files is None else json_answer(list(files))
+
+
+def embeddings(place: Place, ask: Question) -> Answer:
+    """GET /embeddings: their names without extension."""
+    files = place.catalogue.models.get("embeddings", ())
+    return json_answer([name.removesuffix(extension(name)) for name in files])
+
+
+def experiment_folders(place: Place, ask: Question) -> Answer:
+    """GET /experiment/models."""
+    told: list[dict[str, Any]] = []
+    for name in known_folders(place):
+        if name not in _NOT_LISTED:
+            entry: dict[str, Any] = {"name": name, "folders": dirs_of(place, name)}
+            if place.era.has("preview_checks"):
+                entry["extensions"] = _OTHER_EXTENSIONS.get(name, _EXTENSIONS)
+            told.append(entry)
+    return json_answer(told)
+
+
+def experiment_folder(place: Place, ask: Question) -> Answer:
+    """GET /experiment/models/{folder}."""
+    files = known_folders(place).get(ask.param["folder"])
+    if files is None:
+        return empty(404)
+    return json_answer([_file(place, name) for name in files])
+
+
+def _file(place: Place, name: str) -> dict[str, Any]:
+    facts: dict[str, Any] = {"name": name, "pathIndex": 0}
+    if place.era.has("frontend_routes"):
+        since = place.epoch_us / 1e6
+        # Nobody has the file; its size is told as something that a model may have.
+        size = 500_000_000 + zlib.crc32(name.encode()) % 6_000_000_000
+        facts |= {"modified": since, "created": since, "size": size}
+    return facts
+
+
+def experiment_preview(place: Place, ask: Question) -> Answer:
+    """GET /experiment/models/preview/...: a picture that lies beside a model."""
+    name, index, file = ask.param["folder"], ask.param["index"], ask.param["file"]
+    if name not in known_folders(place):
+        return empty(404)
+    number = _number(place, index) if file or not place.era.has("preview_checks") else None
+    if number is None:
+        return empty(400)
+    if not 0 <= number < len(dirs_of(place, name)):
+        return empty(404)
+    path = below(place, f"models/{name}", file)
+    if path is None:
+        return empty(403)
+    picture = _beside(place, f"models/{name}", path)
+    return (
+        empty(404) if picture is None else Answer(200, (("Content-Type", "image/webp"),), picture)
+    )
+
+
+def _number(place: Place, written: str) -> int | None:
+    try:
+        return int(written)
+    except ValueError as error:
+        if place.era.has("preview_checks"):
+            return None
+        raise Failed(str(error)) from None
+
+
+def _beside(place: Place, kind: str, path: str) -> bytes | None:
+    where, name = posixpath.split(path)
+    stem = name.removesuffix(extension(name))
+    for end in _PICTURES:
+        found = place.folders.read(kind, where, stem + end)
+        if found is not None and images.is_image(found.data):
+            return images.preview(found.data, format="webp", quality=80, rgb=False)
+    return None
+
+
+# --- object_info -----------------------------------------------------------------------------
+
+
+def object_info(place: Place, ask: Question) -> Answer:
+    """GET /object_info: every class."""
+    uploads = tuple(place.folders.names("input"))
+    body = _whole.get(place.catalogue, uploads)
+    if body is None:
+        body = json.dumps(place.catalogue.all_info(uploads)).encode()
+        _whole.keep(place.catalogue, uploads, body)
+    return Answer(200, (("Content-Type", "application/json; charset=utf-8"),), body)
+
+
+class _Last:
+    """The last answer: it is over a megabyte long and asked for again and again."""
+
+    def __init__(self) -> None:
+        self._catalogue: object = None
+        self._uploads: tuple[str, ...] = ()
+        self._body = b""
+
+    def get(self, catalogue: object, uploads: tuple[str, ...]) -> bytes | None:
+        fits = self._catalogue is catalogue and self._uploads == uploads
+        return self._body if fits else None
+
+    def keep(self, catalogue: object, uploads: tuple[str, ...], body: bytes) -> None:
+        self._catalogue, self._uploads, self._body = catalogue, uploads, body
+
+
+_whole = _Last()
+
+
+def object_info_class(place: Place, ask: Question) -> Answer:
+    """GET /object_info/{class}: one class, or nothing for one that nobody has."""
+    name = ask.param["class"]
+    info = place.catalogue.info(name, place.folders.names("input"))
+    return json_answer({} if info is None else {name: info})
+
+
+def node_replacements(place: Place, ask: Question) -> Answer:
+    """GET /node_replacements: retired classes and what took their place."""
+    return json_answer(REPLACEMENTS)

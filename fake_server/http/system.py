@@ -1,0 +1,104 @@
+"""``/system_stats``, ``/features``, ``/extensions``, and lists that are empty without custom nodes.
+
+PROTOCOL.md, section 10; recordings ``routes`` of all versions.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from fake_server.http.context import Place
+from fake_server.http.question import Question, json_answer
+from fake_server.source import Answer
+
+__all__ = [
+    "assets_off",
+    "extensions",
+    "features",
+    "global_subgraph",
+    "no_entries",
+    "system_stats",
+]
+
+_RAM_TOTAL: Final = 64 * 1024**3
+_RAM_FREE: Final = 48 * 1024**3
+_PYTHON: Final = "3.12.11 (main, Jun  4 2025, 08:56:18) [GCC 13.3.0]"
+_PACKAGES: Final = {
+    "comfyui-frontend-package": "1.45.20",
+    "comfyui-workflow-templates": "0.11.9",
+    "comfyui-embedded-docs": "0.5.8",
+    "comfy-kitchen": "0.2.19",
+    "comfy-aimdo": "0.4.10",
+}
+# Some of the scripts that every frontend of the last years has; the full list is its own affair.
+_EXTENSIONS: Final = (
+    "/extensions/core/clipspace.js",
+    "/extensions/core/groupNode.js",
+    "/extensions/core/widgetInputs.js",
+)
+_ASSETS_OFF: Final = {
+    "error": {
+        "code": "SERVICE_DISABLED",
+        "message": "Assets system is disabled. "
+        "Start the server with --enable-assets to use this feature.",
+        "details": {},
+    }
+}
+
+
+def system_stats(place: Place, ask: Question) -> Answer:
+    """GET /system_stats: 64 GiB of memory, mostly free."""
+    era = place.era
+    known: dict[str, Any] = {"os": "linux" if era.has("jobs") else "posix"}
+    if era.has("internal_routes"):
+        version = era.version if era.has("value_wrapper") else "unknown"
+        known |= {"ram_total": _RAM_TOTAL, "ram_free": _RAM_FREE, "comfyui_version": version}
+    if era.has("text_frames"):
+        known["required_frontend_version"] = _PACKAGES["comfyui-frontend-package"]
+    if era.has("targeted_interrupt"):
+        templates = _PACKAGES["comfyui-workflow-templates"]
+        known["installed_templates_version"] = templates
+        known["required_templates_version"] = templates
+    if era.has("job_cancel"):
+        known["comfy_package_versions"] = [
+            {"name": name, "installed": version, "required": version}
+            for name, version in _PACKAGES.items()
+        ]
+    known["python_version"] = _PYTHON
+    if era.has("internal_routes"):
+        known["pytorch_version"] = "2.8.0+cu128"
+    known["embedded_python"] = False
+    if era.has("usage_source"):
+        known["deploy_environment"] = "local-git"
+    if era.has("internal_routes"):
+        known["argv"] = list(place.shop.argv)
+    # A server without a graphics card, as ``--cpu`` starts it.
+    device: dict[str, Any] = {"name": "cpu", "type": "cpu", "index": None}
+    for name in ("vram_total", "vram_free", "torch_vram_total", "torch_vram_free"):
+        device[name] = _RAM_TOTAL if name.endswith("total") else _RAM_FREE
+    return json_answer({"system": known, "devices": [device]})
+
+
+def features(place: Place, ask: Question) -> Answer:
+    """GET /features: what the socket's ``feature_flags`` say."""
+    return json_answer(place.engine.features())
+
+
+def extensions(place: Place, ask: Question) -> Answer:
+    """GET /extensions: scripts that a frontend loads."""
+    return json_answer(list(_EXTENSIONS if place.shop.scripts is None else place.shop.scripts))
+
+
+def no_entries(place: Place, ask: Question) -> Answer:
+    """Lists that are empty without custom nodes: /i18n, /workflow_templates, ..."""
+    return json_answer({})
+
+
+def global_subgraph(place: Place, ask: Question) -> Answer:
+    """GET /global_subgraphs/{id}: ``null``, for nobody brought any."""
+    return json_answer(None)
+
+
+def assets_off(place: Place, ask: Question) -> Answer:
+    """Every asset route, while assets are off."""
+    return json_answer(_ASSETS_OFF, 503)

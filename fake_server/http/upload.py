@@ -1,0 +1,129 @@
+"""``/upload/image`` and ``/upload/mask``: a form -> a file, or another name for it.
+
+PROTOCOL.md, section 10; recording ``upload_and_view``.
+"""
+
+from __future__ import annotations
+
+import json
+import posixpath
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
+
+from fake_server.http.context import Failed, Place, below, extension
+from fake_server.http.forms import BadForm, fields_of, parameters
+from fake_server.http.question import Question, empty, json_answer
+from fake_server.http.view import KINDS, annotated
+from fake_server.source import Answer, FormField
+from fake_server.storage import pictures as images
+from fake_server.storage.memory import StoredFile
+
+__all__ = ["upload_image", "upload_mask"]
+
+
+Value: TypeAlias = str | bytes | FormField
+"""A text, other data, or a file with its name."""
+Form: TypeAlias = Mapping[str, Value]
+
+
+def upload_image(place: Place, ask: Question) -> Answer:
+    """Keep the file that was sent."""
+    return _keep(place, _form(ask), lambda image, name: image)
+
+
+def upload_mask(place: Place, ask: Question) -> Answer:
+    """Keep the original that ``original_ref`` names, with the alpha of the file that was sent."""
+    form = _form(ask)
+    return _keep(place, form, lambda image, name: _masked(place, form, image, name))
+
+
+def _form(ask: Question) -> dict[str, Value]:
+    """The first field of each name."""
+    form: dict[str, Value] = {}
+    try:
+        for field in fields_of(ask.header("Content-Type"), ask.body):
+            form.setdefault(field.name, _value(field))
+    except (BadForm, LookupError, UnicodeDecodeError) as error:
+        raise Failed(str(error)) from None
+    return form
+
+
+def _value(field: FormField) -> Value:
+    if field.filename:
+        return field
+    kind, found = parameters(field.content_type or "text/plain")
+    return field.value.decode(found.get("charset", "utf-8")) if kind[:5] == "text/" else field.value
+
+
+def _keep(place: Place, form: Form, make: Callable[[bytes, str], bytes | None]) -> Answer:
+    image, kind, subfolder = form.get("image"), form.get("type", "input"), form.get("subfolder", "")
+    if kind not in KINDS:
+        raise Failed(f"no such folder: {kind!r}")
+    if not image:
+        return empty(400)
+    if not isinstance(image, FormField) or not isinstance(subfolder, str):
+        raise Failed("a file where a text should be, or the other way round")
+    assert image.filename and isinstance(kind, str)
+    where = below(place, kind, posixpath.normpath(subfolder))
+    path = below(place, kind, posixpath.normpath(subfolder), image.filename)
+    if path is None:
+        return empty(400)
+    if where is None or not place.folders.takes_folder(kind, where):
+        raise Failed(f"the folder {subfolder} cannot be made")
+    place.folders.make_folder(kind, where)
+    name, is_there = image.filename, False
+    if form.get("overwrite") not in ("true", "1"):
+        name, is_there = _free(place, kind, where, image)
+    made = None if is_there else make(image.value, name)
+    if made is not None:
+        _write(place, kind, posixpath.join(where, name), made)
+    return json_answer({"name": name, "subfolder": subfolder, "type": kind})
+
+
+def _write(place: Place, kind: str, path: str, data: bytes) -> None:
+    if not place.folders.takes_file(kind, path):
+        raise Failed(f"{path} cannot be written")
+    place.folders.write(kind, "", path, data, place.now)
+
+
+def _free(place: Place, kind: str, where: str, image: FormField) -> tuple[str, bool]:
+    """A name that is free or whose file holds the same bytes, and which of the two."""
+    assert image.filename is not None
+    name, end = image.filename, extension(image.filename)
+    stem, number = name[: len(name) - len(end)], 1
+    while (there := place.folders.read(kind, where, name)) is not None:
+        if there.data == image.value:
+            return name, True
+        name = f"{stem} ({number}){end}"
+        number += 1
+    if place.folders.has_folder(kind, posixpath.normpath(posixpath.join(where, name))):
+        raise Failed("a folder has no bytes to compare")
+    return name, False
+
+
+def _masked(place: Place, form: Form, image: bytes, name: str) -> bytes | None:
+    """The masked picture; None where the real handler leaves without writing."""
+    original = _original(place, form.get("original_ref"))
+    if original is None:
+        return None
+    # Whatever Pillow raises, the real handler raises it too; there is no common base.
+    try:
+        return images.with_mask(original.data, image, name)
+    except Exception as error:
+        raise Failed(str(error)) from None
+
+
+def _original(place: Place, written: Value | None) -> StoredFile | None:
+    try:
+        ref = json.loads(written)  # type: ignore[arg-type]  # what is no text fails here
+        name, kind = annotated(ref["filename"])
+        subfolder = ref.get("subfolder", "")
+        if not name or name[0] == "/" or ".." in name:
+            return None
+        kind = kind or ref.get("type", "output")
+        if kind not in KINDS:
+            return None
+        where = below(place, kind, subfolder)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise Failed(str(error)) from None
+    return None if where is None else place.folders.read(kind, where, name)

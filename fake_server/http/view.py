@@ -1,0 +1,131 @@
+"""``/view`` and ``/view_metadata``: files, and what models say of themselves.
+
+PROTOCOL.md, section 10; recording ``upload_and_view``.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Final
+
+from fake_server.http.context import Failed, Place, below
+from fake_server.http.media_types import OCTETS, guessed_type
+from fake_server.http.question import Question, empty, json_answer
+from fake_server.http.static import file_answer
+from fake_server.source import Answer
+from fake_server.storage import pictures as images
+from fake_server.storage.memory import StoredFile
+
+__all__ = ["KINDS", "annotated", "is_dangerous", "view", "view_metadata"]
+
+KINDS: Final = ("output", "input", "temp")
+# What a browser would run: served as a download instead.
+_DANGEROUS: Final = frozenset({
+    "text/html", "text/html-sandboxed", "application/xhtml+xml", "text/javascript", "text/css",
+})  # fmt: skip
+_DANGEROUS_SINCE_NOSNIFF: Final = frozenset({
+    "application/javascript", "application/x-javascript", "application/ecmascript",
+    "message/rfc822",
+})  # fmt: skip
+_PREVIEW_FORMATS: Final = ("webp", "jpeg")
+_METADATA: Final = {"format": "pt"}
+
+
+def annotated(name: str) -> tuple[str, str | None]:
+    """``pic.png [input]`` -> the name and the folder it carries, if it carries one.
+
+    What stands in front of the bracket loses one more character: the blank.
+    """
+    for kind in KINDS:
+        if name.endswith(f"[{kind}]"):
+            return name[: -len(kind) - 3], kind
+    return name, None
+
+
+def view(place: Place, ask: Question) -> Answer:
+    """One file, or the picture in it in another form."""
+    asked = ask.asked("filename")
+    if asked is None:
+        return empty(404)
+    name, kind = annotated(asked)
+    if not name or name.startswith("/") or ".." in name:
+        return empty(400)
+    if kind is None:
+        kind = ask.asked("type")
+    kind = "output" if kind is None else kind
+    if kind not in KINDS:
+        return empty(400)
+    subfolder = below(place, kind, ask.asked("subfolder") or "")
+    if subfolder is None:
+        return empty(403)
+    name = posixpath.basename(name)
+    file = place.folders.read(kind, subfolder, name) if name else None
+    return empty(404) if file is None else _shown(place, ask, name, file)
+
+
+def _shown(place: Place, ask: Question, name: str, file: StoredFile) -> Answer:
+    channel, preview = ask.asked("channel"), ask.asked("preview")
+    named = ("Content-Disposition", f'filename="{name}"')
+    if preview is not None:
+        format, quality = _preview_wanted(preview, channel or "")
+        picture = _converted(
+            lambda: images.preview(file.data, format=format, quality=quality, rgb=channel == "rgb")
+        )
+        return Answer(200, (named, ("Content-Type", f"image/{format}")), picture)
+    if channel in ("rgb", "a"):
+        convert = images.rgb_only if channel == "rgb" else images.alpha_only
+        picture = _converted(lambda: convert(file.data))
+        return Answer(200, (named, ("Content-Type", "image/png")), picture)
+    models, nosniff = place.era.has("model_types"), place.era.has("view_nosniff")
+    return file_answer(ask, file, place.epoch_us, _headers(name, models=models, nosniff=nosniff))
+
+
+def _preview_wanted(preview: str, channel: str) -> tuple[str, int]:
+    parts = preview.split(";")
+    format = parts[0] if parts[0] in _PREVIEW_FORMATS and "a" not in channel else "webp"
+    try:
+        return format, int(parts[-1]) if parts[-1].isdigit() else 90
+    except ValueError as error:  # a digit such as a superscript
+        raise Failed(str(error)) from None
+
+
+def _converted(convert: Callable[[], bytes]) -> bytes:
+    # Whatever Pillow raises, the real handler raises it too; there is no common base.
+    try:
+        return convert()
+    except Exception as error:
+        raise Failed(str(error)) from None
+
+
+@lru_cache(maxsize=256)
+def _headers(name: str, *, models: bool, nosniff: bool) -> tuple[tuple[str, str], ...]:
+    kind = guessed_type(name, models=models)
+    if not nosniff:
+        kind = OCTETS if kind in _DANGEROUS else kind
+        return (("Content-Disposition", f'filename="{name}"'), ("Content-Type", kind))
+    shown = 'filename="{}"'.format(re.sub(r'([\\"])', r"\\\1", name))
+    if is_dangerous(kind):
+        kind, shown = OCTETS, f"attachment; {shown}"
+    return (
+        ("Content-Disposition", shown), ("Content-Type", kind),
+        ("X-Content-Type-Options", "nosniff"),
+    )  # fmt: skip
+
+
+def is_dangerous(kind: str) -> bool:
+    """Whether a browser might run what has this type; everything written in XML is suspect."""
+    bare = kind.partition(";")[0]
+    listed = bare in _DANGEROUS or bare in _DANGEROUS_SINCE_NOSNIFF
+    return listed or bare.endswith(("+xml", "/xml"))
+
+
+def view_metadata(place: Place, ask: Question) -> Answer:
+    """The ``__metadata__`` of a safetensors file."""
+    name = ask.asked("filename")
+    known = place.catalogue.models.get(ask.param["folder"], ())
+    if name is None or not name.endswith(".safetensors") or name not in known:
+        return empty(404)
+    return json_answer(_METADATA)

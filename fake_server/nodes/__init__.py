@@ -1,0 +1,1 @@
+"""What is known of node classes: inputs and outputs, sizes, files, time, failures."""

@@ -1,0 +1,398 @@
+"""What nodes exist: a server's /object_info -> node classes that can be asked about.
+
+A catalogue is made from the built-in core nodes or from any server's own ``/object_info``. It never
+changes; other model lists make another catalogue.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import pkgutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from typing import Any, Final
+
+import msgspec
+
+from comfyrec.errors import UsageError
+
+__all__ = ["LOADERS", "MODEL_FOLDERS", "Catalogue", "Input", "NodeClass"]
+
+# GET /models of 0.27.0, in its order.
+MODEL_FOLDERS: Final = (
+    "checkpoints", "configs", "loras", "vae", "text_encoders", "diffusion_models", "clip_vision",
+    "style_models", "embeddings", "diffusers", "vae_approx", "controlnet", "gligen",
+    "upscale_models", "latent_upscale_models", "custom_nodes", "hypernetworks", "photomaker",
+    "classifiers", "model_patches", "audio_encoders", "background_removal", "frame_interpolation",
+    "geometry_estimation", "optical_flow", "detection",
+)  # fmt: skip
+
+# (class, input) -> the model folder that fills its list.
+LOADERS: Final[dict[tuple[str, str], str]] = {
+    ("CheckpointLoader", "ckpt_name"): "checkpoints",
+    ("CheckpointLoader", "config_name"): "configs",
+    ("CheckpointLoaderSimple", "ckpt_name"): "checkpoints",
+    ("ImageOnlyCheckpointLoader", "ckpt_name"): "checkpoints",
+    ("unCLIPCheckpointLoader", "ckpt_name"): "checkpoints",
+    ("LoraLoader", "lora_name"): "loras",
+    ("LoraLoaderModelOnly", "lora_name"): "loras",
+    ("VAELoader", "vae_name"): "vae",
+    ("CLIPLoader", "clip_name"): "text_encoders",
+    ("DualCLIPLoader", "clip_name1"): "text_encoders",
+    ("DualCLIPLoader", "clip_name2"): "text_encoders",
+    ("TripleCLIPLoader", "clip_name1"): "text_encoders",
+    ("TripleCLIPLoader", "clip_name2"): "text_encoders",
+    ("TripleCLIPLoader", "clip_name3"): "text_encoders",
+    ("UNETLoader", "unet_name"): "diffusion_models",
+    ("CLIPVisionLoader", "clip_name"): "clip_vision",
+    ("StyleModelLoader", "style_model_name"): "style_models",
+    ("ControlNetLoader", "control_net_name"): "controlnet",
+    ("DiffControlNetLoader", "control_net_name"): "controlnet",
+    ("GLIGENLoader", "gligen_name"): "gligen",
+    ("UpscaleModelLoader", "model_name"): "upscale_models",
+    ("HypernetworkLoader", "hypernetwork_name"): "hypernetworks",
+    ("PhotoMakerLoader", "photomaker_model_name"): "photomaker",
+}
+_ALWAYS_OFFERED: Final = {("VAELoader", "vae_name"): ("pixel_space",)}
+# What a freshly installed machine of a person who follows the tutorials has.
+_CORE_MODELS: Final[dict[str, tuple[str, ...]]] = {
+    "checkpoints": (
+        "sd_xl_base_1.0.safetensors",
+        "sd_xl_refiner_1.0.safetensors",
+        "v1-5-pruned-emaonly-fp16.safetensors",
+        "v1-5-pruned-emaonly.safetensors",
+        "512-inpainting-ema.safetensors",
+    ),
+    "configs": ("anything_v3.yaml", "v1-inference.yaml", "v2-inference.yaml"),
+    "loras": ("lcm-lora-sdv1-5.safetensors", "style.safetensors"),
+    "vae": ("ae.safetensors", "vae-ft-mse-840000-ema-pruned.safetensors"),
+    "text_encoders": (
+        "clip_l.safetensors",
+        "t5xxl_fp16.safetensors",
+        "t5xxl_fp8_e4m3fn.safetensors",
+    ),
+    "diffusion_models": ("flux1-dev.safetensors", "flux1-schnell.safetensors"),
+    "clip_vision": ("clip_vision_h.safetensors",),
+    "controlnet": ("control_v11p_sd15_canny.pth", "control_v11p_sd15_openpose.pth"),
+    "upscale_models": ("4x-UltraSharp.pth", "RealESRGAN_x4plus.pth"),
+    "embeddings": ("easynegative.safetensors",),
+}
+
+# Older servers do not say in object_info which classes take whole lists.
+_TAKE_LISTS: Final = ("RebatchImages", "RebatchLatents")
+
+_AUTOGROW: Final = "COMFY_AUTOGROW_V3"
+_DYNAMIC_COMBO: Final = "COMFY_DYNAMICCOMBO_V3"
+# An autogrow template may promise more; nobody links more than this by hand.
+AUTOGROW_INPUTS_MAX: Final = 256
+
+
+class Input(msgspec.Struct, frozen=True):
+    """One input of a node class; ``type`` is a name or, for a list to choose from, that list."""
+
+    name: str
+    type: Any
+    options: Mapping[str, Any]
+    required: bool
+    written: tuple[Any, ...]
+    """As object_info has it: one or two elements."""
+
+    @property
+    def config(self) -> list[Any]:
+        """``input_config`` of a refusal: the type and its options, always both."""
+        return [self.type, dict(self.options)]
+
+    @property
+    def choices(self) -> Sequence[Any] | None:
+        """What can be chosen, for a list or a ``COMBO``; None for everything else."""
+        if isinstance(self.type, (list, tuple)):
+            return self.type
+        if self.type == "COMBO":
+            choices = self.options.get("options", ())
+            return choices if isinstance(choices, (list, tuple)) else ()
+        return None
+
+    @property
+    def chooses(self) -> bool:
+        """Whether it is a dynamic combo: each of its choices has inputs of its own."""
+        return bool(self.type == _DYNAMIC_COMBO)
+
+
+class NodeClass(msgspec.Struct, frozen=True):
+    """What is known of a node class: its entry in object_info, taken apart."""
+
+    name: str
+    inputs: Mapping[str, Input]
+    hidden: Mapping[str, str]
+    output: Sequence[Any]
+    output_is_list: tuple[bool, ...]
+    output_node: bool
+    intermediate: bool
+    input_is_list: bool
+    v3: bool
+    """Written against the newer node interface: hidden inputs stay out of its inputs."""
+    lazy: frozenset[str]
+    unique_id: bool
+    dynamic: bool
+    is_async: bool
+    core: bool
+    """Comes with ComfyUI, so that it is known how it behaves."""
+
+    def finalized(self, given: Mapping[str, Any]) -> Mapping[str, Input]:
+        """The inputs, with those spelled out that depend on what is given."""
+        if not self.dynamic:
+            return self.inputs
+        found: dict[str, Input] = {}
+        with _fit(self.name):
+            for each in self.inputs.values():
+                found |= _spelled_out(each, given)
+        return found
+
+
+def _spelled_out(each: Input, given: Mapping[str, Any]) -> dict[str, Input]:
+    if each.type == _AUTOGROW:
+        return _autogrown(each)
+    if each.chooses:
+        return _chosen(each, given)
+    return {each.name: each}
+
+
+def _autogrown(each: Input) -> dict[str, Input]:
+    template = each.options.get("template", {})
+    sections = template.get("input", {})
+    kinds = [written for section in sections.values() for written in section.values()]
+    if not kinds:
+        return {}
+    names = template.get("names") or [
+        f"{template.get('prefix', '')}{n}"
+        for n in range(min(int(template.get("max", 10)), AUTOGROW_INPUTS_MAX))
+    ]
+    least = int(template.get("min", 1)) if each.required else 0
+    grown = (
+        _input(f"{each.name}.{name}", kinds[0], required=number < least)
+        for number, name in enumerate(names)
+    )
+    return {one.name: one for one in grown}
+
+
+def _chosen(each: Input, given: Mapping[str, Any]) -> dict[str, Input]:
+    """What belongs to a choice, and the combo behind it; nothing at all when nothing is chosen."""
+    picked = given.get(each.name)
+    for option in each.options.get("options", ()):
+        if option.get("key") == picked:
+            found: dict[str, Input] = {}
+            for section in ("required", "optional"):
+                for name, written in option.get("inputs", {}).get(section, {}).items():
+                    one = _input(f"{each.name}.{name}", written, required=section == "required")
+                    found |= _spelled_out(one, given)
+            return {**found, each.name: each}
+    return {}
+
+
+def _input(name: str, written: Any, *, required: bool) -> Input:
+    parts = tuple(written) if isinstance(written, (list, tuple)) and written else (written,)
+    options = parts[1] if len(parts) > 1 and isinstance(parts[1], Mapping) else {}
+    return Input(name=name, type=parts[0], options=options, required=required, written=parts)
+
+
+def _node_class(name: str, info: Mapping[str, Any]) -> NodeClass:
+    sections = info.get("input") or {}
+    inputs = {
+        key: _input(key, written, required=section == "required")
+        for section in ("required", "optional")
+        for key, written in (sections.get(section) or {}).items()
+    }
+    hidden = {
+        key: str(value[0] if isinstance(value, (list, tuple)) and value else value)
+        for key, value in (sections.get("hidden") or {}).items()
+    }
+    v3 = "api_node" in info and "output_matchtypes" in info
+    output = info.get("output") or ()
+    listed = tuple(bool(one) for one in info.get("output_is_list") or ())
+    return NodeClass(
+        name=name,
+        inputs=inputs,
+        hidden=hidden,
+        output=list(output) if v3 else tuple(output),
+        output_is_list=listed + (False,) * (len(output) - len(listed)),
+        output_node=info.get("output_node") is True,
+        intermediate=info.get("has_intermediate_output") is True,
+        input_is_list=info.get("is_input_list", name in _TAKE_LISTS) is True,
+        v3=v3,
+        lazy=frozenset(key for key, one in inputs.items() if one.options.get("lazy")),
+        # The server looks for the bare word, which the newer interface writes differently.
+        unique_id=not v3 and "UNIQUE_ID" in hidden.values(),
+        dynamic=any(one.type in (_AUTOGROW, _DYNAMIC_COMBO) for one in inputs.values()),
+        is_async=info.get("api_node") is True,
+        core=not str(info.get("python_module", "nodes")).startswith("custom_nodes."),
+    )
+
+
+@contextlib.contextmanager
+def _fit(name: str) -> Iterator[None]:
+    """Say which entry it is that does not have the shape of a node class."""
+    try:
+        yield
+    except (AttributeError, LookupError, TypeError, ValueError, OverflowError):
+        raise UsageError(
+            f"object_info: the entry {name!r} is no node class: its 'input', its 'output' or a "
+            "template in them has another shape than in what GET /object_info answers"
+        ) from None
+
+
+class Catalogue:
+    """Node classes by name, their object_info, and the model files that loaders offer.
+
+    An entry is looked at when its class is first asked for; what is no node class is a
+    ``UsageError`` then. ``checked`` looks at all of them.
+    """
+
+    def __init__(
+        self, info: Mapping[str, Mapping[str, Any]], models: Mapping[str, Sequence[str]]
+    ) -> None:
+        self._info = info
+        self._classes: dict[str, NodeClass] = {}
+        self.models: Mapping[str, tuple[str, ...]] = {
+            **dict.fromkeys(MODEL_FOLDERS, ()),
+            **{folder: tuple(files) for folder, files in models.items()},
+        }
+
+    @classmethod
+    def core(cls) -> Catalogue:
+        """The nodes that come with ComfyUI and that exported workflows use first."""
+        return _core()
+
+    @classmethod
+    def from_object_info(cls, info: Any) -> Catalogue:
+        """A server's own answer to GET /object_info, parsed.
+
+        Raises:
+            UsageError: it is no object of node classes.
+        """
+        if not isinstance(info, Mapping) or not info:
+            raise UsageError(
+                "object_info must be a JSON object of node classes, as GET /object_info answers it"
+            )
+        for name, entry in info.items():
+            if not isinstance(entry, Mapping) or not isinstance(entry.get("input", {}), Mapping):
+                raise UsageError(
+                    f"object_info: the entry {name!r} is no node class; it needs at least "
+                    "'input' and 'output', as GET /object_info answers it"
+                )
+        return cls(info, _models_in(info))
+
+    def checked(self) -> Catalogue:
+        """This catalogue, if every entry is a node class.
+
+        Raises:
+            UsageError: one is none.
+        """
+        self.all_info()
+        for name in self._info:
+            node_class = self.get(name)
+            assert node_class is not None, "its name comes from the catalogue"
+            node_class.finalized({})
+            for one in node_class.inputs.values():
+                choices = one.options.get("options", ()) if one.type == _DYNAMIC_COMBO else ()
+                for each in choices:
+                    node_class.finalized({one.name: each.get("key")})
+        return self
+
+    def with_models(self, models: Mapping[str, Sequence[str]]) -> Catalogue:
+        """Another catalogue whose loaders offer these files, by folder; other folders stay."""
+        together = {**self.models, **{key: tuple(files) for key, files in models.items()}}
+        return Catalogue(_with_lists(self._info, together), together)
+
+    def get(self, name: Any) -> NodeClass | None:
+        """The class of that name. ``TypeError`` for what cannot be a name, as a dict has it."""
+        found = self._classes.get(name)
+        if found is None and name in self._info:
+            with _fit(name):
+                found = self._classes[name] = _node_class(name, self._info[name])
+        return found
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._info
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._info)
+
+    def __len__(self) -> int:
+        return len(self._info)
+
+    def info(self, name: str, input_files: Iterable[str] = ()) -> dict[str, Any] | None:
+        """One class as GET /object_info/{class} has it; uploads stand in the lists they feed."""
+        entry = self._info.get(name)
+        return None if entry is None else _with_uploads(name, entry, input_files)
+
+    def all_info(self, input_files: Iterable[str] = ()) -> dict[str, Any]:
+        """Every class, as GET /object_info has it."""
+        files = tuple(input_files)
+        return {name: _with_uploads(name, entry, files) for name, entry in self._info.items()}
+
+    def listed_uploads(self, name: str, key: str) -> Sequence[str]:
+        """The files that the catalogue itself names for an upload input."""
+        entry = self._info.get(name, {}).get("input", {})
+        for section in ("required", "optional"):
+            written = entry.get(section, {}).get(key)
+            if written and isinstance(written[0], (list, tuple)):
+                return written[0]
+        return ()
+
+
+@cache
+def _core() -> Catalogue:
+    data = pkgutil.get_data("fake_server.nodes", "core_nodes.json")
+    assert data is not None, "core_nodes.json belongs to the package"
+    return Catalogue(_with_lists(json.loads(data), _CORE_MODELS), _CORE_MODELS)
+
+
+def _models_in(info: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for (name, key), folder in LOADERS.items():
+        with _fit(name):
+            written = info.get(name, {}).get("input", {}).get("required", {}).get(key)
+            choices = None if written is None else _input(key, written, required=True).choices
+            if choices and folder not in found:
+                offered = _ALWAYS_OFFERED.get((name, key), ())
+                found[folder] = tuple(str(one) for one in choices if one not in offered)
+    return found
+
+
+def _with_lists(
+    info: Mapping[str, Mapping[str, Any]], models: Mapping[str, Sequence[str]]
+) -> dict[str, Mapping[str, Any]]:
+    changed = dict(info)
+    for (name, key), folder in LOADERS.items():
+        if name in changed and folder in models:
+            choices = [*models[folder], *_ALWAYS_OFFERED.get((name, key), ())]
+            changed[name] = _with_choices(changed[name], key, choices)
+    return changed
+
+
+def _with_choices(entry: Mapping[str, Any], key: str, choices: list[str]) -> Mapping[str, Any]:
+    sections = {section: dict(found) for section, found in entry["input"].items()}
+    for found in sections.values():
+        written = found.get(key)
+        if written is not None and written[0] == "COMBO":
+            found[key] = ["COMBO", {**written[1], "options": choices}]
+        elif written is not None:
+            found[key] = [choices, *written[1:]]
+    return {**entry, "input": sections}
+
+
+_UPLOADS: Final = ("image_upload", "audio_upload", "video_upload", "file_upload")
+
+
+def _with_uploads(name: str, entry: Mapping[str, Any], files: Iterable[str]) -> dict[str, Any]:
+    changed = dict(entry)
+    with _fit(name):
+        sections = entry.get("input") or {}
+        for section in ("required", "optional"):
+            for key, written in (sections.get(section) or {}).items():
+                one = _input(key, written, required=True)
+                if one.choices is not None and any(one.options.get(flag) for flag in _UPLOADS):
+                    choices = sorted({*map(str, one.choices), *files})
+                    changed = dict(_with_choices(changed, key, choices))
+    return changed

@@ -1,0 +1,1 @@
+"""What a replay knows of the clients that are connected now."""

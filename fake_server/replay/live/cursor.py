@@ -1,0 +1,367 @@
+"""The script, walked in its order: a step waits for its time, a need for the client.
+
+Between needs the recorded distances hold, counted from the last need that was met, so that nothing
+adds up. A live client is not the recorded one, so needs give way:
+
+* A need of a client that nobody plays (a recording of two, a replay of one) is met by a ghost.
+* A client that does something that was recorded later has left out what it did not do before: its
+  flags, its interrupts, its second socket, prompts that would have been over by then.
+* While a live prompt is held up by something that does not come, the wait has an end.
+
+A prompt that was left out takes its frames along. From then on the lengths of the queue are told as
+they are, not as they were.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Generator, Iterator
+from typing import Final
+
+from fake_server.replay.live.live_state import Cast, Live, Stage
+from fake_server.replay.live.messages import Lines
+from fake_server.replay.recording.steps import Kind, Need, NeedKind, Script, Step
+from fake_server.source import Abort, Action, Close, Linger, Ping, Send, Wake
+
+__all__ = ["GHOST_US", "PATIENCE_US", "Walk"]
+
+PATIENCE_US: Final = 1_000_000
+"""Real time that a live prompt is held up for a request that the recorded client made by then."""
+GHOST_US: Final = 300_000
+"""The same for a client that has not shown itself at all."""
+_END: Final = 1 << 60
+
+Going = Generator[Action, None, bool]
+"""Actions, and in the end whether to go on with the next step."""
+
+
+class Walk:
+    """Where a play-through stands in its script.
+
+    Args:
+        script: what is played.
+        lines: its messages.
+        cast: who plays it.
+        mint: recorded id -> a new one of the same shape, for the prompts of ghosts.
+        token: makes the token of the next ``Linger``.
+        added: how many prompts wait that the recording did not have.
+
+    Attributes:
+        cursor: the next step.
+        at: virtual time that the script has come to.
+        over: the server is gone, as it was in the recording.
+    """
+
+    def __init__(
+        self,
+        script: Script,
+        lines: Lines,
+        cast: Cast,
+        *,
+        mint: Callable[[str], str],
+        token: Callable[[], int],
+        added: Callable[[], int],
+    ) -> None:
+        self._script, self._lines, self._cast = script, lines, cast
+        self._mint, self._token, self._added = mint, token, added
+        self.at = 0
+        self.over = False
+        self.cursor = 0
+        self._base: int | None = None
+        self._met: dict[int, int] = {}
+        self._waived: set[int] = set()
+        self._ghosts: set[int] = set()
+        self._replied: set[int] = set()
+        self._left_out: set[int] = set()
+        self._lingers: tuple[int, int, int] | None = None
+
+    # --- telling -------------------------------------------------------------------------------
+
+    @property
+    def finished(self) -> bool:
+        """Whether the script is at its end."""
+        return self.cursor == len(self._script.steps)
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """(the last place of the recording that lies behind, the next one)."""
+        steps, cursor = self._script.steps, self.cursor
+        behind = steps[cursor - 1].place[0] if cursor else -1
+        return behind, _END if self.finished else steps[cursor].place[0]
+
+    @property
+    def strays(self) -> bool:
+        """Whether the queue is not the recorded one: prompts were left out, or added."""
+        return bool(self._left_out) or self._added() > 0
+
+    def passed(self, need: Need) -> bool:
+        """Whether nobody waits for it any more."""
+        return need.number in self._waived or self._script.step_of[need.number] < self.cursor
+
+    def is_met(self, need: Need) -> bool:
+        """Whether a live client did it."""
+        return need.number in self._met
+
+    def is_open(self, need: Need) -> bool:
+        """Whether a live client can still meet it."""
+        return need.number not in self._met and not self.passed(need)
+
+    @property
+    def next_need(self) -> Need | None:
+        """The need that the script waits for just now."""
+        step = None if self.finished else self._script.steps[self.cursor]
+        return self._script.needs[step.index] if step and step.kind is Kind.NEED else None
+
+    def is_at(self, need: Need) -> bool:
+        """Whether nothing that a client sees comes before it."""
+        between = self._script.steps[self.cursor : self._script.step_of[need.number]]
+        return not self.passed(need) and all(step.kind > Kind.END for step in between)
+
+    def is_on_time(self, need: Need, now: int) -> bool:
+        """Whether the script goes on behind a need at once, now that it was met."""
+        if not self.is_at(need):
+            return False
+        step = self._script.steps[self._script.step_of[need.number]]
+        return self._moment(need, now if self._base is None else self._base + step.due) <= now
+
+    def is_ghost(self, role: int) -> bool:
+        """Whether nobody plays it, and nobody is waited for."""
+        return role in self._ghosts
+
+    # --- needs ---------------------------------------------------------------------------------
+
+    def meet(self, need: Need, now: int) -> None:
+        """A live client did what a need waits for; ``advance`` says what follows."""
+        self._met[need.number] = now
+        first = bisect_left(self._script.step_of, self.cursor)
+        for earlier in self._script.needs[first : need.number]:
+            own = earlier.role in (need.role, None)
+            if own and self.is_open(earlier) and self._can_be_left_out(earlier, need):
+                self._waived.add(earlier.number)
+        if self._base is not None and self._hastens(need):
+            due = self._script.steps[self._script.step_of[need.number]].due
+            self._base = min(self._base, now - due)
+
+    def _hastens(self, need: Need) -> bool:
+        """Whether what comes before a need is not played at the recorded pace, now that it is met.
+
+        A control puts an end to what would come. And when a prompt ended that nobody was told of is
+        known only from the next greeting, so it is over by then.
+        """
+        return self.is_at(need) if need.kind is NeedKind.KNOCK else need.kind is NeedKind.CONTROL
+
+    def _can_be_left_out(self, need: Need, met: Need) -> bool:
+        """Clients do things in their order: what this one has not done before, it does not do."""
+        if need.kind is NeedKind.SUBMIT:
+            ended = self._script.lives[need.prompt].ended
+            return ended is not None and ended < met.place
+        if need.kind is NeedKind.KNOCK:
+            role = self._script.role_of_socket[need.socket]
+            return need.socket != role.sockets[0] and self._cast.is_here(role.number)
+        return need.kind is NeedKind.SAY or met.kind is NeedKind.SUBMIT
+
+    def replies_early(self, need: Need) -> list[Step]:
+        """The immediate answers of a need that was met before the script came to it.
+
+        They are the caller's to give now, and are left out later.
+        """
+        if self._script.step_of[need.number] < self.cursor:
+            return []
+        replies = self._script.replies.get(need.number, ())
+        self._replied.update(replies)
+        return [self._script.steps[number] for number in replies]
+
+    def lingered(self, token: int) -> bool:
+        """The wait for a need has an end; False when the token is not ours."""
+        if self._lingers is None or self._lingers[0] != token:
+            return False
+        _, number, _ = self._lingers
+        self._lingers = None
+        need = self._script.needs[number]
+        if self.is_open(need):
+            if need.role is not None and self._cast.is_gone(need.role):
+                self._ghosts.add(need.role)
+            else:
+                self._waived.add(number)
+        return True
+
+    # --- going on ------------------------------------------------------------------------------
+
+    def advance(self, now: int) -> Iterator[Action]:
+        """Do all that is due, and say when to go on."""
+        steps = self._script.steps
+        while self.cursor < len(steps):
+            step = steps[self.cursor]
+            going_on = yield from self._step(step, now)
+            if not going_on:
+                return
+
+    def _step(self, step: Step, now: int) -> Going:
+        if step.kind is Kind.NEED:
+            need = self._script.needs[step.index]
+            crossed = yield from self._cross(need, step, now)
+            if crossed:
+                self.cursor += 1
+                yield from self._crossed(need)
+            return crossed
+        if not self._is_played(step):
+            self.cursor += 1
+            return True
+        due = self._due(step, now)
+        if due > now:
+            yield Wake(due)
+            return False
+        self.at = due
+        self.cursor += 1
+        yield from self._perform(step)
+        return True
+
+    def _due(self, step: Step, now: int) -> int:
+        if self._base is None:
+            self._base = now - step.due
+        return self._base + step.due
+
+    def _is_played(self, step: Step) -> bool:
+        """Whether anything comes of it; what does not is not waited for."""
+        if step.owner in self._left_out or self.cursor in self._replied:
+            return False
+        return step.reply_to < 0 or step.reply_to in self._met
+
+    def _cross(self, need: Need, step: Step, now: int) -> Going:
+        expected = now if self._base is None else self._base + step.due
+        if need.number in self._met:
+            moment = self._moment(need, expected)
+        elif need.number in self._waived:
+            return True
+        elif need.role in self._ghosts:
+            moment = expected
+        else:
+            yield from self._wait_for(need, expected, now)
+            return False
+        if moment > now:
+            yield Wake(moment)
+            return False
+        self._base, self.at = moment - step.due, moment
+        return True
+
+    def _moment(self, need: Need, expected: int) -> int:
+        """When the script goes on behind a need that was met.
+
+        While a prompt runs the server is busy with it, and what a client does early does not make
+        it faster. When nothing runs, the recorded pause was the client's own.
+        """
+        busy = need.kind is not NeedKind.CONTROL and self._cast.busy
+        return max(self._met[need.number], expected if busy else self.at)
+
+    def _wait_for(self, need: Need, expected: int, now: int) -> Iterator[Action]:
+        """Wait; with an end when somebody is held up, or when nobody will ever come."""
+        held_up = self._cast.remaining > 0
+        absent = need.role is not None and not self._cast.is_here(need.role)
+        if not held_up and not (absent and self._cast.sockets):
+            return
+        if expected > now:
+            # It may come at its recorded time.
+            yield Wake(expected)
+            return
+        unseen = need.role is not None and not self._cast.is_played(need.role)
+        real_us = GHOST_US if unseen and held_up else PATIENCE_US
+        if self._lingers is not None and self._lingers[1:] == (need.number, real_us):
+            return
+        token = self._token()
+        self._lingers = token, need.number, real_us
+        yield Linger(token, real_us)
+
+    def _crossed(self, need: Need) -> Iterator[Action]:
+        before = self._queued()
+        if need.kind is NeedKind.SUBMIT:
+            self._enqueue(need)
+        for victim in need.victims:
+            self._taken_off(victim, need)
+        if self.strays and self._queued() != before:
+            yield from self._cast.tell_remaining()
+
+    def _queued(self) -> int:
+        """How many prompts the script has come to that wait or run."""
+        return sum(live.stage is not Stage.EARLY for live in self._cast.waiting)
+
+    def _enqueue(self, need: Need) -> None:
+        live = self._cast.main.get(need.prompt)
+        if live is not None and live.stage is Stage.EARLY:
+            live.stage = Stage.PENDING
+        elif live is None and need.number not in self._waived:
+            self._enqueue_ghost(need)
+        else:
+            # Not submitted, or taken off the queue before the script came to it.
+            self.leave_out(need.prompt)
+
+    def _enqueue_ghost(self, need: Need) -> None:
+        prompt = self._script.timeline.prompts[need.prompt]
+        self._cast.enlist(
+            Live(
+                prompt=prompt,
+                live_id=self._mint(prompt.prompt_id),
+                token=prompt.number,
+                client=prompt.client_id,
+                number=prompt.queue_number,
+                stage=Stage.PENDING,
+            )
+        )
+
+    def _taken_off(self, prompt: int, need: Need) -> None:
+        if self._script.lives[prompt].deleted_by != need.exchange:
+            return
+        live = self._cast.main.get(prompt)
+        if live is not None and live.waits:
+            live.stage = Stage.REMOVED
+
+    def leave_out(self, prompt: int) -> None:
+        """What is left of a prompt is not played."""
+        self._left_out.add(prompt)
+
+    # --- steps ---------------------------------------------------------------------------------
+
+    def _perform(self, step: Step) -> Iterator[Action]:
+        if step.kind is Kind.SEND:
+            yield from self._send(step)
+        elif step.kind is Kind.PING:
+            yield from self._ping(step)
+        elif step.kind is Kind.END:
+            yield from self._end(step.index)
+        else:
+            live = self._cast.main.get(step.index)
+            if live is not None:
+                yield from self._cast.mark(live, step.kind, tell=self.strays)
+
+    def _send(self, step: Step) -> Iterator[Action]:
+        told = self._script.timeline.sockets[step.index].messages[step.part].told
+        if told.type == "executing" and step.owner in self._cast.main:
+            self._cast.main[step.owner].runs(told.node)
+        target = self._cast.hears(step.index)
+        of_queue = told.queue_remaining is not None and step.reply_to < 0
+        if target is None or (of_queue and self.strays):
+            return
+        message = self._lines.for_client(
+            step.index,
+            step.part,
+            self._cast.renamed,
+            described=self._cast.sockets[target].described,
+            about=self._cast.main.get(step.owner),
+        )
+        yield Send((target,), message)
+
+    def _ping(self, step: Step) -> Iterator[Action]:
+        target = self._cast.hears(step.index)
+        if target is not None:
+            ping = self._script.timeline.sockets[step.index].pings[step.part]
+            yield Ping(target, ping.payload)
+
+    def _end(self, recorded: int) -> Iterator[Action]:
+        target = self._cast.hears(recorded)
+        closing = self._script.timeline.sockets[recorded].closing
+        if target is None or closing is None:
+            return
+        if closing.clean:
+            yield Close(target, closing.code, closing.reason)
+        else:
+            self.over = not any(self.is_open(need) for need in self._script.needs)
+            yield Abort(target)

@@ -1,0 +1,266 @@
+"""The live side of one play-through: who plays whom, which prompts there are, who hears what."""
+
+from __future__ import annotations
+
+import enum
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from comfyrec.timeline import Prompt
+from fake_server.replay.recording.recorded_answers import State
+from fake_server.replay.recording.steps import Kind, Role, Script
+from fake_server.source import Action, Send
+
+__all__ = ["Cast", "Live", "LiveSocket", "Stage", "status_message"]
+
+
+class Stage(enum.IntEnum):
+    """How far a live prompt has come."""
+
+    EARLY = 0
+    """Submitted, but the script has not come to it."""
+    PENDING = 1
+    RUNNING = 2
+    OVER = 3
+    REMOVED = 4
+
+
+class Live(msgspec.Struct, eq=False):
+    """A prompt of this play-through."""
+
+    prompt: Prompt
+    """The recorded one that it stands for."""
+    live_id: str
+    token: int
+    """The recorded one's number; a negative one when it is played again."""
+    client: str | None = None
+    number: int | float | None = None
+    """Its place in the queue, as POST /prompt answered."""
+    body: Mapping[str, Any] = {}
+    """Of its POST; empty for a ghost's."""
+    stage: Stage = Stage.EARLY
+    node: str | None = None
+    """The node that runs."""
+    done: list[str] = []
+    strays: bool = False
+    """It was stopped, or taken off the queue, though its recording was not."""
+    interrupted: dict[str, Any] | None = None
+    """What was said when it was stopped."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether it is in the queue or runs."""
+        return self.stage < Stage.OVER
+
+    @property
+    def again(self) -> bool:
+        """Whether its recording was played before."""
+        return self.token < 0
+
+    @property
+    def as_recorded(self) -> int:
+        """Its number for a comparison with recorded states; none fits a stray."""
+        return _STRAY if self.strays else self.token
+
+    def runs(self, node: str | None) -> None:
+        """Another node runs now, or none any more."""
+        if self.node is not None:
+            self.done.append(self.node)
+        self.node = node
+
+
+_STRAY: Final = -(1 << 40)
+
+
+class LiveSocket(msgspec.Struct, eq=False):
+    """A socket of this play-through."""
+
+    number: int
+    client: str
+    played: int | None
+    """The recorded socket that it stands for."""
+    flagged: bool = False
+    """The one message that could have been flags is used up."""
+    described: bool = False
+    """It announced that it takes previews with words about their node."""
+
+
+class Cast:
+    """Live clients, sockets and prompts, and the ids that took the recorded ones' places."""
+
+    def __init__(self, script: Script) -> None:
+        self._script = script
+        self.sockets: dict[int, LiveSocket] = {}
+        self.lives: list[Live] = []
+        self._waiting: list[Live] = []
+        self.main: dict[int, Live] = {}
+        """Recorded prompt -> the live one that plays it in its place of the script."""
+        self.history: list[Live] = []
+        self._players: dict[int, str | None] = {}
+        self._were_here: set[str] = set()
+        self._playing: dict[int, int] = {}
+        self._to_live: dict[str, str] = {}
+        self._to_recorded: dict[str, str] = {}
+
+    # --- ids -----------------------------------------------------------------------------------
+
+    def renamed(self, recorded: str) -> str:
+        """The live id that took a recorded one's place."""
+        return self._to_live.get(recorded, recorded)
+
+    def recorded(self, live: str) -> str:
+        """The recorded id whose place a live one took."""
+        return self._to_recorded.get(live, live)
+
+    def name(self, recorded: str, live: str) -> None:
+        """One id takes the place of another from now on."""
+        self._to_live[recorded] = live
+        self._to_recorded[live] = recorded
+
+    # --- clients -------------------------------------------------------------------------------
+
+    def play(self, client: str | None, role: Role) -> None:
+        """A live client plays a recorded one from now on; one without an id keeps its name."""
+        self._players[role.number] = client
+        if client is not None:
+            self.name(role.name, client)
+
+    def is_played(self, role: int) -> bool:
+        """Whether a live client has ever taken that part."""
+        return role in self._players
+
+    def roles_of(self, client: str | None) -> list[Role]:
+        """The recorded clients that a live one plays: one, as a rule."""
+        return [self._script.roles[n] for n, player in self._players.items() if player == client]
+
+    def is_here(self, role: int) -> bool:
+        """Whether the one who plays it has a socket open."""
+        client = self._players.get(role)
+        return client is not None and any(s.client == client for s in self.sockets.values())
+
+    def is_gone(self, role: int) -> bool:
+        """Whether nobody plays it, or nobody does any more."""
+        if role not in self._players:
+            return True
+        return self._players[role] in self._were_here and not self.is_here(role)
+
+    # --- sockets -------------------------------------------------------------------------------
+
+    def enter(self, socket: LiveSocket) -> None:
+        """A live socket opened."""
+        self.sockets[socket.number] = socket
+        self._were_here.add(socket.client)
+        if socket.played is not None:
+            self._playing[socket.played] = socket.number
+
+    def stand_in(self, live: int, recorded: int) -> None:
+        """An open socket gets what one more recorded socket got."""
+        self._playing[recorded] = live
+
+    def hears(self, recorded: int) -> int | None:
+        """The live socket that gets what a recorded one got.
+
+        The one that stands for it; when that is gone, or never came, the client's newest.
+        """
+        playing = self._playing.get(recorded)
+        if playing in self.sockets:
+            return playing
+        client = self._players.get(self._script.role_of_socket[recorded].number)
+        return self.newest(client) if client is not None else None
+
+    def newest(self, client: str | None) -> int | None:
+        """The socket under which the server knows a client: the one that came last."""
+        own = [number for number, s in self.sockets.items() if s.client == client]
+        return own[-1] if own else None
+
+    # --- prompts -------------------------------------------------------------------------------
+
+    def add(self, live: Live) -> None:
+        """A prompt was submitted."""
+        self.lives.append(live)
+        self._waiting.append(live)
+
+    @property
+    def waiting(self) -> list[Live]:
+        """The prompts that are queued or run, in the order in which they came."""
+        if not all(live.waits for live in self._waiting):
+            self._waiting = [live for live in self._waiting if live.waits]
+        return self._waiting
+
+    @property
+    def remaining(self) -> int:
+        """Prompts in the queue, the running one included."""
+        return len(self.waiting)
+
+    @property
+    def running(self) -> Live | None:
+        """The prompt that runs."""
+        return next((live for live in self.waiting if live.stage is Stage.RUNNING), None)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a prompt that is played in its place is queued or runs."""
+        return any(x.stage is not Stage.EARLY and not x.again for x in self.waiting)
+
+    def enlist(self, live: Live) -> None:
+        """A prompt that is played in its place."""
+        self.add(live)
+        self.main[live.prompt.number] = live
+        self.name(live.prompt.prompt_id, live.live_id)
+
+    def mark(self, live: Live, kind: Kind, *, tell: bool) -> Iterator[Action]:
+        """A prompt has come further.
+
+        Args:
+            live: the prompt.
+            kind: ``STARTED``, ``WRITTEN`` or ``ENDED``.
+            tell: say the length of the queue where a server does.
+        """
+        if kind is Kind.WRITTEN:
+            self.write(live)
+            return
+        if live.waits:
+            live.stage = Stage.RUNNING if kind is Kind.STARTED else Stage.OVER
+            live.node = None
+            if tell:
+                yield from self.tell_remaining()
+
+    def write(self, live: Live) -> None:
+        """Into the history; a repeated id takes the place of the earlier entry."""
+        self.history = [entry for entry in self.history if entry.live_id != live.live_id]
+        self.history.append(live)
+
+    def state(self) -> State:
+        """Queue and history, in the recording's numbers."""
+        waiting = (Stage.EARLY, Stage.PENDING)
+        return State(
+            running=tuple(x.token for x in self.waiting if x.stage is Stage.RUNNING),
+            pending=frozenset(x.token for x in self.waiting if x.stage in waiting),
+            history=tuple(live.as_recorded for live in self.history),
+        )
+
+    # --- what is said without a recording ------------------------------------------------------
+
+    def greet(self, socket: LiveSocket) -> Iterator[Action]:
+        """What a server says to a new socket (PROTOCOL.md, section 3)."""
+        yield Send((socket.number,), status_message(self.remaining, socket.client))
+        running = self.running
+        if running is not None and running.client == socket.client and running.node is not None:
+            message = {"type": "executing", "data": {"node": running.node}}
+            yield Send((socket.number,), json.dumps(message))
+
+    def tell_remaining(self) -> Iterator[Action]:
+        """The length of the queue, to everybody."""
+        if self.sockets:
+            yield Send(tuple(self.sockets), status_message(self.remaining))
+
+
+def status_message(remaining: int, sid: str | None = None) -> str:
+    """A ``status`` frame as the server writes it."""
+    data: dict[str, Any] = {"status": {"exec_info": {"queue_remaining": remaining}}}
+    if sid is not None:
+        data["sid"] = sid
+    return json.dumps({"type": "status", "data": data})

@@ -1,0 +1,214 @@
+"""timeline -> what its answers and frames say about prompts, files and the server, as a whole.
+
+The store from which questions are answered that nobody asked while recording.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import Any, Final
+
+import msgspec
+
+from comfyrec.timeline import Exchange, Prompt, Timeline
+from comfyrec.timeline.peek import data_of, loads
+from comfyrec.timeline.prompts import history_entries, is_terminal, plain_path
+from comfyrec.versions import Era
+from fake_server.replay.live.live_state import Live
+from fake_server.replay.recording.id_mapping import Vocabulary
+
+__all__ = ["File", "Remembered"]
+
+
+class File(msgspec.Struct, frozen=True):
+    """A file as /view gave it."""
+
+    body: bytes
+    content_type: str
+
+
+class Remembered:
+    """What a recording knows, whenever it came to know it.
+
+    Args:
+        timeline: the recording.
+        vocabulary: its ids.
+        era: its generation of servers.
+    """
+
+    def __init__(self, timeline: Timeline, vocabulary: Vocabulary, era: Era) -> None:
+        self._timeline, self._vocabulary, self._era = timeline, vocabulary, era
+
+    @cached_property
+    def _entries(self) -> dict[str, dict[str, Any]]:
+        return dict(history_entries(self._timeline.exchanges))
+
+    @cached_property
+    def _items(self) -> dict[str, list[Any]]:
+        return {item[1]: item for item in _queue_items(self._timeline.exchanges)}
+
+    @cached_property
+    def files(self) -> dict[str, File]:
+        """Name -> a file that was viewed whole."""
+        return dict(_files(self._timeline.exchanges))
+
+    @cached_property
+    def file_names(self) -> frozenset[str]:
+        """Every file that a prompt announced."""
+        return frozenset(_file_names(self._timeline.prompts))
+
+    def json_at(self, path: str) -> Any:
+        """The last JSON that a recorded GET of that path answered, None if there is none."""
+        found = None
+        for exchange in self._timeline.exchanges:
+            if exchange.method == "GET" and plain_path(exchange) == path and exchange.status == 200:
+                found = exchange.answered_json if exchange.answered_json is not None else found
+        return found
+
+    def flags(self) -> dict[str, Any]:
+        """The server's feature flags: as recorded, else as its era has them."""
+        for socket in self._timeline.sockets:
+            for message in socket.messages:
+                if message.told.type == "feature_flags":
+                    flags = data_of(message.data)
+                    if isinstance(flags, dict):
+                        return flags
+        return {**self._era.server_flags, "max_upload_size": 104_857_600}
+
+    def graphs(self) -> Iterator[Mapping[str, Any]]:
+        """All recorded prompts' nodes."""
+        for prompt in self._timeline.prompts:
+            yield from (node for node in prompt.graph.values() if isinstance(node, dict))
+
+    # --- one prompt ----------------------------------------------------------------------------
+
+    def item(self, live: Live) -> list[Any]:
+        """[number, prompt_id, prompt, extra_data, outputs_to_execute], as /queue shows it."""
+        recorded = self._items.get(live.prompt.prompt_id)
+        if recorded is None and (entry := self._entries.get(live.prompt.prompt_id)):
+            recorded = entry.get("prompt")
+        if isinstance(recorded, list) and len(recorded) >= 5:
+            extra, outputs = recorded[3], recorded[4]
+        else:
+            extra, outputs = live.prompt.extra_data, list(_sinks(live.prompt.graph))
+        body = live.body.get("prompt")
+        return [
+            live.number,
+            live.live_id,
+            body if isinstance(body, dict) else live.prompt.graph,
+            self._extra_data(live, extra if isinstance(extra, dict) else {}),
+            outputs,
+        ]
+
+    def _extra_data(self, live: Live, recorded: Mapping[str, Any]) -> dict[str, Any]:
+        own = live.body.get("extra_data")
+        own = own if isinstance(own, dict) else {}
+        extra = {**own} if live.body else {**recorded}
+        for name in ("client_id", "create_time"):
+            if name in recorded:
+                extra[name] = recorded[name]
+        if live.client is not None:
+            extra["client_id"] = live.client
+        return extra
+
+    def entry(self, live: Live) -> dict[str, Any]:
+        """The history entry of a finished prompt."""
+        recorded = self._entries.get(live.prompt.prompt_id)
+        entry = self._renamed(live, recorded) if recorded else self._from_frames(live)
+        entry["prompt"] = self.item(live)
+        if live.interrupted is not None:
+            self._cut_short(live, entry)
+        return entry
+
+    def _renamed(self, live: Live, recorded: Mapping[str, Any]) -> dict[str, Any]:
+        text = json.dumps(recorded)
+        ids = {live.prompt.prompt_id: live.live_id}
+        entry: dict[str, Any] = loads(self._vocabulary.renamed(text, lambda i: ids.get(i, i)))
+        return entry
+
+    def _from_frames(self, live: Live) -> dict[str, Any]:
+        prompt = live.prompt
+        good = prompt.outcome in ("success", "")
+        entry: dict[str, Any] = {
+            "prompt": [],
+            "outputs": {**prompt.outputs},
+            "status": {
+                "status_str": "success" if good else "error",
+                "completed": good,
+                "messages": list(self._messages(live)),
+            },
+        }
+        if self._era.has("display_node"):
+            entry["meta"] = {node: _meta(node) for node in prompt.outputs}
+        return entry
+
+    def _messages(self, live: Live) -> Iterator[list[Any]]:
+        said = set()
+        for socket, part in live.prompt.frames:
+            message = self._timeline.sockets[socket].messages[part]
+            kind = message.told.type
+            if kind in said or not (kind in _IN_HISTORY or is_terminal(message)):
+                continue
+            said.add(kind)
+            data = data_of(message.data)
+            yield [kind, {**data, "prompt_id": live.live_id} if isinstance(data, dict) else data]
+
+    def _cut_short(self, live: Live, entry: dict[str, Any]) -> None:
+        done = set(live.done)
+        messages = [m for m in entry["status"]["messages"] if m[0] in _IN_HISTORY]
+        messages.append(["execution_interrupted", live.interrupted])
+        entry["status"] = {"status_str": "error", "completed": False, "messages": messages}
+        for part in ("outputs", "meta"):
+            if isinstance(entry.get(part), dict):
+                entry[part] = {node: v for node, v in entry[part].items() if node in done}
+
+
+_IN_HISTORY: Final = ("execution_start", "execution_cached")
+
+
+def _meta(node: str) -> dict[str, Any]:
+    return {"node_id": node, "display_node": node, "parent_node": None, "real_node_id": node}
+
+
+def _sinks(graph: Mapping[str, Any]) -> Iterator[str]:
+    """The nodes that nothing is made from: in a prompt that was accepted, its outputs."""
+    nodes = [node for node in graph.values() if isinstance(node, dict)]
+    inputs = [v for n in nodes if isinstance(n.get("inputs"), dict) for v in n["inputs"].values()]
+    used = {str(v[0]) for v in inputs if isinstance(v, list) and len(v) == 2}
+    return (node_id for node_id in graph if node_id not in used)
+
+
+def _queue_items(exchanges: tuple[Exchange, ...]) -> Iterator[list[Any]]:
+    asked = (e for e in exchanges if e.method == "GET" and plain_path(e) == "/queue")
+    for exchange in asked:
+        answer = exchange.answered_json
+        for items in answer.values() if isinstance(answer, dict) else ():
+            for item in items if isinstance(items, list) else ():
+                if isinstance(item, list) and len(item) >= 5 and isinstance(item[1], str):
+                    yield item
+
+
+def _files(exchanges: tuple[Exchange, ...]) -> Iterator[tuple[str, File]]:
+    """Whole files by name; a preview of one, or a part, is none."""
+    for exchange in exchanges:
+        query = dict(exchange.query)
+        if exchange.method != "GET" or plain_path(exchange) != "/view" or exchange.status != 200:
+            continue
+        response = exchange.response
+        if response is None or response.omitted_bytes or {"preview", "channel"} & query.keys():
+            continue
+        if name := query.get("filename"):
+            kind = response.header("Content-Type", "application/octet-stream")
+            yield name, File(response.body, kind)
+
+
+def _file_names(prompts: tuple[Prompt, ...]) -> Iterator[str]:
+    """Every file that a prompt announced."""
+    for prompt in prompts:
+        for shown in prompt.outputs.values():
+            for items in shown.values() if isinstance(shown, dict) else ():
+                for item in items if isinstance(items, list) else ():
+                    if isinstance(item, dict) and isinstance(item.get("filename"), str):
+                        yield item["filename"]

@@ -1,0 +1,1 @@
+"""Which recorded prompt a submitted one stands for."""

@@ -1,0 +1,1 @@
+"""What a replay knows of the recording, computed once."""

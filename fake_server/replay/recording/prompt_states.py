@@ -1,0 +1,311 @@
+"""timeline -> the life of each prompt: when it was queued, begun, written to the history, gone.
+
+Frames tell most of it. For a prompt whose client was not listening, the falls of
+``queue_remaining`` and what /history answered at which moment tell the rest (PROTOCOL.md, sections
+2, 4 and 8).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from comfyrec.timeline import Exchange, Prompt, Socket, Timeline
+from comfyrec.timeline.prompts import plain_path, removed_ids
+
+__all__ = ["BEFORE_ALL", "BEHIND", "HERE", "Life", "Place", "Statuses", "lives_of"]
+
+Place = tuple[int, int]
+"""Where something happens: the record it belongs to, and whether before, at or behind it."""
+
+BEFORE: Final = -1
+HERE: Final = 0
+BEHIND: Final = 1
+BEFORE_ALL: Final[Place] = (-1, HERE)
+
+
+class Life(msgspec.Struct):
+    """One prompt of the recording; None is what did not happen, or what nothing tells of."""
+
+    submitted: Place
+    started: Place | None = None
+    written: Place | None = None
+    ended: Place | None = None
+    deleted_by: int | None = None
+    """The exchange that took it off the queue."""
+    interrupted_by: int | None = None
+    """The exchange that made it stop."""
+
+
+class _Status(msgspec.Struct):
+    at: int
+    place: int
+    value: int
+    before: int
+    """The value that the same socket was told before, or 0."""
+    owner: int | None = None
+
+
+class Statuses:
+    """The ``status`` frames of all sockets, and whose doing each one is."""
+
+    def __init__(self, sockets: Sequence[Socket]) -> None:
+        self.of = [_statuses(socket) for socket in sockets]
+        # The upgrades whose greeting said that nothing is queued.
+        self.found_empty = [
+            socket.upgrade.request.at
+            for socket in sockets
+            for message in socket.messages[:1]
+            if message.told.sid is not None and message.told.queue_remaining == 0
+        ]
+
+    def owners(self) -> Iterator[tuple[int, int, int]]:
+        """(socket, place in its messages, prompt) of each one that belongs to a prompt."""
+        for socket, statuses in enumerate(self.of):
+            for status in statuses:
+                if status.owner is not None:
+                    yield socket, status.place, status.owner
+
+    def claim_enqueued(self, prompt: int, life: Life) -> None:
+        """The first rise behind the submission is its doing."""
+        for statuses in self.of:
+            _claim(prompt, (s for s in statuses if s.at > life.submitted[0] and s.value > s.before))
+
+    def claim_ended(self, prompt: int, after: int) -> int | None:
+        """The first fall behind its last frame is its doing; the place of the earliest one.
+
+        Every socket is told; in a recording the others may stand before the client's own.
+        """
+        claimed = [
+            _claim(prompt, (s for s in statuses if s.at > after and s.value < s.before))
+            for statuses in self.of
+        ]
+        return min((at for at in claimed if at is not None), default=None)
+
+    def claim_removed(self, prompt: int, at: int) -> None:
+        """A deletion says a fall, and once more the same when nothing is pending behind it."""
+        for statuses in self.of:
+            _claim(prompt, (s for s in statuses if s.at > at and s.value < s.before))
+
+    def claim_taken(self, prompt: int, life: Life) -> None:
+        """The worker takes it: the last unclaimed frame before it starts."""
+        if life.started is None:
+            return
+        first, last = life.submitted[0], life.started[0]
+        for statuses in self.of:
+            _claim(prompt, (s for s in reversed(statuses) if first < s.at < last))
+
+    def first_fall(self, after: int, until: int | None) -> int | None:
+        """Where ``queue_remaining`` falls and no prompt has claimed it, or was found to be 0."""
+        falls = [
+            s.at
+            for statuses in self.of
+            for s in statuses
+            if s.owner is None and s.value < s.before and s.at > after
+        ]
+        first = min(falls + [at for at in self.found_empty if at > after], default=None)
+        return None if first is None or (until is not None and first > until) else first
+
+
+def _statuses(socket: Socket) -> list[_Status]:
+    found, before = [], 0
+    for place, message in enumerate(socket.messages):
+        value = message.told.queue_remaining
+        if value is None:
+            continue
+        # The greeting is about the socket, not about a prompt.
+        if message.told.sid is None:
+            found.append(_Status(message.at, place, value, before))
+        before = value
+    return found
+
+
+def _claim(prompt: int, candidates: Iterable[_Status]) -> int | None:
+    status = next((s for s in candidates if s.owner is None), None)
+    if status is None:
+        return None
+    status.owner = prompt
+    return status.at
+
+
+class _Seen(msgspec.Struct):
+    """What the recorded answers of /history say about one prompt id."""
+
+    absent: int = -1
+    """The last question that did not find it, before one did."""
+    present: int | None = None
+    """The first question that found it."""
+
+
+def lives_of(timeline: Timeline) -> tuple[list[Life], Statuses]:
+    """The lives of ``timeline.prompts``, in their order, and whose doing each status frame is."""
+    statuses = Statuses(timeline.sockets)
+    seen = _seen_in_history(timeline.exchanges)
+    lives = [_begun(timeline, prompt) for prompt in timeline.prompts]
+    for prompt, life in zip(timeline.prompts, lives, strict=True):
+        statuses.claim_enqueued(prompt.number, life)
+    for prompt, life in zip(timeline.prompts, lives, strict=True):
+        if told := _told_end(timeline, prompt):
+            _end(prompt, life, told, seen, statuses)
+    _delete(timeline, lives, statuses)
+    _end_untold(timeline, lives, seen, statuses)
+    for prompt, life in zip(timeline.prompts, lives, strict=True):
+        statuses.claim_taken(prompt.number, life)
+    _interrupt(timeline, lives)
+    return lives, statuses
+
+
+def _begun(timeline: Timeline, prompt: Prompt) -> Life:
+    if prompt.submitted is None:
+        life = Life(BEFORE_ALL)
+    else:
+        life = Life((timeline.exchanges[prompt.submitted].request.at, HERE))
+    first = prompt.started_at
+    if first is None and prompt.frames:
+        socket, place = prompt.frames[0]
+        first = timeline.sockets[socket].messages[place].at
+    life.started = None if first is None else (first, BEFORE)
+    return life
+
+
+# --- ends that frames tell of ----------------------------------------------------------------
+
+
+def _told_end(timeline: Timeline, prompt: Prompt) -> Place | None:
+    """The ``status`` between the terminal frame and the null ``executing``, on their socket."""
+    last = prompt.terminal_at if prompt.terminal_at is not None else prompt.left_at
+    if last is None:
+        return None
+    socket = _socket_of(timeline, prompt, last)
+    statuses = [m.at for m in socket.messages if m.told.type == "status"]
+    if prompt.terminal_at is not None:
+        behind = [at for at in statuses if at > last]
+        # The socket may have ended, or the recording, before the status came.
+        return (behind[0], BEFORE) if behind else (last, BEHIND)
+    before = [at for at in statuses if at < last]
+    return (before[-1] if before else last, BEFORE)
+
+
+def _socket_of(timeline: Timeline, prompt: Prompt, at: int) -> Socket:
+    for number, place in reversed(prompt.frames):
+        if timeline.sockets[number].messages[place].at == at:
+            return timeline.sockets[number]
+    raise AssertionError("the frames of a prompt hold the one that ended it")
+
+
+def _end(
+    prompt: Prompt, life: Life, told: Place, seen: Mapping[str, _Seen], statuses: Statuses
+) -> None:
+    last = prompt.terminal_at if prompt.terminal_at is not None else told[0] - 1
+    first = statuses.claim_ended(prompt.number, last)
+    if first is not None and first < told[0]:
+        told = (first, BEFORE)
+    life.ended, life.written = told, _corrected(told, seen.get(prompt.prompt_id), life)
+
+
+def _corrected(told: Place, seen: _Seen | None, life: Life) -> Place:
+    """HTTP and WebSocket are different connections: an answer may know better than the order."""
+    if seen is None or seen.present is None:
+        return told
+    earliest = life.started or life.submitted
+    if earliest[0] < seen.present < told[0]:
+        return seen.present, BEFORE
+    return (seen.absent, BEHIND) if told[0] < seen.absent < seen.present else told
+
+
+# --- ends that nobody was told of ------------------------------------------------------------
+
+
+def _seen_in_history(exchanges: Sequence[Exchange]) -> dict[str, _Seen]:
+    seen: dict[str, _Seen] = {}
+    for exchange in exchanges:
+        path, answer = plain_path(exchange), exchange.answered_json
+        if exchange.method != "GET" or not isinstance(answer, dict) or exchange.status != 200:
+            continue
+        at = exchange.request.at
+        if path.startswith("/history/"):
+            _note(seen.setdefault(path[len("/history/") :], _Seen()), at, bool(answer))
+        elif path == "/history":
+            for prompt_id in answer:
+                _note(seen.setdefault(prompt_id, _Seen()), at, True)
+    return seen
+
+
+def _note(seen: _Seen, at: int, present: bool) -> None:
+    if seen.present is None:
+        if present:
+            seen.present = at
+        else:
+            seen.absent = at
+
+
+def _delete(timeline: Timeline, lives: Sequence[Life], statuses: Statuses) -> None:
+    for exchange in timeline.exchanges:
+        ids = removed_ids(exchange)
+        if ids == ():
+            continue
+        for prompt, life in zip(timeline.prompts, lives, strict=True):
+            named = ids is None or prompt.prompt_id in ids
+            submitted = life.submitted[0] < exchange.request.at
+            if prompt.outcome == "deleted" and named and submitted and life.deleted_by is None:
+                life.deleted_by = exchange.number
+                life.ended = (exchange.request.at, BEHIND)
+                statuses.claim_removed(prompt.number, exchange.request.at)
+
+
+def _end_untold(
+    timeline: Timeline, lives: Sequence[Life], seen: Mapping[str, _Seen], statuses: Statuses
+) -> None:
+    """One worker, first come first served: what nobody was told of ends in the order it came."""
+    free_from: Place | None = BEFORE_ALL
+    for prompt, life in zip(timeline.prompts, lives, strict=True):
+        if life.started is None and life.ended is None and free_from is not None:
+            life.started = max((life.submitted[0], BEHIND), free_from)
+        if life.ended is None and life.started is not None:
+            known = seen.get(prompt.prompt_id, _Seen())
+            after = max(life.started[0], known.absent)
+            fall = statuses.first_fall(after, known.present)
+            if fall is not None:
+                life.ended = life.written = (fall, BEFORE)
+                statuses.claim_ended(prompt.number, fall - 1)
+            elif known.present is not None:
+                life.ended = life.written = (known.present, BEFORE)
+        if life.ended is None:
+            # It runs, or waits, when the recording ends; nobody can have run behind it.
+            free_from = None
+        elif life.deleted_by is None and free_from is not None:
+            free_from = max(free_from, life.ended)
+
+
+# --- interrupts ------------------------------------------------------------------------------
+
+
+def _interrupt(timeline: Timeline, lives: Sequence[Life]) -> None:
+    for prompt, life in zip(timeline.prompts, lives, strict=True):
+        if prompt.outcome != "interrupted" or life.started is None or life.ended is None:
+            continue
+        in_time = [
+            exchange
+            for exchange in timeline.exchanges
+            if life.submitted[0] < exchange.request.at < life.ended[0] and _stops(exchange)
+        ]
+        aimed = [e for e in in_time if _aimed_at(e, prompt.prompt_id)] or in_time
+        life.interrupted_by = aimed[-1].number if aimed else None
+
+
+def _stops(exchange: Exchange) -> bool:
+    path = plain_path(exchange)
+    cancels = path.startswith("/jobs/") and path.endswith("/cancel")
+    return (
+        exchange.method == "POST" and exchange.status == 200 and (path == "/interrupt" or cancels)
+    )
+
+
+def _aimed_at(exchange: Exchange, prompt_id: str) -> bool:
+    if plain_path(exchange) != "/interrupt":
+        return prompt_id in (removed_ids(exchange) or ())
+    body = exchange.asked_json
+    aim = body.get("prompt_id") if isinstance(body, dict) else None
+    return not aim or aim == prompt_id

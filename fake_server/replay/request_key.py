@@ -1,0 +1,159 @@
+"""An HTTP request -> what it asks for, in the recording's own ids, so that two can be compared.
+
+What does not change the answer is left out: which socket asks (``clientId``), what clients add to
+get past caches (``rand``, ``t``), the port that a server happens to have, the boundary of a form.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import msgspec
+
+from comfyrec.timeline import Exchange
+from comfyrec.timeline.peek import loads
+from fake_server.http.forms import BadForm, fields_of
+from fake_server.replay.recording.id_mapping import deep_renamed
+from fake_server.source import Request
+
+__all__ = ["Asking", "asking_of", "recorded_asking"]
+
+_UNREAD: Final = frozenset(("clientId", "rand", "t", "_", "timestamp"))
+_LOOPBACK: Final = frozenset(("127.0.0.1", "localhost", "::1"))
+# Fields that change an answer by their value.
+_TELLING: Final = (
+    "Range", "If-None-Match", "If-Modified-Since", "Access-Control-Request-Method", "Comfy-User",
+    "Sec-WebSocket-Version",
+)  # fmt: skip
+
+Rename = Callable[[str], str]
+
+
+class Asking(msgspec.Struct, frozen=True):
+    """What a request asks for."""
+
+    method: str
+    path: str
+    """Percent-decoded, without ``/api`` in front."""
+    prefixed: bool
+    query: tuple[tuple[str, str], ...]
+    manner: tuple[str, ...]
+    """How it was asked: from which origin, for which part."""
+    body_key: bytes
+    body_bytes: int = 0
+    json: Any = None
+    """The body as JSON, ids renamed; None when it is none."""
+
+    @property
+    def place(self) -> tuple[str, str, tuple[tuple[str, str], ...]]:
+        """Method, path and query."""
+        return self.method, self.path, self.query
+
+    @property
+    def family(self) -> str:
+        """What it may change, or may be changed by: the first word of its path."""
+        word = self.path.removeprefix("/v2").split("/")[1:2]
+        return {"upload": "view"}.get(word[0], word[0]) if word else ""
+
+    def __str__(self) -> str:
+        query = "&".join(f"{name}={value}" for name, value in self.query)
+        return f"{self.method} {self.path}{'?' + query if query else ''}"
+
+
+def asking_of(request: Request, rename: Rename) -> Asking:
+    """What a live request asks for; ``rename`` turns a live id into the recorded one."""
+    return _asking(request.method, request.target, request.headers, request.body, rename)
+
+
+def recorded_asking(exchange: Exchange) -> Asking:
+    """What a recorded request asked for."""
+    request = exchange.request
+    return _asking(exchange.method, exchange.target, request.headers, request.body, str)
+
+
+def _asking(
+    method: str, target: str, headers: Sequence[tuple[str, str]], body: bytes, rename: Rename
+) -> Asking:
+    raw_path, _, raw_query = target.partition("?")
+    parts = [rename(unquote(part)) for part in raw_path.split("/")]
+    prefixed = parts[1:2] == ["api"] and len(parts) > 2
+    # A slash that was encoded belongs to a name, not to the path.
+    path = "/".join(part.replace("/", "%2F") for part in (["", *parts[2:]] if prefixed else parts))
+    query = parse_qsl(raw_query, keep_blank_values=True)
+    fields = {name.lower(): value for name, value in reversed(headers)}
+    parsed = loads(body) if body[:1].strip() in _JSON_STARTS else None
+    renamed = deep_renamed(parsed, rename) if parsed is not None else None
+    return Asking(
+        method=method,
+        path=path,
+        prefixed=prefixed,
+        query=tuple(sorted((n, rename(v)) for n, v in query if n not in _UNREAD)),
+        manner=_manner(fields),
+        body_key=_body_key(body, fields.get("content-type", ""), renamed),
+        body_bytes=len(body),
+        json=renamed,
+    )
+
+
+_JSON_STARTS: Final = frozenset((b"{", b"[", b'"', b""))
+
+
+def _manner(fields: dict[str, str]) -> tuple[str, ...]:
+    telling = tuple(
+        f"{name}: {fields[name.lower()]}" for name in _TELLING if name.lower() in fields
+    )
+    return (_origin(fields), fields.get("sec-fetch-site", ""), _upgrade(fields), *telling)
+
+
+def _upgrade(fields: dict[str, str]) -> str:
+    """Whether it asks for a WebSocket, and what is missing for one (PROTOCOL.md, section 3)."""
+    if fields.get("upgrade", "").lower() != "websocket":
+        return ""
+    whole = fields.get("sec-websocket-key") and fields.get("sec-websocket-version") == "13"
+    return "upgrade" if whole else "bad upgrade"
+
+
+def _origin(fields: dict[str, str]) -> str:
+    """How Origin and Host relate, which is all that the server's guard reads (PROTOCOL.md, 11)."""
+    try:
+        origin = urlsplit(fields.get("origin", "")).netloc
+    except ValueError:
+        return "unreadable"
+    host = fields.get("host", "")
+    if not origin or _name(host) not in _LOOPBACK:
+        return "accepted"
+    if _name(origin) != _name(host):
+        return "foreign"
+    ports = _port(origin), _port(host)
+    return "foreign" if all(ports) and ports[0] != ports[1] else "accepted"
+
+
+def _name(netloc: str) -> str:
+    return netloc.rpartition("@")[2].rpartition(":")[0].strip("[]") or netloc
+
+
+def _port(netloc: str) -> str:
+    tail = netloc.rpartition(":")[2]
+    return tail if tail.isdigit() and tail != netloc else ""
+
+
+def _body_key(body: bytes, content_type: str, parsed: Any) -> bytes:
+    if not body:
+        return b""
+    if parsed is not None:
+        return _digest(json.dumps(parsed, sort_keys=True).encode())
+    if content_type.startswith("multipart/"):
+        try:
+            fields = fields_of(content_type, body)
+        except BadForm:
+            return _digest(body)
+        return _digest(repr(fields).encode())
+    return _digest(body)
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.blake2b(data, digest_size=16).digest()

@@ -1,0 +1,380 @@
+"""A recording, replayed to its own clients: is what they get what was recorded?
+
+A client without a network makes every recorded request and says every recorded message, in the
+recorded order and at the recorded distances, each when it has received what the recorded client had
+by then, with client and prompt ids of its own. Time is virtual: the proof of a long recording takes
+no time.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+import zlib
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from comfyrec.timeline import Exchange, HttpMessage, Message, Side, Socket, Timeline
+from comfyrec.timeline.peek import loads
+from fake_server.replay.player import Player
+from fake_server.replay.rewrite_response import MARK
+from fake_server.source import (
+    Abort,
+    Accept,
+    Action,
+    Answer,
+    Asked,
+    Close,
+    HangUp,
+    Happened,
+    Knocked,
+    Left,
+    Linger,
+    Lingered,
+    Reply,
+    Request,
+    Said,
+    Send,
+    Wake,
+    Woke,
+)
+
+__all__ = ["proves_itself"]
+
+DIFFERENCES_MAX: Final = 50
+_SHOWN: Final = 160
+
+
+def proves_itself(timeline: Timeline) -> list[str]:
+    """In what a replay of the recording to its own clients differs from it.
+
+    Returns:
+        One sentence for each difference, at most 50; empty when the recording replays itself.
+    """
+    return list(_Proof(timeline).differences())[:DIFFERENCES_MAX]
+
+
+class _Proof:
+    def __init__(self, timeline: Timeline) -> None:
+        self._timeline = timeline
+        self._player = Player(timeline, match="graph", seed=1)
+        self._now = 0
+        self._wakes: list[int] = []
+        self._lingers: list[int] = []
+        self._ids: dict[str, str] = {}
+        self._prompt_of = {p.submitted: p for p in timeline.prompts if p.submitted is not None}
+        self._received: dict[int, list[str | bytes]] = {
+            self._live(s.number): [] for s in timeline.sockets
+        }
+        self._ended: dict[int, Close | Abort] = {}
+        self._accepted: set[int] = set()
+        self._answers: dict[int, Answer | None] = {}
+        self._sockets_at = [
+            [m.at for m in s.messages if m.side is Side.SERVER] for s in timeline.sockets
+        ]
+
+    def differences(self) -> Iterator[str]:
+        began, last = 0, self._timeline.t
+        for at, t, happened in self._inputs():
+            yield from self._catch_up(at)
+            # A person, or a client that polls, lets time pass without waiting for a frame.
+            self._pass_time(began + t - last)
+            self._feed(happened)
+            self._learn(happened)
+            began, last = self._now, t
+        yield from self._catch_up(self._timeline.records)
+        while self._step():
+            pass
+        for socket in self._timeline.sockets:
+            yield from self._compare_socket(socket)
+        for exchange in self._timeline.exchanges:
+            yield from self._compare_exchange(exchange)
+
+    def _live(self, socket: int) -> int:
+        """Exchanges and sockets are numbered in one row."""
+        return len(self._timeline.exchanges) + socket
+
+    # --- the recorded clients ------------------------------------------------------------------
+
+    def _inputs(self) -> Iterator[tuple[int, int, Happened]]:
+        """(place, time, what a client did), in order; a request is written when its turn comes."""
+        places: list[tuple[int, int, int, int, int]] = []
+        upgrades = {s.upgrade.number: s.number for s in self._timeline.sockets}
+        for exchange in filter(self._had_consequences, self._timeline.exchanges):
+            upgraded = upgrades.get(exchange.number, -1)
+            request = exchange.request
+            places.append((request.at, request.t_end, 0, exchange.number, upgraded))
+        for socket in self._timeline.sockets:
+            for part, message in enumerate(socket.messages):
+                if message.side is Side.CLIENT:
+                    places.append((message.at, message.t, 1, socket.number, part))
+            closing = socket.closing
+            if closing is not None and closing.by is Side.CLIENT:
+                places.append((closing.at, closing.t, 2, socket.number, 0))
+        for at, t, kind, number, more in sorted(places):
+            if kind == 0:
+                yield at, t, self._request(self._timeline.exchanges[number], more)
+            elif kind == 1:
+                yield (
+                    at,
+                    t,
+                    Said(self._live(number), self._timeline.sockets[number].messages[more].data),
+                )
+            else:
+                yield at, t, Left(self._live(number), _code(self._timeline.sockets[number]))
+
+    def _had_consequences(self, exchange: Exchange) -> bool:
+        """Whether the recording says what came of it; it may end behind the request."""
+        ended = exchange.response is not None or exchange.cut_by is Side.SERVER
+        return ended or exchange.number in self._prompt_of
+
+    def _request(self, exchange: Exchange, socket: int) -> Happened:
+        self._choose_ids(exchange, socket)
+        target = "/".join(self._own(part) for part in exchange.target.split("/"))
+        path, mark, query = target.partition("?")
+        pairs = [pair.partition("=") for pair in query.split("&")]
+        query = "&".join(f"{name}{equals}{self._own(value)}" for name, equals, value in pairs)
+        request = Request(
+            method=exchange.method,
+            target=f"{path}{mark}{query}",
+            headers=exchange.request.headers,
+            body=self._own_body(exchange),
+            peer=f"proof:{exchange.conn}",
+        )
+        if socket >= 0:
+            return Knocked(self._live(socket), request)
+        if _can_upgrade(request):
+            return Knocked(exchange.number, request)
+        return Asked(exchange.number, request)
+
+    def _choose_ids(self, exchange: Exchange, socket: int) -> None:
+        if socket >= 0:
+            client_id = self._timeline.sockets[socket].client_id
+            if client_id:
+                self._ids.setdefault(client_id, f"proof-{len(self._ids)}")
+        prompt, body = self._prompt_of.get(exchange.number), exchange.asked_json
+        if prompt is None or not isinstance(body, dict):
+            return
+        if prompt.client_id:
+            self._ids.setdefault(prompt.client_id, f"proof-{len(self._ids)}")
+        if body.get("prompt_id") == prompt.prompt_id:
+            own = f"00000000-0000-4000-9000-{len(self._ids):012x}"
+            self._ids.setdefault(prompt.prompt_id, own)
+
+    def _own(self, word: str) -> str:
+        return self._ids.get(word, word)
+
+    def _own_body(self, exchange: Exchange) -> bytes:
+        body = exchange.asked_json
+        if body is None or not isinstance(body, (dict, list)):
+            return exchange.request.body
+        return json.dumps(_with_own_ids(body, self._ids)).encode()
+
+    def _learn(self, happened: Happened) -> None:
+        """The ids that the server minted: a sid from the greeting, a prompt id from the answer."""
+        if isinstance(happened, Knocked) and happened.socket >= self._live(0):
+            while not self._received[happened.socket] and self._step():
+                pass
+            socket = self._timeline.sockets[happened.socket - self._live(0)]
+            for message in self._received[happened.socket][:1]:
+                said = loads(message) if isinstance(message, str) else None
+                if socket.sid and isinstance(said, dict) and "sid" in said.get("data", {}):
+                    self._ids[socket.sid] = said["data"]["sid"]
+        elif isinstance(happened, Asked):
+            answer = self._answers.get(happened.exchange)
+            told = loads(answer.body) if answer is not None and answer.body else None
+            prompt = self._prompt_of.get(happened.exchange)
+            if prompt is not None and isinstance(told, dict):
+                self._ids[prompt.prompt_id] = str(told.get("prompt_id"))
+
+    # --- the server ----------------------------------------------------------------------------
+
+    def _feed(self, happened: Happened) -> int:
+        """Give it to the server and do what it says; how much that was."""
+        count = 0
+        for action in self._player.handle(happened, self._now):
+            self._carry(action)
+            count += 1
+        return count
+
+    def _carry(self, action: Action) -> None:
+        if isinstance(action, Send):
+            for socket in action.sockets:
+                self._received.setdefault(socket, []).append(action.message)
+        elif isinstance(action, Wake):
+            heapq.heappush(self._wakes, action.at)
+        elif isinstance(action, Linger):
+            self._lingers.append(action.token)
+        elif isinstance(action, Reply):
+            self._answers[action.exchange] = action.answer
+        elif isinstance(action, HangUp):
+            self._answers[action.exchange] = None
+        elif isinstance(action, (Close, Abort)):
+            self._ended[action.socket] = action
+        elif isinstance(action, Accept):
+            self._accepted.add(action.socket)
+
+    def _step(self) -> bool:
+        """Let time pass until something may happen; False when nothing will."""
+        if not self._wakes:
+            return False
+        self._now = max(self._now, heapq.heappop(self._wakes))
+        self._feed(Woke())
+        return True
+
+    def _pass_time(self, until: int) -> None:
+        while self._wakes and self._wakes[0] <= until:
+            self._step()
+        self._now = max(self._now, until)
+
+    def _catch_up(self, at: int) -> Iterator[str]:
+        """Receive what the recorded clients had received by then."""
+        while not self._has_all_before(at):
+            if self._step():
+                continue
+            if not self._lingers:
+                return
+            if self._feed(Lingered(self._lingers.pop(0))):
+                yield f"before record {at}: the replay waited for a request that was not recorded"
+
+    def _has_all_before(self, at: int) -> bool:
+        return all(
+            bisect_left(places, at) <= len(self._received[self._live(number)])
+            for number, places in enumerate(self._sockets_at)
+        )
+
+    # --- the comparison ------------------------------------------------------------------------
+
+    def _compare_socket(self, socket: Socket) -> Iterator[str]:
+        name, number = f"socket {socket.number}", self._live(socket.number)
+        if number not in self._accepted:
+            yield f"{name}: it was accepted, and the replay refused it"
+            return
+        recorded, got = socket.received, self._received[number]
+        if len(recorded) != len(got):
+            yield f"{name}: {len(recorded)} messages were recorded, {len(got)} were replayed"
+        for place, (message, live) in enumerate(zip(recorded, got, strict=False)):
+            if not self._same_message(message, live):
+                was, now = _short(message.data), _short(live)
+                yield f"{name}: message {place}: recorded {was}, replayed {now}"
+                return
+        closing = socket.closing
+        if closing is not None and closing.by is Side.SERVER:
+            ended = self._ended.get(number)
+            close = Close(number, closing.code, closing.reason)
+            wanted = close if closing.clean else Abort(number)
+            if ended != wanted:
+                yield f"{name}: it ended with {wanted}, in the replay with {ended}"
+
+    def _same_message(self, recorded: Message, live: str | bytes) -> bool:
+        data = recorded.data
+        if isinstance(data, str) or isinstance(live, str):
+            return isinstance(live, str) and isinstance(data, str) and self._same_text(data, live)
+        if recorded.binary_type != 4 or live[:4] != data[:4]:
+            return data == live
+        sizes = int.from_bytes(data[4:8], "big"), int.from_bytes(live[4:8], "big")
+        metadata = data[8 : 8 + sizes[0]], live[8 : 8 + sizes[1]]
+        same = self._same(loads(metadata[0]), loads(metadata[1]))
+        return same and data[8 + sizes[0] :] == live[8 + sizes[1] :]
+
+    def _same_text(self, recorded: str, live: str) -> bool:
+        if recorded == live and not any(i in recorded for i in self._ids if len(i) >= _LONG):
+            return True
+        one, other = loads(recorded), loads(live)
+        return self._same(one, other) if one is not None else self._same_words(recorded, live)
+
+    def _same_words(self, recorded: str, live: str) -> bool:
+        """Of what is no JSON, or too deep to be read: equal but for long ids."""
+        for one, own in self._ids.items():
+            if len(one) >= _LONG:
+                recorded = recorded.replace(one, own)
+        return recorded == live
+
+    def _same(self, recorded: Any, live: Any) -> bool:
+        """Equal but for ids; an id that cannot be another word has to be the live one."""
+        if isinstance(recorded, str) and isinstance(live, str):
+            own = self._ids.get(recorded)
+            if own is not None and len(recorded) >= _LONG:
+                return live == own
+            return live == recorded or (own is not None and live == own)
+        if isinstance(recorded, list) and isinstance(live, list):
+            pairs = zip(recorded, live, strict=False)
+            return len(recorded) == len(live) and all(self._same(a, b) for a, b in pairs)
+        if isinstance(recorded, dict) and isinstance(live, dict):
+            return self._same(list(recorded), list(live)) and self._same(
+                list(recorded.values()), list(live.values())
+            )
+        # NaN is not equal to itself.
+        return bool(recorded == live or (recorded != recorded and live != live))
+
+    def _compare_exchange(self, exchange: Exchange) -> Iterator[str]:
+        response = exchange.response
+        if response is None or not response.complete or exchange.status == 101:
+            return
+        name = f"{exchange.method} {exchange.target} (exchange {exchange.number})"
+        answer = self._answers.get(exchange.number)
+        if answer is None:
+            yield f"{name}: the replay gave no answer"
+        elif answer.status != exchange.status:
+            yield f"{name}: the answer was {exchange.status}, in the replay {answer.status}"
+        elif response.omitted_bytes == 0 and not self._same_body(response, answer):
+            made = next((value for key, value in answer.headers if key == MARK), "")
+            how = f" (made up: {made})" if made else ""
+            was, now = _short(_plain(response.body)), _short(_plain(answer.body))
+            yield f"{name}: the answer was {was}, in the replay {now}{how}"
+
+    def _same_body(self, recorded: HttpMessage, live: Answer) -> bool:
+        one, other = _plain(recorded.body), _plain(live.body)
+        if one == other and not any(i.encode() in one for i in self._ids if len(i) >= _LONG):
+            return True
+        said = loads(one)
+        if said is not None:
+            return self._same(said, loads(other))
+        return self._same_words(one.decode("latin-1"), other.decode("latin-1"))
+
+
+_LONG: Final = 32
+
+
+def _code(socket: Socket) -> int:
+    """What the server sees when the recorded client leaves."""
+    closing = socket.closing
+    return (closing.code or 1005) if closing is not None and closing.clean else 1006
+
+
+def _with_own_ids(value: Any, ids: Mapping[str, str], key: str = "") -> Any:
+    """The ids of a request: long ones anywhere, others behind the keys that hold ids."""
+    if isinstance(value, str):
+        return ids.get(value, value) if len(value) >= _LONG or key in _ID_KEYS else value
+    if isinstance(value, list):
+        return [_with_own_ids(item, ids, key) for item in value]
+    if isinstance(value, dict):
+        return {name: _with_own_ids(item, ids, name) for name, item in value.items()}
+    return value
+
+
+_ID_KEYS: Final = ("client_id", "clientId", "prompt_id", "delete", "job_ids")
+
+
+def _can_upgrade(request: Request) -> bool:
+    return (
+        request.header("Upgrade").lower() == "websocket"
+        and request.header("Sec-WebSocket-Version") == "13"
+        and bool(request.header("Sec-WebSocket-Key"))
+    )
+
+
+def _plain(body: bytes) -> bytes:
+    for wbits in (31, 15):
+        if body[:1] in (b"\x1f", b"\x78"):
+            try:
+                return zlib.decompressobj(wbits).decompress(body, 1 << 26)
+            except zlib.error:
+                continue
+    return body
+
+
+def _short(data: str | bytes) -> str:
+    text = data if isinstance(data, str) else repr(data[:_SHOWN])
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."

@@ -1,0 +1,74 @@
+"""A strict replay's complaints: what was not recorded, what comes closest, what differs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from fake_server.replay.recording.recorded_answers import Book
+from fake_server.replay.request_key import Asking
+from fake_server.replay.rewrite_response import json_answer
+from fake_server.source import Answer
+
+__all__ = ["Strictness"]
+
+COMPLAINTS_MAX: Final = 1_000
+STATUS: Final = 500
+
+
+class Strictness:
+    """Refuses what was not recorded, and remembers it.
+
+    Attributes:
+        complaints: one sentence each.
+    """
+
+    def __init__(self, book: Book) -> None:
+        self._book = book
+        self.complaints: list[str] = []
+
+    def refuse_asking(self, asking: Asking) -> Answer:
+        """A request that nobody made while recording."""
+        pages = self._book.closest(asking)
+        found = list(_differences(asking, pages[0].asking)) if pages else []
+        closest = [str(page.asking) for page in pages]
+        return self.refuse(f"{asking} was not recorded", closest, found)
+
+    def refuse(self, what: str, closest: Sequence[str], found: Sequence[str]) -> Answer:
+        """The error answer.
+
+        Args:
+            what: was asked.
+            closest: recorded requests, the nearest first.
+            found: in what it differs from the nearest one.
+        """
+        nearest = f"; closest: {closest[0]}" if closest else ""
+        detail = f" ({'; '.join(found)})" if found else ""
+        if len(self.complaints) < COMPLAINTS_MAX:
+            self.complaints.append(f"{what}{nearest}{detail}")
+        error = {
+            "type": "not_recorded",
+            "message": what,
+            "details": "; ".join(found),
+            "extra_info": {"closest": list(closest), "differences": list(found)},
+        }
+        return json_answer({"error": error, "node_errors": {}}, STATUS, "strict")
+
+
+def _differences(asked: Asking, recorded: Asking) -> Iterator[str]:
+    if asked.method != recorded.method:
+        yield f"method {asked.method}, recorded was {recorded.method}"
+    if asked.path != recorded.path:
+        yield f"path {asked.path}, recorded was {recorded.path}"
+    ours, theirs = dict(asked.query), dict(recorded.query)
+    for name in sorted(ours.keys() | theirs.keys()):
+        if ours.get(name) != theirs.get(name):
+            yield f"query {name}={ours.get(name)}, recorded was {theirs.get(name)}"
+    if asked.manner != recorded.manner:
+        yield f"asked as {_words(asked.manner)}, recorded was {_words(recorded.manner)}"
+    if asked.body_key != recorded.body_key:
+        yield "the body differs"
+
+
+def _words(manner: tuple[str, ...]) -> str:
+    return ", ".join(word for word in manner if word)

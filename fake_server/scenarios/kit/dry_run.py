@@ -1,0 +1,376 @@
+"""A source and a polite client without a network: what is said, in virtual time.
+
+The client connects, uploads what its prompt loads, submits it, asks history and queue when nothing
+more is to come, connects again when its socket ends, and fetches the files of the outputs. What it
+meets is the scenario.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+from collections import deque
+from collections.abc import Iterator, Mapping
+from itertools import chain
+from typing import Any, Final
+from urllib.parse import urlencode
+
+import msgspec
+
+from fake_server.scenarios.kit.matchers import Frame, look
+from fake_server.scenarios.kit.routes import read_json, write_json
+from fake_server.scenarios.kit.stage import Stage
+from fake_server.source import (
+    Abort,
+    Accept,
+    Action,
+    Answer,
+    Asked,
+    Close,
+    Freeze,
+    HangUp,
+    Happened,
+    Knocked,
+    Left,
+    Linger,
+    Lingered,
+    Listen,
+    Raw,
+    Reply,
+    Request,
+    Send,
+    Source,
+    Wake,
+    Woke,
+)
+
+__all__ = ["Line", "rehearse"]
+
+POLLS_MAX: Final = 3
+"""How often it asks before it gives up."""
+CONNECTS_MAX: Final = 3
+SUBMITS_MAX: Final = 3
+PAUSE_US: Final = 100_000
+"""Before it tries again what failed."""
+VIEWS_MAX: Final = 3
+LINES_MAX: Final = 2_000
+NOTABLE_BYTES: Final = 2_000
+"""A message of this size or more is told with its size."""
+_CLIENT: Final = "3f9d1c52-7d0a-4b7e-9a53-1f2f6f0f8a11"
+
+
+_NOTHING: Final[Mapping[str, bytes]] = {}
+
+
+class Line(msgspec.Struct, frozen=True):
+    """One thing that was said. ``t`` is in virtual microseconds."""
+
+    t: int
+    to_client: bool
+    text: str
+    message: str | bytes = b""
+    """The frame or body itself."""
+
+
+class _Stand:
+    """The client's state: what it waits for, and what it has tried."""
+
+    def __init__(
+        self, workflow: Mapping[str, Any], prefix: str, images: Mapping[str, bytes]
+    ) -> None:
+        self.workflow = json.loads(json.dumps(workflow))
+        self.prefix, self.images = prefix, images
+        self.to_upload = [
+            node
+            for node in self.workflow.values()
+            if (node.get("inputs") or {}).get("image") in [*images]
+        ]
+        self.uploading: dict[str, Any] = {}
+        self.to_view: list[str] = []
+        self.numbers = 0
+        self.now = 0
+        self.wakes: list[int] = []
+        self.inbox: deque[Happened] = deque()
+        self.asked: dict[int, Request] = {}
+        self.open: set[int] = set()
+        self.connects = self.polls = self.submits = 0
+        self.submitting: int | None = None
+        self.done = self.unheard = False
+        self.prompt_id = ""
+        self.notes_read = 0
+
+    def number(self) -> int:
+        self.numbers += 1
+        return self.numbers
+
+    def plain(self, text: str) -> str:
+        """The text with words for the ids."""
+        text = text.replace(_CLIENT, "{client}")
+        return text.replace(self.prompt_id, "{id}") if self.prompt_id else text
+
+    def connect(self) -> None:
+        self.connects += 1
+        if self.connects <= CONNECTS_MAX:
+            knock = Request("GET", f"{self.prefix}/ws?clientId={_CLIENT}", _HANDSHAKE)
+            self.inbox.append(Knocked(self.number(), knock))
+
+    def ask(self, method: str, target: str, body: bytes = b"", *headers: tuple[str, str]) -> None:
+        fields = (("Host", "127.0.0.1:8188"), *headers)
+        request = Request(method, f"{self.prefix}{target}", fields, body)
+        self.asked[self.number()] = request
+        self.inbox.append(Asked(self.numbers, request))
+
+    def upload(self) -> None:
+        self.uploading = self.to_upload.pop(0)
+        name = self.uploading["inputs"]["image"]
+        part = f'Content-Disposition: form-data; name="image"; filename="{name}"'
+        head = f"--{_BOUNDARY}\r\n{part}\r\nContent-Type: image/png\r\n\r\n".encode()
+        body = head + self.images[name] + f"\r\n--{_BOUNDARY}--\r\n".encode()
+        kind = f"multipart/form-data; boundary={_BOUNDARY}"
+        self.ask("POST", "/upload/image", body, ("Content-Type", kind))
+
+    def submit(self) -> None:
+        self.submits += 1
+        body = {"prompt": self.workflow, "client_id": _CLIENT}
+        self.ask("POST", "/prompt", write_json(body))
+        self.submitting = self.numbers
+
+    def failed(self, number: int) -> None:
+        """A request came to nothing: it may be worth another attempt."""
+        if number == self.submitting:
+            self.submitting = None
+        elif number not in self.asked:
+            self.unheard = True
+
+    def try_again(self) -> bool:
+        """Do what is still to do, and again what failed; whether there was anything."""
+        if self.to_upload:
+            self.upload()
+            return True
+        submit = self.submitting is None and not self.prompt_id and self.submits < SUBMITS_MAX
+        connect = self.unheard and self.connects < CONNECTS_MAX
+        self.unheard = False
+        if submit or connect:
+            self.now += PAUSE_US if self.submits else 0
+        if connect:
+            self.connect()
+        if submit:
+            self.submit()
+        return bool(self.inbox)
+
+    def poll(self) -> None:
+        self.polls += 1
+        self.ask("GET", f"/history/{self.prompt_id}")
+        self.ask("GET", "/queue")
+
+
+_BOUNDARY: Final = "comfyrec-rehearsal"
+_HANDSHAKE: Final = (
+    ("Host", "127.0.0.1:8188"),
+    ("Connection", "Upgrade"),
+    ("Upgrade", "websocket"),
+    ("Sec-WebSocket-Version", "13"),
+    ("Sec-WebSocket-Key", "Y29tZnlyZWMgcmVoZWFyc2U="),
+)
+
+
+def rehearse(
+    source: Source,
+    workflow: Mapping[str, Any],
+    *,
+    prefix: str = "",
+    images: Mapping[str, bytes] = _NOTHING,
+) -> Iterator[Line]:
+    """Play the source to its end with one polite client, and tell what was said.
+
+    Args:
+        workflow: what the client submits.
+        prefix: the path that the server's address ends in.
+        images: files that it uploads where the workflow loads them.
+    """
+    stand = _Stand(workflow, prefix.rstrip("/"), images)
+    stand.connect()
+    for _ in range(LINES_MAX):
+        happened = _next(stand)
+        if happened is None:
+            return
+        if isinstance(happened, Knocked | Asked):
+            yield Line(stand.now, False, stand.plain(_words(happened.request)))
+        for action in source.handle(happened, stand.now):
+            yield from _overheard(stand, source)
+            yield from _heed(stand, action)
+        yield from _overheard(stand, source)
+
+
+def _overheard(stand: _Stand, source: Source) -> Iterator[Line]:
+    """What the scenario's own people did meanwhile."""
+    journal = source.scene.journal if isinstance(source, Stage) else []
+    for note in journal[stand.notes_read :]:
+        if note.what == "somebody":
+            yield Line(stand.now, False, stand.plain(f"somebody else: {note.detail}"))
+    stand.notes_read = len(journal)
+
+
+def _next(stand: _Stand) -> Happened | None:
+    """What happens next: what the client does at once, then time, then its patience."""
+    if stand.inbox:
+        return stand.inbox.popleft()
+    if stand.submits and stand.wakes:
+        stand.now = max(stand.now, heapq.heappop(stand.wakes))
+        return Woke()
+    if stand.try_again():
+        return stand.inbox.popleft()
+    if stand.to_view:
+        stand.ask("GET", stand.to_view.pop(0))
+        return stand.inbox.popleft()
+    if stand.done or stand.polls >= POLLS_MAX or not stand.prompt_id:
+        return None
+    stand.poll()
+    if not stand.open:
+        stand.connect()
+    return stand.inbox.popleft()
+
+
+def _heed(stand: _Stand, action: Action) -> Iterator[Line]:
+    """Take in what the source does."""
+    match action:
+        case Wake():
+            heapq.heappush(stand.wakes, action.at)
+            return
+        case Linger():
+            stand.inbox.append(Lingered(action.token))
+            return
+        case Accept():
+            stand.open.add(action.socket)
+        case Reply():
+            _answered(stand, action)
+        case HangUp():
+            stand.failed(action.exchange)
+        case Abort() | Close():
+            code = action.code or 1006 if isinstance(action, Close) else 1006
+            stand.open.discard(action.socket)
+            stand.inbox.append(Left(action.socket, code))
+    yield Line(stand.now, True, stand.plain(_deed(stand, action)), _content(action))
+
+
+def _answered(stand: _Stand, reply: Reply) -> None:
+    request = stand.asked.get(reply.exchange)
+    if reply.answer.status == 503 or request is None:
+        stand.failed(reply.exchange)
+    value = read_json(reply.answer.body)
+    if request is None or not isinstance(value, dict):
+        return
+    if request.target.endswith("/upload/image"):
+        names = filter(None, [value.get("subfolder"), value.get("name")])
+        stand.uploading["inputs"]["image"] = "/".join(map(str, names))
+    elif request.method == "POST":
+        stand.prompt_id = str(value.get("prompt_id") or "")
+    elif stand.prompt_id in value and "/history/" in request.target:
+        stand.to_view = [] if stand.done else list(_views(value[stand.prompt_id]))[:VIEWS_MAX]
+        stand.done = True
+
+
+def _views(entry: Mapping[str, Any]) -> Iterator[str]:
+    """The addresses of the files in a history entry's outputs."""
+    for output in (entry.get("outputs") or {}).values():
+        lists = [items for items in (output or {}).values() if isinstance(items, list)]
+        for item in chain.from_iterable(lists):
+            if isinstance(item, dict) and "filename" in item:
+                names = {name: item.get(name, "") for name in ("filename", "subfolder", "type")}
+                yield f"/view?{urlencode(names)}"
+
+
+def _content(action: Action) -> str | bytes:
+    match action:
+        case Send():
+            return action.message
+        case Reply():
+            return action.answer.body
+        case Raw():
+            return action.data
+    return b""
+
+
+# --- in words --------------------------------------------------------------------------------
+
+
+def _words(request: Request) -> str:
+    return f"{request.method} {request.target}"
+
+
+def _deed(stand: _Stand, action: Action) -> str:
+    match action:
+        case Accept():
+            return "101, the socket is open"
+        case Send():
+            return _said(look(action.message), stand.prompt_id)
+        case Reply():
+            asked = stand.asked.get(action.exchange)
+            about = f" to {_words(asked)}" if asked else ""
+            return f"{action.answer.status}{about}{_shortly(stand, action.answer)}"
+        case Close():
+            return f"the socket is closed with {action.code}"
+        case Abort():
+            return "the connection of the socket is cut"
+        case HangUp():
+            return "the connection is cut without an answer"
+        case Freeze():
+            return "the connection goes dead, and nobody says so"
+        case Listen():
+            return "connections are taken again" if action.accept else "connections are refused"
+        case Raw():
+            return f"{len(action.data)} bytes of WebSocket frames"
+        case _:
+            return type(action).__name__.lower()
+
+
+def _said(frame: Frame, ours: str) -> str:
+    if frame.kind is not None:
+        kind = f"of kind {frame.kind}" if frame.kind >= 0 else "too short for a kind"
+        return f"binary frame {kind}, {len(frame.message)} bytes"
+    if not frame.type or not frame.data:
+        return f"text: {str(frame.message)[:60] or '(empty)'}"
+    return f"{frame.type}{_facts(frame)}{_size(frame)}{_whose(frame, ours)}"
+
+
+def _facts(frame: Frame) -> str:
+    data = frame.data
+    if frame.type == "status":
+        info = (data.get("status") or {}).get("exec_info") or {}
+        return f" queue_remaining={info.get('queue_remaining')}"
+    shown = ("node", "nodes", "value", "max", "node_id", "exception_type", "output")
+    words = [f"{name}={_short(data[name])}" for name in shown if name in data]
+    return f" {' '.join(words)}" if words and frame.type != "progress_state" else ""
+
+
+def _size(frame: Frame) -> str:
+    size = len(frame.message)
+    return f" ({size} bytes)" if size >= NOTABLE_BYTES else ""
+
+
+def _whose(frame: Frame, ours: str) -> str:
+    """A word where a frame is not plainly of the client's own prompt."""
+    if frame.prompt_id is None:
+        return " (no prompt_id)" if frame.type.startswith("execut") else ""
+    return " (another prompt's)" if ours and frame.prompt_id != ours else ""
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _shortly(stand: _Stand, answer: Answer) -> str:
+    fields = {name.lower(): value for name, value in answer.headers}
+    where = f", go to {fields['location']}" if "location" in fields else ""
+    broken = ", and the connection is cut" if answer.close else ""
+    return f"{where}{_body(stand, answer.body)}{broken}"
+
+
+def _body(stand: _Stand, body: bytes) -> str:
+    if not body:
+        return ""
+    if not body[:8].isascii():
+        return f": {len(body)} bytes"
+    text = stand.plain(body[:400].decode("utf-8", "replace").replace("\n", " "))
+    return f": {text[:80]}{'...' if len(text) > 80 else ''}"

@@ -1,0 +1,267 @@
+"""What has passed on a stage, in the words that operators and oracles think in.
+
+The scene follows sockets, exchanges and prompts by watching what goes in and out. Numbers below
+zero are people of the scenario's own (another user of the same server); no shell ever sees them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Literal
+
+import msgspec
+
+from fake_server.scenarios.kit.matchers import Frame, look
+from fake_server.scenarios.kit.routes import client_id_of, posts, read_json
+from fake_server.source import (
+    Abort,
+    Accept,
+    Action,
+    Answer,
+    Asked,
+    Close,
+    HangUp,
+    Happened,
+    Knocked,
+    Left,
+    Reply,
+    Request,
+    Said,
+    Send,
+)
+
+__all__ = ["JOURNAL_ENTRIES_MAX", "MILLISECOND", "Ending", "Note", "Prompt", "Scene"]
+
+MILLISECOND: Final = 1_000
+"""In virtual microseconds."""
+
+JOURNAL_ENTRIES_MAX: Final = 20_000
+"""A client in a tight loop fills this in seconds; the oracles need counts and the first part."""
+
+Ending = Literal["success", "error", "interrupted", "cancelled", "rejected", "lost", "timed-out"]
+"""What can become of a prompt; the words that a client's report uses too."""
+
+_TERMINAL: Final[Mapping[str, Ending]] = {
+    "execution_success": "success",
+    "execution_error": "error",
+    "execution_interrupted": "interrupted",
+}
+
+
+class Note(msgspec.Struct, frozen=True):
+    """One line of the journal: at virtual microsecond ``t``, ``what``, and about whom."""
+
+    t: int
+    what: str
+    """``knocked``, ``accepted``, ``refused``, ``said``, ``left``, ``closed``, ``asked``,
+    ``answered``, ``hung up``, ``sent``, ``ended``, ``flooded``,
+    ``somebody`` (people of the scenario's own)."""
+    number: int = 0
+    detail: str = ""
+
+
+class Prompt(msgspec.Struct, eq=False):
+    """A prompt that the source accepted."""
+
+    id: str
+    mine: bool
+    """It came from the client under test, not from one of the scenario's own people."""
+    number: Any = 0
+    body: Mapping[str, Any] = {}
+    """What was posted, as the source saw it."""
+    ending: Ending | None = None
+    ended_at: int = -1
+
+    @property
+    def graph(self) -> Mapping[str, Any]:
+        """The submitted graph, empty when it is none."""
+        graph = self.body.get("prompt")
+        return graph if isinstance(graph, dict) else {}
+
+
+class Scene:
+    """The state that operators share; see the module's docstring."""
+
+    def __init__(self, *, seed: int, ask: Callable[[Request], Answer | None]) -> None:
+        self.now = 0
+        self.seed = seed
+        self.prompts: dict[str, Prompt] = {}
+        self.sockets: dict[int, str] = {}
+        """Open sockets of the client under test, by number: their client id."""
+        self.handshakes: dict[int, Request] = {}
+        """How they asked to be let in."""
+        self.cut: set[int] = set()
+        """Sockets that were closed from this side and have not left yet."""
+        self.exchanges: dict[int, Request] = {}
+        """Requests that the source has not answered yet."""
+        self.journal: list[Note] = []
+        self.notes = 0
+        """How many entries the journal had or would have had."""
+        self.held = False
+        """The source is not woken: its worker stands still while its HTTP side answers."""
+        self._submitted: set[int] = set()
+        self._ask = ask
+        self._people = 0
+        self._drawn = 0
+        self._last = look("")
+
+    # --- for operators -------------------------------------------------------------------
+
+    def frame(self, message: str | bytes) -> Frame:
+        """The message, looked at once for all operators it passes."""
+        if self._last.message is not message:
+            self._last = look(message)
+        return self._last
+
+    def person(self) -> int:
+        """A fresh number for a socket or exchange of the scenario's own people."""
+        self._people -= 1
+        return self._people
+
+    def draw(self) -> bytes:
+        """Sixteen bytes of chance, the same for the same seed and place in the run."""
+        self._drawn += 1
+        name = f"{self.seed}:{self._drawn}".encode()
+        return hashlib.blake2b(name, digest_size=16).digest()
+
+    def uuid(self) -> str:
+        """A random (version 4) UUID from the seed."""
+        raw = self.draw().hex()
+        return f"{raw[:8]}-{raw[8:12]}-4{raw[13:16]}-8{raw[17:20]}-{raw[20:]}"
+
+    def mine(self) -> list[Prompt]:
+        """The prompts of the client under test, in order of acceptance."""
+        return [prompt for prompt in self.prompts.values() if prompt.mine]
+
+    def running(self) -> Prompt | None:
+        """The first of the client's prompts that has not ended."""
+        return next((prompt for prompt in self.mine() if prompt.ending is None), None)
+
+    def history(self, prompt_id: str) -> Mapping[str, Any] | None:
+        """The history entry as the source would give it now, whatever operators make of it."""
+        answer = self._ask(Request("GET", f"/history/{prompt_id}"))
+        entries = read_json(answer.body) if answer is not None else None
+        entry = entries.get(prompt_id) if isinstance(entries, dict) else None
+        return entry if isinstance(entry, dict) else None
+
+    def ask(self, request: Request) -> Answer | None:
+        """Any question to the source itself, past all operators."""
+        return self._ask(request)
+
+    def end(self, ending: Ending, prompt_id: str = "") -> None:
+        """A prompt is over in truth; the first word counts. No id: every open one of ours."""
+        for prompt in [self.prompts[prompt_id]] if prompt_id else self.mine():
+            if prompt.ending is None:
+                prompt.ending, prompt.ended_at = ending, self.now
+                if prompt.mine:
+                    self.note("ended", 0, f"{ending} {prompt.id}")
+
+    def note(self, what: str, number: int = 0, detail: str = "") -> None:
+        """Write into the journal."""
+        self.notes += 1
+        if len(self.journal) < JOURNAL_ENTRIES_MAX:
+            self.journal.append(Note(self.now, what, number, detail))
+
+    # --- for the stage -------------------------------------------------------------------
+
+    def heard(self, happened: Happened) -> None:
+        """Something came from outside, before any operator."""
+        match happened:
+            case Knocked():
+                self.sockets[happened.socket] = client_id_of(happened.request)
+                self.handshakes[happened.socket] = happened.request
+                self.note("knocked", happened.socket, client_id_of(happened.request))
+            case Asked():
+                request = happened.request
+                if posts(request):
+                    self._submitted.add(happened.exchange)
+                self.note("asked", happened.exchange, f"{request.method} {request.target}")
+            case Said():
+                self.note("said", happened.socket, str(happened.message)[:80])
+            case Left():
+                self.sockets.pop(happened.socket, None)
+                self.handshakes.pop(happened.socket, None)
+                self.cut.discard(happened.socket)
+                self.note("left", happened.socket, str(happened.code))
+
+    def overheard(self, happened: Happened) -> None:
+        """An operator lets something happen; where people of the scenario's own do it, note it."""
+        if isinstance(happened, Asked) and happened.exchange < 0:
+            request = happened.request
+            self.note("somebody", happened.exchange, f"{request.method} {request.target}")
+        elif isinstance(happened, Knocked) and happened.socket < 0:
+            self.note("somebody", happened.socket, f"GET {happened.request.target}")
+
+    def told(self, happened: Happened) -> None:
+        """Something reaches the source, behind all operators."""
+        if isinstance(happened, Asked):
+            self.exchanges[happened.exchange] = happened.request
+
+    def said(self, action: Action) -> None:
+        """The source acts, before any operator."""
+        if isinstance(action, Reply):
+            self._answered(action)
+        elif isinstance(action, Send) and isinstance(action.message, str):
+            self._notice_end(self.frame(action.message))
+
+    def shown(self, action: Action) -> None:
+        """Something leaves for the shell, behind all operators."""
+        match action:
+            case Accept():
+                self.note("accepted", action.socket)
+            case Send():
+                frame = self.frame(action.message)
+                self.note("sent", action.sockets[0], frame.type or f"binary {frame.kind}")
+            case Close() | Abort():
+                self.cut.add(action.socket)
+                self.note("closed", action.socket, type(action).__name__.lower())
+            case Reply():
+                self.note("answered", action.exchange, str(action.answer.status))
+                self._refused(action)
+            case HangUp():
+                self.note("hung up", action.exchange)
+
+    def notice_quiet_ends(self) -> None:
+        """A prompt without a listening socket ends in the history only."""
+        for prompt in self.mine():
+            if prompt.ending is None and (entry := self.history(prompt.id)) is not None:
+                self.end(ending_of(entry), prompt.id)
+
+    def _answered(self, reply: Reply) -> None:
+        request = self.exchanges.pop(reply.exchange, None)
+        if request is None or not posts(request):
+            return
+        value = read_json(reply.answer.body)
+        if reply.answer.status == 200 and isinstance(value, dict) and "prompt_id" in value:
+            body = read_json(request.body)
+            self.prompts[value["prompt_id"]] = Prompt(
+                id=value["prompt_id"],
+                mine=reply.exchange >= 0,
+                number=value.get("number"),
+                body=body if isinstance(body, dict) else {},
+            )
+
+    def _refused(self, reply: Reply) -> None:
+        if reply.exchange in self._submitted:
+            self._submitted.discard(reply.exchange)
+            value = read_json(reply.answer.body) if reply.answer.status == 200 else None
+            if not isinstance(value, dict) or "prompt_id" not in value:
+                self.note("ended", reply.exchange, "rejected")
+
+    def _notice_end(self, frame: Frame) -> None:
+        ending = _TERMINAL.get(frame.type)
+        if ending is None or frame.prompt_id not in self.prompts:
+            return
+        # A blocked output says execution_error too, and the prompt goes on (PROTOCOL.md 2.2).
+        if frame.data.get("exception_type") != "ExecutionBlocked":
+            self.end(ending, frame.prompt_id or "")
+
+
+def ending_of(entry: Mapping[str, Any]) -> Ending:
+    """What a history entry says of its prompt."""
+    status = entry.get("status") or {}
+    if status.get("status_str") != "error":
+        return "success"
+    kinds = {message[0] for message in status.get("messages", ())}
+    return "interrupted" if "execution_interrupted" in kinds else "error"

@@ -1,0 +1,1 @@
+"""The shell: sockets, time and threads around one source of behaviour."""

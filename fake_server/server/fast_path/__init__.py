@@ -1,0 +1,1 @@
+"""A quicker reader for plain requests; whatever is not plain goes to aiohttp."""

@@ -1,0 +1,228 @@
+"""What came in and what went out lately, in order, bounded by number and by size."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec
+
+from comfyrec.cassette.secret_rules import TextScan, head_spans, url_spans
+from fake_server.source import (
+    Abort,
+    Action,
+    Asked,
+    Close,
+    Dropped,
+    HangUp,
+    Happened,
+    Knocked,
+    Left,
+    Reply,
+    Request,
+    Said,
+    Send,
+)
+
+__all__ = ["ENTRIES_MAX", "TEXT_MAX", "Journal"]
+
+ENTRIES_MAX: Final = 5_000
+"""More than any test looks at; the oldest go first, messages of one moment together."""
+TEXT_MAX: Final = 65_536
+"""Of one body or message; what is longer is kept up to here and marked ``cut``."""
+BYTES_MAX: Final = 32 * 1024 * 1024
+"""Of all bodies and messages together."""
+TOGETHER_MAX: Final = 32
+"""Messages of one moment that share an entry, and are forgotten together."""
+
+
+class _Entry(msgspec.Struct, gc=False):
+    serial: int
+    t: int
+    what: str
+    number: int
+    facts: Any
+    content: str | bytes = b""
+    size: int = 0
+
+
+class _Sent(msgspec.Struct, gc=False):
+    """Messages that left at one moment, one after the other: an entry for each, made when read."""
+
+    serial: int
+    t: int
+    sends: list[Send]
+    size: int = 0
+
+
+class Journal:
+    """Entries as plain JSON objects: ``serial``, ``t`` (virtual microseconds), ``what``, ...
+
+    ``what`` is ``request``, ``answer``, ``knock``, ``open``, ``received``, ``sent``, ``closed``,
+    ``left``, ``dropped`` or ``cut``. ``number`` is that of the exchange or socket, ``sockets``
+    those that a message went to.
+    """
+
+    def __init__(self) -> None:
+        self._entries: deque[_Entry | _Sent] = deque()
+        self._open: _Sent | None = None  # the last entry, if more messages may join it
+        self._serial = self._bytes = self._count = self.forgotten = 0
+
+    def clear(self) -> None:
+        """Forget all entries; the serial numbers go on."""
+        self._entries.clear()
+        self._open = None
+        self._bytes = self._count = self.forgotten = 0
+
+    def happened(self, happened: Happened, now: int) -> None:
+        """Note what came from outside."""
+        match happened:
+            case Asked():
+                self._request("request", happened.exchange, happened.request, now)
+            case Knocked():
+                self._request("knock", happened.socket, happened.request, now)
+            case Said():
+                self._note(now, "received", happened.socket, None, happened.message)
+            case Left():
+                self._note(now, "left", happened.socket, {"code": happened.code})
+            case Dropped():
+                self._note(now, "dropped", happened.exchange)
+
+    def acted(self, action: Action, now: int) -> None:
+        """Note what went out."""
+        match action:
+            case Send():
+                self.sent(action, now)
+            case Reply():
+                answer = action.answer
+                self._note(now, "answer", action.exchange, {"status": answer.status}, answer.body)
+            case Close():
+                self._note(now, "closed", action.socket, {"code": action.code})
+            case Abort():
+                self._note(now, "cut", action.socket)
+            case HangUp():
+                self._note(now, "cut", action.exchange)
+
+    def sent(self, send: Send, now: int) -> None:
+        """Note one message; this is what a server does most."""
+        size = len(send.message)
+        if size > TEXT_MAX:
+            self._note(now, "sent", -1, send.sockets, send.message)
+            return
+        there = self._open
+        if there is None or there.t != now or len(there.sends) >= TOGETHER_MAX:
+            there = self._open = _Sent(self._serial, now, [])
+            self._entries.append(there)
+        there.sends.append(send)
+        there.size += size
+        self._added(size)
+
+    def note(self, now: int, what: str, words: str) -> None:
+        """Put in a remark: a hold, a fault, what a test has to say."""
+        self._note(now, what, -1, {"words": words})
+
+    def entries(self, *, after: int = -1, what: str = "") -> Iterator[dict[str, Any]]:
+        """Entries with a serial number above ``after``, of one kind if ``what`` is given."""
+        for entry in self._entries:
+            for one in _each(entry):
+                if one.serial > after and what in ("", one.what):
+                    yield _plain(one)
+
+    def _request(self, what: str, number: int, request: Request, now: int) -> None:
+        self._note(now, what, number, request, request.body)
+
+    def _note(
+        self, now: int, what: str, number: int, facts: Any = None, content: str | bytes = b""
+    ) -> None:
+        size = kept = len(content)
+        if size > TEXT_MAX:
+            content, kept = content[:TEXT_MAX], TEXT_MAX
+            if isinstance(facts, Request):
+                facts = msgspec.structs.replace(facts, body=b"")
+        self._open = None
+        self._entries.append(_Entry(self._serial, now, what, number, facts, content, size))
+        self._added(kept)
+
+    def _added(self, kept: int) -> None:
+        self._serial += 1
+        self._count += 1
+        self._bytes += kept
+        while self._bytes > BYTES_MAX or self._count > ENTRIES_MAX:
+            self._forget_the_oldest()
+
+    def _forget_the_oldest(self) -> None:
+        oldest = self._entries.popleft()
+        count, size = 1, min(oldest.size, TEXT_MAX)
+        if isinstance(oldest, _Sent):
+            count, size = len(oldest.sends), oldest.size
+        self._bytes -= size
+        self._count -= count
+        self.forgotten += count
+
+
+def _each(entry: _Entry | _Sent) -> Iterator[_Entry]:
+    if isinstance(entry, _Entry):
+        yield entry
+        return
+    for number, send in enumerate(entry.sends, entry.serial):
+        message = send.message
+        yield _Entry(number, entry.t, "sent", -1, send.sockets, message, len(message))
+
+
+def _hidden(data: bytes, spans: list[tuple[int, int]]) -> bytes:
+    """The same with stars in place of secrets; a journal ends up in logs."""
+    out = bytearray(data)
+    for start, stop in spans:
+        out[start:stop] = b"*" * (stop - start)
+    return bytes(out)
+
+
+def _without_secrets(request: Request) -> list[list[str]]:
+    shown = []
+    for name, value in request.headers:
+        line = f"GET / HTTP/1.1\r\n{name}: {value}\r\n\r\n".encode("utf-8", "replace")
+        hidden = _hidden(line, head_spans(line)).decode("utf-8", "replace").splitlines()[1]
+        shown.append([name, hidden.partition(": ")[2]])
+    return shown
+
+
+def _plain(entry: _Entry) -> dict[str, Any]:
+    plain: dict[str, Any] = {"serial": entry.serial, "t": entry.t, "what": entry.what}
+    if isinstance(entry.facts, tuple):
+        plain["sockets"] = list(entry.facts)
+    else:
+        plain["number"] = entry.number
+    if isinstance(entry.facts, Request):
+        request = entry.facts
+        target = request.target.encode("utf-8", "replace")
+        plain |= {
+            "method": request.method,
+            "target": _hidden(target, list(url_spans(target))).decode("utf-8", "replace"),
+            "headers": _without_secrets(request),
+        }
+    elif isinstance(entry.facts, dict):
+        plain |= entry.facts
+    if entry.size:
+        plain |= _content(entry)
+    return plain
+
+
+def _content(entry: _Entry) -> dict[str, Any]:
+    content = entry.content
+    if entry.what == "request" and isinstance(content, bytes):
+        content = _hidden(content, TextScan().feed(content))
+    shown: dict[str, Any] = {"size_bytes": entry.size}
+    if entry.size > TEXT_MAX:
+        shown["cut"] = True
+    if isinstance(content, str):
+        return shown | {"text": content}
+    try:
+        return shown | {"text": content.decode()} if entry.what != "sent" else shown | _hex(content)
+    except UnicodeDecodeError:
+        return shown | _hex(content)
+
+
+def _hex(content: bytes) -> dict[str, Any]:
+    # Enough to tell the kind of a binary frame or file; nobody compares pictures here.
+    return {"head_hex": content[:32].hex()}

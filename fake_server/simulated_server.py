@@ -1,0 +1,121 @@
+"""The simulated server as one source: the engine behind every route and socket.
+
+An exchange is answered first; frames that the question caused leave behind the answer, as they do
+on the real server (PROTOCOL.md, section 4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from comfyrec.versions import Era, era_of
+from fake_server.http.console_log import banner, print_end, print_failure
+from fake_server.http.context import Failed, Place, Shop
+from fake_server.http.middleware import answer, is_websocket, lets_in, query_of, split_target
+from fake_server.http.question import empty, server_error
+from fake_server.nodes.catalogue import Catalogue
+from fake_server.options import Settings
+from fake_server.simulator.engine import Engine
+from fake_server.simulator.node_plan import Plan
+from fake_server.source import (
+    Accept,
+    Action,
+    Asked,
+    Happened,
+    Knocked,
+    Left,
+    Reply,
+    Said,
+    Woke,
+)
+from fake_server.storage.memory import Folders
+
+__all__ = ["Facts", "World"]
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a world is made from; each has the value of a freshly installed server."""
+
+    catalogue: Catalogue = msgspec.field(default_factory=Catalogue.core)
+    era: Era = msgspec.field(default_factory=era_of)
+    seed: int = 0
+    settings: Settings = Settings()
+    shop: Shop = Shop()
+    folders: Callable[[], Folders] = Folders
+    """Gives the folders of each new world; folders on a disk give the same ones again."""
+
+
+class World:
+    """Routes, sockets and the engine as one source.
+
+    Args:
+        facts: how the server was started.
+        plan: what the nodes of prompts do.
+    """
+
+    def __init__(self, facts: Facts | None = None, *, plan: Plan | None = None) -> None:
+        facts = facts or Facts()
+        folders = facts.folders()
+        self.facts_given = facts
+        self.engine = Engine(
+            catalogue=facts.catalogue,
+            era=facts.era,
+            folders=folders,
+            seed=facts.seed,
+            settings=facts.settings,
+            plan=plan or Plan(),
+        )
+        self.place = Place(
+            engine=self.engine,
+            catalogue=facts.catalogue,
+            era=facts.era,
+            folders=folders,
+            chance=self.engine.chance,
+            shop=facts.shop,
+            epoch_us=facts.settings.epoch_ms * 1_000,
+            upload_max=facts.settings.max_upload_size,
+        )
+        self.place.log.extend(banner(self.place))
+        self.engine.on_failed = partial(print_failure, self.place)
+        self.engine.on_ended = partial(print_end, self.place)
+        if facts.shop.multi_user:
+            self.place.users.clear()
+
+    def handle(self, happened: Happened, now: int) -> Iterator[Action]:
+        """Take what happened and say what shall happen, in order."""
+        self.place.now = now
+        match happened:
+            case Asked():
+                yield Reply(happened.exchange, answer(self.place, happened.request))
+            case Knocked():
+                yield self._let_in(happened, now)
+            case Said():
+                self.engine.said(happened.socket, happened.message, now)
+            case Left():
+                self.engine.left(happened.socket, now)
+            case Woke():
+                self.engine.woke(now)
+        yield from self.engine.take()
+
+    def facts(self) -> Mapping[str, Any]:
+        """The engine's facts."""
+        return self.engine.facts()
+
+    def _let_in(self, knocked: Knocked, now: int) -> Action:
+        request = knocked.request
+        try:
+            admitted = lets_in(self.place, request)
+        except Failed:
+            return Reply(knocked.socket, server_error())
+        if not admitted:
+            return Reply(knocked.socket, empty(403))
+        if not is_websocket(self.place, request):
+            return Reply(knocked.socket, answer(self.place, request))
+        query = query_of(split_target(request.target)[1])
+        client_id = query.get("clientId", [""])[0]
+        self.engine.connected(knocked.socket, client_id or None, now)
+        return Accept(knocked.socket)

@@ -1,0 +1,1 @@
+"""The queue, the cache and the execution of prompts, frame by frame, as ComfyUI does them."""

@@ -1,0 +1,169 @@
+"""A node's progress -> frames: progress_state, progress, previews, and how often they may come.
+
+PROTOCOL.md, sections 2.1, 2.4 and 4. What says one frame at most tells whether it did; what may say
+several is a generator that yields behind each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+import msgspec
+
+from comfyrec.events import comfy_json
+from comfyrec.versions import Era
+from fake_server.nodes.behaviour import NodeFailed
+from fake_server.simulator.clients import Speaker, number
+from fake_server.simulator.graph import Graph
+
+__all__ = ["Bar", "Progress"]
+
+THROTTLE_US: Final = 100_000
+THROTTLE_PERCENT: Final = 0.5
+_BEGUN: Final = '0.0, "max": 1.0, "state": "running"'
+
+
+class Bar(msgspec.Struct):
+    """A node's progress bar: what it last let through."""
+
+    total: int
+    at: int = 0
+    value: int = -1
+
+    def lets_through(self, value: int, at: int) -> bool:
+        """Whether it is sent: one per 100 ms and half a percent, and the first and the last."""
+        if self.value < 0 or value >= self.total:
+            return True
+        done = (value - self.value) / self.total * 100 if self.total > 0 else 100
+        return at - self.at >= THROTTLE_US and done >= THROTTLE_PERCENT
+
+    def sent(self, value: int, at: int) -> None:
+        self.value, self.at = value, at
+
+
+class Progress:
+    """What the nodes of one prompt have come to so far, and the frames that say so."""
+
+    def __init__(
+        self, speaker: Speaker, era: Era, graph: Graph, *, prompt_id: str, client_id: Any
+    ) -> None:
+        self._speaker, self._era, self._graph = speaker, era, graph
+        self._prompt_id, self._client_id = prompt_id, client_id
+        self._quoted_id = comfy_json(prompt_id)
+        self._has_states = era.has("progress_state")
+        self._maxima: dict[str, str] = {}
+        self._parts: dict[str, str] = {}  # node -> its entry in progress_state, encoded
+        self._affixes: dict[str, tuple[str, str]] = {}
+
+    def begin(self, node_id: str) -> bool:
+        """A node starts."""
+        if not self._has_states:
+            return False
+        self._maxima[node_id] = "1.0"
+        return self._show(node_id, _BEGUN)
+
+    def activity(self, node_id: str, what: str | None) -> bool:
+        """A node says in a word what it is busy with, or that it no longer is (about 0.38)."""
+        if not self._era.has("activity"):
+            return False
+        said = f', "activity": {comfy_json(what)}}}' if what is not None else "}"
+        bare = self._parts[node_id].partition(', "activity": ')[0].removesuffix("}")
+        self._parts[node_id] = bare + said
+        return self._tell()
+
+    def finish(self, node_id: str) -> bool:
+        """A node has its result; one that never started shows 1/1."""
+        if not self._has_states:
+            return False
+        maximum = self._maxima.get(node_id, "1")
+        return self._show(node_id, f'{maximum}, "max": {maximum}, "state": "finished"')
+
+    def update(
+        self,
+        node_id: str,
+        bar: Bar,
+        value: int,
+        *,
+        at: int,
+        preview: tuple[str, bytes] | None,
+        announced: str | None,
+        heed: Callable[[], None],
+    ) -> Iterator[None]:
+        """One progress update: progress_state, type 4, progress, type 1, as far as each applies.
+
+        Args:
+            at: when it was made; the throttle counts in this time.
+            announced: the display id of the last ``executing``.
+            heed: looks at the interrupt flag, which the server does before it sends.
+        """
+        always = preview is not None or not self._era.has("throttle")
+        if not (always or bar.lets_through(value, at)):
+            return
+        bar.sent(value, at)
+        heed()
+        shown, maximum = number(value), number(bar.total)
+        if self._has_states:
+            self._maxima[node_id] = maximum
+            self._show(node_id, f'{shown}, "max": {maximum}, "state": "running"')
+            yield
+        with_metadata = preview is not None and self._supports_metadata()
+        if preview is not None and with_metadata:
+            self._speaker.preview_with(self._client_id, *preview, self._metadata(node_id))
+            yield
+        # Older servers name the node that was last announced, which is none without a client.
+        named = node_id if self._has_states else announced
+        self._speaker.tell_raw(
+            self._client_id,
+            f'{{"type": "progress", "data": {{"value": {shown}, '
+            f'"max": {maximum}, "prompt_id": {self._quoted_id}, '
+            f'"node": {comfy_json(named)}}}}}',
+        )
+        yield
+        if preview is not None and not with_metadata:
+            self._speaker.preview(self._client_id, *preview)
+            yield
+
+    def _supports_metadata(self) -> bool:
+        if not self._has_states:
+            return False
+        try:
+            return self._speaker.supports(self._client_id, "supports_preview_metadata")
+        except AttributeError as broken:  # flags that are no object break the node
+            raise NodeFailed("AttributeError", str(broken)) from None
+
+    def _metadata(self, node_id: str) -> dict[str, Any]:
+        return {
+            "node_id": node_id,
+            "prompt_id": self._prompt_id,
+            "display_node_id": self._graph.display(node_id),
+            "parent_node_id": self._graph.parent(node_id),
+            "real_node_id": self._graph.real(node_id),
+        }
+
+    def _show(self, node_id: str, state: str) -> bool:
+        affixes = self._affixes.get(node_id)
+        if affixes is None:
+            affixes = self._affixes[node_id] = self._affix(node_id)
+        # Each frame repeats every node, so a node's entry is encoded only when it changes.
+        self._parts[node_id] = f"{affixes[0]}{state}{affixes[1]}"
+        return self._tell()
+
+    def _tell(self) -> bool:
+        everything = ", ".join(self._parts.values())
+        self._speaker.tell_raw(
+            self._client_id,
+            f'{{"type": "progress_state", "data": {{"prompt_id": {self._quoted_id}, '
+            f'"nodes": {{{everything}}}}}}}',
+        )
+        return True
+
+    def _affix(self, node_id: str) -> tuple[str, str]:
+        name = comfy_json(node_id)
+        behind = (
+            f', "node_id": {name}, "prompt_id": {self._quoted_id}, '
+            f'"display_node_id": {comfy_json(self._graph.display(node_id))}, '
+            f'"parent_node_id": {comfy_json(self._graph.parent(node_id))}, '
+            f'"real_node_id": {comfy_json(self._graph.real(node_id))}}}'
+        )
+        return f'{name}: {{"value": ', behind

@@ -1,0 +1,511 @@
+"""A task interface in front of ComfyUI servers: POST a task, query it, cancel it.
+
+``Sequencer`` is a source that wraps other sources. What is no task route goes to the first worker
+untouched, so one address serves both. For tasks it is a client of its workers like any other: it
+submits prompts, asks queue and history, interrupts, through the same ``handle``; it has no way of
+its own into their state. Which ComfyUI state gives which task status:
+
+========================================  ===========
+in the queue, waiting                     ``waiting``
+in the queue, running                     ``running``
+history: success                          ``finished``
+history: error; or refused at once        ``failed``
+history: interrupted; or in neither       ``canceled``
+========================================  ===========
+
+The routes and bodies are those of SYSTEMS.md 4. An answer never repeats a key.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from itertools import count
+from typing import Any, Final
+from uuid import UUID, uuid5
+
+import msgspec
+
+from comfyrec.client import interrupt as stopping
+from comfyrec.client import outputs
+from comfyrec.client import requests as asks
+from comfyrec.client.workflow import Workflow
+from comfyrec.errors import BadAnswer, Rejected
+from fake_server.source import (
+    Action,
+    Answer,
+    Asked,
+    Dropped,
+    HangUp,
+    Happened,
+    Reply,
+    Request,
+    Source,
+    Wake,
+    Woke,
+)
+
+__all__ = ["GRAPHS", "ROUTES", "Sequencer", "Task"]
+
+ROUTES: Final = ("/resource_request", "/task_create", "/task_result_query", "/task_cancel")
+
+_TASKS_MAX: Final = 10_000
+"""As many as the real server's history holds; the oldest finished ones are forgotten first."""
+
+_NAMESPACE: Final = UUID("3c6ef372-bb67-5e85-a54f-f53a510e527f")
+
+_JSON: Final = (("Content-Type", "application/json; charset=utf-8"),)
+
+Parameters = Mapping[str, Any]
+Graph = dict[str, dict[str, Any]]
+
+
+def _size(parameters: Parameters, name: str, default: int) -> int:
+    value = parameters.get(name)
+    return value if isinstance(value, int) and 1 <= value <= 4096 else default
+
+
+def _picture(parameters: Parameters, *, batch: int = 1) -> dict[str, Any]:
+    inputs = {
+        "width": _size(parameters, "width", 64),
+        "height": _size(parameters, "height", 64),
+        "batch_size": batch,
+        "color": 0,
+    }
+    return {"class_type": "EmptyImage", "inputs": inputs}
+
+
+def _text_to_image(parameters: Parameters) -> Graph:
+    """Without a model: the harness is about the task, not about the picture."""
+    save = {"images": ["1", 0], "filename_prefix": "txt2img"}
+    return {"1": _picture(parameters), "2": {"class_type": "SaveImage", "inputs": save}}
+
+
+def _upscale(parameters: Parameters) -> Graph:
+    scale = {"image": ["1", 0], "upscale_method": "nearest-exact", "scale_by": 2.0}
+    save = {"images": ["2", 0], "filename_prefix": "upscaler"}
+    return {
+        "1": _picture(parameters),
+        "2": {"class_type": "ImageScaleBy", "inputs": scale},
+        "3": {"class_type": "SaveImage", "inputs": save},
+    }
+
+
+def _text_to_video(parameters: Parameters) -> Graph:
+    save = {"images": ["1", 0], "filename_prefix": "txt2vid"}
+    frames = min(_size(parameters, "length", 4), 16)
+    return {
+        "1": _picture(parameters, batch=frames),
+        "2": {"class_type": "SaveImage", "inputs": save},
+    }
+
+
+GRAPHS: Mapping[str, Callable[[Parameters], Graph]] = {
+    "txt2img": _text_to_image,
+    "txt2vid": _text_to_video,
+    "upscaler": _upscale,
+}
+"""What is run for a task type; hand in others to ``Sequencer`` for workflows of your own."""
+
+
+class Task(msgspec.Struct):
+    """A task's state. ``status`` is as of the last look at its worker."""
+
+    task_id: str
+    worker: int
+    asked: dict[str, Any]
+    """The body of ``/task_create`` without the key."""
+    created: int
+    """Virtual microseconds."""
+    status: str = "waiting"
+    prompt_id: str = ""
+    msg: str = ""
+    files: tuple[outputs.OutputFile, ...] = ()
+    position: int | None = None
+    latency_s: float | None = None
+    deadline: int | None = None
+    timed_out: bool = False
+
+    @property
+    def over(self) -> bool:
+        """Whether the status will not change any more."""
+        return self.status in ("finished", "failed", "canceled")
+
+
+class _Refusal(Exception):
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status, self.message = status, message
+
+
+_Work = Generator[tuple[int, asks.Ask], asks.Answer, Answer | None]
+"""A piece of work: yields which worker is asked what, returns what the caller is answered."""
+
+
+class Sequencer:
+    """Sources with a task interface in front.
+
+    Args:
+        workers: simulated workers, ``miner_id`` -> source. The first one is also the ComfyUI that
+            the address shows.
+        new_id: gives a new task id at each call.
+        graphs: task type -> the workflow that is run for it.
+        keys: ``consumer_id`` -> key; ``None`` accepts any key that is not empty.
+    """
+
+    def __init__(
+        self,
+        workers: Mapping[str, Source],
+        *,
+        new_id: Callable[[], str],
+        graphs: Mapping[str, Callable[[Parameters], Graph]] = GRAPHS,
+        keys: Mapping[str, str] | None = None,
+    ) -> None:
+        if not workers:
+            raise ValueError("a sequencer needs a worker")
+        self.tasks: dict[str, Task] = {}
+        self._miners = tuple(workers)
+        self._workers = tuple(workers.values())
+        self._new_id = new_id
+        self._graphs = graphs
+        self._keys = keys
+        self._exchange = 0
+        self._waiting: dict[int, tuple[_Work, int | None]] = {}
+        self._now = 0
+
+    @classmethod
+    def before(
+        cls,
+        make: Callable[[], Source],
+        *,
+        workers: int = 1,
+        seed: int = 0,
+        keys: Mapping[str, str] | None = None,
+    ) -> Sequencer:
+        """A sequencer before that many workers, with the same task ids for the same seed."""
+        numbers = count()
+        return cls(
+            {f"worker-{n}": make() for n in range(1, workers + 1)},
+            new_id=lambda: str(uuid5(_NAMESPACE, f"{seed} {next(numbers)}")),
+            keys=keys,
+        )
+
+    def facts(self) -> Mapping[str, Any]:
+        """The first worker's, and how many tasks stand how."""
+        counts: dict[str, int] = {}
+        for task in self.tasks.values():
+            counts[task.status] = counts.get(task.status, 0) + 1
+        return {**self._workers[0].facts(), "tasks": counts, "workers": list(self._miners)}
+
+    def handle(self, happened: Happened, now: int) -> Iterable[Action]:
+        """Take what happened and say what shall happen."""
+        self._now = now
+        if isinstance(happened, Asked):
+            route = happened.request.target.partition("?")[0]
+            if route in ROUTES:
+                yield from self._asked(happened.exchange, route, happened.request)
+                return
+        if isinstance(happened, Woke):
+            yield from self._woke()
+        elif isinstance(happened, Dropped) and self._leave(happened.exchange):
+            pass
+        else:
+            yield from self._pass(0, happened)
+
+    # --- workers -----------------------------------------------------------------------------
+
+    def _pass(self, worker: int, happened: Happened) -> Iterator[Action]:
+        """Let a worker handle something; answers to our own questions stay here."""
+        for action in self._workers[worker].handle(happened, self._now):
+            if isinstance(action, Reply | HangUp) and action.exchange in self._waiting:
+                yield from self._answered(action)
+            else:
+                yield action
+
+    def _woke(self) -> Iterator[Action]:
+        for number in range(len(self._workers)):
+            yield from self._pass(number, Woke())
+        for task in [t for t in self.tasks.values() if self._is_late(t)]:
+            task.timed_out = True
+            yield from self._work(self._expire(task), None)
+
+    def _is_late(self, task: Task) -> bool:
+        late = task.deadline is not None and self._now >= task.deadline
+        return late and not task.over and not task.timed_out
+
+    def _work(self, work: _Work, exchange: int | None) -> Iterator[Action]:
+        yield from self._go_on(work, exchange, None)
+
+    def _go_on(
+        self, work: _Work, exchange: int | None, answer: asks.Answer | None
+    ) -> Iterator[Action]:
+        try:
+            worker, ask = next(work) if answer is None else work.send(answer)
+        except StopIteration as end:
+            result = end.value
+        except _Refusal as refusal:
+            result = _json({"message": refusal.message}, refusal.status)
+        except BadAnswer as bad:
+            result = _json({"message": f"the worker is out of order: {bad}"}, 502)
+        else:
+            self._exchange -= 1
+            self._waiting[self._exchange] = (work, exchange)
+            yield from self._pass(worker, Asked(self._exchange, _request(ask)))
+            return
+        if exchange is not None and result is not None:
+            yield Reply(exchange, result)
+
+    def _answered(self, action: Reply | HangUp) -> Iterator[Action]:
+        work, exchange = self._waiting.pop(action.exchange)
+        # A worker that hangs up instead of answering is out of order, as a gateway would say.
+        got = action.answer if isinstance(action, Reply) else Answer(status=502)
+        yield from self._go_on(
+            work, exchange, asks.Answer(status=got.status, body=got.body, url="")
+        )
+
+    def _leave(self, exchange: int) -> bool:
+        """The caller went away; the work goes on without an answer to give."""
+        for key, (work, caller) in self._waiting.items():
+            if caller == exchange:
+                self._waiting[key] = (work, None)
+                return True
+        return False
+
+    # --- routes ------------------------------------------------------------------------------
+
+    def _asked(self, exchange: int, route: str, request: Request) -> Iterator[Action]:
+        try:
+            body = self._checked(request)
+            work = {
+                "/resource_request": self._resource,
+                "/task_create": self._create,
+                "/task_result_query": self._query,
+                "/task_cancel": self._cancel,
+            }[route](body, request)
+        except _Refusal as refusal:
+            yield Reply(exchange, _json({"message": refusal.message}, refusal.status))
+            return
+        yield from self._work(work, exchange)
+        yield from self._deadlines()
+
+    def _checked(self, request: Request) -> dict[str, Any]:
+        """The body, once method, shape and key are right."""
+        if request.method != "POST":
+            raise _Refusal(405, "this route takes POST")
+        try:
+            body = json.loads(request.body)
+        except (ValueError, RecursionError):
+            raise _Refusal(400, "the body is no JSON") from None
+        if not isinstance(body, dict):
+            raise _Refusal(400, "the body has to be an object")
+        key = body.get("api_key")
+        if not isinstance(key, str) or not key:
+            raise _Refusal(401, "api_key is missing")
+        if self._keys is not None and not self._is_known(body.get("consumer_id"), key):
+            raise _Refusal(401, "api_key is not valid")
+        return body
+
+    def _is_known(self, consumer: object, key: str) -> bool:
+        keys = self._keys or {}
+        return keys.get(str(consumer)) == key if consumer is not None else key in keys.values()
+
+    def _resource(self, body: dict[str, Any], _request: Request) -> _Work:
+        """The worker with the least to do."""
+        return _at_once(_json({"miner_id": self._miners[self._least_busy()], "msg": "ok"}))
+
+    def _least_busy(self) -> int:
+        load = [0] * len(self._workers)
+        for task in self.tasks.values():
+            load[task.worker] += not task.over
+        return load.index(min(load))
+
+    def _create(self, body: dict[str, Any], _request: Request) -> _Work:
+        kind = body.get("task_type")
+        details = body.get("task_details")
+        parameters = details.get("parameters") if isinstance(details, dict) else None
+        if not isinstance(body.get("consumer_id"), str) or not body["consumer_id"]:
+            raise _Refusal(400, "consumer_id is missing")
+        if kind not in self._graphs:
+            raise _Refusal(400, f"task_type has to be one of {', '.join(sorted(self._graphs))}")
+        if not isinstance(parameters, dict):
+            raise _Refusal(400, "task_details.parameters has to be an object")
+        limit = body.get("timeout_seconds")
+        if limit is not None and not (isinstance(limit, int | float) and 0 < limit < 1e9):
+            raise _Refusal(400, "timeout_seconds has to be a number above 0")
+        task = Task(
+            task_id=self._new_id(),
+            worker=self._least_busy(),
+            asked={key: value for key, value in body.items() if key != "api_key"},
+            created=self._now,
+            deadline=None if limit is None else self._now + round(limit * 1_000_000),
+        )
+        self._remember(task)
+        return self._submit(task, self._graphs[str(kind)](parameters))
+
+    def _remember(self, task: Task) -> None:
+        self.tasks[task.task_id] = task
+        if len(self.tasks) > _TASKS_MAX:
+            oldest = next((t.task_id for t in self.tasks.values() if t.over), None)
+            if oldest is None:
+                del self.tasks[task.task_id]
+                raise _Refusal(429, "too many tasks are waiting")
+            del self.tasks[oldest]
+
+    def _submit(self, task: Task, graph: Graph) -> _Work:
+        talk = asks.submit(Workflow(graph), client_id=f"task-{task.task_id}")
+        try:
+            accepted = yield from self._via(task.worker, talk)
+        except Rejected as refusal:
+            # The task exists all the same; asking for it tells why it failed.
+            task.status, task.msg = "failed", refusal.why
+        else:
+            task.prompt_id = accepted.prompt_id
+        return _json({"task_id": task.task_id})
+
+    def _query(self, body: dict[str, Any], request: Request) -> _Work:
+        task = self._known(body)
+        yield from self._look(task)
+        return _json(self._state(task, request))
+
+    def _cancel(self, body: dict[str, Any], _request: Request) -> _Work:
+        task = self._known(body)
+        yield from self._look(task)
+        if task.over:
+            return _json({"task_id": task.task_id, "msg": f"task is {task.status} already"})
+        yield from self._stop(task)
+        yield from self._look(task)
+        msg = "task canceled" if task.status == "canceled" else "cancellation requested"
+        return _json({"task_id": task.task_id, "msg": msg})
+
+    def _expire(self, task: Task) -> _Work:
+        """The time that the task was given is over."""
+        yield from self._look(task)
+        if not task.over:
+            task.msg = f"timeout_seconds ({task.asked['timeout_seconds']}) reached"
+            yield from self._stop(task)
+        return None
+
+    def _known(self, body: dict[str, Any]) -> Task:
+        task = self.tasks.get(str(body.get("task_id")))
+        if task is None:
+            raise _Refusal(404, "task not found")
+        return task
+
+    # --- what ComfyUI says -------------------------------------------------------------------
+
+    def _stop(self, task: Task) -> Generator[tuple[int, asks.Ask], asks.Answer, None]:
+        if not task.prompt_id:
+            return
+        effect = yield from self._via(task.worker, stopping.stop(task.prompt_id))
+        if effect is stopping.Effect.DELETED:
+            task.status = "canceled"
+
+    def _look(self, task: Task) -> Generator[tuple[int, asks.Ask], asks.Answer, None]:
+        """Bring a task up to date. The queue is asked first: what left it is in the history."""
+        if task.over or not task.prompt_id:
+            return
+        ask = asks.queue()
+        queued = asks.read_queue(ask, (yield task.worker, ask))
+        place = asks.place_in(queued, task.prompt_id)
+        task.position = place.position
+        if place.running or place.position is not None:
+            task.status = "running" if place.running else "waiting"
+            return
+        ask = asks.history(task.prompt_id)
+        entry = asks.read_history(ask, (yield task.worker, ask), task.prompt_id)
+        _conclude(task, entry)
+
+    def _state(self, task: Task, request: Request) -> dict[str, Any]:
+        """The answer to a query; what is not known yet is absent."""
+        state: dict[str, Any] = {
+            "task_id": task.task_id,
+            "status": task.status,
+            "task_type": task.asked.get("task_type"),
+            "workflow_id": task.asked.get("workflow_id"),
+            "timeout_seconds": task.asked.get("timeout_seconds"),
+            "task_details": task.asked.get("task_details"),
+            "job_id": task.asked.get("job_id"),
+            "create_timestamp": task.created // 1_000_000,
+            "miner_id": self._miners[task.worker],
+            "queue_position": task.position,
+            "inference_latency": task.latency_s,
+            "upload_latency": 0.0 if task.status == "finished" else None,
+            "msg": task.msg or None,
+        }
+        if task.status == "finished":
+            host = request.header("Host", "127.0.0.1")
+            urls = [_url(host, file) for file in task.files]
+            state["result"] = urls[0] if len(urls) == 1 else urls
+        return {key: value for key, value in state.items() if value is not None}
+
+    def _via(self, worker: int, talk: asks.Talk[Any]) -> Generator[Any, asks.Answer, Any]:
+        """A client's talk, held with one of the workers."""
+        try:
+            ask = next(talk)
+            while True:
+                ask = talk.send((yield worker, ask))
+        except StopIteration as end:
+            return end.value
+
+    def _deadlines(self) -> Iterator[Action]:
+        """Wakes may come too often, never too late."""
+        times: Sequence[int] = [
+            task.deadline
+            for task in self.tasks.values()
+            if task.deadline is not None and not task.over and not task.timed_out
+        ]
+        if times:
+            yield Wake(min(times))
+
+
+def _conclude(task: Task, entry: Mapping[str, Any] | None) -> None:
+    """The prompt has left the queue; ``None``: it left without a trace."""
+    task.position = None
+    if entry is None:
+        task.status = "canceled"
+        return
+    found, said = entry.get("status"), entry.get("outputs")
+    status = found if isinstance(found, dict) else {}
+    messages = dict(row for row in status.get("messages", []) if len(row) == 2)
+    if status.get("status_str") == "success":
+        task.status = "finished"
+        task.files = outputs.to_save(said if isinstance(said, dict) else {})
+        task.latency_s = _between(messages, "execution_start", "execution_success")
+    elif "execution_interrupted" in messages:
+        task.status = "canceled"
+    else:
+        task.status = "failed"
+        error = messages.get("execution_error") or {}
+        task.msg = str(error.get("exception_message") or "the workflow failed").strip()
+
+
+def _between(messages: Mapping[str, Any], start: str, end: str) -> float | None:
+    times = [messages.get(name, {}).get("timestamp") for name in (start, end)]
+    if not all(isinstance(time, int) for time in times):
+        return None
+    return float(times[1] - times[0]) / 1000
+
+
+def _url(host: str, file: outputs.OutputFile) -> str:
+    query = asks.view(file).query
+    return asks.with_query(f"http://{host}/view", query)
+
+
+def _at_once(answer: Answer) -> _Work:
+    """Work that asks nobody."""
+    yield from ()
+    return answer
+
+
+def _request(ask: asks.Ask) -> Request:
+    headers = (("Content-Type", ask.content_type),) if ask.content_type else ()
+    return Request(
+        method=ask.method,
+        target=asks.with_query(ask.path, ask.query),
+        headers=(("Host", "127.0.0.1"), *headers),
+        body=ask.body or b"",
+    )
+
+
+def _json(value: Mapping[str, Any], status: int = 200) -> Answer:
+    return Answer(status=status, headers=_JSON, body=json.dumps(value).encode())

@@ -1,0 +1,135 @@
+"""Every specimen in every scenario, in one process and in the time of a jumping loop.
+
+``python -m tests.comfyrec.check.specimens.matrix`` writes the table. It says of each specimen in which scenarios
+it fails, and how: it ``hangs``, it ``lies``, or which invariant it breaks. What is not listed it
+passes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from comfyrec.check import Playing, Result, play
+from comfyrec.check.invariants import Report
+from comfyrec.check.play import IMAGES
+from fake_server.scenarios import Choice, select
+from fake_server.server import clock
+from tests.comfyrec.check.specimens.jumping import Here, JumpingLoop, LoopTime
+from tests.comfyrec.check.specimens.right import Client
+
+TABLE = Path(__file__).with_name("matrix.json")
+SPECIMENS = (
+    "right", "late_socket", "trusts_the_null", "no_prompt_id", "small_frames", "gives_up",
+    "hangs_on_reconnect", "first_executed", "strict_parser", "polls_for_ever", "hoards",
+)  # fmt: skip
+HUNG_S = 5.5
+
+
+def specimen(name: str) -> type[Client]:
+    """The client class of a specimen."""
+    module = importlib.import_module(f"tests.comfyrec.check.specimens.{name}")
+    classes = [value for value in vars(module).values() if isinstance(value, type)]
+    own = [one for one in classes if one.__module__ == module.__name__]
+    return next(one for one in own if issubclass(one, Client))
+
+
+def run(client: type[Client], choice: Choice) -> Result:
+    """One specimen in one scenario."""
+    with _jumping_loop() as loop, play(choice, thread=Here(loop), clock=loop.time) as playing:
+        return loop.run_until_complete(_judged(client, playing))
+
+
+@contextmanager
+def _jumping_loop() -> Iterator[JumpingLoop]:
+    loop, real = JumpingLoop(), clock.time
+    clock.time = LoopTime(loop, real)  # type: ignore[assignment]  # the loop's time for the server
+    try:
+        yield loop
+    finally:
+        clock.time = real
+        loop.close()
+
+
+async def _judged(client: type[Client], playing: Playing) -> Result:
+    loop = asyncio.get_running_loop()
+    began, specimen = loop.time(), client(playing.url)
+    workflow = json.loads(json.dumps(playing.workflow))
+    running = asyncio.create_task(specimen.run(workflow, IMAGES))
+    done, _ = await asyncio.wait({running}, timeout=HUNG_S)
+    report = _report(specimen, running, began, loop.time()) if done else Report()
+    while not running.done():
+        # A client that swallows every exception may swallow its cancellation too.
+        running.cancel()
+        await asyncio.wait({running}, timeout=0.1)
+    return playing.conclude(report, took_s=loop.time() - began)
+
+
+def _report(
+    specimen: Client, ended: asyncio.Task[dict[str, Any]], began_s: float, at_s: float
+) -> Report:
+    if (error := ended.exception()) is not None:
+        return Report(at_s=at_s, crash=repr(error))
+    told = ended.result()
+    outputs = told["outputs"]
+    return Report(
+        outcomes=(told["outcome"],),
+        at_s=at_s,
+        prompt_id=told["prompt_id"],
+        outputs=outputs if isinstance(outputs, dict) else None,
+        files=tuple(specimen.files.values()) if specimen.files else None,
+        text=json.dumps(told),
+        memory=((began_s, 0), (at_s, held_bytes(vars(specimen)))),
+    )
+
+
+def held_bytes(value: Any) -> int:
+    """What plain values take, containers with all that they hold.
+
+    Server and specimen share a process, so it is what hangs on the client that counts.
+    """
+    inner: Iterable[Any] = ()
+    if isinstance(value, Mapping):
+        inner = (*value.keys(), *value.values())
+    elif isinstance(value, list | tuple | set):
+        inner = value
+    plain = isinstance(value, str | bytes | list | tuple | set | dict)
+    return (sys.getsizeof(value) if plain else 0) + sum(map(held_bytes, inner))
+
+
+def run_all(names: Iterable[str] = SPECIMENS, pattern: str = "*") -> list[tuple[str, Result]]:
+    """The specimens in the scenarios that fit."""
+    choices = select(pattern)
+    return [(name, run(specimen(name), choice)) for name in names for choice in choices]
+
+
+def table_of(results: Iterable[tuple[str, Result]]) -> Mapping[str, Mapping[str, str]]:
+    """What fails, by specimen and scenario."""
+    table: dict[str, dict[str, str]] = {}
+    for name, result in results:
+        row = table.setdefault(name, {})
+        if not result.fine:
+            row[result.name] = _how(result)
+    return {name: dict(sorted(table[name].items())) for name in SPECIMENS if name in table}
+
+
+def _how(result: Result) -> str:
+    if result.status == "error":
+        return f"never came to bear: {result.notes[0]}"
+    if result.ended == "hung":
+        return "hangs"
+    if result.told == "a lie":
+        return f"lies: {result.outcome}"
+    return f"breaks {result.broken[0].invariant}"
+
+
+if __name__ == "__main__":
+    found = table_of(run_all())
+    TABLE.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    sys.exit(0)

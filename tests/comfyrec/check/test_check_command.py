@@ -1,0 +1,384 @@
+"""``comfyrec check`` and ``comfyrec scenarios`` as a person types them."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from comfyrec.check.process_tree import children_of
+from comfyrec.check.runner import filled_in
+from comfyrec.cli import main
+from fake_server.scenarios import Directions, Scenario, catalogue
+from fake_server.scenarios.kit import drop, event, registry
+from fake_server.server.thread import loop_thread
+
+ROOT = Path(__file__).parents[3]
+BOUND_S = 30.0
+RIGHT = [
+    sys.executable,
+    "-m",
+    "tests.comfyrec.check.specimens.right",
+    "{url}",
+    "{workflow}",
+    "{out}",
+]
+WRONG = [
+    sys.executable,
+    "-m",
+    "tests.comfyrec.check.specimens.trusts_the_null",
+    "{url}",
+    "{workflow}",
+]
+
+
+@pytest.fixture(autouse=True)
+def at_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+
+
+def test_a_right_client_keeps_all_and_the_status_is_0(capsys: pytest.CaptureFixture[str]) -> None:
+    chosen = "success,null-after-error,ws-silent,view-truncated,base-path"
+
+    status = main(["check", "--jobs", "2", "--scenarios", chosen, "--json", "--", *RIGHT])
+
+    found = json.loads(capsys.readouterr().out)
+    assert status == 0
+    assert {result["status"] for result in found["results"]} == {"kept"}
+    assert found["summary"]["scenarios"] == 5
+
+
+def test_a_wrong_client_fails_and_the_report_says_why(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    junit, page = tmp_path / "j.xml", tmp_path / "p.html"
+    files = ["--junit", str(junit), "--html", str(page)]
+
+    status = main(["check", "--scenarios", "A05,success", *files, "--", *WRONG])
+
+    out, log = capsys.readouterr()
+    assert status == 1
+    assert "success (a lie)" in out
+    assert "1. it says success where the truth is error (null-after-error)." in out
+    assert "broken        null-after-error: K3: it said success, the truth is error" in log
+    suites = ElementTree.parse(junit).getroot()
+    assert (suites.get("tests"), suites.get("failures")) == ("2", "1")
+    text = page.read_text(encoding="utf-8")
+    assert "open-webui" in text
+    assert "http" not in text.replace("https://github.com", "").replace("http://127", "")
+
+
+def test_a_command_that_hangs_is_told_so(capsys: pytest.CaptureFixture[str]) -> None:
+    sleeper = [sys.executable, "-c", "import signal; signal.pause()"]
+
+    status = main(["check", "--scenarios", "success", "--timeout", "0.5", "--json", "--", *sleeper])
+
+    (result,) = json.loads(capsys.readouterr().out)["results"]
+    assert status == 1
+    assert (result["ended"], result["status"]) == ("hung", "broken")
+
+
+def test_what_a_client_prints_cannot_break_the_reports(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    code = r"print('\x1b]0;x\x07 </script> ]]> \x00 & <b>'); raise SystemExit(1)"
+    junit, page = tmp_path / "j.xml", tmp_path / "p.html"
+    files = ["--junit", str(junit), "--html", str(page)]
+
+    main(["check", "--scenarios", "success", *files, "--", sys.executable, "-c", code])
+
+    ElementTree.parse(junit)
+    assert "<b>" not in page.read_text(encoding="utf-8")
+    assert "\x1b" not in capsys.readouterr().out
+
+
+def test_the_addresses_are_in_the_environment_and_keys_are_not_shown(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    code = (
+        "import os, sys, urllib.request;"
+        "url = os.environ['COMFYUI_URL'];"
+        "assert url == sys.argv[1] == os.environ['COMFY_BASE_URL'];"
+        "assert url.endswith(':' + os.environ['COMFYUI_PORT']) and sys.argv[2] in url;"
+        "urllib.request.urlopen(url + '/queue').read();"
+        "print(sys.argv[3])"
+    )
+    argv = [sys.executable, "-c", code, "{url}", "{host}:{port}", "{token}"]
+
+    main(["check", "--scenarios", "partner-unauthorized", "--json", "--", *argv])
+
+    (result,) = json.loads(capsys.readouterr().out)["results"]
+    said = {verdict["invariant"]: verdict["why"] for verdict in result["verdicts"]}
+    assert result["outcome"] == "success"
+    assert said["K9"] == "it showed a secret"
+
+
+NUISANCES = {
+    "never ends": "while True: signal.pause()",
+    "ignores SIGTERM": "signal.signal(15, signal.SIG_IGN)\nwhile True: signal.pause()",
+    "prints garbage for ever": "while True: os.write(1, os.urandom(65536))",
+    "prints an outcome without end": """
+os.write(1, b'{"comfyrec": {')
+while True: os.write(1, b'x' * 65536)
+""",
+    "leaves a daemon": "os.fork() or (os.setsid(), os.fork() or signal.pause())",
+    "is killed": "os.kill(os.getpid(), 9)",
+    "prints what is no outcome": 'print(\'{"comfyrec": {"outcome": [1]}}\')',
+    "saves a folder of links": "os.symlink('/dev/zero', sys.argv[1] + '/endless'); sys.exit(1)",
+}
+
+
+@pytest.mark.parametrize("code", NUISANCES.values(), ids=NUISANCES)
+def test_whatever_a_command_does_there_is_a_result_and_nothing_is_left(
+    code: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("comfyrec.check.command.GRACE_S", 0.2)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    before = left_over()
+    command = [sys.executable, "-c", f"import os, signal, sys\n{code}", "{out}"]
+
+    status = main(["check", "--scenarios", "success", "--timeout", "0.6", "--json", "--", *command])
+
+    (result,) = json.loads(capsys.readouterr().out)["results"]
+    assert status == 1
+    assert result["status"] == "broken"
+    assert len(result["tail"]) < 10_000
+    assert left_over() == before
+    assert list(tmp_path.iterdir()) == []
+
+
+def left_over() -> tuple[list[int], int, set[str]]:
+    """Children, descriptors and threads of this process; the loop thread and its own stay."""
+    loop_thread().call(lambda: None)
+    threads = {thread.name for thread in threading.enumerate()}
+    return children_of(os.getpid()), len(list(Path("/dev/fd").iterdir())), threads
+
+
+def test_a_port_that_never_opens_is_said_and_the_others_go_on(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[int] = []
+
+    def no_port(*arguments: Any, **options: Any) -> Any:
+        tried.append(1)
+        if len(tried) == 1:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return open_one(*arguments, **options)
+
+    open_one = socket.create_server
+    monkeypatch.setattr(socket, "create_server", no_port)
+
+    status = main(["check", "--scenarios", "success,null-after-error", "--json", "--", *RIGHT])
+
+    first, second = json.loads(capsys.readouterr().out)["results"]
+    assert status == 1
+    assert (first["status"], first["ended"], second["status"]) == ("error", "not run", "kept")
+    assert first["notes"] == [
+        "no port could be opened for its server: cannot listen on 127.0.0.1:0: Too many open files"
+    ]
+
+
+@pytest.mark.parametrize("attempts, kept", [(1, False), (4, True)])
+def test_a_server_that_never_comes_is_given_up_in_truth_but_not_at_once(
+    attempts: int, kept: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = f"""
+import sys, urllib.request
+for _ in range({attempts}):
+    try: urllib.request.urlopen(sys.argv[1] + '/prompt')
+    except OSError as error: print(error)
+print('{{"comfyrec": {{"outcome": "lost"}}}}')
+"""
+    never = ["--speed", "1", "--scenarios", "slow-start:refuse_s=3600"]
+
+    status = main(["check", *never, "--json", "--", sys.executable, "-c", code, "{url}"])
+
+    (result,) = json.loads(capsys.readouterr().out)["results"]
+    broken = [verdict["why"] for verdict in result["verdicts"] if verdict["kept"] is False]
+    assert (status, result["told"]) == (0 if kept else 1, "the truth")
+    assert broken == (
+        [] if kept else ["it gave up after 1 attempts, and the server was still to come"]
+    )
+
+
+def test_an_operator_that_matches_nothing_is_an_error_of_the_scenario(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    idle = Scenario(
+        name="idle",
+        category="drift",
+        summary="Nothing.",
+        correct="does",
+        direct=lambda settings: Directions(
+            operators=(drop(event("no_such_event"), "what never is"),)
+        ),
+    )
+    junit = tmp_path / "j.xml"
+    registry._registered["idle"] = idle
+    try:
+        status = main(["check", "--scenarios", "idle", "--junit", str(junit), "--", *RIGHT])
+    finally:
+        del registry._registered["idle"]
+
+    out = capsys.readouterr().out
+    sentence = "the operator 'drop what never is' matched nothing that was sent or asked"
+    assert status == 1
+    assert "1 could not be played" in out
+    assert ElementTree.parse(junit).find(".//error").get("message") == sentence  # type: ignore[union-attr]  # it is there
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is told by /proc")
+@pytest.mark.parametrize(
+    "specimen, flags, kept",
+    [("right", [], True), ("hoards", [], False), ("hoards", ["--memory", "off"], True)],
+)
+def test_a_client_that_keeps_all_it_is_sent_breaks_k8(
+    specimen: str, flags: list[str], kept: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        f"tests.comfyrec.check.specimens.{specimen}",
+        "{url}",
+        "{workflow}",
+    ]
+
+    status = main(["check", "--scenarios", "event-flood", *flags, "--json", "--", *command])
+
+    (result,) = json.loads(capsys.readouterr().out)["results"]
+    assert (status == 0) is kept
+    assert (result["grew_bytes"] < 80 * 1024 * 1024) is (specimen == "right")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs a named pipe")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_check_ends_its_commands(number: int, tmp_path: Path) -> None:
+    fifo = tmp_path / "pid"
+    os.mkfifo(fifo)
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    code = """
+import os, signal, subprocess, sys
+sleep = [sys.executable, "-c", "import signal; signal.pause()"]
+child = subprocess.Popen(sleep, start_new_session=True, env={})
+open(sys.argv[1], "w").write(f"{os.getpid()} {child.pid}")
+signal.pause()
+"""
+    command = [sys.executable, "-c", code, str(fifo)]
+    checking = subprocess.Popen(
+        [sys.executable, "-m", "comfyrec", "check", "--scenarios", "success", "--", *command],
+        stderr=subprocess.DEVNULL,
+    )
+
+    select.select([reader], [], [], BOUND_S)
+    pids = [int(word) for word in os.read(reader, 40).split()]
+    checking.send_signal(number)
+    status = checking.wait(BOUND_S)
+    os.close(reader)
+
+    assert status == 130
+    assert len(pids) == 2
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+def test_only_known_places_are_filled_in() -> None:
+    assert filled_in("{url}/x{y}{{url}}", {"url": "U"}) == "U/x{y}{U}"
+
+
+MISUSES = {
+    "no command": (["check"], "there is no command to check; write it behind '--'"),
+    "no such command": (["check", "--", "/no/such"], "the command '/no/such' does not exist"),
+    "no such scenario": (
+        ["check", "--scenarios", "sucess", "--", "true"],
+        "there is no scenario 'sucess'; did you mean 'success'?",
+    ),
+    "a parameter of the wrong type": (
+        ["check", "--scenarios", "interrupt:delay_ms=soon", "--", "true"],
+        "scenario 'interrupt': parameter 'delay_ms' is 'soon': expected `int`",
+    ),
+    "a parameter out of range": (
+        ["check", "--scenarios", "A16,fragmented:parts=1", "--", "true"],
+        "scenario 'fragmented': parameter 'parts' is 1: expected `int` >= 2",
+    ),
+    "a folder for a command": (["check", "--", "/"], "the command '/' does not exist or cannot be"),
+    "no such folder": (
+        ["check", "--html", "/no/such/place.html", "--", "true"],
+        "/no/such/place.html cannot be written (No such file or directory)",
+    ),
+    "scenarios": (["scenarios", "oomm"], "there is no scenario 'oomm'; did you mean 'oom'?"),
+}
+
+
+@pytest.mark.parametrize("argv, sentence", MISUSES.values(), ids=MISUSES)
+def test_wrong_use_is_one_sentence_and_status_2(
+    argv: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = main(argv)
+
+    said = capsys.readouterr().err.strip()
+    assert status == 2
+    assert said.startswith(f"comfyrec {argv[0]}: {sentence}")
+    assert "\n" not in said
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [["--jobs", "0"], ["--timeout", "x"], ["--speed", "-1"], ["--memory", "-3"]],
+)
+def test_a_wrong_value_is_status_2(flags: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", *flags, "--", "true"]) == 2
+    assert flags[1] in capsys.readouterr().err
+
+
+def test_the_list_has_a_line_for_each_scenario(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["scenarios"]) == 0
+
+    lines = capsys.readouterr().out.splitlines()
+    for scenario in catalogue():
+        assert any(f" {scenario.name} " in line and scenario.summary in line for line in lines)
+    assert "reconnects" in lines
+
+
+def test_one_scenario_is_shown_with_parameters_time_line_and_evidence(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["scenarios", "ws-silent:after=start"]) == 0
+
+    page = capsys.readouterr().out
+    assert 'after = "connect", here "start"' in page
+    assert "<- execution_start" in page
+    assert "A correct client asks the history" in page
+    assert "Comfy-Org/ComfyUI#9393" in page
+    assert "K2: " in page
+
+
+def test_the_catalogue_is_there_for_machines_too(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["scenarios", "--json"]) == 0
+    everything = json.loads(capsys.readouterr().out)
+    assert main(["scenarios", "fragmented", "--json"]) == 0
+    one = json.loads(capsys.readouterr().out)
+
+    assert len(everything) == len(catalogue())
+    assert one["parameters"]["parts"]["minimum"] == 2
+    assert one["time_line"]
+
+
+def test_both_run_as_a_module() -> None:
+    argv = [sys.executable, "-m", "comfyrec", "check", "--scenarios", "success", "--", *RIGHT]
+
+    ended = subprocess.run(argv, cwd=ROOT, capture_output=True, timeout=60, check=False)
+
+    assert ended.returncode == 0, ended.stderr
+    assert b"1 scenarios: 1 kept" in ended.stdout

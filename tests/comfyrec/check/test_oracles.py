@@ -1,0 +1,295 @@
+"""K1 to K9: what each says of a report, against the truth."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from comfyrec.check.invariants import (
+    ALWAYS,
+    INVARIANTS,
+    Bounds,
+    Case,
+    Deeds,
+    Report,
+    Truth,
+    deeds,
+    files_in,
+    judge,
+)
+from fake_server.scenarios import Directions, Scenario
+from fake_server.scenarios.kit.observer import Note
+
+PICTURE = {"9": {"images": [{"filename": "a.png", "subfolder": "", "type": "output"}]}}
+FOREIGN = {"9": {"images": [{"filename": "z.png", "subfolder": "", "type": "output"}]}}
+WHOLE = b"a whole picture"
+
+
+def scenario(*truth: Any, reason: tuple[str, ...] = ()) -> Scenario:
+    return Scenario(
+        name="x",
+        category="drift",
+        summary="X.",
+        correct="does",
+        keeps=tuple(INVARIANTS),
+        truth=truth or ("success",),
+        reason=reason,
+        direct=lambda settings: Directions(),
+    )
+
+
+def report(outcome: Any = "success", **more: Any) -> Report:
+    return Report(**{"outcomes": (outcome,), "at_s": 10.0, "text": "", **more})
+
+
+DONE = Truth(ending="success", at_s=9.0, prompt_id="p", outputs=PICTURE, contents=(WHOLE,))
+MIB = 1024 * 1024
+FLOODED = Truth(
+    ending="success", at_s=9.0, prompt_id="p", outputs=PICTURE, contents=(WHOLE,), flooded_s=5.0
+)
+THREE = {
+    "9": {
+        "images": [
+            {"filename": f"{name}.png", "subfolder": "", "type": "output"} for name in "abc"
+        ],
+        "a_images": [{"filename": "d.png", "subfolder": "", "type": "temp"}],
+    }
+}
+GOOD_DEEDS = Deeds(sockets=1, socket_first=True, posts=1, attempts=2)
+CASES: dict[str, tuple[Case, dict[str, bool | None]]] = {
+    "all is well": (
+        Case(scenario=scenario(), report=report(outputs=PICTURE), truth=DONE, deeds=GOOD_DEEDS),
+        {"K1": True, "K2": True, "K3": True, "K4": True, "K5": True, "K6": True, "K7": True,
+         "K8": True},
+    ),
+    "it hung": (
+        Case(scenario=scenario(), report=Report(), truth=DONE, deeds=GOOD_DEEDS),
+        {"K1": False, "K2": False, "K3": None, "K4": None, "K6": False, "K8": False},
+    ),
+    "it broke off": (
+        Case(scenario=scenario(), report=Report(at_s=10.0, crash="KeyError: 'x'"), truth=DONE,
+             deeds=GOOD_DEEDS),
+        {"K1": False, "K6": False},
+    ),
+    "two outcomes": (
+        Case(scenario=scenario(), report=report(outcomes=("error", "success")), truth=DONE,
+             deeds=GOOD_DEEDS),
+        {"K1": False, "K3": True},
+    ),
+    "too late": (
+        Case(scenario=scenario(), report=report(at_s=60.0), truth=DONE, deeds=GOOD_DEEDS),
+        {"K2": False},
+    ),
+    "success of a failure": (
+        Case(scenario=scenario("error"), report=report(), truth=Truth(ending="error", at_s=9.0),
+             deeds=GOOD_DEEDS),
+        {"K3": False},
+    ),
+    "failure without a kind": (
+        Case(scenario=scenario("error"), report=report("failed"),
+             truth=Truth(ending="error", prompt_id="p"), deeds=GOOD_DEEDS),
+        {"K3": True},
+    ),
+    "a success of nothing": (
+        Case(scenario=scenario(), report=report(), truth=Truth(), deeds=Deeds(attempts=1)),
+        {"K1": True, "K3": False},
+    ),
+    "a failure without an attempt": (
+        Case(scenario=scenario(), report=report("failed"), truth=Truth(reached=False),
+             deeds=Deeds()),
+        {"K3": False},
+    ),
+    "given up at once": (
+        Case(scenario=scenario(), report=report("lost"), truth=Truth(reached=False),
+             deeds=Deeds(attempts=2)),
+        {"K3": True, "K8": False},
+    ),
+    "given up after some attempts": (
+        Case(scenario=scenario(), report=report("lost"), truth=Truth(reached=False),
+             deeds=Deeds(attempts=3)),
+        {"K3": True, "K8": True},
+    ),
+    "given up though the server was there": (
+        Case(scenario=scenario(), report=report("lost"), truth=Truth(), deeds=Deeds(attempts=3)),
+        {"K3": False},
+    ),
+    "rejected in truth": (
+        Case(scenario=scenario("rejected"), report=report("rejected"),
+             truth=Truth(ending="rejected"), deeds=Deeds(attempts=1, posts=1)),
+        {"K3": True},
+    ),
+    "an error of a prompt that was never accepted": (
+        Case(scenario=scenario("error"), report=report("error"), truth=Truth(),
+             deeds=Deeds(attempts=1)),
+        {"K3": False},
+    ),
+    "failure of a success": (
+        Case(scenario=scenario(), report=report("failed"), truth=DONE, deeds=GOOD_DEEDS),
+        {"K3": False, "K8": False},
+    ),
+    "an end that was not its own": (
+        Case(scenario=scenario(), report=report(at_s=8.0), truth=DONE, deeds=GOOD_DEEDS),
+        {"K4": False},
+    ),
+    "an end before any": (
+        Case(scenario=scenario(), report=report(), truth=Truth(prompt_id="p", unfinished=True),
+             deeds=GOOD_DEEDS),
+        {"K3": False},
+    ),
+    "somebody else's files": (
+        Case(scenario=scenario(), report=report(outputs=FOREIGN), truth=DONE, deeds=GOOD_DEEDS),
+        {"K4": False, "K5": False},
+    ),
+    "a missing file": (
+        Case(scenario=scenario(), report=report(outputs={}), truth=DONE, deeds=GOOD_DEEDS),
+        {"K5": False},
+    ),
+    "a half file saved": (
+        Case(scenario=scenario(), report=report(files=(WHOLE[:4],)), truth=DONE, deeds=GOOD_DEEDS),
+        {"K5": False},
+    ),
+    "nothing saved": (
+        Case(scenario=scenario(), report=report(files=()), truth=DONE, deeds=GOOD_DEEDS),
+        {"K5": False},
+    ),
+    "a whole file saved": (
+        Case(scenario=scenario(), report=report(files=(WHOLE,)), truth=DONE, deeds=GOOD_DEEDS),
+        {"K5": True},
+    ),
+    "no socket": (
+        Case(scenario=scenario(), report=report(), truth=DONE, deeds=Deeds(posts=1)),
+        {"K7": None},
+    ),
+    "socket behind the prompt": (
+        Case(scenario=scenario(), report=report(), truth=DONE,
+             deeds=Deeds(posts=1, sockets=1, socket_first=False)),
+        {"K7": False},
+    ),
+    "two of three files saved": (
+        Case(scenario=scenario(), report=report(files=(WHOLE, b"b")),
+             truth=Truth(ending="success", at_s=9.0, prompt_id="p", outputs=THREE,
+                         contents=(WHOLE, b"b", b"c", b"d")), deeds=GOOD_DEEDS),
+        {"K5": False},
+    ),
+    "all but a temporary file saved": (
+        Case(scenario=scenario(), report=report(files=(WHOLE, b"b", b"c")),
+             truth=Truth(ending="success", at_s=9.0, prompt_id="p", outputs=THREE,
+                         contents=(WHOLE, b"b", b"c", b"d")), deeds=GOOD_DEEDS),
+        {"K5": True},
+    ),
+    "a hoard": (
+        Case(scenario=scenario(), report=report(memory=((1.0, 50 * MIB), (8.0, 131 * MIB))),
+             truth=FLOODED, deeds=GOOD_DEEDS),
+        {"K8": False},
+    ),
+    "a hoard that nobody minds": (
+        Case(scenario=scenario(), report=report(memory=((1.0, 50 * MIB), (8.0, 131 * MIB))),
+             truth=FLOODED, deeds=GOOD_DEEDS, bounds=Bounds(memory_bytes=None)),
+        {"K8": True},
+    ),
+    "memory taken before the flood": (
+        Case(scenario=scenario(),
+             report=report(memory=((1.0, 50 * MIB), (4.9, 500 * MIB), (8.0, 579 * MIB))),
+             truth=FLOODED, deeds=GOOD_DEEDS),
+        {"K8": True},
+    ),
+    "memory that nobody measured": (
+        Case(scenario=scenario(), report=report(), truth=FLOODED, deeds=GOOD_DEEDS),
+        {"K8": True},
+    ),
+    "a storm of requests": (
+        Case(scenario=scenario(), report=report(), truth=DONE, deeds=Deeds(busiest_second=500)),
+        {"K8": False},
+    ),
+    "a time-out that names the prompt": (
+        Case(scenario=scenario("timed-out"), report=report("timed-out", text="gave up on p"),
+             truth=Truth(prompt_id="p", unfinished=True), deeds=GOOD_DEEDS),
+        {"K3": True, "K8": True},
+    ),
+    "a time-out that does not": (
+        Case(scenario=scenario("timed-out"), report=report("timed-out", text="gave u_"),
+             truth=Truth(prompt_id="p", unfinished=True), deeds=GOOD_DEEDS),
+        {"K8": False},
+    ),
+    "the server's reason": (
+        Case(scenario=scenario("error", reason=("out of luck",)),
+             report=report("error", text="RuntimeError: out of luck"),
+             truth=Truth(ending="error"), deeds=GOOD_DEEDS),
+        {"K9": True},
+    ),
+    "no reason": (
+        Case(scenario=scenario("error", reason=("out of luck",)),
+             report=report("error", text="something failed"),
+             truth=Truth(ending="error"), deeds=GOOD_DEEDS),
+        {"K9": False},
+    ),
+    "a secret": (
+        Case(scenario=scenario(), report=report(text="key=sesame"),
+             truth=Truth(ending="success", secret="sesame"), deeds=GOOD_DEEDS),
+        {"K9": False},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case, expected", CASES.values(), ids=CASES)
+def test_the_oracles_say(case: Case, expected: dict[str, bool | None]) -> None:
+    verdicts = {verdict.invariant: verdict for verdict in judge(case)}
+
+    assert {name: verdicts[name].kept for name in expected} == expected
+    assert all(verdict.why for verdict in verdicts.values() if verdict.kept is False)
+
+
+def test_the_first_three_are_always_judged() -> None:
+    case = Case(
+        scenario=Scenario(
+            name="x", category="drift", summary="X.", correct="x", direct=lambda s: Directions()
+        ),
+        report=report(),
+        truth=DONE,
+        deeds=Deeds(),
+    )
+
+    assert tuple(verdict.invariant for verdict in judge(case)) == ALWAYS
+
+
+def test_files_are_found_under_every_key_and_depth() -> None:
+    outputs = {
+        "1": {"gifs": [{"filename": "a"}], "odd": [None, True, ["x", {"filename": "b"}]]},
+        "2": {"text": ["c"], "video": {"filename": "d", "type": "temp"}},
+    }
+
+    assert files_in(outputs) == [("a", "", "output"), ("b", "", "output"), ("d", "", "temp")]
+
+
+def test_files_are_found_deeper_than_python_calls() -> None:
+    outputs: Any = [{"filename": "a"}]
+    for _ in range(5_000):
+        outputs = [outputs]
+
+    assert files_in({"1": {"odd": outputs}}) == [("a", "", "output")]
+
+
+def test_deeds_are_read_from_the_journal() -> None:
+    journal = [
+        Note(0, "knocked", 1),
+        Note(0, "accepted", 1),
+        Note(0, "asked", 2, "POST /api/prompt"),
+        Note(0, "asked", 3, "GET /history/p"),
+        Note(0, "asked", 4, "GET /queue?x=1"),
+        Note(0, "asked", 5, "POST /interrupt"),
+    ]
+
+    seen = deeds(journal, [0.0, 0.0, 0.1, 0.2, 5.0, 5.5])
+
+    assert seen == Deeds(
+        sockets=1,
+        socket_first=True,
+        posts=1,
+        requests=4,
+        attempts=5,
+        asked_history=1,
+        asked_queue=1,
+        interrupts=1,
+        busiest_second=3,
+    )

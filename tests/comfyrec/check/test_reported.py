@@ -1,0 +1,70 @@
+"""What a command printed and how it ended, read as a report."""
+
+from __future__ import annotations
+
+import pytest
+
+from comfyrec.check import report_of
+from comfyrec.check.report import Ran
+
+OUTCOMES = {
+    "a line": (Ran(status=0, stdout='x\n{"comfyrec": {"outcome": "error"}}\n'), ("error",)),
+    "the line wins over the status": (
+        Ran(status=7, stdout='  {"comfyrec": {"outcome": "success"}}'),
+        ("success",),
+    ),
+    "two lines": (
+        Ran(status=0, stdout=2 * '{"comfyrec": {"outcome": "lost"}}\n'),
+        ("lost", "lost"),
+    ),
+    "status 0": (Ran(status=0), ("success",)),
+    "status 130": (Ran(status=130), ("interrupted",)),
+    "another status": (Ran(status=4), ("failed",)),
+    "stopped": (Ran(status=None), ()),
+    "a signal": (Ran(status=None, signal="SIGSEGV"), ()),
+    "a broken line": (Ran(status=0, stdout='{"comfyrec": {"outc'), ("success",)),
+    "a line of another kind": (Ran(status=0, stdout='{"comfyrec": 3}'), ("success",)),
+    "no known outcome": (Ran(status=0, stdout='{"comfyrec": {"outcome": "done"}}'), ()),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("ran, outcomes", OUTCOMES.values(), ids=OUTCOMES)
+def test_the_outcome_comes_from_a_line_or_else_from_the_status(
+    ran: Ran, outcomes: tuple[str, ...]
+) -> None:
+    assert report_of(ran).outcomes == outcomes
+
+
+def test_a_stopped_command_never_reported() -> None:
+    assert report_of(Ran(status=None, ended_s=3.0)).at_s is None
+    assert report_of(Ran(status=0, ended_s=3.0)).at_s == 3.0
+
+
+CRASHES = {
+    "a signal": (Ran(status=None, signal="SIGSEGV"), "ended by SIGSEGV"),
+    "a traceback": (
+        Ran(status=1, stderr="Traceback (most recent call last):\n  ...\na.b.KeyError: 'x'\n"),
+        "a.b.KeyError: 'x'",
+    ),
+    "an odd outcome": (
+        Ran(status=0, stdout='{"comfyrec": {"outcome": "done"}}'),
+        "it printed the outcome 'done', which is none of ",
+    ),
+    "nothing": (Ran(status=1, stderr="sorry"), ""),
+}
+
+
+@pytest.mark.parametrize("ran, words", CRASHES.values(), ids=CRASHES)
+def test_a_crash_is_told_from_a_failure(ran: Ran, words: str) -> None:
+    assert report_of(ran).crash.startswith(words)
+    assert bool(report_of(ran).crash) == bool(words)
+
+
+def test_id_and_outputs_are_taken_where_they_are_what_they_should_be() -> None:
+    good = '{"comfyrec": {"outcome": "success", "prompt_id": "p", "outputs": {"9": {}}}}'
+    odd = '{"comfyrec": {"outcome": "success", "prompt_id": 3, "outputs": []}}'
+
+    assert report_of(Ran(status=0, stdout=good)).prompt_id == "p"
+    assert report_of(Ran(status=0, stdout=good)).outputs == {"9": {}}
+    assert report_of(Ran(status=0, stdout=odd)).prompt_id is None
+    assert report_of(Ran(status=0, stdout=odd)).outputs is None

@@ -1,0 +1,548 @@
+"""``comfyrec run``: what it asks, prints, saves, and the status it exits with."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from comfyrec.cli import main
+from comfyrec.client.result import EXIT_STATUS, Outcome
+from fake_server.server.thread import Handle, serve
+from fake_server.source import Answer
+from tests.comfyrec.client.script import (
+    GRAPH,
+    OUTPUTS,
+    PNG,
+    Server,
+    answer,
+    begin,
+    event,
+    finish,
+    silent,
+    status,
+)
+
+PROMPT = "00000000-0000-0000-0000-000000000001"
+
+
+@pytest.fixture
+def flow(tmp_path: Path) -> Path:
+    path = tmp_path / "workflow_api.json"
+    path.write_text(json.dumps(GRAPH))
+    return path
+
+
+@pytest.fixture
+def unused_port() -> int:
+    """A port of this machine on which nobody listens."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port: int = found.getsockname()[1]
+        return port
+
+
+@pytest.fixture(autouse=True)
+def _no_address_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith(("COMFY", "AUTOFLOW")):
+            monkeypatch.delenv(name)
+
+
+def run(handle: Handle | str, flow: Path | str, *flags: str) -> int:
+    url = handle if isinstance(handle, str) else handle.url
+    return main(["run", str(flow), "--server", url, "--yes", *flags])
+
+
+def report_in(out: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(out.splitlines()[-1])["comfyrec"]
+    return found
+
+
+# --- list 2, point 15 -------------------------------------------------------------------------
+
+
+def test_list_2_point_15_submit_and_wait_prints_the_id_and_exits_with_zero(
+    flow: Path, capsys: pytest.CaptureFixture[str]
+):
+    with serve(Server(), speed=1.0) as handle:
+        assert run(handle, flow) == 0
+
+    assert capsys.readouterr().out.splitlines() == [PROMPT]
+
+
+def test_list_2_point_15_without_waiting_the_id_is_printed_and_nothing_asked(
+    flow: Path, capsys: pytest.CaptureFixture[str]
+):
+    server = Server(lambda server, prompt_id: [status(1)])
+    with serve(server, speed=1.0) as handle:
+        assert run(handle, flow, "--no-wait") == 0
+
+    assert capsys.readouterr().out.splitlines() == [PROMPT]
+    assert not server.asked("GET", f"/history/{PROMPT}")
+
+
+def test_list_2_point_15_progress_is_on_while_waiting_and_off_by_a_flag(
+    flow: Path, capsys: pytest.CaptureFixture[str]
+):
+    with serve(Server(), speed=1.0) as handle:
+        run(handle, flow)
+        shown = capsys.readouterr().err
+        run(handle, flow, "--no-progress")
+        hidden = capsys.readouterr().err
+
+    assert re.search(r"^\[ 50%\] node 2$", shown, re.MULTILINE)
+    assert "%]" not in hidden
+
+
+def test_list_2_point_15_images_are_saved_by_pattern_and_offset(
+    flow: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    folder = tmp_path / "out"
+    with serve(Server(), speed=1.0) as handle:
+        assert run(handle, flow, "--save-images", str(folder)) == 0
+        assert (
+            run(
+                handle,
+                flow,
+                *("--save-images", str(folder)),
+                *("--filepattern", "shot_%04d.png", "--index-offset", "7"),
+            )
+            == 0
+        )
+
+    assert (folder / "frame.000.png").read_bytes() == PNG
+    assert (folder / "shot_0007.png").read_bytes() == PNG
+    assert str(folder / "shot_0007.png") in capsys.readouterr().out
+
+
+def ends(outcome: str) -> Any:
+    def script(server: Server, prompt_id: str) -> Iterator[Any]:
+        if outcome == "cancelled":
+            yield status(1)
+            yield lambda server: server.pending.clear()
+            yield status(0)
+            return
+        yield begin(prompt_id)
+        yield event("execution_start", prompt_id=prompt_id, timestamp=1)
+        if outcome == "lost":
+            yield lambda server: server.running.clear()
+        elif outcome != "timed-out":
+            reason = {"exception_message": "no paint", "node_id": "1", "node_type": "X"}
+            yield finish(prompt_id, kind=outcome, **reason)
+            yield event("executing", node=None, prompt_id=prompt_id)
+
+    return script
+
+
+@pytest.mark.parametrize("outcome", [o for o in Outcome if o is not Outcome.REJECTED])
+def test_list_3_point_04_each_outcome_has_its_own_exit_status_and_report(
+    outcome: Outcome, flow: Path, capsys: pytest.CaptureFixture[str]
+):
+    limits = ["--idle-limit", "0.5", "--grace", "0.2"]
+    limits += ["--timeout", "1"] if outcome is Outcome.TIMED_OUT else []
+    with serve(Server(ends(outcome)), speed=1.0) as handle:
+        assert run(handle, flow, "--json", *limits) == EXIT_STATUS[outcome]
+
+    captured = capsys.readouterr()
+    found = report_in(captured.out)
+    assert (found["outcome"], found["prompt_id"]) == (outcome, PROMPT)
+    assert found["outputs"] == (OUTPUTS if outcome in ("success", "error", "interrupted") else {})
+    assert "Traceback" not in captured.err
+
+
+def test_list_3_point_04_exit_statuses_are_all_different():
+    assert len(set(EXIT_STATUS.values())) == len(Outcome)
+    assert not {2, 8, 10, 130} & set(EXIT_STATUS.values())
+
+
+def test_list_2_point_15_a_rejected_prompt_says_why_and_has_its_own_exit_status(
+    flow: Path, capsys: pytest.CaptureFixture[str]
+):
+    server = Server()
+    refusal = {
+        "error": {"type": "x", "message": "Prompt has no outputs", "details": ""},
+        "node_errors": {},
+    }
+    server.routes["POST", "/prompt"] = lambda _: answer(refusal, 400)
+    with serve(server, speed=1.0) as handle:
+        assert run(handle, flow, "--json") == 7
+
+    captured = capsys.readouterr()
+    found = report_in(captured.out)
+    assert (found["outcome"], found["prompt_id"]) == ("rejected", None)
+    assert "Prompt has no outputs" in found["error"]
+    assert captured.err.splitlines()[-1].startswith("comfyrec run: POST /prompt")
+    assert "Prompt has no outputs" in captured.err
+
+
+# --- list 3 -----------------------------------------------------------------------------------
+
+NO_WORKFLOWS = {
+    "missing": None,
+    "bad JSON": "{",
+    "UI format": '{"nodes": [], "links": [], "version": 0.4}',
+    "empty": "{}",
+}
+
+
+@pytest.mark.parametrize("text", NO_WORKFLOWS.values(), ids=NO_WORKFLOWS)
+def test_list_3_point_01_a_file_that_is_no_workflow_stops_before_any_network_call(
+    text: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    path, server = tmp_path / "flow.json", Server()
+    if text is not None:
+        path.write_text(text)
+    with serve(server, speed=1.0) as handle:
+        assert run(handle, path) == 2
+
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 1
+    assert str(path) in said[0]
+    assert not server.requests
+    assert not server.sockets
+
+
+def test_list_3_point_02_a_summary_is_shown_and_a_no_sends_nothing(
+    flow: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    server = Server()
+    monkeypatch.setattr(sys, "stdin", io.StringIO("maybe\nnope\n"))
+    with serve(server, speed=1.0) as handle:
+        assert main(["run", str(flow), "--server", handle.url]) == 0
+
+    said = capsys.readouterr().err
+    assert "2 nodes (EmptyImage, SaveImage)" in said
+    assert said.count("[y/n]") == 2
+    assert not server.asked("POST", "/prompt")
+
+
+@pytest.mark.parametrize("word", ["y", "YES", "yeah", "yep"])
+def test_list_3_point_02_a_yes_runs_it(word: str, flow: Path, monkeypatch: pytest.MonkeyPatch):
+    server = Server()
+    monkeypatch.setattr(sys, "stdin", io.StringIO(f"{word}\n"))
+    with serve(server, speed=1.0) as handle:
+        assert main(["run", str(flow), "--server", handle.url]) == 0
+
+    assert len(server.asked("POST", "/prompt")) == 1
+
+
+def test_list_3_point_02_nobody_who_answers_is_a_wrong_use(
+    flow: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr(sys, "stdin", io.StringIO(""))
+    with serve(Server(), speed=1.0) as handle:
+        assert main(["run", str(flow), "--server", handle.url]) == 2
+
+    assert "--yes" in capsys.readouterr().err
+
+
+def test_list_3_point_03_connectivity_is_checked_before_the_question(
+    flow: Path, unused_port: int, capsys: pytest.CaptureFixture[str]
+):
+    url = f"127.0.0.1:{unused_port}"
+
+    assert main(["run", str(flow), "--server", url, "--connect-timeout", "0.2"]) == 8
+
+    said = capsys.readouterr().err
+    assert f"http://{url}" in said
+    assert "[y/n]" not in said
+
+
+def test_the_address_may_come_from_the_environment(flow: Path, monkeypatch: pytest.MonkeyPatch):
+    server = Server()
+    with serve(server, speed=1.0) as handle:
+        monkeypatch.setenv("COMFYUI_BASE_URL", handle.url)
+        assert main(["run", str(flow), "--yes"]) == 0
+
+    assert len(server.asked("POST", "/prompt")) == 1
+
+
+def interrupted(handle: Handle, flow: Path, *flags: str, signals: int = 1) -> tuple[int, str, str]:
+    """Run it as a command of its own, and press Ctrl-C once it runs."""
+    command = [sys.executable, "-m", "comfyrec", "run", str(flow), "--server", handle.url, "--yes"]
+    with subprocess.Popen(
+        [*command, *flags], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stderr is not None
+            heard = ""
+            for line in process.stderr:
+                heard += line
+                if line.endswith("started\n") or (signals > 1 and "interrupting" in line):
+                    process.send_signal(signal.SIGINT)
+            out, _ = process.communicate(timeout=20)
+        finally:
+            process.kill()
+    return process.returncode, out, heard
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there is no SIGINT for one process elsewhere")
+def test_list_3_point_05_ctrl_c_interrupts_only_our_prompt_and_says_that_it_took_effect(
+    flow: Path,
+):
+    server = Server(ends("timed-out"))
+    with serve(server, speed=1.0) as handle:
+        code, _, said = interrupted(handle, flow)
+
+    assert code == 130, said
+    assert "the interrupt took effect: the prompt is stopped" in said
+    [request] = server.asked("POST", "/interrupt")
+    assert json.loads(request.body) == {"prompt_id": PROMPT}
+    assert "Traceback" not in said
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there is no SIGINT for one process elsewhere")
+def test_list_3_point_05_a_second_ctrl_c_leaves_at_once(flow: Path):
+    server = Server(ends("timed-out"))
+    server.routes["POST", "/interrupt"] = lambda _: Answer()
+    with serve(server, speed=1.0) as handle:
+        code, _, said = interrupted(handle, flow, signals=2)
+
+    assert code == 130, said
+    assert "Traceback" not in said
+
+
+def test_silence_is_no_success_but_leads_to_the_history(
+    flow: Path, capsys: pytest.CaptureFixture[str]
+):
+    with serve(Server(silent), speed=1.0) as handle:
+        assert run(handle, flow, "--idle-limit", "0.5") == 0
+
+    assert "found in the history" in capsys.readouterr().err
+
+
+# --- output -----------------------------------------------------------------------------------
+
+
+def test_json_is_one_event_per_line_and_the_report_last(
+    flow: Path, capsys: pytest.CaptureFixture[str]
+):
+    with serve(Server(), speed=1.0) as handle:
+        assert run(handle, flow, "--json") == 0
+
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert lines[0]["type"] == "submitted"
+    assert lines[-2]["type"] == "completed"
+    assert lines[-1] == {
+        "comfyrec": {"outcome": "success", "prompt_id": PROMPT, "outputs": OUTPUTS}
+    }
+
+
+def test_json_without_progress_is_the_report_alone(flow: Path, capsys: pytest.CaptureFixture[str]):
+    with serve(Server(), speed=1.0) as handle:
+        run(handle, flow, "--json", "--no-progress")
+
+    [line] = capsys.readouterr().out.splitlines()
+    assert report_in(line)["outcome"] == "success"
+
+
+def test_no_server_is_reported_as_lost(
+    flow: Path, unused_port: int, capsys: pytest.CaptureFixture[str]
+):
+    assert run(f"127.0.0.1:{unused_port}", flow, "--json", "--connect-timeout", "0.2") == 8
+
+    assert report_in(capsys.readouterr().out)["outcome"] == "lost"
+
+
+def test_a_format_makes_the_lines(flow: Path, capsys: pytest.CaptureFixture[str]):
+    with serve(Server(), speed=1.0) as handle:
+        run(handle, flow, "--format", "{type} {nodes_progress:.0%}")
+
+    assert "completed 100%" in capsys.readouterr().out.splitlines()
+
+
+def test_a_workflow_may_come_from_standard_input(monkeypatch: pytest.MonkeyPatch):
+    class Stdin:
+        buffer = io.BytesIO(json.dumps({"prompt": GRAPH}).encode())
+
+    server = Server()
+    monkeypatch.setattr(sys, "stdin", Stdin())
+    with serve(server, speed=1.0) as handle:
+        assert run(handle, "-") == 0
+
+    assert json.loads(server.asked("POST", "/prompt")[0].body)["prompt"] == GRAPH
+
+
+def test_texts_among_the_outputs_are_printed(flow: Path, capsys: pytest.CaptureFixture[str]):
+    server = Server(
+        lambda server, p: [finish(p, outputs={"2": {"text": ["a\x1b[2Jb"]}}), status(0)]
+    )
+    with serve(server, speed=1.0) as handle:
+        run(handle, flow, "--idle-limit", "0.5")
+
+    assert "node 2 text: a\\x1b[2Jb" in capsys.readouterr().out
+
+
+def test_the_run_is_recorded_on_the_way(flow: Path, tmp_path: Path):
+    cassette = tmp_path / "run.jsonl"
+    with serve(Server(), speed=1.0) as handle:
+        assert run(handle, flow, "--record", str(cassette), "--header", "X-Key: s3cret-key") == 0
+
+    text = cassette.read_text()
+    assert "execution_success" in text
+    assert "s3cret-key" not in text
+
+
+# --- wrong use --------------------------------------------------------------------------------
+
+WRONG = {
+    "no-wait and saving": ["--no-wait", "--save-images", "x"],
+    "no-wait and a limit": ["--no-wait", "--timeout", "3"],
+    "continuous and no-wait": ["--continuous", "--no-wait"],
+    "continuous and saving": ["--continuous", "--save-images", "x"],
+    "json and a format": ["--json", "--format", "{type}"],
+    "no progress and a format": ["--no-progress", "--format", "{type}"],
+    "a pattern alone": ["--filepattern", "###.png"],
+    "an offset alone": ["--index-offset", "0"],
+    "overwriting alone": ["--overwrite"],
+    "listening alone": ["--listen", "127.0.0.1:0"],
+    "compat alone": ["--compat"],
+    "a pattern without a counter": ["--save-images", "x", "--filepattern", "a.png"],
+    "a pattern with a folder": ["--save-images", "x", "--filepattern", "../#.png"],
+    "a limit that is none": ["--timeout", "soon"],
+    "a limit of nothing": ["--idle-limit", "0"],
+    "a header without a colon": ["--header", "X"],
+    "a CA file that is none": ["--ca-file", "nowhere.pem"],
+    "no address": ["--server", "ftp://x"],
+    "a listen address that is none": ["--continuous", "--listen", "x"],
+}
+
+
+@pytest.mark.parametrize("flags", WRONG.values(), ids=WRONG)
+def test_list_2_point_10_a_wrong_combination_is_refused_before_anything_is_sent(
+    flags: list[str],
+    flow: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.chdir(tmp_path)
+    server = Server()
+    with serve(server, speed=1.0) as handle:
+        assert run(handle, flow, *flags) == 2
+
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 1, said
+    assert said[0].startswith("comfyrec run: ")
+    assert not server.asked("POST", "/prompt")
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_folder_that_cannot_be_made_is_found_before_anything_is_sent(
+    flow: Path, capsys: pytest.CaptureFixture[str]
+):
+    server = Server()
+    with serve(server, speed=1.0) as handle:
+        assert run(handle, flow, "--save-images", str(flow / "sub")) == 10
+
+    assert str(flow / "sub") in capsys.readouterr().err
+    assert not server.requests
+
+
+def test_a_file_in_the_way_is_found_before_anything_is_sent_and_may_be_replaced(
+    flow: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    (tmp_path / "frame.000.png").write_bytes(b"mine")
+    server = Server()
+    with serve(server, speed=1.0) as handle:
+        assert run(handle, flow, "--save-images", str(tmp_path)) == 10
+        assert not server.requests
+        assert "--overwrite" in capsys.readouterr().err
+        assert run(handle, flow, "--save-images", str(tmp_path), "--overwrite") == 0
+
+    assert (tmp_path / "frame.000.png").read_bytes() == PNG
+
+
+def test_an_output_that_is_not_there_is_an_error_of_its_own_and_the_report_is_still_printed(
+    flow: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    server = Server()
+    server.files.clear()
+    with serve(server, speed=1.0) as handle:
+        assert run(handle, flow, "--json", "--save-images", str(tmp_path / "o")) == 10
+
+    captured = capsys.readouterr()
+    assert report_in(captured.out)["outcome"] == "success"
+    assert "x_00001_.png" in captured.err
+
+
+# --- continuous -------------------------------------------------------------------------------
+
+
+def test_continuous_serves_the_workflow_until_it_is_stopped(flow: Path):
+    import urllib.request
+
+    with serve(Server(), speed=1.0) as handle:
+        command = [sys.executable, "-m", "comfyrec", "run", str(flow), "--server", handle.url]
+        with subprocess.Popen(
+            [*command, "--continuous", "--listen", "127.0.0.1:0"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            try:
+                assert process.stdout is not None
+                url = process.stdout.readline().split()[-1]
+                with urllib.request.urlopen(f"{url}/queue", timeout=10) as answered:
+                    assert answered.status == 202
+                process.send_signal(signal.SIGTERM)
+                _, said = process.communicate(timeout=20)
+            finally:
+                process.kill()
+
+    assert process.returncode == 0, said
+    assert "Traceback" not in said
+
+
+def test_images_that_lie_in_the_named_folder_are_uploaded_and_their_new_names_used(
+    tmp_path: Path,
+):
+    load = {"class_type": "LoadImage", "inputs": {"image": "mine.png"}}
+    other = {"class_type": "LoadImage", "inputs": {"image": "on the server.png"}}
+    path = tmp_path / "flow.json"
+    path.write_text(json.dumps({**GRAPH, "5": load, "6": other}))
+    (tmp_path / "mine.png").write_bytes(PNG)
+    server = Server()
+    server.routes["POST", "/upload/image"] = lambda _: answer({"name": "mine (1).png"})
+    with serve(server, speed=1.0) as handle:
+        assert run(handle, path, "--upload-images") == 0
+
+    [upload] = server.asked("POST", "/upload/image")
+    assert PNG in upload.body
+    graph = json.loads(server.asked("POST", "/prompt")[0].body)["prompt"]
+    assert graph["5"]["inputs"]["image"] == "mine (1).png"
+    assert graph["6"]["inputs"]["image"] == "on the server.png"
+
+
+def test_a_reader_that_goes_away_is_no_error(flow: Path):
+    server = Server(ends("timed-out"))
+    server.script = lambda server, p: [
+        begin(p), *(event("progress", prompt_id=p, node="1", value=n, max=9) for n in range(2000)),
+        finish(p), event("executing", prompt_id=p, node=None),
+    ]  # fmt: skip
+    with serve(server, speed=1.0) as handle:
+        command = [sys.executable, "-m", "comfyrec", "run", str(flow), "--server", handle.url]
+        with subprocess.Popen(
+            [*command, "--yes", "--json"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            process.stdout.readline()
+            process.stdout.close()
+            said = process.stderr.read()
+
+    assert "Traceback" not in said

@@ -1,0 +1,126 @@
+"""A session under virtual time, with a world that answers its questions at once."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from comfyrec.client import session as s
+from comfyrec.client.progress_event import Told
+from comfyrec.client.requests import Accepted, Queued
+from comfyrec.client.result import Result
+from comfyrec.client.settings import Settings
+
+SECOND = 1_000_000
+PROMPT = "00000000-0000-0000-0000-00000000000a"
+OTHER = "00000000-0000-0000-0000-00000000000b"
+
+
+class Sim:
+    """Feeds a session; answers ``AskHistory`` and ``AskQueue`` from what the world holds."""
+
+    def __init__(self, *, connected: bool = True, **settings: Any) -> None:
+        self.now = 1_000 * SECOND
+        ids = (f"client-{n}" for n in range(1_000_000))
+        self.session = s.Session(Settings(**settings), new_id=lambda: next(ids))
+        self.history: dict[str, dict[str, Any]] = {}
+        self.running: list[str] = []
+        self.pending: list[str] = []
+        self.failing: str | None = None
+        self.refused = False
+        self.answering = True
+        self.actions: list[Any] = []
+        self.told: list[Told] = []
+        self.results: list[Result] = []
+        self._take(self.session.start(self.now))
+        if connected:
+            self.feed(s.Opened())
+
+    # --- what happens ------------------------------------------------------------------------
+
+    def feed(self, happened: s.Happened) -> None:
+        self._take(self.session.handle(happened, self.now))
+
+    def hear(self, type: str, **data: Any) -> None:
+        self.feed(s.Heard(json.dumps({"type": type, "data": data})))
+
+    def accept(
+        self, prompt_id: str = PROMPT, *, nodes: tuple[str, ...] = ("1", "2"), **more: Any
+    ) -> None:
+        self.feed(s.Posting())
+        self.pending.append(prompt_id)
+        self.feed(s.Accept(Accepted(prompt_id, 0.0, more.pop("node_errors", {})), nodes, **more))
+
+    def ours(self, type: str, prompt_id: str = PROMPT, **data: Any) -> None:
+        self.hear(type, prompt_id=prompt_id, **data)
+
+    def start(self, prompt_id: str = PROMPT) -> None:
+        self.runs(prompt_id)
+        self.ours("execution_start", prompt_id, timestamp=1)
+        self.ours("execution_cached", prompt_id, nodes=[], timestamp=1)
+
+    def runs(self, prompt_id: str = PROMPT) -> None:
+        """It runs, whether a frame says so or not."""
+        if prompt_id in self.pending:
+            self.pending.remove(prompt_id)
+        self.running.append(prompt_id)
+
+    def ends(self, entry: dict[str, Any] | None, prompt_id: str = PROMPT) -> None:
+        """It leaves the queue, whether a frame says so or not."""
+        for queue in (self.running, self.pending):
+            if prompt_id in queue:
+                queue.remove(prompt_id)
+        if entry is not None:
+            self.history[prompt_id] = entry
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass; wakes come when they are due."""
+        until = self.now + round(seconds * SECOND)
+        while self.session.wake_at is not None and self.session.wake_at <= until:
+            self.now = max(self.now, self.session.wake_at)
+            self.feed(s.Woke())
+        self.now = until
+
+    def wait_for_end(self, at_most_s: float) -> float:
+        """Seconds until the next result; fails when there is none in time."""
+        begun, before = self.now, len(self.results)
+        until = begun + round(at_most_s * SECOND)
+        while len(self.results) == before:
+            at = self.session.wake_at
+            assert at is not None and at <= until, "no end in time"
+            self.now = max(self.now, at)
+            self.feed(s.Woke())
+        return (self.now - begun) / SECOND
+
+    # --- what shall happen -------------------------------------------------------------------
+
+    def _take(self, actions: list[Any]) -> None:
+        for action in actions:
+            self.actions.append(action)
+            if isinstance(action, s.Tell):
+                self.told.append(action.told)
+            elif isinstance(action, s.Done):
+                self.results.append(action.result)
+            elif isinstance(action, s.AskHistory | s.AskQueue) and self.answering:
+                self._answer(action)
+
+    def _answer(self, action: Any) -> None:
+        about = action.prompt_id if isinstance(action, s.AskHistory) else None
+        if self.failing is not None:
+            self.feed(s.Failed(self.failing, about, self.refused))
+        elif about is not None:
+            self.feed(s.GotHistory(about, self.history.get(about)))
+        else:
+            self.feed(s.GotQueue(Queued(tuple(self.running), tuple(self.pending))))
+
+    @property
+    def result(self) -> Result:
+        assert len(self.results) == 1, self.results
+        return self.results[0]
+
+    @property
+    def types(self) -> list[str]:
+        return [told.type for told in self.told]
+
+    def count(self, kind: type) -> int:
+        return sum(isinstance(action, kind) for action in self.actions)

@@ -1,0 +1,197 @@
+"""What is printed while a prompt runs."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from typing import Any
+
+import pytest
+
+from comfyrec.client import LiveProgress, ProgressPrinter, chain_callbacks
+from comfyrec.client import session as s
+from comfyrec.client.formatting import json_line
+from comfyrec.client.progress_event import Told
+from tests.comfyrec.client.script import OUTPUTS, entry
+from tests.comfyrec.client.sim import PROMPT, Sim
+
+
+@pytest.mark.parametrize("depth, kept", [(90, 90), (150, 99), (5_000, 99)])
+def test_a_line_of_json_is_strict_and_no_deeper_than_can_be_read(depth: int, kept: int) -> None:
+    value: Any = math.nan
+    for _ in range(depth):
+        value = [value]
+
+    line = json_line({"outputs": value})
+
+    assert line == '{"outputs":' + "[" * kept + "null" + "]" * kept + "}"
+
+
+def a_run() -> list[Told]:
+    sim = Sim()
+    sim.accept()
+    sim.runs()
+    sim.wait(5.1)
+    sim.ours("execution_start", timestamp=1)
+    sim.ours("execution_cached", nodes=["1"], timestamp=1)
+    sim.ours("executing", node="2", display_node="2")
+    sim.hear("status", status={"exec_info": {"queue_remaining": 1}})
+    sim.hear("status", status={"exec_info": {"queue_remaining": 1}})
+    sim.feed(
+        s.Heard(
+            f'{{"type": "progress", "data": {{"value": NaN, "max": 20, '
+            f'"prompt_id": "{PROMPT}", "node": "2"}}}}'
+        )
+    )
+    sim.feed(s.Heard(b"\x00\x00\x00\x01\x00\x00\x00\x01\xff\xd8\xff"))
+    sim.ours("executed", node="2", display_node="2", output=OUTPUTS["2"])
+    sim.ours("execution_success", timestamp=2)
+    sim.ends(entry(PROMPT))
+    sim.ours("executing", node=None)
+    return sim.told
+
+
+RUN = a_run()
+
+
+def printed(**options: object) -> list[str]:
+    file = io.StringIO()
+    printer = ProgressPrinter(file, **options)  # type: ignore[arg-type]  # a table of options
+    for told in RUN:
+        printer(told)
+    return file.getvalue().splitlines()
+
+
+def strictly(line: str) -> dict[str, object]:
+    """JSON as the standard has it, without NaN."""
+
+    def refuse(name: str) -> None:
+        raise AssertionError(f"{name} is no JSON")
+
+    value: dict[str, object] = json.loads(line, parse_constant=refuse)
+    return value
+
+
+def test_list_2_point_12_json_is_one_strict_line_per_event():
+    lines = [strictly(line) for line in printed()]
+
+    assert (lines[0]["type"], lines[-1]["type"]) == ("submitted", "completed")
+    assert lines[-1]["nodes_progress"] == 1.0
+    assert lines[-1]["nodes_done"] == ["1", "2"]
+
+
+def test_list_2_point_12_the_default_stream_is_standard_output(capsys: pytest.CaptureFixture[str]):
+    ProgressPrinter()(RUN[0])
+
+    assert strictly(capsys.readouterr().out)["type"] == "submitted"
+
+
+def test_list_2_point_12_only_the_allowed_types_are_printed():
+    lines = [strictly(line) for line in printed(event_types=["executed", "completed"])]
+
+    assert [line["type"] for line in lines] == ["executed", "completed"]
+
+
+def test_list_2_point_12_raw_prints_the_servers_own_message():
+    [line] = printed(event_types=["executed"], raw=True)
+
+    assert strictly(line)["data"]["output"] == OUTPUTS["2"]  # type: ignore[index]  # JSON
+    assert "nodes_progress" not in line
+
+
+def test_list_2_point_12_a_format_string_makes_a_line():
+    lines = printed(format="{type} {node_current} {nodes_done}/{nodes_total} {nodes_progress:.0%}")
+
+    assert lines[0] == "submitted  0/2 0%"
+    assert "executing 2 1/2 50%" in lines
+    assert lines[-1] == "completed 2 2/2 100%"
+
+
+@pytest.mark.parametrize(
+    "pattern", ["{nope}", "{type:d}", "{", "{0}", "{type.x}", "{nodes_total!x}"]
+)
+def test_list_2_point_12_a_format_that_does_not_fit_is_said_once_and_json_follows(pattern: str):
+    lines = printed(format=pattern)
+
+    assert lines[0].startswith("Format error: ")
+    assert sum(line.startswith("Format error") for line in lines) == 1
+    assert strictly(lines[1])["type"] == "submitted"
+
+
+def test_list_2_point_12_an_unknown_field_is_named_with_those_that_there_are():
+    [first, *_] = printed(format="{nope}")
+
+    assert "'nope'" in first
+    assert "nodes_progress" in first
+
+
+def test_the_same_line_is_printed_once():
+    statuses = [
+        line for line in printed(format="{type}", event_types=["status"]) if line == "status"
+    ]
+
+    assert len(statuses) == 1
+
+
+def test_text_is_for_a_person():
+    lines = printed(format="text")
+
+    assert lines[0] == f"[  0%] submitted as {PROMPT}"
+    assert "[ 50%] 1 of 2 nodes cached" in lines
+    assert "[ 50%] node 2: nan/20" in lines
+    assert lines[-1].startswith("[100%] completed in 5.1 s")
+
+
+def test_what_comes_from_the_wire_cannot_steer_a_terminal():
+    sim = Sim()
+    sim.accept()
+    sim.start()
+    sim.ours("executing", node="\x1b[2Jgone", display_node="1")
+    file = io.StringIO()
+
+    ProgressPrinter(file, format="text")(sim.told[-1])
+
+    assert "\x1b" not in file.getvalue()
+    assert "\\x1b[2Jgone" in file.getvalue()
+
+
+def test_secrets_are_veiled_in_every_line():
+    file = io.StringIO()
+    printer = ProgressPrinter(file, veil=lambda line: line.replace(PROMPT, "***"))
+
+    printer(RUN[0])
+
+    assert PROMPT not in file.getvalue()
+
+
+def test_live_bars_take_everything_that_happens():
+    file = io.StringIO()
+    with LiveProgress(file, names={"2": "SaveImage"}) as bars:
+        for told in RUN:
+            bars(told)
+
+    assert bars._bars is not None
+    assert bars._bars.tasks[0].completed == 1.0
+
+
+def test_a_told_event_reads_like_a_mapping():
+    told = RUN[0]
+
+    assert dict(told)["type"] == told["type"] == told.type == "submitted"
+    assert len(told) == len(list(told)) == len(dict(told))
+    assert "detected_by" not in told
+    with pytest.raises(KeyError):
+        told["nope"]
+
+
+def test_callbacks_that_raise_are_all_called_and_all_reported():
+    def fail(told: Told) -> None:
+        raise LookupError("no")
+
+    seen: list[str] = []
+    with pytest.raises(ExceptionGroup) as caught:
+        chain_callbacks(fail, fail, lambda told: seen.append(told.type))(RUN[0])
+
+    assert len(caught.value.exceptions) == 2
+    assert seen == ["submitted"]

@@ -1,0 +1,117 @@
+"""The gate: a source stops at a frame and goes on when told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from fake_server.server.hold import Gate, matches
+from fake_server.source import Action, Answer, Asked, Happened, Reply, Request, Send, Wake, Woke
+
+EXECUTING = '{"type": "executing", "data": {"node": "3", "prompt_id": "p"}}'
+PREVIEW = b"\0\0\0\1\0\0\0\1" + b"jpeg"
+ASKED = Asked(7, Request("GET", "/queue"))
+
+
+def frame(type_: str) -> str:
+    return f'{{"type": "{type_}", "data": {{"prompt_id": "p", "timestamp": 1}}}}'
+
+
+class Toy:
+    """Sends the given frames, one for each time it is woken; answers what it is asked."""
+
+    def __init__(self, *frames: str) -> None:
+        self.frames = list(frames)
+
+    def handle(self, happened: Happened, now: int) -> Iterator[Action]:
+        if isinstance(happened, Asked):
+            yield Reply(happened.exchange, Answer())
+        elif self.frames:
+            yield Send((1,), self.frames.pop(0))
+            yield Wake(now)
+
+    def facts(self) -> Mapping[str, Any]:
+        return {}
+
+
+def sent(actions: Iterable[Action]) -> list[str | bytes]:
+    return [action.message for action in actions if isinstance(action, Send)]
+
+
+@pytest.mark.parametrize(
+    ("message", "event", "where", "fits"),
+    [
+        (EXECUTING, "executing", {}, True),
+        (EXECUTING, "executing", {"node": "3"}, True),
+        (EXECUTING, "executing", {"node": "4"}, False),
+        (EXECUTING, "executing", {"nod": "3"}, False),
+        (EXECUTING, "executed", {}, False),
+        (PREVIEW, "preview", {}, True),
+        (PREVIEW, "text", {}, False),
+        ('{"type": "crystools.monitor", "data": {"cpu": 3}}', "crystools.monitor", {}, True),
+        ("no json", "executing", {}, False),
+    ],
+)
+def test_a_frame_fits_a_hold(
+    message: str | bytes, event: str, where: dict[str, Any], fits: bool
+) -> None:
+    assert matches(message, event, where) is fits
+
+
+def test_the_frame_is_sent_and_nothing_behind_it() -> None:
+    gate = Gate(Toy(frame("execution_start"), frame("execution_success")))
+    hold = gate.hold_at("execution_start", {})
+
+    first, second = sent(gate.handle(Woke(), 0)), sent(gate.handle(Woke(), 0))
+
+    assert (first, second) == ([frame("execution_start")], [])
+    assert hold.reached
+    assert gate.facts()["held_at"] == "execution_start"
+
+
+def test_what_is_asked_meanwhile_is_answered() -> None:
+    gate = Gate(Toy(frame("execution_start")))
+    gate.hold_at("execution_start", {})
+    list(gate.handle(Woke(), 0))
+
+    assert list(gate.handle(ASKED, 0)) == [Reply(7, Answer())]
+
+
+def test_release_wakes_a_source_that_was_not_woken_while_held() -> None:
+    gate = Gate(Toy(frame("execution_start"), frame("execution_success")))
+    gate.hold_at("execution_start", {})
+    list(gate.handle(Woke(), 0))
+    list(gate.handle(Woke(), 5))
+
+    assert list(gate.release(6)) == [Wake(6)]
+    assert sent(gate.handle(Woke(), 6)) == [frame("execution_success")]
+
+
+def test_a_step_lets_one_frame_out() -> None:
+    names = ("execution_start", "execution_cached", "execution_success")
+    gate = Gate(Toy(*map(frame, names)))
+    gate.hold_at("execution_start", {})
+    list(gate.handle(Woke(), 0))
+    list(gate.handle(Woke(), 0))
+
+    list(gate.step(1))
+    stepped = sent(gate.handle(Woke(), 1)), sent(gate.handle(Woke(), 1))
+
+    assert stepped == ([frame("execution_cached")], [])
+    assert gate.held is not None
+
+
+def test_frames_that_were_ready_behind_the_hold_come_first() -> None:
+    class Burst(Toy):
+        def handle(self, happened: Happened, now: int) -> Iterator[Action]:
+            yield from (Send((1,), message) for message in self.frames)
+
+    gate = Gate(Burst(frame("execution_start"), frame("execution_success")))
+    gate.hold_at("execution_start", {})
+
+    held = sent(gate.handle(Woke(), 0))
+
+    assert held == [frame("execution_start")]
+    assert sent(gate.release(0)) == [frame("execution_success")]

@@ -1,0 +1,61 @@
+"""What the engine says, recorded through the proxy, replays itself: the whole circle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from comfyrec.cassette.files import open_cassette
+from comfyrec.client.shells.blocking import Client
+from comfyrec.testing.make_source import make_source
+from comfyrec.testing.recording import Recording
+from comfyrec.testing.settings import Settings
+from comfyrec.timeline import Timeline
+from fake_server.replay import proves_itself
+from fake_server.server.clock import MAX
+from fake_server.server.thread import serve
+
+GRAPH: dict[str, Any] = {
+    "1": {
+        "class_type": "EmptyImage",
+        "inputs": {"width": 16, "height": 16, "batch_size": 2, "color": 255},
+    },
+    "2": {"class_type": "ImageInvert", "inputs": {"image": ["1", 0]}},
+    "3": {"class_type": "SaveImage", "inputs": {"images": ["2", 0], "filename_prefix": "a"}},
+    "4": {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}},
+}
+RUNS: dict[str, tuple[str, dict[str, Any]]] = {
+    "success": ("success", {}),
+    "progress and previews": (
+        "success",
+        {"nodes": {"2": {"steps": 5, "previews": {"format": "JPEG", "size": [32, 32]}}}},
+    ),
+    "an error": ("success", {"nodes": {"2": {"raise": {"type": "ValueError", "message": "no"}}}}),
+    "a blocked output": ("success", {"nodes": {"2": {"block": "not today"}}}),
+    "own ui keys": ("success", {"nodes": {"4": {"ui": {"text": ["x"], "value": [1.5]}}}}),
+    "all cached": ("all-cached", {}),
+    "nan": ("nan-in-json", {}),
+}
+
+
+@pytest.mark.parametrize(("name", "params"), RUNS.values(), ids=RUNS)
+@pytest.mark.parametrize("suffix", [".jsonl", ".crec"])
+def test_what_the_engine_said_replays_itself(
+    tmp_path: Path, name: str, params: dict[str, Any], suffix: str
+) -> None:
+    cassette = tmp_path / f"run{suffix}"
+    source = make_source(Settings(scenario=name, params=params))
+    with (
+        serve(source, speed=MAX) as server,
+        Recording(server.url, cassette) as proxy,
+        Client(proxy.url) as client,
+    ):
+        outcomes = [client.run(GRAPH, timeout_s=20).outcome for _ in range(2)]
+
+    with open_cassette(cassette) as records:
+        timeline = Timeline.build(records)
+
+    assert len(timeline.prompts) >= len(outcomes)
+    assert proves_itself(timeline) == []

@@ -1,0 +1,72 @@
+"""The page on scenarios: its example runs, and it names every operator and invariant."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+import tomllib
+from collections.abc import Iterator
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from comfyrec.check.invariants import INVARIANTS
+from fake_server.scenario_source import scenario_source
+from fake_server.scenarios import choose, find, kit
+from fake_server.scenarios.kit import PLAIN, registry
+from fake_server.scenarios.kit.dry_run import rehearse
+
+PAGE = (Path(__file__).parents[3] / "docs" / "scenarios.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The page's example, as a module of somebody's."""
+    (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.S)
+    (tmp_path / "example_of_the_page.py").write_text(code, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "example_of_the_page", raising=False)
+    yield importlib.import_module("example_of_the_page")
+    registry._registered.clear()
+
+
+def test_the_example_is_a_scenario_that_plays(example: Any) -> None:
+    source = scenario_source([choose("chatty-extension:messages=2")])
+
+    texts = [line.text for line in rehearse(source, PLAIN)]
+
+    assert texts.count("myextension.log") == 2
+    assert not any(text.startswith("executed") for text in texts)
+
+
+def test_an_entry_point_makes_it_known(example: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    (text,) = re.findall(r"```toml\n(.*?)```", PAGE, re.S)
+    (group,) = tomllib.loads(text)["project"]["entry-points"]
+    registry._registered.clear()
+    point = EntryPoint("chatty", "mypackage.scenarios:CHATTY", group)
+    monkeypatch.setattr(EntryPoint, "load", lambda self: example.CHATTY)
+    monkeypatch.setattr(registry, "entry_points", lambda group: [point])
+
+    assert find("chatty-extension") is example.CHATTY
+    assert group == registry.ENTRY_POINTS
+
+
+def test_every_operator_and_invariant_is_on_the_page() -> None:
+    from fake_server.scenarios.kit import http_ops as http
+    from fake_server.scenarios.kit import operators
+    from fake_server.scenarios.kit import other_users as people
+
+    helpers = {
+        "HISTORY", "VIEW", "Stranger", "attempts", "html_page", "knocks", "reacts", "refusal",
+        "small_post", "text_answer",
+    }  # fmt: skip
+    ours = {*http.__all__, *operators.__all__, *people.__all__} - helpers
+
+    assert [name for name in ours if f"`{name}`" not in PAGE] == []
+    assert all(
+        f"| {name} | {words} |" in PAGE or name == "K2" for name, words in INVARIANTS.items()
+    )
+    assert ours <= set(kit.__all__)

@@ -1,0 +1,227 @@
+"""``/__fake__/``: what it answers, what it changes, and how it says no."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+from fake_server.scenario_source import chosen, scenario_source
+from fake_server.server.thread import Handle, serve
+from fake_server.source import Source
+from tests.fake_server.server.scripted import Plain
+
+PROMPT = {
+    "1": {
+        "class_type": "EmptyImage",
+        "inputs": {"width": 8, "height": 8, "batch_size": 1, "color": 0},
+    },
+    "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "a"}},
+}
+
+
+def _told(name: str, params: dict[str, Any]) -> Source:
+    return scenario_source([chosen(name, params)])
+
+
+@pytest.fixture
+def handle() -> Iterator[Handle]:
+    with serve(
+        scenario_source([]), speed=0.0, start=lambda: scenario_source([]), told=_told
+    ) as handle:
+        yield handle
+
+
+def ask(handle: Handle, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+    data = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
+    with Plain(handle.port) as client:
+        head = f"{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(data)}\r\n\r\n"
+        status, fields, got = client.ask(head, data)
+    return status, json.loads(got) if "json" in fields.get("content-type", "") else got
+
+
+def control(handle: Handle, method: str, path: str, body: Any = None) -> Any:
+    status, got = ask(handle, method, f"/__fake__{path}", body)
+    assert status == 200, got
+    return got
+
+
+def test_it_says_what_this_is(handle: Handle) -> None:
+    told = control(handle, "GET", "/")
+
+    assert "simulated" in told["what"]
+    assert told["time"] == {"now_us": 0, "speed": 0, "next_us": None}
+    assert told["facts"]["comfyui_version"] == "0.27.0"
+    assert told["routes"]["/__fake__/scenario"] == ["PUT"]
+    assert control(handle, "GET", "") == told
+
+
+def test_a_scenario_is_played_from_then_on(handle: Handle) -> None:
+    params = {"nodes": {"1": {"raise": {"type": "ValueError", "message": "no"}}}}
+
+    told = control(handle, "PUT", "/scenario", {"name": "success", "params": params})
+    _, accepted = ask(handle, "POST", "/prompt", {"prompt": PROMPT})
+    control(handle, "POST", "/time/advance", {"seconds": 1})
+    _, history = ask(handle, "GET", f"/history/{accepted['prompt_id']}")
+
+    assert told == {"scenario": {"name": "success", "params": params}}
+    assert history[accepted["prompt_id"]]["status"]["status_str"] == "error"
+    assert control(handle, "GET", "/")["scenario"]["name"] == "success"
+
+
+REFUSED = {
+    "an unknown scenario": ("PUT", "/scenario", {"name": "sucess"}, "did you mean 'success'?"),
+    "an unknown parameter": (
+        "PUT", "/scenario", {"name": "success", "params": {"nods": {}}}, "did you mean 'nodes'?",
+    ),
+    "an unknown key of a plan": (
+        "PUT", "/scenario", {"name": "success", "params": {"nodes": {"1": {"secnds": 1}}}},
+        "seconds",
+    ),
+    "an unknown field": ("PUT", "/scenario", {"nam": "success"}, "did you mean 'name'?"),
+    "no name": ("PUT", "/scenario", {}, "needs a \"name\""),
+    "a name that is no text": ("PUT", "/scenario", {"name": 3}, "needs a \"name\""),
+    "parameters that are no object": (
+        "PUT", "/scenario", {"name": "success", "params": [1]}, "object",
+    ),
+    "a body that is no JSON": ("PUT", "/scenario", b"{", "no JSON"),
+    "a body that is no object": ("PUT", "/scenario", [1], "must be a JSON object"),
+    "an unknown thing to reset": ("POST", "/reset", {"what": ["quue"]}, "queue"),
+    "a reset of no list": ("POST", "/reset", {"what": "queue"}, "list"),
+    "a socket that is not there": ("POST", "/sockets/drop", {"socket": 99}, "99"),
+    "a code that is none": ("POST", "/sockets/drop", {"code": 99}, "1000 to 4999"),
+    "a reason too long": (
+        "POST", "/sockets/drop", {"code": 1000, "reason": "x" * 124}, "123 bytes",
+    ),
+    "time backwards": ("POST", "/time/advance", {"seconds": -1}, "not negative"),
+    "a time that is none": ("POST", "/time/advance", {"seconds": "soon"}, "a number"),
+    "a speed that is none": ("PUT", "/time/speed", {"speed": "fast"}, "max"),
+    "a speed below 0": ("PUT", "/time/speed", {"speed": -1}, "max"),
+    "a place in the journal that is none": ("GET", "/requests?after=x", None, "invalid literal"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_done_is_said_in_a_sentence(handle: Handle, name: str) -> None:
+    method, path, body, words = REFUSED[name]
+
+    status, told = ask(handle, method, f"/__fake__{path}", body)
+
+    assert status == 400
+    assert words in told["error"]
+
+
+def test_an_unknown_path_names_the_nearest_and_a_wrong_method_the_right_one(handle: Handle) -> None:
+    status, told = ask(handle, "GET", "/__fake__/request")
+    wrong = ask(handle, "GET", "/__fake__/reset")
+
+    assert (status, told["error"]) == (
+        404, "there is no /__fake__/request; did you mean /__fake__/requests?",
+    )  # fmt: skip
+    assert wrong == (405, {"error": "/__fake__/reset takes POST, not GET"})
+
+
+def test_a_reset_forgets_everything(handle: Handle) -> None:
+    control(handle, "PUT", "/scenario", {"name": "ws-silent"})
+    ask(handle, "POST", "/prompt", {"prompt": PROMPT})
+    ask(handle, "POST", "/userdata/a.txt", b"x")
+
+    told = control(handle, "POST", "/reset")
+
+    assert set(told["reset"]) == {
+        "queue", "history", "cache", "counters", "files", "scenario", "journal",
+    }  # fmt: skip
+    assert ask(handle, "GET", "/history") == (200, {})
+    assert ask(handle, "GET", "/userdata/a.txt")[0] == 404
+    assert control(handle, "GET", "/")["scenario"] is None
+    entries = control(handle, "GET", "/requests")["entries"]
+    assert [e["target"] for e in entries if e["what"] == "request"] == [
+        "/history",
+        "/userdata/a.txt",
+    ]
+
+
+def test_a_reset_of_parts_leaves_the_others(handle: Handle) -> None:
+    ask(handle, "POST", "/prompt", {"prompt": PROMPT})
+    control(handle, "POST", "/time/advance", {"seconds": 1})
+    ask(handle, "POST", "/userdata/a.txt", b"x")
+
+    told = control(handle, "POST", "/reset", {"what": ["history"]})
+
+    assert told == {"reset": ["history"]}
+    assert ask(handle, "GET", "/history") == (200, {})
+    assert ask(handle, "GET", "/userdata/a.txt")[0] == 200
+    control(handle, "POST", "/reset", {"what": ["files"]})
+    assert ask(handle, "GET", "/userdata/a.txt")[0] == 404
+
+
+def test_the_journal_tells_requests_answers_and_frames(handle: Handle) -> None:
+    with connect(f"{handle.ws_url}/ws?clientId=me", compression=None) as ws:
+        ws.recv(10)
+        ws.send('{"type": "hello"}')
+        ask(handle, "POST", "/prompt", {"prompt": PROMPT, "client_id": "me"})
+        entries = control(handle, "GET", "/requests")["entries"]
+
+    asked = next(e for e in entries if e["what"] == "request")
+    answered = next(e for e in entries if e["what"] == "answer")
+    sent = [json.loads(e["text"])["type"] for e in entries if e["what"] == "sent"]
+    assert (asked["method"], asked["target"]) == ("POST", "/prompt")
+    assert json.loads(asked["text"])["client_id"] == "me"
+    assert (answered["number"], answered["status"]) == (asked["number"], 200)
+    assert sent[:2] == ["status", "status"]
+    assert [e["text"] for e in entries if e["what"] == "received"] == ['{"type": "hello"}']
+    later = control(handle, "GET", f"/requests?after={entries[-1]['serial']}&what=request")
+    assert [e["target"] for e in later["entries"]] == []
+
+
+def test_sockets_are_listed_and_dropped(handle: Handle) -> None:
+    with (
+        connect(f"{handle.ws_url}/ws?clientId=a") as a,
+        connect(f"{handle.ws_url}/ws?clientId=b") as b,
+    ):
+        a.recv(10)
+        b.recv(10)
+        listed = control(handle, "GET", "/sockets")["sockets"]
+        first = next(s["socket"] for s in listed if s["target"].endswith("=a"))
+        control(handle, "POST", "/sockets/drop", {"socket": first, "code": 4000, "reason": "test"})
+        with pytest.raises(ConnectionClosed) as closed:
+            a.recv(10)
+        control(handle, "DELETE", "/sockets")
+        with pytest.raises(ConnectionClosed) as cut:
+            b.recv(10)
+
+    assert [s["target"] for s in listed] == ["/ws?clientId=a", "/ws?clientId=b"]
+    assert closed.value.rcvd is not None
+    assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (4000, "test")
+    assert cut.value.rcvd is None
+
+
+def test_time_stands_still_steps_advances_and_runs(handle: Handle) -> None:
+    plan = {"nodes": {"1": {"seconds": 5}}}
+    control(handle, "PUT", "/scenario", {"name": "success", "params": plan})
+    _, accepted = ask(handle, "POST", "/prompt", {"prompt": PROMPT})
+    path = f"/history/{accepted['prompt_id']}"
+
+    waiting = control(handle, "GET", "/time")
+    control(handle, "POST", "/time/advance", {"seconds": 4.9})
+    early = ask(handle, "GET", path)[1]
+    stepped = control(handle, "POST", "/time/step")
+    over = ask(handle, "GET", path)[1]
+
+    assert waiting == {"now_us": 0, "speed": 0, "next_us": 5_000_000}
+    assert early == {}
+    assert (stepped["stepped"], stepped["now_us"]) == (True, 5_000_000)
+    assert accepted["prompt_id"] in over
+    assert control(handle, "POST", "/time/step")["stepped"] is False
+    assert control(handle, "PUT", "/time/speed", {"speed": "max"})["speed"] == "max"
+    assert control(handle, "POST", "/time/pause")["speed"] == 0
+    assert control(handle, "POST", "/time/resume")["speed"] == "max"
+
+
+def test_without_a_control_plane_the_path_belongs_to_the_source() -> None:
+    with serve(scenario_source([])) as plain:
+        assert ask(plain, "GET", "/__fake__/")[0] == 404

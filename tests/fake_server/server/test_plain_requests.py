@@ -1,0 +1,441 @@
+"""Plain requests are read without aiohttp: as it would read them, and never when it would not."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from aiohttp.base_protocol import BaseProtocol
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.http_parser import HttpRequestParser
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from fake_server.server.clock import MAX
+from fake_server.server.fast_path.connection import IDLE_S, Front, PlainRequest
+from fake_server.server.fast_path.parse import BODY_MAX, plain_head
+from fake_server.server.thread import serve
+from fake_server.source import Action, Answer, Asked, Dropped, HangUp, Reply, Request, Wake
+from tests.fake_server.server.scripted import Plain, Scripted, Start, wait_until
+
+EXAMPLES = 20_000 if os.environ.get("COMFYREC_FUZZ") == "deep" else 400
+HEADS = [
+    b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"GET /view?filename=a%20b.png&type=output HTTP/1.1\r\nHost: 127.0.0.1:8188\r\n"
+    b"Accept: */*\r\nAccept-Encoding: gzip, deflate\r\nUser-Agent: Python aiohttp/3.14.5\r\n\r\n",
+    b"POST /prompt HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n"
+    b"Content-Type: application/json\r\nConnection: keep-alive\r\n\r\n",
+    b"POST /upload/image HTTP/1.1\r\nHost: [::1]:8188\r\nConnection: close\r\n"
+    b"Content-Type: multipart/form-data; boundary=abc\r\nContent-Length: 10\r\n\r\n",
+    b'HEAD /api/history/x HTTP/1.1\r\nHost: x\r\nIf-None-Match: "a-b"\r\nRange: bytes=0-1\r\n\r\n',
+]
+ODD = [
+    b"Upgrade: websocket", b"Connection: Upgrade", b"Transfer-Encoding: chunked",
+    b"Expect: 100-continue", b"Content-Length: 3", b"Content-Length: +1", b"Content-Length: 01",
+    b"Content-Encoding: gzip", b" folded", b"Sec-WebSocket-Key1: x", b"No colon", b": no name",
+    b"Space : before", b"Empty:", b"Tab:\tvalue", b"Bare: \rreturn", b"High: \xff", b"Nul: \x00",
+    b"Host: a b", b"Host: second", b"Keep-Alive: timeout=5", b"Proxy-Connection: close",
+    b"Trailing: space ", b"Connection: close, keep-alive", b"TE: trailers",
+]  # fmt: skip
+
+
+# --- reading -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def loop() -> Iterator[asyncio.AbstractEventLoop]:
+    loop = asyncio.new_event_loop()
+    yield loop
+    loop.close()
+
+
+def by_aiohttp(data: bytes, loop: asyncio.AbstractEventLoop) -> Any:
+    """What aiohttp reads: the message and its body, or the exception."""
+    parser = HttpRequestParser(
+        BaseProtocol(loop), loop, 65_536, max_line_size=8_190, max_field_size=8_190
+    )
+    try:
+        messages, upgraded, tail = parser.feed_data(data)
+    except HttpProcessingError as error:
+        return error
+    if len(messages) != 1 or upgraded or tail:
+        return messages, upgraded, tail
+    message, payload = messages[0]
+    body = b"".join(getattr(payload, "_buffer", ()))
+    return message, body, payload.is_eof()
+
+
+@st.composite
+def requests(draw: st.DrawFn) -> bytes:
+    """A head as clients send it, with some of it changed, and enough bytes for a body."""
+    head = bytearray(draw(st.sampled_from(HEADS)))
+    for _ in range(draw(st.integers(0, 3))):
+        lines = head.split(b"\r\n")
+        line = draw(
+            st.sampled_from(ODD) | st.sampled_from(HEADS).map(lambda h: h.split(b"\r\n")[1])
+        )
+        lines.insert(draw(st.integers(1, max(1, len(lines) - 2))), bytearray(line))
+        head = bytearray(b"\r\n".join(lines))
+    for _ in range(draw(st.integers(0, 2))):
+        at = draw(st.integers(0, len(head) - 1))
+        wild = draw(st.sampled_from(b' \t\r\n:/?#%&="<>\\^`{|}[]\x00\x7f\xff0azAZ_.-'))
+        if draw(st.booleans()):
+            head[at] = wild
+        else:
+            head.insert(at, wild)
+    return bytes(head)
+
+
+@settings(max_examples=EXAMPLES)
+@given(data=requests(), body=st.binary(max_size=12))
+@example(data=HEADS[2], body=b"{}")
+@example(data=b"GET //x HTTP/1.1\r\nHost: x\r\n\r\n", body=b"")
+def test_what_is_taken_for_plain_reads_as_aiohttp_reads_it(
+    data: bytes, body: bytes, loop: asyncio.AbstractEventLoop
+) -> None:
+    plain = plain_head(data + body)
+    if plain is None:
+        return
+    body = (body + bytes(plain.size))[: plain.size - plain.body]
+
+    read = by_aiohttp(data[: plain.body] + body, loop)
+
+    assert isinstance(read, tuple) and len(read) == 3, read
+    message, got, whole = read
+    assert (message.method, message.path, message.version) == (plain.method, plain.target, (1, 1))
+    fields = tuple((name.decode(), value.decode()) for name, value in message.raw_headers)
+    assert fields == plain.fields
+    assert message.should_close is not plain.stays
+    assert not (message.upgrade or message.chunked or message.compression)
+    assert (got, whole) == (body, True)
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_what_clients_send_is_plain(head: bytes) -> None:
+    plain = plain_head(head)
+
+    assert plain is not None
+    assert plain.body == len(head)
+
+
+@pytest.mark.parametrize("line", ODD)
+def test_a_field_that_changes_how_a_request_is_read_is_not_plain(line: bytes) -> None:
+    start, host, rest = HEADS[2].split(b"\r\n", 2)
+
+    assert plain_head(b"\r\n".join((start, host, line, rest))) is None
+
+
+@pytest.mark.parametrize("size", [BODY_MAX, BODY_MAX + 1])
+def test_a_body_that_is_waited_for_has_an_end(size: int) -> None:
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % size
+
+    assert (plain_head(head) is not None) is (size <= BODY_MAX)
+
+
+def test_a_long_head_is_not_plain() -> None:
+    assert plain_head(b"GET / HTTP/1.1\r\nHost: x\r\nA: %b\r\n\r\n" % (b"a" * 5_000)) is None
+
+
+@pytest.mark.parametrize("count, plain", [(128, True), (129, False)])
+def test_more_fields_than_aiohttp_takes_are_not_plain(count: int, plain: bool) -> None:
+    more = b"".join(b"A%d: b\r\n" % number for number in range(count - 1))
+
+    assert (plain_head(b"GET / HTTP/1.1\r\nHost: x\r\n" + more + b"\r\n") is not None) is plain
+
+
+# --- one connection ------------------------------------------------------------------------------
+
+
+def asked(source: Scripted) -> list[Request]:
+    return [one.request for one in source.happened if isinstance(one, Asked)]
+
+
+@pytest.mark.parametrize("answer", [
+    Answer(), Answer(204), Answer(404, (("Content-Type", "text/plain"),), b"no"),
+    Answer(200, (("Transfer-Encoding", "chunked"),), b"abc"), Answer(500, (), b"x", close=True),
+    Answer(200, (("Content-Length", "3"), ("Date", "today")), b"abc"),
+    Answer(418, (), b"short", "I am a teapot"),
+])  # fmt: skip
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "DELETE"])
+@pytest.mark.parametrize("connection", ["", "Connection: close\r\n", "Connection: keep-alive\r\n"])
+def test_an_answer_is_the_same_byte_for_byte_whoever_read_the_request(
+    start: Start, answer: Answer, method: str, connection: str
+) -> None:
+    source, handle = start(Scripted(Asked=lambda h, _: [Reply(h.exchange, answer)]))
+    head = f"{method} /a?b=c HTTP/1.1\r\nHost: x\r\n{connection}Content-Length: 2\r\n"
+
+    with Plain(handle.port) as plain, Plain(handle.port) as odd:
+        got = []
+        for client, more in ((plain, "X-Odd: 1\r\n\r\nab"), (odd, "X_Odd: 1\r\n\r\nab")):
+            client.send((head + more).encode())
+            got.append(client.answer(method) if not answer.close else client.rest())
+
+    first, second = asked(source)
+    assert first.headers[:-1] == second.headers[:-1]
+    assert (first.method, first.target, first.body) == (second.method, second.target, second.body)
+    assert len(got) == 2
+    assert _undated(got[0]) == _undated(got[1])
+
+
+def _undated(got: Any) -> Any:
+    if isinstance(got, bytes):
+        return [line for line in got.split(b"\r\n") if not line.startswith(b"Date: ")]
+    status, fields, body = got
+    return status, list(fields), {**fields, "date": fields["date"][-3:]}, body
+
+
+def test_a_body_may_come_in_pieces(start: Start) -> None:
+    source, handle = start()
+
+    with Plain(handle.port) as client:
+        client.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for piece in (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n", b"a", b"b", b"c"):
+            client.send(piece)
+        assert client.answer()[2] == b"abc"
+        assert client.ask("GET / HTTP/1.1\r\nHost: x\r\n\r\n")[0] == 200
+
+    assert [one.body for one in asked(source)] == [b"abc", b""]
+
+
+def test_all_kinds_of_requests_follow_each_other_on_one_connection(start: Start) -> None:
+    source, handle = start()
+    plain = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n%d"
+    chunked = (
+        b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n%d\r\n0\r\n\r\n"
+    )
+    large = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n" + b"x" * 100_000
+
+    with Plain(handle.port) as client:
+        client.send(plain % 1 + plain % 2 + chunked % 3 + plain % 4 + large + chunked % 5)
+        bodies = [client.answer()[2] for _ in range(6)]
+        assert "101 Switching" in client.upgrade()
+        client.say(1, b"hello")
+        client.say(8, b"\x03\xe8")
+        client.rest()
+
+    assert [body[:1] for body in bodies] == [b"1", b"2", b"3", b"4", b"x", b"5"]
+    assert len(bodies[4]) == 100_000
+    assert source.sockets == []
+
+
+def test_what_comes_behind_a_request_that_waits_is_answered_behind_it(start: Start) -> None:
+    waiting: list[int] = []
+
+    def later(happened: Any, now: int) -> list[Action]:
+        if happened.request.target == "/":
+            return [Reply(happened.exchange, Answer(200, (), happened.request.body))]
+        waiting.append(happened.exchange)
+        return [Wake(now + 1_000)]
+
+    source, handle = start(
+        Scripted(Asked=later, Woke=lambda h, _: [Reply(waiting.pop(), Answer(200, (), b"late"))]),
+        speed=0,
+    )
+
+    with Plain(handle.port) as client:
+        client.send(b"GET /late HTTP/1.1\r\nHost: x\r\n\r\n")
+        for number in range(3):
+            body = b"%d" % number * 40_000
+            client.send(
+                b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+            )
+        wait_until(handle, lambda: waiting)
+        handle.call(handle.server.clock.advance, 1_000)
+        assert client.answer()[2] == b"late"
+        sizes = [len(client.answer()[2]) for _ in range(3)]
+
+    assert sizes == [40_000] * 3
+    assert len(asked(source)) == 4
+
+
+def test_a_client_that_does_not_read_its_answers_is_not_read_from(start: Start) -> None:
+    big = Answer(200, (), bytes(4 * 1024 * 1024))
+    source, handle = start(Scripted(Asked=lambda h, _: [Reply(h.exchange, big)]), speed=MAX)
+
+    with Plain(handle.port) as client:
+        client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 20)
+        assert len(client.answer()[2]) == len(big.body)
+        assert handle.call(lambda: len(asked(source))) < 20
+        for _ in range(19):
+            client.answer()
+
+    assert len(asked(source)) == 20
+
+
+@pytest.mark.parametrize("more", ["", "X_Odd: 1\r\n"], ids=["plain", "odd"])
+@pytest.mark.parametrize("target", ["/", "/__fake__/"])
+def test_a_bug_of_ours_is_a_500_and_the_next_connection_is_served(
+    more: str, target: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object) -> Any:
+        if broke:
+            raise ZeroDivisionError("a bug")
+        return Answer()
+
+    handle = serve(Scripted(Asked=broken))
+    handle.server.control = broken
+    broke = True
+
+    with Plain(handle.port) as client:
+        client.send(f"GET {target} HTTP/1.1\r\nHost: x\r\n{more}\r\n".encode())
+        assert client.rest().startswith(b"HTTP/1.1 500 Internal Server Error\r\n")
+    broke = False
+    with Plain(handle.port) as client:
+        assert client.ask(f"GET /__fake__/ HTTP/1.1\r\nHost: x\r\n{more}\r\n")[0] == 200
+
+    assert "a bug" in caplog.text
+    with pytest.raises(ZeroDivisionError) if target == "/" else contextlib.nullcontext():
+        handle.close()
+
+
+@pytest.mark.parametrize("broken", [
+    b"BAD\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: x\r\nA: b\rc\r\n\r\n",
+])  # fmt: skip
+def test_a_good_request_falls_with_a_broken_one_that_came_with_it(
+    start: Start, broken: bytes
+) -> None:
+    source, handle = start()
+
+    with Plain(handle.port) as client:
+        client.send(HEADS[0] + broken)
+        assert client.rest().startswith(b"HTTP/1.0 400 ")
+
+    assert asked(source) == []
+
+
+@pytest.mark.parametrize("more", ["", "X_Odd: 1\r\n"], ids=["plain", "odd"])
+@pytest.mark.parametrize("ending", ["\r", "\n", "\0"])
+def test_an_answer_with_a_field_that_would_end_its_line_is_not_written(
+    start: Start, ending: str, more: str
+) -> None:
+    answer = Answer(200, (("Content-Disposition", f'filename="a{ending}b"'),), b"abc")
+    _, handle = start(Scripted(Asked=lambda h, _: [Reply(h.exchange, answer)]))
+
+    with Plain(handle.port) as client:
+        client.send(f"GET / HTTP/1.1\r\nHost: x\r\n{more}\r\n".encode())
+        assert client.rest() == b""
+
+
+def test_an_odd_request_behind_a_cut_one_is_not_read(start: Start) -> None:
+    source, handle = start(Scripted(Asked=lambda h, _: [HangUp(h.exchange)]))
+
+    with Plain(handle.port) as client:
+        client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.0\r\n\r\n")
+        assert client.rest() == b""
+
+    assert len(asked(source)) == 1
+
+
+def test_a_client_that_leaves_is_told_of_once(start: Start) -> None:
+    source, handle = start(Scripted(Asked=lambda h, _: ()))
+
+    with Plain(handle.port) as client:
+        client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET /next HTTP/1.1\r\nHost: x\r\n\r\n")
+        wait_until(handle, lambda: source.happened)
+    wait_until(handle, lambda: len(source.happened) > 1)
+
+    assert [type(one) for one in source.happened] == [Asked, Dropped]
+
+
+# --- without a network ---------------------------------------------------------------------------
+
+
+class Transport(asyncio.Transport):
+    """Notes what is done to it."""
+
+    def __init__(self) -> None:
+        super().__init__({"peername": ("127.0.0.1", 5)})
+        self.done: list[str] = []
+
+    def is_closing(self) -> bool:
+        return "close" in self.done
+
+    def close(self) -> None:
+        self.done.append("close")
+
+    def pause_reading(self) -> None:
+        self.done.append("pause")
+
+    def resume_reading(self) -> None:
+        self.done.append("resume")
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        self.done.append("hand over")
+
+
+class Loop:
+    """A loop whose time a test sets, and whose timers it rings."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.timers: list[tuple[float, Callable[[], None]]] = []
+        self.soon: list[Callable[[], None]] = []
+
+    def time(self) -> float:
+        return self.now
+
+    def call_at(self, when: float, call: Callable[[], None]) -> Any:
+        self.timers.append((when, call))
+        return self
+
+    def call_soon(self, call: Callable[[], None]) -> None:
+        self.soon.append(call)
+
+    def cancel(self) -> None:
+        self.timers.clear()
+
+    def ring(self) -> None:
+        self.now, call = self.timers.pop()
+        call()
+
+
+def connected(ask: Callable[..., None]) -> tuple[Front, Loop, Transport]:
+    loop, transport = Loop(), Transport()
+    front = Front(ask, lambda request: None, asyncio.Protocol, set(), loop=loop)  # type: ignore[arg-type]  # enough of one
+    front.connection_made(transport)
+    return front, loop, transport
+
+
+def test_an_unused_connection_is_closed_and_a_used_one_is_not() -> None:
+    front, loop, transport = connected(lambda front, *_: front.answered(stays=True))
+
+    loop.now = IDLE_S / 2
+    front.data_received(HEADS[0])
+    loop.ring()
+    assert transport.done == []
+    loop.ring()
+
+    assert (loop.now, transport.done) == (1.5 * IDLE_S, ["close"])
+
+
+def test_a_connection_whose_request_waits_is_in_use() -> None:
+    front, loop, transport = connected(lambda *_: None)
+
+    front.data_received(HEADS[0])
+    for _ in range(3):
+        loop.ring()
+    assert transport.done == []
+    front.answered(stays=True)
+    loop.ring()
+
+    assert transport.done == ["close"]
+
+
+def test_a_flood_behind_a_request_that_waits_is_not_taken_in() -> None:
+    taken: list[PlainRequest] = []
+    front, loop, transport = connected(lambda _, request, __: taken.append(request))
+
+    front.data_received(HEADS[0])
+    for _ in range(3):
+        front.data_received(HEADS[0] * 1_000)
+    assert transport.done == ["pause"]
+    front.answered(stays=True)
+    loop.soon.pop()()
+
+    assert (transport.done, len(taken)) == (["pause", "resume", "hand over"], 1)

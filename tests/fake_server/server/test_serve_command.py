@@ -1,0 +1,199 @@
+"""``comfyrec serve``: what it takes, what it refuses in one sentence, how it starts and ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from comfyrec.cli import main
+from fake_server.scenario_source import scenario_source
+from fake_server.server.thread import serve
+
+ROOT = Path(__file__).parents[3]
+
+
+@contextmanager
+def command(*arguments: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """The command in a process of its own, and the sentence it begins with."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "comfyrec", "serve", "--port", "0", *arguments],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert process.stdout is not None
+    try:
+        yield process.stdout.readline(), process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def get(url: str | urllib.request.Request) -> Any:
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        return json.loads(answer.read())
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_says_where_it_is_and_ends_with_0_at_a_signal(number: signal.Signals) -> None:
+    with command("--scenario", "lifelike", "--seed", "3", "--comfyui-version", "0.3.64") as (
+        line,
+        process,
+    ):
+        url = line.split()[-1]
+        stats, about = get(f"{url}/system_stats"), get(f"{url}/__fake__/")
+        process.send_signal(number)
+        out, err = process.communicate(timeout=20)
+
+    assert line == f"Playing lifelike as ComfyUI 0.3.64 at {url}\n"
+    assert stats["system"]["comfyui_version"] == "0.3.64"
+    assert (about["scenario"], about["seed"]) == (["lifelike"], 3)
+    assert (process.returncode, out, err) == (0, "", "")
+
+
+def test_options_of_comfyui_are_understood(tmp_path: Path) -> None:
+    options = (
+        "--enable-cors-header", "--max-upload-size", "1", "--multi-user", "--cache-none",
+        "--base-directory", str(tmp_path), "--models", "loras=mine.safetensors", "--step",
+    )  # fmt: skip
+    with command(*options) as (line, _):
+        url = line.split()[-1]
+        request = urllib.request.Request(f"{url}/features", headers={"Origin": "http://a.example"})
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            flags, allowed = (
+                json.loads(answer.read()),
+                answer.headers["Access-Control-Allow-Origin"],
+            )
+        loras, users = get(f"{url}/models/loras"), get(f"{url}/users")
+        speed = get(f"{url}/__fake__/time")["speed"]
+
+    assert (flags["max_upload_size"], allowed) == (1_048_576.0, "*")
+    assert (loras, users) == (["mine.safetensors"], {"storage": "server", "users": {}})
+    assert speed == 0
+    assert (tmp_path / "output").is_dir()
+
+
+REFUSED = {
+    "an unknown scenario": (["--scenario", "sucess"], "did you mean 'success'?"),
+    "an unknown parameter": (["--scenario", "success:nods=1"], "did you mean 'nodes'?"),
+    "a port that is none": (["--port", "99999"], "--port 99999: give a whole number from 0"),
+    "a port in words": (["--port", "http"], "--port http"),
+    "a host that is not here": (["--host", "203.0.113.7"], "give an address of this machine"),
+    "a speed of nothing": (["--speed", "0"], "--speed 0: give a number above 0, or max"),
+    "a speed that is none": (["--speed", "nan"], "--speed nan"),
+    "a seed below zero": (["--seed", "-1"], "--seed -1"),
+    "a version that is none": (["--comfyui-version", "banana"], "banana"),
+    "a size of nothing": (["--max-upload-size", "0"], "--max-upload-size 0"),
+    "a cache of nothing": (["--cache-lru", "0"], "--cache-lru 0: give a whole number from 1"),
+    "a pause below zero": (["all-cached", "--idle-time-limit", "-1"], "--idle-time-limit -1"),
+    "models without a folder": (["--models", "loras"], "--models 'loras': write FOLDER=NAME"),
+    "a catalogue that is not there": (["--object-info", "none.json"], "--object-info none.json"),
+    "a server that is not there": (["--object-info", "http://127.0.0.1:9"], "start that server"),
+    "a cassette that is not there": (["none.crec"], "none.crec"),
+    "a frontend that is not there": (["--frontend"], "comfyui-frontend-package"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_used_is_said_in_one_sentence(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments, words = REFUSED[name]
+
+    status = main(["serve", "--port", "0", *arguments])
+    out, err = capsys.readouterr()
+
+    assert (status, out) == (2, "")
+    assert words in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (
+            ("all-cached", "--models", "a=b"),
+            "--models changes nothing here: all-cached is replayed",
+        ),
+        (("all-cached", "--multi-user"), "--multi-user changes nothing here"),
+        (("--strict",), "--strict changes nothing here: it is for a cassette"),
+        (("--match", "any"), "--match changes nothing here"),
+    ],
+)
+def test_a_flag_that_changes_nothing_is_told_of(options: tuple[str, ...], said: str) -> None:
+    with command(*options) as (line, process):
+        process.terminate()
+        _, err = process.communicate(timeout=10)
+
+    assert line.split()[-1].startswith("http://")
+    assert err.startswith(f"comfyrec serve: {said}") and err.count("\n") == 1
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [("nonsense", "neither JSON nor a cassette"), ("[1]", "JSON object of node classes"),
+     ('{"A": 1}', "'A'"), ('{"A": {"input": {"required": "x"}}}', "'A' is no node class"),
+     ("", "neither JSON nor a cassette")],
+)  # fmt: skip
+def test_a_catalogue_that_is_none_is_said_so(
+    content: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "info.json"
+    file.write_text(content)
+
+    status = main(["serve", "--port", "0", "--object-info", str(file)])
+
+    err = capsys.readouterr().err
+    assert status == 2
+    assert words in err
+    assert f"--object-info {file}" in err
+
+
+def test_a_taken_port_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    with serve(scenario_source([])) as taken:
+        status = main(["serve", "--port", str(taken.port)])
+
+    assert status == 2
+    assert "--port 0 for a free one" in capsys.readouterr().err
+
+
+@pytest.fixture
+def info_of() -> Callable[[str], Any]:
+    from comfyrec.cli.serve import _catalogue
+
+    return lambda given: _catalogue(given).all_info()
+
+
+def test_the_catalogue_may_come_from_a_running_server(info_of: Callable[[str], Any]) -> None:
+    with serve(scenario_source([])) as other:
+        assert info_of(other.url) == get(f"{other.url}/object_info")
+
+
+def test_it_speaks_the_task_interface_and_shows_no_key() -> None:
+    task = {
+        "consumer_id": "me",
+        "api_key": "a-key-of-mine",
+        "task_type": "txt2img",
+        "task_details": {"parameters": {"prompt": "a lighthouse"}},
+        "job_id": "sdk-workflow-0123456789",
+    }
+    with command("--tasks", "--workers", "2", "--speed", "max") as (line, _):
+        url = line.split()[-1]
+        asked = urllib.request.Request(f"{url}/task_create", json.dumps(task).encode())
+        task_id = get(asked)["task_id"]
+        about, journal = get(f"{url}/__fake__/"), get(f"{url}/__fake__/requests")
+
+    assert task_id
+    assert "worker-2" in json.dumps(about)
+    assert "a-key-of-mine" not in json.dumps(journal)
+    assert "a lighthouse" in json.dumps(journal)

@@ -1,0 +1,626 @@
+"""The shell around a source: order, framing, closing, limits, and that nothing stays behind."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import socket
+import ssl
+import urllib.error
+import urllib.request
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from websockets.asyncio.client import connect as connect_async
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+from comfyrec.errors import ScenarioError, UsageError
+from fake_server.server.clock import MAX
+from fake_server.server.thread import LoopThread, loop_thread, serve
+from fake_server.source import (
+    Abort,
+    Accept,
+    Action,
+    Answer,
+    Asked,
+    Close,
+    Dropped,
+    Freeze,
+    HangUp,
+    Knocked,
+    Left,
+    Listen,
+    Ping,
+    Raw,
+    Reply,
+    Said,
+    Send,
+    Wake,
+    Woke,
+)
+from tests.fake_server.server.scripted import Plain, Scripted, Start, wait_until
+
+GET = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+# --- HTTP --------------------------------------------------------------------------------------
+
+
+def test_a_request_comes_whole_and_its_answer_goes_back(start: Start) -> None:
+    source, handle = start()
+
+    with Plain(handle.port) as client:
+        status, fields, body = client.ask(
+            "POST /a%2Fb?x=1 HTTP/1.1\r\nHost: x\r\nX-Odd: ä\r\nContent-Length: 3\r\n\r\n", b"abc"
+        )
+
+    request = source.happened[0].request
+    assert (request.method, request.target, request.body) == ("POST", "/a%2Fb?x=1", b"abc")
+    assert ("X-Odd", "ä") in request.headers
+    assert request.peer.startswith("127.0.0.1:")
+    assert (status, body, fields["content-length"]) == (200, b"abc", "3")
+    assert fields["server"].startswith("Python/")
+    assert fields["date"].endswith(" GMT")
+
+
+@pytest.mark.parametrize(
+    ("request_head", "connection", "open_after"),
+    [
+        ("GET / HTTP/1.1\r\nHost: x\r\n\r\n", None, True),
+        ("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "close", False),
+        ("GET / HTTP/1.0\r\nHost: x\r\n\r\n", None, False),
+        ("GET / HTTP/1.0\r\nHost: x\r\nConnection: keep-alive\r\n\r\n", "keep-alive", True),
+    ],
+)
+def test_a_connection_is_kept_as_http_says(
+    start: Start, request_head: str, connection: str | None, open_after: bool
+) -> None:
+    _, handle = start()
+
+    with Plain(handle.port) as client:
+        _, fields, _ = client.ask(request_head)
+        client.sock.settimeout(0.2 if open_after else 10)
+        try:
+            closed = client.sock.recv(1) == b""
+        except TimeoutError:
+            closed = False
+
+    assert fields.get("connection") == connection
+    assert closed is not open_after
+
+
+def test_an_answer_may_close_its_connection(start: Start) -> None:
+    _, handle = start(Scripted(Asked=lambda h, _: [Reply(h.exchange, Answer(500, close=True))]))
+
+    with Plain(handle.port) as client:
+        status, fields, _ = client.ask(GET)
+        rest = client.rest()
+
+    assert (status, fields["connection"], rest) == (500, "close", b"")
+
+
+def test_requests_that_are_sent_together_are_answered_in_their_order(start: Start) -> None:
+    _, handle = start()
+
+    with Plain(handle.port) as client:
+        for number in range(5):
+            client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n%d" % number)
+        answers = [client.answer()[2] for _ in range(5)]
+
+    assert answers == [b"0", b"1", b"2", b"3", b"4"]
+
+
+def test_a_chunked_body_and_one_that_waits_for_100_are_read(start: Start) -> None:
+    _, handle = start()
+
+    with Plain(handle.port) as client:
+        chunked = client.ask(
+            "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n",
+            b"2\r\nab\r\n0\r\n\r\n",
+        )
+        client.send(
+            b"POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n"
+        )
+        interim = client.until(b"\r\n\r\n")
+        client.send(b"cd")
+        expected = client.answer()
+
+    assert chunked[2] == b"ab"
+    assert interim == b"HTTP/1.1 100 Continue\r\n\r\n"
+    assert expected[2] == b"cd"
+
+
+def test_no_more_of_a_body_is_kept_than_the_limit_and_one_byte(start: Start) -> None:
+    source, handle = start(body_limit=10)
+
+    with Plain(handle.port) as client:
+        status, _, _ = client.ask(
+            "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n", b"x" * 50
+        )
+
+    assert status == 200
+    assert source.happened[0].request.body == b"x" * 11
+
+
+def test_an_answer_can_come_later(start: Start) -> None:
+    def later(happened: Any, now: int) -> list[Action]:
+        waiting.append(happened.exchange)
+        return [Wake(now + 1_000_000)]
+
+    waiting: list[int] = []
+    _, handle = start(
+        Scripted(
+            Asked=later, Woke=lambda h, now: [Reply(waiting.pop(), Answer(200, (), b"%d" % now))]
+        ),
+        speed=MAX,
+    )
+
+    with Plain(handle.port) as client:
+        assert client.ask(GET)[2] == b"1000000"
+
+
+def test_a_client_that_leaves_before_its_answer_is_told_of(start: Start) -> None:
+    source, handle = start(Scripted(Asked=lambda h, _: ()))
+
+    with Plain(handle.port) as client:
+        client.send(GET.encode())
+        wait_until(handle, lambda: source.happened)
+    wait_until(handle, lambda: len(source.happened) > 1)
+
+    assert isinstance(source.happened[1], Dropped)
+
+
+def test_a_connection_can_be_cut_instead_of_an_answer_or_within_it(start: Start) -> None:
+    _, nothing = start(Scripted(Asked=lambda h, _: [HangUp(h.exchange)]))
+    whole = Answer(200, (("Content-Type", "text/plain"),), b"x" * 100)
+    _, part = start(Scripted(Asked=lambda h, _: [HangUp(h.exchange, whole, 30)]))
+
+    with Plain(nothing.port) as client:
+        client.send(GET.encode())
+        assert client.rest() == b""
+    with Plain(part.port) as client:
+        client.send(GET.encode())
+        assert client.rest() == b"HTTP/1.1 200 OK\r\nContent-Type:"
+
+
+def test_an_error_of_ours_is_told_to_whoever_asked(start: Start) -> None:
+    def wrong(happened: Any, now: int) -> list[Action]:
+        raise ScenarioError("the plan names node 7, and the prompt has none")
+
+    _, handle = start(Scripted(Asked=wrong))
+
+    with Plain(handle.port) as client:
+        status, fields, body = client.ask(GET)
+
+    assert (status, fields["x-comfyrec-error"]) == (500, "ScenarioError")
+    assert b"the plan names node 7" in body
+
+
+def test_a_source_that_breaks_is_not_passed_over(caplog: pytest.LogCaptureFixture) -> None:
+    def broken(happened: Any, now: int) -> list[Action]:
+        raise ZeroDivisionError("a bug")
+
+    handle = serve(Scripted(Asked=broken))
+
+    with Plain(handle.port) as client:
+        assert client.ask(GET)[0] == 500
+
+    with pytest.raises(ZeroDivisionError, match="a bug"):
+        handle.close()
+
+
+def test_what_is_no_http_is_refused_and_harms_nobody(start: Start) -> None:
+    _, handle = start()
+
+    with Plain(handle.port) as client:
+        client.send(b"\x16\x03\x01\x02\x00 this is no request\r\n\r\n")
+        assert client.rest().startswith(b"HTTP/1.0 400 ")
+    with Plain(handle.port) as client:
+        assert client.ask(GET)[0] == 200
+
+
+def test_it_can_speak_tls_with_a_certificate_that_nobody_trusts(start: Start) -> None:
+    _, handle = start(tls=True)
+    trusting = ssl.create_default_context()
+    trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+
+    with urllib.request.urlopen(f"{handle.url}/", context=trusting, timeout=10) as answer:
+        assert answer.status == 200
+
+    # Not the blocking client: it reads and writes one TLS object in two threads, which now and then
+    # (one time in some hundred) hangs, whatever the server does.
+    async def ping() -> None:
+        async with connect_async(f"{handle.ws_url}/ws", ssl=trusting) as ws:
+            await asyncio.wait_for(await ws.ping(), 10)
+
+    asyncio.run(ping())
+    with pytest.raises(urllib.error.URLError, match="CERTIFICATE_VERIFY_FAILED"):
+        urllib.request.urlopen(f"{handle.url}/", timeout=10)
+
+
+# --- websockets --------------------------------------------------------------------------------
+
+
+def test_an_answer_leaves_before_the_frames_behind_it(start: Start) -> None:
+    def react(happened: Any, now: int) -> list[Action]:
+        return [
+            Reply(happened.exchange, Answer()),
+            *(Send(tuple(source.sockets), f"{n}") for n in range(3)),
+        ]
+
+    source, handle = start(Scripted(Asked=react))
+
+    with connect(f"{handle.ws_url}/ws", compression=None) as ws, Plain(handle.port) as client:
+        client.ask(GET)
+        client.sock.settimeout(10)
+        assert [ws.recv(10) for _ in range(3)] == ["0", "1", "2"]
+
+
+def test_frames_in_front_of_an_answer_leave_before_it(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def react(happened: Any, now: int) -> list[Action]:
+        return [Send(tuple(source.sockets), "first"), Reply(happened.exchange, Answer())]
+
+    def in_order(what: str) -> Callable[..., None]:
+        real = getattr(handle.server, what)
+        return lambda *args: (order.append(what), real(*args))[1]
+
+    order: list[str] = []
+    source, handle = start(Scripted(Asked=react))
+    with connect(f"{handle.ws_url}/ws", compression=None) as ws, Plain(handle.port) as client:
+        monkeypatch.setattr(handle.server, "_write", in_order("_write"))
+        monkeypatch.setattr(handle.server, "_answer", in_order("_answer"))
+        client.ask(GET)
+        assert ws.recv(10) == "first"
+
+    assert order == ["_write", "_answer"]
+
+
+SIZES = {"empty": 0, "7 bits": 125, "16 bits": 126, "most of 16 bits": 65_535, "64 bits": 65_536}
+
+
+@pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
+@pytest.mark.parametrize("compression", [None, "deflate"])
+def test_a_message_arrives_as_it_was_sent(start: Start, size: int, compression: str | None) -> None:
+    source, handle = start(Scripted(Said=lambda h, _: [Send((h.socket,), h.message)]))
+
+    with connect(f"{handle.ws_url}/ws", compression=compression, max_size=None) as ws:
+        for message in ("ä" * (size // 2), os.urandom(size)):
+            ws.send(message)
+            assert ws.recv(10) == message
+
+    assert [type(h.message) for h in source.happened if isinstance(h, Said)] == [str, bytes]
+
+
+def test_compressed_and_plain_sockets_get_the_same_messages(start: Start) -> None:
+    def react(happened: Any, now: int) -> list[Action]:
+        sends = [Send(tuple(source.sockets), f"{n} " * 50) for n in range(20)]
+        return [*sends, Reply(happened.exchange, Answer())]
+
+    source, handle = start(Scripted(Asked=react))
+
+    with (
+        connect(f"{handle.ws_url}/ws", compression=None) as plain,
+        connect(f"{handle.ws_url}/ws", compression="deflate") as one,
+        connect(f"{handle.ws_url}/ws", compression="deflate") as other,
+        Plain(handle.port) as client,
+    ):
+        client.ask(GET)
+        got = [[ws.recv(10) for _ in range(20)] for ws in (plain, one, other)]
+
+    assert got[0] == [f"{n} " * 50 for n in range(20)]
+    assert got[0] == got[1] == got[2]
+
+
+def test_a_compressed_frame_needs_none_before_it(start: Start) -> None:
+    _, handle = start(Scripted(Said=lambda h, _: [Send((h.socket,), "word " * 9)] * 2))
+    offer = "Sec-WebSocket-Extensions: permessage-deflate\r\n"
+
+    with Plain(handle.port) as client:
+        assert "permessage-deflate" in client.upgrade(more=offer)
+        client.say(1, b"go")
+        frames = [client.frame() for _ in range(2)]
+
+    for first, payload in frames:
+        assert first == 0xC1
+        inflated = zlib.decompressobj(wbits=-15).decompress(payload + b"\0\0\xff\xff")
+        assert inflated == b"word word word word word word word word word "
+
+
+def test_the_source_chooses_the_subprotocol(start: Start) -> None:
+    offer = "Sec-WebSocket-Protocol: a, b\r\n"
+    source, handle = start(Scripted(Knocked=lambda h, _: [Accept(h.socket, protocol="b")]))
+    _, none = start()
+
+    with Plain(handle.port) as client:
+        head = client.upgrade(more=offer)
+    with Plain(none.port) as client:
+        head_of_none = client.upgrade(more=offer)
+
+    assert "Sec-WebSocket-Protocol: b\r\n" in head
+    assert "sec-websocket-protocol" not in head_of_none.lower()
+    assert isinstance(source.happened[0], Knocked)
+    assert source.happened[0].request.header("Sec-WebSocket-Protocol") == "a, b"
+
+
+def test_an_upgrade_can_be_refused(start: Start) -> None:
+    _, handle = start(Scripted(Knocked=lambda h, _: [Reply(h.socket, Answer(403))]))
+
+    with Plain(handle.port) as client:
+        head = client.upgrade()
+
+    assert head.startswith("HTTP/1.1 403 Forbidden\r\n")
+
+
+def test_bytes_can_come_with_the_handshake_in_one_go(start: Start) -> None:
+    first = b"\x81\x02hi"
+    _, handle = start(Scripted(Knocked=lambda h, _: [Accept(h.socket, first=first)]))
+
+    with Plain(handle.port) as client:
+        client.upgrade()
+        assert client.buffer.startswith(first)
+
+
+def test_pings_pongs_and_raw_bytes_go_out_in_order(start: Start) -> None:
+    def react(happened: Any, now: int) -> list[Action]:
+        ours = happened.socket
+        return [
+            Send((ours,), "a"), Ping(ours, b"p"), Ping(ours, b"q", pong=True),
+            Raw(ours, b"\x01\x01b\x80\x01c"), Send((ours,), "d"),
+        ]  # fmt: skip
+
+    _, handle = start(Scripted(Said=react))
+
+    with Plain(handle.port) as client:
+        client.upgrade()
+        client.say(1, b"go")
+        frames = [client.frame() for _ in range(6)]
+
+    assert frames == [
+        (0x81, b"a"),
+        (0x89, b"p"),
+        (0x8A, b"q"),
+        (1, b"b"),
+        (0x80, b"c"),
+        (0x81, b"d"),
+    ]
+
+
+def test_a_client_that_pings_gets_a_pong(start: Start) -> None:
+    _, handle = start()
+
+    with Plain(handle.port) as client:
+        client.upgrade()
+        client.say(9, b"hello")
+        assert client.frame() == (0x8A, b"hello")
+
+
+@pytest.mark.parametrize(
+    ("code", "payload"), [(1000, b"\x03\xe8bye"), (None, b"bye"), (4001, b"\x0f\xa1bye")]
+)
+def test_a_closing_handshake_has_the_code_it_was_given(
+    start: Start, code: int | None, payload: bytes
+) -> None:
+    reason = "bye" if code else ""
+    source, handle = start(
+        Scripted(Said=lambda h, _: [Send((h.socket,), "last"), Close(h.socket, code, reason)])
+    )
+
+    with Plain(handle.port) as client:
+        client.upgrade()
+        client.say(1, b"go")
+        assert client.frame() == (0x81, b"last")
+        assert client.frame() == (0x88, payload if code else b"")
+        client.say(8, b"\x03\xe8")
+        assert client.rest() == b""
+    wait_until(handle, lambda: isinstance(source.happened[-1], Left))
+
+    assert source.happened[-1].code == 1000
+
+
+@pytest.mark.parametrize(
+    ("sent", "code"), [(b"\x03\xe8", 1000), (b"\x0b\xb8why", 3000), (b"", 1005)]
+)
+def test_a_client_that_closes_is_answered_and_told_of(start: Start, sent: bytes, code: int) -> None:
+    source, handle = start()
+
+    with Plain(handle.port) as client:
+        client.upgrade()
+        client.say(8, sent)
+        first, _ = client.frame()
+        assert first == 0x88
+        assert client.rest() == b""
+    wait_until(handle, lambda: isinstance(source.happened[-1], Left))
+
+    assert source.happened[-1].code == code
+
+
+def test_a_cut_shows_as_1006_on_either_side(start: Start) -> None:
+    source, handle = start(Scripted(Said=lambda h, _: [Abort(h.socket)]))
+
+    with connect(f"{handle.ws_url}/ws") as ws:
+        ws.send("cut me")
+        with pytest.raises(ConnectionClosed) as closed:
+            ws.recv(10)
+    with Plain(handle.port) as client:
+        client.upgrade()
+    wait_until(handle, lambda: len([h for h in source.happened if isinstance(h, Left)]) == 2)
+
+    assert closed.value.rcvd is None
+    assert [h.code for h in source.happened if isinstance(h, Left)] == [1006, 1006]
+
+
+def test_a_frozen_socket_hears_and_says_nothing_more(start: Start) -> None:
+    source, handle = start(
+        Scripted(Said=lambda h, _: [Freeze(h.socket), Send((h.socket,), "lost")])
+    )
+
+    with Plain(handle.port) as client:
+        client.upgrade()
+        client.say(1, b"go")
+        wait_until(handle, lambda: any(isinstance(h, Said) for h in source.happened))
+        client.say(9, b"anybody?")
+        client.sock.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            client.sock.recv(1)
+
+    assert len([h for h in source.happened if isinstance(h, Said)]) == 1
+
+
+def test_a_server_can_refuse_connections_and_take_them_again(start: Start) -> None:
+    source, handle = start()
+
+    with connect(f"{handle.ws_url}/ws") as ws:
+        handle.call(handle.server.carry, [Listen(accept=False)])
+        with pytest.raises(ConnectionRefusedError):
+            Plain(handle.port)
+        handle.call(handle.server.carry, [Send(tuple(source.sockets), "still here")])
+        assert ws.recv(10) == "still here"
+        handle.call(handle.server.carry, [Listen(accept=True)])
+        with Plain(handle.port) as client:
+            assert client.ask(GET)[0] == 200
+
+
+def test_it_takes_them_again_at_an_address_of_ipv6(start: Start) -> None:
+    try:
+        _, handle = start(host="::1")
+    except UsageError:
+        pytest.skip("this machine has no such address")
+
+    handle.call(handle.server.carry, [Listen(accept=False)])
+    handle.call(handle.server.carry, [Listen(accept=True)])
+
+    with socket.create_connection((handle.host, handle.port), 10) as client:
+        client.sendall(GET.encode())
+        assert client.recv(12) == b"HTTP/1.1 200"
+
+
+# --- one who does not read ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("speed", [1.0, MAX], ids=["in real time", "as fast as the wire"])
+def test_a_client_that_stops_reading_stops_nobody_and_is_cut_in_the_end(
+    start: Start, speed: float
+) -> None:
+    message = b"x" * 100_000
+
+    def flood(happened: Any, now: int) -> list[Action]:
+        nonlocal left
+        left -= 1
+        everybody = tuple(source.sockets)
+        return [Send(everybody, message), Wake(now + 1)] if left else [Send(everybody, b"end")]
+
+    left = 300
+    source, handle = start(Scripted(Said=flood, Woke=flood), speed=speed, outgoing_max=8_000_000)
+
+    with Plain(handle.port) as deaf, connect(f"{handle.ws_url}/ws", max_size=None) as ws:
+        deaf.upgrade()
+        ws.send("go")
+        got = [ws.recv(30) for _ in range(300)]
+        wait_until(handle, lambda: any(isinstance(h, Left) for h in source.happened))
+
+    assert got[-1] == b"end"
+    assert set(got[:-1]) == {message}
+
+
+# --- nothing stays behind ----------------------------------------------------------------------
+
+
+def _open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts descriptors in /proc")
+def test_nothing_is_left_after_a_stop() -> None:
+    thread = loop_thread()
+    serve(Scripted()).close()  # what the first one opens for good is not counted
+    gc.collect()
+    before = _open_files()
+
+    for _ in range(5):
+        source = Scripted(Asked=lambda h, _: (), Said=lambda h, now: [Wake(now + 10_000_000)])
+        handle = serve(source)
+        clients = [Plain(handle.port) for _ in range(4)]
+        clients[0].upgrade()
+        clients[0].say(1, b"set an alarm")
+        clients[1].send(GET.encode())  # never answered
+        clients[2].send(b"POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\nhalf")
+        wait_until(handle, lambda source=source: len(source.happened) >= 3)
+        handle.close()
+        for client in clients:
+            client.sock.close()
+
+    gc.collect()
+    tasks = thread.call(lambda: [t for t in asyncio.all_tasks(thread.loop) if not t.done()])
+    assert not tasks
+    assert _open_files() == before
+
+
+@pytest.mark.parametrize("turns", range(5))
+def test_a_client_that_was_just_accepted_is_cut_by_a_stop(turns: int, start: Start) -> None:
+    _, handle = start()
+
+    async def connect_and_stop() -> socket.socket:
+        client = socket.create_connection((handle.host, handle.port), timeout=5)
+        for _ in range(turns):  # of the loop: until it is accepted, and then made
+            await asyncio.sleep(0)
+        await handle.server.stop()
+        return client
+
+    with handle.thread.run(connect_and_stop()) as client:
+        try:
+            left = client.recv(1)
+        except ConnectionResetError:
+            left = b""
+
+    assert left == b""
+
+
+def test_closing_twice_is_fine_and_a_closed_server_refuses(start: Start) -> None:
+    _, handle = start()
+
+    handle.close()
+    handle.close()
+
+    with pytest.raises(ConnectionRefusedError):
+        Plain(handle.port)
+
+
+def test_a_taken_port_is_said_with_the_mend(start: Start) -> None:
+    _, handle = start()
+
+    with pytest.raises(UsageError, match=r"cannot listen on 127\.0\.0\.1:\d+: .*--port 0"):
+        serve(Scripted(), port=handle.port)
+
+
+def test_a_loop_thread_gives_what_is_returned_and_raised() -> None:
+    thread = LoopThread()
+
+    assert thread.call(lambda: thread.inside) is True
+    assert thread.inside is False
+    with pytest.raises(ZeroDivisionError):
+        thread.call(lambda: 1 // 0)
+    thread.close()
+
+
+def test_another_source_takes_over_with_all_connections_cut(start: Start) -> None:
+    first, handle = start(speed=0.0)
+    second = Scripted()
+
+    with Plain(handle.port) as client:
+        client.upgrade()
+        handle.call(handle.server.clock.advance, 5_000)
+        handle.call(handle.server.replace, second)
+        assert client.rest() == b""
+    with Plain(handle.port) as client:
+        assert client.ask(GET)[0] == 200
+
+    assert handle.call(lambda: handle.server.now) == 0
+    assert [type(h) for h in second.happened] == [Asked]
+    assert not any(isinstance(h, Woke) for h in first.happened)
