@@ -40,15 +40,15 @@ from aiohttp import web
 from fake_server.server.clock import MAX
 from fake_server.server.server import message_frame
 from fake_server.server.thread import LoopThread, loop_thread, serve
-from fake_server.simulated_server import World
+from fake_server.simulated_server import SimulatedServer
 from fake_server.source import (
     Accept,
     Action,
+    Disconnected,
     Happened,
-    Knocked,
-    Left,
-    Said,
+    MessageReceived,
     Send,
+    UpgradeRequested,
     Wake,
     Woke,
 )
@@ -124,12 +124,12 @@ class Pusher:
 
     def handle(self, happened: Happened, now: int) -> Iterator[Action]:
         """A number that is said starts the push."""
-        if isinstance(happened, Knocked):
+        if isinstance(happened, UpgradeRequested):
             self.sockets.append(happened.socket)
             yield Accept(happened.socket)
-        elif isinstance(happened, Left):
+        elif isinstance(happened, Disconnected):
             self.sockets.remove(happened.socket)
-        elif isinstance(happened, Said):
+        elif isinstance(happened, MessageReceived):
             self.left = int(happened.message)
             yield from self._slice(now)
         elif isinstance(happened, Woke):
@@ -293,7 +293,11 @@ def cycles(port: int, count: int) -> float:
 @contextlib.contextmanager
 def here(kind: str) -> Iterator[int]:
     """The port of a server in this process."""
-    sources: dict[str, Callable[[], Any]] = {"push": Pusher, "cycles": AnyPrompt, "idle": World}
+    sources: dict[str, Callable[[], Any]] = {
+        "push": Pusher,
+        "cycles": AnyPrompt,
+        "idle": SimulatedServer,
+    }
     if kind in sources:
         with serve(sources[kind](), speed=MAX) as handle:
             yield handle.port

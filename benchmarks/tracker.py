@@ -19,7 +19,7 @@ from time import perf_counter_ns
 from comfyrec import events
 from comfyrec.client import session
 from comfyrec.client.requests import Accepted
-from comfyrec.client.settings import Settings
+from comfyrec.client.settings import ClientSettings
 
 NODES, STEPS = 40, 20
 PROMPT = "6c5d0f5e-0a1b-4c6e-9d55-000000000001"
@@ -69,7 +69,7 @@ def decoding(messages: list[str]) -> Callable[[], None]:
 
 def tracking(messages: list[str], *, telling: bool) -> Callable[[], None]:
     def work() -> None:
-        sut = session.Session(Settings(), new_id=lambda: "c")
+        sut = session.ClientSession(ClientSettings(), new_id=lambda: "c")
         sut.start(0)
         sut.handle(session.Opened(), 1)
         sut.handle(session.Posting(), 2)

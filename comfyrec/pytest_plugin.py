@@ -20,7 +20,7 @@ import pytest
 
 if TYPE_CHECKING:
     from comfyrec.testing.handle import ComfyUI
-    from comfyrec.testing.sessions import Session
+    from comfyrec.testing.sessions import PluginSession
 
 MODES = ("none", "once", "new_episodes", "all", "rewrite")
 
@@ -179,10 +179,12 @@ def comfyui_settings(request: pytest.FixtureRequest, comfyui_scenario: str | Non
 
 
 @pytest.fixture
-def _comfyui_session(request: pytest.FixtureRequest, comfyui_settings: Any) -> Iterator[Session]:
-    from comfyrec.testing.sessions import Session
+def _comfyui_session(
+    request: pytest.FixtureRequest, comfyui_settings: Any
+) -> Iterator[PluginSession]:
+    from comfyrec.testing.sessions import PluginSession
 
-    session = Session(comfyui_settings)
+    session = PluginSession(comfyui_settings)
     request.node.stash[_SESSION] = session
     try:
         yield session
@@ -194,13 +196,13 @@ def _comfyui_session(request: pytest.FixtureRequest, comfyui_settings: Any) -> I
 
 
 @pytest.fixture
-def comfyui(_comfyui_session: Session) -> ComfyUI:
+def comfyui(_comfyui_session: PluginSession) -> ComfyUI:
     """A fresh fake ComfyUI server on a port of its own: ``url``, ``ws_url``, journal, control."""
     return _comfyui_session.first()
 
 
 @pytest.fixture
-def comfyui_factory(_comfyui_session: Session) -> Callable[..., ComfyUI]:
+def comfyui_factory(_comfyui_session: PluginSession) -> Callable[..., ComfyUI]:
     """Makes more servers, each with settings of its own: ``comfyui_factory(scenario="oom")``."""
     return _comfyui_session.another
 
@@ -218,7 +220,7 @@ def comfyui_environment(comfyui: ComfyUI, monkeypatch: pytest.MonkeyPatch) -> di
 
 # --- what a failing test tells ---------------------------------------------------------------
 
-_SESSION: pytest.StashKey[Session] = pytest.StashKey()
+_SESSION: pytest.StashKey[PluginSession] = pytest.StashKey()
 _PASSED: pytest.StashKey[bool] = pytest.StashKey()
 # Properties travel with the reports, also from the workers of pytest-xdist.
 _UNUSED = "comfyui_unused"

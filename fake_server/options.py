@@ -7,13 +7,13 @@ from typing import Any, Final
 
 import msgspec
 
-__all__ = ["EPOCH_MS", "Settings"]
+__all__ = ["EPOCH_MS", "EngineOptions"]
 
 # 2026-01-01T00:00:00Z: virtual time begins here unless a test says otherwise.
 EPOCH_MS: Final = 1_767_225_600_000
 
 
-class Settings(msgspec.Struct, frozen=True):
+class EngineOptions(msgspec.Struct, frozen=True):
     """Options of the simulated server; None means: as the era has it."""
 
     epoch_ms: int = EPOCH_MS

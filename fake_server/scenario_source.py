@@ -10,9 +10,8 @@ import msgspec
 from comfyrec.errors import ScenarioError
 from comfyrec.versions import era_of
 from fake_server.scenarios import Choice, Directions, Stage, choice_of
-from fake_server.scenarios.kit.scenario import Plan as PlanOfGraph
-from fake_server.scenarios.kit.scenario import Shell
-from fake_server.simulated_server import Facts, World
+from fake_server.scenarios.kit.scenario import GraphPlan, Transport
+from fake_server.simulated_server import ServerOptions, SimulatedServer
 from fake_server.simulator.engine import Engine
 from fake_server.simulator.node_plan import NodePlan, Plan
 from fake_server.source import Source
@@ -35,7 +34,7 @@ def chosen(name: str, params: Mapping[str, Any] | None = None) -> Choice:
     return choice_of(name, params or {})
 
 
-def scenario_source(choices: Sequence[Choice], facts: Facts | None = None) -> Source:
+def scenario_source(choices: Sequence[Choice], facts: ServerOptions | None = None) -> Source:
     """The simulated server with these scenarios at once, the first one nearest to the client.
 
     Args:
@@ -45,7 +44,7 @@ def scenario_source(choices: Sequence[Choice], facts: Facts | None = None) -> So
     Raises:
         ScenarioError: settings that do not go together or that no node can follow.
     """
-    facts = facts or Facts()
+    facts = facts or ServerOptions()
     for choice in choices:
         # What a plan says of nodes by id is read now, so that a wrong entry is known at once.
         Plan(getattr(choice.settings, "nodes", None))
@@ -57,9 +56,9 @@ def scenario_source(choices: Sequence[Choice], facts: Facts | None = None) -> So
     plans = [each.plan for each in directions if each.plan is not None]
     people_s = max((each.people_s for each in directions), default=0.0)
 
-    def make() -> World:
+    def make() -> SimulatedServer:
         plan = _Directed(plans, wanted, people_s)
-        world = World(facts, plan=plan)
+        world = SimulatedServer(facts, plan=plan)
         plan.engine = world.engine
         return world
 
@@ -70,11 +69,11 @@ def scenario_source(choices: Sequence[Choice], facts: Facts | None = None) -> So
     return Stage(make, operators, seed=facts.seed, split=split)
 
 
-def shell_of(choices: Sequence[Choice]) -> Shell:
+def shell_of(choices: Sequence[Choice]) -> Transport:
     """What the scenarios need of the shell around the source."""
     shells = [choice.scenario.direct(choice.settings).shell for choice in choices]
     prefix = next((shell.prefix for shell in shells if shell.prefix), "")
-    return Shell(tls=any(shell.tls for shell in shells), prefix=prefix)
+    return Transport(tls=any(shell.tls for shell in shells), prefix=prefix)
 
 
 _OF_THE_PLAN: Final = ("classes", "strict", "lifelike")
@@ -93,7 +92,7 @@ def _merged(directions: Iterable[Directions]) -> dict[str, Any]:
     return merged
 
 
-def _with_settings(facts: Facts, wanted: Mapping[str, Any]) -> Facts:
+def _with_settings(facts: ServerOptions, wanted: Mapping[str, Any]) -> ServerOptions:
     own = {name: value for name, value in wanted.items() if name not in _OF_THE_PLAN}
     try:
         settings = msgspec.structs.replace(facts.settings, **own)
@@ -106,7 +105,7 @@ class _Directed(Plan):
     """A plan that follows from each prompt's own graph, as scenarios direct it."""
 
     def __init__(
-        self, plans: Sequence[PlanOfGraph], wanted: Mapping[str, Any], people_s: float
+        self, plans: Sequence[GraphPlan], wanted: Mapping[str, Any], people_s: float
     ) -> None:
         self._base = {name: wanted[name] for name in _OF_THE_PLAN if name in wanted}
         super().__init__({}, **self._base)

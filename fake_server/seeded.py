@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["Chance"]
+__all__ = ["SeededRandom"]
 
 _MASK: Final = (1 << 64) - 1
 # ComfyUI's own alphabet for the names of temporary files; it leaves out a few letters.
 _TEMP_LETTERS: Final = "abcdefghijklmnopqrstupvxyz"
 
 
-class Chance:
+class SeededRandom:
     """SplitMix64: small, fast, the same on every platform and Python version."""
 
     __slots__ = ("_state",)

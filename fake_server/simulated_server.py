@@ -14,42 +14,42 @@ import msgspec
 
 from comfyrec.versions import Era, era_of
 from fake_server.http.console_log import banner, print_end, print_failure
-from fake_server.http.context import Failed, Place, Shop
+from fake_server.http.context import Context, HandlerFailed, Shop
 from fake_server.http.middleware import answer, is_websocket, lets_in, query_of, split_target
 from fake_server.http.question import empty, server_error
 from fake_server.nodes.catalogue import Catalogue
-from fake_server.options import Settings
+from fake_server.options import EngineOptions
 from fake_server.simulator.engine import Engine
 from fake_server.simulator.node_plan import Plan
 from fake_server.source import (
     Accept,
     Action,
-    Asked,
+    Disconnected,
     Happened,
-    Knocked,
-    Left,
-    Reply,
-    Said,
+    MessageReceived,
+    RequestReceived,
+    Respond,
+    UpgradeRequested,
     Woke,
 )
 from fake_server.storage.memory import Folders
 
-__all__ = ["Facts", "World"]
+__all__ = ["ServerOptions", "SimulatedServer"]
 
 
-class Facts(msgspec.Struct, frozen=True, kw_only=True):
+class ServerOptions(msgspec.Struct, frozen=True, kw_only=True):
     """All that a world is made from; each has the value of a freshly installed server."""
 
     catalogue: Catalogue = msgspec.field(default_factory=Catalogue.core)
     era: Era = msgspec.field(default_factory=era_of)
     seed: int = 0
-    settings: Settings = Settings()
+    settings: EngineOptions = EngineOptions()
     shop: Shop = Shop()
     folders: Callable[[], Folders] = Folders
     """Gives the folders of each new world; folders on a disk give the same ones again."""
 
 
-class World:
+class SimulatedServer:
     """Routes, sockets and the engine as one source.
 
     Args:
@@ -57,8 +57,8 @@ class World:
         plan: what the nodes of prompts do.
     """
 
-    def __init__(self, facts: Facts | None = None, *, plan: Plan | None = None) -> None:
-        facts = facts or Facts()
+    def __init__(self, facts: ServerOptions | None = None, *, plan: Plan | None = None) -> None:
+        facts = facts or ServerOptions()
         folders = facts.folders()
         self.facts_given = facts
         self.engine = Engine(
@@ -69,7 +69,7 @@ class World:
             settings=facts.settings,
             plan=plan or Plan(),
         )
-        self.place = Place(
+        self.place = Context(
             engine=self.engine,
             catalogue=facts.catalogue,
             era=facts.era,
@@ -89,13 +89,13 @@ class World:
         """Take what happened and say what shall happen, in order."""
         self.place.now = now
         match happened:
-            case Asked():
-                yield Reply(happened.exchange, answer(self.place, happened.request))
-            case Knocked():
+            case RequestReceived():
+                yield Respond(happened.exchange, answer(self.place, happened.request))
+            case UpgradeRequested():
                 yield self._let_in(happened, now)
-            case Said():
+            case MessageReceived():
                 self.engine.said(happened.socket, happened.message, now)
-            case Left():
+            case Disconnected():
                 self.engine.left(happened.socket, now)
             case Woke():
                 self.engine.woke(now)
@@ -105,16 +105,16 @@ class World:
         """The engine's facts."""
         return self.engine.facts()
 
-    def _let_in(self, knocked: Knocked, now: int) -> Action:
+    def _let_in(self, knocked: UpgradeRequested, now: int) -> Action:
         request = knocked.request
         try:
             admitted = lets_in(self.place, request)
-        except Failed:
-            return Reply(knocked.socket, server_error())
+        except HandlerFailed:
+            return Respond(knocked.socket, server_error())
         if not admitted:
-            return Reply(knocked.socket, empty(403))
+            return Respond(knocked.socket, empty(403))
         if not is_websocket(self.place, request):
-            return Reply(knocked.socket, answer(self.place, request))
+            return Respond(knocked.socket, answer(self.place, request))
         query = query_of(split_target(request.target)[1])
         client_id = query.get("clientId", [""])[0]
         self.engine.connected(knocked.socket, client_id or None, now)

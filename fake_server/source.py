@@ -41,7 +41,7 @@ class Request(msgspec.Struct, frozen=True, gc=False):
         return next((value for key, value in self.headers if key.lower() == name), default)
 
 
-class Answer(msgspec.Struct, frozen=True, gc=False):
+class Response(msgspec.Struct, frozen=True, gc=False):
     """One HTTP answer, whole. ``Date``, ``Server``, ``Content-Length`` are added by the shell."""
 
     status: int = 200
@@ -55,35 +55,35 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
 # --- what happened ---------------------------------------------------------------------------
 
 
-class Asked(msgspec.Struct, frozen=True, gc=False):
+class RequestReceived(msgspec.Struct, frozen=True, gc=False):
     """A request came that is no WebSocket upgrade; ``exchange`` names it until it is answered."""
 
     exchange: int
     request: Request
 
 
-class Knocked(msgspec.Struct, frozen=True):
-    """A WebSocket upgrade was asked for. Answer with ``Accept`` or ``Reply(exchange=socket)``."""
+class UpgradeRequested(msgspec.Struct, frozen=True):
+    """A WebSocket upgrade was asked for. Answer with ``Accept`` or ``Respond(exchange=socket)``."""
 
     socket: int
     request: Request
 
 
-class Said(msgspec.Struct, frozen=True, gc=False):
+class MessageReceived(msgspec.Struct, frozen=True, gc=False):
     """A client sent a message: ``str`` for text, ``bytes`` for binary."""
 
     socket: int
     message: str | bytes
 
 
-class Left(msgspec.Struct, frozen=True):
+class Disconnected(msgspec.Struct, frozen=True):
     """A socket is gone. ``code`` is 1006 when no close frame came."""
 
     socket: int
     code: int = 1006
 
 
-class Dropped(msgspec.Struct, frozen=True):
+class RequestAborted(msgspec.Struct, frozen=True):
     """The client of an open exchange went away before the answer."""
 
     exchange: int
@@ -93,13 +93,21 @@ class Woke(msgspec.Struct, frozen=True, gc=False):
     """The time that a ``Wake`` asked for has come."""
 
 
-class Lingered(msgspec.Struct, frozen=True):
-    """The real time that a ``Linger`` asked for has passed."""
+class RealTimePassed(msgspec.Struct, frozen=True):
+    """The real time that a ``WaitRealTime`` asked for has passed."""
 
     token: int
 
 
-Happened = Asked | Knocked | Said | Left | Dropped | Woke | Lingered
+Happened = (
+    RequestReceived
+    | UpgradeRequested
+    | MessageReceived
+    | Disconnected
+    | RequestAborted
+    | Woke
+    | RealTimePassed
+)
 
 
 # --- what shall happen -----------------------------------------------------------------------
@@ -122,7 +130,7 @@ class Send(msgspec.Struct, frozen=True, gc=False):
     message: str | bytes
 
 
-class Ping(msgspec.Struct, frozen=True):
+class SendPing(msgspec.Struct, frozen=True):
     """A ping (or, with ``pong``, an unsolicited pong) to a socket, as a recording had it."""
 
     socket: int
@@ -144,18 +152,18 @@ class Abort(msgspec.Struct, frozen=True):
     socket: int
 
 
-class Reply(msgspec.Struct, frozen=True, gc=False):
+class Respond(msgspec.Struct, frozen=True, gc=False):
     """Answer an exchange."""
 
     exchange: int
-    answer: Answer
+    answer: Response
 
 
 class HangUp(msgspec.Struct, frozen=True):
     """Cut the TCP connection of an exchange without an answer, or after ``first`` bytes of it."""
 
     exchange: int
-    answer: Answer | None = None
+    answer: Response | None = None
     first: int = 0
 
 
@@ -165,7 +173,7 @@ class Wake(msgspec.Struct, frozen=True, gc=False):
     at: int
 
 
-class Linger(msgspec.Struct, frozen=True):
+class WaitRealTime(msgspec.Struct, frozen=True):
     """Call ``handle(Lingered(token), now)`` when ``real_us`` of real time have passed.
 
     For waiting on a client, which lives in real time: at speed max virtual time jumps ahead of any
@@ -176,7 +184,7 @@ class Linger(msgspec.Struct, frozen=True):
     real_us: int
 
 
-class Raw(msgspec.Struct, frozen=True):
+class SendRaw(msgspec.Struct, frozen=True):
     """Bytes into the connection of an accepted socket as they are: the source framed them."""
 
     socket: int
@@ -199,7 +207,18 @@ class Listen(msgspec.Struct, frozen=True):
 
 
 Action = (
-    Accept | Send | Ping | Close | Abort | Reply | HangUp | Wake | Linger | Raw | Freeze | Listen
+    Accept
+    | Send
+    | SendPing
+    | Close
+    | Abort
+    | Respond
+    | HangUp
+    | Wake
+    | WaitRealTime
+    | SendRaw
+    | Freeze
+    | Listen
 )
 
 

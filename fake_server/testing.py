@@ -10,9 +10,9 @@ from comfyrec.events import comfy_json
 from fake_server.http.question import loads
 from fake_server.server.clock import MAX
 from fake_server.server.thread import serve
-from fake_server.simulated_server import World
+from fake_server.simulated_server import SimulatedServer
 from fake_server.simulator.node_plan import Plan
-from fake_server.source import Action, Asked, Happened, Request
+from fake_server.source import Action, Happened, Request, RequestReceived
 from fake_server.storage.pictures import picture
 
 __all__ = ["AnyPrompt", "running"]
@@ -29,12 +29,14 @@ class AnyPrompt:
     """
 
     def __init__(self) -> None:
-        self.world = World(plan=Plan(classes={"PreviewAny": {"uncached": True, "steps": 1}}))
+        self.world = SimulatedServer(
+            plan=Plan(classes={"PreviewAny": {"uncached": True, "steps": 1}})
+        )
         self.world.place.folders.write("output", "", _PICTURE, _drawn, 0)
 
     def handle(self, happened: Happened, now: int) -> Iterable[Action]:
         """As the world does, the prompt exchanged."""
-        if type(happened) is Asked and happened.request.target.endswith("/prompt"):
+        if type(happened) is RequestReceived and happened.request.target.endswith("/prompt"):
             happened = _with_stand_in(happened)
         return self.world.handle(happened, now)
 
@@ -47,11 +49,11 @@ def _drawn() -> bytes:
     return picture(width=64, height=64, seed=0)
 
 
-def _with_stand_in(asked: Asked) -> Asked:
+def _with_stand_in(asked: RequestReceived) -> RequestReceived:
     request = asked.request
     body = _exchanged(request.body)
     changed = Request(request.method, request.target, request.headers, body, request.peer)
-    return Asked(asked.exchange, changed)
+    return RequestReceived(asked.exchange, changed)
 
 
 def _exchanged(body: bytes) -> bytes:

@@ -18,8 +18,8 @@ __all__ = [
     "BAD_INPUT",
     "BEHIND_A_HOLE",
     "HOLE",
-    "Order",
-    "Source",
+    "ByteSource",
+    "RecordOrder",
     "check_format",
 ]
 
@@ -41,7 +41,7 @@ BEHIND_A_HOLE: Final = (
 )
 
 
-class Source(Protocol):
+class ByteSource(Protocol):
     """Where the bytes of a cassette come from; a shell opens it."""
 
     path: str
@@ -65,7 +65,7 @@ def check_format(path: str, session: Session) -> None:
         raise NewerFormat(path, session.min_reader, FORMAT)
 
 
-class Order:
+class RecordOrder:
     """Numbers of records as they come, and what is wrong with them.
 
     A reader calls ``damage`` where it met bytes that are no record, compares each record's number

@@ -19,8 +19,8 @@ from comfyrec.cassette.reading import (
     BAD_INPUT,
     BEHIND_A_HOLE,
     HOLE,
-    Order,
-    Source,
+    ByteSource,
+    RecordOrder,
 )
 from comfyrec.cassette.records import (
     RECORD_BYTES_MAX,
@@ -295,12 +295,12 @@ def is_text(start: bytes) -> bool:
 class TextReader:
     """A JSON Lines cassette, from its first record to its end, in constant memory."""
 
-    def __init__(self, source: Source, *, beyond_holes: bool = False) -> None:
+    def __init__(self, source: ByteSource, *, beyond_holes: bool = False) -> None:
         self._source = source
         self._beyond_holes = beyond_holes
         self._at = 0
         self._stopped = False
-        self.order = Order(source.path, lambda: self._at)
+        self.order = RecordOrder(source.path, lambda: self._at)
 
     def records(self) -> Iterator[AnyRecord]:
         """Every whole record, in order. What is not whole goes to ``order.problems``."""

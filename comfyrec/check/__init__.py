@@ -6,6 +6,6 @@
 
 from comfyrec.check.play import Playing, play
 from comfyrec.check.report import report_of
-from comfyrec.check.result import Result, Summary, summary_of
+from comfyrec.check.result import ScenarioResult, Summary, summary_of
 
-__all__ = ["Playing", "Result", "Summary", "play", "report_of", "summary_of"]
+__all__ = ["Playing", "ScenarioResult", "Summary", "play", "report_of", "summary_of"]

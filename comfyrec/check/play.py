@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from comfyrec.check.invariants import Bounds, Case, Report, Truth, deeds, files_in
-from comfyrec.check.result import Result, result_of
+from comfyrec.check.result import ScenarioResult, result_of
 from comfyrec.errors import ScenarioError, UsageError
 from fake_server.scenario_source import scenario_source, shell_of
 from fake_server.scenarios import Choice, Stage
@@ -20,8 +20,8 @@ from fake_server.scenarios.kit.observer import JOURNAL_ENTRIES_MAX, Ending
 from fake_server.scenarios.kit.routes import read_json
 from fake_server.server.clock import MAX
 from fake_server.server.thread import Handle, LoopThread, serve
-from fake_server.simulated_server import Facts
-from fake_server.source import Action, Answer, Happened, Request, Source
+from fake_server.simulated_server import ServerOptions
+from fake_server.source import Action, Happened, Request, Response, Source
 from fake_server.storage.pictures import picture
 
 __all__ = ["IMAGES", "SECRET", "Playing", "play"]
@@ -72,11 +72,11 @@ class Playing:
 
     def conclude(
         self, report: Report, *, took_s: float = 0.0, bounds: Bounds | None = None
-    ) -> Result:
+    ) -> ScenarioResult:
         """Judge what the client reported. The run is over after this."""
         return self._call(self._conclude, report, took_s, bounds or Bounds())
 
-    def _conclude(self, report: Report, took_s: float, bounds: Bounds) -> Result:
+    def _conclude(self, report: Report, took_s: float, bounds: Bounds) -> ScenarioResult:
         stage = self._watched.stage
         complaints = stage.finish()
         case = Case(
@@ -159,7 +159,7 @@ def _views(stage: Stage, outputs: Mapping[str, Any]) -> Iterator[tuple[bytes, bo
             yield answer.body, shown is None or _leads_to(shown, answer)
 
 
-def _leads_to(shown: Answer, whole: Answer) -> bool:
+def _leads_to(shown: Response, whole: Response) -> bool:
     """A client gets the file in the end: now, or where it is sent."""
     return 300 <= shown.status < 400 or (shown.status < 300 and shown.body == whole.body)
 
@@ -170,7 +170,7 @@ def play(
     *,
     seed: int = 0,
     speed: float | None = None,
-    facts: Facts | None = None,
+    facts: ServerOptions | None = None,
     thread: LoopThread | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Playing]:
@@ -187,7 +187,7 @@ def play(
     Raises:
         ScenarioError: it cannot be played: its settings do not go together, or no port opens.
     """
-    facts = msgspec.structs.replace(facts or Facts(), seed=seed)
+    facts = msgspec.structs.replace(facts or ServerOptions(), seed=seed)
     watched = _Watched(_staged(scenario_source([choice], facts)), clock)
     if speed is None:
         speed = 1.0 if choice.scenario.in_real_time else MAX

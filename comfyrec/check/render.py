@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import Final
 from xml.sax.saxutils import escape, quoteattr
 
-from comfyrec.check.result import Fix, Result, Summary
+from comfyrec.check.result import Fix, ScenarioResult, Summary
 
 __all__ = [
     "as_html",
@@ -33,19 +33,19 @@ def clean(text: str) -> str:
     return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
-def in_words(result: Result) -> str:
+def in_words(result: ScenarioResult) -> str:
     """What was wrong, or worth a note, in one line."""
     words = [f"{verdict.invariant}: {verdict.why}" for verdict in result.broken]
     return clean("; ".join(words if result.status == "broken" else result.notes))
 
 
-def one_line(result: Result) -> str:
+def one_line(result: ScenarioResult) -> str:
     """A result for a log."""
     why = in_words(result) if result.status != "kept" else ""
     return f"{result.status:<13} {result.name}{f': {why}' if why else ''}"
 
 
-def deeds_in_words(result: Result) -> str:
+def deeds_in_words(result: ScenarioResult) -> str:
     """What the server saw the client do."""
     seen = result.deeds
     words = [_many(seen.posts, "prompt")]
@@ -70,7 +70,7 @@ def _many(number: int, thing: str) -> str:
     return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
-def told_in_words(result: Result) -> str:
+def told_in_words(result: ScenarioResult) -> str:
     """What it reported and whether that was so: ``success``, ``success (a lie)``, ``(hung)``."""
     if result.outcome is None:
         return f"({result.ended})"
@@ -95,7 +95,7 @@ def _where(fix: Fix) -> str:
 # --- JUnit -----------------------------------------------------------------------------------
 
 
-def as_junit(results: Sequence[Result], summary: Summary) -> str:
+def as_junit(results: Sequence[ScenarioResult], summary: Summary) -> str:
     """JUnit XML: a suite per category, a case per scenario."""
     took = sum(result.took_s for result in results)
     lines = [
@@ -109,7 +109,7 @@ def as_junit(results: Sequence[Result], summary: Summary) -> str:
     return "\n".join([*lines, "</testsuites>", ""])
 
 
-def _suite(category: str, results: Sequence[Result]) -> Iterator[str]:
+def _suite(category: str, results: Sequence[ScenarioResult]) -> Iterator[str]:
     def count(status: str) -> int:
         return sum(result.status == status for result in results)
 
@@ -122,7 +122,7 @@ def _suite(category: str, results: Sequence[Result]) -> Iterator[str]:
     yield "</testsuite>"
 
 
-def _case(result: Result) -> Iterator[str]:
+def _case(result: ScenarioResult) -> Iterator[str]:
     name, words = quoteattr(clean(result.name)), quoteattr(in_words(result))
     group = quoteattr(f"comfyrec.{result.category}")
     yield f'<testcase name={name} classname={group} time="{result.took_s:.3f}">'
@@ -161,7 +161,7 @@ dt { font-weight: 600 } dd { margin: 0 0 .4rem 1rem }
 """
 
 
-def as_html(results: Sequence[Result], summary: Summary, *, command: str) -> str:
+def as_html(results: Sequence[ScenarioResult], summary: Summary, *, command: str) -> str:
     """One page that needs nothing else."""
     fixes = "".join(f"<li>{_fix(fix)}</li>" for fix in summary.fixes[:FIXES_SHOWN])
     body = "".join(
@@ -184,7 +184,7 @@ def _fix(fix: Fix) -> str:
     return f"{_safe(fix.what)} {where}<br>A correct client {_safe(fix.hint)}."
 
 
-def _details(result: Result) -> str:
+def _details(result: ScenarioResult) -> str:
     look = {"not exercised": "idle"}.get(result.status, result.status)
     facts = "".join(f"<dt>{name}</dt><dd>{text}</dd>" for name, text in _facts(result))
     tail = f"<pre>{_safe(result.tail)}</pre>" if result.tail.strip() else ""
@@ -196,7 +196,7 @@ def _details(result: Result) -> str:
     )
 
 
-def _facts(result: Result) -> Iterable[tuple[str, str]]:
+def _facts(result: ScenarioResult) -> Iterable[tuple[str, str]]:
     yield "what goes wrong", f"{_safe(result.summary)} ({_safe(result.row)})"
     yield "a correct client", _safe(result.correct)
     late = "" if result.after_end_s is None else f", {result.after_end_s:.2f} s after the true end"

@@ -10,7 +10,7 @@ import msgspec
 from comfyrec.check.invariants import INVARIANTS, Case, Deeds, Verdict, judge
 from fake_server.scenarios import Choice, Complaint
 
-__all__ = ["Fix", "Result", "Status", "Summary", "broken_off", "result_of", "summary_of"]
+__all__ = ["Fix", "ScenarioResult", "Status", "Summary", "broken_off", "result_of", "summary_of"]
 
 Status = Literal["kept", "broken", "not exercised", "error"]
 """``not exercised``: nothing was broken, but the client never came where the scenario bites.
@@ -20,7 +20,7 @@ TAIL_CHARACTERS: Final = 4_000
 """Of what a client printed, for a report that a person reads."""
 
 
-class Result(msgspec.Struct, frozen=True, kw_only=True):
+class ScenarioResult(msgspec.Struct, frozen=True, kw_only=True):
     """How a client did in one scenario."""
 
     name: str
@@ -58,14 +58,14 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
 def result_of(
     case: Case, title: str, complaints: Sequence[Complaint], *, took_s: float = 0.0
-) -> Result:
+) -> ScenarioResult:
     """Judge a case."""
     verdicts = tuple(judge(case))
     after = None
     if case.report.at_s is not None and case.truth.at_s is not None:
         after = round(case.report.at_s - case.truth.at_s, 3)
     scenario = case.scenario
-    return Result(
+    return ScenarioResult(
         name=title,
         row=scenario.row,
         category=scenario.category,
@@ -87,10 +87,10 @@ def result_of(
     )
 
 
-def broken_off(choice: Choice, why: str) -> Result:
+def broken_off(choice: Choice, why: str) -> ScenarioResult:
     """The scenario itself could not be played."""
     scenario = choice.scenario
-    return Result(
+    return ScenarioResult(
         name=choice.title,
         row=scenario.row,
         category=scenario.category,
@@ -167,7 +167,7 @@ class Summary(msgspec.Struct, frozen=True):
     fixes: tuple[Fix, ...]
 
 
-def summary_of(results: Sequence[Result]) -> Summary:
+def summary_of(results: Sequence[ScenarioResult]) -> Summary:
     """Count, and list what to mend first: lies, then hanging, then the rest by how often."""
     return Summary(
         scenarios=len(results),
@@ -181,20 +181,20 @@ def summary_of(results: Sequence[Result]) -> Summary:
     )
 
 
-def _count(results: Iterable[Result], status: Status) -> int:
+def _count(results: Iterable[ScenarioResult], status: Status) -> int:
     return sum(result.status == status for result in results)
 
 
-def _fixes(results: Sequence[Result]) -> list[Fix]:
+def _fixes(results: Sequence[ScenarioResult]) -> list[Fix]:
     broken = [result for result in results if result.status == "broken"]
-    groups: dict[str, list[Result]] = {}
+    groups: dict[str, list[ScenarioResult]] = {}
     for result in broken:
         groups.setdefault(_complaint(result), []).append(result)
     order = sorted(groups.items(), key=lambda group: (_rank(group[1][0]), -len(group[1])))
     return [Fix(what, tuple(one.name for one in some), _hint(some)) for what, some in order]
 
 
-def _hint(some: Sequence[Result]) -> str:
+def _hint(some: Sequence[ScenarioResult]) -> str:
     """What is correct in all of these at once if there is such a thing, or else in the first."""
     hang = all(result.ended == "hung" and result.told == "nothing" for result in some)
     return _WHEN_SILENT if hang and len(some) > 1 else some[0].correct
@@ -206,7 +206,7 @@ _WHEN_SILENT: Final = (
 )
 
 
-def _complaint(result: Result) -> str:
+def _complaint(result: ScenarioResult) -> str:
     if result.told == "a lie":
         return f"it says {result.outcome} where the truth is {' or '.join(result.truth)}"
     if result.ended == "hung":
@@ -215,5 +215,5 @@ def _complaint(result: Result) -> str:
     return f"{first}: a client {INVARIANTS[first]}"
 
 
-def _rank(result: Result) -> int:
+def _rank(result: ScenarioResult) -> int:
     return {"a lie": 0}.get(result.told, 1 if result.ended == "hung" else 2)

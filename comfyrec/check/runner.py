@@ -17,11 +17,11 @@ from comfyrec.check.command import find_command, run_command
 from comfyrec.check.invariants import Bounds
 from comfyrec.check.play import IMAGES, SECRET, Playing, play
 from comfyrec.check.report import report_of
-from comfyrec.check.result import Result, broken_off
+from comfyrec.check.result import ScenarioResult, broken_off
 from comfyrec.errors import ComfyrecError
 from fake_server.scenarios import Choice
 
-__all__ = ["PLACES", "Order", "check_all", "check_one", "filled_in"]
+__all__ = ["PLACES", "CheckOptions", "check_all", "check_one", "filled_in"]
 
 PLACES: Final = ("url", "ws_url", "host", "port", "workflow", "out", "token")
 """What stands in braces in a command, and is replaced for each scenario."""
@@ -33,7 +33,7 @@ FILE_BYTES_MAX: Final = 32 * 1024 * 1024
 """Of what a command saved; a picture of the fake's is some kilobytes."""
 
 
-class Order(msgspec.Struct, frozen=True, kw_only=True):
+class CheckOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be done with each scenario."""
 
     argv: tuple[str, ...]
@@ -51,18 +51,18 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
 def check_all(
     choices: Sequence[Choice],
-    order: Order,
+    order: CheckOptions,
     *,
     jobs: int = 1,
-    on_result: Callable[[Result], None] = lambda result: None,
-) -> list[Result]:
+    on_result: Callable[[ScenarioResult], None] = lambda result: None,
+) -> list[ScenarioResult]:
     """Run the command in every scenario; results come in the order of ``choices``.
 
     Raises:
         UsageError: there is no such command.
     """
     find_command(order.argv)
-    results: dict[int, Result] = {}
+    results: dict[int, ScenarioResult] = {}
     stop = threading.Event()
     with TemporaryDirectory(prefix="comfyrec-check-") as folder:
         pool = ThreadPoolExecutor(max_workers=jobs, thread_name_prefix="comfyrec-check")
@@ -82,8 +82,8 @@ def check_all(
 
 
 def check_one(
-    choice: Choice, order: Order, folder: Path, *, stop: threading.Event | None = None
-) -> Result:
+    choice: Choice, order: CheckOptions, folder: Path, *, stop: threading.Event | None = None
+) -> ScenarioResult:
     """Run the command in one scenario, with a folder of its own, until ``stop`` is set."""
     try:
         with play(choice, seed=order.seed, speed=order.speed) as playing:
@@ -92,7 +92,9 @@ def check_one(
         return broken_off(choice, str(error))
 
 
-def _run(playing: Playing, order: Order, folder: Path, stop: threading.Event | None) -> Result:
+def _run(
+    playing: Playing, order: CheckOptions, folder: Path, stop: threading.Event | None
+) -> ScenarioResult:
     places = _prepare(playing, folder)
     ran = run_command(
         [filled_in(part, places) for part in order.argv],

@@ -37,8 +37,8 @@ from comfyrec.check.render import (
     one_line,
     told_in_words,
 )
-from comfyrec.check.result import Result, Summary, summary_of
-from comfyrec.check.runner import Order, check_all
+from comfyrec.check.result import ScenarioResult, Summary, summary_of
+from comfyrec.check.runner import CheckOptions, check_all
 from comfyrec.errors import UsageError
 from fake_server.scenarios import select
 from fake_server.server.clock import MAX
@@ -123,7 +123,7 @@ def run(arguments: argparse.Namespace) -> int:
     choices = select(arguments.scenarios)
     for path in filter(None, (arguments.junit, arguments.html)):
         _see_that_it_can_be_written(path)
-    order = Order(
+    order = CheckOptions(
         argv=argv,
         timeout_s=arguments.timeout,
         seed=arguments.seed,
@@ -181,7 +181,7 @@ def _see_that_it_can_be_written(path: Path) -> None:
 
 
 @contextmanager
-def _progress(total: int) -> Iterator[Callable[[Result], None]]:
+def _progress(total: int) -> Iterator[Callable[[ScenarioResult], None]]:
     """A bar on a terminal, a line for each result elsewhere; beside the output, on stderr."""
     if not sys.stderr.isatty():
         yield _log
@@ -191,13 +191,13 @@ def _progress(total: int) -> Iterator[Callable[[Result], None]]:
     with Progress(transient=True, console=_console(stderr=True)) as progress:
         task = progress.add_task("scenarios", total=total)
 
-        def advance(result: Result) -> None:
+        def advance(result: ScenarioResult) -> None:
             progress.update(task, advance=1, description=result.name)
 
         yield advance
 
 
-def _log(result: Result) -> None:
+def _log(result: ScenarioResult) -> None:
     print(one_line(result), file=sys.stderr, flush=True)
 
 
@@ -214,7 +214,7 @@ def _console(*, stderr: bool = False) -> Any:
 
 def _write(
     arguments: argparse.Namespace,
-    results: Sequence[Result],
+    results: Sequence[ScenarioResult],
     summary: Summary,
     argv: Sequence[str],
 ) -> None:
@@ -225,7 +225,9 @@ def _write(
         arguments.html.write_text(page, encoding="utf-8")
 
 
-def _print(arguments: argparse.Namespace, results: Sequence[Result], summary: Summary) -> None:
+def _print(
+    arguments: argparse.Namespace, results: Sequence[ScenarioResult], summary: Summary
+) -> None:
     if arguments.json:
         whole = msgspec.to_builtins({"summary": summary, "results": results})
         print(msgspec.json.format(msgspec.json.encode(whole)).decode())
@@ -251,7 +253,7 @@ _STYLES = {
 }
 
 
-def _table(results: Sequence[Result]) -> Any:
+def _table(results: Sequence[ScenarioResult]) -> Any:
     """A table for a terminal, by category."""
     from rich import box
     from rich.table import Table
@@ -266,7 +268,7 @@ def _table(results: Sequence[Result]) -> Any:
     return table
 
 
-def _cells(result: Result) -> Iterator[Any]:
+def _cells(result: ScenarioResult) -> Iterator[Any]:
     from rich.text import Text
 
     yield Text(result.name)

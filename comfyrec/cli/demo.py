@@ -8,13 +8,13 @@ import tempfile
 from pathlib import Path
 from typing import Any, Final
 
-from comfyrec.client.progress_event import Told
+from comfyrec.client.progress_event import ProgressEvent
 from comfyrec.client.result import Result
 from comfyrec.client.shells.blocking import Client
 from comfyrec.errors import CassetteExists
 from comfyrec.testing.make_source import make_source
 from comfyrec.testing.recording import Recording
-from comfyrec.testing.settings import Settings
+from comfyrec.testing.settings import PluginSettings
 from fake_server.server.clock import MAX
 from fake_server.server.thread import serve
 
@@ -88,12 +88,12 @@ def run(arguments: argparse.Namespace) -> int:
 class Seen:
     """What the client saw of one run."""
 
-    def __init__(self, events: list[Told], result: Result, pictures: list[bytes]) -> None:
+    def __init__(self, events: list[ProgressEvent], result: Result, pictures: list[bytes]) -> None:
         self.events, self.result, self.pictures = events, result, pictures
 
 
 def _watch(url: str) -> Seen:
-    events: list[Told] = []
+    events: list[ProgressEvent] = []
     with Client(url) as client:
         result = client.run(WORKFLOW, on_event=events.append, timeout_s=TIMEOUT_S)
         pictures = [client.fetch(file) for file in result.files]
@@ -101,7 +101,7 @@ def _watch(url: str) -> Seen:
 
 
 def _record(cassette: Path, *, overwrite: bool) -> Seen:
-    source = make_source(Settings(scenario="lifelike"))
+    source = make_source(PluginSettings(scenario="lifelike"))
     with (
         serve(source, speed=SPEED) as server,
         Recording(server.url, cassette, overwrite=overwrite) as proxy,
@@ -110,7 +110,7 @@ def _record(cassette: Path, *, overwrite: bool) -> Seen:
 
 
 def _replay(cassette: Path) -> Seen:
-    with serve(make_source(Settings(cassette=cassette)), speed=MAX) as server:
+    with serve(make_source(PluginSettings(cassette=cassette)), speed=MAX) as server:
         return _watch(server.url)
 
 

@@ -36,8 +36,8 @@ from comfyrec.errors import (
 )
 
 if TYPE_CHECKING:
-    from comfyrec.client.progress_event import Told
-    from comfyrec.client.shells.aio import Client, OnEvent, Prompt
+    from comfyrec.client.progress_event import ProgressEvent
+    from comfyrec.client.shells.aio import Client, OnEvent, PromptHandle
 
 INTERRUPTED = 130
 
@@ -358,7 +358,7 @@ class _Run:
         self._flow = flow
         self._pattern = pattern
         self._stopping: asyncio.Task[None] | None = None
-        self._prompt: Prompt | None = None
+        self._prompt: PromptHandle | None = None
         self._result: asyncio.Future[Result] | None = None
 
     async def go(self) -> int:
@@ -385,7 +385,7 @@ class _Run:
             await asyncio.wait([self._stopping])
         return await self._ended(result)
 
-    def _left_alone(self, prompt: Prompt) -> int:
+    def _left_alone(self, prompt: PromptHandle) -> int:
         if self._arguments.json:
             print(json.dumps({"prompt_id": prompt.prompt_id, "number": prompt.number}))
         return 0
@@ -429,7 +429,7 @@ class _Run:
             return
         self._stopping = asyncio.create_task(self._interrupt(self._prompt, main))
 
-    async def _interrupt(self, prompt: Prompt, main: asyncio.Task[Any]) -> None:
+    async def _interrupt(self, prompt: PromptHandle, main: asyncio.Task[Any]) -> None:
         _say(f"interrupting prompt {prompt.prompt_id}; Ctrl-C again leaves it alone")
         try:
             effect = await prompt.interrupt()
@@ -464,7 +464,7 @@ def _while_read(printer: OnEvent) -> OnEvent:
     """Print as long as somebody reads (`comfyrec run --json | head`); the run itself goes on."""
     closed = False
 
-    def once_more(told: Told) -> None:
+    def once_more(told: ProgressEvent) -> None:
         nonlocal closed
         if not closed:
             try:

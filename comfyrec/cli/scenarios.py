@@ -18,7 +18,7 @@ from comfyrec.cli._output import safe
 from fake_server.scenario_source import scenario_source, shell_of
 from fake_server.scenarios import ALIASES, Choice, Scenario, Stage, catalogue, choice_of, choose
 from fake_server.scenarios.kit import PLAIN, under_prefix
-from fake_server.scenarios.kit.dry_run import Line, rehearse
+from fake_server.scenarios.kit.dry_run import DryRunLine, rehearse
 
 LINES_SHOWN = 60
 """Of a time line; the beginning is what matters."""
@@ -160,7 +160,7 @@ class _Told(NamedTuple):
     """A line of the page: ``mark`` is ``*`` where it departs from a normal run, ``-`` if absent."""
 
     mark: str
-    line: Line
+    line: DryRunLine
 
 
 def _compared(choice: Choice) -> Iterator[_Told]:
@@ -179,7 +179,7 @@ def _compared(choice: Choice) -> Iterator[_Told]:
             yield from (_Told("*", line) for line in here[here_first:here_last])
 
 
-def _beside(normal: Sequence[Line], old: int, here: Sequence[Line], new: int) -> _Told:
+def _beside(normal: Sequence[DryRunLine], old: int, here: Sequence[DryRunLine], new: int) -> _Told:
     """A line that reads the same in both runs, and may yet be late or hold something else."""
     line = here[new]
     before, after = _content(normal[old]), _content(line)
@@ -199,7 +199,7 @@ _STAMPS = re.compile(
 )
 
 
-def _content(line: Line) -> str:
+def _content(line: DryRunLine) -> str:
     text = line.message if isinstance(line.message, str) else line.message.decode("latin-1")
     return _STAMPS.sub("", text)
 
@@ -210,11 +210,11 @@ def _same(before: str, after: str) -> int:
     return next((at for at, (old, new) in enumerate(pairs) if old != new), len(after))
 
 
-def _pause(lines: Sequence[Line], number: int) -> int:
+def _pause(lines: Sequence[DryRunLine], number: int) -> int:
     return lines[number].t - lines[number - 1].t if number else 0
 
 
-def _folded(lines: Iterable[Line]) -> Iterator[Line]:
+def _folded(lines: Iterable[DryRunLine]) -> Iterator[DryRunLine]:
     """The same several times over is one line."""
     for _, some in groupby(lines, key=lambda line: (line.to_client, line.text)):
         same = list(some)
@@ -225,13 +225,13 @@ def _folded(lines: Iterable[Line]) -> Iterator[Line]:
             yield msgspec.structs.replace(same[0], text=text)
 
 
-def _time_line(choice: Choice) -> Iterable[Line]:
+def _time_line(choice: Choice) -> Iterable[DryRunLine]:
     source = scenario_source([choice])
     workflow = choice.scenario.workflow or PLAIN
     return rehearse(source, workflow, prefix=shell_of([choice]).prefix, images=IMAGES)
 
 
-def _normal_run(choice: Choice) -> Iterable[Line]:
+def _normal_run(choice: Choice) -> Iterable[DryRunLine]:
     """The same prompt under the same path, and nothing goes wrong."""
     prefix = shell_of([choice]).prefix
     source = scenario_source([choose("success")])

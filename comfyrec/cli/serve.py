@@ -21,12 +21,12 @@ from comfyrec.errors import NotACassette, ScenarioError, UsageError
 from comfyrec.versions import DEFAULT_VERSION, era_of
 from fake_server.http.context import Shop
 from fake_server.nodes.catalogue import Catalogue
-from fake_server.options import Settings
+from fake_server.options import EngineOptions
 from fake_server.scenario_source import chosen, over, scenario_source, shell_of
 from fake_server.scenarios import Choice, Stage, choose
 from fake_server.server.clock import MAX
 from fake_server.server.thread import Handle, serve
-from fake_server.simulated_server import Facts
+from fake_server.simulated_server import ServerOptions
 from fake_server.simulator.cache import CACHES
 from fake_server.source import Source
 
@@ -232,7 +232,7 @@ def _convert(arguments: argparse.Namespace) -> None:
 
 
 def _maker(
-    arguments: argparse.Namespace, choices: Sequence[Choice], facts: Facts
+    arguments: argparse.Namespace, choices: Sequence[Choice], facts: ServerOptions
 ) -> Callable[[], Source]:
     if arguments.file is None:
         return _behind_tasks(arguments, lambda: scenario_source(choices, facts))
@@ -280,7 +280,7 @@ def _started(
 def _told(
     arguments: argparse.Namespace,
     choices: Sequence[Choice],
-    facts: Facts,
+    facts: ServerOptions,
     make: Callable[[], Source],
 ) -> Callable[[str, dict[str, Any]], Source]:
     """What ``PUT /__fake__/scenario`` plays."""
@@ -301,7 +301,7 @@ def _told(
     return told
 
 
-def _what(arguments: argparse.Namespace, choices: Sequence[Choice], facts: Facts) -> str:
+def _what(arguments: argparse.Namespace, choices: Sequence[Choice], facts: ServerOptions) -> str:
     under = ", ".join(choice.title for choice in choices)
     if arguments.file is not None:
         return f"Replaying {arguments.file}{f' under {under}' if under else ''}"
@@ -311,20 +311,20 @@ def _what(arguments: argparse.Namespace, choices: Sequence[Choice], facts: Facts
 # --- what it is made from ----------------------------------------------------------------------
 
 
-def _facts(arguments: argparse.Namespace) -> Facts:
+def _facts(arguments: argparse.Namespace) -> ServerOptions:
     upload = arguments.max_upload_size
-    settings = Settings(
+    settings = EngineOptions(
         cache="lru" if arguments.cache_lru else arguments.cache,
-        lru_size=arguments.cache_lru or Settings().lru_size,
+        lru_size=arguments.cache_lru or EngineOptions().lru_size,
         # A float once the option was given, as PROTOCOL.md section 3 has it.
-        max_upload_size=Settings().max_upload_size if upload is None else upload * _MIB,
+        max_upload_size=EngineOptions().max_upload_size if upload is None else upload * _MIB,
     )
     assert settings.cache is None or settings.cache in CACHES
     catalogue = _catalogue(arguments.object_info)
     for text in arguments.models:
         catalogue = catalogue.with_models(_models(text))
     base = arguments.base_directory
-    facts = Facts(
+    facts = ServerOptions(
         catalogue=catalogue,
         era=era_of(arguments.comfyui_version or DEFAULT_VERSION),
         seed=arguments.seed,
@@ -440,7 +440,7 @@ def _player(arguments: argparse.Namespace) -> Callable[[], Source]:
     return lambda: Player(timeline, **options)
 
 
-def _shop(arguments: argparse.Namespace, settings: Settings) -> Shop:
+def _shop(arguments: argparse.Namespace, settings: EngineOptions) -> Shop:
     shop = Shop(
         multi_user=arguments.multi_user,
         cors=arguments.enable_cors_header,

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from comfyrec.client.formatting import chain_callbacks
     from comfyrec.client.interrupt import Effect
     from comfyrec.client.outputs import OutputFile, OutputText, Pattern
-    from comfyrec.client.progress_event import Progress, Told
+    from comfyrec.client.progress_event import ProgressEvent, ProgressInfo
     from comfyrec.client.result import Failure, Outcome, Result
-    from comfyrec.client.settings import Settings
-    from comfyrec.client.shells.aio import Client, Prompt
+    from comfyrec.client.settings import ClientSettings
+    from comfyrec.client.shells.aio import Client, PromptHandle
     from comfyrec.client.shells.blocking import Client as BlockingClient
     from comfyrec.client.shells.printer import LiveProgress, ProgressPrinter
     from comfyrec.client.shells.stream import EventStream
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BlockingClient",
     "Client",
+    "ClientSettings",
     "Effect",
     "EventStream",
     "Failure",
@@ -34,12 +35,11 @@ __all__ = [
     "OutputFile",
     "OutputText",
     "Pattern",
-    "Progress",
+    "ProgressEvent",
+    "ProgressInfo",
     "ProgressPrinter",
-    "Prompt",
+    "PromptHandle",
     "Result",
-    "Settings",
-    "Told",
     "Workflow",
     "chain_callbacks",
 ]
@@ -55,12 +55,12 @@ _HOME = {
     "OutputFile": ("outputs", "OutputFile"),
     "OutputText": ("outputs", "OutputText"),
     "Pattern": ("outputs", "Pattern"),
-    "Progress": ("progress_event", "Progress"),
+    "ProgressInfo": ("progress_event", "ProgressInfo"),
     "ProgressPrinter": ("shells.printer", "ProgressPrinter"),
-    "Prompt": ("shells.aio", "Prompt"),
+    "PromptHandle": ("shells.aio", "PromptHandle"),
     "Result": ("result", "Result"),
-    "Settings": ("settings", "Settings"),
-    "Told": ("progress_event", "Told"),
+    "ClientSettings": ("settings", "ClientSettings"),
+    "ProgressEvent": ("progress_event", "ProgressEvent"),
     "Workflow": ("workflow", "Workflow"),
     "chain_callbacks": ("formatting", "chain_callbacks"),
 }

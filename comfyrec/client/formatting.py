@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from comfyrec.client.progress_event import Told
+from comfyrec.client.progress_event import ProgressEvent
 from comfyrec.events.nesting import NESTED_MAX
 
 __all__ = [
@@ -22,8 +22,8 @@ __all__ = [
 
 
 def chain_callbacks(
-    *callbacks: Callable[[Told], object] | None,
-) -> Callable[[Told], None]:
+    *callbacks: Callable[[ProgressEvent], object] | None,
+) -> Callable[[ProgressEvent], None]:
     """One callback that calls all of them in order; ``None`` among them is skipped.
 
     One that raises does not keep the others from being called; afterwards its exception goes on
@@ -31,7 +31,7 @@ def chain_callbacks(
     """
     called = [callback for callback in callbacks if callback is not None]
 
-    def chained(told: Told) -> None:
+    def chained(told: ProgressEvent) -> None:
         raised: list[Exception] = []
         for callback in called:
             try:
@@ -51,7 +51,7 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() or c == " " else repr(c)[1:-1] for c in text)
 
 
-def as_json(told: Told, *, raw: bool = False) -> str:
+def as_json(told: ProgressEvent, *, raw: bool = False) -> str:
     """One compact line of JSON; NaN and Infinity, which are no JSON, become null.
 
     Args:
@@ -86,7 +86,7 @@ class FormatError(ValueError):
     """A format string names a field that is not there, or formats it in a way it cannot be."""
 
 
-def as_format(told: Told, pattern: str) -> str:
+def as_format(told: ProgressEvent, pattern: str) -> str:
     """A line by ``str.format``, such as ``{type} {node_current} {nodes_progress:.0%}``.
 
     Lists become their length; what is not known becomes an empty text.
@@ -109,7 +109,7 @@ def as_format(told: Told, pattern: str) -> str:
 class _Late:
     """A value that costs a parse, taken only when the format names it."""
 
-    def __init__(self, told: Told, key: str) -> None:
+    def __init__(self, told: ProgressEvent, key: str) -> None:
         self._told, self._key = told, key
 
     def __format__(self, how: str) -> str:
@@ -129,7 +129,7 @@ def _plain(value: Any) -> Any:
     return _Unknown() if value is None else value
 
 
-def as_text(told: Told) -> str | None:
+def as_text(told: ProgressEvent) -> str | None:
     """One line for a person; ``None`` for what is not worth one."""
     line = _lines.get(told.type)
     words = line(told) if line is not None else None
@@ -138,17 +138,17 @@ def as_text(told: Told) -> str | None:
     return f"[{told.progress.nodes_progress:4.0%}] {printable(words)}"
 
 
-def _queue(told: Told) -> str:
+def _queue(told: ProgressEvent) -> str:
     position = told.progress.queue_position
     return "next in the queue" if not position else f"waiting, {position} before it"
 
 
-def _executing(told: Told) -> str | None:
+def _executing(told: ProgressEvent) -> str | None:
     node = told.progress.node_current
     return None if node is None or told.data.get("node") is None else f"node {node}"
 
 
-def _progress(told: Told) -> str:
+def _progress(told: ProgressEvent) -> str:
     now = told.progress
     value, most = now.node_progress_value, now.node_progress_max
     return f"node {now.node_current}: {_short(value)}/{_short(most)}"
@@ -158,27 +158,27 @@ def _short(number: float | None) -> str:
     return "?" if number is None else f"{number:g}"
 
 
-def _cached(told: Told) -> str | None:
+def _cached(told: ProgressEvent) -> str | None:
     skipped = told.progress.nodes_skipped
     return f"{len(skipped)} of {told.progress.nodes_total} nodes cached" if skipped else None
 
 
-def _connection(told: Told) -> str:
+def _connection(told: ProgressEvent) -> str:
     if told.data["state"] == "back":
         return "connected again"
     return f"connection lost ({told.data['why']}); asking the history instead"
 
 
-def _completed(told: Told) -> str:
+def _completed(told: ProgressEvent) -> str:
     found = ", found in the history" if told.detected_by else ""
     return f"completed in {told.time_elapsed_s:.1f} s{found}"
 
 
-def _failed(told: Told) -> str:
+def _failed(told: ProgressEvent) -> str:
     return f"{told.type}: {told.data.get('reason', '')}"
 
 
-def _message(told: Told) -> str | None:
+def _message(told: ProgressEvent) -> str | None:
     """``execution_error`` and ``execution_interrupted``: the reason comes with the end."""
     data = told.data if isinstance(told.data, dict) else {}
     if data.get("exception_type") != "ExecutionBlocked":
@@ -186,7 +186,7 @@ def _message(told: Told) -> str | None:
     return f"node {data.get('node_id')}: {data.get('exception_message')}"
 
 
-_lines: dict[str, Callable[[Told], str | None]] = {
+_lines: dict[str, Callable[[ProgressEvent], str | None]] = {
     "submitted": lambda told: f"submitted as {told.prompt_id}",
     "queue": _queue,
     "execution_start": lambda told: "started",

@@ -10,10 +10,10 @@ import enum
 import json
 
 from comfyrec.client.requests import (
-    Answer,
-    Ask,
-    Place,
-    Talk,
+    Conversation,
+    HttpRequest,
+    HttpResponse,
+    QueuePlace,
     history,
     place_in,
     queue,
@@ -41,7 +41,7 @@ class Effect(enum.StrEnum):
     """The server took the interrupt, and the prompt runs on."""
 
 
-def stop(prompt_id: str) -> Talk[Effect | None]:
+def stop(prompt_id: str) -> Conversation[Effect | None]:
     """Stop one prompt. ``None``: the interrupt was sent, and its effect has to be waited for.
 
     Raises:
@@ -73,20 +73,20 @@ def effect_of(outcome: Outcome | None) -> Effect:
     }.get(outcome, Effect.TOO_LATE)
 
 
-def _place(prompt_id: str) -> Talk[Place]:
+def _place(prompt_id: str) -> Conversation[QueuePlace]:
     ask = queue()
     answer = yield ask
     return place_in(read_queue(ask, answer), prompt_id)
 
 
-def _gone(prompt_id: str, *, otherwise: Effect) -> Talk[Effect]:
+def _gone(prompt_id: str, *, otherwise: Effect) -> Conversation[Effect]:
     ask = history(prompt_id)
     answer = yield ask
     return otherwise if read_history(ask, answer, prompt_id) is None else Effect.TOO_LATE
 
 
-def _order(path: str, body: dict[str, object]) -> Talk[Answer]:
-    ask = Ask(
+def _order(path: str, body: dict[str, object]) -> Conversation[HttpResponse]:
+    ask = HttpRequest(
         method="POST",
         path=path,
         body=json.dumps(body).encode(),

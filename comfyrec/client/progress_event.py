@@ -1,6 +1,6 @@
 """What a callback is told: one thing that happened to a prompt, and how far it is.
 
-``Told`` reads like the dictionary that callbacks of such clients know (``told["type"]``,
+``ProgressEvent`` reads like the dictionary that callbacks of such clients know (``told["type"]``,
 ``told["nodes_progress"]``) and has the same as attributes. Parsing of the message, which costs more
 than everything else here, waits until somebody asks for ``data`` or ``raw``.
 """
@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["Progress", "Told", "share"]
+__all__ = ["ProgressEvent", "ProgressInfo", "share"]
 
 
 def share(value: float | None, most: float | None) -> float:
@@ -25,7 +25,7 @@ def share(value: float | None, most: float | None) -> float:
     return min(value / most, 1.0) if value > 0 else 0.0
 
 
-class Progress(msgspec.Struct, frozen=True, kw_only=True):
+class ProgressInfo(msgspec.Struct, frozen=True, kw_only=True):
     """How far a prompt is."""
 
     node_current: str | None = None
@@ -76,7 +76,7 @@ _FIELDS = (
 _OF_PROGRESS = frozenset(_FIELDS[6:16])
 
 
-class Told(Mapping[str, Any]):
+class ProgressEvent(Mapping[str, Any]):
     """One thing that happened to a prompt.
 
     Types: ``submitted`` first; every message of the server by its own type, ``preview`` and
@@ -115,7 +115,7 @@ class Told(Mapping[str, Any]):
         us: int,
         client_id: str,
         prompt_id: str,
-        progress: Progress,
+        progress: ProgressInfo,
         submitted_us: int,
         event: Any = None,
         message: str | bytes | None = None,

@@ -11,7 +11,7 @@ import msgspec
 from comfyrec.client.address import Address
 from comfyrec.client.result import Result
 
-__all__ = ["SECRET_VARIABLES", "Veil"]
+__all__ = ["SECRET_VARIABLES", "Redaction"]
 
 SECRET_VARIABLES = (
     "COMFY_API_KEY",
@@ -25,7 +25,7 @@ _LENGTH_MIN = 4
 """Shorter values would veil half of an ordinary sentence."""
 
 
-class Veil(msgspec.Struct, frozen=True):
+class Redaction(msgspec.Struct, frozen=True):
     """Hides known secrets in what a person is shown."""
 
     secrets: tuple[str, ...] = ()
@@ -37,7 +37,7 @@ class Veil(msgspec.Struct, frozen=True):
         headers: Mapping[str, str],
         extra_data: Mapping[str, Any],
         environment: Mapping[str, str],
-    ) -> Veil:
+    ) -> Redaction:
         """The veil of a client: password, header values, keys for partner nodes."""
         values = [address.password]
         for value in headers.values():
@@ -48,7 +48,7 @@ class Veil(msgspec.Struct, frozen=True):
         return cls.over(values)
 
     @classmethod
-    def over(cls, values: Iterable[str]) -> Veil:
+    def over(cls, values: Iterable[str]) -> Redaction:
         """A veil over these values, in plain and percent-encoded form, longest first."""
         found = {form for v in values for form in (v, quote(v, safe="")) if len(v) >= _LENGTH_MIN}
         return cls(tuple(sorted(found, key=len, reverse=True)))

@@ -1,7 +1,8 @@
-"""what is asked of a server over HTTP, and how its answer is read.
+"""What is asked of a server over HTTP, and how its answer is read.
 
-A short talk (submit, interrupt, upload, fetch) is a generator: it yields an ``Ask``, is sent the
-``Answer``, and returns what came of it. Any shell can carry it out; none decides anything.
+A short talk (submit, interrupt, upload, fetch) is a generator: it yields an ``HttpRequest``, is
+sent the ``HttpResponse``, and returns what came of it. Any shell can carry it out; none decides
+anything.
 A request that got no answer at all is thrown in as ``Unanswered``.
 """
 
@@ -22,10 +23,10 @@ from comfyrec.errors import BadAnswer, OutputError, Rejected
 __all__ = [
     "FEATURE_FLAGS",
     "Accepted",
-    "Answer",
-    "Ask",
-    "Place",
-    "Talk",
+    "Conversation",
+    "HttpRequest",
+    "HttpResponse",
+    "QueuePlace",
     "Unanswered",
     "Uploaded",
     "fetch",
@@ -43,7 +44,7 @@ __all__ = [
 ]
 
 
-class Ask(msgspec.Struct, frozen=True, kw_only=True):
+class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One HTTP request."""
 
     method: str = "GET"
@@ -65,7 +66,7 @@ def with_query(url: str, query: tuple[tuple[str, str], ...]) -> str:
     return f"{url}?{pairs}" if pairs else url
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
+class HttpResponse(msgspec.Struct, frozen=True, kw_only=True):
     """One HTTP answer, whole."""
 
     status: int
@@ -95,7 +96,7 @@ FEATURE_FLAGS = '{"type": "feature_flags", "data": {"supports_preview_metadata":
 it."""
 
 T = TypeVar("T")
-Talk = Generator[Ask, Answer, T]
+Conversation = Generator[HttpRequest, HttpResponse, T]
 
 # --- reading ---------------------------------------------------------------------------------
 
@@ -115,7 +116,7 @@ _MEND = {
 _REASON_LENGTH_MAX = 300
 
 
-def reason_of(answer: Answer) -> str:
+def reason_of(answer: HttpResponse) -> str:
     """The server's own words for why it did not do what was asked, in one line.
 
     Knows ComfyUI's ``{"error": {"message", "details"}}``, its older ``{"error": "..."}``, any
@@ -140,7 +141,7 @@ def _reason_of_json(value: object) -> str:
     return next((str(value[k]) for k in ("error", "message", "detail", "msg") if value.get(k)), "")
 
 
-def _reason_of_text(answer: Answer) -> str:
+def _reason_of_text(answer: HttpResponse) -> str:
     text = answer.body[:20_000].decode("utf-8", "replace")
     if "html" in answer.content_type or re.match(r"\s*<(!doctype|html)", text, re.IGNORECASE):
         title = re.search(r"<title[^>]*>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
@@ -154,7 +155,7 @@ def _one_line(text: str) -> str:
     return line if len(line) <= _REASON_LENGTH_MAX else line[: _REASON_LENGTH_MAX - 3] + "..."
 
 
-def _refused(ask: Ask, answer: Answer) -> BadAnswer:
+def _refused(ask: HttpRequest, answer: HttpResponse) -> BadAnswer:
     why = reason_of(answer)
     if 300 <= answer.status < 400:
         why = f"a redirect to {_without_query(answer.location) or 'nowhere'}"
@@ -165,7 +166,7 @@ def _without_query(url: str) -> str:
     return url.partition("?")[0]
 
 
-def read_json(ask: Ask, answer: Answer) -> Any:
+def read_json(ask: HttpRequest, answer: HttpResponse) -> Any:
     """The JSON value of a 2xx answer. ``NaN`` and ``Infinity`` are let through (W13).
 
     Raises:
@@ -181,7 +182,7 @@ def read_json(ask: Ask, answer: Answer) -> Any:
         ) from None
 
 
-def _follow(ask: Ask, *, hops_max: int = 5) -> Talk[Answer]:
+def _follow(ask: HttpRequest, *, hops_max: int = 5) -> Conversation[HttpResponse]:
     """Ask, and go where redirects lead. On another host our own headers stay behind (A83)."""
     answer = yield ask
     for _ in range(hops_max):
@@ -189,7 +190,7 @@ def _follow(ask: Ask, *, hops_max: int = 5) -> Talk[Answer]:
             break
         target = urljoin(answer.url, answer.location)
         strange = urlsplit(target)[:2] != urlsplit(answer.url)[:2]
-        ask = Ask(path=target, bare=ask.bare or strange)
+        ask = HttpRequest(path=target, bare=ask.bare or strange)
         answer = yield ask
     return answer
 
@@ -212,7 +213,7 @@ def submit(
     client_id: str,
     prompt_id: str | None = None,
     extra_data: Mapping[str, Any] | None = None,
-) -> Talk[Accepted]:
+) -> Conversation[Accepted]:
     """Send a prompt to the queue. A redirect is not followed: the POST would become a GET (A61).
 
     Raises:
@@ -223,7 +224,7 @@ def submit(
         body["prompt_id"] = prompt_id
     if extra_data:
         body["extra_data"] = {**body.get("extra_data", {}), **extra_data}
-    ask = Ask(
+    ask = HttpRequest(
         method="POST",
         path="/prompt",
         body=json.dumps(body).encode(),
@@ -233,7 +234,7 @@ def submit(
     return _accepted(ask, answer)
 
 
-def _accepted(ask: Ask, answer: Answer) -> Accepted:
+def _accepted(ask: HttpRequest, answer: HttpResponse) -> Accepted:
     if answer.status == 400:
         raise _rejected(ask, answer)
     try:
@@ -253,7 +254,7 @@ def _accepted(ask: Ask, answer: Answer) -> Accepted:
     )
 
 
-def _rejected(ask: Ask, answer: Answer) -> Rejected:
+def _rejected(ask: HttpRequest, answer: HttpResponse) -> Rejected:
     try:
         value = json.loads(answer.body)
     except (ValueError, RecursionError):
@@ -287,12 +288,12 @@ def node_reasons(node_errors: Mapping[str, Any], *, most: int = 8) -> list[str]:
 # --- history and queue -----------------------------------------------------------------------
 
 
-def history(prompt_id: str) -> Ask:
+def history(prompt_id: str) -> HttpRequest:
     """The question for the history entry of a prompt."""
-    return Ask(path=f"/history/{prompt_id}")
+    return HttpRequest(path=f"/history/{prompt_id}")
 
 
-def read_history(ask: Ask, answer: Answer, prompt_id: str) -> dict[str, Any] | None:
+def read_history(ask: HttpRequest, answer: HttpResponse, prompt_id: str) -> dict[str, Any] | None:
     """The entry, or ``None`` while there is none.
 
     Raises:
@@ -305,12 +306,12 @@ def read_history(ask: Ask, answer: Answer, prompt_id: str) -> dict[str, Any] | N
     return entry if isinstance(entry, dict) else None
 
 
-def queue() -> Ask:
+def queue() -> HttpRequest:
     """The question for the queue."""
-    return Ask(path="/queue")
+    return HttpRequest(path="/queue")
 
 
-class Place(msgspec.Struct, frozen=True):
+class QueuePlace(msgspec.Struct, frozen=True):
     """Where a prompt stands. Neither running nor a position: not in the queue."""
 
     running: bool = False
@@ -326,7 +327,7 @@ class Queued(msgspec.Struct, frozen=True):
     """In the order they will run: by number, equal ones by id (PROTOCOL.md section 6)."""
 
 
-def read_queue(ask: Ask, answer: Answer) -> Queued:
+def read_queue(ask: HttpRequest, answer: HttpResponse) -> Queued:
     """Who runs, who waits.
 
     Raises:
@@ -352,27 +353,27 @@ def _rows(rows: object) -> list[tuple[float, str]]:
     return found
 
 
-def place_in(queued: Queued, prompt_id: str) -> Place:
+def place_in(queued: Queued, prompt_id: str) -> QueuePlace:
     """Where a prompt stands in the queue."""
     if prompt_id in queued.running:
-        return Place(running=True)
+        return QueuePlace(running=True)
     if prompt_id in queued.pending:
-        return Place(position=queued.pending.index(prompt_id) + len(queued.running))
-    return Place()
+        return QueuePlace(position=queued.pending.index(prompt_id) + len(queued.running))
+    return QueuePlace()
 
 
 # --- files -----------------------------------------------------------------------------------
 
 
-def view(file: OutputFile) -> Ask:
+def view(file: OutputFile) -> HttpRequest:
     """The question for the bytes of an output."""
-    return Ask(
+    return HttpRequest(
         path="/view",
         query=(("filename", file.filename), ("subfolder", file.subfolder), ("type", file.type)),
     )
 
 
-def fetch(file: OutputFile) -> Talk[bytes]:
+def fetch(file: OutputFile) -> Conversation[bytes]:
     """The bytes of an output. That they are all there is the shell's to see (``Unanswered``).
 
     Raises:
@@ -402,7 +403,7 @@ def upload(
     subfolder: str = "",
     type: str = "input",
     overwrite: bool = False,
-) -> Talk[Uploaded]:
+) -> Conversation[Uploaded]:
     """Put an image into the server's input folder.
 
     Args:
@@ -422,7 +423,7 @@ def upload(
         "subfolder": "/".join(part for part in (subfolder, folder.strip("/")) if part),
         "overwrite": "true" if overwrite else "",
     }
-    ask = Ask(
+    ask = HttpRequest(
         method="POST",
         path="/upload/image",
         body=_multipart(boundary, data, base, fields),

@@ -1,7 +1,7 @@
 """The task interface from its client's side: bodies, answers, and how long to wait.
 
-All routes are POST with JSON; the key goes in the body (SYSTEMS.md 4). A talk yields an ``Ask`` or
-a ``Pause`` and is sent the ``Answer`` or ``None``.
+All routes are POST with JSON; the key goes in the body (SYSTEMS.md 4). A talk yields an
+``HttpRequest`` or a ``Pause`` and is sent the ``HttpResponse`` or ``None``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, ClassVar, TypeVar
 
 import msgspec
 
-from comfyrec.client.requests import Answer, Ask, reason_of
+from comfyrec.client.requests import HttpRequest, HttpResponse, reason_of
 from comfyrec.errors import TaskError, TaskFailed, TaskTimedOut, UsageError
 
 __all__ = [
@@ -146,8 +146,8 @@ class Pause(msgspec.Struct, frozen=True):
 
 
 T = TypeVar("T")
-Talk = Generator[Ask, Answer, T]
-TalkWithPauses = Generator[Ask | Pause, Answer | None, T]
+Talk = Generator[HttpRequest, HttpResponse, T]
+TalkWithPauses = Generator[HttpRequest | Pause, HttpResponse | None, T]
 
 
 def create(task: Task, key: Key, *, job: str) -> Talk[str]:
@@ -271,7 +271,7 @@ def _asking(talk: Talk[T]) -> TalkWithPauses[T]:
 
 
 def _post(path: str, body: Mapping[str, Any]) -> Talk[dict[str, Any]]:
-    answer = yield Ask(
+    answer = yield HttpRequest(
         method="POST",
         path=path,
         body=json.dumps(body).encode(),
@@ -288,7 +288,7 @@ def _post(path: str, body: Mapping[str, Any]) -> Talk[dict[str, Any]]:
     return value
 
 
-def _message_of(answer: Answer) -> str:
+def _message_of(answer: HttpResponse) -> str:
     """``message``, else ``error``, else the text, else ``Unknown error``."""
     try:
         value = json.loads(answer.body)

@@ -24,7 +24,7 @@ import msgspec
 from comfyrec import events
 from comfyrec.client.backoff import pause_us
 from comfyrec.client.requests import Accepted, Queued, place_in
-from comfyrec.client.settings import Settings
+from comfyrec.client.settings import ClientSettings
 from comfyrec.client.tracker import AskHistory, AskQueue, Done, Tell, Tracker
 from comfyrec.errors import DecodeError
 
@@ -33,6 +33,7 @@ __all__ = [
     "Action",
     "AskHistory",
     "AskQueue",
+    "ClientSession",
     "Connect",
     "ConnectFailed",
     "Disconnect",
@@ -47,7 +48,6 @@ __all__ = [
     "Posting",
     "Refused",
     "Removed",
-    "Session",
     "SocketLost",
     "Tell",
     "Woke",
@@ -189,12 +189,12 @@ _BINARY_NAMES: Mapping[type, str] = {
 }
 
 
-class Session:
+class ClientSession:
     """The client's whole state."""
 
     def __init__(
         self,
-        settings: Settings,
+        settings: ClientSettings,
         *,
         new_id: Callable[[], str],
         reconnect: bool = True,
@@ -479,19 +479,19 @@ class Session:
             self._out.append(Disconnect())
 
 
-_HANDLERS: Mapping[type, Callable[[Session, Any], None]] = {
-    Opened: Session._opened,
-    ConnectFailed: Session._connect_failed,
-    SocketLost: Session._socket_lost,
-    Posting: Session._posting,
-    Accept: Session._accept,
-    Refused: Session._refused,
-    GotHistory: Session._got_history,
-    GotQueue: Session._got_queue,
-    Failed: Session._failed,
-    Removed: Session._removed,
-    Forget: Session._forget,
-    Woke: Session._woke,
+_HANDLERS: Mapping[type, Callable[[ClientSession, Any], None]] = {
+    Opened: ClientSession._opened,
+    ConnectFailed: ClientSession._connect_failed,
+    SocketLost: ClientSession._socket_lost,
+    Posting: ClientSession._posting,
+    Accept: ClientSession._accept,
+    Refused: ClientSession._refused,
+    GotHistory: ClientSession._got_history,
+    GotQueue: ClientSession._got_queue,
+    Failed: ClientSession._failed,
+    Removed: ClientSession._removed,
+    Forget: ClientSession._forget,
+    Woke: ClientSession._woke,
 }
 
 

@@ -9,13 +9,13 @@ import msgspec
 
 from comfyrec.errors import UsageError
 
-__all__ = ["IDLE_LIMIT_S_MIN", "VARIABLES", "Settings", "settle"]
+__all__ = ["IDLE_LIMIT_S_MIN", "VARIABLES", "ClientSettings", "settle"]
 
 IDLE_LIMIT_S_MIN = 0.5
 """Floor of the idle limit: below it a client would ask the history between two ordinary frames."""
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
+class ClientSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What a client goes by. All times in seconds."""
 
     idle_limit_s: float = 5.0
@@ -53,7 +53,7 @@ VARIABLES: dict[str, tuple[str, ...]] = {
 """Which environment variables stand for which setting; the first one that is set counts."""
 
 
-def settle(environment: Mapping[str, str], /, **given: float | str | None) -> Settings:
+def settle(environment: Mapping[str, str], /, **given: float | str | None) -> ClientSettings:
     """Settings from arguments (``None`` counts as not given), environment and defaults.
 
     Raises:
@@ -71,7 +71,7 @@ def settle(environment: Mapping[str, str], /, **given: float | str | None) -> Se
         raise TypeError(f"no setting of a client: {', '.join(sorted(given))}")
     if "idle_limit_s" in chosen:
         chosen["idle_limit_s"] = max(float(chosen["idle_limit_s"]), IDLE_LIMIT_S_MIN)
-    return msgspec.convert(chosen, Settings)
+    return msgspec.convert(chosen, ClientSettings)
 
 
 def _seconds(where: str, value: float | str) -> float:

@@ -25,10 +25,10 @@ from typing import Any, Final
 import msgspec
 
 from comfyrec import events
-from comfyrec.client.progress_event import Progress, Told, share
-from comfyrec.client.requests import Place, node_reasons
+from comfyrec.client.progress_event import ProgressEvent, ProgressInfo, share
+from comfyrec.client.requests import QueuePlace, node_reasons
 from comfyrec.client.result import Failure, Outcome, Result
-from comfyrec.client.settings import Settings
+from comfyrec.client.settings import ClientSettings
 
 __all__ = ["Action", "AskHistory", "AskQueue", "Done", "Tell", "Tracker"]
 
@@ -49,7 +49,7 @@ class Tell(msgspec.Struct, frozen=True):
     """Call the callback."""
 
     prompt_id: str
-    told: Told
+    told: ProgressEvent
 
 
 class Done(msgspec.Struct, frozen=True):
@@ -99,7 +99,7 @@ class Tracker:
         prompt_id: str,
         *,
         nodes: Iterable[str],
-        settings: Settings,
+        settings: ClientSettings,
         client_id: str,
         now: int,
         out: Callable[[Action], None],
@@ -108,7 +108,7 @@ class Tracker:
     ) -> None:
         self.prompt_id = prompt_id
         self.client_id = client_id
-        self.progress = Progress()
+        self.progress = ProgressInfo()
         self.running = False
         self.over = False
         self.misfits = 0
@@ -222,7 +222,7 @@ class Tracker:
             self._out(
                 Tell(
                     self.prompt_id,
-                    Told(
+                    ProgressEvent(
                         name,
                         now,
                         self.client_id,
@@ -321,7 +321,7 @@ class Tracker:
         old = self.progress
         total = old.nodes_total if total is None else total
         done = len(self._cached) + len(self._completed)
-        self.progress = Progress(
+        self.progress = ProgressInfo(
             node_current=self._current,
             nodes_completed=tuple(self._completed),
             nodes_skipped=self._cached,
@@ -330,11 +330,11 @@ class Tracker:
             queue_position=old.queue_position,
         )
 
-    def _moved(self, value: float | None, most: float | None) -> Progress:
+    def _moved(self, value: float | None, most: float | None) -> ProgressInfo:
         """The running node moved on."""
         old = self.progress
         done = len(self._cached) + len(self._completed) + share(value, most)
-        return Progress(
+        return ProgressInfo(
             node_current=old.node_current,
             node_progress_value=value,
             node_progress_max=most,
@@ -347,7 +347,7 @@ class Tracker:
     def tell(self, name: str, now: int, **about: Any) -> None:
         """Tell something that is no message about this prompt."""
         if self._listening:
-            told = Told(
+            told = ProgressEvent(
                 name,
                 now,
                 self.client_id,
@@ -393,7 +393,7 @@ class Tracker:
         else:
             self._absent(now)
 
-    def queue(self, place: Place, now: int) -> None:
+    def queue(self, place: QueuePlace, now: int) -> None:
         """The answer to ``AskQueue``."""
         if self.over:
             return
@@ -595,7 +595,7 @@ _HANDLERS: dict[type, Callable[[Tracker, Any, int], None]] = {
 }
 
 
-def _total(settings: Settings, now: int) -> int | None:
+def _total(settings: ClientSettings, now: int) -> int | None:
     return None if settings.timeout_s is None else now + round(settings.timeout_s * _SECOND)
 
 

@@ -41,7 +41,7 @@ class Sink(Protocol):
     def write(self, records: list[AnyRecord], /) -> object: ...
 
 
-class Blanker(Protocol):
+class RecordRedactor(Protocol):
     """What takes secrets out: ``comfyrec.cassette.redact.Redactor``."""
 
     @property
@@ -91,7 +91,12 @@ class Recorder:
     """
 
     def __init__(
-        self, sink: Sink, blanker: Blanker, *, say: Callable[[str], None], first_conn: int = 1
+        self,
+        sink: Sink,
+        blanker: RecordRedactor,
+        *,
+        say: Callable[[str], None],
+        first_conn: int = 1,
     ) -> None:
         self._sink, self._blanker, self._say = sink, blanker, say
         self._next_conn = first_conn

@@ -15,7 +15,7 @@ import msgspec
 from comfyrec.strategies.messages import Message
 from fake_server.scenarios import Operator
 from fake_server.scenarios.kit import Frame, crash
-from fake_server.scenarios.kit.observer import Scene
+from fake_server.scenarios.kit.observer import Observer
 from fake_server.scenarios.kit.stage import Step, Tally
 from fake_server.source import Abort, Action, Close, Send
 
@@ -140,7 +140,7 @@ class _Counted:
         return self.count - 1
 
 
-Change = Callable[[Fault, int, Send, Scene], Iterable[Step]]
+Change = Callable[[Fault, int, Send, Observer], Iterable[Step]]
 
 
 def _of_frames(fault: Fault) -> Operator:
@@ -148,7 +148,7 @@ def _of_frames(fault: Fault) -> Operator:
     tally, counted = Tally(fault.label, needed=None), _Counted()
     change = _CHANGES[fault.label]()
 
-    def act(action: Action, scene: Scene) -> Iterator[Step]:
+    def act(action: Action, scene: Observer) -> Iterator[Step]:
         if not isinstance(action, Send):
             yield action
             return
@@ -160,18 +160,18 @@ def _of_frames(fault: Fault) -> Operator:
     return Operator(tally, act=act)
 
 
-def _dropped(fault: Fault, number: int, send: Send, scene: Scene) -> Iterable[Step]:
+def _dropped(fault: Fault, number: int, send: Send, scene: Observer) -> Iterable[Step]:
     return () if number == fault.position else (send,)
 
 
-def _duplicated(fault: Fault, number: int, send: Send, scene: Scene) -> Iterable[Step]:
+def _duplicated(fault: Fault, number: int, send: Send, scene: Observer) -> Iterable[Step]:
     return (send, send) if number == fault.position else (send,)
 
 
 def _swapped() -> Change:
     kept: list[Send] = []
 
-    def change(fault: Fault, number: int, send: Send, scene: Scene) -> Iterable[Step]:
+    def change(fault: Fault, number: int, send: Send, scene: Observer) -> Iterable[Step]:
         if number == fault.position:
             kept.append(send)
             return ()
@@ -184,7 +184,7 @@ def _swapped() -> Change:
     return change
 
 
-def _truncated(fault: Fault, number: int, send: Send, scene: Scene) -> Iterable[Step]:
+def _truncated(fault: Fault, number: int, send: Send, scene: Observer) -> Iterable[Step]:
     if number != fault.position:
         return (send,)
     return (Send(send.sockets, _cut_off(send.message)),)
@@ -195,7 +195,7 @@ def _cut_off(message: Message) -> Message:
     return message[: len(message) // 2] if isinstance(message, str) else message[:6]
 
 
-def _added(fault: Fault, number: int, send: Send, scene: Scene) -> Iterable[Step]:
+def _added(fault: Fault, number: int, send: Send, scene: Observer) -> Iterable[Step]:
     if number != fault.position:
         return (send,)
     return (*(Send(send.sockets, message) for message in fault.extra), send)
@@ -204,7 +204,7 @@ def _added(fault: Fault, number: int, send: Send, scene: Scene) -> Iterable[Step
 def _silence() -> Change:
     deaf: set[int] = set()
 
-    def change(fault: Fault, number: int, send: Send, scene: Scene) -> Iterable[Step]:
+    def change(fault: Fault, number: int, send: Send, scene: Observer) -> Iterable[Step]:
         if number == fault.position:
             deaf.update(scene.sockets)
         others = tuple(socket for socket in send.sockets if socket not in deaf)
@@ -213,7 +213,7 @@ def _silence() -> Change:
     return change
 
 
-def _cut(fault: Fault, number: int, send: Send, scene: Scene) -> Iterable[Step]:
+def _cut(fault: Fault, number: int, send: Send, scene: Observer) -> Iterable[Step]:
     if number != fault.position:
         return (send,)
     code = fault.code

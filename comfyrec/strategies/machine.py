@@ -92,9 +92,9 @@ def client_machine(
     """
     # The room of the fixtures needs pytest, which the other strategies do without.
     from comfyrec.testing.handle import ComfyUI
-    from comfyrec.testing.settings import Settings
+    from comfyrec.testing.settings import PluginSettings
 
-    settings = Settings(params={"nodes": dict(_NODES)}, version=version)
+    settings = PluginSettings(params={"nodes": dict(_NODES)}, version=version)
 
     class ClientMachine(_Session):
         def __init__(self) -> None:

@@ -30,23 +30,23 @@ from fake_server.scenario_source import scenario_source
 from fake_server.scenarios import Choice, Directions, Operator, Scenario
 from fake_server.scenarios.kit import meddle, write_json
 from fake_server.scenarios.kit.matchers import look
-from fake_server.scenarios.kit.observer import Ending, Prompt, ending_of
-from fake_server.scenarios.kit.other_users import Stranger
-from fake_server.scenarios.kit.scenario import Settings
-from fake_server.simulated_server import Facts
+from fake_server.scenarios.kit.observer import Ending, ObservedPrompt, ending_of
+from fake_server.scenarios.kit.other_users import OtherUser
+from fake_server.scenarios.kit.scenario import Parameters
+from fake_server.simulated_server import ServerOptions
 from fake_server.source import (
     Abort,
     Action,
-    Asked,
     Close,
+    Disconnected,
     Happened,
-    Knocked,
-    Left,
-    Reply,
+    MessageReceived,
     Request,
-    Said,
+    RequestReceived,
+    Respond,
     Send,
     Source,
+    UpgradeRequested,
     Wake,
     Woke,
 )
@@ -295,7 +295,7 @@ def _large() -> st.SearchStrategy[tuple[Message, ...]]:
 
 def _foreign() -> st.SearchStrategy[tuple[Message, ...]]:
     def made(how: str, node: str) -> tuple[Message, ...]:
-        somebody = Stranger("f0e1d2c3-0000-4000-8000-000000000001", node)
+        somebody = OtherUser("f0e1d2c3-0000-4000-8000-000000000001", node)
         frames: dict[str, list[str]] = {
             "gone": somebody.gone(),
             "output": [*somebody.work(), *somebody.output()],
@@ -341,13 +341,13 @@ def choice_of_stream(stream: Stream) -> Choice:
         direct=lambda settings: _directions(stream),
         workflow=stream.graph,
     )
-    return Choice(scenario, Settings())
+    return Choice(scenario, Parameters())
 
 
-def facts_of(stream: Stream) -> Facts:
+def facts_of(stream: Stream) -> ServerOptions:
     """How the server of a stream is started."""
     era = era_of(stream.version)
-    return Facts(era=era, catalogue=stream.catalogue or Catalogue.core())
+    return ServerOptions(era=era, catalogue=stream.catalogue or Catalogue.core())
 
 
 def _directions(stream: Stream) -> Directions:
@@ -370,7 +370,7 @@ def _operators(stream: Stream) -> list[Operator]:
     return operators
 
 
-def _interrupt(prompt: Prompt) -> Request:
+def _interrupt(prompt: ObservedPrompt) -> Request:
     return Request("POST", "/interrupt", body=write_json({"prompt_id": prompt.id}))
 
 
@@ -406,12 +406,12 @@ class _Client:
         for action in list(self._source.handle(happened, self._now)):
             self._carry(action)
         if self.end is not None and ended is None:
-            self.feed(Left(_SOCKET, self.end))
+            self.feed(Disconnected(_SOCKET, self.end))
 
     def ask(self, method: str, target: str, body: bytes = b"") -> Any:
         """The answer to a request, parsed."""
         self._exchanges += 1
-        self.feed(Asked(self._exchanges, Request(method, target, _PLAIN, body)))
+        self.feed(RequestReceived(self._exchanges, Request(method, target, _PLAIN, body)))
         return self._answers.pop(self._exchanges, None)
 
     def run(self) -> None:
@@ -428,7 +428,7 @@ class _Client:
             case Send() if _SOCKET in action.sockets and self.end is None:
                 self.messages.append(action.message)
                 self.times.append(self._now)
-            case Reply():
+            case Respond():
                 self._answers[action.exchange] = json.loads(action.answer.body or b"null")
             case Close() | Abort() if action.socket == _SOCKET and self.end is None:
                 self.end = (action.code or 1005) if isinstance(action, Close) else 1006
@@ -439,9 +439,9 @@ class _Client:
 def played(stream: Stream) -> Stream:
     """The stream of a description: what its server says, and the truth, filled in."""
     client = _Client(scenario_source([choice_of_stream(stream)], facts_of(stream)))
-    client.feed(Knocked(_SOCKET, Request("GET", f"/ws?clientId={CLIENT_ID}", _UPGRADE)))
+    client.feed(UpgradeRequested(_SOCKET, Request("GET", f"/ws?clientId={CLIENT_ID}", _UPGRADE)))
     if stream.flags:
-        client.feed(Said(_SOCKET, FLAGS))
+        client.feed(MessageReceived(_SOCKET, FLAGS))
     body = {"prompt": stream.graph, "client_id": CLIENT_ID}
     accepted = client.ask("POST", "/prompt", json.dumps(body).encode())
     assert accepted is not None and "prompt_id" in accepted, f"the graph is refused: {accepted}"

@@ -26,16 +26,16 @@ from fake_server.replay.matching.graphs import VOLATILE, Fit, Shape
 from fake_server.server.server import Server
 from fake_server.source import (
     Action,
-    Answer,
-    Asked,
+    Disconnected,
     Happened,
-    Knocked,
-    Left,
-    Reply,
+    MessageReceived,
     Request,
-    Said,
+    RequestReceived,
+    Respond,
+    Response,
     Send,
     Source,
+    UpgradeRequested,
 )
 
 __all__ = ["Episodes"]
@@ -88,15 +88,15 @@ class Episodes(Source):
 
     def handle(self, happened: Happened, now: int) -> Iterator[Action]:
         """Send requests of new episodes to the upstream, all else to the player."""
-        if isinstance(happened, Asked) and self._goes_upstream(happened.request):
+        if isinstance(happened, RequestReceived) and self._goes_upstream(happened.request):
             self._spawn(self._forward(happened.exchange, happened.request))
             return
-        if isinstance(happened, Knocked):
+        if isinstance(happened, UpgradeRequested):
             query = parse_qs(urlsplit(happened.request.target).query)
             self._sockets[happened.socket] = query.get("clientId", [""])[0]
-        elif isinstance(happened, Said):
+        elif isinstance(happened, MessageReceived):
             self._heard(happened)
-        elif isinstance(happened, Left):
+        elif isinstance(happened, Disconnected):
             self._sockets.pop(happened.socket, None)
         yield from self._player.handle(happened, now)
 
@@ -104,7 +104,7 @@ class Episodes(Source):
         """The player's facts, and what goes to the upstream."""
         return {**self._player.facts(), "upstream_names": sorted(self._names)}
 
-    def _heard(self, said: Said) -> None:
+    def _heard(self, said: MessageReceived) -> None:
         client_id = self._sockets.get(said.socket, "")
         if isinstance(said.message, str) and "feature_flags" in said.message:
             self._flags.setdefault(client_id, said.message)
@@ -156,10 +156,10 @@ class Episodes(Source):
             address = parse_upstream(self._upstream).url
             sentence = f"the upstream {address} cannot be reached: {trouble}"
             self.complaints.append(sentence)
-            answer = Answer(502, (), f"{sentence}\n".encode())
-        self._carry([Reply(exchange, answer)])
+            answer = Response(502, (), f"{sentence}\n".encode())
+        self._carry([Respond(exchange, answer)])
 
-    async def _ask(self, request: Request) -> Answer:
+    async def _ask(self, request: Request) -> Response:
         http, url = await self._session()
         submitted = request.method == "POST" and request.target.split("?")[0].endswith("/prompt")
         if submitted:
@@ -178,7 +178,7 @@ class Episodes(Source):
             prompt_id = str(json.loads(body).get("prompt_id"))
             self._names.add(prompt_id)
             self._running.add(prompt_id)
-        return Answer(said.status, tuple(kept), body, said.reason)
+        return Response(said.status, tuple(kept), body, said.reason)
 
     async def _listen(self, client_id: str) -> None:
         """Open the client's websocket at the upstream, before its prompt is posted."""

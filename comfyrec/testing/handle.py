@@ -22,9 +22,9 @@ from comfyrec.errors import ScenarioError, ServerDied
 from comfyrec.testing import assertions
 from comfyrec.testing.make_source import make_source, pace_of, shell_around, walk_in_step
 from comfyrec.testing.observed import SeenPrompt, SeenRequest, SeenSocket, Witness
-from comfyrec.testing.settings import Settings
+from comfyrec.testing.settings import PluginSettings
 from fake_server.scenarios import Stage
-from fake_server.scenarios.kit.scenario import Shell
+from fake_server.scenarios.kit.scenario import Transport
 from fake_server.server.hold import Gate, Hold
 from fake_server.server.thread import Handle, serve
 from fake_server.source import Abort, Action, Close, Listen, Source
@@ -102,12 +102,12 @@ class Holding:
 class ComfyUI:
     """A running fake ComfyUI server. ``comfyui`` and ``comfyui_factory`` make it."""
 
-    def __init__(self, settings: Settings, source: Source | None = None) -> None:
+    def __init__(self, settings: PluginSettings, source: Source | None = None) -> None:
         self.settings = settings
         self._changed, self._changes = threading.Condition(), 0
         self._patience: asyncio.TimerHandle | None = None
         self._gave_up: list[str] = []
-        self._shell = Shell() if source else shell_around(settings)
+        self._shell = Transport() if source else shell_around(settings)
         self._witness, self._gate = self._stack(source or make_source(settings))
         self._handle: Handle = serve(
             self._witness, speed=pace_of(settings), tls=self._shell.tls, prefix=self._shell.prefix

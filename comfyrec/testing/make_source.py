@@ -5,19 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from comfyrec.errors import ScenarioError
-from comfyrec.testing.settings import Settings
+from comfyrec.testing.settings import PluginSettings
 from comfyrec.versions import era_of
 from fake_server.nodes.catalogue import Catalogue
 from fake_server.scenario_source import chosen, scenario_source, shell_of
-from fake_server.scenarios.kit.scenario import Shell
+from fake_server.scenarios.kit.scenario import Transport
 from fake_server.server.clock import MAX
-from fake_server.simulated_server import Facts
+from fake_server.simulated_server import ServerOptions
 from fake_server.source import Source
 
 __all__ = ["make_source", "pace_of", "shell_around", "walk_in_step"]
 
 
-def make_source(settings: Settings) -> Source:
+def make_source(settings: PluginSettings) -> Source:
     """A fresh source, as if the server had just been started.
 
     Raises:
@@ -35,21 +35,21 @@ def make_source(settings: Settings) -> Source:
         facts["era"] = era_of(settings.version)
     if settings.object_info is not None:
         facts["catalogue"] = Catalogue.from_object_info(settings.object_info)
-    return scenario_source([choice], Facts(**facts))
+    return scenario_source([choice], ServerOptions(**facts))
 
 
-def shell_around(settings: Settings) -> Shell:
+def shell_around(settings: PluginSettings) -> Transport:
     """What the scenario needs besides frames: TLS, a path in front.
 
     Raises:
         ScenarioError: an unknown scenario or parameter.
     """
     if settings.cassette is not None:
-        return Shell()
+        return Transport()
     return shell_of([chosen(settings.scenario, settings.params)])
 
 
-def pace_of(settings: Settings) -> float:
+def pace_of(settings: PluginSettings) -> float:
     """How fast virtual time goes; unless told, only scenarios that are about waiting wait."""
     if settings.speed is not None:
         return settings.speed
@@ -59,7 +59,7 @@ def pace_of(settings: Settings) -> float:
     return 1.0 if choice.scenario.in_real_time else MAX
 
 
-def replay_of(settings: Settings) -> Source:
+def replay_of(settings: PluginSettings) -> Source:
     """A player of the settings' cassette."""
     # Most tests make things up and never pay for importing these.
     from comfyrec.cassette.files import find_cassette, open_cassette

@@ -18,17 +18,17 @@ from fake_server.source import (
     Abort,
     Accept,
     Action,
-    Answer,
-    Asked,
     Close,
+    Disconnected,
     Happened,
-    Knocked,
-    Left,
-    Reply,
+    MessageReceived,
     Request,
-    Said,
+    RequestReceived,
+    Respond,
+    Response,
     Send,
     Source,
+    UpgradeRequested,
 )
 
 __all__ = ["SeenPrompt", "SeenRequest", "SeenSocket", "Witness"]
@@ -146,11 +146,11 @@ class Witness(Source):
         return self._serial
 
     def _happened(self, happened: Happened, now: int) -> None:
-        if isinstance(happened, Asked):
+        if isinstance(happened, RequestReceived):
             seen = self._seen(happened.request, now)
             self.requests.append(seen)
             self._open[happened.exchange] = seen
-        elif isinstance(happened, Knocked):
+        elif isinstance(happened, UpgradeRequested):
             request = happened.request
             query = parse_qs(urlsplit(request.target).query)
             client_id = query.get("clientId", [None])[0]
@@ -159,9 +159,9 @@ class Witness(Source):
             )
             self.sockets.append(socket)
             self._by_number[happened.socket] = socket
-        elif isinstance(happened, Said):
+        elif isinstance(happened, MessageReceived):
             self._by_number[happened.socket].received.append(happened.message)
-        elif isinstance(happened, Left):
+        elif isinstance(happened, Disconnected):
             self._ended(happened.socket, now)
 
     def _seen(self, request: Request, now: int) -> SeenRequest:
@@ -177,7 +177,7 @@ class Witness(Source):
         if isinstance(action, Send):
             for socket in action.sockets:
                 self.frames.append((now, socket, action.message))
-        elif isinstance(action, Reply):
+        elif isinstance(action, Respond):
             seen = self._open.pop(action.exchange, None)
             if seen is not None:
                 self._answered(seen, action.answer)
@@ -192,7 +192,7 @@ class Witness(Source):
         if socket is not None and socket.closed_t is None:
             socket.closed_t = now
 
-    def _answered(self, seen: SeenRequest, answer: Answer) -> None:
+    def _answered(self, seen: SeenRequest, answer: Response) -> None:
         seen.status, seen.answer = answer.status, answer.body[:BODY_MAX]
         if (seen.method, seen.path, seen.status) != ("POST", "/prompt", 200):
             return

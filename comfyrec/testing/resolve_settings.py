@@ -16,7 +16,7 @@ from typing import Any, Final, NoReturn
 
 import pytest
 
-from comfyrec.testing.settings import Settings
+from comfyrec.testing.settings import PluginSettings
 
 __all__ = ["gather", "overridden", "scenario_names"]
 
@@ -27,7 +27,9 @@ _OWN_KEYWORDS: Final = {
 }  # fmt: skip
 
 
-def gather(config: pytest.Config, item: pytest.Item, *, fixtures: Mapping[str, Any]) -> Settings:
+def gather(
+    config: pytest.Config, item: pytest.Item, *, fixtures: Mapping[str, Any]
+) -> PluginSettings:
     """The settings of one test.
 
     Raises:
@@ -49,7 +51,7 @@ def gather(config: pytest.Config, item: pytest.Item, *, fixtures: Mapping[str, A
     record = look_up("record") or "none"
     if record not in MODES:
         _wrong(item, f"record mode {record!r} is none of {', '.join(MODES)}")
-    return Settings(
+    return PluginSettings(
         scenario=scenario or "success",
         params={k: v for k, v in said.items() if k not in _OWN_KEYWORDS},
         cassette=_cassette(item, said.get("cassette"), look_up("cassette_dir")),

@@ -18,12 +18,12 @@ from msgspec.structs import replace
 
 from comfyrec.errors import ComfyrecError, ServerDied
 from comfyrec.testing.handle import ComfyUI
-from comfyrec.testing.settings import Settings
+from comfyrec.testing.settings import PluginSettings
 
 if TYPE_CHECKING:
     from comfyrec.testing.recording import Recording
 
-__all__ = ["Recorded", "Session"]
+__all__ = ["PluginSession", "Recorded"]
 
 REPORT_LINES_MAX: Final = 120
 """Of the time line of one server in a failing test's report: the first and the last ones."""
@@ -60,7 +60,7 @@ class Recorded:
 class WithEpisodes(ComfyUI):
     """A server that replays a cassette and records what it does not have."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: PluginSettings) -> None:
         from comfyrec.cassette.files import open_cassette
         from comfyrec.testing.episodes import Episodes
         from comfyrec.timeline import Timeline
@@ -84,10 +84,10 @@ class WithEpisodes(ComfyUI):
         self._working.unlink(missing_ok=True)
 
 
-class Session:
+class PluginSession:
     """The servers of one test. The first one follows the test's settings."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: PluginSettings) -> None:
         self.settings = settings
         self._servers: list[ComfyUI | Recorded] = []
         self._stack = contextlib.ExitStack()
@@ -105,14 +105,14 @@ class Session:
 
         Other keywords are parameters of the scenario.
         """
-        known = set(Settings.__struct_fields__)
+        known = set(PluginSettings.__struct_fields__)
         params = {k: v for k, v in changes.items() if k not in known}
         own = {k: v for k, v in changes.items() if k in known}
         return self._start(
             replace(self.settings, **{"cassette": None, "record": "none", "params": params, **own})
         )
 
-    def _start(self, settings: Settings) -> ComfyUI:
+    def _start(self, settings: PluginSettings) -> ComfyUI:
         if isinstance(settings.cassette, Path) and settings.record == "none":
             _demand(settings.cassette)
         try:
@@ -185,7 +185,7 @@ def _demand(cassette: Path) -> None:
         )
 
 
-def _server(settings: Settings) -> ComfyUI | Recorded:
+def _server(settings: PluginSettings) -> ComfyUI | Recorded:
     if settings.cassette is None or settings.record == "none":
         return ComfyUI(settings)
     if settings.record == "once" and Path(settings.cassette).exists():
@@ -196,7 +196,7 @@ def _server(settings: Settings) -> ComfyUI | Recorded:
     return _recorded(settings)
 
 
-def _demand_upstream(settings: Settings) -> None:
+def _demand_upstream(settings: PluginSettings) -> None:
     if not settings.upstream:
         pytest.fail(
             f"record mode {settings.record!r} needs the server to record: "
@@ -220,7 +220,7 @@ def _demand_that_it_answers(upstream: str) -> None:
         )
 
 
-def _recorded(settings: Settings) -> Recorded:
+def _recorded(settings: PluginSettings) -> Recorded:
     from comfyrec.testing.recording import Recording
 
     _demand_that_it_answers(settings.upstream or "")

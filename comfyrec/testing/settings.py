@@ -7,10 +7,10 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["Settings", "address_variables"]
+__all__ = ["PluginSettings", "address_variables"]
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
+class PluginSettings(msgspec.Struct, frozen=True, kw_only=True):
     """All that one server of a test is made from."""
 
     scenario: str = "success"

@@ -20,10 +20,10 @@ from comfyrec.timeline.model import (
     HttpMessage,
     Message,
     Ping,
-    Prompt,
+    RecordedPrompt,
     Socket,
 )
-from comfyrec.timeline.peek import Told
+from comfyrec.timeline.peek import Peek
 from comfyrec.timeline.prompts import prompts_of
 
 __all__ = [
@@ -31,12 +31,12 @@ __all__ = [
     "Exchange",
     "HttpMessage",
     "Message",
+    "Peek",
     "Ping",
-    "Prompt",
+    "RecordedPrompt",
     "Side",
     "Socket",
     "Timeline",
-    "Told",
 ]
 
 
@@ -48,7 +48,7 @@ class Timeline(msgspec.Struct, frozen=True, dict=True):
     """Every HTTP request, WebSocket upgrades included, in order."""
     sockets: tuple[Socket, ...] = ()
     """Every accepted WebSocket, in the order of the upgrades."""
-    prompts: tuple[Prompt, ...] = ()
+    prompts: tuple[RecordedPrompt, ...] = ()
     """Every prompt that was accepted, in order; then those that only frames tell of."""
     problems: tuple[str, ...] = ()
     """What could not be read, one sentence each, at most 200."""

@@ -13,9 +13,9 @@ from urllib.parse import parse_qsl, unquote
 import msgspec
 
 from comfyrec.cassette.records import Side
-from comfyrec.timeline.peek import NOTHING, Told, loads
+from comfyrec.timeline.peek import NOTHING, Peek, loads
 
-__all__ = ["Closing", "Exchange", "HttpMessage", "Message", "Prompt", "Socket"]
+__all__ = ["Closing", "Exchange", "HttpMessage", "Message", "RecordedPrompt", "Socket"]
 
 
 class HttpMessage(msgspec.Struct, frozen=True):
@@ -112,7 +112,7 @@ class Message(msgspec.Struct, frozen=True):
     side: Side
     data: str | bytes
     """``str`` for text, ``bytes`` for binary."""
-    told: Told = NOTHING
+    told: Peek = NOTHING
     """What a text message from the server says about where it belongs."""
 
     @property
@@ -181,7 +181,7 @@ INTERRUPTED: Final = "interrupted"
 DELETED: Final = "deleted"
 
 
-class Prompt(msgspec.Struct, frozen=True):
+class RecordedPrompt(msgspec.Struct, frozen=True):
     """One prompt that the server accepted, or that frames tell of."""
 
     number: int

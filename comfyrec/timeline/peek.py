@@ -13,10 +13,10 @@ import msgspec
 
 from comfyrec.events.nesting import NESTED_MAX, nests_deeper
 
-__all__ = ["NOTHING", "Told", "data_of", "loads", "told_by"]
+__all__ = ["NOTHING", "Peek", "data_of", "loads", "told_by"]
 
 
-class Told(msgspec.Struct, frozen=True):
+class Peek(msgspec.Struct, frozen=True):
     """What a message says about where it belongs; fields that it does not have are None."""
 
     type: str = ""
@@ -30,7 +30,7 @@ class Told(msgspec.Struct, frozen=True):
     queue_remaining: int | None = None
 
 
-NOTHING: Final = Told()
+NOTHING: Final = Peek()
 
 
 class _ExecInfo(msgspec.Struct):
@@ -59,7 +59,7 @@ _decoder: Final = msgspec.json.Decoder(_Message)
 _BAD_INPUT: Final = (msgspec.MsgspecError, ValueError, RecursionError)
 
 
-def told_by(text: str | bytes) -> Told:
+def told_by(text: str | bytes) -> Peek:
     """Look at one text message. Never raises; what cannot be placed tells ``NOTHING``."""
     try:
         message = _decoder.decode(text)
@@ -67,7 +67,7 @@ def told_by(text: str | bytes) -> Told:
         return _slowly(text)
     data = message.data or _Data()
     node = data.node
-    return Told(
+    return Peek(
         type=message.type,
         prompt_id=data.prompt_id,
         node=None if node is None or node is msgspec.UNSET else str(node),
@@ -81,7 +81,7 @@ def _remaining(status: _Status | None) -> int | None:
     return status.exec_info.queue_remaining if status and status.exec_info else None
 
 
-def _slowly(text: str | bytes) -> Told:
+def _slowly(text: str | bytes) -> Peek:
     """NaN is no JSON, and data need be no object: what is left is the type and the prompt."""
     message = loads(text)
     if not isinstance(message, dict) or not isinstance(message.get("type"), str):
@@ -89,7 +89,7 @@ def _slowly(text: str | bytes) -> Told:
     data = message.get("data")
     data = data if isinstance(data, dict) else {}
     node, prompt_id = data.get("node"), data.get("prompt_id")
-    return Told(
+    return Peek(
         type=message["type"],
         prompt_id=prompt_id if isinstance(prompt_id, str) else None,
         node=str(node) if isinstance(node, (str, int)) else None,

@@ -19,7 +19,7 @@ from comfyrec.timeline.model import (
     SUCCESS,
     Exchange,
     Message,
-    Prompt,
+    RecordedPrompt,
     Socket,
 )
 from comfyrec.timeline.peek import data_of
@@ -128,8 +128,8 @@ class _Run(msgspec.Struct):
         if isinstance(data.get("output"), dict):
             self.outputs[str(data.get("node"))] = data["output"]
 
-    def done(self, number: int) -> Prompt:
-        return Prompt(
+    def done(self, number: int) -> RecordedPrompt:
+        return RecordedPrompt(
             number=number,
             prompt_id=self.prompt_id,
             client_id=self.client_id,
@@ -147,7 +147,7 @@ class _Run(msgspec.Struct):
         )
 
 
-def prompts_of(exchanges: Sequence[Exchange], sockets: Sequence[Socket]) -> list[Prompt]:
+def prompts_of(exchanges: Sequence[Exchange], sockets: Sequence[Socket]) -> list[RecordedPrompt]:
     """All prompts of a recording: the submitted ones in order, then those only frames tell of."""
     runs = _submitted(exchanges)
     by_id: dict[str, list[_Run]] = {}

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from fake_server.http.context import Line, Place
+from fake_server.http.context import ConsoleLine, Context
 
 __all__ = ["TERMINAL", "banner", "entry_of", "print_end", "print_failure", "write_line"]
 
@@ -18,7 +18,7 @@ _INFO: Final = "\x1b[32m[INFO]\x1b[0m "
 _ERROR: Final = "\x1b[1m\x1b[31m[ERROR]\x1b[0m "
 
 
-def banner(place: Place) -> Iterator[Line]:
+def banner(place: Context) -> Iterator[ConsoleLine]:
     """What stands on the console once the server has started."""
     for said in (
         "Total VRAM 65536 MB, total RAM 65536 MB",
@@ -28,16 +28,16 @@ def banner(place: Place) -> Iterator[Line]:
         f"ComfyUI version: {place.era.version}",
         "Starting server\n",
     ):
-        yield Line(place.now, f"{_mark(place, _INFO)}{said}\n")
+        yield ConsoleLine(place.now, f"{_mark(place, _INFO)}{said}\n")
 
 
-def _mark(place: Place, level: str) -> str:
+def _mark(place: Context, level: str) -> str:
     return level if place.era.has("view_nosniff") else ""
 
 
-def write_line(place: Place, said: str, *, level: str = _INFO) -> None:
+def write_line(place: Context, said: str, *, level: str = _INFO) -> None:
     """Put a line on the console, and tell those who subscribed."""
-    line = Line(place.now, f"{_mark(place, level)}{said}\n")
+    line = ConsoleLine(place.now, f"{_mark(place, level)}{said}\n")
     place.log.append(line)
     if not place.subscribers:
         return
@@ -51,13 +51,13 @@ def write_line(place: Place, said: str, *, level: str = _INFO) -> None:
             del place.subscribers[client_id]
 
 
-def entry_of(place: Place, line: Line) -> dict[str, str]:
+def entry_of(place: Context, line: ConsoleLine) -> dict[str, str]:
     """A line as the wire has it."""
     when = datetime.fromtimestamp((place.epoch_us + line.t_us) / 1e6, UTC)
     return {"t": when.replace(tzinfo=None).isoformat(), "m": line.text}
 
 
-def print_failure(place: Place, data: Mapping[str, Any]) -> None:
+def print_failure(place: Context, data: Mapping[str, Any]) -> None:
     """What the worker prints before it says ``execution_error``."""
     said = data["exception_message"].rstrip("\n")
     write_line(place, f"!!! Exception during processing !!! {said}", level=_ERROR)
@@ -66,7 +66,7 @@ def print_failure(place: Place, data: Mapping[str, Any]) -> None:
     write_line(place, f"Traceback (most recent call last):\n{frames}{last}", level=_ERROR)
 
 
-def print_end(place: Place, messages: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
+def print_end(place: Context, messages: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
     """What the worker prints when a prompt is gone; ``messages`` are those of its history."""
     stamps = [data["timestamp"] for _, data in messages if "timestamp" in data]
     seconds = (stamps[-1] - stamps[0]) / 1000 if stamps else 0.0

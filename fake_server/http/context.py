@@ -11,19 +11,19 @@ import msgspec
 
 from comfyrec.versions import Era
 from fake_server.http.forms import BadForm, parameters
-from fake_server.http.question import Question, loads
+from fake_server.http.question import RoutedRequest, loads
 from fake_server.nodes.catalogue import Catalogue
-from fake_server.seeded import Chance
+from fake_server.seeded import SeededRandom
 from fake_server.simulator.engine import Engine
-from fake_server.source import Answer
+from fake_server.source import Response
 from fake_server.storage.memory import Folders, StoredFile, inside
 
 __all__ = [
     "LOG_LINES_MAX",
-    "Failed",
-    "Line",
-    "Place",
-    "Refused",
+    "ConsoleLine",
+    "Context",
+    "HandlerFailed",
+    "HttpError",
     "Shop",
     "below",
     "read_json",
@@ -52,27 +52,27 @@ class Shop(msgspec.Struct, frozen=True):
     """What GET /extensions lists; None: what every frontend has."""
 
 
-class Line(msgspec.Struct, frozen=True):
+class ConsoleLine(msgspec.Struct, frozen=True):
     """One entry of the console: virtual time and text."""
 
     t_us: int
     text: str
 
 
-class Place(msgspec.Struct):
+class Context(msgspec.Struct):
     """What the handlers of one server work on."""
 
     engine: Engine
     catalogue: Catalogue
     era: Era
     folders: Folders
-    chance: Chance
+    chance: SeededRandom
     shop: Shop
     epoch_us: int
     upload_max: int | float
     now: int = 0
     users: dict[str, str] = msgspec.field(default_factory=lambda: {"default": "default"})
-    log: deque[Line] = msgspec.field(default_factory=lambda: deque(maxlen=LOG_LINES_MAX))
+    log: deque[ConsoleLine] = msgspec.field(default_factory=lambda: deque(maxlen=LOG_LINES_MAX))
     subscribers: dict[str, None] = msgspec.field(default_factory=dict)
     """Client ids that want ``logs`` frames, in the order they came."""
     told_size: bool = False
@@ -84,11 +84,11 @@ class Place(msgspec.Struct):
         return self.epoch_us + self.now
 
 
-class Failed(Exception):
+class HandlerFailed(Exception):
     """Here the real handler raises: the client gets the 500 of aiohttp."""
 
 
-class Refused(Exception):
+class HttpError(Exception):
     """Here the real handler raises an HTTP error, which passes the middleware untouched."""
 
     def __init__(self, status: int, said: str | None = None, *, allow: str = "") -> None:
@@ -97,17 +97,19 @@ class Refused(Exception):
         self.answer = text(said or f"{status}: {_REASONS[status]}", status, more)
 
 
-def text(said: str, status: int = 200, headers: tuple[tuple[str, str], ...] = ()) -> Answer:
+def text(said: str, status: int = 200, headers: tuple[tuple[str, str], ...] = ()) -> Response:
     """An answer of plain text."""
-    return Answer(status, (("Content-Type", "text/plain; charset=utf-8"), *headers), said.encode())
+    return Response(
+        status, (("Content-Type", "text/plain; charset=utf-8"), *headers), said.encode()
+    )
 
 
-def below(place: Place, kind: str, *parts: str) -> str | None:
+def below(place: Context, kind: str, *parts: str) -> str | None:
     """A path in one of the server's folders, None when it leads out of it."""
     return inside(*parts, root=f"{place.engine.settings.base}/{kind}")
 
 
-def read_json(ask: Question) -> Any:
+def read_json(ask: RoutedRequest) -> Any:
     """The body as JSON, in the charset that its Content-Type names.
 
     Raises:
@@ -117,10 +119,10 @@ def read_json(ask: Question) -> Any:
         charset = parameters(ask.header("Content-Type"))[1].get("charset", "utf-8")
         return loads(ask.body.decode(charset))
     except (BadForm, ValueError, LookupError, RecursionError) as error:
-        raise Failed(str(error)) from None
+        raise HandlerFailed(str(error)) from None
 
 
-Handler = Callable[[Place, Question], Answer]
+Handler = Callable[[Context, RoutedRequest], Response]
 
 
 def extension(name: str) -> str:

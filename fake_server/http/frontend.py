@@ -6,11 +6,11 @@ import posixpath
 from typing import Final
 from urllib.parse import unquote
 
-from fake_server.http.context import Failed, Place, Refused
+from fake_server.http.context import Context, HandlerFailed, HttpError
 from fake_server.http.media_types import served_type
-from fake_server.http.question import Question
+from fake_server.http.question import RoutedRequest
 from fake_server.http.static import file_answer, no_file
-from fake_server.source import Answer
+from fake_server.source import Response
 from fake_server.storage.memory import StoredFile, nameable
 
 __all__ = ["no_template", "root", "static_file"]
@@ -27,7 +27,7 @@ web page here.</p></body></html>
 """
 
 
-def root(place: Place, ask: Question) -> Answer:
+def root(place: Context, ask: RoutedRequest) -> Response:
     """GET /: index.html, which nobody may store."""
     found = place.shop.static("index.html") if place.shop.static else None
     store = "no-store, must-revalidate" if place.era.has("no_store") else "no-cache"
@@ -37,32 +37,32 @@ def root(place: Place, ask: Question) -> Answer:
     )
 
 
-def no_template(place: Place, ask: Question) -> Answer:
+def no_template(place: Context, ask: RoutedRequest) -> Response:
     """GET /templates/{path}: nobody has brought the package of workflow templates."""
-    raise Refused(404)
+    raise HttpError(404)
 
 
-def static_file(place: Place, ask: Question, path: str) -> Answer:
+def static_file(place: Context, ask: RoutedRequest, path: str) -> Response:
     """Any path that no route has: a file below the web root, or 404 without a length."""
     name = unquote(path[1:])
     if name.startswith("/") or "\0" in name:
-        raise Refused(404)
+        raise HttpError(404)
     normal = posixpath.normpath(name)
     if normal.startswith(".."):
-        raise Refused(404)
+        raise HttpError(404)
     if normal in _FOLDERS or (normal == "templates" and not place.era.has("template_routes")):
-        raise Refused(403)
+        raise HttpError(403)
     if not nameable(name):
-        raise Failed("no file system has such a name")
+        raise HandlerFailed("no file system has such a name")
     found = _found(place, normal)
     return no_file() if found is None else _served(place, ask, normal, found)
 
 
-def _found(place: Place, name: str) -> StoredFile | None:
+def _found(place: Context, name: str) -> StoredFile | None:
     if place.shop.static is not None:
         return place.shop.static(name)
     return StoredFile(_PAGE, 0) if name == "index.html" else None
 
 
-def _served(place: Place, ask: Question, name: str, file: StoredFile) -> Answer:
+def _served(place: Context, ask: RoutedRequest, name: str, file: StoredFile) -> Response:
     return file_answer(ask, file, place.epoch_us, guess=served_type(name))

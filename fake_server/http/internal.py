@@ -6,36 +6,36 @@ PROTOCOL.md, section 10; recording ``logs_subscription``.
 from __future__ import annotations
 
 from fake_server.http.console_log import TERMINAL, entry_of
-from fake_server.http.context import Failed, Place, read_json
+from fake_server.http.context import Context, HandlerFailed, read_json
 from fake_server.http.models import dirs_of, known_folders
-from fake_server.http.question import Question, empty, json_answer
+from fake_server.http.question import RoutedRequest, empty, json_answer
 from fake_server.http.view import KINDS
-from fake_server.source import Answer
+from fake_server.source import Response
 
 __all__ = ["files", "folder_paths", "logs", "raw_logs", "subscribe"]
 
 
-def logs(place: Place, ask: Question) -> Answer:
+def logs(place: Context, ask: RoutedRequest) -> Response:
     """GET /internal/logs: the console as one text."""
     entries = (entry_of(place, line) for line in place.log)
     return json_answer("".join(f"{entry['t']} - {entry['m']}" for entry in entries))
 
 
-def raw_logs(place: Place, ask: Question) -> Answer:
+def raw_logs(place: Context, ask: RoutedRequest) -> Response:
     """GET /internal/logs/raw."""
     place.told_size = True
     entries = [entry_of(place, line) for line in place.log]
     return json_answer({"entries": entries, "size": TERMINAL})
 
 
-def subscribe(place: Place, ask: Question) -> Answer:
+def subscribe(place: Context, ask: RoutedRequest) -> Response:
     """PATCH /internal/logs/subscribe."""
     wanted = read_json(ask)
     try:
         client_id, enabled = wanted["clientId"], wanted["enabled"]
         hash(client_id)
     except (KeyError, TypeError, IndexError) as error:
-        raise Failed(str(error)) from None
+        raise HandlerFailed(str(error)) from None
     if enabled:
         place.subscribers[client_id] = None
     else:
@@ -43,12 +43,12 @@ def subscribe(place: Place, ask: Question) -> Answer:
     return empty()
 
 
-def folder_paths(place: Place, ask: Question) -> Answer:
+def folder_paths(place: Context, ask: RoutedRequest) -> Response:
     """GET /internal/folder_paths."""
     return json_answer({name: dirs_of(place, name) for name in known_folders(place)})
 
 
-def files(place: Place, ask: Question) -> Answer:
+def files(place: Context, ask: RoutedRequest) -> Response:
     """GET /internal/files/{directory}: the newest first."""
     kind = ask.param["directory"]
     if kind not in KINDS:
@@ -59,7 +59,7 @@ def files(place: Place, ask: Question) -> Answer:
     return json_answer([name + mark for _, name in newest])
 
 
-def _names(place: Place, kind: str) -> list[tuple[int, str]]:
+def _names(place: Context, kind: str) -> list[tuple[int, str]]:
     found = []
     for name in place.folders.names(kind):
         if name.startswith(".") and place.era.has("preview_method"):

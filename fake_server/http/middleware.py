@@ -16,12 +16,12 @@ from urllib.parse import parse_qsl, unquote, urlparse, urlsplit
 
 import msgspec
 
-from fake_server.http.context import Failed, Place, Refused
+from fake_server.http.context import Context, HandlerFailed, HttpError
 from fake_server.http.frontend import static_file
-from fake_server.http.question import Question, empty, server_error
+from fake_server.http.question import RoutedRequest, empty, server_error
 from fake_server.http.routes import INTERNAL, Found, routes_of
 from fake_server.http.static import FileAnswer
-from fake_server.source import Answer, Request
+from fake_server.source import Request, Response
 
 __all__ = ["answer", "is_websocket", "lets_in", "query_of"]
 
@@ -61,21 +61,21 @@ def _pairs(raw: str) -> tuple[tuple[str, str], ...]:
     return tuple(parse_qsl(raw, keep_blank_values=True))
 
 
-def answer(place: Place, request: Request) -> Answer:
+def answer(place: Context, request: Request) -> Response:
     """Answer a request that is no websocket."""
     path, query = split_target(request.target)
     try:
         given = _around(place, request, path, query)
-    except Refused as refused:
+    except HttpError as refused:
         return refused.answer
-    except Failed:
+    except HandlerFailed:
         return server_error()
     if given.close:
         return given
     return _cache_headers(place, unquote(path), given)
 
 
-def _around(place: Place, request: Request, path: str, query: str) -> Answer:
+def _around(place: Context, request: Request, path: str, query: str) -> Response:
     if place.shop.cors is not None:
         options = request.method == "OPTIONS"
         given = empty() if options else _routed(place, request, path, query)
@@ -86,29 +86,29 @@ def _around(place: Place, request: Request, path: str, query: str) -> Answer:
     return _squeezed(request, given) if place.shop.compress and not given.close else given
 
 
-def _unguarded(place: Place, request: Request, path: str, query: str) -> Answer:
+def _unguarded(place: Context, request: Request, path: str, query: str) -> Response:
     if request.method == "OPTIONS" and place.era.has("options_everywhere"):
         return empty()
     return _routed(place, request, path, query)
 
 
-def _routed(place: Place, request: Request, path: str, query: str) -> Answer:
+def _routed(place: Context, request: Request, path: str, query: str) -> Response:
     found = routes_of(place.era).find(request.method, path)
     if found.route is None:
         return _no_route(place, request, path, found)
     ask = _question(request, path, query, found)
     if found.route.path == "/ws":
-        raise Refused(400, handshake_problem(request))
+        raise HttpError(400, handshake_problem(request))
     if request.method in _READING and len(request.body) > round(place.upload_max):
         limit = round(place.upload_max)
-        raise Refused(413, f"Maximum request body size {limit} exceeded.")
+        raise HttpError(413, f"Maximum request body size {limit} exceeded.")
     return found.route.handler(place, ask)
 
 
-def _question(request: Request, path: str, query: str, found: Found) -> Question:
+def _question(request: Request, path: str, query: str, found: Found) -> RoutedRequest:
     decoded = unquote(path)
     prefixed = decoded.startswith("/api/")
-    return Question(
+    return RoutedRequest(
         method=request.method,
         path=decoded.removeprefix("/api") if prefixed else decoded,
         prefixed=prefixed,
@@ -119,22 +119,22 @@ def _question(request: Request, path: str, query: str, found: Found) -> Question
     )
 
 
-def _no_route(place: Place, request: Request, path: str, found: Found) -> Answer:
+def _no_route(place: Context, request: Request, path: str, found: Found) -> Response:
     first = f"/{unquote(path.split('/')[1])}" if "/" in path else ""
     if first == INTERNAL and place.era.has("internal_routes"):
         if found.allowed:
-            raise Refused(405, allow=",".join(sorted(found.allowed)))
-        raise Refused(404)
+            raise HttpError(405, allow=",".join(sorted(found.allowed)))
+        raise HttpError(404)
     if request.method in _STATIC_METHODS:
-        ask = Question(request.method, path, headers=request.headers)
+        ask = RoutedRequest(request.method, path, headers=request.headers)
         return static_file(place, ask, path)
-    raise Refused(405, allow=",".join(sorted({*found.allowed, *_STATIC_METHODS})))
+    raise HttpError(405, allow=",".join(sorted({*found.allowed, *_STATIC_METHODS})))
 
 
 # --- websockets ------------------------------------------------------------------------------
 
 
-def is_websocket(place: Place, request: Request) -> bool:
+def is_websocket(place: Context, request: Request) -> bool:
     """Whether the path is that of the websocket, and asked as one asks for it."""
     found = routes_of(place.era).find(request.method, split_target(request.target)[0])
     return found.route is not None and found.route.path == "/ws"
@@ -162,7 +162,7 @@ def _field(request: Request, name: str) -> str | None:
 # --- the guard -------------------------------------------------------------------------------
 
 
-def lets_in(place: Place, request: Request) -> bool:
+def lets_in(place: Context, request: Request) -> bool:
     """Whether the guard against foreign origins lets a request pass; always with CORS.
 
     Raises:
@@ -179,7 +179,7 @@ def lets_in(place: Place, request: Request) -> bool:
     try:
         return _same(host.lower(), origin)
     except ValueError as error:
-        raise Failed(str(error)) from None
+        raise HandlerFailed(str(error)) from None
 
 
 def _same(host: str, origin: str) -> bool:
@@ -219,7 +219,7 @@ _LATE: Final = frozenset({"Transfer-Encoding", "Etag", "Last-Modified", "Content
 """Fields that aiohttp adds when it prepares an answer, behind those of the middleware."""
 
 
-def _with(given: Answer, *fields: tuple[str, str]) -> Answer:
+def _with(given: Response, *fields: tuple[str, str]) -> Response:
     headers = given.headers
     late = next((i for i, (name, _) in enumerate(headers) if name in _LATE), len(headers))
     if 0 < late < len(headers) and headers[late - 1][0] == "Content-Type":
@@ -227,7 +227,7 @@ def _with(given: Answer, *fields: tuple[str, str]) -> Answer:
     return msgspec.structs.replace(given, headers=(*headers[:late], *fields, *headers[late:]))
 
 
-def _cors(place: Place, given: Answer) -> Answer:
+def _cors(place: Context, given: Response) -> Response:
     assert place.shop.cors is not None
     methods = _CORS_METHODS + (", PATCH" if place.era.has("cors_patch") else "")
     return _with(
@@ -239,14 +239,14 @@ def _cors(place: Place, given: Answer) -> Answer:
     )
 
 
-def _cache_headers(place: Place, path: str, given: Answer) -> Answer:
+def _cache_headers(place: Context, path: str, given: Response) -> Response:
     value = _cache_control(place, path, 200 if isinstance(given, FileAnswer) else given.status)
     if value is None or any(name.lower() == "cache-control" for name, _ in given.headers):
         return given
     return _with(given, ("Cache-Control", value))
 
 
-def _cache_control(place: Place, path: str, status: int) -> str | None:
+def _cache_control(place: Context, path: str, status: int) -> str | None:
     last = path.rpartition("/")[2]
     if path.endswith((".js", ".css")) or (last.startswith("index") and last.endswith(".json")):
         return "no-store" if place.era.has("no_store") else "no-cache"
@@ -259,7 +259,7 @@ def _cache_control(place: Place, path: str, status: int) -> str | None:
     return "no-cache" if status in _NOT_KEPT else None
 
 
-def _squeezed(request: Request, given: Answer) -> Answer:
+def _squeezed(request: Request, given: Response) -> Response:
     accepted = _field(request, "Accept-Encoding") or ""
     kind = next((v for k, v in given.headers if k.lower() == "content-type"), "")
     if kind.partition(";")[0] not in _SQUEEZED or isinstance(given, FileAnswer):

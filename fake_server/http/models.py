@@ -11,10 +11,10 @@ import zlib
 from collections.abc import Sequence
 from typing import Any, Final
 
-from fake_server.http.context import Failed, Place, below, extension
-from fake_server.http.question import Question, empty, json_answer
+from fake_server.http.context import Context, HandlerFailed, below, extension
+from fake_server.http.question import RoutedRequest, empty, json_answer
 from fake_server.nodes.replacements import REPLACEMENTS
-from fake_server.source import Answer
+from fake_server.source import Response
 from fake_server.storage import pictures as images
 
 __all__ = [
@@ -55,7 +55,7 @@ _SINCE: Final = {
 }  # fmt: skip
 
 
-def known_folders(place: Place) -> dict[str, Sequence[str]]:
+def known_folders(place: Context) -> dict[str, Sequence[str]]:
     """The model folders that the era has, and what lies in them."""
     return {
         name: files
@@ -64,7 +64,7 @@ def known_folders(place: Place) -> dict[str, Sequence[str]]:
     }
 
 
-def dirs_of(place: Place, name: str) -> list[str]:
+def dirs_of(place: Context, name: str) -> list[str]:
     """The folders on the simulated disk that make up a model folder."""
     base = place.engine.settings.base
     if name == "custom_nodes":
@@ -73,24 +73,24 @@ def dirs_of(place: Place, name: str) -> list[str]:
     return dirs + ([f"{base}/output/{_OUTPUT_TOO[name]}"] if name in _OUTPUT_TOO else [])
 
 
-def folders(place: Place, ask: Question) -> Answer:
+def folders(place: Context, ask: RoutedRequest) -> Response:
     """GET /models."""
     return json_answer(list(known_folders(place)))
 
 
-def folder(place: Place, ask: Question) -> Answer:
+def folder(place: Context, ask: RoutedRequest) -> Response:
     """GET /models/{folder}."""
     files = known_folders(place).get(ask.param["folder"])
     return empty(404) if files is None else json_answer(list(files))
 
 
-def embeddings(place: Place, ask: Question) -> Answer:
+def embeddings(place: Context, ask: RoutedRequest) -> Response:
     """GET /embeddings: their names without extension."""
     files = place.catalogue.models.get("embeddings", ())
     return json_answer([name.removesuffix(extension(name)) for name in files])
 
 
-def experiment_folders(place: Place, ask: Question) -> Answer:
+def experiment_folders(place: Context, ask: RoutedRequest) -> Response:
     """GET /experiment/models."""
     told: list[dict[str, Any]] = []
     for name in known_folders(place):
@@ -102,7 +102,7 @@ def experiment_folders(place: Place, ask: Question) -> Answer:
     return json_answer(told)
 
 
-def experiment_folder(place: Place, ask: Question) -> Answer:
+def experiment_folder(place: Context, ask: RoutedRequest) -> Response:
     """GET /experiment/models/{folder}."""
     files = known_folders(place).get(ask.param["folder"])
     if files is None:
@@ -110,7 +110,7 @@ def experiment_folder(place: Place, ask: Question) -> Answer:
     return json_answer([_file(place, name) for name in files])
 
 
-def _file(place: Place, name: str) -> dict[str, Any]:
+def _file(place: Context, name: str) -> dict[str, Any]:
     facts: dict[str, Any] = {"name": name, "pathIndex": 0}
     if place.era.has("frontend_routes"):
         since = place.epoch_us / 1e6
@@ -120,7 +120,7 @@ def _file(place: Place, name: str) -> dict[str, Any]:
     return facts
 
 
-def experiment_preview(place: Place, ask: Question) -> Answer:
+def experiment_preview(place: Context, ask: RoutedRequest) -> Response:
     """GET /experiment/models/preview/...: a picture that lies beside a model."""
     name, index, file = ask.param["folder"], ask.param["index"], ask.param["file"]
     if name not in known_folders(place):
@@ -135,20 +135,20 @@ def experiment_preview(place: Place, ask: Question) -> Answer:
         return empty(403)
     picture = _beside(place, f"models/{name}", path)
     return (
-        empty(404) if picture is None else Answer(200, (("Content-Type", "image/webp"),), picture)
+        empty(404) if picture is None else Response(200, (("Content-Type", "image/webp"),), picture)
     )
 
 
-def _number(place: Place, written: str) -> int | None:
+def _number(place: Context, written: str) -> int | None:
     try:
         return int(written)
     except ValueError as error:
         if place.era.has("preview_checks"):
             return None
-        raise Failed(str(error)) from None
+        raise HandlerFailed(str(error)) from None
 
 
-def _beside(place: Place, kind: str, path: str) -> bytes | None:
+def _beside(place: Context, kind: str, path: str) -> bytes | None:
     where, name = posixpath.split(path)
     stem = name.removesuffix(extension(name))
     for end in _PICTURES:
@@ -161,14 +161,14 @@ def _beside(place: Place, kind: str, path: str) -> bytes | None:
 # --- object_info -----------------------------------------------------------------------------
 
 
-def object_info(place: Place, ask: Question) -> Answer:
+def object_info(place: Context, ask: RoutedRequest) -> Response:
     """GET /object_info: every class."""
     uploads = tuple(place.folders.names("input"))
     body = _whole.get(place.catalogue, uploads)
     if body is None:
         body = json.dumps(place.catalogue.all_info(uploads)).encode()
         _whole.keep(place.catalogue, uploads, body)
-    return Answer(200, (("Content-Type", "application/json; charset=utf-8"),), body)
+    return Response(200, (("Content-Type", "application/json; charset=utf-8"),), body)
 
 
 class _Last:
@@ -190,13 +190,13 @@ class _Last:
 _whole = _Last()
 
 
-def object_info_class(place: Place, ask: Question) -> Answer:
+def object_info_class(place: Context, ask: RoutedRequest) -> Response:
     """GET /object_info/{class}: one class, or nothing for one that nobody has."""
     name = ask.param["class"]
     info = place.catalogue.info(name, place.folders.names("input"))
     return json_answer({} if info is None else {name: info})
 
 
-def node_replacements(place: Place, ask: Question) -> Answer:
+def node_replacements(place: Context, ask: RoutedRequest) -> Response:
     """GET /node_replacements: retired classes and what took their place."""
     return json_answer(REPLACEMENTS)

@@ -13,17 +13,17 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 from fake_server.http import job_view as jobs
-from fake_server.http.question import Question, empty, json_answer, loads, server_error
+from fake_server.http.question import RoutedRequest, empty, json_answer, loads, server_error
 from fake_server.nodes.replacements import Unreplaceable, replace_retired
 from fake_server.simulator.engine import SENSITIVE, Engine, Job
 from fake_server.simulator.file_checks import file_checks, self_checked
 from fake_server.simulator.node_plan import UnfitPlan
 from fake_server.simulator.validate import Broken, Verdict, validate
-from fake_server.source import Answer
+from fake_server.source import Response
 
 __all__ = ["JOB_ROUTES", "ROUTES", "UNMET_HEADER", "PromptHandler"]
 
-PromptHandler: TypeAlias = Callable[[Engine, Question, int], Answer]
+PromptHandler: TypeAlias = Callable[[Engine, RoutedRequest, int], Response]
 
 UNMET_HEADER: Final = "X-Fake-Plan-Unmet"
 """On the answer to POST /prompt: ids that the plan speaks of and the prompt does not have."""
@@ -37,7 +37,7 @@ class _Wrecked(Exception):
 
 
 def _guarded(answer: PromptHandler) -> PromptHandler:
-    def guarded(engine: Engine, question: Question, now: int) -> Answer:
+    def guarded(engine: Engine, question: RoutedRequest, now: int) -> Response:
         try:
             return answer(engine, question, now)
         except (_Wrecked, Broken, Unreplaceable, RecursionError):
@@ -46,7 +46,7 @@ def _guarded(answer: PromptHandler) -> PromptHandler:
     return guarded
 
 
-def _text(question: Question) -> str:
+def _text(question: RoutedRequest) -> str:
     named = _CHARSET.search(question.header("Content-Type"))
     try:
         return question.body.decode(named[1] if named else "utf-8")
@@ -54,7 +54,7 @@ def _text(question: Question) -> str:
         raise _Wrecked from None
 
 
-def _json(question: Question) -> Any:
+def _json(question: RoutedRequest) -> Any:
     text = _text(question)
     try:
         return loads(text)
@@ -62,7 +62,7 @@ def _json(question: Question) -> Any:
         raise _Wrecked from None
 
 
-def _object(question: Question) -> dict[str, Any]:
+def _object(question: RoutedRequest) -> dict[str, Any]:
     found = _json(question)
     if not isinstance(found, dict):
         raise _Wrecked
@@ -72,12 +72,12 @@ def _object(question: Question) -> dict[str, Any]:
 # --- /prompt ---------------------------------------------------------------------------------
 
 
-def get_prompt(engine: Engine, question: Question, now: int) -> Answer:
+def get_prompt(engine: Engine, question: RoutedRequest, now: int) -> Response:
     """How long the queue is."""
     return json_answer(engine.queue_info())
 
 
-def post_prompt(engine: Engine, question: Question, now: int) -> Answer:
+def post_prompt(engine: Engine, question: RoutedRequest, now: int) -> Response:
     """Validate a prompt, convert its values, and put it into the queue."""
     body = _json(question)
     if isinstance(body, (list, str)):
@@ -110,7 +110,7 @@ def _number(engine: Engine, body: Mapping[str, Any]) -> int | float:
     return -number if body.get("front") else number
 
 
-def _no_prompt(engine: Engine, *, counted: bool = False) -> Answer:
+def _no_prompt(engine: Engine, *, counted: bool = False) -> Response:
     if not counted:
         engine.number += 1
     said = "No prompt provided"
@@ -118,7 +118,7 @@ def _no_prompt(engine: Engine, *, counted: bool = False) -> Answer:
     return _refused(engine, error, {})
 
 
-def _refused(engine: Engine, error: Mapping[str, Any], node_errors: Any) -> Answer:
+def _refused(engine: Engine, error: Mapping[str, Any], node_errors: Any) -> Response:
     if engine.era.has("error_objects"):
         return json_answer({"error": error, "node_errors": node_errors}, 400)
     if error["type"] == "no_prompt":
@@ -150,12 +150,12 @@ def _bad_id() -> dict[str, Any]:
 
 def _submit(
     engine: Engine,
-    question: Question,
+    question: RoutedRequest,
     body: Mapping[str, Any],
     number: int | float,
     prompt_id: str,
     now: int,
-) -> Answer:
+) -> Response:
     prompt = body["prompt"]
     if engine.era.has("node_replacement"):
         if not isinstance(prompt, dict):
@@ -193,7 +193,7 @@ def _unfit(unfit: UnfitPlan) -> dict[str, Any]:
     }
 
 
-def _with_unmet(answer: Answer, unmet: Sequence[str]) -> Answer:
+def _with_unmet(answer: Response, unmet: Sequence[str]) -> Response:
     if not unmet:
         return answer
     header = (UNMET_HEADER, ", ".join(json.dumps(one)[1:-1] for one in unmet))
@@ -212,7 +212,7 @@ def _validated(engine: Engine, prompt: Any, body: Mapping[str, Any]) -> Verdict:
     )
 
 
-def _extra_data(engine: Engine, question: Question, body: Mapping[str, Any]) -> Any:
+def _extra_data(engine: Engine, question: RoutedRequest, body: Mapping[str, Any]) -> Any:
     """What stands beside the prompt; only a prompt that may run needs an object there."""
     extra_data = body.get("extra_data", {})
     source = question.header("Comfy-Usage-Source")
@@ -229,14 +229,14 @@ def _extra_data(engine: Engine, question: Question, body: Mapping[str, Any]) -> 
 # --- /queue, /interrupt, /free ----------------------------------------------------------------
 
 
-def get_queue(engine: Engine, question: Question, now: int) -> Answer:
+def get_queue(engine: Engine, question: RoutedRequest, now: int) -> Response:
     """What runs and what waits."""
     running = [engine.running.item()] if engine.running is not None else []
     pending = [job.item() for job in engine.pending]
     return json_answer({"queue_running": running, "queue_pending": pending})
 
 
-def post_queue(engine: Engine, question: Question, now: int) -> Answer:
+def post_queue(engine: Engine, question: RoutedRequest, now: int) -> Response:
     """Take waiting prompts out of the queue: ``{"clear": true}`` or ``{"delete": [ids]}``."""
     body = _keyed(question)
     if body.get("clear"):
@@ -246,7 +246,7 @@ def post_queue(engine: Engine, question: Question, now: int) -> Answer:
     return empty()
 
 
-def _keyed(question: Question) -> Mapping[str, Any]:
+def _keyed(question: RoutedRequest) -> Mapping[str, Any]:
     """A body in which the server looks for keys: lists and texts have none, the rest breaks it."""
     body = _json(question)
     if isinstance(body, dict):
@@ -265,7 +265,7 @@ def _each(body: Mapping[str, Any], name: str) -> list[Any]:
         raise _Wrecked from None
 
 
-def post_interrupt(engine: Engine, question: Question, now: int) -> Answer:
+def post_interrupt(engine: Engine, question: RoutedRequest, now: int) -> Response:
     """Interrupt what runs, or only the prompt that the body names."""
     if not engine.era.has("targeted_interrupt"):
         engine.interrupt(now)
@@ -283,7 +283,7 @@ def post_interrupt(engine: Engine, question: Question, now: int) -> Answer:
     return empty()
 
 
-def post_free(engine: Engine, question: Question, now: int) -> Answer:
+def post_free(engine: Engine, question: RoutedRequest, now: int) -> Response:
     """Let go of models and results when the worker has time."""
     body = _object(question)
     engine.free(
@@ -297,7 +297,7 @@ def post_free(engine: Engine, question: Question, now: int) -> Answer:
 # --- /history --------------------------------------------------------------------------------
 
 
-def get_history(engine: Engine, question: Question, now: int) -> Answer:
+def get_history(engine: Engine, question: RoutedRequest, now: int) -> Response:
     """All of the history, or a window of it."""
     most = _whole(question, "max_items")
     offset = _whole(question, "offset") if engine.era.has("history_offset") else None
@@ -314,7 +314,7 @@ def get_history(engine: Engine, question: Question, now: int) -> Answer:
     return json_answer({key: entries[key] for key in keys})
 
 
-def _whole(question: Question, name: str) -> int | None:
+def _whole(question: RoutedRequest, name: str) -> int | None:
     value = question.asked(name)
     if value is None:
         return None
@@ -324,14 +324,14 @@ def _whole(question: Question, name: str) -> int | None:
         raise _Wrecked from None
 
 
-def get_history_of(engine: Engine, question: Question, now: int) -> Answer:
+def get_history_of(engine: Engine, question: RoutedRequest, now: int) -> Response:
     """One prompt's entry under its id; an empty object while there is none."""
     prompt_id = question.param["prompt_id"]
     entry = engine.history.get(prompt_id)
     return json_answer({} if entry is None else {prompt_id: entry})
 
 
-def post_history(engine: Engine, question: Question, now: int) -> Answer:
+def post_history(engine: Engine, question: RoutedRequest, now: int) -> Response:
     """Forget entries: ``{"clear": true}`` or ``{"delete": [ids]}``."""
     body = _keyed(question)
     if body.get("clear"):
@@ -351,7 +351,7 @@ class _BadQuery(Exception):
     """The job list cannot be asked this way; the text is the answer's."""
 
 
-def get_jobs(engine: Engine, question: Question, now: int) -> Answer:
+def get_jobs(engine: Engine, question: RoutedRequest, now: int) -> Response:
     """The job list: filtered, sorted, one page of it."""
     try:
         wanted = _statuses(engine, question)
@@ -384,7 +384,7 @@ def _all_jobs(engine: Engine) -> list[dict[str, Any]]:
     return found
 
 
-def _statuses(engine: Engine, question: Question) -> tuple[str, ...]:
+def _statuses(engine: Engine, question: RoutedRequest) -> tuple[str, ...]:
     there = jobs.statuses(engine.era)
     asked = question.asked("status") or ""
     wanted = [one.strip().lower() for one in asked.split(",") if one.strip()]
@@ -396,7 +396,7 @@ def _statuses(engine: Engine, question: Question) -> tuple[str, ...]:
     return tuple(wanted) if asked else there
 
 
-def _sorting(question: Question) -> tuple[str, bool]:
+def _sorting(question: RoutedRequest) -> tuple[str, bool]:
     by = _or(question.asked("sort_by"), "created_at").lower()
     if by not in ("created_at", "execution_duration"):
         raise _BadQuery("sort_by must be 'created_at' or 'execution_duration'")
@@ -410,7 +410,7 @@ def _or(asked: str | None, default: str) -> str:
     return default if asked is None else asked
 
 
-def _page(question: Question) -> tuple[int | None, int]:
+def _page(question: RoutedRequest) -> tuple[int | None, int]:
     limit, offset = question.asked("limit"), question.asked("offset")
     try:
         most = int(limit) if limit is not None else None
@@ -425,7 +425,7 @@ def _page(question: Question) -> tuple[int | None, int]:
     return most, max(0, first)
 
 
-def get_job(engine: Engine, question: Question, now: int) -> Answer:
+def get_job(engine: Engine, question: RoutedRequest, now: int) -> Response:
     """One job, with its outputs and workflow once it is over."""
     job_id, era = question.param["job_id"], engine.era
     try:
@@ -443,12 +443,12 @@ def get_job(engine: Engine, question: Question, now: int) -> Answer:
     return json_answer(found)
 
 
-def cancel_job(engine: Engine, question: Question, now: int) -> Answer:
+def cancel_job(engine: Engine, question: RoutedRequest, now: int) -> Response:
     """Interrupt or dequeue one job."""
     return json_answer({"cancelled": _cancel(engine, question.param["job_id"], now)})
 
 
-def cancel_jobs(engine: Engine, question: Question, now: int) -> Answer:
+def cancel_jobs(engine: Engine, question: RoutedRequest, now: int) -> Response:
     """Interrupt or dequeue several jobs."""
     text = _text(question)  # what is not UTF-8 is no JSON error there
     try:

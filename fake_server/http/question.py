@@ -10,9 +10,9 @@ import msgspec
 
 from comfyrec.events import comfy_json
 from comfyrec.events.nesting import nests_deeper
-from fake_server.source import Answer
+from fake_server.source import Response
 
-__all__ = ["Question", "empty", "json_answer", "loads", "server_error"]
+__all__ = ["RoutedRequest", "empty", "json_answer", "loads", "server_error"]
 
 _JSON: Final = (("Content-Type", "application/json; charset=utf-8"),)
 _TEXT: Final = (("Content-Type", "text/plain; charset=utf-8"),)
@@ -21,7 +21,7 @@ SERVER_NESTS_MAX: Final = 950
 """Lists and objects in each other that a server's Python reads, up to 3.12; ours may read more."""
 
 
-class Question(msgspec.Struct, frozen=True):
+class RoutedRequest(msgspec.Struct, frozen=True):
     """A request whose route is known.
 
     ``path`` is decoded and has no ``/api`` in front; ``prefixed`` says whether it had. ``query``
@@ -63,17 +63,17 @@ def loads(text: str | bytes) -> Any:
         return json.loads(text)
 
 
-def json_answer(value: Any, status: int = 200) -> Answer:
+def json_answer(value: Any, status: int = 200) -> Response:
     """An answer with a JSON body, dumped as the real server dumps it (PROTOCOL.md, section 1)."""
-    return Answer(status=status, headers=_JSON, body=comfy_json(value).encode())
+    return Response(status=status, headers=_JSON, body=comfy_json(value).encode())
 
 
-def empty(status: int = 200) -> Answer:
+def empty(status: int = 200) -> Response:
     """An answer without a body and without a Content-Type."""
-    return Answer(status=status)
+    return Response(status=status)
 
 
-def server_error() -> Answer:
+def server_error() -> Response:
     """What aiohttp says when a handler raised: 500, plain text, and the connection is closed."""
     text = b"500 Internal Server Error\n\nServer got itself in trouble"
-    return Answer(status=500, headers=_TEXT, body=text, close=True)
+    return Response(status=500, headers=_TEXT, body=text, close=True)

@@ -19,9 +19,9 @@ from fake_server.http import internal, models, system, upload, userdata, view
 from fake_server.http import prompts as prompting
 from fake_server.http import users as people
 from fake_server.http.console_log import write_line
-from fake_server.http.context import Handler, Place
-from fake_server.http.question import Question
-from fake_server.source import Answer
+from fake_server.http.context import Context, Handler
+from fake_server.http.question import RoutedRequest
+from fake_server.source import Response
 
 __all__ = ["INTERNAL", "ROUTES", "UNPREFIXED", "Found", "Route", "Routes", "routes_of"]
 
@@ -44,14 +44,14 @@ def _engine(asking: prompting.PromptHandler) -> Handler:
 def _announced(asking: prompting.PromptHandler) -> Handler:
     """The server says that it has got a prompt before it looks at it."""
 
-    def handler(place: Place, ask: Question) -> Answer:
+    def handler(place: Context, ask: RoutedRequest) -> Response:
         write_line(place, "got prompt")
         return asking(place.engine, ask, place.now)
 
     return handler
 
 
-def _unreachable(place: Place, ask: Question) -> Answer:
+def _unreachable(place: Context, ask: RoutedRequest) -> Response:
     raise AssertionError("a websocket is let in before its route is asked")
 
 

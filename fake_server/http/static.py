@@ -11,8 +11,8 @@ from typing import Final
 
 from fake_server.http.dates import date_us, http_date
 from fake_server.http.media_types import OCTETS
-from fake_server.http.question import Question
-from fake_server.source import Answer
+from fake_server.http.question import RoutedRequest
+from fake_server.source import Response
 from fake_server.storage.memory import StoredFile
 
 __all__ = ["FileAnswer", "file_answer", "no_file", "no_plain_file"]
@@ -23,7 +23,7 @@ _DIGITS_MAX: Final = 18
 """Of a position in a range; Python itself refuses numbers of some thousand digits."""
 
 
-class FileAnswer(Answer, frozen=True):
+class FileAnswer(Response, frozen=True):
     """An answer of aiohttp's FileResponse, which looks at its file last: for middleware it is
     a 200, whatever becomes of it."""
 
@@ -40,7 +40,7 @@ def no_plain_file(headers: Sequence[tuple[str, str]] = ()) -> FileAnswer:
 
 
 def file_answer(
-    ask: Question,
+    ask: RoutedRequest,
     file: StoredFile,
     epoch_us: int,
     headers: Sequence[tuple[str, str]] = (),

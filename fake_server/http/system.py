@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from fake_server.http.context import Place
-from fake_server.http.question import Question, json_answer
-from fake_server.source import Answer
+from fake_server.http.context import Context
+from fake_server.http.question import RoutedRequest, json_answer
+from fake_server.source import Response
 
 __all__ = [
     "assets_off",
@@ -46,7 +46,7 @@ _ASSETS_OFF: Final = {
 }
 
 
-def system_stats(place: Place, ask: Question) -> Answer:
+def system_stats(place: Context, ask: RoutedRequest) -> Response:
     """GET /system_stats: 64 GiB of memory, mostly free."""
     era = place.era
     known: dict[str, Any] = {"os": "linux" if era.has("jobs") else "posix"}
@@ -79,26 +79,26 @@ def system_stats(place: Place, ask: Question) -> Answer:
     return json_answer({"system": known, "devices": [device]})
 
 
-def features(place: Place, ask: Question) -> Answer:
+def features(place: Context, ask: RoutedRequest) -> Response:
     """GET /features: what the socket's ``feature_flags`` say."""
     return json_answer(place.engine.features())
 
 
-def extensions(place: Place, ask: Question) -> Answer:
+def extensions(place: Context, ask: RoutedRequest) -> Response:
     """GET /extensions: scripts that a frontend loads."""
     return json_answer(list(_EXTENSIONS if place.shop.scripts is None else place.shop.scripts))
 
 
-def no_entries(place: Place, ask: Question) -> Answer:
+def no_entries(place: Context, ask: RoutedRequest) -> Response:
     """Lists that are empty without custom nodes: /i18n, /workflow_templates, ..."""
     return json_answer({})
 
 
-def global_subgraph(place: Place, ask: Question) -> Answer:
+def global_subgraph(place: Context, ask: RoutedRequest) -> Response:
     """GET /global_subgraphs/{id}: ``null``, for nobody brought any."""
     return json_answer(None)
 
 
-def assets_off(place: Place, ask: Question) -> Answer:
+def assets_off(place: Context, ask: RoutedRequest) -> Response:
     """Every asset route, while assets are off."""
     return json_answer(_ASSETS_OFF, 503)

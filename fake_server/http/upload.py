@@ -10,11 +10,11 @@ import posixpath
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
-from fake_server.http.context import Failed, Place, below, extension
+from fake_server.http.context import Context, HandlerFailed, below, extension
 from fake_server.http.forms import BadForm, fields_of, parameters
-from fake_server.http.question import Question, empty, json_answer
+from fake_server.http.question import RoutedRequest, empty, json_answer
 from fake_server.http.view import KINDS, annotated
-from fake_server.source import Answer, FormField
+from fake_server.source import FormField, Response
 from fake_server.storage import pictures as images
 from fake_server.storage.memory import StoredFile
 
@@ -26,25 +26,25 @@ Value: TypeAlias = str | bytes | FormField
 Form: TypeAlias = Mapping[str, Value]
 
 
-def upload_image(place: Place, ask: Question) -> Answer:
+def upload_image(place: Context, ask: RoutedRequest) -> Response:
     """Keep the file that was sent."""
     return _keep(place, _form(ask), lambda image, name: image)
 
 
-def upload_mask(place: Place, ask: Question) -> Answer:
+def upload_mask(place: Context, ask: RoutedRequest) -> Response:
     """Keep the original that ``original_ref`` names, with the alpha of the file that was sent."""
     form = _form(ask)
     return _keep(place, form, lambda image, name: _masked(place, form, image, name))
 
 
-def _form(ask: Question) -> dict[str, Value]:
+def _form(ask: RoutedRequest) -> dict[str, Value]:
     """The first field of each name."""
     form: dict[str, Value] = {}
     try:
         for field in fields_of(ask.header("Content-Type"), ask.body):
             form.setdefault(field.name, _value(field))
     except (BadForm, LookupError, UnicodeDecodeError) as error:
-        raise Failed(str(error)) from None
+        raise HandlerFailed(str(error)) from None
     return form
 
 
@@ -55,21 +55,21 @@ def _value(field: FormField) -> Value:
     return field.value.decode(found.get("charset", "utf-8")) if kind[:5] == "text/" else field.value
 
 
-def _keep(place: Place, form: Form, make: Callable[[bytes, str], bytes | None]) -> Answer:
+def _keep(place: Context, form: Form, make: Callable[[bytes, str], bytes | None]) -> Response:
     image, kind, subfolder = form.get("image"), form.get("type", "input"), form.get("subfolder", "")
     if kind not in KINDS:
-        raise Failed(f"no such folder: {kind!r}")
+        raise HandlerFailed(f"no such folder: {kind!r}")
     if not image:
         return empty(400)
     if not isinstance(image, FormField) or not isinstance(subfolder, str):
-        raise Failed("a file where a text should be, or the other way round")
+        raise HandlerFailed("a file where a text should be, or the other way round")
     assert image.filename and isinstance(kind, str)
     where = below(place, kind, posixpath.normpath(subfolder))
     path = below(place, kind, posixpath.normpath(subfolder), image.filename)
     if path is None:
         return empty(400)
     if where is None or not place.folders.takes_folder(kind, where):
-        raise Failed(f"the folder {subfolder} cannot be made")
+        raise HandlerFailed(f"the folder {subfolder} cannot be made")
     place.folders.make_folder(kind, where)
     name, is_there = image.filename, False
     if form.get("overwrite") not in ("true", "1"):
@@ -80,13 +80,13 @@ def _keep(place: Place, form: Form, make: Callable[[bytes, str], bytes | None]) 
     return json_answer({"name": name, "subfolder": subfolder, "type": kind})
 
 
-def _write(place: Place, kind: str, path: str, data: bytes) -> None:
+def _write(place: Context, kind: str, path: str, data: bytes) -> None:
     if not place.folders.takes_file(kind, path):
-        raise Failed(f"{path} cannot be written")
+        raise HandlerFailed(f"{path} cannot be written")
     place.folders.write(kind, "", path, data, place.now)
 
 
-def _free(place: Place, kind: str, where: str, image: FormField) -> tuple[str, bool]:
+def _free(place: Context, kind: str, where: str, image: FormField) -> tuple[str, bool]:
     """A name that is free or whose file holds the same bytes, and which of the two."""
     assert image.filename is not None
     name, end = image.filename, extension(image.filename)
@@ -97,11 +97,11 @@ def _free(place: Place, kind: str, where: str, image: FormField) -> tuple[str, b
         name = f"{stem} ({number}){end}"
         number += 1
     if place.folders.has_folder(kind, posixpath.normpath(posixpath.join(where, name))):
-        raise Failed("a folder has no bytes to compare")
+        raise HandlerFailed("a folder has no bytes to compare")
     return name, False
 
 
-def _masked(place: Place, form: Form, image: bytes, name: str) -> bytes | None:
+def _masked(place: Context, form: Form, image: bytes, name: str) -> bytes | None:
     """The masked picture; None where the real handler leaves without writing."""
     original = _original(place, form.get("original_ref"))
     if original is None:
@@ -110,10 +110,10 @@ def _masked(place: Place, form: Form, image: bytes, name: str) -> bytes | None:
     try:
         return images.with_mask(original.data, image, name)
     except Exception as error:
-        raise Failed(str(error)) from None
+        raise HandlerFailed(str(error)) from None
 
 
-def _original(place: Place, written: Value | None) -> StoredFile | None:
+def _original(place: Context, written: Value | None) -> StoredFile | None:
     try:
         ref = json.loads(written)  # type: ignore[arg-type]  # what is no text fails here
         name, kind = annotated(ref["filename"])
@@ -125,5 +125,5 @@ def _original(place: Place, written: Value | None) -> StoredFile | None:
             return None
         where = below(place, kind, subfolder)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise Failed(str(error)) from None
+        raise HandlerFailed(str(error)) from None
     return None if where is None else place.folders.read(kind, where, name)

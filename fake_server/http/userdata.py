@@ -9,12 +9,12 @@ import posixpath
 from typing import Any, Final
 from urllib.parse import unquote
 
-from fake_server.http.context import Failed, Place, below, text
+from fake_server.http.context import Context, HandlerFailed, below, text
 from fake_server.http.media_types import OCTETS, guessed_type, served_type
-from fake_server.http.question import Question, empty, json_answer
+from fake_server.http.question import RoutedRequest, empty, json_answer
 from fake_server.http.static import file_answer, no_plain_file
 from fake_server.http.view import is_dangerous
-from fake_server.source import Answer
+from fake_server.source import Response
 from fake_server.storage.memory import StoredFile, nameable
 
 __all__ = [
@@ -37,11 +37,11 @@ _FOLDER_SIZE: Final = 4_096
 """Of every folder, on the file systems of Linux."""
 
 
-class UnknownUser(Failed):
+class UnknownUser(HandlerFailed):
     """``comfy-user`` names nobody."""
 
 
-def user_of(place: Place, ask: Question) -> str:
+def user_of(place: Context, ask: RoutedRequest) -> str:
     """The id of the user who asks.
 
     Raises:
@@ -53,7 +53,7 @@ def user_of(place: Place, ask: Question) -> str:
     return user
 
 
-def path_of(place: Place, ask: Question, name: str, *, make: bool = True) -> str | None:
+def path_of(place: Context, ask: RoutedRequest, name: str, *, make: bool = True) -> str | None:
     """A name as a path below the users' folder; None when it leaves the user's own.
 
     ``make``: make the folder that it lies in, as the real server does even when it only reads.
@@ -70,23 +70,23 @@ def path_of(place: Place, ask: Question, name: str, *, make: bool = True) -> str
     return path
 
 
-def _make_parent(place: Place, folder: str) -> None:
+def _make_parent(place: Context, folder: str) -> None:
     if place.folders.has(USER_FILES, "", folder):
         return
     if not place.folders.takes_folder(USER_FILES, folder):
-        raise Failed(f"{folder} cannot be made")
+        raise HandlerFailed(f"{folder} cannot be made")
     place.folders.make_folder(USER_FILES, folder)
 
 
-def _exists(place: Place, path: str) -> bool:
+def _exists(place: Context, path: str) -> bool:
     return place.folders.has(USER_FILES, "", path) or place.folders.has_folder(USER_FILES, path)
 
 
-def _read(place: Place, path: str) -> StoredFile | None:
+def _read(place: Context, path: str) -> StoredFile | None:
     return place.folders.read(USER_FILES, "", path)
 
 
-def _info(place: Place, path: str, relative_to: str) -> dict[str, Any]:
+def _info(place: Context, path: str, relative_to: str) -> dict[str, Any]:
     file = _read(place, path) or StoredFile(bytes(_FOLDER_SIZE), place.now, place.now)
     return {
         "path": posixpath.relpath(path, relative_to),
@@ -96,13 +96,13 @@ def _info(place: Place, path: str, relative_to: str) -> dict[str, Any]:
     }
 
 
-def _stamp(place: Place, moment_us: int) -> int | float:
+def _stamp(place: Context, moment_us: int) -> int | float:
     """Whole milliseconds; seconds before 0.8."""
     moment = place.epoch_us + moment_us
     return moment // 1_000 if place.era.has("userdata_milliseconds") else moment / 1e6
 
 
-def _told(place: Place, ask: Question, path: str) -> Answer:
+def _told(place: Context, ask: RoutedRequest, path: str) -> Response:
     user = user_of(place, ask)
     if (ask.asked("full_info") or "").lower() == "true":
         return json_answer(_info(place, path, user))
@@ -112,7 +112,7 @@ def _told(place: Place, ask: Question, path: str) -> Answer:
 # --- listings --------------------------------------------------------------------------------
 
 
-def listing(place: Place, ask: Question) -> Answer:
+def listing(place: Context, ask: RoutedRequest) -> Response:
     """GET /userdata?dir=: names, paths or facts of the files in a folder."""
     wordy = place.era.has("internal_routes")
     folder = ask.asked("dir") or ""
@@ -137,14 +137,14 @@ def _is_hidden(path: str) -> bool:
     return any(name.startswith(".") for name in path.split("/"))
 
 
-def _entry(place: Place, path: str, folder: str, flags: dict[str, bool]) -> Any:
+def _entry(place: Context, path: str, folder: str, flags: dict[str, bool]) -> Any:
     if flags["full_info"]:
         return _info(place, path, folder)
     relative = posixpath.relpath(path, folder)
     return [relative, *relative.split("/")] if flags["split"] else relative
 
 
-def list_v2(place: Place, ask: Question) -> Answer:
+def list_v2(place: Context, ask: RoutedRequest) -> Response:
     """GET /v2/userdata?path=: everything below a folder, folders first."""
     wanted = unquote(ask.asked("path") or "")
     try:
@@ -179,7 +179,7 @@ def _v2(path: str, kind: str) -> dict[str, Any]:
 # --- single files ----------------------------------------------------------------------------
 
 
-def get(place: Place, ask: Question) -> Answer:
+def get(place: Context, ask: RoutedRequest) -> Response:
     """GET /userdata/{file}."""
     path = path_of(place, ask, ask.param["file"])
     if path is None:
@@ -202,7 +202,7 @@ def _download(path: str) -> list[tuple[str, str]]:
     ]
 
 
-def post(place: Place, ask: Question) -> Answer:
+def post(place: Context, ask: RoutedRequest) -> Response:
     """POST /userdata/{file}: the body is the file."""
     path = path_of(place, ask, ask.param["file"])
     if path is None:
@@ -213,7 +213,7 @@ def post(place: Place, ask: Question) -> Answer:
         return _broken("a zero byte in the name")
     if not place.folders.takes_file(USER_FILES, path):
         return (
-            Answer(400, reason=_BAD_NAME)
+            Response(400, reason=_BAD_NAME)
             if place.era.has("frontend_routes")
             else _broken("it cannot be written")
         )
@@ -224,15 +224,15 @@ def post(place: Place, ask: Question) -> Answer:
 _BAD_NAME: Final = 'Invalid filename. Please avoid special characters like :\\/*?"<>|'
 
 
-def _broken(why: str) -> Answer:
-    raise Failed(why)
+def _broken(why: str) -> Response:
+    raise HandlerFailed(why)
 
 
-def _taken(place: Place) -> Answer:
+def _taken(place: Context) -> Response:
     return text("File already exists", 409) if place.era.has("internal_routes") else empty(409)
 
 
-def delete(place: Place, ask: Question) -> Answer:
+def delete(place: Context, ask: RoutedRequest) -> Response:
     """DELETE /userdata/{file}."""
     path = path_of(place, ask, ask.param["file"])
     if path is None:
@@ -240,11 +240,11 @@ def delete(place: Place, ask: Question) -> Answer:
     if not _exists(place, path):
         return empty(404)
     if not place.folders.remove(USER_FILES, "", path):
-        raise Failed("the file is a folder")
+        raise HandlerFailed("the file is a folder")
     return empty(204)
 
 
-def move(place: Place, ask: Question) -> Answer:
+def move(place: Context, ask: RoutedRequest) -> Response:
     """POST /userdata/{file}/move/{dest}."""
     source = path_of(place, ask, ask.param["file"])
     if source is None:
@@ -260,17 +260,17 @@ def move(place: Place, ask: Question) -> Answer:
     return _told(place, ask, target)
 
 
-def _landing(place: Place, source: str, target: str) -> str:
+def _landing(place: Context, source: str, target: str) -> str:
     """Where ``shutil.move`` puts it: into a folder of that name, where there is one."""
     folders = place.folders
     end = target
     if folders.has_folder(USER_FILES, target):
         end = posixpath.join(target, posixpath.basename(source))
         if _exists(place, end):
-            raise Failed(f"{end} exists")
+            raise HandlerFailed(f"{end} exists")
     is_folder = folders.has_folder(USER_FILES, source)
     if is_folder and (f"{end}/".startswith(f"{source}/") or _exists(place, end)):
-        raise Failed(f"a folder cannot become {end}")
+        raise HandlerFailed(f"a folder cannot become {end}")
     if not nameable(end) or not folders.has_folder(USER_FILES, posixpath.dirname(end)):
-        raise Failed(f"{end} cannot be written")
+        raise HandlerFailed(f"{end} cannot be written")
     return end

@@ -9,10 +9,10 @@ import json
 import re
 from typing import Any, Final
 
-from fake_server.http.context import Failed, Place, Refused, read_json
-from fake_server.http.question import Question, empty, json_answer
+from fake_server.http.context import Context, HandlerFailed, HttpError, read_json
+from fake_server.http.question import RoutedRequest, empty, json_answer
 from fake_server.http.userdata import USER_FILES, UnknownUser, path_of, user_of
-from fake_server.source import Answer
+from fake_server.source import Response
 
 __all__ = ["add_user", "get_setting", "get_settings", "get_users", "post_setting", "post_settings"]
 
@@ -20,7 +20,7 @@ _SETTINGS: Final = "comfy.settings.json"
 _SYSTEM_PREFIX: Final = "__"
 
 
-def get_users(place: Place, ask: Question) -> Answer:
+def get_users(place: Context, ask: RoutedRequest) -> Response:
     """GET /users: all of them, or whether the only one has a folder."""
     if place.shop.multi_user:
         return json_answer({"storage": "server", "users": place.users})
@@ -28,16 +28,16 @@ def get_users(place: Place, ask: Question) -> Answer:
     return json_answer({"storage": "server", "migrated": migrated})
 
 
-def add_user(place: Place, ask: Question) -> Answer:
+def add_user(place: Context, ask: RoutedRequest) -> Response:
     """POST /users."""
     body = read_json(ask)
     if not isinstance(body, dict) or "username" not in body:
-        raise Failed("no username")
+        raise HandlerFailed("no username")
     name = body["username"]
     if name in place.users.values():
         return json_answer({"error": "Duplicate username."}, 400)
     if not isinstance(name, str):
-        raise Failed("the username is no text")
+        raise HandlerFailed("the username is no text")
     if not name.strip():
         return _refusal(place, "username not provided")
     if name.strip().startswith(_SYSTEM_PREFIX) and place.era.has("user_errors"):
@@ -47,26 +47,26 @@ def add_user(place: Place, ask: Question) -> Answer:
     return json_answer(user)
 
 
-def _refusal(place: Place, why: str) -> Answer:
+def _refusal(place: Context, why: str) -> Response:
     if not place.era.has("user_errors"):
-        raise Failed(why)
+        raise HandlerFailed(why)
     return json_answer({"error": why}, 400)
 
 
 # --- settings --------------------------------------------------------------------------------
 
 
-def _path(place: Place, ask: Question) -> str:
+def _path(place: Context, ask: RoutedRequest) -> str:
     path = path_of(place, ask, _SETTINGS)
     assert path is not None
     return path
 
 
-def _read(place: Place, ask: Question) -> Any:
+def _read(place: Context, ask: RoutedRequest) -> Any:
     try:
         path = _path(place, ask)
     except UnknownUser:
-        raise Refused(401) from None
+        raise HttpError(401) from None
     file = place.folders.read(USER_FILES, "", path)
     try:
         return json.loads(file.data) if file else {}
@@ -74,18 +74,18 @@ def _read(place: Place, ask: Question) -> Any:
         return {}
 
 
-def _write(place: Place, ask: Question, settings: dict[str, Any]) -> Answer:
+def _write(place: Context, ask: RoutedRequest, settings: dict[str, Any]) -> Response:
     data = json.dumps(settings, indent=4).encode()
     place.folders.write(USER_FILES, "", _path(place, ask), data, place.now)
     return empty()
 
 
-def get_settings(place: Place, ask: Question) -> Answer:
+def get_settings(place: Context, ask: RoutedRequest) -> Response:
     """GET /settings."""
     return json_answer(_read(place, ask))
 
 
-def get_setting(place: Place, ask: Question) -> Answer:
+def get_setting(place: Context, ask: RoutedRequest) -> Response:
     """GET /settings/{id}; ``null`` for one that nobody has set."""
     settings, name = _read(place, ask), ask.param["id"]
     # People can write the file as user data; whatever JSON it holds, the server looks into it.
@@ -93,21 +93,21 @@ def get_setting(place: Place, ask: Question) -> Answer:
         found = settings[name] if name in settings else None  # noqa: SIM401  may be a list
         return json_answer(found)
     except TypeError as error:
-        raise Failed(str(error)) from None
+        raise HandlerFailed(str(error)) from None
 
 
-def post_settings(place: Place, ask: Question) -> Answer:
+def post_settings(place: Context, ask: RoutedRequest) -> Response:
     """POST /settings: the body's keys replace those of the same name."""
     settings, new = _read(place, ask), read_json(ask)
     if not isinstance(new, dict) or not isinstance(settings, dict):
-        raise Failed("settings must be an object")
+        raise HandlerFailed("settings must be an object")
     return _write(place, ask, settings | new)
 
 
-def post_setting(place: Place, ask: Question) -> Answer:
+def post_setting(place: Context, ask: RoutedRequest) -> Response:
     """POST /settings/{id}."""
     settings, new = _read(place, ask), read_json(ask)
     if not isinstance(settings, dict):
-        raise Failed("settings must be an object")
+        raise HandlerFailed("settings must be an object")
     settings[ask.param["id"]] = new
     return _write(place, ask, settings)

@@ -11,11 +11,11 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
-from fake_server.http.context import Failed, Place, below
+from fake_server.http.context import Context, HandlerFailed, below
 from fake_server.http.media_types import OCTETS, guessed_type
-from fake_server.http.question import Question, empty, json_answer
+from fake_server.http.question import RoutedRequest, empty, json_answer
 from fake_server.http.static import file_answer
-from fake_server.source import Answer
+from fake_server.source import Response
 from fake_server.storage import pictures as images
 from fake_server.storage.memory import StoredFile
 
@@ -45,7 +45,7 @@ def annotated(name: str) -> tuple[str, str | None]:
     return name, None
 
 
-def view(place: Place, ask: Question) -> Answer:
+def view(place: Context, ask: RoutedRequest) -> Response:
     """One file, or the picture in it in another form."""
     asked = ask.asked("filename")
     if asked is None:
@@ -66,7 +66,7 @@ def view(place: Place, ask: Question) -> Answer:
     return empty(404) if file is None else _shown(place, ask, name, file)
 
 
-def _shown(place: Place, ask: Question, name: str, file: StoredFile) -> Answer:
+def _shown(place: Context, ask: RoutedRequest, name: str, file: StoredFile) -> Response:
     channel, preview = ask.asked("channel"), ask.asked("preview")
     named = ("Content-Disposition", f'filename="{name}"')
     if preview is not None:
@@ -74,11 +74,11 @@ def _shown(place: Place, ask: Question, name: str, file: StoredFile) -> Answer:
         picture = _converted(
             lambda: images.preview(file.data, format=format, quality=quality, rgb=channel == "rgb")
         )
-        return Answer(200, (named, ("Content-Type", f"image/{format}")), picture)
+        return Response(200, (named, ("Content-Type", f"image/{format}")), picture)
     if channel in ("rgb", "a"):
         convert = images.rgb_only if channel == "rgb" else images.alpha_only
         picture = _converted(lambda: convert(file.data))
-        return Answer(200, (named, ("Content-Type", "image/png")), picture)
+        return Response(200, (named, ("Content-Type", "image/png")), picture)
     models, nosniff = place.era.has("model_types"), place.era.has("view_nosniff")
     return file_answer(ask, file, place.epoch_us, _headers(name, models=models, nosniff=nosniff))
 
@@ -89,7 +89,7 @@ def _preview_wanted(preview: str, channel: str) -> tuple[str, int]:
     try:
         return format, int(parts[-1]) if parts[-1].isdigit() else 90
     except ValueError as error:  # a digit such as a superscript
-        raise Failed(str(error)) from None
+        raise HandlerFailed(str(error)) from None
 
 
 def _converted(convert: Callable[[], bytes]) -> bytes:
@@ -97,7 +97,7 @@ def _converted(convert: Callable[[], bytes]) -> bytes:
     try:
         return convert()
     except Exception as error:
-        raise Failed(str(error)) from None
+        raise HandlerFailed(str(error)) from None
 
 
 @lru_cache(maxsize=256)
@@ -122,7 +122,7 @@ def is_dangerous(kind: str) -> bool:
     return listed or bare.endswith(("+xml", "/xml"))
 
 
-def view_metadata(place: Place, ask: Question) -> Answer:
+def view_metadata(place: Context, ask: RoutedRequest) -> Response:
     """The ``__metadata__`` of a safetensors file."""
     name = ask.asked("filename")
     known = place.catalogue.models.get(ask.param["folder"], ())

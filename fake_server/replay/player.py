@@ -31,19 +31,19 @@ from fake_server.replay.request_key import Asking, asking_of, recorded_asking
 from fake_server.replay.rewrite_response import reprint
 from fake_server.replay.strict import Strictness
 from fake_server.replay.synthesize import Synthesis
-from fake_server.seeded import Chance
+from fake_server.seeded import SeededRandom
 from fake_server.source import (
     Action,
-    Answer,
-    Asked,
+    Disconnected,
     HangUp,
     Happened,
-    Knocked,
-    Left,
-    Lingered,
-    Reply,
+    MessageReceived,
+    RealTimePassed,
     Request,
-    Said,
+    RequestReceived,
+    Respond,
+    Response,
+    UpgradeRequested,
     Wake,
     Woke,
 )
@@ -79,7 +79,7 @@ class Player:
         idle_time_limit_us: int | None = None,
         seed: int = 0,
     ) -> None:
-        self._chance = Chance(seed)
+        self._chance = SeededRandom(seed)
         era = era_of(timeline.comfyui_version)
         self._script = script = Script.of(timeline, idle_time_limit_us=idle_time_limit_us)
         self._book = Book(timeline, script.lives)
@@ -139,18 +139,18 @@ class Player:
         match happened:
             case Woke():
                 yield from self._woke(now)
-            case Asked():
+            case RequestReceived():
                 yield from self._asked(happened.exchange, happened.request, now)
-            case Knocked():
+            case UpgradeRequested():
                 yield from self._knocked(happened.socket, happened.request, now)
-            case Said():
+            case MessageReceived():
                 if take := self._of_socket.get(happened.socket):
                     said = take.said(happened.socket, happened.message, now)
                     yield from self._noted(take, said)
-            case Left():
+            case Disconnected():
                 if take := self._of_socket.pop(happened.socket, None):
                     yield from self._noted(take, take.left(happened.socket, now))
-            case Lingered():
+            case RealTimePassed():
                 if take := self._takes.numbered(Take.number_of(happened.token)):
                     yield from self._noted(take, take.lingered(happened.token, now))
 
@@ -222,7 +222,7 @@ class Player:
 
     def _submitted(self, exchange: int, request: Request, now: int) -> Iterator[Action]:
         submitted = self._intake.take_in(request)
-        yield Reply(exchange, submitted.answer)
+        yield Respond(exchange, submitted.answer)
         if submitted.live is not None:
             take = submitted.take
             yield from self._noted(take, take.submit(submitted.live, now, fresh=submitted.fresh))
@@ -234,9 +234,9 @@ class Player:
         asking = asking_of(request, takes[-1].cast.recorded)
         page = takes[0].page(asking) if len(takes) == 1 else None
         if page is None and self._is_unknown(asking):
-            return Reply(exchange, self._refused(asking))
+            return Respond(exchange, self._refused(asking))
         if page is None:
-            return Reply(exchange, self._synthesis.answer(asking, request, takes))
+            return Respond(exchange, self._synthesis.answer(asking, request, takes))
         return self._printed(exchange, page, request, takes[0])
 
     def _changed(self, exchange: int, request: Request, now: int) -> Iterator[Action]:
@@ -249,21 +249,23 @@ class Player:
         asking = asking_of(request, take.cast.recorded)
         page = take.page(asking)
         if page is None and self._is_unknown(asking):
-            yield Reply(exchange, self._refused(asking))
+            yield Respond(exchange, self._refused(asking))
             return
         if page is not None and page.hung_up:
             yield HangUp(exchange)
             return
         aim = aim_of(asking)
         stopped = aim is not None and bool(take.victims(aim))
-        yield Reply(exchange, self._answer_to_change(asking, request, page, take, stopped=stopped))
+        yield Respond(
+            exchange, self._answer_to_change(asking, request, page, take, stopped=stopped)
+        )
         # Of several play-throughs none waits for it: somebody's recorded change that did nothing.
         if awaiting is not None or len(active) == 1 or page is None:
             yield from self._noted(take, take.change(asking, page, now))
 
     def _answer_to_change(
         self, asking: Asking, request: Request, page: Page | None, take: Take, *, stopped: bool
-    ) -> Answer:
+    ) -> Response:
         if page is None or page.exchange.response is None:
             return self._synthesis.answer(asking, request, [take], stopped=stopped)
         return self._reprinted(page, request, take)
@@ -271,16 +273,18 @@ class Player:
     def _printed(self, number: int, page: Page, request: Request, take: Take) -> Action:
         """What came of a recorded question."""
         return (
-            HangUp(number) if page.hung_up else Reply(number, self._reprinted(page, request, take))
+            HangUp(number)
+            if page.hung_up
+            else Respond(number, self._reprinted(page, request, take))
         )
 
-    def _reprinted(self, page: Page, request: Request, take: Take) -> Answer:
+    def _reprinted(self, page: Page, request: Request, take: Take) -> Response:
         return reprint(page.exchange, request, self._script.vocabulary, take.cast.renamed)
 
     def _is_unknown(self, asking: Asking) -> bool:
         return self._strict is not None and not self._book.at(asking)
 
-    def _refused(self, asking: Asking) -> Answer:
+    def _refused(self, asking: Asking) -> Response:
         assert self._strict is not None, "only a strict replay refuses"
         return self._strict.refuse_asking(asking)
 

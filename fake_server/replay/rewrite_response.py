@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from comfyrec.timeline import Exchange, HttpMessage
 from fake_server.replay.recording.id_mapping import Vocabulary
-from fake_server.source import Answer, Request
+from fake_server.source import Request, Response
 from fake_server.storage.pictures import picture
 
 __all__ = ["MARK", "image_type", "json_answer", "reprint", "substitute"]
@@ -34,7 +34,9 @@ _WBITS: Final = {"gzip": 31, "deflate": 15}
 Rename = Callable[[str], str]
 
 
-def reprint(exchange: Exchange, request: Request, vocabulary: Vocabulary, rename: Rename) -> Answer:
+def reprint(
+    exchange: Exchange, request: Request, vocabulary: Vocabulary, rename: Rename
+) -> Response:
     """The answer of a recorded exchange, for the client that asks now.
 
     Args:
@@ -56,7 +58,7 @@ def reprint(exchange: Exchange, request: Request, vocabulary: Vocabulary, rename
     coding = response.header("Content-Encoding").lower()
     if coding:
         return _coded(response, request, status, headers, vocabulary, rename)
-    return Answer(status, headers, _renamed(response, response.body, vocabulary, rename))
+    return Response(status, headers, _renamed(response, response.body, vocabulary, rename))
 
 
 def _renamed(response: HttpMessage, body: bytes, vocabulary: Vocabulary, rename: Rename) -> bytes:
@@ -78,18 +80,18 @@ def _coded(
     headers: tuple[tuple[str, str], ...],
     vocabulary: Vocabulary,
     rename: Rename,
-) -> Answer:
+) -> Response:
     """Inflate, rename, and deflate again if the client takes it that way."""
     coding = response.header("Content-Encoding").lower()
     plain = _inflated(response.body, coding)
     if plain is None:
-        return Answer(status, headers, response.body)
+        return Response(status, headers, response.body)
     body = _renamed(response, plain, vocabulary, rename)
     if coding in request.header("Accept-Encoding").lower():
         packer = zlib.compressobj(wbits=_WBITS[coding])
-        return Answer(status, headers, packer.compress(body) + packer.flush())
+        return Response(status, headers, packer.compress(body) + packer.flush())
     plain_headers = tuple(h for h in headers if h[0].lower() != "content-encoding")
-    return Answer(status, plain_headers, body)
+    return Response(status, plain_headers, body)
 
 
 def _inflated(body: bytes, coding: str) -> bytes | None:
@@ -103,15 +105,15 @@ def _inflated(body: bytes, coding: str) -> bytes | None:
     return None if reader.unconsumed_tail else plain
 
 
-def _omitted(exchange: Exchange, status: int, headers: tuple[tuple[str, str], ...]) -> Answer:
+def _omitted(exchange: Exchange, status: int, headers: tuple[tuple[str, str], ...]) -> Response:
     """The recording left the body out: an honest substitute, a picture for a picture."""
     assert exchange.response is not None
     mark = (MARK, f"body of {exchange.response.omitted_bytes} bytes was not recorded")
     kind = exchange.response.header("Content-Type").lower()
     if kind.startswith("image/"):
         name = dict(exchange.query).get("filename", f"x.{kind.rpartition('/')[2]}")
-        return Answer(status, (*headers, mark), substitute(name))
-    return Answer(status, (*headers, mark), b"{}" if "json" in kind else b"")
+        return Response(status, (*headers, mark), substitute(name))
+    return Response(status, (*headers, mark), b"{}" if "json" in kind else b"")
 
 
 def image_type(name: str) -> str:
@@ -128,7 +130,7 @@ def _format(name: str) -> str:
     return _IMAGES.get(name.rpartition(".")[2].lower(), "PNG")
 
 
-def json_answer(value: Any, status: int, mark: str) -> Answer:
+def json_answer(value: Any, status: int, mark: str) -> Response:
     """A JSON answer that was not recorded; ``mark`` says where it comes from."""
     headers = (("Content-Type", "application/json; charset=utf-8"), (MARK, mark))
-    return Answer(status, headers, json.dumps(value).encode())
+    return Response(status, headers, json.dumps(value).encode())

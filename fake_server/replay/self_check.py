@@ -23,19 +23,19 @@ from fake_server.source import (
     Abort,
     Accept,
     Action,
-    Answer,
-    Asked,
     Close,
+    Disconnected,
     HangUp,
     Happened,
-    Knocked,
-    Left,
-    Linger,
-    Lingered,
-    Reply,
+    MessageReceived,
+    RealTimePassed,
     Request,
-    Said,
+    RequestReceived,
+    Respond,
+    Response,
     Send,
+    UpgradeRequested,
+    WaitRealTime,
     Wake,
     Woke,
 )
@@ -69,7 +69,7 @@ class _Proof:
         }
         self._ended: dict[int, Close | Abort] = {}
         self._accepted: set[int] = set()
-        self._answers: dict[int, Answer | None] = {}
+        self._answers: dict[int, Response | None] = {}
         self._sockets_at = [
             [m.at for m in s.messages if m.side is Side.SERVER] for s in timeline.sockets
         ]
@@ -119,10 +119,12 @@ class _Proof:
                 yield (
                     at,
                     t,
-                    Said(self._live(number), self._timeline.sockets[number].messages[more].data),
+                    MessageReceived(
+                        self._live(number), self._timeline.sockets[number].messages[more].data
+                    ),
                 )
             else:
-                yield at, t, Left(self._live(number), _code(self._timeline.sockets[number]))
+                yield at, t, Disconnected(self._live(number), _code(self._timeline.sockets[number]))
 
     def _had_consequences(self, exchange: Exchange) -> bool:
         """Whether the recording says what came of it; it may end behind the request."""
@@ -143,10 +145,10 @@ class _Proof:
             peer=f"proof:{exchange.conn}",
         )
         if socket >= 0:
-            return Knocked(self._live(socket), request)
+            return UpgradeRequested(self._live(socket), request)
         if _can_upgrade(request):
-            return Knocked(exchange.number, request)
-        return Asked(exchange.number, request)
+            return UpgradeRequested(exchange.number, request)
+        return RequestReceived(exchange.number, request)
 
     def _choose_ids(self, exchange: Exchange, socket: int) -> None:
         if socket >= 0:
@@ -173,7 +175,7 @@ class _Proof:
 
     def _learn(self, happened: Happened) -> None:
         """The ids that the server minted: a sid from the greeting, a prompt id from the answer."""
-        if isinstance(happened, Knocked) and happened.socket >= self._live(0):
+        if isinstance(happened, UpgradeRequested) and happened.socket >= self._live(0):
             while not self._received[happened.socket] and self._step():
                 pass
             socket = self._timeline.sockets[happened.socket - self._live(0)]
@@ -181,7 +183,7 @@ class _Proof:
                 said = loads(message) if isinstance(message, str) else None
                 if socket.sid and isinstance(said, dict) and "sid" in said.get("data", {}):
                     self._ids[socket.sid] = said["data"]["sid"]
-        elif isinstance(happened, Asked):
+        elif isinstance(happened, RequestReceived):
             answer = self._answers.get(happened.exchange)
             told = loads(answer.body) if answer is not None and answer.body else None
             prompt = self._prompt_of.get(happened.exchange)
@@ -204,9 +206,9 @@ class _Proof:
                 self._received.setdefault(socket, []).append(action.message)
         elif isinstance(action, Wake):
             heapq.heappush(self._wakes, action.at)
-        elif isinstance(action, Linger):
+        elif isinstance(action, WaitRealTime):
             self._lingers.append(action.token)
-        elif isinstance(action, Reply):
+        elif isinstance(action, Respond):
             self._answers[action.exchange] = action.answer
         elif isinstance(action, HangUp):
             self._answers[action.exchange] = None
@@ -235,7 +237,7 @@ class _Proof:
                 continue
             if not self._lingers:
                 return
-            if self._feed(Lingered(self._lingers.pop(0))):
+            if self._feed(RealTimePassed(self._lingers.pop(0))):
                 yield f"before record {at}: the replay waited for a request that was not recorded"
 
     def _has_all_before(self, at: int) -> bool:
@@ -324,7 +326,7 @@ class _Proof:
             was, now = _short(_plain(response.body)), _short(_plain(answer.body))
             yield f"{name}: the answer was {was}, in the replay {now}{how}"
 
-    def _same_body(self, recorded: HttpMessage, live: Answer) -> bool:
+    def _same_body(self, recorded: HttpMessage, live: Response) -> bool:
         one, other = _plain(recorded.body), _plain(live.body)
         if one == other and not any(i.encode() in one for i in self._ids if len(i) >= _LONG):
             return True

@@ -8,7 +8,7 @@ from typing import Final
 from fake_server.replay.recording.recorded_answers import Book
 from fake_server.replay.request_key import Asking
 from fake_server.replay.rewrite_response import json_answer
-from fake_server.source import Answer
+from fake_server.source import Response
 
 __all__ = ["Strictness"]
 
@@ -27,14 +27,14 @@ class Strictness:
         self._book = book
         self.complaints: list[str] = []
 
-    def refuse_asking(self, asking: Asking) -> Answer:
+    def refuse_asking(self, asking: Asking) -> Response:
         """A request that nobody made while recording."""
         pages = self._book.closest(asking)
         found = list(_differences(asking, pages[0].asking)) if pages else []
         closest = [str(page.asking) for page in pages]
         return self.refuse(f"{asking} was not recorded", closest, found)
 
-    def refuse(self, what: str, closest: Sequence[str], found: Sequence[str]) -> Answer:
+    def refuse(self, what: str, closest: Sequence[str], found: Sequence[str]) -> Response:
         """The error answer.
 
         Args:

@@ -20,7 +20,7 @@ from fake_server.replay.live.recorded_facts import File, Remembered
 from fake_server.replay.live.session import Take
 from fake_server.replay.request_key import Asking
 from fake_server.replay.rewrite_response import MARK, image_type, substitute
-from fake_server.source import Answer, Request
+from fake_server.source import Request, Response
 
 __all__ = ["Synthesis"]
 
@@ -42,7 +42,7 @@ class Synthesis:
 
     def answer(
         self, asking: Asking, request: Request, takes: Sequence[Take], *, stopped: bool = False
-    ) -> Answer:
+    ) -> Response:
         """The answer to a request that the recording has no answer for.
 
         Args:
@@ -60,24 +60,24 @@ class Synthesis:
             # The recording holds what no server says; one that held it would fail as well.
             made = server_error()
         answer = made or self._unknown(asking)
-        return Answer(answer.status, (*answer.headers, (MARK, word or "index")), answer.body)
+        return Response(answer.status, (*answer.headers, (MARK, word or "index")), answer.body)
 
-    def _unknown(self, asking: Asking) -> Answer:
+    def _unknown(self, asking: Asking) -> Response:
         if asking.method == "OPTIONS":
-            return Answer()
+            return Response()
         known = any(word == asking.path[1:].partition("/")[0] for _, word in self._handlers)
         if asking.method in ("GET", "HEAD") or not known:
-            return Answer(404, (("Content-Type", "application/octet-stream"),))
-        return Answer(
+            return Response(404, (("Content-Type", "application/octet-stream"),))
+        return Response(
             405, (("Content-Type", "text/plain; charset=utf-8"),), b"405: Method Not Allowed"
         )
 
     # --- queue and history ---------------------------------------------------------------------
 
-    def _prompt(self, question: _Question) -> Answer:
+    def _prompt(self, question: _Question) -> Response:
         return _json({"exec_info": {"queue_remaining": len(question.lives)}})
 
-    def _queue(self, question: _Question) -> Answer:
+    def _queue(self, question: _Question) -> Response:
         item = self._remembered.item
         return _json(
             {
@@ -86,7 +86,7 @@ class Synthesis:
             }
         )
 
-    def _history(self, question: _Question) -> Answer:
+    def _history(self, question: _Question) -> Response:
         done = question.history
         if question.rest:
             done = [live for live in done if live.live_id == question.live_id(question.rest)]
@@ -94,7 +94,7 @@ class Synthesis:
             done = _page(done, question.number("max_items"), question.number("offset"))
         return _json({live.live_id: self._remembered.entry(live) for live in done})
 
-    def _jobs(self, question: _Question) -> Answer | None:
+    def _jobs(self, question: _Question) -> Response | None:
         if not self._era.has("jobs") or not question.asking.prefixed:
             return None
         if question.rest:
@@ -122,35 +122,35 @@ class Synthesis:
         status = "in_progress" if live.stage is Stage.RUNNING else "pending"
         return jobs.from_queue(self._remembered.item(live), status, self._era, alone=alone)
 
-    def _job(self, question: _Question) -> Answer:
+    def _job(self, question: _Question) -> Response:
         wanted = question.live_id(question.rest)
         for live in question.lives + question.history:
             if live.live_id == wanted:
                 return _json(self._as_job(live, alone=True))
         return _json({"error": "Job not found"}, 404)
 
-    def _cancel(self, question: _Question) -> Answer | None:
+    def _cancel(self, question: _Question) -> Response | None:
         if not self._era.has("job_cancel") or not question.asking.prefixed:
             return None
         return _json({"cancelled": question.stopped})
 
-    def _nothing(self, question: _Question) -> Answer:
-        return Answer()
+    def _nothing(self, question: _Question) -> Response:
+        return Response()
 
     # --- the server ----------------------------------------------------------------------------
 
-    def _as_recorded(self, path: str, otherwise: Any) -> Answer:
+    def _as_recorded(self, path: str, otherwise: Any) -> Response:
         known = self._remembered.json_at(path)
         return _json(otherwise if known is None else known)
 
-    def _system_stats(self, question: _Question) -> Answer:
+    def _system_stats(self, question: _Question) -> Response:
         system = {"os": "linux", "comfyui_version": self._era.version, "argv": ["main.py"]}
         return self._as_recorded("/system_stats", {"system": system, "devices": []})
 
-    def _features(self, question: _Question) -> Answer | None:
+    def _features(self, question: _Question) -> Response | None:
         return _json(self._remembered.flags()) if self._era.has("progress_state") else None
 
-    def _object_info(self, question: _Question) -> Answer:
+    def _object_info(self, question: _Question) -> Response:
         known = self._remembered.json_at("/object_info") or self._classes()
         if not question.rest:
             return _json(known)
@@ -165,53 +165,53 @@ class Synthesis:
             names.update(inputs if isinstance(inputs, dict) else ())
         return {name: _class_info(name, sorted(inputs)) for name, inputs in found.items()}
 
-    def _settings(self, question: _Question) -> Answer:
+    def _settings(self, question: _Question) -> Response:
         return _json(None if question.rest else {})
 
-    def _users(self, question: _Question) -> Answer:
+    def _users(self, question: _Question) -> Response:
         return _json({"storage": "server", "migrated": True})
 
-    def _empty_list(self, question: _Question) -> Answer | None:
+    def _empty_list(self, question: _Question) -> Response | None:
         path = f"/{question.asking.path[1:]}"
         return self._as_recorded(path, []) if not question.rest else None
 
-    def _empty_object(self, question: _Question) -> Answer | None:
+    def _empty_object(self, question: _Question) -> Response | None:
         path = f"/{question.asking.path[1:]}"
         return self._as_recorded(path, {}) if not question.rest else None
 
-    def _index(self, question: _Question) -> Answer:
+    def _index(self, question: _Question) -> Response:
         page = b"<!doctype html><title>ComfyUI</title><p>A recording is played back here."
         headers = (("Content-Type", "text/html; charset=utf-8"), ("Cache-Control", "no-store"))
-        return Answer(200, headers, page)
+        return Response(200, headers, page)
 
     # --- files ---------------------------------------------------------------------------------
 
-    def _view(self, question: _Question) -> Answer | None:
+    def _view(self, question: _Question) -> Response | None:
         name = dict(question.asking.query).get("filename")
         if not name:
-            return Answer(404 if name is None else 400)
+            return Response(404 if name is None else 400)
         file = self._uploads.get(name) or self._remembered.files.get(name)
         if file is None and name in self._remembered.file_names:
             file = File(substitute(name), image_type(name))
         if file is None:
-            return Answer(404)
+            return Response(404)
         headers = (
             ("Content-Type", file.content_type),
             ("Content-Disposition", f'filename="{name}"'),
             ("X-Content-Type-Options", "nosniff"),
         )
-        return Answer(200, headers, file.body)
+        return Response(200, headers, file.body)
 
-    def _upload(self, question: _Question) -> Answer:
+    def _upload(self, question: _Question) -> Response:
         request = question.request
         try:
             fields = fields_of(request.header("Content-Type"), request.body)
         except BadForm:
-            return Answer(400)
+            return Response(400)
         values = {field.name: field.value.decode("utf-8", "replace") for field in fields}
         image = next((f for f in fields if f.name == "image" and f.filename), None)
         if image is None or image.filename is None:
-            return Answer(400)
+            return Response(400)
         kind = image.content_type or "application/octet-stream"
         self._uploads[image.filename] = File(image.value, kind)
         while sum(len(file.body) for file in self._uploads.values()) > UPLOADS_BYTES_MAX:
@@ -224,7 +224,7 @@ class Synthesis:
             }
         )
 
-    _handlers: Final[dict[tuple[str, str], Callable[[Synthesis, _Question], Answer | None]]] = {
+    _handlers: Final[dict[tuple[str, str], Callable[[Synthesis, _Question], Response | None]]] = {
         ("GET", "prompt"): _prompt,
         ("GET", "queue"): _queue,
         ("GET", "history"): _history,
@@ -283,9 +283,9 @@ class _Question:
         return prompt_id
 
 
-def _json(value: Any, status: int = 200) -> Answer:
+def _json(value: Any, status: int = 200) -> Response:
     headers = (("Content-Type", "application/json; charset=utf-8"),)
-    return Answer(status, headers, json.dumps(value).encode())
+    return Response(status, headers, json.dumps(value).encode())
 
 
 def _page(history: list[Live], max_items: int | None, offset: int | None) -> list[Live]:

@@ -15,7 +15,7 @@ from fake_server.scenarios.kit.registry import (
     register,
     select,
 )
-from fake_server.scenarios.kit.scenario import Directions, Scenario, Shell, settings_from
+from fake_server.scenarios.kit.scenario import Directions, Scenario, Transport, settings_from
 from fake_server.scenarios.kit.stage import Complaint, Operator, Stage
 
 __all__ = [
@@ -25,8 +25,8 @@ __all__ = [
     "Directions",
     "Operator",
     "Scenario",
-    "Shell",
     "Stage",
+    "Transport",
     "catalogue",
     "choice_of",
     "choose",

@@ -6,8 +6,8 @@ from typing import Literal
 
 from fake_server.scenarios.kit import (
     Directions,
+    Parameters,
     Scenario,
-    Settings,
     cut,
     event,
     hold,
@@ -16,7 +16,7 @@ from fake_server.scenarios.kit import (
 )
 
 
-class End(Settings, frozen=True, kw_only=True):
+class End(Parameters, frozen=True, kw_only=True):
     """With which code, and behind which event; 0 and 1006: without any."""
 
     code: Literal[0, 1000, 1001, 1006, 1011] = 0

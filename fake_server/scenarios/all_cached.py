@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from fake_server.scenarios.kit import Directions, Scenario, Settings, drop, event, threads, warm
+from fake_server.scenarios.kit import Directions, Parameters, Scenario, drop, event, threads, warm
 
 
-class Cached(Settings, frozen=True, kw_only=True):
+class Cached(Parameters, frozen=True, kw_only=True):
     """What is still said of the outputs; old servers said nothing."""
 
     executed_for_outputs: bool = True

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from fake_server.scenarios.kit import Directions, Frame, Scenario, Settings, drop, threads, warm
+from fake_server.scenarios.kit import Directions, Frame, Parameters, Scenario, drop, threads, warm
 
 
-def direct(settings: Settings) -> Directions:
+def direct(settings: Parameters) -> Directions:
     def of_the_run(frame: Frame) -> bool:
         return frame.type != "status" or "sid" not in frame.data
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from fake_server.scenarios.kit import Directions, Scenario, Settings, gate, text_answer, threads
-from fake_server.source import Asked, Happened, Knocked
+from fake_server.scenarios.kit import Directions, Parameters, Scenario, gate, text_answer, threads
+from fake_server.source import Happened, RequestReceived, UpgradeRequested
 
 
-class Only(Settings, frozen=True, kw_only=True):
+class Only(Parameters, frozen=True, kw_only=True):
     """Which of the two."""
 
     only: Literal["api", "bare"] = "api"
@@ -16,7 +16,7 @@ class Only(Settings, frozen=True, kw_only=True):
 
 def direct(settings: Only) -> Directions:
     def outside(happened: Happened) -> bool:
-        if not isinstance(happened, Asked | Knocked):
+        if not isinstance(happened, RequestReceived | UpgradeRequested):
             return False
         return happened.request.target.startswith("/api/") != (settings.only == "api")
 

@@ -6,11 +6,11 @@ from typing import Literal
 
 import msgspec
 
-from fake_server.scenarios.kit import Directions, Scenario, Settings, gate, text_answer, threads
-from fake_server.source import Answer, Asked, Happened, Knocked, Request
+from fake_server.scenarios.kit import Directions, Parameters, Scenario, gate, text_answer, threads
+from fake_server.source import Happened, Request, RequestReceived, Response, UpgradeRequested
 
 
-class Gate(Settings, frozen=True, kw_only=True):
+class Gate(Parameters, frozen=True, kw_only=True):
     """How it refuses, whether only sockets, and the token it would take."""
 
     how: Literal["401", "403", "302"] = "401"
@@ -20,9 +20,11 @@ class Gate(Settings, frozen=True, kw_only=True):
 
 def direct(settings: Gate) -> Directions:
     def refused(happened: Happened) -> bool:
-        if isinstance(happened, Asked) and settings.ws_only:
+        if isinstance(happened, RequestReceived) and settings.ws_only:
             return False
-        return isinstance(happened, Asked | Knocked) and not _admitted(happened.request, settings)
+        return isinstance(happened, RequestReceived | UpgradeRequested) and not _admitted(
+            happened.request, settings
+        )
 
     return Directions(operators=(gate("without a token", refused, _refusal(settings.how)),))
 
@@ -32,9 +34,9 @@ def _admitted(request: Request, settings: Gate) -> bool:
     return any(settings.token in text for text in given) or settings.token in request.target
 
 
-def _refusal(how: str) -> Answer:
+def _refusal(how: str) -> Response:
     if how == "302":
-        return Answer(302, (("Location", "/login"),))
+        return Response(302, (("Location", "/login"),))
     status = int(how)
     reply = text_answer(f"{status}: a token is needed", status)
     if status == 401:

@@ -6,8 +6,8 @@ from typing import Literal
 
 from fake_server.scenarios.kit import (
     Directions,
+    Parameters,
     Scenario,
-    Settings,
     inject,
     some_node,
     threads,
@@ -22,7 +22,7 @@ MESSAGES = {
 }
 
 
-class Bad(Settings, frozen=True, kw_only=True):
+class Bad(Parameters, frozen=True, kw_only=True):
     """Which of them."""
 
     bad: tuple[Literal["not json", "array", "no type", "number", "empty"], ...] = (

@@ -6,10 +6,17 @@ from typing import Annotated
 
 import msgspec
 
-from fake_server.scenarios.kit import Directions, Scenario, Settings, Shell, threads, under_prefix
+from fake_server.scenarios.kit import (
+    Directions,
+    Parameters,
+    Scenario,
+    Transport,
+    threads,
+    under_prefix,
+)
 
 
-class Prefix(Settings, frozen=True, kw_only=True):
+class Prefix(Parameters, frozen=True, kw_only=True):
     """The path, with a slash at both ends."""
 
     prefix: Annotated[str, msgspec.Meta(pattern="^/([^/]+/)+$")] = "/prefix/"
@@ -17,7 +24,7 @@ class Prefix(Settings, frozen=True, kw_only=True):
 
 def direct(settings: Prefix) -> Directions:
     return Directions(
-        operators=(under_prefix(settings.prefix),), shell=Shell(prefix=settings.prefix)
+        operators=(under_prefix(settings.prefix),), shell=Transport(prefix=settings.prefix)
     )
 
 

@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 import msgspec
 
-from fake_server.scenarios.kit import Directions, Scenario, Settings, event, mutate, threads
+from fake_server.scenarios.kit import Directions, Parameters, Scenario, event, mutate, threads
 
 
-class Size(Settings, frozen=True, kw_only=True):
+class Size(Parameters, frozen=True, kw_only=True):
     """websockets stops at 1 MiB, aiohttp at 4 MiB, each with close code 1009."""
 
     bytes: Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)] = 5_000_000

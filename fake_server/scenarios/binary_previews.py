@@ -10,9 +10,9 @@ from typing import Literal
 from fake_server.scenarios.kit import (
     Directions,
     Frame,
+    Observer,
+    Parameters,
     Scenario,
-    Scene,
-    Settings,
     inject,
     some_node,
     threads,
@@ -24,14 +24,14 @@ PNG = base64.b64decode(
 )
 
 
-class Kinds(Settings, frozen=True, kw_only=True):
+class Kinds(Parameters, frozen=True, kw_only=True):
     """Which kinds: 1 and 2 (image), 3 (text), 4 (image with metadata), other (an extension's)."""
 
     kinds: tuple[Literal[1, 2, 3, 4, "other"], ...] = (1, 2, 3, 4, "other")
 
 
 def direct(settings: Kinds) -> Directions:
-    def frames(frame: Frame, scene: Scene) -> list[bytes]:
+    def frames(frame: Frame, scene: Observer) -> list[bytes]:
         node = str(frame.data["node"])
         return [_frame(kind, node, frame.prompt_id or "") for kind in settings.kinds]
 

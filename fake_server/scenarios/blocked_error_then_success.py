@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from fake_server.scenarios.kit import TWO_OUTPUTS, Directions, Scenario, Settings, middle, threads
+from fake_server.scenarios.kit import TWO_OUTPUTS, Directions, Parameters, Scenario, middle, threads
 
 
-class Blocked(Settings, frozen=True, kw_only=True):
+class Blocked(Parameters, frozen=True, kw_only=True):
     """``node``: which node blocks what follows it; empty: one in the middle."""
 
     node: str = ""

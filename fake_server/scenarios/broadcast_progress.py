@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from fake_server.scenarios.kit import (
     Directions,
+    OtherUser,
+    Parameters,
     Scenario,
-    Settings,
-    Stranger,
     some_node,
     stranger,
     threads,
 )
 
 
-def direct(settings: Settings) -> Directions:
-    def everything(who: Stranger) -> list[str]:
+def direct(settings: Parameters) -> Directions:
+    def everything(who: OtherUser) -> list[str]:
         return [*who.work(), *who.interrupted()[:1]]
 
     return Directions(operators=(stranger("without a client id", everything, at=some_node),))

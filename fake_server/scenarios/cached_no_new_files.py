@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from fake_server.scenarios.kit import Directions, Scenario, Settings, threads, warm
+from fake_server.scenarios.kit import Directions, Parameters, Scenario, threads, warm
 
 
-def direct(settings: Settings) -> Directions:
+def direct(settings: Parameters) -> Directions:
     return Directions(operators=(warm("the same prompt, its files stay"),))
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fake_server.scenarios.kit import (
     Directions,
+    Parameters,
     Scenario,
-    Settings,
     cut,
     hold,
     slow,
@@ -13,7 +13,7 @@ from fake_server.scenarios.kit import (
 )
 
 
-def direct(settings: Settings) -> Directions:
+def direct(settings: Parameters) -> Directions:
     closed = cut("politely", code=1001)
     return Directions(operators=(closed, hold("until it reacts")), plan=slow(0.05))
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from fake_server.scenarios.kit import (
     Directions,
     Frame,
+    Observer,
+    Parameters,
     Scenario,
-    Scene,
-    Settings,
     dump,
     inject,
     some_node,
@@ -15,14 +15,14 @@ from fake_server.scenarios.kit import (
 )
 
 
-class Ids(Settings, frozen=True, kw_only=True):
+class Ids(Parameters, frozen=True, kw_only=True):
     """Which ids."""
 
     ids: tuple[str, ...] = ("54:62:174", "4.0.0.1")
 
 
 def direct(settings: Ids) -> Directions:
-    def inner(frame: Frame, scene: Scene) -> list[str]:
+    def inner(frame: Frame, scene: Observer) -> list[str]:
         whose = {"prompt_id": frame.prompt_id}
         return [
             message

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from fake_server.scenarios.kit import Directions, Scenario, Settings, inject, some_node, threads
+from fake_server.scenarios.kit import Directions, Parameters, Scenario, inject, some_node, threads
 
 MESSAGES = {
     "null": ['{"type": "executing", "data": null}', '{"type": "status", "data": null}'],
@@ -14,7 +14,7 @@ MESSAGES = {
 }
 
 
-class Odd(Settings, frozen=True, kw_only=True):
+class Odd(Parameters, frozen=True, kw_only=True):
     """Which of them."""
 
     data: tuple[Literal["null", "list", "string", "missing"], ...] = (

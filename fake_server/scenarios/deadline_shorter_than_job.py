@@ -6,10 +6,10 @@ from typing import Annotated
 
 import msgspec
 
-from fake_server.scenarios.kit import Directions, Scenario, Settings, slow, threads
+from fake_server.scenarios.kit import Directions, Parameters, Scenario, slow, threads
 
 
-class Job(Settings, frozen=True, kw_only=True):
+class Job(Parameters, frozen=True, kw_only=True):
     """How long the job takes."""
 
     job_s: Annotated[float, msgspec.Meta(ge=0, le=86_400)] = 1.5

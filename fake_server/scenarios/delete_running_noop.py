@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from fake_server.scenarios.kit import (
     Directions,
-    Prompt,
+    ObservedPrompt,
+    Parameters,
     Scenario,
-    Settings,
     meddle,
     slow,
     threads,
@@ -15,8 +15,8 @@ from fake_server.scenarios.kit import (
 from fake_server.source import Request
 
 
-def direct(settings: Settings) -> Directions:
-    def delete(prompt: Prompt) -> Request:
+def direct(settings: Parameters) -> Directions:
+    def delete(prompt: ObservedPrompt) -> Request:
         return Request("POST", "/queue", body=write_json({"delete": [prompt.id]}))
 
     return Directions(operators=(meddle("a deletion", delete),), plan=slow(0.3, steps=3))

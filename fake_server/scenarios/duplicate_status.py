@@ -6,10 +6,10 @@ from typing import Annotated
 
 import msgspec
 
-from fake_server.scenarios.kit import Directions, Scenario, Settings, duplicate, event, threads
+from fake_server.scenarios.kit import Directions, Parameters, Scenario, duplicate, event, threads
 
 
-class Repeats(Settings, frozen=True, kw_only=True):
+class Repeats(Parameters, frozen=True, kw_only=True):
     """How often."""
 
     n: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 3

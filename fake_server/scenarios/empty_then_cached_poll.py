@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fake_server.scenarios.kit import (
     Directions,
+    Parameters,
     Scenario,
-    Settings,
     anything,
     drop,
     event,
@@ -14,7 +14,7 @@ from fake_server.scenarios.kit import (
 )
 
 
-def direct(settings: Settings) -> Directions:
+def direct(settings: Parameters) -> Directions:
     silence = drop(anything, "everything", after=event("execution_start"))
     return Directions(operators=(silence, *hide("at first", reads=1)))
 

@@ -9,8 +9,8 @@ import msgspec
 
 from fake_server.scenarios.kit import (
     Directions,
+    Parameters,
     Scenario,
-    Settings,
     dump,
     event,
     flood,
@@ -21,7 +21,7 @@ from fake_server.scenarios.kit import (
 RATE_HZ = 1_000.0
 
 
-class Flood(Settings, frozen=True, kw_only=True):
+class Flood(Parameters, frozen=True, kw_only=True):
     """How much in all, in messages of what size, and of what kind."""
 
     mb: Annotated[float, msgspec.Meta(gt=0, le=16_384)] = 128.0

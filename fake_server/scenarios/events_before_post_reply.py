@@ -6,10 +6,10 @@ from typing import Annotated
 
 import msgspec
 
-from fake_server.scenarios.kit import Directions, Scenario, Settings, late, posts, threads
+from fake_server.scenarios.kit import Directions, Parameters, Scenario, late, posts, threads
 
 
-class Delay(Settings, frozen=True, kw_only=True):
+class Delay(Parameters, frozen=True, kw_only=True):
     """How late the answer is."""
 
     reply_delay_ms: Annotated[int, msgspec.Meta(ge=0, le=600_000)] = 100

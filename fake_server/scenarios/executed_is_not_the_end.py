@@ -10,14 +10,14 @@ import msgspec
 from fake_server.scenarios.kit import (
     TWO_OUTPUTS,
     Directions,
+    Parameters,
     Scenario,
-    Settings,
     sinks,
     threads,
 )
 
 
-class Gap(Settings, frozen=True, kw_only=True):
+class Gap(Parameters, frozen=True, kw_only=True):
     """How many outputs come late, and how late."""
 
     outputs: Annotated[int, msgspec.Meta(ge=1, le=20)] = 1

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from fake_server.scenarios.kit import Directions, Scenario, Settings, event, mutate, threads, warm
+from fake_server.scenarios.kit import Directions, Parameters, Scenario, event, mutate, threads, warm
 
 
-def direct(settings: Settings) -> Directions:
+def direct(settings: Parameters) -> Directions:
     def without(data: dict[str, Any]) -> dict[str, Any]:
         return {**data, "output": None}
 

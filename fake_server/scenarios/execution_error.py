@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 from fake_server.scenarios.kit import (
     Directions,
-    Prompt,
+    ObservedPrompt,
+    Parameters,
     Scenario,
-    Settings,
     event,
     mutate,
     patch_history,
@@ -17,7 +17,7 @@ from fake_server.scenarios.kit import (
 )
 
 
-class Failure(Settings, frozen=True, kw_only=True):
+class Failure(Parameters, frozen=True, kw_only=True):
     """What is raised; ``tips``: with advice behind it; ``shape``: of `current_outputs`."""
 
     exception_type: str = "RuntimeError"
@@ -38,7 +38,7 @@ def direct(settings: Failure) -> Directions:
             changed["current_outputs"] = {node: [] for node in data["current_outputs"]}
         return changed
 
-    def entry(entry: dict[str, Any], prompt: Prompt) -> dict[str, Any]:
+    def entry(entry: dict[str, Any], prompt: ObservedPrompt) -> dict[str, Any]:
         messages = [
             [kind, reshape(data) if kind == "execution_error" else data]
             for kind, data in entry["status"]["messages"]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from fake_server.scenarios.kit import Directions, Scenario, Settings, cut, event, threads
+from fake_server.scenarios.kit import Directions, Parameters, Scenario, cut, event, threads
 
 
-def direct(settings: Settings) -> Directions:
+def direct(settings: Parameters) -> Directions:
     return Directions(operators=(cut("at the start", at=event("execution_start")),))
 
 

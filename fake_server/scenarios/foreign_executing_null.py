@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from fake_server.scenarios.kit import (
     Directions,
+    OtherUser,
+    Parameters,
     Scenario,
-    Settings,
-    Stranger,
     event,
     hold,
     slow,
@@ -15,11 +15,11 @@ from fake_server.scenarios.kit import (
 )
 
 
-def direct(settings: Settings) -> Directions:
+def direct(settings: Parameters) -> Directions:
     start = event("execution_start")
     return Directions(
         operators=(
-            stranger("it leaves the executor", Stranger.gone, at=start),
+            stranger("it leaves the executor", OtherUser.gone, at=start),
             hold("until then", patience_ms=400),
         ),
         plan=slow(0.05),

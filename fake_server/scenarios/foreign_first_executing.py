@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fake_server.scenarios.kit import (
     Directions,
+    Parameters,
     Scenario,
-    Settings,
     dump,
     event,
     inject,
@@ -13,7 +13,7 @@ from fake_server.scenarios.kit import (
 )
 
 
-def direct(settings: Settings) -> Directions:
+def direct(settings: Parameters) -> Directions:
     older = dump("executing", {"node": "4"})
     return Directions(operators=(inject([older], "executing of an older run", at=event("status")),))
 

@@ -6,10 +6,10 @@ from typing import Annotated
 
 import msgspec
 
-from fake_server.scenarios.kit import Directions, Scenario, Settings, anything, fragment, threads
+from fake_server.scenarios.kit import Directions, Parameters, Scenario, anything, fragment, threads
 
 
-class Parts(Settings, frozen=True, kw_only=True):
+class Parts(Parameters, frozen=True, kw_only=True):
     """In how many."""
 
     parts: Annotated[int, msgspec.Meta(ge=2, le=1000)] = 3

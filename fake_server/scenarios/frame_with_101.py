@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from fake_server.scenarios.kit import Directions, Scenario, Settings, threads, with_the_handshake
+from fake_server.scenarios.kit import Directions, Parameters, Scenario, threads, with_the_handshake
 
 
-def direct(settings: Settings) -> Directions:
+def direct(settings: Parameters) -> Directions:
     return Directions(operators=(with_the_handshake(),))
 
 

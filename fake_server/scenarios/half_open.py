@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from fake_server.scenarios.kit import Directions, Scenario, Settings, event, freeze, threads
+from fake_server.scenarios.kit import Directions, Parameters, Scenario, event, freeze, threads
 
 
-def direct(settings: Settings) -> Directions:
+def direct(settings: Parameters) -> Directions:
     return Directions(operators=(freeze("half open", at=event("execution_start")),))
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fake_server.scenarios.kit import (
     Directions,
+    Parameters,
     Scenario,
-    Settings,
     crash,
     event,
     slow,
@@ -13,7 +13,7 @@ from fake_server.scenarios.kit import (
 )
 
 
-class Crash(Settings, frozen=True, kw_only=True):
+class Crash(Parameters, frozen=True, kw_only=True):
     """Behind which event."""
 
     after_event: str = "executing"

@@ -7,9 +7,9 @@ from typing import Any, Literal
 from fake_server.scenarios.kit import (
     TWO_OUTPUTS,
     Directions,
-    Prompt,
+    ObservedPrompt,
+    Parameters,
     Scenario,
-    Settings,
     anything,
     drop,
     event,
@@ -19,7 +19,7 @@ from fake_server.scenarios.kit import (
 )
 
 
-class Entry(Settings, frozen=True, kw_only=True):
+class Entry(Parameters, frozen=True, kw_only=True):
     """Whether what had finished before is in its outputs."""
 
     outputs: Literal["partial", "none"] = "partial"
@@ -29,7 +29,7 @@ MESSAGE = "the picture is upside down"
 
 
 def direct(settings: Entry) -> Directions:
-    def entry(entry: dict[str, Any], prompt: Prompt) -> dict[str, Any]:
+    def entry(entry: dict[str, Any], prompt: ObservedPrompt) -> dict[str, Any]:
         return entry if settings.outputs == "partial" else {**entry, "outputs": {}}
 
     return Directions(

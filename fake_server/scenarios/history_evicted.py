@@ -8,8 +8,8 @@ import msgspec
 
 from fake_server.scenarios.kit import (
     Directions,
+    Parameters,
     Scenario,
-    Settings,
     anything,
     drop,
     event,
@@ -18,7 +18,7 @@ from fake_server.scenarios.kit import (
 )
 
 
-class Cap(Settings, frozen=True, kw_only=True):
+class Cap(Parameters, frozen=True, kw_only=True):
     """How often the entry could still have been read."""
 
     cap: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = 0

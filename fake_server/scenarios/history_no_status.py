@@ -6,16 +6,16 @@ from typing import Any
 
 from fake_server.scenarios.kit import (
     Directions,
-    Prompt,
+    ObservedPrompt,
+    Parameters,
     Scenario,
-    Settings,
     patch_history,
     threads,
 )
 
 
-def direct(settings: Settings) -> Directions:
-    def entry(entry: dict[str, Any], prompt: Prompt) -> dict[str, Any]:
+def direct(settings: Parameters) -> Directions:
+    def entry(entry: dict[str, Any], prompt: ObservedPrompt) -> dict[str, Any]:
         return {key: value for key, value in entry.items() if key != "status"}
 
     return Directions(operators=(patch_history("no status", entry),))

@@ -7,9 +7,9 @@ from typing import Any
 
 from fake_server.scenarios.kit import (
     Directions,
+    Observer,
+    Parameters,
     Scenario,
-    Scene,
-    Settings,
     anything,
     drop,
     event,
@@ -21,8 +21,8 @@ from fake_server.scenarios.kit import (
 from fake_server.source import Request
 
 
-def direct(settings: Settings) -> Directions:
-    def newer(value: Any, request: Request, scene: Scene) -> Any:
+def direct(settings: Parameters) -> Directions:
+    def newer(value: Any, request: Request, scene: Observer) -> Any:
         mine = [prompt.id for prompt in scene.mine() if prompt.id in value]
         if not mine:
             return value

@@ -9,16 +9,16 @@ import msgspec
 from fake_server.scenarios.kit import (
     HISTORY,
     Directions,
-    Prompt,
+    ObservedPrompt,
+    Parameters,
     Scenario,
-    Settings,
     late,
     patch_history,
     threads,
 )
 
 
-class Slow(Settings, frozen=True, kw_only=True):
+class Slow(Parameters, frozen=True, kw_only=True):
     """How late, and how long the answer is."""
 
     delay_s: Annotated[float, msgspec.Meta(ge=0, le=600)] = 0.3
@@ -26,7 +26,7 @@ class Slow(Settings, frozen=True, kw_only=True):
 
 
 def direct(settings: Slow) -> Directions:
-    def heavy(entry: dict[str, Any], prompt: Prompt) -> dict[str, Any]:
+    def heavy(entry: dict[str, Any], prompt: ObservedPrompt) -> dict[str, Any]:
         return {**entry, "padding": "x" * round(settings.mb * 1_000_000)}
 
     return Directions(

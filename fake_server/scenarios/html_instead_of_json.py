@@ -8,8 +8,8 @@ import msgspec
 
 from fake_server.scenarios.kit import (
     Directions,
+    Parameters,
     Scenario,
-    Settings,
     answer,
     html_page,
     posts,
@@ -17,7 +17,7 @@ from fake_server.scenarios.kit import (
 )
 
 
-class Page(Settings, frozen=True, kw_only=True):
+class Page(Parameters, frozen=True, kw_only=True):
     """With which status."""
 
     status: Annotated[int, msgspec.Meta(ge=200, le=599)] = 502

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from fake_server.scenarios.kit import Directions, Scenario, Settings, event, mutate, threads
+from fake_server.scenarios.kit import Directions, Parameters, Scenario, event, mutate, threads
 
 
-def direct(settings: Settings) -> Directions:
+def direct(settings: Parameters) -> Directions:
     def number(value: Any) -> Any:
         return int(value) if isinstance(value, str) and value.isdigit() else value
 

@@ -9,9 +9,9 @@ import msgspec
 from fake_server.scenarios.kit import (
     Directions,
     Operator,
+    OtherUser,
+    Parameters,
     Scenario,
-    Settings,
-    Stranger,
     company,
     event,
     slow,
@@ -20,7 +20,7 @@ from fake_server.scenarios.kit import (
 )
 
 
-class Others(Settings, frozen=True, kw_only=True):
+class Others(Parameters, frozen=True, kw_only=True):
     """How many prompts in all; ``same_client`` false: the others' ends are not heard."""
 
     n: Annotated[int, msgspec.Meta(ge=2, le=50)] = 2
@@ -28,12 +28,12 @@ class Others(Settings, frozen=True, kw_only=True):
 
 
 def direct(settings: Others) -> Directions:
-    def ends(who: Stranger) -> list[str]:
+    def ends(who: OtherUser) -> list[str]:
         return [*who.output(), *who.success()] if settings.same_client else who.work()
 
     operators: list[Operator] = []
     for number in range(1, settings.n):
-        acts = ((event("execution_start"), Stranger.start), (some_node, ends))
+        acts = ((event("execution_start"), OtherUser.start), (some_node, ends))
         operators += company(f"prompt {number + 1}", *acts)
     return Directions(operators=tuple(operators), plan=slow(0.05))
 

@@ -8,9 +8,9 @@ import msgspec
 
 from fake_server.scenarios.kit import (
     Directions,
-    Prompt,
+    ObservedPrompt,
+    Parameters,
     Scenario,
-    Settings,
     meddle,
     slow,
     threads,
@@ -19,14 +19,14 @@ from fake_server.scenarios.kit import (
 from fake_server.source import Request
 
 
-class Delay(Settings, frozen=True, kw_only=True):
+class Delay(Parameters, frozen=True, kw_only=True):
     """How long the node has worked by then."""
 
     delay_ms: Annotated[int, msgspec.Meta(ge=0, le=5_000)] = 50
 
 
 def direct(settings: Delay) -> Directions:
-    def stop(prompt: Prompt) -> Request:
+    def stop(prompt: ObservedPrompt) -> Request:
         return Request("POST", "/interrupt", body=write_json({"prompt_id": prompt.id}))
 
     return Directions(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from fake_server.scenarios.kit import (
     Directions,
-    Prompt,
+    ObservedPrompt,
+    Parameters,
     Scenario,
-    Settings,
     meddle,
     slow,
     small_post,
@@ -15,11 +15,11 @@ from fake_server.scenarios.kit import (
 from fake_server.source import Request
 
 
-def direct(settings: Settings) -> Directions:
-    def stop(prompt: Prompt) -> Request:
+def direct(settings: Parameters) -> Directions:
+    def stop(prompt: ObservedPrompt) -> Request:
         return Request("POST", "/interrupt")
 
-    def theirs(prompt: Prompt) -> Request:
+    def theirs(prompt: ObservedPrompt) -> Request:
         return small_post(1)
 
     return Directions(

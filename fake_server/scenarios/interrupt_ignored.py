@@ -8,9 +8,9 @@ import msgspec
 
 from fake_server.scenarios.kit import (
     Directions,
-    Prompt,
+    ObservedPrompt,
+    Parameters,
     Scenario,
-    Settings,
     meddle,
     planned,
     threads,
@@ -19,14 +19,14 @@ from fake_server.scenarios.kit import (
 from fake_server.source import Request
 
 
-class Deaf(Settings, frozen=True, kw_only=True):
+class Deaf(Parameters, frozen=True, kw_only=True):
     """For how long."""
 
     for_s: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 0.5
 
 
 def direct(settings: Deaf) -> Directions:
-    def stop(prompt: Prompt) -> Request:
+    def stop(prompt: ObservedPrompt) -> Request:
         return Request("POST", "/interrupt", body=write_json({"prompt_id": prompt.id}))
 
     return Directions(

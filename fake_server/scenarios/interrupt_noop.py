@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from fake_server.scenarios.kit import (
     Directions,
-    Prompt,
+    ObservedPrompt,
+    Parameters,
     Scenario,
-    Settings,
     meddle,
     slow,
     threads,
@@ -15,10 +15,10 @@ from fake_server.scenarios.kit import (
 from fake_server.source import Request
 
 
-def direct(settings: Settings) -> Directions:
+def direct(settings: Parameters) -> Directions:
     unknown = {"prompt_id": "00000000-0000-4000-8000-000000000000"}
 
-    def stop(prompt: Prompt) -> Request:
+    def stop(prompt: ObservedPrompt) -> Request:
         return Request("POST", "/interrupt", body=write_json(unknown))
 
     return Directions(operators=(meddle("an interrupt of nothing", stop),), plan=slow(0.3, steps=3))

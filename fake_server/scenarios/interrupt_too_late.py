@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from fake_server.scenarios.kit import (
     Directions,
-    Prompt,
+    ObservedPrompt,
+    Parameters,
     Scenario,
-    Settings,
     event,
     meddle,
     threads,
@@ -15,8 +15,8 @@ from fake_server.scenarios.kit import (
 from fake_server.source import Request
 
 
-def direct(settings: Settings) -> Directions:
-    def stop(prompt: Prompt) -> Request:
+def direct(settings: Parameters) -> Directions:
+    def stop(prompt: ObservedPrompt) -> Request:
         return Request("POST", "/interrupt", body=write_json({"prompt_id": prompt.id}))
 
     return Directions(operators=(meddle("a late interrupt", stop, at=event("execution_success")),))

@@ -9,8 +9,8 @@ import msgspec
 from fake_server.scenarios.kit import (
     Directions,
     Frame,
+    Parameters,
     Scenario,
-    Settings,
     drop,
     event,
     late_accept,
@@ -19,7 +19,7 @@ from fake_server.scenarios.kit import (
 )
 
 
-class Late(Settings, frozen=True, kw_only=True):
+class Late(Parameters, frozen=True, kw_only=True):
     """How late the upgrade is answered."""
 
     delay_ms: Annotated[int, msgspec.Meta(ge=0, le=600_000)] = 100

@@ -6,10 +6,10 @@ from typing import Annotated
 
 import msgspec
 
-from fake_server.scenarios.kit import Directions, Scenario, Settings, slow, threads
+from fake_server.scenarios.kit import Directions, Parameters, Scenario, slow, threads
 
 
-class Quiet(Settings, frozen=True, kw_only=True):
+class Quiet(Parameters, frozen=True, kw_only=True):
     """How long the node is quiet."""
 
     quiet_s: Annotated[float, msgspec.Meta(ge=0, le=86_400)] = 1.0

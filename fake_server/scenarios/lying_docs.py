@@ -7,10 +7,10 @@ from typing import Any
 from fake_server.scenarios.kit import (
     Directions,
     Frame,
+    Observer,
     Operator,
+    Parameters,
     Scenario,
-    Scene,
-    Settings,
     any_of,
     drop,
     dump,
@@ -22,7 +22,7 @@ from fake_server.scenarios.kit import (
 )
 
 
-class Docs(Settings, frozen=True, kw_only=True):
+class Docs(Parameters, frozen=True, kw_only=True):
     """Which of it is so here."""
 
     execution_complete: bool = True
@@ -30,10 +30,10 @@ class Docs(Settings, frozen=True, kw_only=True):
 
 
 def direct(settings: Docs) -> Directions:
-    def alias(frame: Frame, scene: Scene) -> list[str]:
+    def alias(frame: Frame, scene: Observer) -> list[str]:
         return [dump("execution_complete", dict(frame.data))]
 
-    def rows(value: dict[str, Any], scene: Scene) -> dict[str, Any]:
+    def rows(value: dict[str, Any], scene: Observer) -> dict[str, Any]:
         return {
             name: [{"number": row[0], "prompt_id": row[1], "prompt": row[2]} for row in rows]
             for name, rows in value.items()

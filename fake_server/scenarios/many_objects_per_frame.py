@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from fake_server.scenarios.kit import Directions, Scenario, Settings, coalesce, event, threads
+from fake_server.scenarios.kit import Directions, Parameters, Scenario, coalesce, event, threads
 
 
-def direct(settings: Settings) -> Directions:
+def direct(settings: Parameters) -> Directions:
     return Directions(operators=(coalesce(event("execution_start", "executed"), "two events"),))
 
 

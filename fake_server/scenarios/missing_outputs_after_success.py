@@ -7,16 +7,16 @@ from typing import Any
 from fake_server.scenarios.kit import (
     Directions,
     Frame,
-    Prompt,
+    ObservedPrompt,
+    Parameters,
     Scenario,
-    Settings,
     drop,
     patch_history,
     threads,
 )
 
 
-class Missing(Settings, frozen=True, kw_only=True):
+class Missing(Parameters, frozen=True, kw_only=True):
     """``node_ids``: which outputs are missing; none named: all of them."""
 
     node_ids: tuple[str, ...] = ()
@@ -26,7 +26,7 @@ def direct(settings: Missing) -> Directions:
     def lost(node: str) -> bool:
         return not settings.node_ids or node in settings.node_ids
 
-    def entry(entry: dict[str, Any], prompt: Prompt) -> dict[str, Any]:
+    def entry(entry: dict[str, Any], prompt: ObservedPrompt) -> dict[str, Any]:
         outputs = {node: out for node, out in entry["outputs"].items() if not lost(node)}
         return {**entry, "outputs": outputs}
 

@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 from fake_server.scenarios.kit import (
     Directions,
+    Observer,
+    Parameters,
     Scenario,
-    Scene,
-    Settings,
     patch_json,
     patch_outputs,
     route,
@@ -19,7 +19,7 @@ from fake_server.source import Request
 ODD = [float("nan"), float("inf"), float("-inf"), 1.5]
 
 
-class Where(Settings, frozen=True, kw_only=True):
+class Where(Parameters, frozen=True, kw_only=True):
     """Where they stand; ``outputs`` is both of the first two."""
 
     where: Literal["executed", "history", "outputs", "object_info"] = "outputs"
@@ -29,7 +29,7 @@ def direct(settings: Where) -> Directions:
     def odd(node: str, output: dict[str, Any]) -> dict[str, Any]:
         return {**output, "values": ODD}
 
-    def catalogue(value: Any, request: Request, scene: Scene) -> Any:
+    def catalogue(value: Any, request: Request, scene: Observer) -> Any:
         for node in value.values():
             node["input"].setdefault("optional", {})["odd"] = ["FLOAT", {"min": float("-inf")}]
         return value

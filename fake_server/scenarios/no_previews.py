@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from fake_server.scenarios.kit import Directions, Scenario, Settings, binary, drop, slow, threads
+from fake_server.scenarios.kit import Directions, Parameters, Scenario, binary, drop, slow, threads
 
 
-def direct(settings: Settings) -> Directions:
+def direct(settings: Parameters) -> Directions:
     none = drop(binary(), "previews", needed=None)
     return Directions(operators=(none,), plan=slow(0.3, steps=3))
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fake_server.scenarios.kit import (
     Directions,
+    Parameters,
     Scenario,
-    Settings,
     answer,
     json_answer,
     posts,
@@ -13,7 +13,7 @@ from fake_server.scenarios.kit import (
 )
 
 
-def direct(settings: Settings) -> Directions:
+def direct(settings: Parameters) -> Directions:
     nothing = json_answer({"number": 1, "node_errors": {}})
     return Directions(operators=(answer(posts, "POST /prompt", nothing, needed=True),))
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from fake_server.scenarios.kit import Directions, Scenario, Settings, drop, event, threads
+from fake_server.scenarios.kit import Directions, Parameters, Scenario, drop, event, threads
 
 
-class Age(Settings, frozen=True, kw_only=True):
+class Age(Parameters, frozen=True, kw_only=True):
     """``profile``: also speak as a server of that version in all other respects."""
 
     profile: str = ""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from fake_server.scenarios.kit import Directions, Scenario, Settings, patch_outputs, threads
+from fake_server.scenarios.kit import Directions, Parameters, Scenario, patch_outputs, threads
 
 ODD: list[Any] = [None, True, "text", 7, ["nested"], {}]
 
 
-def direct(settings: Settings) -> Directions:
+def direct(settings: Parameters) -> Directions:
     def odd(node: str, output: dict[str, Any]) -> dict[str, Any]:
         return {**output, "odd": ODD, "images": [*output.get("images", ()), None]}
 

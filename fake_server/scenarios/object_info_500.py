@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fake_server.scenarios.kit import (
     Directions,
+    Parameters,
     Scenario,
-    Settings,
     answer,
     route,
     text_answer,
@@ -13,7 +13,7 @@ from fake_server.scenarios.kit import (
 )
 
 
-def direct(settings: Settings) -> Directions:
+def direct(settings: Parameters) -> Directions:
     trouble = text_answer("500 Internal Server Error\n\nServer got itself in trouble", 500)
     wild = route("GET /object_info", "GET /object_info/{}")
     return Directions(operators=(answer(wild, "GET /object_info", trouble),))

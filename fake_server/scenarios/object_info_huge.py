@@ -8,9 +8,9 @@ import msgspec
 
 from fake_server.scenarios.kit import (
     Directions,
+    Observer,
+    Parameters,
     Scenario,
-    Scene,
-    Settings,
     patch_json,
     route,
     threads,
@@ -18,14 +18,14 @@ from fake_server.scenarios.kit import (
 from fake_server.source import Request
 
 
-class Size(Settings, frozen=True, kw_only=True):
+class Size(Parameters, frozen=True, kw_only=True):
     """How many megabytes."""
 
     mb: Annotated[float, msgspec.Meta(ge=0, le=500)] = 20.0
 
 
 def direct(settings: Size) -> Directions:
-    def longer(value: Any, request: Request, scene: Scene) -> Any:
+    def longer(value: Any, request: Request, scene: Observer) -> Any:
         return {**value, "AVeryLongNode": {"description": "x" * round(settings.mb * 1_000_000)}}
 
     return Directions(operators=(patch_json(route("GET /object_info"), "its length", longer),))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from fake_server.scenarios.kit import Directions, Scenario, Settings, refuse, threads
-from fake_server.source import Asked, Happened, Knocked, Request
+from fake_server.scenarios.kit import Directions, Parameters, Scenario, refuse, threads
+from fake_server.source import Happened, Request, RequestReceived, UpgradeRequested
 
 
-class Refused(Settings, frozen=True, kw_only=True):
+class Refused(Parameters, frozen=True, kw_only=True):
     """What is refused; ``always`` false: only requests that carry an Origin."""
 
     http: bool = True
@@ -19,9 +19,9 @@ def direct(settings: Refused) -> Directions:
         return settings.always or bool(request.header("Origin"))
 
     def fits(happened: Happened) -> bool:
-        if isinstance(happened, Knocked):
+        if isinstance(happened, UpgradeRequested):
             return settings.ws and foreign(happened.request)
-        post = isinstance(happened, Asked) and happened.request.method == "POST"
+        post = isinstance(happened, RequestReceived) and happened.request.method == "POST"
         return settings.http and post and foreign(happened.request)  # type: ignore[union-attr]  # an Asked
 
     needed = settings.always

@@ -7,15 +7,15 @@ from typing import Any, Literal
 from fake_server.scenarios.kit import (
     VIEW,
     Directions,
+    Observer,
+    Parameters,
     Scenario,
-    Scene,
-    Settings,
     answer,
     patch_outputs,
     query_of,
     threads,
 )
-from fake_server.source import Answer, Request
+from fake_server.source import Request, Response
 
 KINDS: dict[str, dict[str, list[Any]]] = {
     "images": {},
@@ -29,7 +29,7 @@ KINDS: dict[str, dict[str, list[Any]]] = {
 }
 
 
-class Kinds(Settings, frozen=True, kw_only=True):
+class Kinds(Parameters, frozen=True, kw_only=True):
     """Which keys there are beside the images."""
 
     kinds: tuple[
@@ -53,9 +53,9 @@ def direct(settings: Kinds) -> Directions:
     )
 
 
-def _content(request: Request, scene: Scene) -> Answer:
+def _content(request: Request, scene: Observer) -> Response:
     name = query_of(request)["filename"]
-    return Answer(200, (("Content-Type", "application/octet-stream"),), f"all of {name}".encode())
+    return Response(200, (("Content-Type", "application/octet-stream"),), f"all of {name}".encode())
 
 
 def _is_file(item: Any) -> bool:

@@ -6,9 +6,9 @@ from typing import Any
 
 from fake_server.scenarios.kit import (
     Directions,
+    Observer,
+    Parameters,
     Scenario,
-    Scene,
-    Settings,
     patch_json,
     posts,
     threads,
@@ -23,8 +23,8 @@ ERROR = {
 }
 
 
-def direct(settings: Settings) -> Directions:
-    def refused(value: Any, request: Request, scene: Scene) -> Any:
+def direct(settings: Parameters) -> Directions:
+    def refused(value: Any, request: Request, scene: Observer) -> Any:
         entry = {"errors": [ERROR], "dependent_outputs": ["77"], "class_type": "SaveImage"}
         return {**value, "node_errors": {"77": entry}}
 

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 import msgspec
 
-from fake_server.scenarios.kit import Directions, Scenario, Settings, chain, threads, warm
+from fake_server.scenarios.kit import Directions, Parameters, Scenario, chain, threads, warm
 
 
-class Parts(Settings, frozen=True, kw_only=True):
+class Parts(Parameters, frozen=True, kw_only=True):
     """How many steps of the chain are cached, and how many run."""
 
     cached: Annotated[int, msgspec.Meta(ge=0, le=200)] = 3

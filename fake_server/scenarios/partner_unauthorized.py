@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from fake_server.scenarios.kit import Directions, Scenario, Settings, planned, threads
+from fake_server.scenarios.kit import Directions, Parameters, Scenario, planned, threads
 
 MESSAGE = "Unauthorized: Please login first to use this node."
 
 
-def direct(settings: Settings) -> Directions:
+def direct(settings: Parameters) -> Directions:
     return Directions(plan=planned(raises={"type": "Exception", "message": MESSAGE}))
 
 

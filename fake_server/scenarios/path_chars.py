@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from fake_server.scenarios.kit import Directions, Scenario, Settings, show_as, threads
+from fake_server.scenarios.kit import Directions, Parameters, Scenario, show_as, threads
 
 
-class Chars(Settings, frozen=True, kw_only=True):
+class Chars(Parameters, frozen=True, kw_only=True):
     """What stands in front of each name."""
 
     prefix: str = "a#b+c%20&d é 日本 "

@@ -9,8 +9,8 @@ import msgspec
 from fake_server.scenarios.kit import (
     HISTORY,
     Directions,
+    Parameters,
     Scenario,
-    Settings,
     answer,
     anything,
     drop,
@@ -19,10 +19,10 @@ from fake_server.scenarios.kit import (
     text_answer,
     threads,
 )
-from fake_server.source import Answer
+from fake_server.source import Response
 
 
-class Failures(Settings, frozen=True, kw_only=True):
+class Failures(Parameters, frozen=True, kw_only=True):
     """How many, and how."""
 
     n: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 2
@@ -38,7 +38,7 @@ def direct(settings: Failures) -> Directions:
             trouble = text_answer("500 Internal Server Error", 500)
             failing = answer(HISTORY, name, trouble, times=settings.n)
         case _:
-            half = Answer(200, (("Content-Type", "application/json"),), b'{"status": {"com')
+            half = Response(200, (("Content-Type", "application/json"),), b'{"status": {"com')
             failing = answer(HISTORY, name, half, times=settings.n)
     silence = drop(anything, "everything", after=event("execution_start"))
     return Directions(operators=(failing, silence))

@@ -7,8 +7,8 @@ from typing import Literal
 
 from fake_server.scenarios.kit import (
     Directions,
+    Parameters,
     Scenario,
-    Settings,
     inject,
     some_node,
     threads,
@@ -23,7 +23,7 @@ FRAMES = {
 }
 
 
-class Header(Settings, frozen=True, kw_only=True):
+class Header(Parameters, frozen=True, kw_only=True):
     """Which oddities."""
 
     odd: tuple[Literal["short", "format=0", "format=3", "len>frame", "empty"], ...] = (

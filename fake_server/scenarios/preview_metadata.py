@@ -7,18 +7,18 @@ from typing import Literal
 
 from fake_server.scenarios.kit import (
     Directions,
+    Observer,
+    Parameters,
     Scenario,
-    Scene,
-    Settings,
     Step,
     planned,
     reword,
     threads,
 )
-from fake_server.source import Said
+from fake_server.source import MessageReceived
 
 
-class Flags(Settings, frozen=True, kw_only=True):
+class Flags(Parameters, frozen=True, kw_only=True):
     """The client's feature flags are taken (``first``), come too late, or never arrive."""
 
     flags: Literal["first", "late", "none"] = "none"
@@ -27,10 +27,10 @@ class Flags(Settings, frozen=True, kw_only=True):
 def direct(settings: Flags) -> Directions:
     late: list[int] = []
 
-    def change(said: Said, scene: Scene) -> Iterator[Step]:
+    def change(said: MessageReceived, scene: Observer) -> Iterator[Step]:
         if settings.flags == "late" and said.socket not in late:
             late.append(said.socket)
-            yield Said(said.socket, '{"type": "hello"}')
+            yield MessageReceived(said.socket, '{"type": "hello"}')
         if settings.flags != "none":
             yield said
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from fake_server.scenarios.kit import Directions, Scenario, Settings, threads
+from fake_server.scenarios.kit import Directions, Parameters, Scenario, threads
 
 
-class Age(Settings, frozen=True, kw_only=True):
+class Age(Parameters, frozen=True, kw_only=True):
     """Which version of ComfyUI."""
 
     version: str = "0.3.10"

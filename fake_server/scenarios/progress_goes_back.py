@@ -5,9 +5,9 @@ from __future__ import annotations
 from fake_server.scenarios.kit import (
     Directions,
     Frame,
+    Observer,
+    Parameters,
     Scenario,
-    Scene,
-    Settings,
     dump,
     inject,
     some_node,
@@ -17,8 +17,8 @@ from fake_server.scenarios.kit import (
 PAIRS = ((5, 10), (3, 10), (12, 10), (0, 0), (7, 5), (1, 4), (-1, 4))
 
 
-def direct(settings: Settings) -> Directions:
-    def odd(frame: Frame, scene: Scene) -> list[str]:
+def direct(settings: Parameters) -> Directions:
+    def odd(frame: Frame, scene: Observer) -> list[str]:
         named = {"prompt_id": frame.prompt_id, "node": frame.data["node"]}
         return [dump("progress", {"value": value, "max": top, **named}) for value, top in PAIRS]
 

@@ -9,8 +9,8 @@ import msgspec
 from fake_server.scenarios.kit import (
     Directions,
     Frame,
+    Parameters,
     Scenario,
-    Settings,
     event,
     slow,
     thin,
@@ -18,7 +18,7 @@ from fake_server.scenarios.kit import (
 )
 
 
-class Throttle(Settings, frozen=True, kw_only=True):
+class Throttle(Parameters, frozen=True, kw_only=True):
     """The least distance of two updates."""
 
     min_ms: Annotated[int, msgspec.Meta(ge=0, le=60_000)] = 100

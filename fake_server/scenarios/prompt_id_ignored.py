@@ -6,9 +6,9 @@ import msgspec
 
 from fake_server.scenarios.kit import (
     Directions,
+    Observer,
+    Parameters,
     Scenario,
-    Scene,
-    Settings,
     change_request,
     posts,
     read_json,
@@ -18,8 +18,8 @@ from fake_server.scenarios.kit import (
 from fake_server.source import Request
 
 
-def direct(settings: Settings) -> Directions:
-    def unnamed(request: Request, scene: Scene) -> Request:
+def direct(settings: Parameters) -> Directions:
+    def unnamed(request: Request, scene: Observer) -> Request:
         body = read_json(request.body)
         if not isinstance(body, dict) or "prompt_id" not in body:
             return request

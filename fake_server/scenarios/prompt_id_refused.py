@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from fake_server.scenarios.kit import (
     Directions,
+    Observer,
+    Parameters,
     Scenario,
-    Scene,
-    Settings,
     answer,
     json_answer,
     posts,
@@ -16,8 +16,8 @@ from fake_server.scenarios.kit import (
 from fake_server.source import Request
 
 
-def direct(settings: Settings) -> Directions:
-    def has_id(request: Request, scene: Scene) -> bool:
+def direct(settings: Parameters) -> Directions:
+    def has_id(request: Request, scene: Observer) -> bool:
         body = read_json(request.body)
         return isinstance(body, dict) and body.get("prompt_id") is not None
 

@@ -8,8 +8,8 @@ import msgspec
 
 from fake_server.scenarios.kit import (
     Directions,
+    Parameters,
     Scenario,
-    Settings,
     cut,
     hold,
     slow,
@@ -18,7 +18,7 @@ from fake_server.scenarios.kit import (
 )
 
 
-class Idle(Settings, frozen=True, kw_only=True):
+class Idle(Parameters, frozen=True, kw_only=True):
     """Proxies are set to 60 or 100 s; ``code`` 1006 is no close frame at all."""
 
     idle_s: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 0.2

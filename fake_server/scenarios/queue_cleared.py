@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from fake_server.scenarios.kit import (
     Directions,
-    Prompt,
+    ObservedPrompt,
+    Parameters,
     Scenario,
-    Settings,
     ahead,
     meddle,
     threads,
@@ -15,8 +15,8 @@ from fake_server.scenarios.kit import (
 from fake_server.source import Request
 
 
-def direct(settings: Settings) -> Directions:
-    def clear(prompt: Prompt) -> Request:
+def direct(settings: Parameters) -> Directions:
+    def clear(prompt: ObservedPrompt) -> Request:
         return Request("POST", "/queue", body=write_json({"clear": True}))
 
     return Directions(

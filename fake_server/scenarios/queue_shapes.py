@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 from fake_server.scenarios.kit import (
     Directions,
+    Observer,
+    Parameters,
     Scenario,
-    Scene,
-    Settings,
     patch_json,
     patch_queue,
     posts,
@@ -18,7 +18,7 @@ from fake_server.scenarios.kit import (
 from fake_server.source import Request
 
 
-class Shapes(Settings, frozen=True, kw_only=True):
+class Shapes(Parameters, frozen=True, kw_only=True):
     """The kind of number, and how long the rows are."""
 
     number: Literal["float", "neg"] = "float"
@@ -28,10 +28,10 @@ class Shapes(Settings, frozen=True, kw_only=True):
 def direct(settings: Shapes) -> Directions:
     odd = 12.5 if settings.number == "float" else -83
 
-    def reply(value: Any, request: Request, scene: Scene) -> Any:
+    def reply(value: Any, request: Request, scene: Observer) -> Any:
         return {**value, "number": odd}
 
-    def queue(value: dict[str, Any], scene: Scene) -> dict[str, Any]:
+    def queue(value: dict[str, Any], scene: Observer) -> dict[str, Any]:
         more: list[Any] = [{}] * (settings.items - 5)
         return {name: [[odd, *row[1:5], *more] for row in rows] for name, rows in value.items()}
 

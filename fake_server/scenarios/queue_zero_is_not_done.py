@@ -8,8 +8,8 @@ import msgspec
 
 from fake_server.scenarios.kit import (
     Directions,
+    Parameters,
     Scenario,
-    Settings,
     dump,
     event,
     inject,
@@ -18,7 +18,7 @@ from fake_server.scenarios.kit import (
 )
 
 
-class Queue(Settings, frozen=True, kw_only=True):
+class Queue(Parameters, frozen=True, kw_only=True):
     """``others``: prompts of other people that are waiting behind ours all the time."""
 
     others: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 1

@@ -6,10 +6,10 @@ from typing import Annotated
 
 import msgspec
 
-from fake_server.scenarios.kit import Directions, Scenario, Settings, ahead, threads
+from fake_server.scenarios.kit import Directions, Parameters, Scenario, ahead, threads
 
 
-class Ahead(Settings, frozen=True, kw_only=True):
+class Ahead(Parameters, frozen=True, kw_only=True):
     """How many, and how long each of them takes."""
 
     ahead: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 3

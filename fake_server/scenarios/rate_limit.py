@@ -8,8 +8,8 @@ import msgspec
 
 from fake_server.scenarios.kit import (
     Directions,
+    Parameters,
     Scenario,
-    Settings,
     answer,
     json_answer,
     posts,
@@ -17,7 +17,7 @@ from fake_server.scenarios.kit import (
 )
 
 
-class Limit(Settings, frozen=True, kw_only=True):
+class Limit(Parameters, frozen=True, kw_only=True):
     """The status, and how often it is given."""
 
     status: Literal[429, 402] = 429

@@ -8,8 +8,8 @@ import msgspec
 
 from fake_server.scenarios.kit import (
     Directions,
+    Parameters,
     Scenario,
-    Settings,
     cut,
     evict,
     hold,
@@ -18,7 +18,7 @@ from fake_server.scenarios.kit import (
 )
 
 
-class Eviction(Settings, frozen=True, kw_only=True):
+class Eviction(Parameters, frozen=True, kw_only=True):
     """How long the node still works behind the reconnect."""
 
     old_close_delay_ms: Annotated[int, msgspec.Meta(ge=0, le=600_000)] = 50

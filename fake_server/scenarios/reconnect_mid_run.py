@@ -8,8 +8,8 @@ import msgspec
 
 from fake_server.scenarios.kit import (
     Directions,
+    Parameters,
     Scenario,
-    Settings,
     cut,
     hold,
     slow,
@@ -17,7 +17,7 @@ from fake_server.scenarios.kit import (
 )
 
 
-class Gap(Settings, frozen=True, kw_only=True):
+class Gap(Parameters, frozen=True, kw_only=True):
     """How long the node still works behind the reconnect."""
 
     gap_ms: Annotated[int, msgspec.Meta(ge=0, le=600_000)] = 50

@@ -8,8 +8,8 @@ import msgspec
 
 from fake_server.scenarios.kit import (
     Directions,
+    Parameters,
     Scenario,
-    Settings,
     cut,
     event,
     knocks,
@@ -18,7 +18,7 @@ from fake_server.scenarios.kit import (
 )
 
 
-class Storm(Settings, frozen=True, kw_only=True):
+class Storm(Parameters, frozen=True, kw_only=True):
     """How the attempts fail, and how many of them."""
 
     refuse: Literal["403", "close"] = "403"

@@ -6,29 +6,29 @@ from typing import Literal
 
 from fake_server.scenarios.kit import (
     Directions,
+    Observer,
+    Parameters,
     Scenario,
-    Scene,
-    Settings,
     answer,
     path_of,
     posts,
     query_of,
     threads,
 )
-from fake_server.source import Answer, Request
+from fake_server.source import Request, Response
 
 
-class Redirect(Settings, frozen=True, kw_only=True):
+class Redirect(Parameters, frozen=True, kw_only=True):
     """With which status; 307 keeps the method."""
 
     status: Literal[301, 302, 307] = 302
 
 
 def direct(settings: Redirect) -> Directions:
-    def elsewhere(request: Request, scene: Scene) -> Answer:
-        return Answer(settings.status, (("Location", f"{path_of(request)}?moved=1"),))
+    def elsewhere(request: Request, scene: Observer) -> Response:
+        return Response(settings.status, (("Location", f"{path_of(request)}?moved=1"),))
 
-    def still_here(request: Request, scene: Scene) -> bool:
+    def still_here(request: Request, scene: Observer) -> bool:
         return "moved" not in query_of(request)
 
     moved = answer(posts, "POST /prompt", elsewhere, when=still_here, needed=True)

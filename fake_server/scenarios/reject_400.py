@@ -7,19 +7,19 @@ from typing import Any
 
 from fake_server.scenarios.kit import (
     Directions,
+    Observer,
+    Parameters,
     Scenario,
-    Scene,
-    Settings,
     answer,
     json_answer,
     posts,
     read_json,
     threads,
 )
-from fake_server.source import Answer, Request
+from fake_server.source import Request, Response
 
 
-class Refusal(Settings, frozen=True, kw_only=True):
+class Refusal(Parameters, frozen=True, kw_only=True):
     """The refusal's type, and whether single nodes are named."""
 
     type: str = "prompt_outputs_failed_validation"
@@ -27,7 +27,7 @@ class Refusal(Settings, frozen=True, kw_only=True):
 
 
 def direct(settings: Refusal) -> Directions:
-    def refuse(request: Request, scene: Scene) -> Answer:
+    def refuse(request: Request, scene: Observer) -> Response:
         body = read_json(request.body)
         graph = body.get("prompt", {}) if isinstance(body, dict) else {}
         errors = _errors(graph) if settings.node_errors else {}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fake_server.scenarios.kit import (
     Directions,
+    Parameters,
     Scenario,
-    Settings,
     answer,
     posts,
     text_answer,
@@ -15,7 +15,7 @@ from fake_server.scenarios.kit import (
 TEXT = "500 Internal Server Error\n\nServer got itself in trouble"
 
 
-def direct(settings: Settings) -> Directions:
+def direct(settings: Parameters) -> Directions:
     trouble = answer(posts, "POST /prompt", text_answer(TEXT, 500), needed=True)
     return Directions(operators=(trouble,))
 

@@ -6,9 +6,9 @@ import msgspec
 
 from fake_server.scenarios.kit import (
     Directions,
+    Observer,
+    Parameters,
     Scenario,
-    Scene,
-    Settings,
     change_request,
     posts,
     read_json,
@@ -19,8 +19,8 @@ from fake_server.scenarios.kit import (
 from fake_server.source import Request
 
 
-def direct(settings: Settings) -> Directions:
-    def anonymous(request: Request, scene: Scene) -> Request:
+def direct(settings: Parameters) -> Directions:
+    def anonymous(request: Request, scene: Observer) -> Request:
         body = read_json(request.body)
         if not isinstance(body, dict) or "client_id" not in body:
             return request

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from fake_server.scenarios.kit import (
     Directions,
+    OtherUser,
+    Parameters,
     Scenario,
-    Settings,
-    Stranger,
     some_node,
     stranger,
     threads,
 )
 
 
-def direct(settings: Settings) -> Directions:
-    def work(who: Stranger) -> list[str]:
+def direct(settings: Parameters) -> Directions:
+    def work(who: OtherUser) -> list[str]:
         return [*who.work(), *who.output()]
 
     return Directions(operators=(stranger("the same node", work, at=some_node),))

@@ -8,8 +8,8 @@ import msgspec
 
 from fake_server.scenarios.kit import (
     Directions,
+    Parameters,
     Scenario,
-    Settings,
     crash,
     hide,
     slow,
@@ -18,7 +18,7 @@ from fake_server.scenarios.kit import (
 )
 
 
-class Restart(Settings, frozen=True, kw_only=True):
+class Restart(Parameters, frozen=True, kw_only=True):
     """How long it is down, and whether it still knows what had ended before."""
 
     down_s: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 0.2

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fake_server.scenarios.kit import (
     Directions,
+    Parameters,
     Scenario,
-    Settings,
     anything,
     drop,
     event,
@@ -14,7 +14,7 @@ from fake_server.scenarios.kit import (
 )
 
 
-def direct(settings: Settings) -> Directions:
+def direct(settings: Parameters) -> Directions:
     start = event("execution_start")
     return Directions(
         operators=(

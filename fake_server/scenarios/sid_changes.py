@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from fake_server.scenarios.kit import (
     Directions,
+    Observer,
+    Parameters,
     Scenario,
-    Scene,
-    Settings,
     reroute,
     threads,
     with_query,
 )
-from fake_server.source import Knocked
+from fake_server.source import UpgradeRequested
 
 
-def direct(settings: Settings) -> Directions:
-    def nameless(knocked: Knocked, scene: Scene) -> Knocked:
-        return Knocked(knocked.socket, with_query(knocked.request, clientId=None))
+def direct(settings: Parameters) -> Directions:
+    def nameless(knocked: UpgradeRequested, scene: Observer) -> UpgradeRequested:
+        return UpgradeRequested(knocked.socket, with_query(knocked.request, clientId=None))
 
     return Directions(operators=(reroute("the client id", nameless),))
 

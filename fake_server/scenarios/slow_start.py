@@ -6,10 +6,10 @@ from typing import Annotated
 
 import msgspec
 
-from fake_server.scenarios.kit import Directions, Scenario, Settings, attempts, refuse, threads
+from fake_server.scenarios.kit import Directions, Parameters, Scenario, attempts, refuse, threads
 
 
-class Start(Settings, frozen=True, kw_only=True):
+class Start(Parameters, frozen=True, kw_only=True):
     """How long each stage takes; each meets at least one attempt, at any speed."""
 
     refuse_s: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 0.2

@@ -8,23 +8,23 @@ import msgspec
 
 from fake_server.scenarios.kit import (
     Directions,
+    OtherUser,
+    Parameters,
     Scenario,
-    Settings,
-    Stranger,
     event,
     stranger,
     threads,
 )
 
 
-class Age(Settings, frozen=True, kw_only=True):
+class Age(Parameters, frozen=True, kw_only=True):
     """How old they are by their time stamps."""
 
     age_s: Annotated[float, msgspec.Meta(ge=0, le=86_400)] = 6.0
 
 
 def direct(settings: Age) -> Directions:
-    def old(who: Stranger) -> Stranger:
+    def old(who: OtherUser) -> OtherUser:
         stamp = max(0, who.timestamp - round(settings.age_s * 1000))
         return msgspec.structs.replace(who, timestamp=stamp)
 

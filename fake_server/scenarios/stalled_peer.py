@@ -6,10 +6,10 @@ from typing import Annotated
 
 import msgspec
 
-from fake_server.scenarios.kit import Directions, Scenario, Settings, anything, stall, threads
+from fake_server.scenarios.kit import Directions, Parameters, Scenario, anything, stall, threads
 
 
-class Stall(Settings, frozen=True, kw_only=True):
+class Stall(Parameters, frozen=True, kw_only=True):
     """How long, and (``buffer``) how many frames still come before."""
 
     buffer: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 1

@@ -6,16 +6,16 @@ from typing import Any
 
 from fake_server.scenarios.kit import (
     Directions,
-    Prompt,
+    ObservedPrompt,
+    Parameters,
     Scenario,
-    Settings,
     patch_history,
     threads,
 )
 
 
-def direct(settings: Settings) -> Directions:
-    def entry(entry: dict[str, Any], prompt: Prompt) -> dict[str, Any]:
+def direct(settings: Parameters) -> Directions:
+    def entry(entry: dict[str, Any], prompt: ObservedPrompt) -> dict[str, Any]:
         return {**entry, "status": None}
 
     return Directions(operators=(patch_history("status is null", entry),))

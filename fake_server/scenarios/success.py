@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from fake_server.scenarios.kit import Directions, Scenario, Settings, threads
+from fake_server.scenarios.kit import Directions, Parameters, Scenario, threads
 
 
 def direct(settings: Success) -> Directions:
@@ -14,7 +14,7 @@ def direct(settings: Success) -> Directions:
     return Directions(plan=plan, engine={"classes": settings.classes, "strict": settings.strict})
 
 
-class Success(Settings, frozen=True, kw_only=True):
+class Success(Parameters, frozen=True, kw_only=True):
     """What nodes do beyond running in no time; the keys are those of a plan."""
 
     nodes: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)

@@ -8,8 +8,8 @@ import msgspec
 
 from fake_server.scenarios.kit import (
     Directions,
+    Parameters,
     Scenario,
-    Settings,
     event,
     hide,
     no_node,
@@ -19,7 +19,7 @@ from fake_server.scenarios.kit import (
 )
 
 
-class Lag(Settings, frozen=True, kw_only=True):
+class Lag(Parameters, frozen=True, kw_only=True):
     """How far the history is behind, and what it shows meanwhile."""
 
     lag_ms: Annotated[int, msgspec.Meta(ge=0, le=600_000)] = 300

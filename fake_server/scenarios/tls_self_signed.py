@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from fake_server.scenarios.kit import Directions, Scenario, Settings, Shell, threads
+from fake_server.scenarios.kit import Directions, Parameters, Scenario, Transport, threads
 
 
-def direct(settings: Settings) -> Directions:
-    return Directions(shell=Shell(tls=True))
+def direct(settings: Parameters) -> Directions:
+    return Directions(shell=Transport(tls=True))
 
 
 SCENARIO = Scenario(

@@ -9,8 +9,8 @@ import msgspec
 from fake_server.scenarios.kit import (
     Directions,
     Frame,
+    Parameters,
     Scenario,
-    Settings,
     drop,
     dump,
     event,
@@ -19,7 +19,7 @@ from fake_server.scenarios.kit import (
 )
 
 
-class Flood(Settings, frozen=True, kw_only=True):
+class Flood(Parameters, frozen=True, kw_only=True):
     """How many a second, and for how long."""
 
     type: str = "crystools.monitor"

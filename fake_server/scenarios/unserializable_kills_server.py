@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from fake_server.scenarios.kit import (
     Directions,
+    Parameters,
     Scenario,
-    Settings,
     crash,
     event,
     threads,
 )
 
 
-def direct(settings: Settings) -> Directions:
+def direct(settings: Parameters) -> Directions:
     return Directions(operators=(crash("at the output", at=event("executed"), instead=True),))
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from fake_server.scenarios.kit import (
     WITH_UPLOAD,
     Directions,
+    Parameters,
     Scenario,
-    Settings,
     answer,
     route,
     text_answer,
@@ -16,7 +16,7 @@ from fake_server.scenarios.kit import (
 TEXT = "Maximum request body size 104857600 exceeded."
 
 
-def direct(settings: Settings) -> Directions:
+def direct(settings: Parameters) -> Directions:
     too_large = text_answer(TEXT, 413)
     return Directions(operators=(answer(route("POST /upload/{}"), "an upload", too_large),))
 

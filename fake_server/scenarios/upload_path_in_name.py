@@ -7,23 +7,23 @@ import re
 from fake_server.scenarios.kit import (
     WITH_UPLOAD,
     Directions,
+    Observer,
+    Parameters,
     Scenario,
-    Scene,
-    Settings,
     answer,
     route,
     threads,
 )
-from fake_server.source import Answer, Request
+from fake_server.source import Request, Response
 
 _PATH = re.compile(rb'filename="[^"]*[/\\]')
 
 
-def direct(settings: Settings) -> Directions:
-    def has_path(request: Request, scene: Scene) -> bool:
+def direct(settings: Parameters) -> Directions:
+    def has_path(request: Request, scene: Observer) -> bool:
         return _PATH.search(request.body) is not None
 
-    refused = answer(route("POST /upload/{}"), "a path in a name", Answer(400), when=has_path)
+    refused = answer(route("POST /upload/{}"), "a path in a name", Response(400), when=has_path)
     return Directions(operators=(refused,))
 
 

@@ -10,9 +10,9 @@ import msgspec
 from fake_server.scenarios.kit import (
     WITH_UPLOAD,
     Directions,
+    Observer,
+    Parameters,
     Scenario,
-    Scene,
-    Settings,
     answer,
     change_request,
     json_answer,
@@ -24,22 +24,22 @@ from fake_server.scenarios.kit import (
 from fake_server.source import Request
 
 
-def direct(settings: Settings) -> Directions:
+def direct(settings: Parameters) -> Directions:
     stored: dict[str, str] = {}
 
-    def renamed(value: Any, request: Request, scene: Scene) -> Any:
+    def renamed(value: Any, request: Request, scene: Observer) -> Any:
         stem, dot, end = value["name"].rpartition(".")
         shown = f"{stem} (1){dot}{end}"
         stored[shown] = value["name"]
         return {**value, "name": shown}
 
-    def by_new_name(request: Request, scene: Scene) -> Request:
+    def by_new_name(request: Request, scene: Observer) -> Request:
         text = request.body.decode("utf-8", "replace")
         for shown, name in stored.items():
             text = text.replace(json.dumps(shown)[1:-1], json.dumps(name)[1:-1])
         return msgspec.structs.replace(request, body=text.encode()) if stored else request
 
-    def old_name(request: Request, scene: Scene) -> bool:
+    def old_name(request: Request, scene: Observer) -> bool:
         text = request.body.decode("utf-8", "replace")
         return any(f'"{name}"' in text for name in stored.values())
 

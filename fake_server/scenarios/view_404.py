@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from fake_server.scenarios.kit import VIEW, Directions, Scenario, Settings, answer, threads
-from fake_server.source import Answer
+from fake_server.scenarios.kit import VIEW, Directions, Parameters, Scenario, answer, threads
+from fake_server.source import Response
 
 
-def direct(settings: Settings) -> Directions:
-    return Directions(operators=(answer(VIEW, "GET /view", Answer(404)),))
+def direct(settings: Parameters) -> Directions:
+    return Directions(operators=(answer(VIEW, "GET /view", Response(404)),))
 
 
 SCENARIO = Scenario(

@@ -7,18 +7,18 @@ import msgspec
 from fake_server.scenarios.kit import (
     VIEW,
     Directions,
+    Observer,
+    Parameters,
     Scenario,
-    Scene,
-    Settings,
     query_of,
     rewrite,
     threads,
 )
-from fake_server.source import Answer, Request
+from fake_server.source import Request, Response
 
 
-def direct(settings: Settings) -> Directions:
-    def sparse(reply: Answer, request: Request, scene: Scene) -> Answer:
+def direct(settings: Parameters) -> Directions:
+    def sparse(reply: Response, request: Request, scene: Observer) -> Response:
         kept = [pair for pair in reply.headers if pair[0].lower() == "etag"]
         name = query_of(request).get("filename", "")
         own = [

@@ -5,24 +5,24 @@ from __future__ import annotations
 from fake_server.scenarios.kit import (
     VIEW,
     Directions,
+    Observer,
+    Parameters,
     Scenario,
-    Scene,
-    Settings,
     answer,
     query_of,
     threads,
 )
-from fake_server.source import Answer, Request
+from fake_server.source import Request, Response
 
 
-def direct(settings: Settings) -> Directions:
-    def elsewhere(request: Request, scene: Scene) -> Answer:
+def direct(settings: Parameters) -> Directions:
+    def elsewhere(request: Request, scene: Observer) -> Response:
         host, _, port = request.header("Host", "127.0.0.1").rpartition(":")
         other = "localhost" if host == "127.0.0.1" else "127.0.0.1"
         target = f"{request.target}&signature=abc"
-        return Answer(302, (("Location", f"http://{other}:{port}{target}"),))
+        return Response(302, (("Location", f"http://{other}:{port}{target}"),))
 
-    def unsigned(request: Request, scene: Scene) -> bool:
+    def unsigned(request: Request, scene: Observer) -> bool:
         return "signature" not in query_of(request)
 
     return Directions(operators=(answer(VIEW, "GET /view", elsewhere, when=unsigned),))

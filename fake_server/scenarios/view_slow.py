@@ -6,10 +6,10 @@ from typing import Annotated
 
 import msgspec
 
-from fake_server.scenarios.kit import VIEW, Directions, Scenario, Settings, late, threads
+from fake_server.scenarios.kit import VIEW, Directions, Parameters, Scenario, late, threads
 
 
-class Slow(Settings, frozen=True, kw_only=True):
+class Slow(Parameters, frozen=True, kw_only=True):
     """How long."""
 
     delay_s: Annotated[float, msgspec.Meta(ge=0, le=600)] = 0.5

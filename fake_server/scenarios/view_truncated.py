@@ -6,10 +6,10 @@ from typing import Annotated
 
 import msgspec
 
-from fake_server.scenarios.kit import VIEW, Directions, Scenario, Settings, threads, truncate
+from fake_server.scenarios.kit import VIEW, Directions, Parameters, Scenario, threads, truncate
 
 
-class Cut(Settings, frozen=True, kw_only=True):
+class Cut(Parameters, frozen=True, kw_only=True):
     """Behind how many bytes."""
 
     bytes: Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)] = 40

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from fake_server.scenarios.kit import Directions, Scenario, Settings, show_as, threads
+from fake_server.scenarios.kit import Directions, Parameters, Scenario, show_as, threads
 
 
-def direct(settings: Settings) -> Directions:
+def direct(settings: Parameters) -> Directions:
     def windows(item: dict[str, Any]) -> dict[str, Any]:
         return {**item, "subfolder": "day\\night"}
 

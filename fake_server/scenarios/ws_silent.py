@@ -6,10 +6,18 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from fake_server.scenarios.kit import Directions, Scenario, Settings, anything, drop, event, threads
+from fake_server.scenarios.kit import (
+    Directions,
+    Parameters,
+    Scenario,
+    anything,
+    drop,
+    event,
+    threads,
+)
 
 
-class Silence(Settings, frozen=True, kw_only=True):
+class Silence(Parameters, frozen=True, kw_only=True):
     """After what: the first frame, `execution_start`, or so many frames."""
 
     after: Literal["connect", "start"] | Annotated[int, msgspec.Meta(ge=0)] = "connect"

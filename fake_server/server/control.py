@@ -17,7 +17,7 @@ from comfyrec import __version__
 from comfyrec.errors import ComfyrecError, UsageError
 from fake_server.server.clock import MAX
 from fake_server.server.server import CONTROL_PATH, Server
-from fake_server.source import Answer, Request, Source
+from fake_server.source import Request, Response, Source
 
 __all__ = ["RESETS", "Control", "Told"]
 
@@ -53,7 +53,7 @@ class Control:
         self._scenario: dict[str, Any] | None = None
         self._resume_speed = server.clock.speed or 1.0
 
-    def answer(self, request: Request) -> Answer:
+    def answer(self, request: Request) -> Response:
         """Answer one request below ``/__fake__``."""
         path = unquote(urlsplit(request.target).path).removeprefix(CONTROL_PATH).rstrip("/")
         by_method = _ROUTES.get(path)
@@ -207,8 +207,8 @@ _ROUTES: Final[dict[str, dict[str, Callable[[Control, Request], dict[str, Any]]]
 }
 
 
-def _plain(value: Any, status: int = 200, more: tuple[tuple[str, str], ...] = ()) -> Answer:
-    return Answer(status, (*_JSON, *more), json.dumps(value).encode())
+def _plain(value: Any, status: int = 200, more: tuple[tuple[str, str], ...] = ()) -> Response:
+    return Response(status, (*_JSON, *more), json.dumps(value).encode())
 
 
 def _no_such_path(path: str) -> str:

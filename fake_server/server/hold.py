@@ -17,7 +17,18 @@ import msgspec
 
 from comfyrec.errors import DecodeError
 from comfyrec.events import decode
-from fake_server.source import Abort, Action, Close, Happened, Ping, Raw, Send, Source, Wake, Woke
+from fake_server.source import (
+    Abort,
+    Action,
+    Close,
+    Happened,
+    Send,
+    SendPing,
+    SendRaw,
+    Source,
+    Wake,
+    Woke,
+)
 
 __all__ = ["Gate", "Hold", "matches"]
 
@@ -111,7 +122,9 @@ class Gate(Source):
     def _through(self, actions: Iterable[Action]) -> Iterator[Action]:
         """Actions until one of them meets a hold; frames behind it wait."""
         for action in actions:
-            if self.held is not None and isinstance(action, (Send, Ping, Raw, Close, Abort)):
+            if self.held is not None and isinstance(
+                action, (Send, SendPing, SendRaw, Close, Abort)
+            ):
                 self._waiting.append(action)
                 continue
             yield action

@@ -12,17 +12,17 @@ from comfyrec.cassette.secret_rules import TextScan, head_spans, url_spans
 from fake_server.source import (
     Abort,
     Action,
-    Asked,
     Close,
-    Dropped,
+    Disconnected,
     HangUp,
     Happened,
-    Knocked,
-    Left,
-    Reply,
+    MessageReceived,
     Request,
-    Said,
+    RequestAborted,
+    RequestReceived,
+    Respond,
     Send,
+    UpgradeRequested,
 )
 
 __all__ = ["ENTRIES_MAX", "TEXT_MAX", "Journal"]
@@ -78,15 +78,15 @@ class Journal:
     def happened(self, happened: Happened, now: int) -> None:
         """Note what came from outside."""
         match happened:
-            case Asked():
+            case RequestReceived():
                 self._request("request", happened.exchange, happened.request, now)
-            case Knocked():
+            case UpgradeRequested():
                 self._request("knock", happened.socket, happened.request, now)
-            case Said():
+            case MessageReceived():
                 self._note(now, "received", happened.socket, None, happened.message)
-            case Left():
+            case Disconnected():
                 self._note(now, "left", happened.socket, {"code": happened.code})
-            case Dropped():
+            case RequestAborted():
                 self._note(now, "dropped", happened.exchange)
 
     def acted(self, action: Action, now: int) -> None:
@@ -94,7 +94,7 @@ class Journal:
         match action:
             case Send():
                 self.sent(action, now)
-            case Reply():
+            case Respond():
                 answer = action.answer
                 self._note(now, "answer", action.exchange, {"status": answer.status}, answer.body)
             case Close():

@@ -38,25 +38,25 @@ from fake_server.source import (
     Abort,
     Accept,
     Action,
-    Answer,
-    Asked,
     Close,
-    Dropped,
+    Disconnected,
     Freeze,
     HangUp,
     Happened,
-    Knocked,
-    Left,
-    Linger,
-    Lingered,
     Listen,
-    Ping,
-    Raw,
-    Reply,
+    MessageReceived,
+    RealTimePassed,
     Request,
-    Said,
+    RequestAborted,
+    RequestReceived,
+    Respond,
+    Response,
     Send,
+    SendPing,
+    SendRaw,
     Source,
+    UpgradeRequested,
+    WaitRealTime,
     Wake,
     Woke,
 )
@@ -184,7 +184,7 @@ class Server:
         listeners: Listeners,
         speed: float = 1.0,
         body_limit: int = BODY_LIMIT,
-        control: Callable[[Request], Answer] | None = None,
+        control: Callable[[Request], Response] | None = None,
         outgoing_max: int = OUTGOING_MAX,
         tls: ssl.SSLContext | None = None,
     ) -> None:
@@ -323,11 +323,11 @@ class Server:
     def _act(self, action: Action, now: int) -> None:
         self.journal.acted(action, now)
         match action:
-            case Reply():
+            case Respond():
                 self._reply(action.exchange, action.answer)
             case HangUp():
                 self._hang_up(action)
-            case Linger():
+            case WaitRealTime():
                 self._linger(action)
             case Listen():
                 self._listen(action.accept)
@@ -335,17 +335,17 @@ class Server:
                 if (knocking := self._sockets.get(action.socket)) is not None:
                     knocking.accept = action
                     knocking.finish()
-            case Ping() | Close() | Abort() | Raw() | Freeze():
+            case SendPing() | Close() | Abort() | SendRaw() | Freeze():
                 self._on_socket(action.socket, action)
             case _:
                 raise AssertionError(f"no such action: {action!r}")
 
-    def _linger(self, action: Linger) -> None:
+    def _linger(self, action: WaitRealTime) -> None:
         source = self.source
 
         def lingered() -> None:
             if self.source is source:
-                self.feed(Lingered(action.token))
+                self.feed(RealTimePassed(action.token))
 
         self._loop.call_later(action.real_us / 1_000_000, lingered)
 
@@ -357,9 +357,9 @@ class Server:
             self._hold(socket, action)
             return
         match action:
-            case Ping():
+            case SendPing():
                 self._write(socket, frame(_PONG if action.pong else _PING, action.payload))
-            case Raw():
+            case SendRaw():
                 self._write(socket, action.data)
             case Close():
                 self._close(socket, action)
@@ -508,13 +508,13 @@ class Server:
         self._exchanges[number] = exchange
         try:
             try:
-                self.feed(Asked(number, asked))
+                self.feed(RequestReceived(number, asked))
             except ComfyrecError as error:
                 self._reply(number, _in_words(error))
             await exchange.wait()
         except asyncio.CancelledError:
             if self._exchanges.get(number) is exchange:
-                self.feed(Dropped(number))
+                self.feed(RequestAborted(number))
             raise
         finally:
             self._exchanges.pop(number, None)
@@ -533,7 +533,7 @@ class Server:
                 self._answer(exchange, self.control(asked))
             else:
                 self._exchanges[number] = exchange
-                self.feed(Asked(number, asked))
+                self.feed(RequestReceived(number, asked))
             return
         except ComfyrecError as error:
             answer = _in_words(error)
@@ -546,7 +546,7 @@ class Server:
 
     def _lost(self, request: PlainRequest) -> None:
         if self._exchanges.pop(request.number, None) is not None:
-            self.feed(Dropped(request.number))
+            self.feed(RequestAborted(request.number))
 
     async def _body(self, request: web.BaseRequest) -> bytes:
         if not request.body_exists:
@@ -562,12 +562,12 @@ class Server:
                 break
         return b"".join(pieces)[: self.body_limit + 1]
 
-    def _reply(self, number: int, answer: Answer) -> None:
+    def _reply(self, number: int, answer: Response) -> None:
         exchange = self._exchanges.pop(number, None) or self._sockets.pop(number, None)
         if exchange is not None:
             self._answer(exchange, answer)
 
-    def _answer(self, exchange: _Exchange, answer: Answer) -> None:
+    def _answer(self, exchange: _Exchange, answer: Response) -> None:
         if exchange.over:
             return
         request = exchange.request
@@ -603,7 +603,7 @@ class Server:
         code = 1006
         try:
             try:
-                self.feed(Knocked(number, asked))
+                self.feed(UpgradeRequested(number, asked))
             except ComfyrecError as error:
                 self._reply(number, _in_words(error))
             await socket.wait()
@@ -644,7 +644,7 @@ class Server:
         while True:
             message = await ws.receive()
             if message.type in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):
-                self.feed(Said(number, message.data))
+                self.feed(MessageReceived(number, message.data))
             elif message.type is aiohttp.WSMsgType.CLOSE:
                 if not socket.closing:
                     socket.closing = True
@@ -661,7 +661,7 @@ class Server:
         self._full.discard(socket)
         if self._sockets.get(number) is socket:
             del self._sockets[number]
-            self.feed(Left(number, code))
+            self.feed(Disconnected(number, code))
 
     # --- for the control plane -------------------------------------------------------------------
 
@@ -703,7 +703,7 @@ def _taken_apart(message: str | bytes) -> tuple[int, bytes]:
     return _BINARY, message
 
 
-def _whole(answer: Answer, request: web.BaseRequest | PlainRequest, stays: bool) -> bytes:
+def _whole(answer: Response, request: web.BaseRequest | PlainRequest, stays: bool) -> bytes:
     """All of an answer; nothing for one with a field that aiohttp would refuse to write."""
     try:
         return b"".join(rendered(answer, request, stays))
@@ -712,7 +712,7 @@ def _whole(answer: Answer, request: web.BaseRequest | PlainRequest, stays: bool)
 
 
 def rendered(
-    answer: Answer, request: web.BaseRequest | PlainRequest, stays: bool
+    answer: Response, request: web.BaseRequest | PlainRequest, stays: bool
 ) -> Iterator[bytes]:
     """Head and body of an answer, as aiohttp would write them.
 
@@ -777,9 +777,9 @@ def _phrase(status: int) -> str:
         return ""
 
 
-def _in_words(error: ComfyrecError) -> Answer:
+def _in_words(error: ComfyrecError) -> Response:
     """An error of ours for whoever asked: the test's author, not the client."""
-    return Answer(
+    return Response(
         500,
         (("Content-Type", "text/plain; charset=utf-8"), ("X-Comfyrec-Error", type(error).__name__)),
         f"comfyrec: {error}".encode(),
@@ -793,7 +793,7 @@ def _fields(request: web.BaseRequest) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _unmet_expectation(request: web.BaseRequest) -> Answer | None:
+def _unmet_expectation(request: web.BaseRequest) -> Response | None:
     """Tell a client to go on that waits for it; an answer for one that expects something else."""
     expected = request.headers.get("Expect", "")
     if not expected or request.version != (1, 1):
@@ -802,7 +802,7 @@ def _unmet_expectation(request: web.BaseRequest) -> Answer | None:
         _transport(request).write(b"HTTP/1.1 100 Continue\r\n\r\n")
         return None
     text = ("Content-Type", "text/plain; charset=utf-8")
-    return Answer(417, (text,), f"Unknown Expect: {expected}".encode())
+    return Response(417, (text,), f"Unknown Expect: {expected}".encode())
 
 
 def _peer(request: web.BaseRequest) -> str:

@@ -13,10 +13,10 @@ from typing import Any, Final
 
 from comfyrec.events import comfy_json
 from fake_server.http.question import loads
-from fake_server.seeded import Chance
+from fake_server.seeded import SeededRandom
 from fake_server.source import Action, Send
 
-__all__ = ["PREVIEW_FORMATS", "Speaker", "event", "number"]
+__all__ = ["PREVIEW_FORMATS", "Clients", "event", "number"]
 
 PREVIEW_FORMATS: Final = {"jpeg": 1, "png": 2}
 
@@ -43,10 +43,10 @@ def _word(value: int) -> bytes:
     return value.to_bytes(4, "big")
 
 
-class Speaker:
+class Clients:
     """The registered sockets, and the actions that wait to be taken."""
 
-    def __init__(self, chance: Chance) -> None:
+    def __init__(self, chance: SeededRandom) -> None:
         self.chance = chance
         self.actions: list[Action] = []
         self.waiting_size = 0

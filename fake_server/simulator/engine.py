@@ -18,12 +18,12 @@ import msgspec
 from comfyrec.events import comfy_json
 from comfyrec.versions import Era
 from fake_server.nodes.catalogue import Catalogue
-from fake_server.options import Settings
-from fake_server.seeded import Chance
+from fake_server.options import EngineOptions
+from fake_server.seeded import SeededRandom
 from fake_server.simulator.cache import OutputCache, make_cache
-from fake_server.simulator.clients import Speaker
-from fake_server.simulator.execution import Run, Steps
-from fake_server.simulator.node_files import Disk
+from fake_server.simulator.clients import Clients
+from fake_server.simulator.execution import Execution, Steps
+from fake_server.simulator.node_files import NodeFiles
 from fake_server.simulator.node_plan import Plan
 from fake_server.source import Action, Wake
 from fake_server.storage.memory import Folders
@@ -71,7 +71,7 @@ class Engine:
         era: Era,
         folders: Folders,
         seed: int,
-        settings: Settings,
+        settings: EngineOptions,
         plan: Plan,
     ) -> None:
         self.catalogue, self.era, self.settings, self.plan = catalogue, era, settings, plan
@@ -85,16 +85,16 @@ class Engine:
         self.success = True
         """What the last node that ran came to; the server never clears it in between."""
         self.number = 0
-        self.chance = Chance(seed)
-        self.speaker = Speaker(self.chance)
-        self.disk = Disk(folders, catalogue, settings, self.chance, seed, era=era)
+        self.chance = SeededRandom(seed)
+        self.speaker = Clients(self.chance)
+        self.disk = NodeFiles(folders, catalogue, settings, self.chance, seed, era=era)
         self.running: Job | None = None
         self.history: dict[str, dict[str, Any]] = {}
         self._queue: list[tuple[int | float, str, int, Job]] = []
         self._queued = 0
         self._free: set[str] = set()
         self._worker: Steps | None = None
-        self._run: Run | None = None
+        self._run: Execution | None = None
         self._until: int | None = None
         self._due = False
         self.cache = self._new_cache()
@@ -276,12 +276,12 @@ class Engine:
             yield None
             self.interrupted = False
             self.disk.begin(job.prompt if self.cache_kind != "none" else {})
-            self._run = Run(self, job)
+            self._run = Execution(self, job)
             yield from self._run.go()
             yield from self._finish(job, self._run)
             self._heed_free()
 
-    def _finish(self, job: Job, run: Run) -> Steps:
+    def _finish(self, job: Job, run: Execution) -> Steps:
         if self.settings.history_delay_us:
             yield self.now + self.settings.history_delay_us
         self._remember(job, run)
@@ -296,7 +296,7 @@ class Engine:
         self.on_ended(run.messages)
         yield None
 
-    def _remember(self, job: Job, run: Run) -> None:
+    def _remember(self, job: Job, run: Execution) -> None:
         if len(self.history) > HISTORY_MAX:
             del self.history[next(iter(self.history))]
         outputs, meta = run.outputs()

@@ -22,13 +22,13 @@ from fake_server.simulator.cache import Entry
 from fake_server.simulator.call_values import NodeAtWork, Returned, merged, merged_ui
 from fake_server.simulator.execution_error import NODE_FAILURES, Failed, failure
 from fake_server.simulator.graph import Graph, Order, is_link, signatures
-from fake_server.simulator.node_call import Interrupted, Steps, Work
-from fake_server.simulator.progress import Progress
+from fake_server.simulator.node_call import Interrupted, NodeCall, Steps
+from fake_server.simulator.progress import ProgressReporter
 
 if TYPE_CHECKING:
     from fake_server.simulator.engine import Engine, Job
 
-__all__ = ["Run", "Steps"]
+__all__ = ["Execution", "Steps"]
 
 
 class _Task(msgspec.Struct, eq=False):
@@ -44,7 +44,7 @@ class _Task(msgspec.Struct, eq=False):
         return self.returned is not None or self.failed is not None
 
 
-class Run:
+class Execution:
     """The execution of one prompt."""
 
     def __init__(self, engine: Engine, job: Job) -> None:
@@ -58,7 +58,7 @@ class Run:
         self._cache = engine.cache
         self._graph = Graph(job.prompt, engine.catalogue)
         self._order = Order(self._graph, lambda one: self._cache.get(one) is not None)
-        self._progress = Progress(
+        self._progress = ProgressReporter(
             engine.speaker,
             self._era,
             self._graph,
@@ -73,7 +73,7 @@ class Run:
         self._tasks: dict[str, _Task] = {}
         self._asked: dict[str, set[str]] = {}  # lazy node -> the sources it has asked for
         self._changed: dict[str, Any] = {}
-        self._work = Work(engine, job, self._progress, self._executed)
+        self._work = NodeCall(engine, job, self._progress, self._executed)
 
     @property
     def listening(self) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 from fake_server.nodes import behaviour as nodes
 from fake_server.nodes.catalogue import NodeClass
 from fake_server.simulator.graph import is_link
-from fake_server.simulator.node_files import Disk
+from fake_server.simulator.node_files import NodeFiles
 
 __all__ = ["file_checks", "self_checked"]
 
@@ -20,7 +20,7 @@ def self_checked(kind: NodeClass) -> Container[str]:
 
 
 def file_checks(
-    disk: Disk,
+    disk: NodeFiles,
 ) -> Callable[[NodeClass, Mapping[str, Any]], Sequence[tuple[str, str | None]]]:
     """The check of loader classes against these folders.
 

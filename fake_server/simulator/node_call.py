@@ -22,12 +22,12 @@ from fake_server.simulator.call_values import (
     slices,
 )
 from fake_server.simulator.node_plan import Previews
-from fake_server.simulator.progress import Bar, Progress
+from fake_server.simulator.progress import Bar, ProgressReporter
 
 if TYPE_CHECKING:
     from fake_server.simulator.engine import Engine, Job
 
-__all__ = ["Interrupted", "Steps", "Work"]
+__all__ = ["Interrupted", "NodeCall", "Steps"]
 
 Steps: TypeAlias = Generator[int | None, None, Any]
 """None behind each frame, or a time to wait for."""
@@ -40,11 +40,11 @@ class Interrupted(Exception):
     """The interrupt flag was seen."""
 
 
-class Work:
+class NodeCall:
     """Runs the nodes of one prompt, one call for each item of their inputs."""
 
     def __init__(
-        self, engine: Engine, job: Job, progress: Progress, executed: Iterable[str]
+        self, engine: Engine, job: Job, progress: ProgressReporter, executed: Iterable[str]
     ) -> None:
         self.job = job
         self.client_id: Any = job.extra_data.get("client_id")

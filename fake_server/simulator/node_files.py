@@ -18,8 +18,8 @@ from fake_server.nodes import behaviour as nodes
 from fake_server.nodes.behaviour import NodeFailed, Value
 from fake_server.nodes.catalogue import Catalogue, NodeClass
 from fake_server.nodes.saving import Saves
-from fake_server.options import Settings
-from fake_server.seeded import Chance
+from fake_server.options import EngineOptions
+from fake_server.seeded import SeededRandom
 from fake_server.simulator.graph import Graph
 from fake_server.simulator.node_plan import Plan
 from fake_server.storage.filenames import SavePath, fill_in, next_counter, save_path
@@ -27,7 +27,7 @@ from fake_server.storage.media import media
 from fake_server.storage.memory import Folders, StoredFile, inside
 from fake_server.storage.pictures import is_image, measure, picture
 
-__all__ = ["Disk"]
+__all__ = ["NodeFiles"]
 
 _ANNOTATED: Final = re.compile(r"(.*?) ?\[(input|output|temp)\]\Z", re.DOTALL)
 PREVIEWS_KEPT_MAX: Final = 64
@@ -49,15 +49,15 @@ _SAME: Final = Change(False)
 _NO_MASK: Final = Value(64, 64)
 
 
-class Disk:
+class NodeFiles:
     """The folders as nodes see them."""
 
     def __init__(
         self,
         folders: Folders,
         catalogue: Catalogue,
-        settings: Settings,
-        chance: Chance,
+        settings: EngineOptions,
+        chance: SeededRandom,
         seed: int,
         *,
         era: Era,

@@ -14,10 +14,10 @@ import msgspec
 from comfyrec.events import comfy_json
 from comfyrec.versions import Era
 from fake_server.nodes.behaviour import NodeFailed
-from fake_server.simulator.clients import Speaker, number
+from fake_server.simulator.clients import Clients, number
 from fake_server.simulator.graph import Graph
 
-__all__ = ["Bar", "Progress"]
+__all__ = ["Bar", "ProgressReporter"]
 
 THROTTLE_US: Final = 100_000
 THROTTLE_PERCENT: Final = 0.5
@@ -42,11 +42,11 @@ class Bar(msgspec.Struct):
         self.value, self.at = value, at
 
 
-class Progress:
+class ProgressReporter:
     """What the nodes of one prompt have come to so far, and the frames that say so."""
 
     def __init__(
-        self, speaker: Speaker, era: Era, graph: Graph, *, prompt_id: str, client_id: Any
+        self, speaker: Clients, era: Era, graph: Graph, *, prompt_id: str, client_id: Any
     ) -> None:
         self._speaker, self._era, self._graph = speaker, era, graph
         self._prompt_id, self._client_id = prompt_id, client_id

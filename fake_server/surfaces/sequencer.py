@@ -33,13 +33,13 @@ from comfyrec.client.workflow import Workflow
 from comfyrec.errors import BadAnswer, Rejected
 from fake_server.source import (
     Action,
-    Answer,
-    Asked,
-    Dropped,
     HangUp,
     Happened,
-    Reply,
     Request,
+    RequestAborted,
+    RequestReceived,
+    Respond,
+    Response,
     Source,
     Wake,
     Woke,
@@ -138,7 +138,7 @@ class _Refusal(Exception):
         self.status, self.message = status, message
 
 
-_Work = Generator[tuple[int, asks.Ask], asks.Answer, Answer | None]
+_Work = Generator[tuple[int, asks.HttpRequest], asks.HttpResponse, Response | None]
 """A piece of work: yields which worker is asked what, returns what the caller is answered."""
 
 
@@ -200,14 +200,14 @@ class Sequencer:
     def handle(self, happened: Happened, now: int) -> Iterable[Action]:
         """Take what happened and say what shall happen."""
         self._now = now
-        if isinstance(happened, Asked):
+        if isinstance(happened, RequestReceived):
             route = happened.request.target.partition("?")[0]
             if route in ROUTES:
                 yield from self._asked(happened.exchange, route, happened.request)
                 return
         if isinstance(happened, Woke):
             yield from self._woke()
-        elif isinstance(happened, Dropped) and self._leave(happened.exchange):
+        elif isinstance(happened, RequestAborted) and self._leave(happened.exchange):
             pass
         else:
             yield from self._pass(0, happened)
@@ -217,7 +217,7 @@ class Sequencer:
     def _pass(self, worker: int, happened: Happened) -> Iterator[Action]:
         """Let a worker handle something; answers to our own questions stay here."""
         for action in self._workers[worker].handle(happened, self._now):
-            if isinstance(action, Reply | HangUp) and action.exchange in self._waiting:
+            if isinstance(action, Respond | HangUp) and action.exchange in self._waiting:
                 yield from self._answered(action)
             else:
                 yield action
@@ -237,7 +237,7 @@ class Sequencer:
         yield from self._go_on(work, exchange, None)
 
     def _go_on(
-        self, work: _Work, exchange: int | None, answer: asks.Answer | None
+        self, work: _Work, exchange: int | None, answer: asks.HttpResponse | None
     ) -> Iterator[Action]:
         try:
             worker, ask = next(work) if answer is None else work.send(answer)
@@ -250,17 +250,17 @@ class Sequencer:
         else:
             self._exchange -= 1
             self._waiting[self._exchange] = (work, exchange)
-            yield from self._pass(worker, Asked(self._exchange, _request(ask)))
+            yield from self._pass(worker, RequestReceived(self._exchange, _request(ask)))
             return
         if exchange is not None and result is not None:
-            yield Reply(exchange, result)
+            yield Respond(exchange, result)
 
-    def _answered(self, action: Reply | HangUp) -> Iterator[Action]:
+    def _answered(self, action: Respond | HangUp) -> Iterator[Action]:
         work, exchange = self._waiting.pop(action.exchange)
         # A worker that hangs up instead of answering is out of order, as a gateway would say.
-        got = action.answer if isinstance(action, Reply) else Answer(status=502)
+        got = action.answer if isinstance(action, Respond) else Response(status=502)
         yield from self._go_on(
-            work, exchange, asks.Answer(status=got.status, body=got.body, url="")
+            work, exchange, asks.HttpResponse(status=got.status, body=got.body, url="")
         )
 
     def _leave(self, exchange: int) -> bool:
@@ -283,7 +283,7 @@ class Sequencer:
                 "/task_cancel": self._cancel,
             }[route](body, request)
         except _Refusal as refusal:
-            yield Reply(exchange, _json({"message": refusal.message}, refusal.status))
+            yield Respond(exchange, _json({"message": refusal.message}, refusal.status))
             return
         yield from self._work(work, exchange)
         yield from self._deadlines()
@@ -393,14 +393,14 @@ class Sequencer:
 
     # --- what ComfyUI says -------------------------------------------------------------------
 
-    def _stop(self, task: Task) -> Generator[tuple[int, asks.Ask], asks.Answer, None]:
+    def _stop(self, task: Task) -> Generator[tuple[int, asks.HttpRequest], asks.HttpResponse, None]:
         if not task.prompt_id:
             return
         effect = yield from self._via(task.worker, stopping.stop(task.prompt_id))
         if effect is stopping.Effect.DELETED:
             task.status = "canceled"
 
-    def _look(self, task: Task) -> Generator[tuple[int, asks.Ask], asks.Answer, None]:
+    def _look(self, task: Task) -> Generator[tuple[int, asks.HttpRequest], asks.HttpResponse, None]:
         """Bring a task up to date. The queue is asked first: what left it is in the history."""
         if task.over or not task.prompt_id:
             return
@@ -438,7 +438,9 @@ class Sequencer:
             state["result"] = urls[0] if len(urls) == 1 else urls
         return {key: value for key, value in state.items() if value is not None}
 
-    def _via(self, worker: int, talk: asks.Talk[Any]) -> Generator[Any, asks.Answer, Any]:
+    def _via(
+        self, worker: int, talk: asks.Conversation[Any]
+    ) -> Generator[Any, asks.HttpResponse, Any]:
         """A client's talk, held with one of the workers."""
         try:
             ask = next(talk)
@@ -491,13 +493,13 @@ def _url(host: str, file: outputs.OutputFile) -> str:
     return asks.with_query(f"http://{host}/view", query)
 
 
-def _at_once(answer: Answer) -> _Work:
+def _at_once(answer: Response) -> _Work:
     """Work that asks nobody."""
     yield from ()
     return answer
 
 
-def _request(ask: asks.Ask) -> Request:
+def _request(ask: asks.HttpRequest) -> Request:
     headers = (("Content-Type", ask.content_type),) if ask.content_type else ()
     return Request(
         method=ask.method,
@@ -507,5 +509,5 @@ def _request(ask: asks.Ask) -> Request:
     )
 
 
-def _json(value: Mapping[str, Any], status: int = 200) -> Answer:
-    return Answer(status=status, headers=_JSON, body=json.dumps(value).encode())
+def _json(value: Mapping[str, Any], status: int = 200) -> Response:
+    return Response(status=status, headers=_JSON, body=json.dumps(value).encode())

@@ -56,8 +56,8 @@ from comfyrec.cassette.reading import (
     BAD_INPUT,
     BEHIND_A_HOLE,
     HOLE,
-    Order,
-    Source,
+    ByteSource,
+    RecordOrder,
 )
 from comfyrec.cassette.records import (
     FORMAT,
@@ -104,7 +104,7 @@ _peek = msgspec.msgpack.Decoder(_Number).decode
 class _Window:
     """The stretch of the source that is being read."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: ByteSource) -> None:
         self._source = source
         self.size = source.size()
         self.base = 0
@@ -222,12 +222,12 @@ class PackedReader:
         CutOff: the file ends within its first record.
     """
 
-    def __init__(self, source: Source, *, beyond_holes: bool = False) -> None:
+    def __init__(self, source: ByteSource, *, beyond_holes: bool = False) -> None:
         self._source = source
         self._beyond_holes = beyond_holes
         self._window = _Window(source)
         self._at = HEADER_BYTES
-        self.order = Order(source.path, lambda: self._at)
+        self.order = RecordOrder(source.path, lambda: self._at)
         self.salt = self._open(bytes(self._window.bytes(0, _WINDOW_BYTES)))
         size = self._window.size
         self._groups: list[Group] = []

@@ -6,7 +6,8 @@
         result = await client.run(workflow, on_event=print)
         await client.save(result, Path("pictures"))
 
-Order of calls: ``run`` connects by itself; ``submit`` then ``Prompt.wait`` is ``run`` in two steps.
+Order of calls: ``run`` connects by itself; ``submit`` and then ``PromptHandle.wait`` is ``run`` in
+two steps.
 """
 
 from __future__ import annotations
@@ -31,16 +32,16 @@ from comfyrec.client import address, outputs, session, workflow
 from comfyrec.client import interrupt as stopping
 from comfyrec.client import requests as asks
 from comfyrec.client.interrupt import Effect
-from comfyrec.client.progress_event import Progress, Told
-from comfyrec.client.redaction import Veil
+from comfyrec.client.progress_event import ProgressEvent, ProgressInfo
+from comfyrec.client.redaction import Redaction
 from comfyrec.client.result import Outcome, Result
-from comfyrec.client.settings import Settings, settle
+from comfyrec.client.settings import ClientSettings, settle
 from comfyrec.client.tracker import AskHistory, AskQueue, Done, Tell
 from comfyrec.errors import BadAnswer, NoServer, OutputError, TimedOut
 
-__all__ = ["Client", "OnEvent", "Prompt"]
+__all__ = ["Client", "OnEvent", "PromptHandle"]
 
-OnEvent = Callable[[Told], object]
+OnEvent = Callable[[ProgressEvent], object]
 """Called for each thing that happens to a prompt, in order, on the loop's thread."""
 
 T = TypeVar("T")
@@ -58,7 +59,7 @@ _INTERRUPT_AGAIN_S = 2.0
 """An interrupt between the queue's pop and the prompt's start is lost, so it is repeated."""
 
 
-def callback_error(error: Exception, told: Told) -> str:
+def callback_error(error: Exception, told: ProgressEvent) -> str:
     """Report what a callback raised; gives the sentence for the result's warnings."""
     _log.error("on_event raised for %s of prompt %s", told.type, told.prompt_id, exc_info=error)
     return f"on_event raised {type(error).__name__}: {error}"
@@ -72,7 +73,7 @@ def with_warnings(result: Result, warnings: list[str]) -> Result:
     return msgspec.structs.replace(result, warnings=result.warnings + shown)
 
 
-class Prompt:
+class PromptHandle:
     """A prompt that is being watched.
 
     Attributes:
@@ -98,7 +99,7 @@ class Prompt:
         self._over: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
 
     @property
-    def progress(self) -> Progress:
+    def progress(self) -> ProgressInfo:
         """How far it is, as of the last message."""
         return self._client._progress_of(self.prompt_id)
 
@@ -126,7 +127,7 @@ class Prompt:
         """Stop it, and nothing else; returns what came of it."""
         return await self._client.interrupt(self.prompt_id)
 
-    def _call(self, told: Told) -> None:
+    def _call(self, told: ProgressEvent) -> None:
         if self._on_event is None:
             return
         try:
@@ -175,19 +176,19 @@ class Client:
             self.address = (
                 address.parse(server, where="server") if isinstance(server, str) else server
             )
-        self.settings: Settings = settle(environment, **settings)
+        self.settings: ClientSettings = settle(environment, **settings)
         self._headers = dict(headers or {})
         if self.address.authorization:
             self._headers.setdefault("Authorization", self.address.authorization)
         self._extra_data = dict(extra_data or {})
-        self.veil = Veil.of(self.address, self._headers, self._extra_data, environment)
+        self.veil = Redaction.of(self.address, self._headers, self._extra_data, environment)
         self._tls = tls
-        self._session = session.Session(
+        self._session = session.ClientSession(
             self.settings, new_id=lambda: str(uuid.uuid4()), reconnect=reconnect
         )
         self._http: aiohttp.ClientSession | None = None
         self._socket: aiohttp.ClientWebSocketResponse | None = None
-        self._prompts: dict[str, Prompt] = {}
+        self._prompts: dict[str, PromptHandle] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at: int | None = None
@@ -281,7 +282,7 @@ class Client:
             WorkflowError: no workflow in API format; nothing was sent.
             NoServer: nothing answers there.
             Rejected: the server did not accept it.
-            TimedOut: see ``Prompt.wait``.
+            TimedOut: see ``PromptHandle.wait``.
         """
         prompt = await self.submit(
             graph, on_event=on_event, timeout_s=timeout_s, prompt_id=prompt_id
@@ -298,7 +299,7 @@ class Client:
         on_event: OnEvent | None = None,
         timeout_s: float | None = None,
         prompt_id: str | None = None,
-    ) -> Prompt:
+    ) -> PromptHandle:
         """Submit a workflow and watch it. Arguments and errors as in ``run``, but ``TimedOut``."""
         flow = graph if isinstance(graph, workflow.Workflow) else workflow.of(dict(graph))
         _check_limit(timeout_s)
@@ -310,7 +311,7 @@ class Client:
                 accepted = await self._post(flow, prompt_id)
         except TimeoutError:
             raise NoServer(str(self.address), f"no answer within {limit_s:g} s") from None
-        prompt = Prompt(self, accepted, on_event, timeout_s)
+        prompt = PromptHandle(self, accepted, on_event, timeout_s)
         self._prompts[prompt.prompt_id] = prompt
         self._feed(
             session.Accept(
@@ -343,7 +344,7 @@ class Client:
         *,
         on_event: OnEvent | None = None,
         timeout_s: float | None = None,
-    ) -> Prompt:
+    ) -> PromptHandle:
         """Watch a prompt that was submitted earlier, by this client or any other.
 
         Raises:
@@ -353,7 +354,7 @@ class Client:
         check_callback(on_event)
         await self.connect()
         accepted = asks.Accepted(prompt_id, 0.0, {})
-        prompt = self._prompts[prompt_id] = Prompt(self, accepted, on_event, timeout_s)
+        prompt = self._prompts[prompt_id] = PromptHandle(self, accepted, on_event, timeout_s)
         self._feed(
             session.Accept(
                 accepted,
@@ -389,7 +390,7 @@ class Client:
                 self._forget(prompt)
             return stopping.effect_of(prompt._over.result().outcome if done else None)
 
-    async def position(self, prompt_id: str) -> asks.Place:
+    async def position(self, prompt_id: str) -> asks.QueuePlace:
         """Where a prompt stands in the queue.
 
         Raises:
@@ -413,7 +414,7 @@ class Client:
         Raises:
             NoServer, BadAnswer: the server does not answer, or not with JSON.
         """
-        ask = asks.Ask(path=path)
+        ask = asks.HttpRequest(path=path)
         return asks.read_json(ask, await self._answer(ask))
 
     async def upload(
@@ -494,10 +495,10 @@ class Client:
 
     # --- HTTP ----------------------------------------------------------------------------------
 
-    async def _answer(self, ask: asks.Ask) -> asks.Answer:
+    async def _answer(self, ask: asks.HttpRequest) -> asks.HttpResponse:
         return await self._talk(_once(ask))
 
-    async def _talk(self, talk: asks.Talk[T]) -> T:
+    async def _talk(self, talk: asks.Conversation[T]) -> T:
         """Carry out a talk; what is not answered is ``NoServer``, and secrets are veiled."""
         try:
             return await self._converse(talk)
@@ -507,7 +508,7 @@ class Client:
             bad.why = self.veil(bad.why)
             raise
 
-    async def _converse(self, talk: asks.Talk[T]) -> T:
+    async def _converse(self, talk: asks.Conversation[T]) -> T:
         try:
             ask = next(talk)
             while True:
@@ -516,7 +517,7 @@ class Client:
             value: T = end.value
             return value
 
-    async def _do(self, ask: asks.Ask, limit_s: float | None = None) -> asks.Answer:
+    async def _do(self, ask: asks.HttpRequest, limit_s: float | None = None) -> asks.HttpResponse:
         limit_s = limit_s or self.settings.request_timeout_s
         url = ask.path if "://" in ask.path else self.address.url(ask.path)
         url = asks.with_query(url, ask.query)
@@ -533,7 +534,7 @@ class Client:
                 ssl=self._tls,
                 timeout=aiohttp.ClientTimeout(total=limit_s),
             ) as response:
-                return asks.Answer(
+                return asks.HttpResponse(
                     status=response.status,
                     content_type=response.headers.get("Content-Type", ""),
                     location=response.headers.get("Location", ""),
@@ -599,13 +600,13 @@ class Client:
         if prompt is not None:
             prompt._finish(self.veil.result(result))
 
-    def _forget(self, prompt: Prompt) -> None:
+    def _forget(self, prompt: PromptHandle) -> None:
         if self._prompts.pop(prompt.prompt_id, None) is not None:
             self._feed(session.Forget(prompt.prompt_id))
 
-    def _progress_of(self, prompt_id: str) -> Progress:
+    def _progress_of(self, prompt_id: str) -> ProgressInfo:
         tracker = self._session.trackers.get(prompt_id)
-        return tracker.progress if tracker is not None else Progress()
+        return tracker.progress if tracker is not None else ProgressInfo()
 
     def _spawn(self, work: Any) -> asyncio.Task[None]:
         task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)
@@ -734,7 +735,7 @@ class Client:
             await self._socket.close()
 
 
-def _once(ask: asks.Ask) -> asks.Talk[asks.Answer]:
+def _once(ask: asks.HttpRequest) -> asks.Conversation[asks.HttpResponse]:
     return (yield ask)
 
 

@@ -24,11 +24,11 @@ from typing import Any, Self, TypeVar
 from comfyrec.client import outputs, workflow
 from comfyrec.client import requests as asks
 from comfyrec.client.interrupt import Effect
-from comfyrec.client.progress_event import Progress, Told
+from comfyrec.client.progress_event import ProgressEvent, ProgressInfo
 from comfyrec.client.result import Result
 from comfyrec.client.shells import aio
 
-__all__ = ["Client", "Prompt"]
+__all__ = ["BlockingPromptHandle", "Client"]
 
 T = TypeVar("T")
 
@@ -49,13 +49,13 @@ class _Mailbox:
         if on_event is None:
             return None
 
-        def keep(told: Told) -> None:
+        def keep(told: ProgressEvent) -> None:
             if self._box.qsize() < _KEPT_MAX or told.type not in _DISPENSABLE:
                 self._box.put(lambda: self._call(on_event, told))
 
         return keep
 
-    def _call(self, on_event: aio.OnEvent, told: Told) -> None:
+    def _call(self, on_event: aio.OnEvent, told: ProgressEvent) -> None:
         try:
             on_event(told)
         except Exception as error:
@@ -71,10 +71,10 @@ class _Mailbox:
             call()
 
 
-class Prompt:
+class BlockingPromptHandle:
     """A prompt that is being watched (see ``comfyrec.client.shells.aio.Prompt``)."""
 
-    def __init__(self, client: Client, prompt: aio.Prompt, mailbox: _Mailbox) -> None:
+    def __init__(self, client: Client, prompt: aio.PromptHandle, mailbox: _Mailbox) -> None:
         self.prompt_id = prompt.prompt_id
         self.number = prompt.number
         self.node_errors = prompt.node_errors
@@ -83,7 +83,7 @@ class Prompt:
         self._mailbox = mailbox
 
     @property
-    def progress(self) -> Progress:
+    def progress(self) -> ProgressInfo:
         """How far it is, as of the last message."""
         return self._prompt.progress
 
@@ -101,7 +101,7 @@ class Prompt:
 
 
 class Client:
-    """A blocking client; arguments, methods and errors are those of ``comfyrec.client.shells.aio.Client``.
+    """A blocking client, with the arguments, methods and errors of ``shells.aio.Client``.
 
     May be used from several threads.
     """
@@ -164,7 +164,7 @@ class Client:
         on_event: aio.OnEvent | None = None,
         timeout_s: float | None = None,
         prompt_id: str | None = None,
-    ) -> Prompt:
+    ) -> BlockingPromptHandle:
         """Submit a workflow and watch it."""
         mailbox = _Mailbox()
         submitting = self._client.submit(
@@ -173,7 +173,7 @@ class Client:
             timeout_s=timeout_s,
             prompt_id=prompt_id,
         )
-        return Prompt(self, self._call(submitting), mailbox)
+        return BlockingPromptHandle(self, self._call(submitting), mailbox)
 
     def watch(
         self,
@@ -181,19 +181,19 @@ class Client:
         *,
         on_event: aio.OnEvent | None = None,
         timeout_s: float | None = None,
-    ) -> Prompt:
+    ) -> BlockingPromptHandle:
         """Watch a prompt that was submitted earlier."""
         mailbox = _Mailbox()
         watching = self._client.watch(
             prompt_id, on_event=mailbox.callback(_callable(on_event)), timeout_s=timeout_s
         )
-        return Prompt(self, self._call(watching), mailbox)
+        return BlockingPromptHandle(self, self._call(watching), mailbox)
 
     def interrupt(self, prompt_id: str) -> Effect:
         """Stop one prompt, running or waiting, and see what comes of it."""
         return self._call(self._client.interrupt(prompt_id))
 
-    def position(self, prompt_id: str) -> asks.Place:
+    def position(self, prompt_id: str) -> asks.QueuePlace:
         """Where a prompt stands in the queue."""
         return self._call(self._client.position(prompt_id))
 

@@ -28,7 +28,7 @@ from aiohttp import BodyPartReader, web
 from comfyrec.client import workflow
 from comfyrec.client.interrupt import Effect
 from comfyrec.client.result import Result
-from comfyrec.client.shells.aio import Client, OnEvent, Prompt
+from comfyrec.client.shells.aio import Client, OnEvent, PromptHandle
 from comfyrec.client.workflow import Workflow
 from comfyrec.errors import BadAnswer, ClientError, NoServer, Rejected
 
@@ -73,7 +73,7 @@ class Middleware:
         self._on_event = on_event
         self._run_on_upload = run_on_upload
         self._compat = compat
-        self._prompt: Prompt | None = None
+        self._prompt: PromptHandle | None = None
         self._submitting = False
         self._watching: asyncio.Task[None] | None = None
 
@@ -124,7 +124,7 @@ class Middleware:
         prompt = await self._submit()
         return self._answer(202, "the workflow runs", prompt_id=prompt.prompt_id)
 
-    async def _submit(self) -> Prompt:
+    async def _submit(self) -> PromptHandle:
         if self.flow is None:
             raise _Answer(400, "there is no workflow to run")
         if self._submitting or self._prompt is not None:
@@ -139,7 +139,7 @@ class Middleware:
         self._watching = asyncio.create_task(self._watch(prompt))
         return prompt
 
-    async def _watch(self, prompt: Prompt) -> None:
+    async def _watch(self, prompt: PromptHandle) -> None:
         try:
             self.last = await prompt.outcome()
         finally:

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, TextIO
 
 from comfyrec.client.formatting import FormatError, as_format, as_json, as_text, printable
-from comfyrec.client.progress_event import Told
+from comfyrec.client.progress_event import ProgressEvent
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
@@ -23,8 +23,8 @@ class ProgressPrinter:
     Args:
         file: where to; ``None`` is standard output.
         format: ``None`` or ``"json"`` for lines of JSON, ``"text"`` for a person, or a format
-            string (see ``comfyrec.client.formatting.as_format``). One that does not fit is said once,
-            and lines of JSON follow instead.
+            string (see ``comfyrec.client.formatting.as_format``). One that does not fit is said
+            once, and lines of JSON follow instead.
         event_types: only these types; ``None`` for all.
         raw: as JSON only the server's own message, where there is one.
         veil: goes over each line, to hide secrets (``Client.veil``).
@@ -46,7 +46,7 @@ class ProgressPrinter:
         self._veil = veil
         self._last: str | None = None
 
-    def __call__(self, told: Told) -> None:
+    def __call__(self, told: ProgressEvent) -> None:
         if self._event_types is not None and told.type not in self._event_types:
             return
         line = self._line(told)
@@ -55,7 +55,7 @@ class ProgressPrinter:
             self._last = line
             self._print(line)
 
-    def _line(self, told: Told) -> str | None:
+    def _line(self, told: ProgressEvent) -> str | None:
         if self._format == "text":
             return as_text(told)
         if self._format != "json":
@@ -113,7 +113,7 @@ class LiveProgress:
         if self._bars is not None:
             self._bars.stop()
 
-    def __call__(self, told: Told) -> None:
+    def __call__(self, told: ProgressEvent) -> None:
         if self._bars is None or self._whole is None or self._node is None:
             raise RuntimeError("LiveProgress is used inside 'with'")
         now = told.progress
@@ -125,7 +125,7 @@ class LiveProgress:
             visible=now.node_current is not None,
         )
 
-    def _state(self, told: Told) -> str:
+    def _state(self, told: ProgressEvent) -> str:
         now = told.progress
         if now.queue_position is not None:
             return f"waiting, {now.queue_position} before it"

@@ -22,7 +22,7 @@ import yarl
 
 from comfyrec.client import address, sequencer
 from comfyrec.client import requests as asks
-from comfyrec.client.redaction import Veil
+from comfyrec.client.redaction import Redaction
 from comfyrec.client.sequencer import (
     STATUSES,
     FluxLoraTask,
@@ -81,7 +81,7 @@ class TaskClient:
         self.key = Key.parse(key)
         self._timeout = aiohttp.ClientTimeout(total=request_timeout_s)
         self._http: aiohttp.ClientSession | None = None
-        self._veil = Veil.over([self.key.api_key])
+        self._veil = Redaction.over([self.key.api_key])
 
     async def __aenter__(self) -> Self:
         return self
@@ -187,7 +187,7 @@ class TaskClient:
             refusal.message = self._veil(refusal.message)
             raise
 
-    async def _do(self, ask: asks.Ask) -> asks.Answer:
+    async def _do(self, ask: asks.HttpRequest) -> asks.HttpResponse:
         if self._http is None:
             self._http = aiohttp.ClientSession()
         url = self.address.url(ask.path)
@@ -200,7 +200,7 @@ class TaskClient:
                 allow_redirects=False,
                 timeout=self._timeout,
             ) as response:
-                return asks.Answer(
+                return asks.HttpResponse(
                     status=response.status,
                     content_type=response.headers.get("Content-Type", ""),
                     body=await response.read(),

@@ -21,7 +21,7 @@ from typing import Final
 from fake_server.replay.live.live_state import Cast, Live, Stage
 from fake_server.replay.live.messages import Lines
 from fake_server.replay.recording.steps import Kind, Need, NeedKind, Script, Step
-from fake_server.source import Abort, Action, Close, Linger, Ping, Send, Wake
+from fake_server.source import Abort, Action, Close, Send, SendPing, WaitRealTime, Wake
 
 __all__ = ["GHOST_US", "PATIENCE_US", "Walk"]
 
@@ -43,7 +43,7 @@ class Walk:
         lines: its messages.
         cast: who plays it.
         mint: recorded id -> a new one of the same shape, for the prompts of ghosts.
-        token: makes the token of the next ``Linger``.
+        token: makes the token of the next ``WaitRealTime``.
         added: how many prompts wait that the recording did not have.
 
     Attributes:
@@ -269,7 +269,7 @@ class Walk:
             return
         token = self._token()
         self._lingers = token, need.number, real_us
-        yield Linger(token, real_us)
+        yield WaitRealTime(token, real_us)
 
     def _crossed(self, need: Need) -> Iterator[Action]:
         before = self._queued()
@@ -353,7 +353,7 @@ class Walk:
         target = self._cast.hears(step.index)
         if target is not None:
             ping = self._script.timeline.sockets[step.index].pings[step.part]
-            yield Ping(target, ping.payload)
+            yield SendPing(target, ping.payload)
 
     def _end(self, recorded: int) -> Iterator[Action]:
         target = self._cast.hears(recorded)

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from comfyrec.timeline import Prompt
+from comfyrec.timeline import RecordedPrompt
 from fake_server.replay.recording.recorded_answers import State
 from fake_server.replay.recording.steps import Kind, Role, Script
 from fake_server.source import Action, Send
@@ -31,7 +31,7 @@ class Stage(enum.IntEnum):
 class Live(msgspec.Struct, eq=False):
     """A prompt of this play-through."""
 
-    prompt: Prompt
+    prompt: RecordedPrompt
     """The recorded one that it stands for."""
     live_id: str
     token: int

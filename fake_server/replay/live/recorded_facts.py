@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from comfyrec.timeline import Exchange, Prompt, Timeline
+from comfyrec.timeline import Exchange, RecordedPrompt, Timeline
 from comfyrec.timeline.peek import data_of, loads
 from comfyrec.timeline.prompts import history_entries, is_terminal, plain_path
 from comfyrec.versions import Era
@@ -204,7 +204,7 @@ def _files(exchanges: tuple[Exchange, ...]) -> Iterator[tuple[str, File]]:
             yield name, File(response.body, kind)
 
 
-def _file_names(prompts: tuple[Prompt, ...]) -> Iterator[str]:
+def _file_names(prompts: tuple[RecordedPrompt, ...]) -> Iterator[str]:
     """Every file that a prompt announced."""
     for prompt in prompts:
         for shown in prompt.outputs.values():

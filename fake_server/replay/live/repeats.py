@@ -16,7 +16,7 @@ from fake_server.replay.live.cursor import PATIENCE_US
 from fake_server.replay.live.live_state import Cast, Live, Stage
 from fake_server.replay.live.messages import Lines
 from fake_server.replay.recording.steps import Kind, NeedKind, Script, Step
-from fake_server.source import Action, Linger, Send, Wake
+from fake_server.source import Action, Send, WaitRealTime, Wake
 
 __all__ = ["Encores"]
 
@@ -117,7 +117,7 @@ class Encores:
             if step.kind is Kind.NEED and not encore.stopped:
                 if encore.base + offset <= now and encore.token < 0:
                     encore.token = self._token()
-                    yield Linger(encore.token, PATIENCE_US)
+                    yield WaitRealTime(encore.token, PATIENCE_US)
                 elif encore.base + offset > now:
                     yield Wake(encore.base + offset)
                 return

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from comfyrec.timeline import Prompt
+from comfyrec.timeline import RecordedPrompt
 from fake_server.replay.live.cursor import Walk
 from fake_server.replay.live.live_state import Cast, Live, LiveSocket, Stage
 from fake_server.replay.live.messages import Lines
@@ -261,7 +261,7 @@ class Take:
 
     # --- prompts -------------------------------------------------------------------------------
 
-    def may_play(self, prompt: Prompt, client: str | None) -> bool:
+    def may_play(self, prompt: RecordedPrompt, client: str | None) -> bool:
         """Whether a recorded prompt is still to be played, and by this client."""
         need = self.script.need_of_prompt.get(prompt.number)
         if need is None or not self.walk.is_open(need):

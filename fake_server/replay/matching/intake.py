@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from comfyrec.timeline import Prompt, Timeline
+from comfyrec.timeline import RecordedPrompt, Timeline
 from comfyrec.timeline.peek import loads
 from comfyrec.versions import Era
 from fake_server.replay.live.live_state import Live
@@ -23,8 +23,8 @@ from fake_server.replay.recording.id_mapping import Vocabulary
 from fake_server.replay.request_key import asking_of
 from fake_server.replay.rewrite_response import MARK, json_answer, reprint
 from fake_server.replay.strict import Strictness
-from fake_server.seeded import Chance
-from fake_server.source import Answer, Request
+from fake_server.seeded import SeededRandom
+from fake_server.source import Request, Response
 
 __all__ = ["MATCHED", "Intake", "Submitted"]
 
@@ -35,7 +35,7 @@ MATCHED: Final = "X-Comfyrec-Matched"
 class Submitted(msgspec.Struct, frozen=True):
     """What came of a submission; ``live`` is None when it was refused."""
 
-    answer: Answer
+    answer: Response
     take: Take
     live: Live | None = None
     fresh: bool = False
@@ -63,7 +63,7 @@ class Intake:
         *,
         era: Era,
         takes: Takes,
-        chance: Chance,
+        chance: SeededRandom,
         least: Fit,
         strict: Strictness | None,
     ) -> None:
@@ -136,7 +136,7 @@ class Intake:
     def _live(
         self,
         fitting: Fitting,
-        prompt: Prompt,
+        prompt: RecordedPrompt,
         client: str | None,
         body: dict[str, Any],
         live_id: str,
@@ -155,11 +155,11 @@ class Intake:
 
     # --- answers -------------------------------------------------------------------------------
 
-    def _reprinted(self, take: Take, fitting: Fitting, request: Request) -> Answer:
+    def _reprinted(self, take: Take, fitting: Fitting, request: Request) -> Response:
         exchange = self._timeline.exchanges[fitting.submission.exchange]
         return reprint(exchange, request, self._vocabulary, take.cast.renamed)
 
-    def _accepted(self, take: Take, fitting: Fitting, request: Request, live: Live) -> Answer:
+    def _accepted(self, take: Take, fitting: Fitting, request: Request, live: Live) -> Response:
         exchange = self._timeline.exchanges[fitting.submission.exchange]
         if exchange.response is None:
             # The recording ended before the answer, and not before its frames.
@@ -172,9 +172,9 @@ class Intake:
         body = answer.body
         if not fitting.fresh:
             body = json.dumps({**loads(body), "number": live.number}).encode()
-        return Answer(answer.status, (*answer.headers, *_marks(fitting)), body)
+        return Response(answer.status, (*answer.headers, *_marks(fitting)), body)
 
-    def _unfitting(self, take: Take, request: Request, shape: Shape) -> Answer:
+    def _unfitting(self, take: Take, request: Request, shape: Shape) -> Response:
         """No recorded prompt fits: in ComfyUI's words, or as a complaint."""
         page = take.page(asking_of(request, take.cast.recorded)) if not shape.graph else None
         if page is not None and page.exchange.response is not None:
@@ -204,17 +204,17 @@ def _marks(fitting: Fitting) -> Iterator[tuple[str, str]]:
         yield MARK, "played again"
 
 
-def _refused(kind: str, message: str, details: str) -> Answer:
+def _refused(kind: str, message: str, details: str) -> Response:
     error = {"type": kind, "message": message, "details": details, "extra_info": {}}
     return json_answer({"error": error, "node_errors": {}}, 400, "prompt")
 
 
-def _bad_prompt_id() -> Answer:
+def _bad_prompt_id() -> Response:
     details = "prompt_id must be a canonical UUID string"
     return _refused("invalid_prompt_id", "prompt_id must be a valid UUID", details)
 
 
-def _no_prompt(*, objects: bool) -> Answer:
+def _no_prompt(*, objects: bool) -> Response:
     if not objects:
         return json_answer({"error": "no prompt", "node_errors": []}, 400, "prompt")
     return _refused("no_prompt", "No prompt provided", "No prompt provided")

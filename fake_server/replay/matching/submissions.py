@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from comfyrec.timeline import Prompt, Timeline
+from comfyrec.timeline import RecordedPrompt, Timeline
 from comfyrec.timeline.prompts import plain_path
 from fake_server.replay.matching.graphs import Fit, Shape, differences
 
@@ -21,7 +21,7 @@ class Submission(msgspec.Struct, frozen=True, eq=False):
 
     exchange: int
     shape: Shape
-    prompt: Prompt | None
+    prompt: RecordedPrompt | None
     """None: it was refused."""
 
 

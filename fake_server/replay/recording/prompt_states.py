@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from comfyrec.timeline import Exchange, Prompt, Socket, Timeline
+from comfyrec.timeline import Exchange, RecordedPrompt, Socket, Timeline
 from comfyrec.timeline.prompts import plain_path, removed_ids
 
 __all__ = ["BEFORE_ALL", "BEHIND", "HERE", "Life", "Place", "Statuses", "lives_of"]
@@ -157,7 +157,7 @@ def lives_of(timeline: Timeline) -> tuple[list[Life], Statuses]:
     return lives, statuses
 
 
-def _begun(timeline: Timeline, prompt: Prompt) -> Life:
+def _begun(timeline: Timeline, prompt: RecordedPrompt) -> Life:
     if prompt.submitted is None:
         life = Life(BEFORE_ALL)
     else:
@@ -173,7 +173,7 @@ def _begun(timeline: Timeline, prompt: Prompt) -> Life:
 # --- ends that frames tell of ----------------------------------------------------------------
 
 
-def _told_end(timeline: Timeline, prompt: Prompt) -> Place | None:
+def _told_end(timeline: Timeline, prompt: RecordedPrompt) -> Place | None:
     """The ``status`` between the terminal frame and the null ``executing``, on their socket."""
     last = prompt.terminal_at if prompt.terminal_at is not None else prompt.left_at
     if last is None:
@@ -188,7 +188,7 @@ def _told_end(timeline: Timeline, prompt: Prompt) -> Place | None:
     return (before[-1] if before else last, BEFORE)
 
 
-def _socket_of(timeline: Timeline, prompt: Prompt, at: int) -> Socket:
+def _socket_of(timeline: Timeline, prompt: RecordedPrompt, at: int) -> Socket:
     for number, place in reversed(prompt.frames):
         if timeline.sockets[number].messages[place].at == at:
             return timeline.sockets[number]
@@ -196,7 +196,7 @@ def _socket_of(timeline: Timeline, prompt: Prompt, at: int) -> Socket:
 
 
 def _end(
-    prompt: Prompt, life: Life, told: Place, seen: Mapping[str, _Seen], statuses: Statuses
+    prompt: RecordedPrompt, life: Life, told: Place, seen: Mapping[str, _Seen], statuses: Statuses
 ) -> None:
     last = prompt.terminal_at if prompt.terminal_at is not None else told[0] - 1
     first = statuses.claim_ended(prompt.number, last)

@@ -16,7 +16,7 @@ from typing import Final
 
 import msgspec
 
-from comfyrec.timeline import Exchange, Message, Prompt, Side, Socket, Timeline
+from comfyrec.timeline import Exchange, Message, RecordedPrompt, Side, Socket, Timeline
 from comfyrec.timeline.peek import loads
 from comfyrec.timeline.prompts import plain_path, removed_ids
 from fake_server.replay.recording.id_mapping import Vocabulary
@@ -311,7 +311,7 @@ class _Writer:
 
     # --- prompts -------------------------------------------------------------------------------
 
-    def _life(self, prompt: Prompt, life: Life) -> None:
+    def _life(self, prompt: RecordedPrompt, life: Life) -> None:
         marks = (
             (Kind.STARTED, life.started),
             (Kind.WRITTEN, life.written),

@@ -45,7 +45,7 @@ from fake_server.scenarios.kit.matchers import (
     no_node,
     some_node,
 )
-from fake_server.scenarios.kit.observer import Ending, Prompt, Scene
+from fake_server.scenarios.kit.observer import Ending, ObservedPrompt, Observer
 from fake_server.scenarios.kit.operators import (
     attempts,
     coalesce,
@@ -76,7 +76,7 @@ from fake_server.scenarios.kit.operators import (
     with_the_handshake,
 )
 from fake_server.scenarios.kit.other_users import (
-    Stranger,
+    OtherUser,
     ahead,
     company,
     meddle,
@@ -99,10 +99,10 @@ from fake_server.scenarios.kit.routes import (
 )
 from fake_server.scenarios.kit.scenario import (
     Directions,
-    Plan,
+    GraphPlan,
+    Parameters,
     Scenario,
-    Settings,
-    Shell,
+    Transport,
     threads,
 )
 from fake_server.scenarios.kit.stage import Again, Ends, Later, Operator, Reset, Stage, Step, Tally
@@ -119,20 +119,20 @@ __all__ = [
     "Ending",
     "Ends",
     "Frame",
+    "GraphPlan",
     "Later",
     "Match",
+    "ObservedPrompt",
+    "Observer",
     "Operator",
-    "Plan",
-    "Prompt",
+    "OtherUser",
+    "Parameters",
     "Reset",
     "Scenario",
-    "Scene",
-    "Settings",
-    "Shell",
     "Stage",
     "Step",
-    "Stranger",
     "Tally",
+    "Transport",
     "ahead",
     "all_of",
     "answer",

@@ -24,27 +24,27 @@ from fake_server.source import (
     Abort,
     Accept,
     Action,
-    Answer,
-    Asked,
     Close,
+    Disconnected,
     Freeze,
     HangUp,
     Happened,
-    Knocked,
-    Left,
-    Linger,
-    Lingered,
     Listen,
-    Raw,
-    Reply,
+    RealTimePassed,
     Request,
+    RequestReceived,
+    Respond,
+    Response,
     Send,
+    SendRaw,
     Source,
+    UpgradeRequested,
+    WaitRealTime,
     Wake,
     Woke,
 )
 
-__all__ = ["Line", "rehearse"]
+__all__ = ["DryRunLine", "rehearse"]
 
 POLLS_MAX: Final = 3
 """How often it asks before it gives up."""
@@ -62,7 +62,7 @@ _CLIENT: Final = "3f9d1c52-7d0a-4b7e-9a53-1f2f6f0f8a11"
 _NOTHING: Final[Mapping[str, bytes]] = {}
 
 
-class Line(msgspec.Struct, frozen=True):
+class DryRunLine(msgspec.Struct, frozen=True):
     """One thing that was said. ``t`` is in virtual microseconds."""
 
     t: int
@@ -112,13 +112,13 @@ class _Stand:
         self.connects += 1
         if self.connects <= CONNECTS_MAX:
             knock = Request("GET", f"{self.prefix}/ws?clientId={_CLIENT}", _HANDSHAKE)
-            self.inbox.append(Knocked(self.number(), knock))
+            self.inbox.append(UpgradeRequested(self.number(), knock))
 
     def ask(self, method: str, target: str, body: bytes = b"", *headers: tuple[str, str]) -> None:
         fields = (("Host", "127.0.0.1:8188"), *headers)
         request = Request(method, f"{self.prefix}{target}", fields, body)
         self.asked[self.number()] = request
-        self.inbox.append(Asked(self.numbers, request))
+        self.inbox.append(RequestReceived(self.numbers, request))
 
     def upload(self) -> None:
         self.uploading = self.to_upload.pop(0)
@@ -180,7 +180,7 @@ def rehearse(
     *,
     prefix: str = "",
     images: Mapping[str, bytes] = _NOTHING,
-) -> Iterator[Line]:
+) -> Iterator[DryRunLine]:
     """Play the source to its end with one polite client, and tell what was said.
 
     Args:
@@ -194,20 +194,20 @@ def rehearse(
         happened = _next(stand)
         if happened is None:
             return
-        if isinstance(happened, Knocked | Asked):
-            yield Line(stand.now, False, stand.plain(_words(happened.request)))
+        if isinstance(happened, UpgradeRequested | RequestReceived):
+            yield DryRunLine(stand.now, False, stand.plain(_words(happened.request)))
         for action in source.handle(happened, stand.now):
             yield from _overheard(stand, source)
             yield from _heed(stand, action)
         yield from _overheard(stand, source)
 
 
-def _overheard(stand: _Stand, source: Source) -> Iterator[Line]:
+def _overheard(stand: _Stand, source: Source) -> Iterator[DryRunLine]:
     """What the scenario's own people did meanwhile."""
     journal = source.scene.journal if isinstance(source, Stage) else []
     for note in journal[stand.notes_read :]:
         if note.what == "somebody":
-            yield Line(stand.now, False, stand.plain(f"somebody else: {note.detail}"))
+            yield DryRunLine(stand.now, False, stand.plain(f"somebody else: {note.detail}"))
     stand.notes_read = len(journal)
 
 
@@ -231,29 +231,29 @@ def _next(stand: _Stand) -> Happened | None:
     return stand.inbox.popleft()
 
 
-def _heed(stand: _Stand, action: Action) -> Iterator[Line]:
+def _heed(stand: _Stand, action: Action) -> Iterator[DryRunLine]:
     """Take in what the source does."""
     match action:
         case Wake():
             heapq.heappush(stand.wakes, action.at)
             return
-        case Linger():
-            stand.inbox.append(Lingered(action.token))
+        case WaitRealTime():
+            stand.inbox.append(RealTimePassed(action.token))
             return
         case Accept():
             stand.open.add(action.socket)
-        case Reply():
+        case Respond():
             _answered(stand, action)
         case HangUp():
             stand.failed(action.exchange)
         case Abort() | Close():
             code = action.code or 1006 if isinstance(action, Close) else 1006
             stand.open.discard(action.socket)
-            stand.inbox.append(Left(action.socket, code))
-    yield Line(stand.now, True, stand.plain(_deed(stand, action)), _content(action))
+            stand.inbox.append(Disconnected(action.socket, code))
+    yield DryRunLine(stand.now, True, stand.plain(_deed(stand, action)), _content(action))
 
 
-def _answered(stand: _Stand, reply: Reply) -> None:
+def _answered(stand: _Stand, reply: Respond) -> None:
     request = stand.asked.get(reply.exchange)
     if reply.answer.status == 503 or request is None:
         stand.failed(reply.exchange)
@@ -284,9 +284,9 @@ def _content(action: Action) -> str | bytes:
     match action:
         case Send():
             return action.message
-        case Reply():
+        case Respond():
             return action.answer.body
-        case Raw():
+        case SendRaw():
             return action.data
     return b""
 
@@ -304,7 +304,7 @@ def _deed(stand: _Stand, action: Action) -> str:
             return "101, the socket is open"
         case Send():
             return _said(look(action.message), stand.prompt_id)
-        case Reply():
+        case Respond():
             asked = stand.asked.get(action.exchange)
             about = f" to {_words(asked)}" if asked else ""
             return f"{action.answer.status}{about}{_shortly(stand, action.answer)}"
@@ -318,7 +318,7 @@ def _deed(stand: _Stand, action: Action) -> str:
             return "the connection goes dead, and nobody says so"
         case Listen():
             return "connections are taken again" if action.accept else "connections are refused"
-        case Raw():
+        case SendRaw():
             return f"{len(action.data)} bytes of WebSocket frames"
         case _:
             return type(action).__name__.lower()
@@ -360,7 +360,7 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def _shortly(stand: _Stand, answer: Answer) -> str:
+def _shortly(stand: _Stand, answer: Response) -> str:
     fields = {name.lower(): value for name, value in answer.headers}
     where = f", go to {fields['location']}" if "location" in fields else ""
     broken = ", and the connection is cut" if answer.close else ""

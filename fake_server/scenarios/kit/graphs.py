@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from fake_server.scenarios.kit.scenario import Plan
+from fake_server.scenarios.kit.scenario import GraphPlan
 
 __all__ = [
     "PLAIN",
@@ -114,13 +114,13 @@ def middle(graph: Graph) -> str:
     return next(iter([*fed, *inner, *graph]))
 
 
-def planned(**does: Any) -> Plan:
+def planned(**does: Any) -> GraphPlan:
     """The node in the ``middle`` does this: the plan's keys, ``raise`` written ``raises``."""
     keys = {("raise" if key == "raises" else key): value for key, value in does.items()}
     return lambda graph: {middle(graph): keys} if graph else {}
 
 
-def slow(seconds: float, *, steps: int = 0) -> Plan:
+def slow(seconds: float, *, steps: int = 0) -> GraphPlan:
     """The node in the ``middle`` takes its time."""
     return planned(seconds=seconds, steps=steps)
 

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from fake_server.scenarios.kit.matchers import Match, dump, event
-from fake_server.scenarios.kit.observer import MILLISECOND, Prompt, Scene
+from fake_server.scenarios.kit.observer import MILLISECOND, ObservedPrompt, Observer
 from fake_server.scenarios.kit.operators import mutate
 from fake_server.scenarios.kit.routes import (
     json_answer,
@@ -25,14 +25,14 @@ from fake_server.scenarios.kit.routes import (
 from fake_server.scenarios.kit.stage import Again, Later, Operator, Step, Tally
 from fake_server.source import (
     Action,
-    Answer,
-    Asked,
-    Dropped,
     Happened,
-    Knocked,
-    Reply,
     Request,
+    RequestAborted,
+    RequestReceived,
+    Respond,
+    Response,
     Send,
+    UpgradeRequested,
     Woke,
 )
 
@@ -60,32 +60,32 @@ __all__ = [
 Fits = Callable[[Request], bool]
 
 
-def text_answer(text: str, status: int) -> Answer:
+def text_answer(text: str, status: int) -> Response:
     """A plain text answer, as aiohttp gives its errors."""
-    return Answer(status, (("Content-Type", "text/plain; charset=utf-8"),), text.encode())
+    return Response(status, (("Content-Type", "text/plain; charset=utf-8"),), text.encode())
 
 
-def html_page(status: int, title: str) -> Answer:
+def html_page(status: int, title: str) -> Response:
     """What a proxy shows in place of the server behind it."""
     page = f"<html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>\n"
-    return Answer(status, (("Content-Type", "text/html; charset=utf-8"),), page.encode())
+    return Response(status, (("Content-Type", "text/html; charset=utf-8"),), page.encode())
 
 
 def answer(
     fits: Fits,
     name: str,
-    reply: Answer | Callable[[Request, Scene], Answer],
+    reply: Response | Callable[[Request, Observer], Response],
     *,
     times: int | None = None,
     skip: int = 0,
-    when: Callable[[Request, Scene], bool] | None = None,
+    when: Callable[[Request, Observer], bool] | None = None,
     needed: bool = False,
 ) -> Operator:
     """Requests that never reach the source and get this answer; after ``skip``, ``times`` times."""
     tally, passed = Tally(f"answer {name}", needed=needed), [0]
 
-    def hear(happened: Happened, scene: Scene) -> Iterator[Step]:
-        if not isinstance(happened, Asked) or not fits(happened.request):
+    def hear(happened: Happened, scene: Observer) -> Iterator[Step]:
+        if not isinstance(happened, RequestReceived) or not fits(happened.request):
             yield happened
             return
         spent = times is not None and tally.matched >= times
@@ -95,7 +95,7 @@ def answer(
             return
         tally.hit()
         made = reply(happened.request, scene) if callable(reply) else reply
-        yield Reply(happened.exchange, made)
+        yield Respond(happened.exchange, made)
 
     return Operator(tally, hear)
 
@@ -111,9 +111,9 @@ def hang(
     """Requests, and with ``sockets`` upgrades, that are never answered."""
     tally = Tally(f"hang {name}", needed=needed)
 
-    def hear(happened: Happened, scene: Scene) -> Iterator[Step]:
+    def hear(happened: Happened, scene: Observer) -> Iterator[Step]:
         more = times is None or tally.matched < times
-        kinds = (Asked, Knocked) if sockets else Asked
+        kinds = (RequestReceived, UpgradeRequested) if sockets else RequestReceived
         if more and isinstance(happened, kinds) and fits(happened.request):
             tally.hit()
         else:
@@ -123,17 +123,17 @@ def hang(
 
 
 def change_request(
-    fits: Fits, name: str, change: Callable[[Request, Scene], Request], *, needed: bool = True
+    fits: Fits, name: str, change: Callable[[Request, Observer], Request], *, needed: bool = True
 ) -> Operator:
     """Requests that reach the source as others."""
     tally = Tally(f"change {name}", needed=needed)
 
-    def hear(happened: Happened, scene: Scene) -> Iterator[Step]:
-        if isinstance(happened, Asked) and fits(happened.request):
+    def hear(happened: Happened, scene: Observer) -> Iterator[Step]:
+        if isinstance(happened, RequestReceived) and fits(happened.request):
             changed = change(happened.request, scene)
             if changed is not happened.request:
                 tally.hit()
-            happened = Asked(happened.exchange, changed)
+            happened = RequestReceived(happened.exchange, changed)
         yield happened
 
     return Operator(tally, hear)
@@ -142,22 +142,22 @@ def change_request(
 def _per_reply(
     tally: Tally,
     fits: Fits,
-    change: Callable[[Reply, Request, Scene], Iterator[Step] | None],
+    change: Callable[[Respond, Request, Observer], Iterator[Step] | None],
 ) -> Operator:
     """An operator on the answers of some routes; None lets one pass."""
     open_ones: dict[int, Request] = {}
 
-    def hear(happened: Happened, scene: Scene) -> Iterator[Step]:
-        if isinstance(happened, Asked) and fits(happened.request):
+    def hear(happened: Happened, scene: Observer) -> Iterator[Step]:
+        if isinstance(happened, RequestReceived) and fits(happened.request):
             open_ones[happened.exchange] = happened.request
-        elif isinstance(happened, Dropped):
+        elif isinstance(happened, RequestAborted):
             open_ones.pop(happened.exchange, None)
         if not isinstance(happened, Woke):  # an alarm of our own: only time had to get there
             yield happened
 
-    def act(action: Action, scene: Scene) -> Iterator[Step]:
-        request = open_ones.pop(action.exchange, None) if isinstance(action, Reply) else None
-        steps = change(action, request, scene) if request and isinstance(action, Reply) else None
+    def act(action: Action, scene: Observer) -> Iterator[Step]:
+        request = open_ones.pop(action.exchange, None) if isinstance(action, Respond) else None
+        steps = change(action, request, scene) if request and isinstance(action, Respond) else None
         if steps is None:
             yield action
             return
@@ -170,15 +170,15 @@ def _per_reply(
 def rewrite(
     fits: Fits,
     name: str,
-    change: Callable[[Answer, Request, Scene], Answer],
+    change: Callable[[Response, Request, Observer], Response],
     *,
     needed: bool = False,
 ) -> Operator:
     """Answers that are changed on their way; one that stays the same object is not counted."""
 
-    def patch(reply: Reply, request: Request, scene: Scene) -> Iterator[Step] | None:
+    def patch(reply: Respond, request: Request, scene: Observer) -> Iterator[Step] | None:
         changed = change(reply.answer, request, scene)
-        return None if changed is reply.answer else iter((Reply(reply.exchange, changed),))
+        return None if changed is reply.answer else iter((Respond(reply.exchange, changed),))
 
     return _per_reply(Tally(f"rewrite {name}", needed=needed), fits, patch)
 
@@ -186,13 +186,13 @@ def rewrite(
 def patch_json(
     fits: Fits,
     name: str,
-    change: Callable[[Any, Request, Scene], Any],
+    change: Callable[[Any, Request, Observer], Any],
     *,
     needed: bool = False,
 ) -> Operator:
     """JSON answers of status 200 with another value in them."""
 
-    def patch(answer: Answer, request: Request, scene: Scene) -> Answer:
+    def patch(answer: Response, request: Request, scene: Observer) -> Response:
         value = read_json(answer.body)
         if answer.status != 200 or value is None:
             return answer
@@ -202,14 +202,14 @@ def patch_json(
     return rewrite(fits, name, patch, needed=needed)
 
 
-def _with_json(answer: Answer, value: Any) -> Answer:
+def _with_json(answer: Response, value: Any) -> Response:
     return msgspec.structs.replace(answer, body=write_json(value))
 
 
 def late(fits: Fits, name: str, *, ms: int, needed: bool = False) -> Operator:
     """Answers that take so much longer."""
 
-    def wait(reply: Reply, request: Request, scene: Scene) -> Iterator[Step]:
+    def wait(reply: Respond, request: Request, scene: Observer) -> Iterator[Step]:
         yield Later(scene.now + ms * MILLISECOND, reply)
 
     return _per_reply(Tally(f"delay {name}", needed=needed), fits, wait)
@@ -218,7 +218,7 @@ def late(fits: Fits, name: str, *, ms: int, needed: bool = False) -> Operator:
 def truncate(fits: Fits, name: str, *, first: int, needed: bool = False) -> Operator:
     """Answers whose connection is cut behind the ``first`` bytes of the body."""
 
-    def shorten(answer: Answer, request: Request, scene: Scene) -> Answer:
+    def shorten(answer: Response, request: Request, scene: Observer) -> Response:
         if answer.status != 200 or len(answer.body) <= first:
             return answer
         length = ("Content-Length", str(len(answer.body)))
@@ -234,14 +234,14 @@ def truncate(fits: Fits, name: str, *, first: int, needed: bool = False) -> Oper
 
 HISTORY = route("GET /history", "GET /history/{}")
 
-EntryChange = Callable[[dict[str, Any], Prompt], dict[str, Any] | None]
+EntryChange = Callable[[dict[str, Any], ObservedPrompt], dict[str, Any] | None]
 """A history entry -> what is shown of it; None: it is not there."""
 
 
 def patch_history(name: str, change: EntryChange, *, needed: bool = False) -> Operator:
     """Entries of the client's own prompts in both history routes; None takes one out."""
 
-    def patch(value: Any, request: Request, scene: Scene) -> Any:
+    def patch(value: Any, request: Request, scene: Observer) -> Any:
         if not isinstance(value, dict):
             return value
         shown = {
@@ -256,17 +256,17 @@ def patch_history(name: str, change: EntryChange, *, needed: bool = False) -> Op
 
 
 def patch_queue(
-    name: str, change: Callable[[dict[str, Any], Scene], dict[str, Any]], *, needed: bool = False
+    name: str, change: Callable[[dict[str, Any], Observer], dict[str, Any]], *, needed: bool = False
 ) -> Operator:
     """The answer to ``GET /queue``."""
 
-    def patch(value: Any, request: Request, scene: Scene) -> Any:
+    def patch(value: Any, request: Request, scene: Observer) -> Any:
         return change(value, scene)
 
     return patch_json(_QUEUE, f"queue: {name}", patch, needed=needed)
 
 
-def queue_row(prompt: Prompt) -> list[Any]:
+def queue_row(prompt: ObservedPrompt) -> list[Any]:
     """A prompt as ``GET /queue`` lists it (PROTOCOL.md 7)."""
     extra = dict(prompt.body.get("extra_data") or {})
     if "client_id" in prompt.body:
@@ -294,21 +294,21 @@ def hide(
     asked: dict[str, int] = {}
     told: list[str] = []
 
-    def hidden(prompt: Prompt, scene: Scene) -> bool:
+    def hidden(prompt: ObservedPrompt, scene: Observer) -> bool:
         if prompt.ending is None:
             return False
         waits = scene.now < prompt.ended_at + lag_ms * MILLISECOND
         unseen = waits or asked.get(prompt.id, 0) < reads
         return for_good or (unseen and prompt.id not in told)
 
-    def notice(action: Action, scene: Scene) -> Iterator[Step]:
+    def notice(action: Action, scene: Observer) -> Iterator[Step]:
         yield action
         if until is not None and isinstance(action, Send):
             frame = scene.frame(action.message)
             if until(frame) and frame.prompt_id:
                 told.append(frame.prompt_id)
 
-    def history(reply: Reply, request: Request, scene: Scene) -> Iterator[Step] | None:
+    def history(reply: Respond, request: Request, scene: Observer) -> Iterator[Step] | None:
         value = read_json(reply.answer.body)
         gone = [one for one in scene.mine() if one.id in (value or ()) and hidden(one, scene)]
         if not gone:
@@ -320,9 +320,9 @@ def hide(
             else:
                 del value[prompt.id]
         alarm = Again(max(one.ended_at for one in gone) + lag_ms * MILLISECOND, Woke())
-        return iter((Reply(reply.exchange, _with_json(reply.answer, value)), alarm))
+        return iter((Respond(reply.exchange, _with_json(reply.answer, value)), alarm))
 
-    def queue(value: Any, request: Request, scene: Scene) -> Any:
+    def queue(value: Any, request: Request, scene: Observer) -> Any:
         waiting = [prompt for prompt in scene.mine() if hidden(prompt, scene)]
         unwritten = waiting and not for_good and not outputs_only
         if unwritten and not value["queue_running"]:
@@ -343,7 +343,7 @@ def vanishing(name: str, *, reads: int) -> list[Operator]:
         return hide(name, for_good=True)
     read = [0]
 
-    def history(value: Any, request: Request, scene: Scene) -> Any:
+    def history(value: Any, request: Request, scene: Observer) -> Any:
         ended = [prompt.id for prompt in scene.mine() if prompt.ending and prompt.id in value]
         read[0] += bool(ended)
         return value if read[0] <= reads else {k: v for k, v in value.items() if k not in ended}
@@ -354,21 +354,23 @@ def vanishing(name: str, *, reads: int) -> list[Operator]:
 def buried(name: str) -> Operator:
     """Prompts that are accepted, stand in the queue, and never start."""
     tally = Tally(f"bury {name}")
-    waiting: list[Prompt] = []
+    waiting: list[ObservedPrompt] = []
 
-    def accept(asked: Asked, scene: Scene) -> Iterator[Step]:
+    def accept(asked: RequestReceived, scene: Observer) -> Iterator[Step]:
         body = read_json(asked.request.body)
         wanted = body.get("prompt_id") if isinstance(body, dict) else None
-        prompt = Prompt(wanted or scene.uuid(), mine=True, number=len(waiting), body=body or {})
+        prompt = ObservedPrompt(
+            wanted or scene.uuid(), mine=True, number=len(waiting), body=body or {}
+        )
         scene.prompts[prompt.id] = prompt
         waiting.append(prompt)
         shown = {"prompt_id": prompt.id, "number": prompt.number, "node_errors": {}}
-        yield Reply(asked.exchange, json_answer(shown))
+        yield Respond(asked.exchange, json_answer(shown))
         count = {"status": {"exec_info": {"queue_remaining": len(waiting)}}}
         yield Send(tuple(scene.sockets), dump("status", count))
 
-    def hear(happened: Happened, scene: Scene) -> Iterator[Step]:
-        if not isinstance(happened, Asked):
+    def hear(happened: Happened, scene: Observer) -> Iterator[Step]:
+        if not isinstance(happened, RequestReceived):
             yield happened
         elif posts(happened.request):
             tally.hit()
@@ -376,7 +378,7 @@ def buried(name: str) -> Operator:
         elif _QUEUE(happened.request):
             rows = [queue_row(prompt) for prompt in waiting]
             shown = {"queue_running": [], "queue_pending": rows}
-            yield Reply(happened.exchange, json_answer(shown))
+            yield Respond(happened.exchange, json_answer(shown))
         else:
             yield happened
 
@@ -397,7 +399,7 @@ def patch_outputs(
         node, output = str(data.get("node")), data.get("output")
         return {**data, "output": change(node, output)} if isinstance(output, dict) else data
 
-    def entry(entry: dict[str, Any], prompt: Prompt) -> dict[str, Any]:
+    def entry(entry: dict[str, Any], prompt: ObservedPrompt) -> dict[str, Any]:
         outputs = entry.get("outputs") or {}
         return {**entry, "outputs": {node: change(node, out) for node, out in outputs.items()}}
 
@@ -427,7 +429,7 @@ def show_as(name: str, shown: Callable[[dict[str, Any]], dict[str, Any]]) -> lis
         real[_named(other)] = _named(item)
         return other
 
-    def find(request: Request, scene: Scene) -> Request:
+    def find(request: Request, scene: Observer) -> Request:
         wanted = _named(query_of(request))
         if wanted not in real:
             # The real names are nobody's business any more.

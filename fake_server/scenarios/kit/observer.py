@@ -18,20 +18,20 @@ from fake_server.source import (
     Abort,
     Accept,
     Action,
-    Answer,
-    Asked,
     Close,
+    Disconnected,
     HangUp,
     Happened,
-    Knocked,
-    Left,
-    Reply,
+    MessageReceived,
     Request,
-    Said,
+    RequestReceived,
+    Respond,
+    Response,
     Send,
+    UpgradeRequested,
 )
 
-__all__ = ["JOURNAL_ENTRIES_MAX", "MILLISECOND", "Ending", "Note", "Prompt", "Scene"]
+__all__ = ["JOURNAL_ENTRIES_MAX", "MILLISECOND", "Ending", "Note", "ObservedPrompt", "Observer"]
 
 MILLISECOND: Final = 1_000
 """In virtual microseconds."""
@@ -61,7 +61,7 @@ class Note(msgspec.Struct, frozen=True):
     detail: str = ""
 
 
-class Prompt(msgspec.Struct, eq=False):
+class ObservedPrompt(msgspec.Struct, eq=False):
     """A prompt that the source accepted."""
 
     id: str
@@ -80,13 +80,13 @@ class Prompt(msgspec.Struct, eq=False):
         return graph if isinstance(graph, dict) else {}
 
 
-class Scene:
+class Observer:
     """The state that operators share; see the module's docstring."""
 
-    def __init__(self, *, seed: int, ask: Callable[[Request], Answer | None]) -> None:
+    def __init__(self, *, seed: int, ask: Callable[[Request], Response | None]) -> None:
         self.now = 0
         self.seed = seed
-        self.prompts: dict[str, Prompt] = {}
+        self.prompts: dict[str, ObservedPrompt] = {}
         self.sockets: dict[int, str] = {}
         """Open sockets of the client under test, by number: their client id."""
         self.handshakes: dict[int, Request] = {}
@@ -130,11 +130,11 @@ class Scene:
         raw = self.draw().hex()
         return f"{raw[:8]}-{raw[8:12]}-4{raw[13:16]}-8{raw[17:20]}-{raw[20:]}"
 
-    def mine(self) -> list[Prompt]:
+    def mine(self) -> list[ObservedPrompt]:
         """The prompts of the client under test, in order of acceptance."""
         return [prompt for prompt in self.prompts.values() if prompt.mine]
 
-    def running(self) -> Prompt | None:
+    def running(self) -> ObservedPrompt | None:
         """The first of the client's prompts that has not ended."""
         return next((prompt for prompt in self.mine() if prompt.ending is None), None)
 
@@ -145,7 +145,7 @@ class Scene:
         entry = entries.get(prompt_id) if isinstance(entries, dict) else None
         return entry if isinstance(entry, dict) else None
 
-    def ask(self, request: Request) -> Answer | None:
+    def ask(self, request: Request) -> Response | None:
         """Any question to the source itself, past all operators."""
         return self._ask(request)
 
@@ -168,18 +168,18 @@ class Scene:
     def heard(self, happened: Happened) -> None:
         """Something came from outside, before any operator."""
         match happened:
-            case Knocked():
+            case UpgradeRequested():
                 self.sockets[happened.socket] = client_id_of(happened.request)
                 self.handshakes[happened.socket] = happened.request
                 self.note("knocked", happened.socket, client_id_of(happened.request))
-            case Asked():
+            case RequestReceived():
                 request = happened.request
                 if posts(request):
                     self._submitted.add(happened.exchange)
                 self.note("asked", happened.exchange, f"{request.method} {request.target}")
-            case Said():
+            case MessageReceived():
                 self.note("said", happened.socket, str(happened.message)[:80])
-            case Left():
+            case Disconnected():
                 self.sockets.pop(happened.socket, None)
                 self.handshakes.pop(happened.socket, None)
                 self.cut.discard(happened.socket)
@@ -187,20 +187,20 @@ class Scene:
 
     def overheard(self, happened: Happened) -> None:
         """An operator lets something happen; where people of the scenario's own do it, note it."""
-        if isinstance(happened, Asked) and happened.exchange < 0:
+        if isinstance(happened, RequestReceived) and happened.exchange < 0:
             request = happened.request
             self.note("somebody", happened.exchange, f"{request.method} {request.target}")
-        elif isinstance(happened, Knocked) and happened.socket < 0:
+        elif isinstance(happened, UpgradeRequested) and happened.socket < 0:
             self.note("somebody", happened.socket, f"GET {happened.request.target}")
 
     def told(self, happened: Happened) -> None:
         """Something reaches the source, behind all operators."""
-        if isinstance(happened, Asked):
+        if isinstance(happened, RequestReceived):
             self.exchanges[happened.exchange] = happened.request
 
     def said(self, action: Action) -> None:
         """The source acts, before any operator."""
-        if isinstance(action, Reply):
+        if isinstance(action, Respond):
             self._answered(action)
         elif isinstance(action, Send) and isinstance(action.message, str):
             self._notice_end(self.frame(action.message))
@@ -216,7 +216,7 @@ class Scene:
             case Close() | Abort():
                 self.cut.add(action.socket)
                 self.note("closed", action.socket, type(action).__name__.lower())
-            case Reply():
+            case Respond():
                 self.note("answered", action.exchange, str(action.answer.status))
                 self._refused(action)
             case HangUp():
@@ -228,21 +228,21 @@ class Scene:
             if prompt.ending is None and (entry := self.history(prompt.id)) is not None:
                 self.end(ending_of(entry), prompt.id)
 
-    def _answered(self, reply: Reply) -> None:
+    def _answered(self, reply: Respond) -> None:
         request = self.exchanges.pop(reply.exchange, None)
         if request is None or not posts(request):
             return
         value = read_json(reply.answer.body)
         if reply.answer.status == 200 and isinstance(value, dict) and "prompt_id" in value:
             body = read_json(request.body)
-            self.prompts[value["prompt_id"]] = Prompt(
+            self.prompts[value["prompt_id"]] = ObservedPrompt(
                 id=value["prompt_id"],
                 mine=reply.exchange >= 0,
                 number=value.get("number"),
                 body=body if isinstance(body, dict) else {},
             )
 
-    def _refused(self, reply: Reply) -> None:
+    def _refused(self, reply: Respond) -> None:
         if reply.exchange in self._submitted:
             self._submitted.discard(reply.exchange)
             value = read_json(reply.answer.body) if reply.answer.status == 200 else None

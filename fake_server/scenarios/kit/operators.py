@@ -14,27 +14,27 @@ from typing import Any
 import msgspec
 
 from fake_server.scenarios.kit.matchers import Frame, Match, dump, framed, some_node
-from fake_server.scenarios.kit.observer import MILLISECOND, Scene
+from fake_server.scenarios.kit.observer import MILLISECOND, Observer
 from fake_server.scenarios.kit.routes import route, with_target
 from fake_server.scenarios.kit.stage import Again, Later, Operator, Reset, Step, Tally
 from fake_server.source import (
     Abort,
     Accept,
     Action,
-    Answer,
-    Asked,
     Close,
     Freeze,
     HangUp,
     Happened,
-    Knocked,
-    Linger,
-    Lingered,
     Listen,
-    Raw,
-    Reply,
-    Said,
+    MessageReceived,
+    RealTimePassed,
+    RequestReceived,
+    Respond,
+    Response,
     Send,
+    SendRaw,
+    UpgradeRequested,
+    WaitRealTime,
     Woke,
 )
 
@@ -71,7 +71,7 @@ __all__ = [
 _tokens = count(1 << 48)
 """Of real-time waits: one for each operator, and far from what a replay counts its own by."""
 
-Messages = Sequence[str | bytes] | Callable[[Frame, Scene], Sequence[str | bytes]]
+Messages = Sequence[str | bytes] | Callable[[Frame, Observer], Sequence[str | bytes]]
 """What to inject: fixed messages, or made from the frame that set it off."""
 
 
@@ -103,11 +103,11 @@ class _Since:
 
 def _per_frame(
     tally: Tally,
-    change: Callable[[Frame, Send, Scene], Iterable[Step] | None],
+    change: Callable[[Frame, Send, Observer], Iterable[Step] | None],
 ) -> Operator:
     """An operator that looks at frames only; ``change`` gives None to let one pass."""
 
-    def act(action: Action, scene: Scene) -> Iterator[Step]:
+    def act(action: Action, scene: Observer) -> Iterator[Step]:
         steps = None
         if isinstance(action, Send):
             steps = change(scene.frame(action.message), action, scene)
@@ -132,7 +132,7 @@ def drop(
     """Frames that never arrive."""
     tally, since = Tally(f"drop {name}", needed=needed), _Since(after, nth)
 
-    def change(frame: Frame, send: Send, scene: Scene) -> Iterable[Step] | None:
+    def change(frame: Frame, send: Send, scene: Observer) -> Iterable[Step] | None:
         spent = times is not None and tally.matched >= times
         return () if since(frame) and not spent and match(frame) else None
 
@@ -143,7 +143,7 @@ def delay(match: Match, name: str, *, ms: int, after: Match | None = None) -> Op
     """Frames that arrive later; what comes behind them does not wait."""
     since = _Since(after)
 
-    def change(frame: Frame, send: Send, scene: Scene) -> Iterable[Step] | None:
+    def change(frame: Frame, send: Send, scene: Observer) -> Iterable[Step] | None:
         fits = since(frame) and match(frame)
         return (Later(scene.now + ms * MILLISECOND, send),) if fits else None
 
@@ -153,7 +153,7 @@ def delay(match: Match, name: str, *, ms: int, after: Match | None = None) -> Op
 def duplicate(match: Match, name: str, *, n: int) -> Operator:
     """Frames that arrive ``n`` times."""
 
-    def change(frame: Frame, send: Send, scene: Scene) -> Iterable[Step] | None:
+    def change(frame: Frame, send: Send, scene: Observer) -> Iterable[Step] | None:
         return (send,) * n if match(frame) else None
 
     return _per_frame(Tally(f"duplicate {name}"), change)
@@ -163,7 +163,7 @@ def reorder(early: Match, late: Match, name: str) -> Operator:
     """Frames that fit ``early`` arrive behind the next frame that fits ``late``."""
     kept: list[Send] = []
 
-    def change(frame: Frame, send: Send, scene: Scene) -> Iterable[Step] | None:
+    def change(frame: Frame, send: Send, scene: Observer) -> Iterable[Step] | None:
         if early(frame):
             kept.append(send)
             return ()
@@ -187,7 +187,7 @@ def mutate(
     """Events whose ``data`` is another: ``change`` takes a copy and gives what is to be sent."""
     tally = Tally(f"mutate {name}", needed=needed)
 
-    def patch(frame: Frame, send: Send, scene: Scene) -> Iterable[Step] | None:
+    def patch(frame: Frame, send: Send, scene: Observer) -> Iterable[Step] | None:
         if not match(frame) or (times is not None and tally.matched >= times):
             return None
         data = json.loads(json.dumps(frame.data))
@@ -211,7 +211,7 @@ def inject(
     """
     tally = Tally(f"inject {name}")
 
-    def change(frame: Frame, send: Send, scene: Scene) -> Iterable[Step] | None:
+    def change(frame: Frame, send: Send, scene: Observer) -> Iterable[Step] | None:
         if not at(frame) or (times is not None and tally.matched >= times):
             return None
         found = messages(frame, scene) if callable(messages) else messages
@@ -233,7 +233,7 @@ def coalesce(match: Match, name: str) -> Operator:
     tally = Tally(f"coalesce {name}")
     kept: dict[tuple[int, ...], str] = {}
 
-    def act(action: Action, scene: Scene) -> Iterator[Step]:
+    def act(action: Action, scene: Observer) -> Iterator[Step]:
         if not isinstance(action, Send) or not isinstance(action.message, str):
             yield action
             return
@@ -252,11 +252,11 @@ def coalesce(match: Match, name: str) -> Operator:
 def fragment(match: Match, name: str, *, parts: int) -> Operator:
     """Messages in several WebSocket frames: a first one, continuations, a final one."""
 
-    def change(frame: Frame, send: Send, scene: Scene) -> Iterable[Step] | None:
+    def change(frame: Frame, send: Send, scene: Observer) -> Iterable[Step] | None:
         if not match(frame):
             return None
         data = framed(send.message, parts=parts)
-        return [Raw(socket, data) for socket in send.sockets]
+        return [SendRaw(socket, data) for socket in send.sockets]
 
     return _per_frame(Tally(f"fragment {name}"), change)
 
@@ -266,12 +266,12 @@ def with_the_handshake(name: str = "the first frames") -> Operator:
     tally = Tally(f"send {name} with the 101")
     waiting: dict[int, Accept] = {}
 
-    def hear(happened: Happened, scene: Scene) -> Iterator[Step]:
+    def hear(happened: Happened, scene: Observer) -> Iterator[Step]:
         yield happened
         for accept in list(waiting.values()):
             yield waiting.pop(accept.socket)
 
-    def act(action: Action, scene: Scene) -> Iterator[Step]:
+    def act(action: Action, scene: Observer) -> Iterator[Step]:
         if isinstance(action, Accept):
             waiting[action.socket] = action
         elif isinstance(action, Send) and len(action.sockets) == 1 and action.sockets[0] in waiting:
@@ -299,9 +299,9 @@ _POLLS = route(
 
 def reacts(happened: Happened) -> bool:
     """The client does something about a silence: it connects anew, or asks how things stand."""
-    if isinstance(happened, Asked):
+    if isinstance(happened, RequestReceived):
         return _POLLS(happened.request)
-    return isinstance(happened, Knocked)
+    return isinstance(happened, UpgradeRequested)
 
 
 def cut(
@@ -310,7 +310,7 @@ def cut(
     """The connection ends behind a frame, once; without a ``code`` it is a TCP abort."""
     tally, now_it_is = Tally(f"cut {name}"), _Nth(at, nth)
 
-    def act(action: Action, scene: Scene) -> Iterator[Step]:
+    def act(action: Action, scene: Observer) -> Iterator[Step]:
         yield action
         if isinstance(action, Send) and now_it_is(scene.frame(action.message)):
             tally.hit()
@@ -340,7 +340,7 @@ def hold(
     """
     tally, now_it_is, patience = Tally(f"hold {name}"), _Nth(at, nth), _Patience(patience_ms)
 
-    def act(action: Action, scene: Scene) -> Iterator[Step]:
+    def act(action: Action, scene: Observer) -> Iterator[Step]:
         yield action
         if isinstance(action, Send) and now_it_is(scene.frame(action.message)):
             if after_ms:
@@ -350,7 +350,7 @@ def hold(
                 scene.held = True
                 yield from patience.begin()
 
-    def hear(happened: Happened, scene: Scene) -> Iterator[Step]:
+    def hear(happened: Happened, scene: Observer) -> Iterator[Step]:
         if isinstance(happened, Woke):
             scene.held = not tally.matched
             tally.hit()
@@ -383,7 +383,7 @@ def stall(
     kept: list[Action] = []
     waits_for = {"time", "client"} if until else {"time"}
 
-    def act(action: Action, scene: Scene) -> Iterator[Step]:
+    def act(action: Action, scene: Observer) -> Iterator[Step]:
         if not waits_for or not isinstance(action, Send) or not since(scene.frame(action.message)):
             yield action
             return
@@ -393,7 +393,7 @@ def stall(
             yield from patience.begin()
         kept.append(action)
 
-    def hear(happened: Happened, scene: Scene) -> Iterator[Step]:
+    def hear(happened: Happened, scene: Observer) -> Iterator[Step]:
         if isinstance(happened, Woke):
             waits_for.discard("time")
         elif patience.over(happened):
@@ -418,10 +418,10 @@ class _Patience:
 
     def begin(self) -> Iterator[Step]:
         if self._real_us:
-            yield Linger(self._token, self._real_us)
+            yield WaitRealTime(self._token, self._real_us)
 
     def over(self, happened: Happened) -> bool:
-        return isinstance(happened, Lingered) and happened.token == self._token
+        return isinstance(happened, RealTimePassed) and happened.token == self._token
 
 
 def evict(name: str, *, connection: int, frames: int = 1) -> Operator:
@@ -430,7 +430,7 @@ def evict(name: str, *, connection: int, frames: int = 1) -> Operator:
     order: list[int] = []
     seen: dict[int, int] = {}
 
-    def change(frame: Frame, send: Send, scene: Scene) -> Iterable[Step] | None:
+    def change(frame: Frame, send: Send, scene: Observer) -> Iterable[Step] | None:
         order.extend(socket for socket in send.sockets if socket not in order)
         lost = order[connection - 1] if len(order) >= connection else None
         if lost not in send.sockets:
@@ -448,7 +448,7 @@ def freeze(name: str, *, at: Match = some_node, nth: int = 1) -> Operator:
     """The connection is half open behind a frame: nothing comes, nothing is read, no FIN."""
     tally, now_it_is = Tally(f"freeze {name}"), _Nth(at, nth)
 
-    def act(action: Action, scene: Scene) -> Iterator[Step]:
+    def act(action: Action, scene: Observer) -> Iterator[Step]:
         yield action
         if isinstance(action, Send) and now_it_is(scene.frame(action.message)):
             tally.hit()
@@ -479,8 +479,8 @@ def refuse(
     """
     tally, tried = Tally(f"refuse {name}", needed=needed), [0]
 
-    def hear(happened: Happened, scene: Scene) -> Iterator[Step]:
-        if not isinstance(happened, Knocked | Asked) or not fits(happened):
+    def hear(happened: Happened, scene: Observer) -> Iterator[Step]:
+        if not isinstance(happened, UpgradeRequested | RequestReceived) or not fits(happened):
             if not isinstance(happened, Woke):  # an alarm of our own: only time had to get there
                 yield happened
             return
@@ -496,13 +496,13 @@ def refuse(
     return Operator(tally, hear)
 
 
-def refusal(happened: Knocked | Asked, how: int | str) -> Iterator[Step]:
+def refusal(happened: UpgradeRequested | RequestReceived, how: int | str) -> Iterator[Step]:
     """The ways to turn a request away; ``close`` can only be done to a socket."""
     number = _number(happened)
     if isinstance(how, int):
         text = (("Content-Type", "text/plain; charset=utf-8"),)
-        yield Reply(number, Answer(how, text, f"{how}: refused".encode()))
-    elif how == "close" and isinstance(happened, Knocked):
+        yield Respond(number, Response(how, text, f"{how}: refused".encode()))
+    elif how == "close" and isinstance(happened, UpgradeRequested):
         yield Accept(number)
         yield Close(number, 1013)
     else:
@@ -510,37 +510,37 @@ def refusal(happened: Knocked | Asked, how: int | str) -> Iterator[Step]:
 
 
 def gate(
-    name: str, closed: Callable[[Happened], bool], reply: Answer, *, needed: bool = True
+    name: str, closed: Callable[[Happened], bool], reply: Response, *, needed: bool = True
 ) -> Operator:
     """Requests and upgrades for which it is closed get this answer, always."""
     tally = Tally(f"refuse {name}", needed=needed)
 
-    def hear(happened: Happened, scene: Scene) -> Iterator[Step]:
-        if isinstance(happened, Knocked | Asked) and closed(happened):
+    def hear(happened: Happened, scene: Observer) -> Iterator[Step]:
+        if isinstance(happened, UpgradeRequested | RequestReceived) and closed(happened):
             tally.hit()
-            yield Reply(_number(happened), reply)
+            yield Respond(_number(happened), reply)
         else:
             yield happened
 
     return Operator(tally, hear)
 
 
-def _number(happened: Knocked | Asked) -> int:
-    return happened.socket if isinstance(happened, Knocked) else happened.exchange
+def _number(happened: UpgradeRequested | RequestReceived) -> int:
+    return happened.socket if isinstance(happened, UpgradeRequested) else happened.exchange
 
 
 def under_prefix(prefix: str) -> Operator:
     """Everything lives under a path; outside of it there is nothing."""
     tally = Tally(f"take off {prefix}", needed=False)
 
-    def hear(happened: Happened, scene: Scene) -> Iterator[Step]:
-        if not isinstance(happened, Knocked | Asked):
+    def hear(happened: Happened, scene: Observer) -> Iterator[Step]:
+        if not isinstance(happened, UpgradeRequested | RequestReceived):
             yield happened
             return
         request = happened.request
         tally.hit()
         if not request.target.startswith(prefix):
-            yield Reply(_number(happened), Answer(404))
+            yield Respond(_number(happened), Response(404))
             return
         inner = with_target(request, request.target[len(prefix) - 1 :])
         yield msgspec.structs.replace(happened, request=inner)
@@ -550,12 +550,12 @@ def under_prefix(prefix: str) -> Operator:
 
 def knocks(happened: Happened) -> bool:
     """A WebSocket upgrade."""
-    return isinstance(happened, Knocked)
+    return isinstance(happened, UpgradeRequested)
 
 
 def attempts(happened: Happened) -> bool:
     """Any request or upgrade."""
-    return isinstance(happened, Knocked | Asked)
+    return isinstance(happened, UpgradeRequested | RequestReceived)
 
 
 def crash(
@@ -575,7 +575,7 @@ def crash(
     """
     tally, down = Tally(f"crash {name}"), [False]
 
-    def act(action: Action, scene: Scene) -> Iterator[Step]:
+    def act(action: Action, scene: Observer) -> Iterator[Step]:
         dies = not tally.matched and isinstance(action, Send) and at(scene.frame(action.message))
         if not (dies and instead):
             yield action
@@ -590,7 +590,7 @@ def crash(
         if back_ms is not None:
             yield Again(scene.now + back_ms * MILLISECOND, Woke())
 
-    def hear(happened: Happened, scene: Scene) -> Iterator[Step]:
+    def hear(happened: Happened, scene: Observer) -> Iterator[Step]:
         if isinstance(happened, Woke):
             down[0] = scene.held = False
             if forget:
@@ -598,7 +598,7 @@ def crash(
             yield Listen(True)
         elif not down[0]:
             yield happened
-        elif isinstance(happened, Knocked | Asked):
+        elif isinstance(happened, UpgradeRequested | RequestReceived):
             # A connection that was open, or taken before the port was closed.
             yield from refusal(happened, "hang-up")
 
@@ -614,7 +614,7 @@ def flood(
     """
     tally = Tally(f"flood of {name}", needed=needed)
 
-    def act(action: Action, scene: Scene) -> Iterator[Step]:
+    def act(action: Action, scene: Observer) -> Iterator[Step]:
         yield action
         if not tally.matched and isinstance(action, Send) and at(scene.frame(action.message)):
             tally.hit()
@@ -630,7 +630,7 @@ def thin(match: Match, name: str, *, least_ms: int, last: Match) -> Operator:
     """Frames that come too soon behind the one before are left out, but never a ``last`` one."""
     before: list[int] = []
 
-    def change(frame: Frame, send: Send, scene: Scene) -> Iterable[Step] | None:
+    def change(frame: Frame, send: Send, scene: Observer) -> Iterable[Step] | None:
         if not match(frame):
             return None
         if last(frame) or not before or scene.now - before[-1] >= least_ms * MILLISECOND:
@@ -641,12 +641,12 @@ def thin(match: Match, name: str, *, least_ms: int, last: Match) -> Operator:
     return _per_frame(Tally(f"thin out {name}", needed=None), change)
 
 
-def reword(name: str, change: Callable[[Said, Scene], Iterable[Step]]) -> Operator:
+def reword(name: str, change: Callable[[MessageReceived, Observer], Iterable[Step]]) -> Operator:
     """What a client says on its socket reaches the source as something else, or not at all."""
     tally = Tally(f"reword {name}", needed=False)
 
-    def hear(happened: Happened, scene: Scene) -> Iterator[Step]:
-        if not isinstance(happened, Said):
+    def hear(happened: Happened, scene: Observer) -> Iterator[Step]:
+        if not isinstance(happened, MessageReceived):
             yield happened
             return
         tally.hit()
@@ -660,7 +660,7 @@ def late_accept(name: str, *, ms: int) -> Operator:
     tally = Tally(f"delay {name}")
     until: dict[int, int] = {}
 
-    def act(action: Action, scene: Scene) -> Iterator[Step]:
+    def act(action: Action, scene: Observer) -> Iterator[Step]:
         if isinstance(action, Accept):
             tally.hit()
             until[action.socket] = scene.now + ms * MILLISECOND
@@ -674,16 +674,18 @@ def late_accept(name: str, *, ms: int) -> Operator:
     return Operator(tally, act=act)
 
 
-def _when(at: int, action: Action, scene: Scene) -> Step:
+def _when(at: int, action: Action, scene: Observer) -> Step:
     return Later(at, action) if at > scene.now else action
 
 
-def reroute(name: str, change: Callable[[Knocked, Scene], Knocked]) -> Operator:
+def reroute(
+    name: str, change: Callable[[UpgradeRequested, Observer], UpgradeRequested]
+) -> Operator:
     """A WebSocket upgrade reaches the source as another."""
     tally = Tally(f"reroute {name}")
 
-    def hear(happened: Happened, scene: Scene) -> Iterator[Step]:
-        if isinstance(happened, Knocked):
+    def hear(happened: Happened, scene: Observer) -> Iterator[Step]:
+        if isinstance(happened, UpgradeRequested):
             tally.hit()
             happened = change(happened, scene)
         yield happened

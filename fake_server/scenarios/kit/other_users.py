@@ -16,13 +16,21 @@ import msgspec
 
 from fake_server.scenarios.kit.graphs import sinks
 from fake_server.scenarios.kit.matchers import Frame, Match, dump, some_node
-from fake_server.scenarios.kit.observer import MILLISECOND, Ending, Prompt, Scene
+from fake_server.scenarios.kit.observer import MILLISECOND, Ending, ObservedPrompt, Observer
 from fake_server.scenarios.kit.operators import inject
 from fake_server.scenarios.kit.routes import posts, read_json, write_json
 from fake_server.scenarios.kit.stage import Again, Ends, Later, Operator, Step, Tally
-from fake_server.source import Action, Asked, Happened, Knocked, Reply, Request, Send
+from fake_server.source import (
+    Action,
+    Happened,
+    Request,
+    RequestReceived,
+    Respond,
+    Send,
+    UpgradeRequested,
+)
 
-__all__ = ["Stranger", "ahead", "company", "meddle", "neighbour", "small_post", "stranger", "warm"]
+__all__ = ["OtherUser", "ahead", "company", "meddle", "neighbour", "small_post", "stranger", "warm"]
 
 # What people submit: two nodes that every catalogue has, with ids that clients do not use.
 _SMALL: Mapping[str, Any] = {
@@ -71,8 +79,8 @@ def warm(
     tally, quiet = Tally(f"warm: {name}"), [False]
     before: dict[int, str] = {}
 
-    def hear(happened: Happened, scene: Scene) -> Iterator[Step]:
-        if not isinstance(happened, Asked) or not posts(happened.request):
+    def hear(happened: Happened, scene: Observer) -> Iterator[Step]:
+        if not isinstance(happened, RequestReceived) or not posts(happened.request):
             yield happened
             return
         body = read_json(happened.request.body)
@@ -81,7 +89,9 @@ def warm(
             quiet[0] = True
             known = set(scene.prompts)
             graph = change(body["prompt"])
-            yield Asked(scene.person(), post({"prompt": graph, "client_id": "somebody-else"}))
+            yield RequestReceived(
+                scene.person(), post({"prompt": graph, "client_id": "somebody-else"})
+            )
             before[happened.exchange] = next(iter(set(scene.prompts) - known), "")
         earlier = before.get(happened.exchange, "")
         if earlier and scene.history(earlier) is None:
@@ -90,7 +100,7 @@ def warm(
         quiet[0] = False
         yield happened
 
-    def act(action: Action, scene: Scene) -> Iterator[Step]:
+    def act(action: Action, scene: Observer) -> Iterator[Step]:
         if not (quiet[0] and isinstance(action, Send)):
             yield action
 
@@ -101,11 +111,11 @@ def ahead(name: str, *, n: int) -> Operator:
     """``n`` prompts of other people stand in the queue before the client's first one."""
     tally = Tally(f"ahead: {name}")
 
-    def hear(happened: Happened, scene: Scene) -> Iterator[Step]:
-        if isinstance(happened, Asked) and posts(happened.request) and not tally.matched:
+    def hear(happened: Happened, scene: Observer) -> Iterator[Step]:
+        if isinstance(happened, RequestReceived) and posts(happened.request) and not tally.matched:
             tally.hit()
             for serial in range(1, n + 1):
-                yield Asked(scene.person(), small_post(serial))
+                yield RequestReceived(scene.person(), small_post(serial))
         yield happened
 
     return Operator(tally, hear)
@@ -113,7 +123,7 @@ def ahead(name: str, *, n: int) -> Operator:
 
 def meddle(
     name: str,
-    request: Callable[[Prompt], Request],
+    request: Callable[[ObservedPrompt], Request],
     *,
     at: Match | None = some_node,
     delay_ms: int = 0,
@@ -127,7 +137,7 @@ def meddle(
     """
     tally = Tally(f"meddle: {name}")
 
-    def act(action: Action, scene: Scene) -> Iterator[Step]:
+    def act(action: Action, scene: Observer) -> Iterator[Step]:
         yield action
         if tally.matched or not _moment(action, at, scene):
             return
@@ -135,16 +145,16 @@ def meddle(
         if prompt is not None:
             tally.hit()
             when = scene.now + delay_ms * MILLISECOND
-            yield Later(when, Asked(scene.person(), request(prompt)))
+            yield Later(when, RequestReceived(scene.person(), request(prompt)))
             if ends is not None:
                 yield Later(when, Ends(ends))
 
     return Operator(tally, act=act)
 
 
-def _moment(action: Action, at: Match | None, scene: Scene) -> bool:
+def _moment(action: Action, at: Match | None, scene: Observer) -> bool:
     if at is None:
-        return isinstance(action, Reply) and bool(scene.mine())
+        return isinstance(action, Respond) and bool(scene.mine())
     return isinstance(action, Send) and at(scene.frame(action.message))
 
 
@@ -152,14 +162,14 @@ def neighbour(name: str, *, at: Match = some_node) -> Operator:
     """Another program connects with the client's own client id, and keeps its socket."""
     tally = Tally(f"neighbour: {name}")
 
-    def act(action: Action, scene: Scene) -> Iterator[Step]:
+    def act(action: Action, scene: Observer) -> Iterator[Step]:
         yield action
         if tally.matched or not isinstance(action, Send) or not at(scene.frame(action.message)):
             return
         tally.hit()
         for socket in action.sockets[:1]:
             knocked = scene.handshakes[socket]
-            yield Knocked(scene.person(), knocked)
+            yield UpgradeRequested(scene.person(), knocked)
 
     return Operator(tally, act=act)
 
@@ -167,7 +177,7 @@ def neighbour(name: str, *, at: Match = some_node) -> Operator:
 # --- strangers -----------------------------------------------------------------------------------
 
 
-class Stranger(msgspec.Struct, frozen=True):
+class OtherUser(msgspec.Struct, frozen=True):
     """A prompt of which the client only sees frames."""
 
     prompt_id: str
@@ -256,14 +266,14 @@ class Stranger(msgspec.Struct, frozen=True):
         return [*self.start(), *self.output(), *self.success()]
 
 
-def company(name: str, *acts: tuple[Match, Callable[[Stranger], list[str]]]) -> list[Operator]:
+def company(name: str, *acts: tuple[Match, Callable[[OtherUser], list[str]]]) -> list[Operator]:
     """One stranger whose frames come at several frames of the client's own."""
-    shared: list[Stranger] = []
+    shared: list[OtherUser] = []
 
-    def frames_of(act: Callable[[Stranger], list[str]]) -> Callable[[Frame, Scene], list[str]]:
-        def messages(frame: Frame, scene: Scene) -> list[str]:
+    def frames_of(act: Callable[[OtherUser], list[str]]) -> Callable[[Frame, Observer], list[str]]:
+        def messages(frame: Frame, scene: Observer) -> list[str]:
             if not shared:
-                shared.append(Stranger(scene.uuid()))
+                shared.append(OtherUser(scene.uuid()))
             return act(shared[0])
 
         return messages
@@ -272,16 +282,16 @@ def company(name: str, *acts: tuple[Match, Callable[[Stranger], list[str]]]) -> 
 
 
 def stranger(
-    name: str, frames: Callable[[Stranger], list[str]], *, at: Match, before: bool = False
+    name: str, frames: Callable[[OtherUser], list[str]], *, at: Match, before: bool = False
 ) -> Operator:
     """Frames of a prompt that is not the client's, at some frame of its own.
 
     The stranger's only node has the id of an output node of the client's prompt.
     """
 
-    def messages(frame: Frame, scene: Scene) -> list[str]:
+    def messages(frame: Frame, scene: Observer) -> list[str]:
         node = next((sinks(prompt.graph)[0] for prompt in scene.mine() if prompt.graph), "9")
         stamp = frame.data.get("timestamp")
-        return frames(Stranger(scene.uuid(), node, timestamp=stamp if stamp else 0))
+        return frames(OtherUser(scene.uuid(), node, timestamp=stamp if stamp else 0))
 
     return inject(messages, f"a stranger: {name}", at=at, before=before)

@@ -15,8 +15,8 @@ import msgspec
 from comfyrec.errors import ScenarioError
 from fake_server.scenarios.kit.scenario import (
     Category,
+    Parameters,
     Scenario,
-    Settings,
     params_from_text,
     settings_from,
 )
@@ -56,7 +56,7 @@ class Choice(msgspec.Struct, frozen=True):
     """A scenario with its settings, ready to be played."""
 
     scenario: Scenario
-    settings: Settings
+    settings: Parameters
 
     @property
     def title(self) -> str:

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, parse_qsl, quote, unquote, urlencode, urlspli
 
 import msgspec
 
-from fake_server.source import Answer, Request
+from fake_server.source import Request, Response
 
 __all__ = [
     "Route",
@@ -106,7 +106,7 @@ def write_json(value: Any) -> bytes:
     return json.dumps(value).encode()
 
 
-def json_answer(value: Any, status: int = 200) -> Answer:
+def json_answer(value: Any, status: int = 200) -> Response:
     """A JSON answer with ComfyUI's content type."""
     headers = (("Content-Type", "application/json; charset=utf-8"),)
-    return Answer(status, headers, write_json(value))
+    return Response(status, headers, write_json(value))

@@ -24,10 +24,10 @@ from fake_server.scenarios.kit.stage import Operator
 __all__ = [
     "Category",
     "Directions",
-    "Plan",
+    "GraphPlan",
+    "Parameters",
     "Scenario",
-    "Settings",
-    "Shell",
+    "Transport",
     "params_from_text",
     "settings_from",
     "threads",
@@ -51,11 +51,11 @@ Category = Literal[
 ]
 """The sections of the catalogue, in its order."""
 
-Plan = Callable[[Mapping[str, Any]], Mapping[str, Mapping[str, Any]]]
+GraphPlan = Callable[[Mapping[str, Any]], Mapping[str, Mapping[str, Any]]]
 """The graph of a prompt -> what its nodes shall do, by node id, in the plan's keys."""
 
 
-class Shell(msgspec.Struct, frozen=True, kw_only=True):
+class Transport(msgspec.Struct, frozen=True, kw_only=True):
     """What a scenario needs of the shell around the stage, because it is not a matter of frames."""
 
     tls: bool = False
@@ -68,7 +68,7 @@ class Directions(msgspec.Struct, frozen=True, kw_only=True):
     """How one run is played. Build it anew for each run."""
 
     operators: tuple[Operator, ...] = ()
-    plan: Plan | None = None
+    plan: GraphPlan | None = None
     """For each prompt of the client; None leaves the engine's plan alone."""
     people_s: float = 0.0
     """How long a prompt of the scenario's own people takes."""
@@ -76,10 +76,10 @@ class Directions(msgspec.Struct, frozen=True, kw_only=True):
     """Settings of the engine: ``comfyui_version`` and the like."""
     split: bool = False
     """Sockets reach one server and requests another."""
-    shell: Shell = Shell()
+    shell: Transport = Transport()
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Parameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A scenario's parameters, all with defaults; this one has none."""
 
 
@@ -102,7 +102,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     """What a client may truthfully report."""
     reason: tuple[str, ...] = ()
     """Words of the server of which a report of failure repeats at least one (K9)."""
-    settings: type[Settings] = Settings
+    settings: type[Parameters] = Parameters
     direct: Callable[[Any], Directions]
     workflow: Mapping[str, Any] | None = None
     """The prompt that shows it best; None: the catalogue's usual one."""
@@ -134,7 +134,7 @@ def _thread(short: str) -> str:
 # --- parameters ----------------------------------------------------------------------------------
 
 
-def settings_from(scenario: Scenario, params: Mapping[str, Any]) -> Settings:
+def settings_from(scenario: Scenario, params: Mapping[str, Any]) -> Parameters:
     """Parameters as JSON values -> the scenario's settings.
 
     Raises:

@@ -17,23 +17,23 @@ from urllib.parse import quote
 
 import msgspec
 
-from fake_server.scenarios.kit.observer import Ending, Scene
+from fake_server.scenarios.kit.observer import Ending, Observer
 from fake_server.scenarios.kit.routes import posts, read_json
 from fake_server.source import (
     Action,
-    Answer,
-    Asked,
-    Dropped,
+    Disconnected,
     HangUp,
     Happened,
-    Knocked,
-    Left,
-    Lingered,
-    Reply,
+    MessageReceived,
+    RealTimePassed,
     Request,
-    Said,
+    RequestAborted,
+    RequestReceived,
+    Respond,
+    Response,
     Send,
     Source,
+    UpgradeRequested,
     Wake,
     Woke,
 )
@@ -51,7 +51,15 @@ _UPGRADE: Final = (
 )
 """What makes a request a WebSocket handshake."""
 
-_HAPPENED: Final = (Asked, Knocked, Said, Left, Dropped, Woke, Lingered)
+_HAPPENED: Final = (
+    RequestReceived,
+    UpgradeRequested,
+    MessageReceived,
+    Disconnected,
+    RequestAborted,
+    Woke,
+    RealTimePassed,
+)
 
 
 class Later(msgspec.Struct, frozen=True):
@@ -100,8 +108,8 @@ class Operator(msgspec.Struct, eq=False):
     """One change of the stream. Build a fresh one for each run: its functions keep state."""
 
     tally: Tally
-    hear: Callable[[Happened, Scene], Iterable[Step]] | None = None
-    act: Callable[[Action, Scene], Iterable[Step]] | None = None
+    hear: Callable[[Happened, Observer], Iterable[Step]] | None = None
+    act: Callable[[Action, Observer], Iterable[Step]] | None = None
 
 
 class Complaint(msgspec.Struct, frozen=True):
@@ -134,7 +142,7 @@ class Stage:
         seed: int = 0,
         split: bool = False,
     ) -> None:
-        self.scene = Scene(seed=seed, ask=self._ask)
+        self.scene = Observer(seed=seed, ask=self._ask)
         self._make, self._split = make, split
         self._operators = tuple(operators)
         self._agenda: list[tuple[int, int, int, Step]] = []
@@ -229,9 +237,13 @@ class Stage:
 
     def _play(self, happened: Happened) -> Iterator[Action]:
         self.scene.told(happened)
-        if isinstance(happened, Asked) and happened.exchange >= 0 and posts(happened.request):
+        if (
+            isinstance(happened, RequestReceived)
+            and happened.exchange >= 0
+            and posts(happened.request)
+        ):
             yield from self._send_an_understudy(happened.request)
-        on_a_socket = isinstance(happened, Knocked | Said | Left)
+        on_a_socket = isinstance(happened, UpgradeRequested | MessageReceived | Disconnected)
         yield from self._feed(self._wings if on_a_socket else self._base, happened)
 
     def _feed(self, source: Source, happened: Happened) -> Iterator[Action]:
@@ -259,7 +271,7 @@ class Stage:
         client_id = body.get("client_id") if isinstance(body, dict) else None
         if isinstance(client_id, str) and client_id not in self.scene.sockets.values():
             target = f"/ws?clientId={quote(client_id, safe='')}"
-            knocked = Knocked(self.scene.person(), Request("GET", target, _UPGRADE))
+            knocked = UpgradeRequested(self.scene.person(), Request("GET", target, _UPGRADE))
             yield from self._feed(self._wings, knocked)
 
     # --- time --------------------------------------------------------------------------------
@@ -295,24 +307,24 @@ class Stage:
 
     # --- questions of our own -----------------------------------------------------------------
 
-    def disclose(self, request: Request) -> Answer | None:
+    def disclose(self, request: Request) -> Response | None:
         """What a client is answered, through all operators; for the end of a run.
 
         None where it gets no answer at once.
         """
         exchange = _OUR_EXCHANGES + next(self._serial)
-        for action in list(self._inwards(0, Asked(exchange, request))):
-            if isinstance(action, Reply) and action.exchange == exchange:
+        for action in list(self._inwards(0, RequestReceived(exchange, request))):
+            if isinstance(action, Respond) and action.exchange == exchange:
                 return action.answer
         return None
 
-    def _ask(self, request: Request) -> Answer | None:
+    def _ask(self, request: Request) -> Response | None:
         exchange = self.scene.person()
         found = None
-        for action in self._base.handle(Asked(exchange, request), self.scene.now):
+        for action in self._base.handle(RequestReceived(exchange, request), self.scene.now):
             if isinstance(action, Wake):
                 heapq.heappush(self._wakes, (action.at, next(self._serial), self._base))
-            elif isinstance(action, Reply) and action.exchange == exchange:
+            elif isinstance(action, Respond) and action.exchange == exchange:
                 found = action.answer
         return found
 
@@ -323,7 +335,7 @@ def _without_our_people(action: Action) -> Action | None:
         # To nobody, it is still a moment that operators may wait for.
         outside = tuple(socket for socket in action.sockets if socket >= 0)
         return action if len(outside) == len(action.sockets) else Send(outside, action.message)
-    if isinstance(action, Reply | HangUp):
+    if isinstance(action, Respond | HangUp):
         return action if action.exchange >= 0 else None
     socket = getattr(action, "socket", 0)
     return action if socket >= 0 else None

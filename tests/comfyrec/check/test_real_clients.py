@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from comfyrec.check.result import Result
-from comfyrec.check.runner import Order, check_all
+from comfyrec.check.result import ScenarioResult
+from comfyrec.check.runner import CheckOptions, check_all
 from fake_server.scenarios import select
 
 HOME = os.environ.get("COMFY_CLIENTS_HOME", "")
@@ -46,7 +46,7 @@ KNOWN = {
 }
 
 
-def in_short(result: Result) -> str:
+def in_short(result: ScenarioResult) -> str:
     told = f"{result.outcome}" if result.outcome else f"({result.ended})"
     broken = {verdict.invariant for verdict in result.broken}
     if result.told == "a lie":
@@ -64,7 +64,7 @@ def in_short(result: Result) -> str:
 @pytest.mark.parametrize("client", KNOWN)
 def test_a_real_client_shows_its_known_holes(client: str) -> None:
     argv = (str(PYTHON), str(SCRIPTS / f"{client}.py"), "{url}", "{workflow}", "{out}")
-    order = Order(argv=argv, timeout_s=5.0)
+    order = CheckOptions(argv=argv, timeout_s=5.0)
 
     results = check_all(select(",".join(KNOWN[client])), order, jobs=4)
 

@@ -19,7 +19,7 @@ import pytest
 from comfyrec.cli import main
 from comfyrec.client.result import EXIT_STATUS, Outcome
 from fake_server.server.thread import Handle, serve
-from fake_server.source import Answer
+from fake_server.source import Response
 from tests.comfyrec.client.script import (
     GRAPH,
     OUTPUTS,
@@ -305,7 +305,7 @@ def test_list_3_point_05_ctrl_c_interrupts_only_our_prompt_and_says_that_it_took
 @pytest.mark.skipif(os.name != "posix", reason="there is no SIGINT for one process elsewhere")
 def test_list_3_point_05_a_second_ctrl_c_leaves_at_once(flow: Path):
     server = Server(ends("timed-out"))
-    server.routes["POST", "/interrupt"] = lambda _: Answer()
+    server.routes["POST", "/interrupt"] = lambda _: Response()
     with serve(server, speed=1.0) as handle:
         code, _, said = interrupted(handle, flow, signals=2)
 

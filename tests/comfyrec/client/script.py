@@ -17,15 +17,15 @@ from fake_server.source import (
     Abort,
     Accept,
     Action,
-    Answer,
-    Asked,
+    Disconnected,
     HangUp,
     Happened,
-    Knocked,
-    Left,
-    Reply,
     Request,
+    RequestReceived,
+    Respond,
+    Response,
     Send,
+    UpgradeRequested,
     Wake,
 )
 
@@ -119,12 +119,12 @@ class Server:
         self.pending: dict[str, float] = {}
         self.running: dict[str, float] = {}
         self.requests: list[Request] = []
-        self.routes: dict[tuple[str, str], Callable[[Request], Answer | HangUp | None]] = {}
+        self.routes: dict[tuple[str, str], Callable[[Request], Response | HangUp | None]] = {}
         self.sockets: dict[int, str] = {}
         self.left = threading.Event()
         """A socket has gone."""
         self.greeting: list[str | bytes] = [status(0, sid="s")]
-        self.refuse_sockets: Answer | None = None
+        self.refuse_sockets: Response | None = None
         self.files: dict[str, bytes] = {PICTURE["filename"]: PNG}
         self._number = 0
         self._plays: list[tuple[int, str, Iterator[Step]]] = []
@@ -134,26 +134,26 @@ class Server:
         return {}
 
     def handle(self, happened: Happened, now: int) -> list[Action]:
-        if isinstance(happened, Knocked):
+        if isinstance(happened, UpgradeRequested):
             self._knocked(happened)
-        elif isinstance(happened, Asked):
+        elif isinstance(happened, RequestReceived):
             self._asked(happened, now)
-        elif isinstance(happened, Left):
+        elif isinstance(happened, Disconnected):
             self.sockets.pop(happened.socket, None)
             self.left.set()
         self._play(now)
         out, self._out = self._out, []
         return out
 
-    def _knocked(self, happened: Knocked) -> None:
+    def _knocked(self, happened: UpgradeRequested) -> None:
         if self.refuse_sockets is not None:
-            self._out.append(Reply(happened.socket, self.refuse_sockets))
+            self._out.append(Respond(happened.socket, self.refuse_sockets))
             return
         self.sockets[happened.socket] = happened.request.target.partition("clientId=")[2]
         self._out.append(Accept(happened.socket))
         self._out += [Send((happened.socket,), message) for message in self.greeting]
 
-    def _asked(self, happened: Asked, now: int) -> None:
+    def _asked(self, happened: RequestReceived, now: int) -> None:
         request = happened.request
         path = request.target.partition("?")[0]
         self.requests.append(request)
@@ -162,9 +162,9 @@ class Server:
         if isinstance(answer, HangUp):
             self._out.append(HangUp(happened.exchange, answer.answer, answer.first))
             return
-        self._out.append(Reply(happened.exchange, answer or self._answer(request, path, now)))
+        self._out.append(Respond(happened.exchange, answer or self._answer(request, path, now)))
 
-    def _answer(self, request: Request, path: str, now: int) -> Answer:
+    def _answer(self, request: Request, path: str, now: int) -> Response:
         if (request.method, path) == ("POST", "/prompt"):
             return self._accept(request, now)
         if path == "/queue" and request.method == "GET":
@@ -182,12 +182,12 @@ class Server:
         if path == "/queue":
             for prompt_id in json.loads(request.body).get("delete", []):
                 self.pending.pop(prompt_id, None)
-            return Answer()
+            return Response()
         if path == "/interrupt":
             return self._interrupt(json.loads(request.body)["prompt_id"])
-        return Answer(status=404)
+        return Response(status=404)
 
-    def _accept(self, request: Request, now: int) -> Answer:
+    def _accept(self, request: Request, now: int) -> Response:
         body = json.loads(request.body)
         prompt_id = str(uuid.UUID(int=self._number + 1))
         self.pending[prompt_id] = self._number
@@ -195,14 +195,14 @@ class Server:
         self._plays.append((now, body["client_id"], iter(self.script(self, prompt_id))))
         return answer({"prompt_id": prompt_id, "number": self._number - 1, "node_errors": {}})
 
-    def _view(self, request: Request) -> Answer:
+    def _view(self, request: Request) -> Response:
         name = request.target.partition("filename=")[2].partition("&")[0]
         data = self.files.get(name)
         if data is None:
-            return Answer(status=404)
-        return Answer(headers=(("Content-Type", "image/png"),), body=data)
+            return Response(status=404)
+        return Response(headers=(("Content-Type", "image/png"),), body=data)
 
-    def _interrupt(self, prompt_id: str) -> Answer:
+    def _interrupt(self, prompt_id: str) -> Response:
         if prompt_id in self.running:
             finish(prompt_id, kind="interrupted", node_id="1", node_type="EmptyImage")(self)
             said = event(
@@ -216,7 +216,7 @@ class Server:
             self._out += [
                 Send(tuple(self.sockets), event("executing", node=None, prompt_id=prompt_id))
             ]
-        return Answer()
+        return Response()
 
     def _play(self, now: int) -> None:
         waiting = []
@@ -250,8 +250,8 @@ class Server:
         ]
 
 
-def answer(value: Any, http_status: int = 200) -> Answer:
-    return Answer(
+def answer(value: Any, http_status: int = 200) -> Response:
+    return Response(
         status=http_status,
         headers=(("Content-Type", "application/json; charset=utf-8"),),
         body=json.dumps(value).encode(),

@@ -6,10 +6,10 @@ import json
 from typing import Any
 
 from comfyrec.client import session as s
-from comfyrec.client.progress_event import Told
+from comfyrec.client.progress_event import ProgressEvent
 from comfyrec.client.requests import Accepted, Queued
 from comfyrec.client.result import Result
-from comfyrec.client.settings import Settings
+from comfyrec.client.settings import ClientSettings
 
 SECOND = 1_000_000
 PROMPT = "00000000-0000-0000-0000-00000000000a"
@@ -22,7 +22,7 @@ class Sim:
     def __init__(self, *, connected: bool = True, **settings: Any) -> None:
         self.now = 1_000 * SECOND
         ids = (f"client-{n}" for n in range(1_000_000))
-        self.session = s.Session(Settings(**settings), new_id=lambda: next(ids))
+        self.session = s.ClientSession(ClientSettings(**settings), new_id=lambda: next(ids))
         self.history: dict[str, dict[str, Any]] = {}
         self.running: list[str] = []
         self.pending: list[str] = []
@@ -30,7 +30,7 @@ class Sim:
         self.refused = False
         self.answering = True
         self.actions: list[Any] = []
-        self.told: list[Told] = []
+        self.told: list[ProgressEvent] = []
         self.results: list[Result] = []
         self._take(self.session.start(self.now))
         if connected:

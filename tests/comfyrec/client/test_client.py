@@ -15,7 +15,8 @@ from typing import Any, TypeVar
 import msgspec
 import pytest
 
-from comfyrec.client import BlockingClient, Client, Effect, Outcome, Told, chain_callbacks
+import comfyrec.client
+from comfyrec.client import BlockingClient, Client, Effect, Outcome, ProgressEvent, chain_callbacks
 from comfyrec.errors import (
     BadAnswer,
     NoServer,
@@ -26,7 +27,7 @@ from comfyrec.errors import (
     WorkflowError,
 )
 from fake_server.server.thread import Handle, serve
-from fake_server.source import Answer, HangUp, Reply, Request, Send
+from fake_server.source import HangUp, Request, Respond, Response, Send
 from tests.comfyrec.client.script import (
     GRAPH,
     OUTPUTS,
@@ -71,7 +72,7 @@ def run(handle: Handle | str, **options: Any) -> Any:
 
 
 def test_list_2_point_01_all_cached_ends_with_one_completed_found_by_history():
-    told: list[Told] = []
+    told: list[ProgressEvent] = []
     with served(Server(silent)) as handle:
         begun = time.monotonic()
         result = talk(
@@ -86,7 +87,7 @@ def test_list_2_point_01_all_cached_ends_with_one_completed_found_by_history():
 
 
 def test_list_2_point_02_the_same_run_with_frames_carries_no_marker():
-    told: list[Told] = []
+    told: list[ProgressEvent] = []
     with served(Server()) as handle:
         result = talk(handle, lambda client: client.run(GRAPH, on_event=told.append))
 
@@ -108,7 +109,7 @@ def test_list_2_point_08_the_socket_is_open_and_greeted_before_the_post():
 
 def test_list_2_point_08_frames_that_leave_before_the_answer_to_the_post_are_not_lost():
     class Early(Server):
-        def _accept(self, request: Request, now: int) -> Answer:
+        def _accept(self, request: Request, now: int) -> Response:
             accepted = super()._accept(request, now)
             prompt_id = json.loads(accepted.body)["prompt_id"]
             for step in fresh(self, prompt_id):
@@ -118,7 +119,7 @@ def test_list_2_point_08_frames_that_leave_before_the_answer_to_the_post_are_not
             self.history[prompt_id] = entry(prompt_id)
             return accepted
 
-    told: list[Told] = []
+    told: list[ProgressEvent] = []
     with served(Early()) as handle:
         result = talk(handle, lambda client: client.run(GRAPH, on_event=told.append))
 
@@ -194,7 +195,7 @@ def test_list_2_point_11_a_callback_that_raises_is_reported_and_the_run_goes_on(
 ):
     seen: list[str] = []
 
-    def fail(told: Told) -> None:
+    def fail(told: ProgressEvent) -> None:
         raise LookupError("not here")
 
     chained = chain_callbacks(fail, lambda told: seen.append(told.type))
@@ -226,7 +227,7 @@ def test_the_blocking_client_calls_back_on_the_thread_that_waits():
     threads: set[str] = set()
     types: list[str] = []
 
-    def note(told: Told) -> None:
+    def note(told: ProgressEvent) -> None:
         threads.add(threading.current_thread().name)
         types.append(told.type)
 
@@ -263,7 +264,7 @@ def held_by_the_client() -> int:
     """Bytes that were allocated in the client's own modules and are still there."""
     gc.collect()
     ours = tracemalloc.take_snapshot().filter_traces(
-        [tracemalloc.Filter(True, "*/comfyrec/client/*.py")]
+        [tracemalloc.Filter(True, str(Path(comfyrec.client.__file__).parent / "*.py"))]
     )
     return sum(found.size for found in ours.statistics("filename"))
 
@@ -300,7 +301,7 @@ def test_a_dropped_socket_is_opened_again_and_the_end_in_the_gap_is_found():
         yield 50_000
         yield finish(prompt_id)
 
-    told: list[Told] = []
+    told: list[ProgressEvent] = []
     with served(Server(dropped)) as handle:
         result = talk(
             handle, lambda client: client.run(GRAPH, on_event=told.append), idle_limit_s=60.0
@@ -313,7 +314,7 @@ def test_a_dropped_socket_is_opened_again_and_the_end_in_the_gap_is_found():
 
 def test_a_server_that_refuses_the_socket_is_used_without_it():
     server = Server(silent)
-    server.refuse_sockets = Answer(status=403)
+    server.refuse_sockets = Response(status=403)
     with served(server) as handle:
         result = run(handle, poll_interval_s=0.1)
 
@@ -326,14 +327,14 @@ def test_a_server_that_is_reachable_below_api_only_is_found():
             request = happened.request
             target = request.target.removeprefix("/api")
             if target == request.target:
-                self._out.append(Reply(happened.exchange, Answer(status=404)))
+                self._out.append(Respond(happened.exchange, Response(status=404)))
                 return
             inner = msgspec.structs.replace(request, target=target)
             super()._asked(msgspec.structs.replace(happened, request=inner), now)
 
         def _knocked(self, happened: Any) -> None:
             below = happened.request.target.startswith("/api/")
-            self.refuse_sockets = None if below else Answer(status=404)
+            self.refuse_sockets = None if below else Response(status=404)
             super()._knocked(happened)
 
     with served(Below(silent)) as handle:
@@ -348,7 +349,7 @@ def test_frames_of_any_size_are_read():
         yield b"\x00\x00\x00\x01\x00\x00\x00\x01" + bytes(6 << 20)
         yield from list(fresh(server, prompt_id))[1:]
 
-    told: list[Told] = []
+    told: list[ProgressEvent] = []
     with served(Server(big)) as handle:
         result = talk(handle, lambda client: client.run(GRAPH, on_event=told.append))
 
@@ -380,46 +381,46 @@ VALIDATION = {
         }
     },
 }
-REFUSALS: dict[str, tuple[Answer, tuple[str, ...]]] = {
+REFUSALS: dict[str, tuple[Response, tuple[str, ...]]] = {
     "validation": (
         answer(VALIDATION, 400),
         ("Prompt outputs failed validation", "node 4 (KSampler): Value not in list: sampler"),
     ),
     "old servers": (answer({"error": "no prompt", "node_errors": []}, 400), ("no prompt",)),
-    "400 with a text": (Answer(status=400, body=b"nonsense"), ("nonsense",)),
+    "400 with a text": (Response(status=400, body=b"nonsense"), ("nonsense",)),
     "500 text": (
-        Answer(status=500, body=b"500 Internal Server Error\n\nServer got itself in trouble"),
+        Response(status=500, body=b"500 Internal Server Error\n\nServer got itself in trouble"),
         ("500", "Server got itself in trouble"),
     ),
     "413 text": (
-        Answer(status=413, body=b"Maximum request body size 104857600 exceeded."),
+        Response(status=413, body=b"Maximum request body size 104857600 exceeded."),
         ("Maximum request body size", "--max-upload-size"),
     ),
-    "401": (Answer(status=401, body=b"token please"), ("401", "token please", "--header")),
-    "403": (Answer(status=403), ("403", "Origin")),
+    "401": (Response(status=401, body=b"token please"), ("401", "token please", "--header")),
+    "403": (Response(status=403), ("403", "Origin")),
     "429": (answer({"message": "slow down"}, 429), ("429", "slow down")),
     "a web page": (
-        Answer(headers=(("Content-Type", "text/html"),), body=HTML),
+        Response(headers=(("Content-Type", "text/html"),), body=HTML),
         ("a web page titled 'Bad gateway' instead of JSON",),
     ),
     "a web page with 502": (
-        Answer(status=502, headers=(("Content-Type", "text/html"),), body=HTML),
+        Response(status=502, headers=(("Content-Type", "text/html"),), body=HTML),
         ("502", "a web page titled 'Bad gateway'"),
     ),
     "a redirect": (
-        Answer(status=302, headers=(("Location", "https://login.example/?token=hush"),)),
+        Response(status=302, headers=(("Location", "https://login.example/?token=hush"),)),
         ("302", "a redirect to https://login.example/", "give the address"),
     ),
     "no prompt_id": (answer({"exec_info": {"queue_remaining": 0}}), ("names no prompt_id",)),
     "a list": (answer([1]), ("names no prompt_id",)),
-    "an empty 200": (Answer(), ("an empty answer",)),
+    "an empty 200": (Response(), ("an empty answer",)),
     "an error without words": (answer({}, 400), ("answer without a reason (400)",)),
 }
 
 
 @pytest.mark.parametrize(("refusal", "words"), REFUSALS.values(), ids=REFUSALS)
 def test_a_refused_prompt_is_rejected_with_the_servers_own_reason(
-    refusal: Answer, words: tuple[str, ...]
+    refusal: Response, words: tuple[str, ...]
 ):
     server = Server()
     server.routes["POST", "/prompt"] = lambda _: refusal
@@ -445,7 +446,7 @@ def test_a_rejection_keeps_type_and_node_errors():
 
 def test_outputs_refused_beside_an_accepted_prompt_are_a_warning():
     class Partly(Server):
-        def _accept(self, request: Request, now: int) -> Answer:
+        def _accept(self, request: Request, now: int) -> Response:
             accepted = json.loads(super()._accept(request, now).body)
             return answer({**accepted, "node_errors": VALIDATION["node_errors"]})
 
@@ -481,12 +482,12 @@ def test_a_server_that_starts_late_is_waited_for(unused_port: int):
 
 def test_a_server_that_answers_503_at_first_is_waited_for():
     server = Server()
-    server.refuse_sockets = Answer(status=503)
+    server.refuse_sockets = Response(status=503)
     questions = iter(range(100))
 
-    def starting(_request: Request) -> Answer | None:
+    def starting(_request: Request) -> Response | None:
         if next(questions) < 1:
-            return Answer(status=503)
+            return Response(status=503)
         server.refuse_sockets = None
         return None
 
@@ -504,7 +505,7 @@ def test_a_certificate_that_is_not_trusted_is_said_with_the_way_out():
 
 def test_secrets_are_never_in_an_error_text():
     server = Server()
-    server.routes["POST", "/prompt"] = lambda request: Answer(
+    server.routes["POST", "/prompt"] = lambda request: Response(
         status=401, body=f"bad token {request.header('Authorization')}".encode()
     )
     with served(server) as handle, pytest.raises(Rejected) as caught:
@@ -605,7 +606,7 @@ def test_an_interrupt_of_an_unknown_prompt_says_so():
 
 def test_an_interrupt_that_shows_no_effect_is_told_within_its_bound():
     server = Server(lambda server, prompt_id: [begin(prompt_id)])
-    server.routes["POST", "/interrupt"] = lambda _: Answer()
+    server.routes["POST", "/interrupt"] = lambda _: Response()
 
     async def stubborn(client: Client) -> Effect:
         prompt = await client.submit(GRAPH)
@@ -641,7 +642,7 @@ def test_a_file_in_the_way_is_not_replaced(tmp_path: Path):
     assert (tmp_path / "frame.000.png").read_bytes() == b"mine"
 
 
-def view(answers: Callable[[Request], Answer | HangUp]) -> Any:
+def view(answers: Callable[[Request], Response | HangUp]) -> Any:
     server = Server()
     server.routes["GET", "/view"] = answers
 
@@ -655,14 +656,14 @@ def view(answers: Callable[[Request], Answer | HangUp]) -> Any:
 
 def test_a_missing_file_is_an_error_with_its_name():
     with pytest.raises(OutputError, match=r"x_00001_\.png.*404"):
-        view(lambda _: Answer(status=404))
+        view(lambda _: Response(status=404))
 
 
 def test_a_file_that_comes_short_is_asked_for_again():
     tries = iter(range(9))
 
-    def short(_request: Request) -> Answer | HangUp:
-        whole = Answer(body=PNG)
+    def short(_request: Request) -> Response | HangUp:
+        whole = Response(body=PNG)
         return HangUp(0, whole, first=150) if next(tries) < 2 else whole
 
     assert view(short) == PNG
@@ -670,18 +671,18 @@ def test_a_file_that_comes_short_is_asked_for_again():
 
 def test_a_file_that_never_comes_whole_is_an_error():
     with pytest.raises(OutputError):
-        view(lambda _: HangUp(0, Answer(body=PNG), first=150))
+        view(lambda _: HangUp(0, Response(body=PNG), first=150))
 
 
 def test_a_redirect_to_another_host_is_followed_without_our_headers():
     class Store(Server):
-        def _answer(self, request: Request, path: str, now: int) -> Answer:
-            return Answer(body=PNG)
+        def _answer(self, request: Request, path: str, now: int) -> Response:
+            return Response(body=PNG)
 
     store, server = Store(), Server()
     with served(store) as elsewhere, served(server) as handle:
         target = f"{elsewhere.url}/signed/x.png?sig=abc"
-        server.routes["GET", "/view"] = lambda _: Answer(
+        server.routes["GET", "/view"] = lambda _: Response(
             status=302, headers=(("Location", target),)
         )
 
@@ -699,7 +700,7 @@ def test_a_redirect_to_another_host_is_followed_without_our_headers():
 def test_names_with_odd_characters_reach_the_server_encoded():
     odd = {**PICTURE, "filename": "a b#+%ü.png", "subfolder": "x\\y"}
     server = Server(lambda server, p: [finish(p, outputs={"2": {"images": [odd]}}), status(0)])
-    server.routes["GET", "/view"] = lambda _: Answer(body=PNG)
+    server.routes["GET", "/view"] = lambda _: Response(body=PNG)
 
     async def fetch(client: Client) -> bytes:
         return await client.fetch((await client.run(GRAPH)).files[0])
@@ -741,7 +742,7 @@ def test_a_path_in_an_uploads_name_goes_into_the_subfolder():
 
 def test_an_upload_that_is_too_big_is_an_error_with_the_servers_words():
     server = Server()
-    server.routes["POST", "/upload/image"] = lambda _: Answer(status=413, body=b"Maximum size")
+    server.routes["POST", "/upload/image"] = lambda _: Response(status=413, body=b"Maximum size")
     with served(server) as handle, pytest.raises(BadAnswer, match="413: Maximum size"):
         talk(handle, lambda client: client.upload(PNG, name="a.png"))
 

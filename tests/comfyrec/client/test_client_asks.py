@@ -12,11 +12,11 @@ from comfyrec.client import requests as asks
 from comfyrec.client.interrupt import Effect, stop
 from comfyrec.errors import BadAnswer
 
-ASK = asks.Ask(path="/history/p")
+ASK = asks.HttpRequest(path="/history/p")
 
 
-def text(body: str, status: int = 200, kind: str = "text/plain") -> asks.Answer:
-    return asks.Answer(status=status, body=body.encode(), content_type=kind)
+def text(body: str, status: int = 200, kind: str = "text/plain") -> asks.HttpResponse:
+    return asks.HttpResponse(status=status, body=body.encode(), content_type=kind)
 
 
 def test_list_1_point_15_a_history_without_the_prompt_is_none():
@@ -54,7 +54,7 @@ def test_a_history_with_nan_is_read():
 
 @given(st.binary() | st.text().map(str.encode), st.integers(200, 599))
 def test_any_answer_is_read_or_refused_in_one_line(body: bytes, status: int):
-    answer = asks.Answer(status=status, body=body)
+    answer = asks.HttpResponse(status=status, body=body)
     reason = asks.reason_of(answer)
 
     assert reason
@@ -87,9 +87,9 @@ def test_the_queue_is_read_in_the_order_it_will_run():
     queued = asks.read_queue(ASK, text(json.dumps(QUEUE)))
 
     assert queued.pending == ("front", "odd", "a", "b", "late")
-    assert asks.place_in(queued, "r") == asks.Place(running=True)
-    assert asks.place_in(queued, "front") == asks.Place(position=1)
-    assert asks.place_in(queued, "nobody") == asks.Place()
+    assert asks.place_in(queued, "r") == asks.QueuePlace(running=True)
+    assert asks.place_in(queued, "front") == asks.QueuePlace(position=1)
+    assert asks.place_in(queued, "nobody") == asks.QueuePlace()
 
 
 def talk_of_stopping(*answers: object) -> tuple[list[str], Effect | None]:

@@ -12,7 +12,7 @@ import pytest
 from comfyrec.client import LiveProgress, ProgressPrinter, chain_callbacks
 from comfyrec.client import session as s
 from comfyrec.client.formatting import json_line
-from comfyrec.client.progress_event import Told
+from comfyrec.client.progress_event import ProgressEvent
 from tests.comfyrec.client.script import OUTPUTS, entry
 from tests.comfyrec.client.sim import PROMPT, Sim
 
@@ -28,7 +28,7 @@ def test_a_line_of_json_is_strict_and_no_deeper_than_can_be_read(depth: int, kep
     assert line == '{"outputs":' + "[" * kept + "null" + "]" * kept + "}"
 
 
-def a_run() -> list[Told]:
+def a_run() -> list[ProgressEvent]:
     sim = Sim()
     sim.accept()
     sim.runs()
@@ -186,7 +186,7 @@ def test_a_told_event_reads_like_a_mapping():
 
 
 def test_callbacks_that_raise_are_all_called_and_all_reported():
-    def fail(told: Told) -> None:
+    def fail(told: ProgressEvent) -> None:
         raise LookupError("no")
 
     seen: list[str] = []

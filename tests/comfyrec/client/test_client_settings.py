@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from comfyrec.client.settings import VARIABLES, Settings, settle
+from comfyrec.client.settings import VARIABLES, ClientSettings, settle
 from comfyrec.errors import UsageError
 
 NUMBERS = [field for field in VARIABLES if field != "client_id"]
@@ -24,11 +24,11 @@ def test_list_2_point_14_every_setting_comes_from_argument_then_environment_then
 
     assert getattr(by_argument, field) == given
     assert getattr(by_environment, field) == said
-    assert getattr(by_default, field) == getattr(Settings(), field)
+    assert getattr(by_default, field) == getattr(ClientSettings(), field)
 
 
 def test_list_2_point_14_there_is_a_variable_for_every_setting():
-    assert set(VARIABLES) == set(Settings.__struct_fields__)
+    assert set(VARIABLES) == set(ClientSettings.__struct_fields__)
 
 
 def test_list_2_point_04_the_idle_limit_has_its_default_its_variable_and_its_floor():

@@ -13,7 +13,7 @@ from comfyrec.client import EventStream
 from comfyrec.client.shells.stream import ReceiveError, Reconnected, ReconnectError, Skipped
 from comfyrec.errors import DecodeError, NoServer
 from fake_server.server.thread import Handle, serve
-from fake_server.source import Close, Knocked, Send, Wake, Woke
+from fake_server.source import Close, Send, UpgradeRequested, Wake, Woke
 from tests.comfyrec.client.script import Server, event, status
 
 T = TypeVar("T")
@@ -50,7 +50,7 @@ class Cutting(Server):
             self.cuts -= 1
             self.cut()
         actions = super().handle(happened, now)
-        return [*actions, Wake(now + 20_000)] if isinstance(happened, Knocked) else actions
+        return [*actions, Wake(now + 20_000)] if isinstance(happened, UpgradeRequested) else actions
 
 
 class Talking(Server):
@@ -63,7 +63,7 @@ class Talking(Server):
                 self._out += [Send((socket,), said) for socket in self.sockets]
             self._out += [Close(socket) for socket in self.sockets]
         actions = super().handle(happened, now)
-        return [*actions, Wake(now + 20_000)] if isinstance(happened, Knocked) else actions
+        return [*actions, Wake(now + 20_000)] if isinstance(happened, UpgradeRequested) else actions
 
 
 def test_list_1_point_10_after_a_drop_come_error_then_success_then_events_again():

@@ -14,7 +14,7 @@ from aiohttp import web
 from comfyrec.client import Client, workflow
 from comfyrec.client.shells.middleware import Middleware
 from fake_server.server.thread import serve
-from fake_server.source import Answer
+from fake_server.source import Response
 from tests.comfyrec.client.script import (
     GRAPH,
     PNG,
@@ -400,7 +400,7 @@ def test_no_workflow_and_a_refused_one_are_told_apart():
 
 def test_an_upload_that_comfyui_refuses_is_a_bad_gateway():
     server = Server()
-    server.routes["POST", "/upload/image"] = lambda _: Answer(status=413, body=b"too big")
+    server.routes["POST", "/upload/image"] = lambda _: Response(status=413, body=b"too big")
 
     async def talk(visitor: Visitor) -> None:
         code, said = await visitor.upload()

@@ -15,8 +15,8 @@ import aiohttp
 import pytest
 
 from comfyrec.client import sequencer
-from comfyrec.client.requests import Answer as Answered
-from comfyrec.client.requests import Ask
+from comfyrec.client.requests import HttpRequest
+from comfyrec.client.requests import HttpResponse as Answered
 from comfyrec.client.shells.tasks import (
     FluxLoraTask,
     Key,
@@ -27,8 +27,18 @@ from comfyrec.client.shells.tasks import (
 )
 from comfyrec.errors import TaskError, TaskFailed, TaskTimedOut, UsageError
 from fake_server.server.thread import serve
-from fake_server.simulated_server import World
-from fake_server.source import Answer, Asked, Dropped, HangUp, Reply, Request, Send, Wake, Woke
+from fake_server.simulated_server import SimulatedServer
+from fake_server.source import (
+    HangUp,
+    Request,
+    RequestAborted,
+    RequestReceived,
+    Respond,
+    Response,
+    Send,
+    Wake,
+    Woke,
+)
 from fake_server.surfaces.sequencer import ROUTES, Sequencer
 from tests.comfyrec.client.script import PICTURE, Server, begin, finish
 
@@ -41,7 +51,7 @@ FLUX = FluxLoraTask(prompt="a bridge", lora_name="ink")
 # --- list 4: the client -----------------------------------------------------------------------
 
 
-def first_body(talk: Any) -> tuple[Ask, dict[str, Any]]:
+def first_body(talk: Any) -> tuple[HttpRequest, dict[str, Any]]:
     ask = next(talk)
     return ask, json.loads(ask.body)
 
@@ -303,8 +313,8 @@ class Desk:
         self._exchange += 1
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
         request = Request(method, path, (("Host", "fake:8188"),), raw)
-        [reply] = self.feed(Asked(self._exchange, request))
-        assert isinstance(reply, Reply)
+        [reply] = self.feed(RequestReceived(self._exchange, request))
+        assert isinstance(reply, Respond)
         assert reply.exchange == self._exchange
         return reply.answer.status, json.loads(reply.answer.body or b"null")
 
@@ -383,7 +393,7 @@ def test_several_outputs_are_a_list_of_urls():
 
 def test_a_workflow_that_comfyui_refuses_makes_a_failed_task():
     worker = Server()
-    worker.routes["POST", "/prompt"] = lambda _: Answer(
+    worker.routes["POST", "/prompt"] = lambda _: Response(
         status=400, body=b'{"error": {"message": "no such node"}, "node_errors": {}}'
     )
     desk = Desk(worker)
@@ -539,8 +549,8 @@ def test_list_4_point_13_keys_are_in_no_answer_and_no_fact():
 
 def test_list_4_point_13_keys_are_in_no_error_of_the_client():
     class Echo(Server):
-        def _answer(self, request: Request, path: str, now: int) -> Answer:
-            return Answer(status=400, body=request.body)
+        def _answer(self, request: Request, path: str, now: int) -> Response:
+            return Response(status=400, body=request.body)
 
     async def talk(client: TaskClient) -> str:
         with pytest.raises(TaskError) as caught:
@@ -572,7 +582,7 @@ def test_a_caller_that_goes_away_is_not_answered():
         held: Any = None
 
         def handle(self, happened: Any, now: int) -> list[Any]:
-            if isinstance(happened, Asked):
+            if isinstance(happened, RequestReceived):
                 self.held = happened
                 return []
             return super().handle(self.held, now) if isinstance(happened, Woke) else []
@@ -586,8 +596,8 @@ def test_a_caller_that_goes_away_is_not_answered():
     }
     request = Request("POST", "/task_create", (), json.dumps(body).encode())
 
-    assert desk.feed(Asked(7, request)) == []
-    assert desk.feed(Dropped(7)) == []
+    assert desk.feed(RequestReceived(7, request)) == []
+    assert desk.feed(RequestAborted(7)) == []
     assert desk.feed(Woke()) == []
 
 
@@ -713,7 +723,7 @@ def test_tasks_of_every_kind_run_on_the_simulated_server():
         states = [await client.execute_and_wait(task, interval_s=1.0) for task in tasks]
         return [f"{state['task_type']} {state['status']}" for state in states]
 
-    ran = visit(Sequencer.before(World, workers=2), talk)
+    ran = visit(Sequencer.before(SimulatedServer, workers=2), talk)
 
     assert ran == ["txt2img finished", "upscaler finished", "txt2vid finished"]
 
@@ -733,4 +743,4 @@ def test_the_result_of_a_task_can_be_fetched_from_its_url():
         async with aiohttp.ClientSession() as http, http.get(state["result"]) as answered:
             return await answered.read()
 
-    assert visit(Sequencer.before(World), talk).startswith(b"\x89PNG")
+    assert visit(Sequencer.before(SimulatedServer), talk).startswith(b"\x89PNG")

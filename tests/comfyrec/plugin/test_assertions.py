@@ -11,7 +11,7 @@ import pytest
 from websockets.sync.client import connect
 
 from comfyrec.testing.handle import ComfyUI
-from comfyrec.testing.settings import Settings
+from comfyrec.testing.settings import PluginSettings
 from tests.comfyrec.plugin.downstream_client import GRAPH, get, post, run
 
 FOREIGN = "f0e1d2c3-0000-4000-8000-000000000001"
@@ -24,7 +24,7 @@ THEIRS = json.dumps(
 @pytest.fixture
 def server() -> Iterator[ComfyUI]:
     """A server that nobody has used yet."""
-    server = ComfyUI(Settings(timeout_s=0.05))
+    server = ComfyUI(PluginSettings(timeout_s=0.05))
     yield server
     server.close()
 

@@ -8,11 +8,21 @@ from typing import Any
 import pytest
 
 from fake_server.server.hold import Gate, matches
-from fake_server.source import Action, Answer, Asked, Happened, Reply, Request, Send, Wake, Woke
+from fake_server.source import (
+    Action,
+    Happened,
+    Request,
+    RequestReceived,
+    Respond,
+    Response,
+    Send,
+    Wake,
+    Woke,
+)
 
 EXECUTING = '{"type": "executing", "data": {"node": "3", "prompt_id": "p"}}'
 PREVIEW = b"\0\0\0\1\0\0\0\1" + b"jpeg"
-ASKED = Asked(7, Request("GET", "/queue"))
+ASKED = RequestReceived(7, Request("GET", "/queue"))
 
 
 def frame(type_: str) -> str:
@@ -26,8 +36,8 @@ class Toy:
         self.frames = list(frames)
 
     def handle(self, happened: Happened, now: int) -> Iterator[Action]:
-        if isinstance(happened, Asked):
-            yield Reply(happened.exchange, Answer())
+        if isinstance(happened, RequestReceived):
+            yield Respond(happened.exchange, Response())
         elif self.frames:
             yield Send((1,), self.frames.pop(0))
             yield Wake(now)
@@ -76,7 +86,7 @@ def test_what_is_asked_meanwhile_is_answered() -> None:
     gate.hold_at("execution_start", {})
     list(gate.handle(Woke(), 0))
 
-    assert list(gate.handle(ASKED, 0)) == [Reply(7, Answer())]
+    assert list(gate.handle(ASKED, 0)) == [Respond(7, Response())]
 
 
 def test_release_wakes_a_source_that_was_not_woken_while_held() -> None:

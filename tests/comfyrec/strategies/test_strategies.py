@@ -28,8 +28,8 @@ from comfyrec.strategies import (
 from comfyrec.strategies.messages import types_of
 from comfyrec.versions import ERAS
 from fake_server.nodes.catalogue import Catalogue
-from fake_server.simulated_server import Facts, World
-from fake_server.source import Asked, Reply, Request
+from fake_server.simulated_server import ServerOptions, SimulatedServer
+from fake_server.source import Request, RequestReceived, Respond
 
 DEEP = os.environ.get("COMFYREC_FUZZ") == "deep"
 FUZZ = settings(
@@ -61,10 +61,10 @@ SMALL: dict[str, Any] = {
 
 
 def accepted(graph: Mapping[str, Any], catalogue: Catalogue | None = None) -> dict[str, Any]:
-    world = World(Facts(catalogue=catalogue or Catalogue.core()))
+    world = SimulatedServer(ServerOptions(catalogue=catalogue or Catalogue.core()))
     body = json.dumps({"prompt": graph}).encode()
-    actions = world.handle(Asked(1, Request("POST", "/prompt", body=body)), 0)
-    (answer,) = [action.answer for action in actions if isinstance(action, Reply)]
+    actions = world.handle(RequestReceived(1, Request("POST", "/prompt", body=body)), 0)
+    (answer,) = [action.answer for action in actions if isinstance(action, Respond)]
     told: dict[str, Any] = json.loads(answer.body)
     return {"status": answer.status, **told}
 

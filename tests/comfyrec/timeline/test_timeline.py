@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from comfyrec.cassette.records import HttpPart, Note, Raw
-from comfyrec.timeline import Message, Timeline, Told
+from comfyrec.timeline import Message, Peek, Timeline
 from comfyrec.timeline.peek import told_by
 from tests.comfyrec.timeline.samples import (
     CLIENT,
@@ -26,42 +26,42 @@ NESTED = '{"type": "executed", "data": {"node": "1", "prompt_id": "p", "output":
 MESSAGES = {
     "status with a sid": (
         '{"type": "status", "data": {"status": {"exec_info": {"queue_remaining": 3}}, "sid": "a"}}',
-        Told("status", sid="a", queue_remaining=3),
+        Peek("status", sid="a", queue_remaining=3),
     ),
     "executing": (
         '{"type": "executing", "data": {"node": "4", "prompt_id": "p"}}',
-        Told("executing", "p", "4"),
+        Peek("executing", "p", "4"),
     ),
     "a node id that is a number": (
         '{"type": "executing", "data": {"node": 4}}',
-        Told("executing", node="4"),
+        Peek("executing", node="4"),
     ),
     "the null executing": (
         '{"type": "executing", "data": {"node": null, "prompt_id": "p"}}',
-        Told("executing", "p", null_node=True),
+        Peek("executing", "p", null_node=True),
     ),
     "NaN in a field that is not looked at": (
         '{"type": "executed", "data": {"node": "1", "output": [NaN], "prompt_id": "p"}}',
-        Told("executed", "p", "1"),
+        Peek("executed", "p", "1"),
     ),
-    "data that is no object": ('{"type": "x", "data": 3}', Told("x")),
-    "no type": ('{"data": {}}', Told()),
-    "not JSON": ("hello", Told()),
-    "brackets without end": ("[" * 100_000, Told()),
-    "deep, as no server nests": (NESTED % ("[" * 97, "]" * 97), Told("executed", "p", "1")),
-    "deeper than that": (NESTED % ("[" * 99, "]" * 99), Told("executed", "p", "1")),
-    "deeper than that, with NaN": (NESTED % ("[" * 99, "NaN" + "]" * 99), Told()),
+    "data that is no object": ('{"type": "x", "data": 3}', Peek("x")),
+    "no type": ('{"data": {}}', Peek()),
+    "not JSON": ("hello", Peek()),
+    "brackets without end": ("[" * 100_000, Peek()),
+    "deep, as no server nests": (NESTED % ("[" * 97, "]" * 97), Peek("executed", "p", "1")),
+    "deeper than that": (NESTED % ("[" * 99, "]" * 99), Peek("executed", "p", "1")),
+    "deeper than that, with NaN": (NESTED % ("[" * 99, "NaN" + "]" * 99), Peek()),
 }
 
 
 @pytest.mark.parametrize("text, told", MESSAGES.values(), ids=MESSAGES)
-def test_what_a_message_tells(text: str, told: Told) -> None:
+def test_what_a_message_tells(text: str, told: Peek) -> None:
     assert told_by(text) == told
 
 
 @given(st.text() | st.binary())
 def test_any_message_tells_something_or_nothing(message: str | bytes) -> None:
-    assert isinstance(told_by(message), Told)
+    assert isinstance(told_by(message), Peek)
 
 
 def built(recording: Recording) -> Timeline:

@@ -17,20 +17,20 @@ from fake_server.source import (
     Abort,
     Accept,
     Action,
-    Answer,
-    Asked,
     Close,
+    Disconnected,
     HangUp,
     Happened,
-    Knocked,
-    Left,
-    Linger,
-    Lingered,
-    Ping,
-    Reply,
+    MessageReceived,
+    RealTimePassed,
     Request,
-    Said,
+    RequestReceived,
+    Respond,
+    Response,
     Send,
+    SendPing,
+    UpgradeRequested,
+    WaitRealTime,
     Wake,
     Woke,
 )
@@ -104,9 +104,9 @@ class Rig:
         self.player = Player(self.timeline, **options)
         self.now = 0
         self.sockets: dict[int, LiveSocket] = {}
-        self.answers: dict[int, Answer | None] = {}
+        self.answers: dict[int, Response | None] = {}
         self._wakes: list[int] = []
-        self._lingers: list[Linger] = []
+        self._lingers: list[WaitRealTime] = []
         self._numbers = 0
 
     # --- what clients do -----------------------------------------------------------------------
@@ -117,15 +117,15 @@ class Rig:
         number = self._number()
         self.sockets[number] = LiveSocket(number)
         query = "" if client_id is None else f"?clientId={client_id}"
-        self.feed(Knocked(number, Request("GET", f"/ws{query}", tuple(headers))))
+        self.feed(UpgradeRequested(number, Request("GET", f"/ws{query}", tuple(headers))))
         return self.sockets[number]
 
     def leave(self, socket: LiveSocket, code: int = 1000) -> None:
-        self.feed(Left(socket.number, code))
+        self.feed(Disconnected(socket.number, code))
 
     def say(self, socket: LiveSocket, message: str | bytes | dict[str, Any]) -> None:
         said = json.dumps(message) if isinstance(message, dict) else message
-        self.feed(Said(socket.number, said))
+        self.feed(MessageReceived(socket.number, said))
 
     def ask(
         self,
@@ -135,7 +135,7 @@ class Rig:
         *,
         headers: Iterable[tuple[str, str]] = PLAIN,
         peer: str = "",
-    ) -> Answer:
+    ) -> Response:
         answer = self.ask_or_hang_up(method, target, body, headers=headers, peer=peer)
         assert answer is not None, "the server hung up"
         return answer
@@ -148,16 +148,16 @@ class Rig:
         *,
         headers: Iterable[tuple[str, str]] = PLAIN,
         peer: str = "",
-    ) -> Answer | None:
+    ) -> Response | None:
         number = self._number()
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        self.feed(Asked(number, Request(method, target, tuple(headers), data, peer)))
+        self.feed(RequestReceived(number, Request(method, target, tuple(headers), data, peer)))
         return self.answers[number]
 
     def get(self, target: str, **more: Any) -> Any:
         return json.loads(self.ask("GET", target, **more).body)
 
-    def post(self, graph: dict[str, Any], client_id: str | None = None, **more: Any) -> Answer:
+    def post(self, graph: dict[str, Any], client_id: str | None = None, **more: Any) -> Response:
         body = {"prompt": graph, **({} if client_id is None else {"client_id": client_id}), **more}
         return self.ask("POST", "/prompt", body)
 
@@ -177,7 +177,7 @@ class Rig:
                 self.now = max(self.now, heapq.heappop(self._wakes))
                 self.feed(Woke())
             elif self._lingers and patience and until is None:
-                self.feed(Lingered(self._lingers.pop(0).token))
+                self.feed(RealTimePassed(self._lingers.pop(0).token))
             else:
                 break
         self.now = max(self.now, until or 0)
@@ -190,7 +190,7 @@ class Rig:
                 self.now = max(self.now, heapq.heappop(self._wakes))
                 self.feed(Woke())
             else:
-                self.feed(Lingered(self._lingers.pop(0).token))
+                self.feed(RealTimePassed(self._lingers.pop(0).token))
 
     @property
     def waits_for_a_client(self) -> bool:
@@ -214,17 +214,17 @@ class Rig:
                     self.sockets[number].times.append(self.now)
             case Accept():
                 self.sockets[action.socket].accepted = True
-            case Reply():
+            case Respond():
                 self.answers[action.exchange] = action.answer
             case HangUp():
                 self.answers[action.exchange] = None
             case Close() | Abort():
                 self.sockets[action.socket].ended = action
-            case Ping():
+            case SendPing():
                 self.sockets[action.socket].pings.append(action.payload)
             case Wake():
                 heapq.heappush(self._wakes, action.at)
-            case Linger():
+            case WaitRealTime():
                 self._lingers.append(action)
             case _:
                 raise AssertionError(f"a player does not do this: {action!r}")

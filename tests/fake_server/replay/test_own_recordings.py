@@ -11,7 +11,7 @@ from comfyrec.cassette.files import open_cassette
 from comfyrec.client.shells.blocking import Client
 from comfyrec.testing.make_source import make_source
 from comfyrec.testing.recording import Recording
-from comfyrec.testing.settings import Settings
+from comfyrec.testing.settings import PluginSettings
 from comfyrec.timeline import Timeline
 from fake_server.replay import proves_itself
 from fake_server.server.clock import MAX
@@ -46,7 +46,7 @@ def test_what_the_engine_said_replays_itself(
     tmp_path: Path, name: str, params: dict[str, Any], suffix: str
 ) -> None:
     cassette = tmp_path / f"run{suffix}"
-    source = make_source(Settings(scenario=name, params=params))
+    source = make_source(PluginSettings(scenario=name, params=params))
     with (
         serve(source, speed=MAX) as server,
         Recording(server.url, cassette) as proxy,

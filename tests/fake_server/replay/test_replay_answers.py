@@ -12,14 +12,14 @@ from comfyrec.cassette.records import HttpPart, Note
 from comfyrec.events import History, Jobs, PromptInfo, Queue, decode_http
 from comfyrec.timeline import Timeline
 from fake_server.replay import MARK, Player
-from fake_server.source import Answer
+from fake_server.source import Response
 from tests.comfyrec.timeline.samples import GRAPH, PROMPT, Recording, run, session
 from tests.fake_server.replay.rig import Rig, graph_of
 
 JSON = "Content-Type: application/json; charset=utf-8\r\n"
 
 
-def mark(answer: Answer) -> str | None:
+def mark(answer: Response) -> str | None:
     return dict(answer.headers).get(MARK)
 
 

@@ -11,7 +11,7 @@ from comfyrec.cassette.capture import records_of_capture
 from comfyrec.cassette.files import bundled
 from comfyrec.timeline import Timeline
 from fake_server.replay import Player, proves_itself
-from fake_server.source import Action, Answer, Happened, Reply, Send
+from fake_server.source import Action, Happened, Respond, Response, Send
 from tests.comfyrec.timeline.samples import OUTPUT, PROMPT, SERVER, Recording, run, session
 from tests.fake_server.replay.rig import records_of, timeline_of
 
@@ -117,8 +117,8 @@ class Forgetful(Player):
         for action in super().handle(happened, now):
             if isinstance(action, Send) and "execution_success" in str(action.message):
                 continue
-            if isinstance(action, Reply) and b'"outputs"' in action.answer.body:
-                action = Reply(action.exchange, Answer(200, (), b"{}"))
+            if isinstance(action, Respond) and b'"outputs"' in action.answer.body:
+                action = Respond(action.exchange, Response(200, (), b"{}"))
             yield action
 
 

@@ -1,7 +1,7 @@
 """One line per scenario: its name, and a digest of every byte of a rehearsal with a seed.
 
-``python -m tests.fake_server.scenarios.digests SEED [NAME ...]`` tells of frames, HTTP answers with head and
-body, cuts, and the virtual time of each. Without names, the whole catalogue.
+``python -m tests.fake_server.scenarios.digests SEED [NAME ...]`` tells of frames, HTTP answers
+with head and body, cuts, and the virtual time of each. Without names, the whole catalogue.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from fake_server.scenario_source import scenario_source, shell_of
 from fake_server.scenarios import Stage, choose, names
 from fake_server.scenarios.kit import PLAIN
 from fake_server.scenarios.kit.dry_run import rehearse
-from fake_server.simulated_server import Facts
-from fake_server.source import Action, Happened, Linger, Source
+from fake_server.simulated_server import ServerOptions
+from fake_server.source import Action, Happened, Source, WaitRealTime
 
 
 class Taped(Stage):
@@ -31,7 +31,7 @@ class Taped(Stage):
     def handle(self, happened: Happened, now: int) -> Iterator[Action]:
         """As the source; what the shell waits in real time is nothing that a client is sent."""
         for action in super().handle(happened, now):
-            if not isinstance(action, Linger):
+            if not isinstance(action, WaitRealTime):
                 kind = type(action).__name__.encode()
                 self.digest.update(b"%d %s " % (now, kind) + msgspec.msgpack.encode(action))
             yield action
@@ -40,7 +40,7 @@ class Taped(Stage):
 def digest_of(text: str, seed: int) -> str:
     """A scenario, with parameters as typed -> the digest of a rehearsal."""
     choice = choose(text)
-    taped = Taped(scenario_source([choice], Facts(seed=seed)))
+    taped = Taped(scenario_source([choice], ServerOptions(seed=seed)))
     workflow, prefix = choice.scenario.workflow or PLAIN, shell_of([choice]).prefix
     for line in rehearse(taped, workflow, prefix=prefix, images=IMAGES):
         taped.digest.update(f"{line.t} {line.text}".encode())

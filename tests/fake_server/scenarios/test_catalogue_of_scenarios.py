@@ -28,7 +28,7 @@ from fake_server.scenarios import (
     select,
 )
 from fake_server.scenarios.kit import PLAIN
-from fake_server.scenarios.kit.dry_run import Line, rehearse
+from fake_server.scenarios.kit.dry_run import DryRunLine, rehearse
 from fake_server.scenarios.kit.registry import Choice as RegistryChoice
 
 ROOT = Path(__file__).parents[3]
@@ -40,11 +40,11 @@ EVERYDAY = {
 }  # fmt: skip
 
 
-def lines_of(text: str, seed: int = 0) -> list[Line]:
-    from fake_server.simulated_server import Facts
+def lines_of(text: str, seed: int = 0) -> list[DryRunLine]:
+    from fake_server.simulated_server import ServerOptions
 
     choice = choose(text)
-    source = scenario_source([choice], Facts(seed=seed))
+    source = scenario_source([choice], ServerOptions(seed=seed))
     workflow = choice.scenario.workflow or PLAIN
     return list(rehearse(source, workflow, prefix=shell_of([choice]).prefix))
 

@@ -61,19 +61,19 @@ from fake_server.source import (
     Abort,
     Accept,
     Action,
-    Answer,
-    Asked,
     Close,
     Freeze,
     HangUp,
     Happened,
-    Knocked,
     Listen,
-    Raw,
-    Reply,
+    MessageReceived,
     Request,
-    Said,
+    RequestReceived,
+    Respond,
+    Response,
     Send,
+    SendRaw,
+    UpgradeRequested,
     Wake,
     Woke,
 )
@@ -96,16 +96,18 @@ class Toy:
 
     def handle(self, happened: Happened, now: int) -> Iterator[Action]:
         match happened:
-            case Knocked():
+            case UpgradeRequested():
                 self.socket = happened.socket
                 yield Accept(happened.socket)
                 yield Send((happened.socket,), STATUS)
-            case Asked() if posts(happened.request):
-                yield Reply(happened.exchange, Answer(200, body=b'{"prompt_id": "p", "number": 1}'))
+            case RequestReceived() if posts(happened.request):
+                yield Respond(
+                    happened.exchange, Response(200, body=b'{"prompt_id": "p", "number": 1}')
+                )
                 yield Wake(now + 10_000)
-            case Asked():
-                yield Reply(happened.exchange, Answer(200, body=self.answer(happened.request)))
-            case Said():
+            case RequestReceived():
+                yield Respond(happened.exchange, Response(200, body=self.answer(happened.request)))
+            case MessageReceived():
                 yield Send((happened.socket,), str(happened.message))
             case Woke():
                 yield from self.step(now)
@@ -126,9 +128,11 @@ class Toy:
         return {"left": len(self.left)}
 
 
-KNOCK = Knocked(1, Request("GET", "/ws?clientId=me"))
-POST = Asked(2, Request("POST", "/prompt", body=b'{"prompt": {"9": {}}, "client_id": "me"}'))
-ASK = Asked(3, Request("GET", "/history/p"))
+KNOCK = UpgradeRequested(1, Request("GET", "/ws?clientId=me"))
+POST = RequestReceived(
+    2, Request("POST", "/prompt", body=b'{"prompt": {"9": {}}, "client_id": "me"}')
+)
+ASK = RequestReceived(3, Request("GET", "/history/p"))
 
 
 class Rig:
@@ -226,7 +230,7 @@ def test_hold_keeps_the_source_still_until_the_client_reacts() -> None:
     rig = played(hold("it", at=some_node))
 
     before = list(rig.sent)
-    rig.feed(Asked(9, Request("GET", "/view?filename=a")))
+    rig.feed(RequestReceived(9, Request("GET", "/view?filename=a")))
     still = list(rig.run().sent)
     rig.feed(ASK)
     rig.run()
@@ -243,7 +247,7 @@ def test_freeze_goes_dead_without_a_word() -> None:
 
 def test_evict_lets_one_connection_have_its_first_frames_only() -> None:
     rig = Rig(evict("it", connection=2))
-    rig.feed(KNOCK, Knocked(7, Request("GET", "/ws?clientId=me")), POST)
+    rig.feed(KNOCK, UpgradeRequested(7, Request("GET", "/ws?clientId=me")), POST)
     rig.run()
 
     assert [a.sockets for _, a in rig.out if isinstance(a, Send)] == [(1,), (7,)]
@@ -252,7 +256,7 @@ def test_evict_lets_one_connection_have_its_first_frames_only() -> None:
 def test_fragment_frames_messages_in_parts_that_join_to_the_whole() -> None:
     rig = played(fragment(event("execution_start"), "it", parts=3))
 
-    raw = next(action for _, action in rig.out if isinstance(action, Raw))
+    raw = next(action for _, action in rig.out if isinstance(action, SendRaw))
     assert raw.data == framed(START, parts=3)
     assert raw.data[0] == 0x01
     assert START.encode()[-5:] == raw.data[-5:]
@@ -274,9 +278,9 @@ def test_a_late_accept_keeps_its_frames_behind_it() -> None:
 def test_refuse_turns_away_the_first_attempts_only() -> None:
     rig = Rig(refuse("it", n=2, how=403, fits=knocks))
 
-    answers = [rig.feed(Knocked(n, KNOCK.request))[0] for n in (1, 2, 3)]
+    answers = [rig.feed(UpgradeRequested(n, KNOCK.request))[0] for n in (1, 2, 3)]
 
-    assert [type(one) for one in answers] == [Reply, Reply, Accept]
+    assert [type(one) for one in answers] == [Respond, Respond, Accept]
 
 
 def test_refuse_lasts_at_least_as_long_as_it_is_told_to() -> None:
@@ -317,7 +321,7 @@ def test_thin_leaves_out_what_comes_too_soon_but_never_the_last() -> None:
 def test_reword_swallows_what_a_client_says() -> None:
     rig = Rig(reword("it", lambda said, scene: ()))
 
-    assert rig.feed(KNOCK, Said(1, "hello"))[2:] == []
+    assert rig.feed(KNOCK, MessageReceived(1, "hello"))[2:] == []
 
 
 # --- HTTP ------------------------------------------------------------------------------------
@@ -327,8 +331,8 @@ def test_answer_replies_in_the_place_of_the_source() -> None:
     trouble = text_answer("trouble", 500)
     rig = Rig(answer(HISTORY, "it", trouble, times=1))
 
-    assert rig.feed(ASK) == [Reply(3, trouble)]
-    assert rig.feed(ASK)[0] != Reply(3, trouble)
+    assert rig.feed(ASK) == [Respond(3, trouble)]
+    assert rig.feed(ASK)[0] != Respond(3, trouble)
 
 
 def test_hang_never_answers() -> None:
@@ -347,7 +351,7 @@ def test_truncate_promises_more_than_it_sends() -> None:
 
     (reply,) = rig.feed(ASK)
 
-    assert isinstance(reply, Reply)
+    assert isinstance(reply, Respond)
     assert (reply.answer.body, reply.answer.close) == (b"{", True)
     assert ("Content-Length", "2") in reply.answer.headers
 
@@ -375,8 +379,8 @@ def test_patched_outputs_are_the_same_in_frames_and_history() -> None:
 def test_under_a_prefix_there_is_nothing_else() -> None:
     rig = Rig(under_prefix("/p/"))
 
-    assert rig.feed(ASK) == [Reply(3, Answer(404))]
-    assert rig.feed(Asked(4, Request("GET", "/p/history/p")))[0].answer.status == 200
+    assert rig.feed(ASK) == [Respond(3, Response(404))]
+    assert rig.feed(RequestReceived(4, Request("GET", "/p/history/p")))[0].answer.status == 200
 
 
 # --- people, journal, complaints -------------------------------------------------------------

@@ -18,10 +18,10 @@ from fake_server.scenarios import kit as k
 from fake_server.scenarios.kit import http_ops as http
 from fake_server.scenarios.kit import operators
 from fake_server.scenarios.kit import other_users as people
-from fake_server.scenarios.kit.dry_run import Line, rehearse
-from fake_server.simulated_server import World
+from fake_server.scenarios.kit.dry_run import DryRunLine, rehearse
+from fake_server.simulated_server import SimulatedServer
 from fake_server.simulator.node_plan import Plan
-from fake_server.source import Answer, Knocked, Request, Source
+from fake_server.source import Request, Response, Source, UpgradeRequested
 
 CASSETTE = Path(__file__).parents[3] / "cassettes" / "image-only.jsonl"
 START, SUCCESS = k.event("execution_start"), k.event("execution_success")
@@ -39,7 +39,7 @@ def recording() -> tuple[Timeline, Mapping[str, Any]]:
 
 
 def simulated() -> tuple[Callable[[], Source], Mapping[str, Any]]:
-    return lambda: World(plan=Plan({"2": {"seconds": 0.05}})), k.PLAIN
+    return lambda: SimulatedServer(plan=Plan({"2": {"seconds": 0.05}})), k.PLAIN
 
 
 def recorded() -> tuple[Callable[[], Source], Mapping[str, Any]]:
@@ -53,7 +53,7 @@ SOURCES = {"simulated": simulated, "recorded": recorded}
 class Run:
     """What a polite client was told, in words."""
 
-    def __init__(self, lines: list[Line], complaints: list[str]) -> None:
+    def __init__(self, lines: list[DryRunLine], complaints: list[str]) -> None:
         self.lines, self.complaints = lines, complaints
         self.texts = [line.text for line in lines]
         self.frames = [line.text for line in lines if line.to_client and is_frame(line)]
@@ -72,7 +72,7 @@ class Run:
         return self.frames[: found[0] + 1]
 
 
-def is_frame(line: Line) -> bool:
+def is_frame(line: DryRunLine) -> bool:
     return isinstance(line.message, str) or line.text.startswith("binary")
 
 
@@ -87,21 +87,21 @@ def only(operator: Operator) -> list[Operator]:
     return [operator]
 
 
-def no_client_id(knocked: Knocked, scene: k.Scene) -> Knocked:
-    return Knocked(knocked.socket, k.with_query(knocked.request, clientId=None))
+def no_client_id(knocked: UpgradeRequested, scene: k.Observer) -> UpgradeRequested:
+    return UpgradeRequested(knocked.socket, k.with_query(knocked.request, clientId=None))
 
 
-def quiet(request: Request, scene: k.Scene) -> Request:
+def quiet(request: Request, scene: k.Observer) -> Request:
     body = json.loads(request.body)
     del body["client_id"]
     return Request(request.method, request.target, request.headers, json.dumps(body).encode())
 
 
-def odd_answer(answer: Answer, request: Request, scene: k.Scene) -> Answer:
-    return Answer(418, body=b"a teapot")
+def odd_answer(answer: Response, request: Request, scene: k.Observer) -> Response:
+    return Response(418, body=b"a teapot")
 
 
-def interruption(prompt: k.Prompt) -> Request:
+def interruption(prompt: k.ObservedPrompt) -> Request:
     return Request("POST", "/interrupt")
 
 
@@ -370,7 +370,7 @@ def test_an_operator_does_the_same_to_both_sources(name: str, source: str) -> No
 
 def test_the_table_has_every_operator() -> None:
     helpers = {
-        "HISTORY", "VIEW", "Stranger", "attempts", "html_page", "knocks", "reacts", "refusal",
+        "HISTORY", "VIEW", "OtherUser", "attempts", "html_page", "knocks", "reacts", "refusal",
         "small_post", "text_answer",
     }  # fmt: skip
 

@@ -60,7 +60,7 @@ def test_every_operator_and_invariant_is_on_the_page() -> None:
     from fake_server.scenarios.kit import other_users as people
 
     helpers = {
-        "HISTORY", "VIEW", "Stranger", "attempts", "html_page", "knocks", "reacts", "refusal",
+        "HISTORY", "VIEW", "OtherUser", "attempts", "html_page", "knocks", "reacts", "refusal",
         "small_post", "text_answer",
     }  # fmt: skip
     ours = {*http.__all__, *operators.__all__, *people.__all__} - helpers

@@ -13,12 +13,12 @@ from fake_server.server.thread import Handle
 from fake_server.source import (
     Accept,
     Action,
-    Answer,
-    Asked,
+    Disconnected,
     Happened,
-    Knocked,
-    Left,
-    Reply,
+    RequestReceived,
+    Respond,
+    Response,
+    UpgradeRequested,
 )
 
 Reaction = Callable[[Happened, int], Iterable[Action]]
@@ -34,17 +34,17 @@ class Scripted:
 
     def handle(self, happened: Happened, now: int) -> Iterator[Action]:
         self.happened.append(happened)
-        if isinstance(happened, Knocked):
+        if isinstance(happened, UpgradeRequested):
             self.sockets.append(happened.socket)
-        if isinstance(happened, Left) and happened.socket in self.sockets:
+        if isinstance(happened, Disconnected) and happened.socket in self.sockets:
             self.sockets.remove(happened.socket)
         reaction = self.reactions.get(type(happened).__name__)
         if reaction is not None:
             yield from reaction(happened, now)
-        elif isinstance(happened, Knocked):
+        elif isinstance(happened, UpgradeRequested):
             yield Accept(happened.socket)
-        elif isinstance(happened, Asked):
-            yield Reply(happened.exchange, Answer(200, (), happened.request.body))
+        elif isinstance(happened, RequestReceived):
+            yield Respond(happened.exchange, Response(200, (), happened.request.body))
 
     def facts(self) -> Mapping[str, Any]:
         return {"happened": len(self.happened)}

@@ -12,8 +12,8 @@ from PIL import Image
 from comfyrec.versions import era_of
 from fake_server.http.context import Shop
 from fake_server.server.server import rendered
-from fake_server.simulated_server import Facts, World
-from fake_server.source import Answer, Asked, Knocked, Reply, Request
+from fake_server.simulated_server import ServerOptions, SimulatedServer
+from fake_server.source import Request, RequestReceived, Respond, Response, UpgradeRequested
 from fake_server.storage.pictures import picture
 
 HOST = ("Host", "127.0.0.1:8188")
@@ -25,17 +25,19 @@ BASE = "../input"
 
 
 def ask(
-    world: World,
+    world: SimulatedServer,
     method: str,
     target: str,
     body: Any = b"",
     *headers: tuple[str, str],
     at_us: int = 0,
-) -> Answer:
+) -> Response:
     """One request without a shell."""
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     request = Request(method, target, (HOST, *headers), data)
-    return next(a.answer for a in world.handle(Asked(1, request), at_us) if isinstance(a, Reply))
+    return next(
+        a.answer for a in world.handle(RequestReceived(1, request), at_us) if isinstance(a, Respond)
+    )
 
 
 def part(name: str, value: bytes | str, filename: str | None = None, kind: str = "") -> bytes:
@@ -47,15 +49,15 @@ def part(name: str, value: bytes | str, filename: str | None = None, kind: str =
     return f"--{BOUNDARY}\r\n{head}\r\n\r\n".encode() + data + b"\r\n"
 
 
-def upload(world: World, *parts: bytes, route: str = "image") -> Answer:
+def upload(world: SimulatedServer, *parts: bytes, route: str = "image") -> Response:
     """Send a form."""
     body = b"".join(parts) + f"--{BOUNDARY}--\r\n".encode()
     return ask(world, "POST", f"/upload/{route}", body, FORM)
 
 
-def era(version: str, **shop: Any) -> World:
+def era(version: str, **shop: Any) -> SimulatedServer:
     """A server of that version."""
-    return World(Facts(era=era_of(version), shop=Shop(**shop)))
+    return SimulatedServer(ServerOptions(era=era_of(version), shop=Shop(**shop)))
 
 
 # --- uploads -----------------------------------------------------------------------------------
@@ -89,7 +91,7 @@ def era(version: str, **shop: Any) -> World:
     ],
 )
 def test_an_upload_ends_as_the_file_system_lets_it(fields: list[bytes], status: int) -> None:
-    world = World()
+    world = SimulatedServer()
     upload(world, part("image", b"1", "b.txt"), part("subfolder", "there"))
 
     assert upload(world, *fields).status == status
@@ -98,7 +100,7 @@ def test_an_upload_ends_as_the_file_system_lets_it(fields: list[bytes], status: 
 def test_a_text_of_a_form_has_the_charset_that_its_part_names() -> None:
     latin = part("subfolder", "ü".encode("latin-1"), kind="text/plain; charset=latin-1")
 
-    told = json.loads(upload(World(), part("image", b"x", "a.png"), latin).body)
+    told = json.loads(upload(SimulatedServer(), part("image", b"x", "a.png"), latin).body)
 
     assert told["subfolder"] == "ü"
 
@@ -110,7 +112,7 @@ def test_a_text_of_a_form_has_the_charset_that_its_part_names() -> None:
 def test_a_mask_is_kept_in_the_format_of_its_name(
     name: str, status: int, format: str | None
 ) -> None:
-    world = World()
+    world = SimulatedServer()
     original = picture(width=6, height=4, seed=1, text={"prompt": "{}"})
     upload(world, part("image", original, "o.png"))
     mask = picture(width=6, height=4, seed=2, mode="RGBA")
@@ -140,7 +142,7 @@ def test_a_mask_is_kept_in_the_format_of_its_name(
 def test_a_mask_without_its_original_is_told_and_not_kept(
     ref: dict[str, Any], written: bool
 ) -> None:
-    world = World()
+    world = SimulatedServer()
     upload(world, part("image", picture(width=6, height=4, seed=1), "o.png"))
     mask = part("image", picture(width=6, height=4, seed=2, mode="RGBA"), "m.png")
 
@@ -168,7 +170,7 @@ def test_a_mask_without_its_original_is_told_and_not_kept(
     ],
 )
 def test_what_a_browser_might_run_is_a_download(name: str, shown: str, kind: str) -> None:
-    world = World()
+    world = SimulatedServer()
     upload(world, part("image", b"<x/>", name))
     ask(world, "POST", f"/userdata/{name}", b"<x/>")
 
@@ -182,7 +184,7 @@ def test_what_a_browser_might_run_is_a_download(name: str, shown: str, kind: str
 
 
 def test_a_name_is_quoted_in_its_header() -> None:
-    world = World()
+    world = SimulatedServer()
     upload(world, part("image", b"x", 'a\\\\b\\"c.txt'))
 
     shown = dict(ask(world, "GET", "/view?filename=a%5Cb%22c.txt&type=input").headers)
@@ -195,7 +197,7 @@ def test_a_name_is_quoted_in_its_header() -> None:
     [("webp;50", 200), ("webp;٣", 200), ("webp;²", 500), ("webp;x", 200), ("jpeg;", 200)],
 )
 def test_the_quality_of_a_preview_is_what_python_calls_digits(preview: str, status: int) -> None:
-    world = World()
+    world = SimulatedServer()
     upload(world, part("image", picture(width=6, height=4, seed=1), "o.png"))
     quoted = "".join(f"%{byte:02X}" for byte in preview.encode())
 
@@ -207,7 +209,7 @@ def test_the_quality_of_a_preview_is_what_python_calls_digits(preview: str, stat
     [(BASE, 200), (f"{BASE}/../input", 200), (f"../{BASE}", 403), ("/input", 403), (".", 200)],
 )
 def test_a_way_out_may_lead_back(subfolder: str, status: int) -> None:
-    world = World()
+    world = SimulatedServer()
     upload(world, part("image", b"x", "a.txt"))
 
     found = ask(world, "GET", f"/view?filename=a.txt&type=input&subfolder={subfolder}")
@@ -219,9 +221,9 @@ def test_a_way_out_may_lead_back(subfolder: str, status: int) -> None:
 
 
 @pytest.fixture
-def desk() -> World:
+def desk() -> SimulatedServer:
     """A server that keeps a few files of its user."""
-    world = World()
+    world = SimulatedServer()
     for name in ("d/a.txt", "d/s/b.txt", "d/.h/c.txt", "d/.e", "f.txt"):
         ask(world, "POST", f"/userdata/{name.replace('/', '%2F')}", b"12")
     return world
@@ -258,11 +260,13 @@ def desk() -> World:
         ("GET", "/v2/userdata?path=../default/d", 200),
     ],
 )
-def test_user_files_behave_as_on_a_disk(desk: World, method: str, target: str, status: int) -> None:
+def test_user_files_behave_as_on_a_disk(
+    desk: SimulatedServer, method: str, target: str, status: int
+) -> None:
     assert ask(desk, method, target, b"1").status == status
 
 
-def test_a_folder_moves_with_all_that_is_in_it(desk: World) -> None:
+def test_a_folder_moves_with_all_that_is_in_it(desk: SimulatedServer) -> None:
     told = json.loads(ask(desk, "POST", "/userdata/d/move/e?full_info=true").body)
     listed = json.loads(ask(desk, "GET", "/userdata?dir=e&recurse=true").body)
 
@@ -271,7 +275,7 @@ def test_a_folder_moves_with_all_that_is_in_it(desk: World) -> None:
     assert ask(desk, "GET", "/userdata?dir=d").status == 404
 
 
-def test_a_file_was_created_when_it_was_last_written_or_moved(desk: World) -> None:
+def test_a_file_was_created_when_it_was_last_written_or_moved(desk: SimulatedServer) -> None:
     def told(target: str, at_ms: int) -> tuple[int, int]:
         info = json.loads(ask(desk, "POST", target, b"x", at_us=at_ms * 1_000).body)
         return info["modified"], info["created"]
@@ -285,12 +289,14 @@ def test_a_file_was_created_when_it_was_last_written_or_moved(desk: World) -> No
     assert moved == (first[0] + 1_000, first[0] + 2_000)
 
 
-def test_a_file_moved_onto_a_folder_lands_in_it_and_is_told_by_the_folder(desk: World) -> None:
+def test_a_file_moved_onto_a_folder_lands_in_it_and_is_told_by_the_folder(
+    desk: SimulatedServer,
+) -> None:
     assert json.loads(ask(desk, "POST", "/userdata/f.txt/move/d").body) == "d"
     assert ask(desk, "GET", "/userdata/d%2Ff.txt").body == b"12"
 
 
-def test_lists_pass_over_hidden_files_and_folders(desk: World) -> None:
+def test_lists_pass_over_hidden_files_and_folders(desk: SimulatedServer) -> None:
     upload(desk, part("image", b"x", ".hidden"), part("type", "output"))
 
     listed = json.loads(ask(desk, "GET", "/userdata?dir=d&recurse=true").body)
@@ -314,7 +320,7 @@ def test_lists_pass_over_hidden_files_and_folders(desk: World) -> None:
 def test_settings_are_whatever_the_file_holds(
     stored: bytes, one: int, all_of_them: int, posting: int
 ) -> None:
-    world = World()
+    world = SimulatedServer()
     ask(world, "POST", "/userdata/comfy.settings.json", stored)
 
     assert ask(world, "GET", "/settings/x").status == one
@@ -337,7 +343,7 @@ def test_settings_are_whatever_the_file_holds(
     ],
 )
 def test_an_empty_word_is_a_word_in_the_job_list(query: str, error: str | None) -> None:
-    told = json.loads(ask(World(), "GET", f"/api/jobs?{query}").body)
+    told = json.loads(ask(SimulatedServer(), "GET", f"/api/jobs?{query}").body)
 
     assert told.get("error") == error
 
@@ -350,7 +356,7 @@ GRAPH = {
 
 
 def test_blank_entries_of_a_status_list_leave_nothing() -> None:
-    world = World()
+    world = SimulatedServer()
     ask(world, "POST", "/prompt", {"prompt": GRAPH})
 
     listed = [json.loads(ask(world, "GET", f"/api/jobs{q}").body) for q in ("?status=,", "")]
@@ -365,7 +371,7 @@ def test_blank_entries_of_a_status_list_leave_nothing() -> None:
 def test_a_refused_prompt_takes_a_number_when_the_server_came_so_far(
     body: Any, numbers: int
 ) -> None:
-    world = World()
+    world = SimulatedServer()
     ask(world, "POST", "/prompt", body)
 
     told = json.loads(ask(world, "POST", "/prompt", {"prompt": GRAPH}).body)
@@ -406,19 +412,22 @@ RUNS: dict[str, Any] = {
 def test_what_is_wrong_beside_a_prompt_counts_when_the_server_gets_there(
     prompt: dict[str, Any], beside: dict[str, Any], status: int
 ) -> None:
-    assert ask(World(Facts()), "POST", "/prompt", {**prompt, **beside}).status == status
+    assert (
+        ask(SimulatedServer(ServerOptions()), "POST", "/prompt", {**prompt, **beside}).status
+        == status
+    )
 
 
 @pytest.mark.parametrize(("body", "status"), [(b"tIQ\xce", 500), (b"tIQ", 400)])
 def test_a_list_of_jobs_that_is_no_text_is_no_json_error(body: bytes, status: int) -> None:
-    assert ask(World(Facts()), "POST", "/api/jobs/cancel", body).status == status
+    assert ask(SimulatedServer(ServerOptions()), "POST", "/api/jobs/cancel", body).status == status
 
 
 @pytest.mark.parametrize("inputs", [None, [], "text", 5])
 def test_inputs_that_are_no_object_break_the_search_for_retired_nodes(inputs: Any) -> None:
     prompt = {"1": {"class_type": "PreviewImage", "inputs": inputs}}
 
-    assert ask(World(), "POST", "/prompt", {"prompt": prompt}).status == 500
+    assert ask(SimulatedServer(), "POST", "/prompt", {"prompt": prompt}).status == 500
 
 
 # --- what stands around the routes -------------------------------------------------------------
@@ -450,11 +459,11 @@ def test_inputs_that_are_no_object_break_the_search_for_retired_nodes(inputs: An
     ],
 )
 def test_a_path_gets_its_status(method: str, target: str, status: int) -> None:
-    assert ask(World(), method, target).status == status
+    assert ask(SimulatedServer(), method, target).status == status
 
 
 def test_each_folder_tells_what_its_models_end_in() -> None:
-    told = json.loads(ask(World(), "GET", "/experiment/models").body)
+    told = json.loads(ask(SimulatedServer(), "GET", "/experiment/models").body)
     ends = {one["name"]: one["extensions"] for one in told}
 
     assert (ends["diffusers"], ends["classifiers"]) == (["folder"], [""])
@@ -462,7 +471,7 @@ def test_each_folder_tells_what_its_models_end_in() -> None:
 
 
 def test_what_a_loader_always_offers_is_no_file_of_its_folder() -> None:
-    assert "pixel_space" not in json.loads(ask(World(), "GET", "/models/vae").body)
+    assert "pixel_space" not in json.loads(ask(SimulatedServer(), "GET", "/models/vae").body)
 
 
 @pytest.mark.parametrize(
@@ -479,7 +488,7 @@ def test_what_a_loader_always_offers_is_no_file_of_its_folder() -> None:
 def test_a_file_is_taken_for_found_when_caching_is_decided(
     method: str, target: str, headers: list[tuple[str, str]], value: str | None
 ) -> None:
-    world = World()
+    world = SimulatedServer()
     for name in ("there.png", "folder.png%2Fx"):
         ask(world, "POST", f"/userdata/{name}", b"x")
 
@@ -507,11 +516,13 @@ def test_answers_are_squeezed_for_those_who_write_gzip_small(
     ("method", "status"), [("POST", 405), ("PUT", 405), ("OPTIONS", 200), ("DELETE", 405)]
 )
 def test_only_a_get_can_become_a_websocket(method: str, status: int) -> None:
-    knocked = Knocked(7, Request(method, "/ws?clientId=a", (HOST, ("Upgrade", "websocket"))))
+    knocked = UpgradeRequested(
+        7, Request(method, "/ws?clientId=a", (HOST, ("Upgrade", "websocket")))
+    )
 
-    (reply,) = World().handle(knocked, 0)
+    (reply,) = SimulatedServer().handle(knocked, 0)
 
-    assert isinstance(reply, Reply)
+    assert isinstance(reply, Respond)
     assert reply.answer.status == status
 
 
@@ -552,7 +563,7 @@ class _Asked:
 def test_chunks_and_connections_are_told_as_the_version_has_it(
     method: str, version: tuple[int, int], stays: bool, has: bytes, lacks: bytes
 ) -> None:
-    answer = ask(World(), "GET", "/none")
+    answer = ask(SimulatedServer(), "GET", "/none")
 
     raw = b"".join(rendered(answer, _Asked(method, version), stays))  # type: ignore[arg-type]  # enough of one
 
@@ -561,7 +572,7 @@ def test_chunks_and_connections_are_told_as_the_version_has_it(
 
 
 def test_head_keeps_the_type_that_a_route_gave_and_drops_the_guess() -> None:
-    world = World()
+    world = SimulatedServer()
     ask(world, "POST", "/userdata/d%2Fx", b"1")
 
     heads = [

@@ -14,10 +14,10 @@ import pytest
 from comfyrec.versions import era_of
 from fake_server.http.context import Shop
 from fake_server.nodes.catalogue import Catalogue
-from fake_server.options import Settings
+from fake_server.options import EngineOptions
 from fake_server.server.server import rendered
-from fake_server.simulated_server import Facts, World
-from fake_server.source import Answer, Asked, Reply, Request
+from fake_server.simulated_server import ServerOptions, SimulatedServer
+from fake_server.source import Request, RequestReceived, Respond, Response
 
 RECORDINGS = Path(__file__).parents[4] / "shared" / "recordings"
 pytestmark = pytest.mark.skipif(
@@ -64,20 +64,22 @@ def _exchanges(name: str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
             yield asked[row["conn"]], row
 
 
-def _world(name: str) -> World:
+def _world(name: str) -> SimulatedServer:
     header = json.loads((RECORDINGS / f"{name}.jsonl").read_text("utf-8").splitlines()[0])
     flags = [*header["launch_flags"], ""]
     given = dict(itertools.pairwise(flags))
     upload = given.get("--max-upload-size")
     version = name.partition("/")[0].removeprefix("e").removeprefix("v")
-    return World(
-        Facts(
+    return SimulatedServer(
+        ServerOptions(
             catalogue=Catalogue.core().with_models(
                 {"checkpoints": ["rnd-sd15-slim.safetensors"], "loras": []}
             ),
             era=era_of(version),
-            settings=Settings(
-                max_upload_size=float(upload) * 1_048_576 if upload else Settings().max_upload_size
+            settings=EngineOptions(
+                max_upload_size=float(upload) * 1_048_576
+                if upload
+                else EngineOptions().max_upload_size
             ),
             shop=Shop(
                 cors=given.get("--enable-cors-header"),
@@ -88,12 +90,12 @@ def _world(name: str) -> World:
 
 
 def _answer(
-    world: World, row: dict[str, Any], now: int
+    world: SimulatedServer, row: dict[str, Any], now: int
 ) -> tuple[int, list[tuple[str, str]], bytes]:
     target = row["path"] + (f"?{row['query']}" if row.get("query") else "")
     request = Request(row["method"], target, tuple(map(tuple, row["headers"])), _body(row))
-    replies = [a for a in world.handle(Asked(1, request), now) if isinstance(a, Reply)]
-    answer: Answer = replies[0].answer
+    replies = [a for a in world.handle(RequestReceived(1, request), now) if isinstance(a, Respond)]
+    answer: Response = replies[0].answer
     raw = b"".join(rendered(answer, _Asked(row["method"]), not answer.close))
     head, _, body = raw.partition(b"\r\n\r\n")
     start, *lines = head.decode().split("\r\n")

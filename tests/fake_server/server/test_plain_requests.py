@@ -20,7 +20,16 @@ from fake_server.server.clock import MAX
 from fake_server.server.fast_path.connection import IDLE_S, Front, PlainRequest
 from fake_server.server.fast_path.parse import BODY_MAX, plain_head
 from fake_server.server.thread import serve
-from fake_server.source import Action, Answer, Asked, Dropped, HangUp, Reply, Request, Wake
+from fake_server.source import (
+    Action,
+    HangUp,
+    Request,
+    RequestAborted,
+    RequestReceived,
+    Respond,
+    Response,
+    Wake,
+)
 from tests.fake_server.server.scripted import Plain, Scripted, Start, wait_until
 
 EXAMPLES = 20_000 if os.environ.get("COMFYREC_FUZZ") == "deep" else 400
@@ -152,21 +161,21 @@ def test_more_fields_than_aiohttp_takes_are_not_plain(count: int, plain: bool) -
 
 
 def asked(source: Scripted) -> list[Request]:
-    return [one.request for one in source.happened if isinstance(one, Asked)]
+    return [one.request for one in source.happened if isinstance(one, RequestReceived)]
 
 
 @pytest.mark.parametrize("answer", [
-    Answer(), Answer(204), Answer(404, (("Content-Type", "text/plain"),), b"no"),
-    Answer(200, (("Transfer-Encoding", "chunked"),), b"abc"), Answer(500, (), b"x", close=True),
-    Answer(200, (("Content-Length", "3"), ("Date", "today")), b"abc"),
-    Answer(418, (), b"short", "I am a teapot"),
+    Response(), Response(204), Response(404, (("Content-Type", "text/plain"),), b"no"),
+    Response(200, (("Transfer-Encoding", "chunked"),), b"abc"), Response(500, (), b"x", close=True),
+    Response(200, (("Content-Length", "3"), ("Date", "today")), b"abc"),
+    Response(418, (), b"short", "I am a teapot"),
 ])  # fmt: skip
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "DELETE"])
 @pytest.mark.parametrize("connection", ["", "Connection: close\r\n", "Connection: keep-alive\r\n"])
 def test_an_answer_is_the_same_byte_for_byte_whoever_read_the_request(
-    start: Start, answer: Answer, method: str, connection: str
+    start: Start, answer: Response, method: str, connection: str
 ) -> None:
-    source, handle = start(Scripted(Asked=lambda h, _: [Reply(h.exchange, answer)]))
+    source, handle = start(Scripted(RequestReceived=lambda h, _: [Respond(h.exchange, answer)]))
     head = f"{method} /a?b=c HTTP/1.1\r\nHost: x\r\n{connection}Content-Length: 2\r\n"
 
     with Plain(handle.port) as plain, Plain(handle.port) as odd:
@@ -228,12 +237,15 @@ def test_what_comes_behind_a_request_that_waits_is_answered_behind_it(start: Sta
 
     def later(happened: Any, now: int) -> list[Action]:
         if happened.request.target == "/":
-            return [Reply(happened.exchange, Answer(200, (), happened.request.body))]
+            return [Respond(happened.exchange, Response(200, (), happened.request.body))]
         waiting.append(happened.exchange)
         return [Wake(now + 1_000)]
 
     source, handle = start(
-        Scripted(Asked=later, Woke=lambda h, _: [Reply(waiting.pop(), Answer(200, (), b"late"))]),
+        Scripted(
+            RequestReceived=later,
+            Woke=lambda h, _: [Respond(waiting.pop(), Response(200, (), b"late"))],
+        ),
         speed=0,
     )
 
@@ -254,8 +266,10 @@ def test_what_comes_behind_a_request_that_waits_is_answered_behind_it(start: Sta
 
 
 def test_a_client_that_does_not_read_its_answers_is_not_read_from(start: Start) -> None:
-    big = Answer(200, (), bytes(4 * 1024 * 1024))
-    source, handle = start(Scripted(Asked=lambda h, _: [Reply(h.exchange, big)]), speed=MAX)
+    big = Response(200, (), bytes(4 * 1024 * 1024))
+    source, handle = start(
+        Scripted(RequestReceived=lambda h, _: [Respond(h.exchange, big)]), speed=MAX
+    )
 
     with Plain(handle.port) as client:
         client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 20)
@@ -275,9 +289,9 @@ def test_a_bug_of_ours_is_a_500_and_the_next_connection_is_served(
     def broken(*_: object) -> Any:
         if broke:
             raise ZeroDivisionError("a bug")
-        return Answer()
+        return Response()
 
-    handle = serve(Scripted(Asked=broken))
+    handle = serve(Scripted(RequestReceived=broken))
     handle.server.control = broken
     broke = True
 
@@ -314,8 +328,8 @@ def test_a_good_request_falls_with_a_broken_one_that_came_with_it(
 def test_an_answer_with_a_field_that_would_end_its_line_is_not_written(
     start: Start, ending: str, more: str
 ) -> None:
-    answer = Answer(200, (("Content-Disposition", f'filename="a{ending}b"'),), b"abc")
-    _, handle = start(Scripted(Asked=lambda h, _: [Reply(h.exchange, answer)]))
+    answer = Response(200, (("Content-Disposition", f'filename="a{ending}b"'),), b"abc")
+    _, handle = start(Scripted(RequestReceived=lambda h, _: [Respond(h.exchange, answer)]))
 
     with Plain(handle.port) as client:
         client.send(f"GET / HTTP/1.1\r\nHost: x\r\n{more}\r\n".encode())
@@ -323,7 +337,7 @@ def test_an_answer_with_a_field_that_would_end_its_line_is_not_written(
 
 
 def test_an_odd_request_behind_a_cut_one_is_not_read(start: Start) -> None:
-    source, handle = start(Scripted(Asked=lambda h, _: [HangUp(h.exchange)]))
+    source, handle = start(Scripted(RequestReceived=lambda h, _: [HangUp(h.exchange)]))
 
     with Plain(handle.port) as client:
         client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.0\r\n\r\n")
@@ -333,14 +347,14 @@ def test_an_odd_request_behind_a_cut_one_is_not_read(start: Start) -> None:
 
 
 def test_a_client_that_leaves_is_told_of_once(start: Start) -> None:
-    source, handle = start(Scripted(Asked=lambda h, _: ()))
+    source, handle = start(Scripted(RequestReceived=lambda h, _: ()))
 
     with Plain(handle.port) as client:
         client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET /next HTTP/1.1\r\nHost: x\r\n\r\n")
         wait_until(handle, lambda: source.happened)
     wait_until(handle, lambda: len(source.happened) > 1)
 
-    assert [type(one) for one in source.happened] == [Asked, Dropped]
+    assert [type(one) for one in source.happened] == [RequestReceived, RequestAborted]
 
 
 # --- without a network ---------------------------------------------------------------------------

@@ -13,11 +13,11 @@ from aiohttp import web
 from yarl import URL
 
 from fake_server.http import routes as table
-from fake_server.http.context import Place
+from fake_server.http.context import Context
 from fake_server.http.middleware import answer
 from fake_server.http.question import json_answer
 from fake_server.http.routes import INTERNAL, ROUTES, UNPREFIXED
-from fake_server.simulated_server import World
+from fake_server.simulated_server import SimulatedServer
 from fake_server.source import Request
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "TRACE")
@@ -99,7 +99,7 @@ def test_a_path_leads_where_aiohttp_finds_it(
     rows = [msgspec.structs.replace(r, handler=named(r.path)) for r in ROUTES]
     monkeypatch.setattr(table, "ROUTES", tuple(rows))
     table.routes_of.cache_clear()
-    place: Place = World().place
+    place: Context = SimulatedServer().place
 
     different = []
     for (method, path), (status, allow, body) in zip(EVERY, aiohttps, strict=True):

@@ -26,20 +26,20 @@ from fake_server.source import (
     Abort,
     Accept,
     Action,
-    Answer,
-    Asked,
     Close,
-    Dropped,
+    Disconnected,
     Freeze,
     HangUp,
-    Knocked,
-    Left,
     Listen,
-    Ping,
-    Raw,
-    Reply,
-    Said,
+    MessageReceived,
+    RequestAborted,
+    RequestReceived,
+    Respond,
+    Response,
     Send,
+    SendPing,
+    SendRaw,
+    UpgradeRequested,
     Wake,
     Woke,
 )
@@ -95,7 +95,9 @@ def test_a_connection_is_kept_as_http_says(
 
 
 def test_an_answer_may_close_its_connection(start: Start) -> None:
-    _, handle = start(Scripted(Asked=lambda h, _: [Reply(h.exchange, Answer(500, close=True))]))
+    _, handle = start(
+        Scripted(RequestReceived=lambda h, _: [Respond(h.exchange, Response(500, close=True))])
+    )
 
     with Plain(handle.port) as client:
         status, fields, _ = client.ask(GET)
@@ -155,7 +157,8 @@ def test_an_answer_can_come_later(start: Start) -> None:
     waiting: list[int] = []
     _, handle = start(
         Scripted(
-            Asked=later, Woke=lambda h, now: [Reply(waiting.pop(), Answer(200, (), b"%d" % now))]
+            RequestReceived=later,
+            Woke=lambda h, now: [Respond(waiting.pop(), Response(200, (), b"%d" % now))],
         ),
         speed=MAX,
     )
@@ -165,20 +168,20 @@ def test_an_answer_can_come_later(start: Start) -> None:
 
 
 def test_a_client_that_leaves_before_its_answer_is_told_of(start: Start) -> None:
-    source, handle = start(Scripted(Asked=lambda h, _: ()))
+    source, handle = start(Scripted(RequestReceived=lambda h, _: ()))
 
     with Plain(handle.port) as client:
         client.send(GET.encode())
         wait_until(handle, lambda: source.happened)
     wait_until(handle, lambda: len(source.happened) > 1)
 
-    assert isinstance(source.happened[1], Dropped)
+    assert isinstance(source.happened[1], RequestAborted)
 
 
 def test_a_connection_can_be_cut_instead_of_an_answer_or_within_it(start: Start) -> None:
-    _, nothing = start(Scripted(Asked=lambda h, _: [HangUp(h.exchange)]))
-    whole = Answer(200, (("Content-Type", "text/plain"),), b"x" * 100)
-    _, part = start(Scripted(Asked=lambda h, _: [HangUp(h.exchange, whole, 30)]))
+    _, nothing = start(Scripted(RequestReceived=lambda h, _: [HangUp(h.exchange)]))
+    whole = Response(200, (("Content-Type", "text/plain"),), b"x" * 100)
+    _, part = start(Scripted(RequestReceived=lambda h, _: [HangUp(h.exchange, whole, 30)]))
 
     with Plain(nothing.port) as client:
         client.send(GET.encode())
@@ -192,7 +195,7 @@ def test_an_error_of_ours_is_told_to_whoever_asked(start: Start) -> None:
     def wrong(happened: Any, now: int) -> list[Action]:
         raise ScenarioError("the plan names node 7, and the prompt has none")
 
-    _, handle = start(Scripted(Asked=wrong))
+    _, handle = start(Scripted(RequestReceived=wrong))
 
     with Plain(handle.port) as client:
         status, fields, body = client.ask(GET)
@@ -205,7 +208,7 @@ def test_a_source_that_breaks_is_not_passed_over(caplog: pytest.LogCaptureFixtur
     def broken(happened: Any, now: int) -> list[Action]:
         raise ZeroDivisionError("a bug")
 
-    handle = serve(Scripted(Asked=broken))
+    handle = serve(Scripted(RequestReceived=broken))
 
     with Plain(handle.port) as client:
         assert client.ask(GET)[0] == 500
@@ -249,11 +252,11 @@ def test_it_can_speak_tls_with_a_certificate_that_nobody_trusts(start: Start) ->
 def test_an_answer_leaves_before_the_frames_behind_it(start: Start) -> None:
     def react(happened: Any, now: int) -> list[Action]:
         return [
-            Reply(happened.exchange, Answer()),
+            Respond(happened.exchange, Response()),
             *(Send(tuple(source.sockets), f"{n}") for n in range(3)),
         ]
 
-    source, handle = start(Scripted(Asked=react))
+    source, handle = start(Scripted(RequestReceived=react))
 
     with connect(f"{handle.ws_url}/ws", compression=None) as ws, Plain(handle.port) as client:
         client.ask(GET)
@@ -265,14 +268,14 @@ def test_frames_in_front_of_an_answer_leave_before_it(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def react(happened: Any, now: int) -> list[Action]:
-        return [Send(tuple(source.sockets), "first"), Reply(happened.exchange, Answer())]
+        return [Send(tuple(source.sockets), "first"), Respond(happened.exchange, Response())]
 
     def in_order(what: str) -> Callable[..., None]:
         real = getattr(handle.server, what)
         return lambda *args: (order.append(what), real(*args))[1]
 
     order: list[str] = []
-    source, handle = start(Scripted(Asked=react))
+    source, handle = start(Scripted(RequestReceived=react))
     with connect(f"{handle.ws_url}/ws", compression=None) as ws, Plain(handle.port) as client:
         monkeypatch.setattr(handle.server, "_write", in_order("_write"))
         monkeypatch.setattr(handle.server, "_answer", in_order("_answer"))
@@ -288,22 +291,25 @@ SIZES = {"empty": 0, "7 bits": 125, "16 bits": 126, "most of 16 bits": 65_535, "
 @pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
 @pytest.mark.parametrize("compression", [None, "deflate"])
 def test_a_message_arrives_as_it_was_sent(start: Start, size: int, compression: str | None) -> None:
-    source, handle = start(Scripted(Said=lambda h, _: [Send((h.socket,), h.message)]))
+    source, handle = start(Scripted(MessageReceived=lambda h, _: [Send((h.socket,), h.message)]))
 
     with connect(f"{handle.ws_url}/ws", compression=compression, max_size=None) as ws:
         for message in ("ä" * (size // 2), os.urandom(size)):
             ws.send(message)
             assert ws.recv(10) == message
 
-    assert [type(h.message) for h in source.happened if isinstance(h, Said)] == [str, bytes]
+    assert [type(h.message) for h in source.happened if isinstance(h, MessageReceived)] == [
+        str,
+        bytes,
+    ]
 
 
 def test_compressed_and_plain_sockets_get_the_same_messages(start: Start) -> None:
     def react(happened: Any, now: int) -> list[Action]:
         sends = [Send(tuple(source.sockets), f"{n} " * 50) for n in range(20)]
-        return [*sends, Reply(happened.exchange, Answer())]
+        return [*sends, Respond(happened.exchange, Response())]
 
-    source, handle = start(Scripted(Asked=react))
+    source, handle = start(Scripted(RequestReceived=react))
 
     with (
         connect(f"{handle.ws_url}/ws", compression=None) as plain,
@@ -319,7 +325,7 @@ def test_compressed_and_plain_sockets_get_the_same_messages(start: Start) -> Non
 
 
 def test_a_compressed_frame_needs_none_before_it(start: Start) -> None:
-    _, handle = start(Scripted(Said=lambda h, _: [Send((h.socket,), "word " * 9)] * 2))
+    _, handle = start(Scripted(MessageReceived=lambda h, _: [Send((h.socket,), "word " * 9)] * 2))
     offer = "Sec-WebSocket-Extensions: permessage-deflate\r\n"
 
     with Plain(handle.port) as client:
@@ -335,7 +341,7 @@ def test_a_compressed_frame_needs_none_before_it(start: Start) -> None:
 
 def test_the_source_chooses_the_subprotocol(start: Start) -> None:
     offer = "Sec-WebSocket-Protocol: a, b\r\n"
-    source, handle = start(Scripted(Knocked=lambda h, _: [Accept(h.socket, protocol="b")]))
+    source, handle = start(Scripted(UpgradeRequested=lambda h, _: [Accept(h.socket, protocol="b")]))
     _, none = start()
 
     with Plain(handle.port) as client:
@@ -345,12 +351,12 @@ def test_the_source_chooses_the_subprotocol(start: Start) -> None:
 
     assert "Sec-WebSocket-Protocol: b\r\n" in head
     assert "sec-websocket-protocol" not in head_of_none.lower()
-    assert isinstance(source.happened[0], Knocked)
+    assert isinstance(source.happened[0], UpgradeRequested)
     assert source.happened[0].request.header("Sec-WebSocket-Protocol") == "a, b"
 
 
 def test_an_upgrade_can_be_refused(start: Start) -> None:
-    _, handle = start(Scripted(Knocked=lambda h, _: [Reply(h.socket, Answer(403))]))
+    _, handle = start(Scripted(UpgradeRequested=lambda h, _: [Respond(h.socket, Response(403))]))
 
     with Plain(handle.port) as client:
         head = client.upgrade()
@@ -360,7 +366,7 @@ def test_an_upgrade_can_be_refused(start: Start) -> None:
 
 def test_bytes_can_come_with_the_handshake_in_one_go(start: Start) -> None:
     first = b"\x81\x02hi"
-    _, handle = start(Scripted(Knocked=lambda h, _: [Accept(h.socket, first=first)]))
+    _, handle = start(Scripted(UpgradeRequested=lambda h, _: [Accept(h.socket, first=first)]))
 
     with Plain(handle.port) as client:
         client.upgrade()
@@ -371,11 +377,11 @@ def test_pings_pongs_and_raw_bytes_go_out_in_order(start: Start) -> None:
     def react(happened: Any, now: int) -> list[Action]:
         ours = happened.socket
         return [
-            Send((ours,), "a"), Ping(ours, b"p"), Ping(ours, b"q", pong=True),
-            Raw(ours, b"\x01\x01b\x80\x01c"), Send((ours,), "d"),
+            Send((ours,), "a"), SendPing(ours, b"p"), SendPing(ours, b"q", pong=True),
+            SendRaw(ours, b"\x01\x01b\x80\x01c"), Send((ours,), "d"),
         ]  # fmt: skip
 
-    _, handle = start(Scripted(Said=react))
+    _, handle = start(Scripted(MessageReceived=react))
 
     with Plain(handle.port) as client:
         client.upgrade()
@@ -409,7 +415,9 @@ def test_a_closing_handshake_has_the_code_it_was_given(
 ) -> None:
     reason = "bye" if code else ""
     source, handle = start(
-        Scripted(Said=lambda h, _: [Send((h.socket,), "last"), Close(h.socket, code, reason)])
+        Scripted(
+            MessageReceived=lambda h, _: [Send((h.socket,), "last"), Close(h.socket, code, reason)]
+        )
     )
 
     with Plain(handle.port) as client:
@@ -419,7 +427,7 @@ def test_a_closing_handshake_has_the_code_it_was_given(
         assert client.frame() == (0x88, payload if code else b"")
         client.say(8, b"\x03\xe8")
         assert client.rest() == b""
-    wait_until(handle, lambda: isinstance(source.happened[-1], Left))
+    wait_until(handle, lambda: isinstance(source.happened[-1], Disconnected))
 
     assert source.happened[-1].code == 1000
 
@@ -436,13 +444,13 @@ def test_a_client_that_closes_is_answered_and_told_of(start: Start, sent: bytes,
         first, _ = client.frame()
         assert first == 0x88
         assert client.rest() == b""
-    wait_until(handle, lambda: isinstance(source.happened[-1], Left))
+    wait_until(handle, lambda: isinstance(source.happened[-1], Disconnected))
 
     assert source.happened[-1].code == code
 
 
 def test_a_cut_shows_as_1006_on_either_side(start: Start) -> None:
-    source, handle = start(Scripted(Said=lambda h, _: [Abort(h.socket)]))
+    source, handle = start(Scripted(MessageReceived=lambda h, _: [Abort(h.socket)]))
 
     with connect(f"{handle.ws_url}/ws") as ws:
         ws.send("cut me")
@@ -450,27 +458,29 @@ def test_a_cut_shows_as_1006_on_either_side(start: Start) -> None:
             ws.recv(10)
     with Plain(handle.port) as client:
         client.upgrade()
-    wait_until(handle, lambda: len([h for h in source.happened if isinstance(h, Left)]) == 2)
+    wait_until(
+        handle, lambda: len([h for h in source.happened if isinstance(h, Disconnected)]) == 2
+    )
 
     assert closed.value.rcvd is None
-    assert [h.code for h in source.happened if isinstance(h, Left)] == [1006, 1006]
+    assert [h.code for h in source.happened if isinstance(h, Disconnected)] == [1006, 1006]
 
 
 def test_a_frozen_socket_hears_and_says_nothing_more(start: Start) -> None:
     source, handle = start(
-        Scripted(Said=lambda h, _: [Freeze(h.socket), Send((h.socket,), "lost")])
+        Scripted(MessageReceived=lambda h, _: [Freeze(h.socket), Send((h.socket,), "lost")])
     )
 
     with Plain(handle.port) as client:
         client.upgrade()
         client.say(1, b"go")
-        wait_until(handle, lambda: any(isinstance(h, Said) for h in source.happened))
+        wait_until(handle, lambda: any(isinstance(h, MessageReceived) for h in source.happened))
         client.say(9, b"anybody?")
         client.sock.settimeout(0.2)
         with pytest.raises(TimeoutError):
             client.sock.recv(1)
 
-    assert len([h for h in source.happened if isinstance(h, Said)]) == 1
+    assert len([h for h in source.happened if isinstance(h, MessageReceived)]) == 1
 
 
 def test_a_server_can_refuse_connections_and_take_them_again(start: Start) -> None:
@@ -517,13 +527,15 @@ def test_a_client_that_stops_reading_stops_nobody_and_is_cut_in_the_end(
         return [Send(everybody, message), Wake(now + 1)] if left else [Send(everybody, b"end")]
 
     left = 300
-    source, handle = start(Scripted(Said=flood, Woke=flood), speed=speed, outgoing_max=8_000_000)
+    source, handle = start(
+        Scripted(MessageReceived=flood, Woke=flood), speed=speed, outgoing_max=8_000_000
+    )
 
     with Plain(handle.port) as deaf, connect(f"{handle.ws_url}/ws", max_size=None) as ws:
         deaf.upgrade()
         ws.send("go")
         got = [ws.recv(30) for _ in range(300)]
-        wait_until(handle, lambda: any(isinstance(h, Left) for h in source.happened))
+        wait_until(handle, lambda: any(isinstance(h, Disconnected) for h in source.happened))
 
     assert got[-1] == b"end"
     assert set(got[:-1]) == {message}
@@ -544,7 +556,9 @@ def test_nothing_is_left_after_a_stop() -> None:
     before = _open_files()
 
     for _ in range(5):
-        source = Scripted(Asked=lambda h, _: (), Said=lambda h, now: [Wake(now + 10_000_000)])
+        source = Scripted(
+            RequestReceived=lambda h, _: (), MessageReceived=lambda h, now: [Wake(now + 10_000_000)]
+        )
         handle = serve(source)
         clients = [Plain(handle.port) for _ in range(4)]
         clients[0].upgrade()
@@ -622,5 +636,5 @@ def test_another_source_takes_over_with_all_connections_cut(start: Start) -> Non
         assert client.ask(GET)[0] == 200
 
     assert handle.call(lambda: handle.server.now) == 0
-    assert [type(h) for h in second.happened] == [Asked]
+    assert [type(h) for h in second.happened] == [RequestReceived]
     assert not any(isinstance(h, Woke) for h in first.happened)

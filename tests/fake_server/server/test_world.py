@@ -16,18 +16,18 @@ from fake_server.http.context import Shop
 from fake_server.http.routes import routes_of
 from fake_server.scenario_source import chosen, over, scenario_source, shell_of
 from fake_server.scenarios import choose
-from fake_server.simulated_server import Facts, World
+from fake_server.simulated_server import ServerOptions, SimulatedServer
 from fake_server.simulator.node_plan import Plan
 from fake_server.source import (
     Accept,
     Action,
-    Answer,
-    Asked,
-    Knocked,
-    Reply,
+    MessageReceived,
     Request,
-    Said,
+    RequestReceived,
+    Respond,
+    Response,
     Send,
+    UpgradeRequested,
     Wake,
     Woke,
 )
@@ -45,26 +45,26 @@ GRAPH = {
 
 def ask(
     world: Any, method: str, target: str, body: Any = b"", now: int = 0, **fields: str
-) -> Answer:
+) -> Response:
     """One request without a shell."""
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     headers = (("Host", "127.0.0.1:8188"), *((k.replace("_", "-"), v) for k, v in fields.items()))
-    actions = list(world.handle(Asked(1, Request(method, target, headers, data)), now))
-    return next(action.answer for action in actions if isinstance(action, Reply))
+    actions = list(world.handle(RequestReceived(1, Request(method, target, headers, data)), now))
+    return next(action.answer for action in actions if isinstance(action, Respond))
 
 
-def said(answer: Answer) -> Any:
+def said(answer: Response) -> Any:
     return json.loads(answer.body)
 
 
 def knock(
-    world: World, target: str = "/ws?clientId=me", socket: int = 7, **fields: str
+    world: SimulatedServer, target: str = "/ws?clientId=me", socket: int = 7, **fields: str
 ) -> list[Action]:
     headers = tuple((name.replace("_", "-"), value) for name, value in fields.items())
-    return list(world.handle(Knocked(socket, Request("GET", target, headers)), 0))
+    return list(world.handle(UpgradeRequested(socket, Request("GET", target, headers)), 0))
 
 
-def run_out(world: World, actions: list[Action]) -> list[Action]:
+def run_out(world: SimulatedServer, actions: list[Action]) -> list[Action]:
     """Wake the world until it has nothing more to do."""
     done, open_ = list(actions), list(actions)
     while wakes := [action.at for action in open_ if isinstance(action, Wake)]:
@@ -82,7 +82,7 @@ def types(actions: list[Action]) -> list[str]:
 
 @pytest.mark.parametrize("target", ["/ws?clientId=me", "/api/ws?clientId=me"])
 def test_a_socket_is_let_in_and_greeted(target: str) -> None:
-    actions = knock(World(), target)
+    actions = knock(SimulatedServer(), target)
 
     assert actions[0] == Accept(7)
     assert types(actions) == ["status"]
@@ -102,29 +102,29 @@ def test_a_socket_is_let_in_and_greeted(target: str) -> None:
 def test_an_upgrade_elsewhere_or_from_afar_is_a_plain_request(
     target: str, fields: dict[str, str], status: int
 ) -> None:
-    actions = knock(World(), target, **fields)
+    actions = knock(SimulatedServer(), target, **fields)
 
-    assert [type(action) for action in actions] == [Reply]
+    assert [type(action) for action in actions] == [Respond]
     assert actions[0].answer.status == status
 
 
 def test_the_answer_of_a_prompt_is_in_front_of_its_frames() -> None:
-    world = World()
+    world = SimulatedServer()
     knock(world)
 
     body = json.dumps({"prompt": GRAPH, "client_id": "me"}).encode()
-    actions = list(world.handle(Asked(2, Request("POST", "/prompt", (), body)), 0))
+    actions = list(world.handle(RequestReceived(2, Request("POST", "/prompt", (), body)), 0))
 
-    assert isinstance(actions[0], Reply)
+    assert isinstance(actions[0], Respond)
     assert types(actions)[:3] == ["status", "status", "execution_start"]
 
 
 def test_flags_are_answered_on_the_socket_as_over_http() -> None:
-    world = World()
+    world = SimulatedServer()
     knock(world)
 
     hello = '{"type": "feature_flags", "data": {"supports_preview_metadata": true}}'
-    sent = [a for a in world.handle(Said(7, hello), 0) if isinstance(a, Send)]
+    sent = [a for a in world.handle(MessageReceived(7, hello), 0) if isinstance(a, Send)]
 
     assert json.loads(sent[0].message)["data"] == said(ask(world, "GET", "/features"))
 
@@ -157,13 +157,15 @@ def test_flags_are_answered_on_the_socket_as_over_http() -> None:
 def test_the_guard_compares_host_and_origin(origin: str, host: str, status: int) -> None:
     headers = (("Host", host), ("Origin", origin))
 
-    actions = list(World().handle(Asked(1, Request("GET", "/prompt", headers)), 0))
+    actions = list(
+        SimulatedServer().handle(RequestReceived(1, Request("GET", "/prompt", headers)), 0)
+    )
 
     assert actions[0].answer.status == status
 
 
 def test_cors_is_on_every_answer_of_a_handler_and_not_on_what_aiohttp_refuses() -> None:
-    world = World(Facts(shop=Shop(cors="*")))
+    world = SimulatedServer(ServerOptions(shop=Shop(cors="*")))
 
     allowed = [
         dict(ask(world, method, target).headers).get("Access-Control-Allow-Origin")
@@ -186,7 +188,7 @@ def test_cors_is_on_every_answer_of_a_handler_and_not_on_what_aiohttp_refuses() 
     ],
 )  # fmt: skip
 def test_caching_follows_from_the_path(target: str, value: str | None) -> None:
-    world = World()
+    world = SimulatedServer()
     ask(world, "POST", "/userdata/a.png", b"x")
 
     assert dict(ask(world, "GET", target).headers).get("Cache-Control") == value
@@ -194,9 +196,9 @@ def test_caching_follows_from_the_path(target: str, value: str | None) -> None:
 
 @pytest.mark.parametrize("method", ["POST", "PATCH", "PUT"])
 def test_a_body_over_the_limit_is_refused_where_a_handler_would_read_it(method: str) -> None:
-    from fake_server.options import Settings
+    from fake_server.options import EngineOptions
 
-    world = World(Facts(settings=Settings(max_upload_size=10)))
+    world = SimulatedServer(ServerOptions(settings=EngineOptions(max_upload_size=10)))
     target = {"POST": "/prompt", "PATCH": "/internal/logs/subscribe", "PUT": "/nope"}[method]
 
     got = ask(world, method, target, b"x" * 11)
@@ -210,7 +212,7 @@ def test_a_body_over_the_limit_is_refused_where_a_handler_would_read_it(method: 
 
 @given(st.binary(max_size=40), st.sampled_from(["GET", "POST", "PATCH", "DELETE"]))
 def test_any_bytes_as_a_body_get_an_answer(body: bytes, method: str) -> None:
-    world = World()
+    world = SimulatedServer()
 
     for target in ("/prompt", "/upload/image", "/upload/mask", "/users", "/settings", "/settings/a",
                    "/userdata/a", "/internal/logs/subscribe", "/queue", "/free", "/history",
@@ -221,7 +223,7 @@ def test_any_bytes_as_a_body_get_an_answer(body: bytes, method: str) -> None:
 
 @given(st.text(max_size=30))
 def test_any_text_as_a_target_gets_an_answer(text: str) -> None:
-    world = World()
+    world = SimulatedServer()
     target = "/" + text.replace(" ", "+")
 
     for method in ("GET", "HEAD", "POST", "OPTIONS"):
@@ -249,14 +251,14 @@ def png(size: tuple[int, int] = (4, 4), alpha: int = 255) -> bytes:
     return buffer.getvalue()
 
 
-def upload_mask(world: World, ref: Any, mask: bytes | None = None) -> Answer:
+def upload_mask(world: SimulatedServer, ref: Any, mask: bytes | None = None) -> Response:
     data = ref if isinstance(ref, bytes) else json.dumps(ref).encode()
     fields = (("image", mask or png(alpha=40), "m.png"), ("original_ref", data, None))
     return ask(world, "POST", "/upload/mask", **form(*fields))
 
 
 def test_a_mask_lays_its_alpha_over_the_original() -> None:
-    world = World()
+    world = SimulatedServer()
     original = picture(width=4, height=4, seed=1, text={"prompt": "kept"})
     ask(world, "POST", "/upload/image", **form(("image", original, "o.png")))
 
@@ -286,7 +288,7 @@ def test_a_mask_lays_its_alpha_over_the_original() -> None:
     ],
 )
 def test_a_mask_without_its_original_is_not_written(ref: Any, status: int) -> None:
-    world = World()
+    world = SimulatedServer()
     ask(world, "POST", "/upload/image", **form(("image", png(), "o.png")))
 
     got = upload_mask(world, ref)
@@ -297,7 +299,7 @@ def test_a_mask_without_its_original_is_not_written(ref: Any, status: int) -> No
 
 
 def test_a_mask_of_another_size_or_without_a_reference_breaks_the_handler() -> None:
-    world = World()
+    world = SimulatedServer()
     ask(world, "POST", "/upload/image", **form(("image", png(), "o.png")))
 
     other_size = upload_mask(world, {"filename": "o.png", "type": "input"}, png((9, 9)))
@@ -310,7 +312,7 @@ def test_a_mask_of_another_size_or_without_a_reference_breaks_the_handler() -> N
 
 
 def test_users_are_told_apart_by_a_header() -> None:
-    world = World(Facts(shop=Shop(multi_user=True)))
+    world = SimulatedServer(ServerOptions(shop=Shop(multi_user=True)))
     ann = said(ask(world, "POST", "/users", {"username": " Ann B. "}))
     bob = said(ask(world, "POST", "/users", {"username": "bob"}))
     ask(world, "POST", "/settings/a", 1, comfy_user=ann)
@@ -339,7 +341,7 @@ def test_users_are_told_apart_by_a_header() -> None:
     ],
 )
 def test_a_user_that_cannot_be_is_refused(body: Any, status: int, error: str | None) -> None:
-    got = ask(World(), "POST", "/users", body)
+    got = ask(SimulatedServer(), "POST", "/users", body)
 
     assert got.status == status
     assert error is None or said(got) == {"error": error}
@@ -349,12 +351,14 @@ def test_a_user_that_cannot_be_is_refused(body: Any, status: int, error: str | N
 
 
 def test_the_console_is_read_along_by_those_who_subscribed() -> None:
-    world = World(plan=Plan({"1": {"raise": {"type": "ValueError", "message": "no"}}}))
+    world = SimulatedServer(plan=Plan({"1": {"raise": {"type": "ValueError", "message": "no"}}}))
     knock(world)
     ask(world, "PATCH", "/internal/logs/subscribe", {"clientId": "me", "enabled": True})
 
     body = json.dumps({"prompt": GRAPH, "client_id": "me"}).encode()
-    actions = run_out(world, list(world.handle(Asked(2, Request("POST", "/prompt", (), body)), 0)))
+    actions = run_out(
+        world, list(world.handle(RequestReceived(2, Request("POST", "/prompt", (), body)), 0))
+    )
 
     logs = [
         json.loads(a.message)["data"]
@@ -374,7 +378,7 @@ def test_the_console_is_read_along_by_those_who_subscribed() -> None:
 
 
 def test_a_subscription_ends_when_it_is_taken_back_or_its_socket_is_gone() -> None:
-    world = World()
+    world = SimulatedServer()
     knock(world)
     for enabled in (True, False):
         ask(world, "PATCH", "/internal/logs/subscribe", {"clientId": "me", "enabled": enabled})
@@ -388,7 +392,7 @@ def test_a_subscription_ends_when_it_is_taken_back_or_its_socket_is_gone() -> No
     "body", [{"clientId": "a"}, {"enabled": True}, [], "x", {"clientId": [], "enabled": 1}]
 )
 def test_a_subscription_without_its_fields_breaks_the_handler(body: Any) -> None:
-    assert ask(World(), "PATCH", "/internal/logs/subscribe", body).status == 500
+    assert ask(SimulatedServer(), "PATCH", "/internal/logs/subscribe", body).status == 500
 
 
 # --- eras, frontends, models -------------------------------------------------------------------
@@ -396,7 +400,7 @@ def test_a_subscription_without_its_fields_breaks_the_handler(body: Any) -> None
 
 @pytest.mark.parametrize("version", ERAS)
 def test_every_era_has_its_routes_and_answers_them(version: str) -> None:
-    world = World(Facts(era=era_of(version)))
+    world = SimulatedServer(ServerOptions(era=era_of(version)))
 
     for target in ("/prompt", "/queue", "/history", "/object_info/KSampler", "/system_stats",
                    "/users", "/settings", "/extensions", "/embeddings"):  # fmt: skip
@@ -416,7 +420,9 @@ def test_a_frontend_is_served_where_one_is_given() -> None:
         "extensions/core/groupNode.js": b"",
     }
     static = {name: StoredFile(data, 0) for name, data in pages.items()}.get
-    world = World(Facts(shop=Shop(static=static, scripts=("/extensions/core/groupNode.js",))))
+    world = SimulatedServer(
+        ServerOptions(shop=Shop(static=static, scripts=("/extensions/core/groupNode.js",)))
+    )
 
     root, script = ask(world, "GET", "/"), ask(world, "GET", "/assets/a.js")
 
@@ -429,7 +435,7 @@ def test_a_frontend_is_served_where_one_is_given() -> None:
 
 
 def test_a_picture_beside_a_model_is_its_preview() -> None:
-    world = World()
+    world = SimulatedServer()
     world.place.folders.write("models/loras", "", "style.png", png(), 0)
     path = "/experiment/models/preview/loras"
 
@@ -470,5 +476,5 @@ def test_a_scenario_about_nodes_cannot_be_put_over_a_recording() -> None:
     from comfyrec.errors import ScenarioError
 
     with pytest.raises(ScenarioError, match="about what nodes do"):
-        over([choose("lifelike")], World)
-    assert over([choose("ws-silent")], World).facts()["operators"]
+        over([choose("lifelike")], SimulatedServer)
+    assert over([choose("ws-silent")], SimulatedServer).facts()["operators"]

@@ -8,12 +8,12 @@ from typing import Any
 
 from comfyrec.versions import era_of
 from fake_server.http.prompts import JOB_ROUTES, ROUTES
-from fake_server.http.question import Question
+from fake_server.http.question import RoutedRequest
 from fake_server.nodes.catalogue import Catalogue
-from fake_server.options import Settings
+from fake_server.options import EngineOptions
 from fake_server.simulator.engine import Engine
 from fake_server.simulator.node_plan import Plan
-from fake_server.source import Answer, Send, Wake
+from fake_server.source import Response, Send, Wake
 from fake_server.storage.memory import Folders
 
 Frame = dict[str, Any] | bytes
@@ -97,7 +97,7 @@ class Rig:
             era=era_of(version),
             folders=self.folders,
             seed=seed,
-            settings=Settings(**settings),
+            settings=EngineOptions(**settings),
             plan=Plan(nodes, classes, lifelike=lifelike, strict=strict),
         )
         self.now = 0
@@ -134,12 +134,12 @@ class Rig:
         headers: Iterable[tuple[str, str]] = (),
         query: Mapping[str, str] | None = None,
         **param: str,
-    ) -> Answer:
+    ) -> Response:
         raw = (
             body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
         )
         handler = ROUTES.get((method, path)) or JOB_ROUTES[method, path]
-        question = Question(
+        question = RoutedRequest(
             method=method,
             path=path,
             query={key: [value] for key, value in (query or {}).items()},

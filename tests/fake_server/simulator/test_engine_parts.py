@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from comfyrec.errors import ScenarioError, UsageError
 from comfyrec.versions import ERAS, FIRST_RELEASE, era_of
 from fake_server.nodes.catalogue import AUTOGROW_INPUTS_MAX, Catalogue
-from fake_server.seeded import Chance
+from fake_server.seeded import SeededRandom
 from fake_server.simulator.graph import EXACT_NODES_MAX, Graph, Order, signatures
 from fake_server.simulator.node_plan import NodePlan, Plan
 from fake_server.storage.filenames import LeavesFolder, fill_in, next_counter, save_path
@@ -449,7 +449,7 @@ def test_the_servers_flags_grow_with_its_version(version: str) -> None:
 @given(st.integers())
 @settings(max_examples=30)
 def test_chance_is_the_same_for_the_same_seed(seed: int) -> None:
-    one, other = Chance(seed), Chance(seed)
+    one, other = SeededRandom(seed), SeededRandom(seed)
 
     assert [one.uuid() for _ in range(3)] == [other.uuid() for _ in range(3)]
     assert one.temp_letters() == other.temp_letters()

@@ -1,8 +1,8 @@
 """Every specimen in every scenario, in one process and in the time of a jumping loop.
 
-``python -m tests.comfyrec.check.specimens.matrix`` writes the table. It says of each specimen in which scenarios
-it fails, and how: it ``hangs``, it ``lies``, or which invariant it breaks. What is not listed it
-passes.
+``python -m tests.comfyrec.check.specimens.matrix`` writes the table. It says of each specimen in
+which scenarios it fails, and how: it ``hangs``, it ``lies``, or which invariant it breaks. What is
+not listed it passes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from comfyrec.check import Playing, Result, play
+from comfyrec.check import Playing, ScenarioResult, play
 from comfyrec.check.invariants import Report
 from comfyrec.check.play import IMAGES
 from fake_server.scenarios import Choice, select
@@ -40,7 +40,7 @@ def specimen(name: str) -> type[Client]:
     return next(one for one in own if issubclass(one, Client))
 
 
-def run(client: type[Client], choice: Choice) -> Result:
+def run(client: type[Client], choice: Choice) -> ScenarioResult:
     """One specimen in one scenario."""
     with _jumping_loop() as loop, play(choice, thread=Here(loop), clock=loop.time) as playing:
         return loop.run_until_complete(_judged(client, playing))
@@ -57,7 +57,7 @@ def _jumping_loop() -> Iterator[JumpingLoop]:
         loop.close()
 
 
-async def _judged(client: type[Client], playing: Playing) -> Result:
+async def _judged(client: type[Client], playing: Playing) -> ScenarioResult:
     loop = asyncio.get_running_loop()
     began, specimen = loop.time(), client(playing.url)
     workflow = json.loads(json.dumps(playing.workflow))
@@ -103,13 +103,15 @@ def held_bytes(value: Any) -> int:
     return (sys.getsizeof(value) if plain else 0) + sum(map(held_bytes, inner))
 
 
-def run_all(names: Iterable[str] = SPECIMENS, pattern: str = "*") -> list[tuple[str, Result]]:
+def run_all(
+    names: Iterable[str] = SPECIMENS, pattern: str = "*"
+) -> list[tuple[str, ScenarioResult]]:
     """The specimens in the scenarios that fit."""
     choices = select(pattern)
     return [(name, run(specimen(name), choice)) for name in names for choice in choices]
 
 
-def table_of(results: Iterable[tuple[str, Result]]) -> Mapping[str, Mapping[str, str]]:
+def table_of(results: Iterable[tuple[str, ScenarioResult]]) -> Mapping[str, Mapping[str, str]]:
     """What fails, by specimen and scenario."""
     table: dict[str, dict[str, str]] = {}
     for name, result in results:
@@ -119,7 +121,7 @@ def table_of(results: Iterable[tuple[str, Result]]) -> Mapping[str, Mapping[str,
     return {name: dict(sorted(table[name].items())) for name in SPECIMENS if name in table}
 
 
-def _how(result: Result) -> str:
+def _how(result: ScenarioResult) -> str:
     if result.status == "error":
         return f"never came to bear: {result.notes[0]}"
     if result.ended == "hung":
