@@ -12,8 +12,8 @@ import pytest
 
 from comfyrec import pytest_plugin
 from comfyrec.cli import COMMANDS
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PYTEST_PAGE = (ROOT / "docs" / "pytest.md").read_text(encoding="utf-8")
 EXAMPLES = sorted((ROOT / "tests" / "examples").glob("*.py"))

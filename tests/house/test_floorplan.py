@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.support.paths import ROOT
 
 CORE = {"comfyrec", "comfyrec.errors"}
 EVENTS = CORE | {"comfyrec.events"}

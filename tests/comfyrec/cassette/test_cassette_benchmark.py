@@ -10,8 +10,9 @@ from types import ModuleType
 import pytest
 
 from comfyrec import bench_adapter
+from tests.support.paths import ROOT
 
-SCRIPT = Path(__file__).parents[3] / "benchmarks" / "cassette.py"
+SCRIPT = ROOT / "benchmarks" / "cassette.py"
 
 
 def loaded() -> ModuleType:

@@ -10,7 +10,6 @@ from tempfile import TemporaryDirectory
 
 import msgspec
 import pytest
-from cassette_samples import ONE_OF_EACH, PICTURE, STATUS, T
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -33,6 +32,7 @@ from comfyrec.errors import (
     NotACassette,
     Unavailable,
 )
+from tests.support.cassette_samples import ONE_OF_EACH, PICTURE, STATUS, T
 
 EVENTS: list[AnyRecord] = [
     WsFrame(seq, T + seq, 1, Side.SERVER, b"\x81\x4d", STATUS.replace(b"1", b"%d" % seq))

@@ -10,7 +10,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from cassette_samples import ONE_OF_EACH, PICTURE, STATUS, T
 
 from comfyrec.cassette import files
 from comfyrec.cassette.files import (
@@ -38,6 +37,7 @@ from comfyrec.errors import (
     SecretKept,
     Unavailable,
 )
+from tests.support.cassette_samples import ONE_OF_EACH, PICTURE, STATUS, T
 
 SUFFIXES = [".crec", ".jsonl"]
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from cassette_samples import ONE_OF_EACH
 
 from comfyrec.cassette.files import open_cassette, write_cassette
 from comfyrec.cassette.records import FORMAT
+from tests.support.cassette_samples import ONE_OF_EACH
 
 GOLDEN = Path(__file__).parent / "golden"
 NAMES = [

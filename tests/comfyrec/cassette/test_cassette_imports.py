@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cassette_samples import ONE_OF_EACH, T
 
 from comfyrec.cassette.capture import Misfit, is_capture, records_of_capture
 from comfyrec.cassette.har import HarMisfit, is_har, records_of_har, to_har
@@ -25,8 +24,10 @@ from comfyrec.cassette.records import (
     Side,
     WsFrame,
 )
+from tests.support.cassette_samples import ONE_OF_EACH, T
+from tests.support.paths import SHARED
 
-RECORDINGS = Path(__file__).parents[4] / "shared" / "recordings"
+RECORDINGS = SHARED / "recordings"
 CAPTURES = sorted(RECORDINGS.glob("*/*.jsonl"))
 
 HEADER = {

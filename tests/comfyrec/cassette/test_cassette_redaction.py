@@ -9,7 +9,6 @@ import zlib
 from typing import Any
 
 import pytest
-from cassette_samples import ONE_OF_EACH, PICTURE, T
 from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
@@ -18,6 +17,7 @@ from comfyrec.cassette.records import AnyRecord, HttpPart, Note, Raw, Session, S
 from comfyrec.cassette.redact import Redactor, check_classes, hide_in_url
 from comfyrec.errors import UsageError
 from comfyrec.wire.frames import frame_head
+from tests.support.cassette_samples import ONE_OF_EACH, PICTURE, T
 
 SECRET = "sk-Very5ecretValue-9172053648"
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from cassette_samples import ONE_OF_EACH, PICTURE, STATUS, T, cassettes
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,6 +18,7 @@ from comfyrec.cassette.files import (
 )
 from comfyrec.cassette.packed import container
 from comfyrec.cassette.records import AnyRecord, HttpPart, Side, WsFrame
+from tests.support.cassette_samples import ONE_OF_EACH, PICTURE, STATUS, T, cassettes
 
 SUFFIXES = [".crec", ".jsonl"]
 

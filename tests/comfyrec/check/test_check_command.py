@@ -23,8 +23,8 @@ from comfyrec.cli import main
 from fake_server.scenarios import Directions, Scenario, catalogue
 from fake_server.scenarios.kit import drop, event, registry
 from fake_server.server.thread import loop_thread
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[3]
 BOUND_S = 30.0
 RIGHT = [
     sys.executable,

@@ -20,7 +20,7 @@ from comfyrec.cli import main
 from comfyrec.client.result import EXIT_STATUS, Outcome
 from fake_server.server.thread import Handle, serve
 from fake_server.source import Response
-from tests.comfyrec.client.script import (
+from tests.support.scripted_comfyui import (
     GRAPH,
     OUTPUTS,
     PNG,

@@ -28,7 +28,7 @@ from comfyrec.errors import (
 )
 from fake_server.server.thread import Handle, serve
 from fake_server.source import HangUp, Request, Respond, Response, Send
-from tests.comfyrec.client.script import (
+from tests.support.scripted_comfyui import (
     GRAPH,
     OUTPUTS,
     PICTURE,

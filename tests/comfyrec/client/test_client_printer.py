@@ -13,8 +13,8 @@ from comfyrec.client import LiveProgress, ProgressPrinter, chain_callbacks
 from comfyrec.client import session as s
 from comfyrec.client.formatting import json_line
 from comfyrec.client.progress_event import ProgressEvent
-from tests.comfyrec.client.script import OUTPUTS, entry
-from tests.comfyrec.client.sim import PROMPT, Sim
+from tests.support.scripted_comfyui import OUTPUTS, entry
+from tests.support.tracker_sim import PROMPT, Sim
 
 
 @pytest.mark.parametrize("depth, kept", [(90, 90), (150, 99), (5_000, 99)])

@@ -14,7 +14,7 @@ from comfyrec.client.shells.stream import ReceiveError, Reconnected, ReconnectEr
 from comfyrec.errors import DecodeError, NoServer
 from fake_server.server.thread import Handle, serve
 from fake_server.source import Close, Send, UpgradeRequested, Wake, Woke
-from tests.comfyrec.client.script import Server, event, status
+from tests.support.scripted_comfyui import Server, event, status
 
 T = TypeVar("T")
 

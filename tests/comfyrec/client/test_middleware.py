@@ -15,7 +15,7 @@ from comfyrec.client import Client, workflow
 from comfyrec.client.shells.middleware import Middleware
 from fake_server.server.thread import serve
 from fake_server.source import Response
-from tests.comfyrec.client.script import (
+from tests.support.scripted_comfyui import (
     GRAPH,
     PNG,
     Server,

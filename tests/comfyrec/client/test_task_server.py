@@ -40,7 +40,7 @@ from fake_server.source import (
     Woke,
 )
 from fake_server.surfaces.sequencer import ROUTES, Sequencer
-from tests.comfyrec.client.script import PICTURE, Server, begin, finish
+from tests.support.scripted_comfyui import PICTURE, Server, begin, finish
 
 T = TypeVar("T")
 

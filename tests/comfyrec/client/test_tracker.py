@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from comfyrec.client import session as s
 from comfyrec.client.result import Outcome
-from tests.comfyrec.client.script import OUTPUTS, entry
-from tests.comfyrec.client.sim import OTHER, PROMPT, SECOND, Sim
+from tests.support.scripted_comfyui import OUTPUTS, entry
+from tests.support.tracker_sim import OTHER, PROMPT, SECOND, Sim
 
 
 def run_by_frames(sim: Sim) -> None:

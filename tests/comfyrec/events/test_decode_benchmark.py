@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
 
-SCRIPT = Path(__file__).parents[3] / "benchmarks" / "decode.py"
+from tests.support.paths import ROOT
+
+SCRIPT = ROOT / "benchmarks" / "decode.py"
 
 
 def test_the_benchmark_of_decoding_prints_its_figures() -> None:

@@ -52,7 +52,7 @@ from comfyrec.events import (
     dialect,
     encode,
 )
-from tests.comfyrec.events.recorded import FRAMES, TEXTS, P
+from tests.support.recorded_frames import FRAMES, TEXTS, P
 
 ENTRY = NodeProgress(0.0, 1.0, "running", "3", P, "3", None, "3")
 

@@ -33,7 +33,7 @@ from comfyrec.events import (
     decode_text,
     encode,
 )
-from tests.comfyrec.events.recorded import FRAMES, RECORDINGS, TEXTS, messages_in
+from tests.support.recorded_frames import FRAMES, RECORDINGS, TEXTS, messages_in
 
 EXAMPLES = 200_000 if os.environ.get("COMFYREC_FUZZ") == "deep" else 1_000
 

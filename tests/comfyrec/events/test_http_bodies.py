@@ -28,7 +28,7 @@ from comfyrec.events import (
     comfy_json,
     decode_http,
 )
-from tests.comfyrec.events.recorded import CAPTURES
+from tests.support.recorded_frames import CAPTURES
 
 ITEM = [3, "p", {"1": {"class_type": "A", "inputs": {}}}, {"client_id": "c"}, ["1"]]
 ENTRY = {

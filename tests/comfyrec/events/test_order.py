@@ -21,8 +21,7 @@ from comfyrec.events.order import (
     Word,
     word_of,
 )
-from tests.comfyrec.events.recorded import RECORDINGS, stream_in
-from tests.comfyrec.events.streams import (
+from tests.support.event_streams import (
     BEGIN,
     CACHED_RUN,
     DONE,
@@ -48,6 +47,7 @@ from tests.comfyrec.events.streams import (
     status,
     success,
 )
+from tests.support.recorded_frames import RECORDINGS, stream_in
 
 
 def rules(stream: list[Event]) -> list[str]:

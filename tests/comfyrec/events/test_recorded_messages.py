@@ -18,7 +18,7 @@ from comfyrec.events import (
     decode_text,
     encode,
 )
-from tests.comfyrec.events.recorded import RECORDINGS, heard_in, messages_in, stream_in
+from tests.support.recorded_frames import RECORDINGS, heard_in, messages_in, stream_in
 
 pytestmark = pytest.mark.skipif(not RECORDINGS, reason="needs ../shared/recordings or cassettes/")
 NAMES = [f"{path.parent.name}/{path.stem}" for path in RECORDINGS]

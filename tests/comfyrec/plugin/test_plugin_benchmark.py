@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
-from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-SCRIPT = Path(__file__).parents[3] / "benchmarks" / "plugin.py"
+from tests.support.paths import ROOT
+
+SCRIPT = ROOT / "benchmarks" / "plugin.py"
 
 
 @pytest.fixture

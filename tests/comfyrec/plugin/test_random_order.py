@@ -9,11 +9,11 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[3]
+from tests.support.paths import ROOT
+
 ORDERS = 20 if os.environ.get("COMFYREC_FUZZ") == "deep" else 1
 TESTS_MIN = 300
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import itertools
 import re
-from pathlib import Path
 
 import pytest
 
 from comfyrec.pytest_plugin import SETTINGS
 from comfyrec.testing.handle import ComfyUI
+from tests.support.paths import ROOT
 
 pytest_plugins = ["pytester"]
 
@@ -155,7 +155,6 @@ def test_every_setting_can_be_given_everywhere(pytester: pytest.Pytester, place:
     assert result.parseoutcomes() == {"passed": 1}, result.stdout.str()
 
 
-ROOT = Path(__file__).parents[3]
 PAGE = ROOT.joinpath("docs", "pytest.md").read_text(encoding="utf-8")
 
 

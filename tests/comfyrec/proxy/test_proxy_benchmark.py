@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
 
-SCRIPT = Path(__file__).parents[3] / "benchmarks" / "proxy.py"
+from tests.support.paths import ROOT
+
+SCRIPT = ROOT / "benchmarks" / "proxy.py"
 
 
 def test_the_benchmark_of_the_proxy_runs_and_tells_its_figures() -> None:

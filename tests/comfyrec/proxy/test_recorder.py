@@ -12,7 +12,7 @@ from comfyrec.cassette.redact import Redactor
 from comfyrec.proxy.recorder import Recorder, is_frontend_file, next_conn, now_us
 from comfyrec.wire.tap import Part, Seen
 from comfyrec.wire.websocket import Fragments, Frame, Unread
-from tests.comfyrec.proxy.harness import Shelf
+from tests.support.proxy_harness import Shelf
 
 KEY = b"sk-0123456789abcdefghij"
 BLANK = b"x" * len(KEY)

@@ -12,7 +12,7 @@ import websockets
 
 from comfyrec.cassette.records import AnyRecord, Closed, HttpPart, Note, Opened, Raw, Side, WsFrame
 from comfyrec.proxy.upstream import tls_context
-from tests.comfyrec.proxy.harness import Stage, Upstream, play, reset, staged
+from tests.support.proxy_harness import Stage, Upstream, play, reset, staged
 
 CERTIFICATE = Path(__file__).with_name("localhost.pem")
 GET = b"GET /queue HTTP/1.1\r\nHost: 127.0.0.1:8188\r\n\r\n"

@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from comfyrec.cassette.files import open_cassette
-from tests.comfyrec.proxy.truth import Wire, differences
+from tests.support.paths import SHARED
+from tests.support.wire_truth import Wire, differences
 
-TOOLS = Path(__file__).parents[4] / "shared" / "torture"
+TOOLS = SHARED / "torture"
 PARTS = {
     "fragments": ("ws_conformance.py", "3 fragments", ["--demand", "exact"]),
     "deflate": ("ws_conformance.py", "context takeover", ["--demand", "exact"]),

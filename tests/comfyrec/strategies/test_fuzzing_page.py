@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from comfyrec import strategies
-from tests.comfyrec.strategies import fuzzed
+from tests.support import fuzzed
 
 PAGE = fuzzed.PAGE.read_text(encoding="utf-8")
 STRATEGIES = (

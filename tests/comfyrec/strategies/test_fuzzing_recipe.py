@@ -15,7 +15,7 @@ import pytest
 from comfyrec.strategies import Judged, Stream, fake_comfyui, played, scenarios
 from tests.comfyrec.check.specimens.matrix import SPECIMENS
 from tests.comfyrec.check.specimens.right import Client
-from tests.comfyrec.strategies.fuzzed import SHORT, WHOLE, client_of, fuzz, recipe
+from tests.support.fuzzed import SHORT, WHOLE, client_of, fuzz, recipe
 
 DEEP = os.environ.get("COMFYREC_FUZZ") == "deep"
 # What a client holds in memory is in no report; ``comfyrec check`` measures its process.

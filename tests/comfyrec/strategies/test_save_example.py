@@ -15,7 +15,7 @@ from comfyrec.errors import CassetteExists
 from comfyrec.strategies import FAULTS, Stream, faulty_streams, played, runs, save_example
 from comfyrec.strategies.streams import FLAGS
 from comfyrec.timeline import Timeline
-from tests.fake_server.replay.rig import Rig
+from tests.support.replay_rig import Rig
 
 FUZZ = settings(
     max_examples=15,

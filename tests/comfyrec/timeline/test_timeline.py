@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from comfyrec.cassette.records import HttpPart, Note, Raw
 from comfyrec.timeline import Message, Peek, Timeline
 from comfyrec.timeline.peek import told_by
-from tests.comfyrec.timeline.samples import (
+from tests.support.timeline_samples import (
     CLIENT,
     GRAPH,
     OUTPUT,

@@ -19,7 +19,7 @@ from comfyrec.wire.http1 import (
     Unasked,
     field_values,
 )
-from tests.comfyrec.wire.cutting import bytewise, cuts, damaged, fuzz
+from tests.support.cutting import bytewise, cuts, damaged, fuzz
 
 HOST = b"Host: 127.0.0.1:8188\r\n"
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from comfyrec.wire.tap import Part, Step, Stop, Tap
 from comfyrec.wire.websocket import HOLD_MAX, Unread
-from tests.comfyrec.wire.cutting import cuts, damaged, fuzz
+from tests.support.cutting import cuts, damaged, fuzz
 
 HOST = b"Host: 127.0.0.1\r\n"
 GET = b"GET /queue HTTP/1.1\r\n" + HOST + b"\r\n"

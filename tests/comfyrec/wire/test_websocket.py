@@ -24,7 +24,7 @@ from comfyrec.wire.websocket import (
     negotiated,
     unmask,
 )
-from tests.comfyrec.wire.cutting import bytewise, cuts, damaged, fuzz
+from tests.support.cutting import bytewise, cuts, damaged, fuzz
 
 Seen = Frame | Fragments | Unread
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
 from comfyrec.cassette.files import bundled, find_cassette, open_cassette
 from comfyrec.events import SocketClosed, SocketOpened, Unknown, check, decode
 from comfyrec.timeline import Timeline
-from tests.fake_server.replay.rig import timeline_of
+from tests.support.paths import ROOT
+from tests.support.replay_rig import timeline_of
 
-FOLDER = Path(__file__).parents[3] / "cassettes"
+FOLDER = ROOT / "cassettes"
 ROWS = re.findall(
     r"^\| `([a-z0-9.-]+)` \| (\S+) \| (.+) \|$", (FOLDER / "README.md").read_text(), re.M
 )

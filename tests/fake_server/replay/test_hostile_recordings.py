@@ -18,8 +18,8 @@ from comfyrec.cassette.files import bundled
 from comfyrec.cassette.records import AnyRecord, HttpPart, Session, WsFrame
 from comfyrec.timeline import Timeline
 from fake_server.replay import proves_itself
-from tests.comfyrec.timeline.samples import CLIENT, SERVER, Recording, run, session
-from tests.fake_server.replay.rig import Rig, records_of
+from tests.support.replay_rig import Rig, records_of
+from tests.support.timeline_samples import CLIENT, SERVER, Recording, run, session
 
 DEEP = os.environ.get("COMFYREC_FUZZ") == "deep"
 ODD: list[Any] = [

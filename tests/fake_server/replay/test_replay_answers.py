@@ -13,8 +13,8 @@ from comfyrec.events import History, Jobs, PromptInfo, Queue, decode_http
 from comfyrec.timeline import Timeline
 from fake_server.replay import MARK, Player
 from fake_server.source import Response
-from tests.comfyrec.timeline.samples import GRAPH, PROMPT, Recording, run, session
-from tests.fake_server.replay.rig import Rig, graph_of
+from tests.support.replay_rig import Rig, graph_of
+from tests.support.timeline_samples import GRAPH, PROMPT, Recording, run, session
 
 JSON = "Content-Type: application/json; charset=utf-8\r\n"
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from pathlib import Path
 
 import pytest
 
-BENCHMARK = Path(__file__).parents[3] / "benchmarks" / "replay.py"
+from tests.support.paths import ROOT
+
+BENCHMARK = ROOT / "benchmarks" / "replay.py"
 
 
 def test_the_benchmark_runs_and_names_its_figures(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.fake_server.replay.rig import LiveSocket, Rig, graph_of, timeline_of
+from tests.support.replay_rig import LiveSocket, Rig, graph_of, timeline_of
 
 DEEP = os.environ.get("COMFYREC_FUZZ") == "deep"
 # Recordings whose prompts all end, of several shapes.

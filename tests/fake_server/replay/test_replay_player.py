@@ -11,8 +11,8 @@ import pytest
 from comfyrec.timeline import Timeline
 from fake_server.replay import MARK, MATCHED
 from fake_server.source import Abort, Close
-from tests.comfyrec.timeline.samples import GRAPH, SERVER, Recording, run, session
-from tests.fake_server.replay.rig import UPGRADE, LiveSocket, Rig, graph_of
+from tests.support.replay_rig import UPGRADE, LiveSocket, Rig, graph_of
+from tests.support.timeline_samples import GRAPH, SERVER, Recording, run, session
 
 OWN_ID = "12345678-1234-4234-8234-123456789abc"
 FLAGS = {"type": "feature_flags", "data": {"supports_preview_metadata": True}}

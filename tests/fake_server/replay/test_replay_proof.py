@@ -12,10 +12,11 @@ from comfyrec.cassette.files import bundled
 from comfyrec.timeline import Timeline
 from fake_server.replay import Player, proves_itself
 from fake_server.source import Action, Happened, Respond, Response, Send
-from tests.comfyrec.timeline.samples import OUTPUT, PROMPT, SERVER, Recording, run, session
-from tests.fake_server.replay.rig import records_of, timeline_of
+from tests.support.paths import SHARED
+from tests.support.replay_rig import records_of, timeline_of
+from tests.support.timeline_samples import OUTPUT, PROMPT, SERVER, Recording, run, session
 
-CAPTURES = Path(__file__).parents[4] / "shared" / "recordings"
+CAPTURES = SHARED / "recordings"
 CAPTURED = sorted(CAPTURES.glob("*/*.jsonl"))
 
 

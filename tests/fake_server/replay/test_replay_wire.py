@@ -8,7 +8,6 @@ import threading
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,10 +20,11 @@ from comfyrec.timeline import Timeline
 from fake_server.replay import Player
 from fake_server.server.clock import MAX
 from fake_server.server.thread import serve
-from tests.fake_server.replay.rig import graph_of, records_of
-from tests.fake_server.replay.wire_client import WAIT_S, WireClient
+from tests.support.paths import SHARED
+from tests.support.replay_rig import graph_of, records_of
+from tests.support.wire_client import WAIT_S, WireClient
 
-CAPTURES = Path(__file__).parents[4] / "shared" / "recordings"
+CAPTURES = SHARED / "recordings"
 CAPTURED = sorted(CAPTURES.glob("*/*.jsonl"))
 MADE_BY_ONE_CLIENT = ["image-only", "all-cached", "interrupted-by-id", "reconnect-mid-run"]
 

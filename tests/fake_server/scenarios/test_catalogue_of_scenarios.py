@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -30,9 +29,8 @@ from fake_server.scenarios import (
 from fake_server.scenarios.kit import PLAIN
 from fake_server.scenarios.kit.dry_run import DryRunLine, rehearse
 from fake_server.scenarios.kit.registry import Choice as RegistryChoice
+from tests.support.paths import SHARED
 
-ROOT = Path(__file__).parents[3]
-SHARED = ROOT.parent / "shared"
 SCENARIOS = {scenario.name: scenario for scenario in catalogue()}
 EVERYDAY = {
     "success", "error", "oom", "hang", "validation_error", "history_fallback", "output_missing",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,8 +21,9 @@ from fake_server.scenarios.kit.dry_run import DryRunLine, rehearse
 from fake_server.simulated_server import SimulatedServer
 from fake_server.simulator.node_plan import Plan
 from fake_server.source import Request, Response, Source, UpgradeRequested
+from tests.support.paths import ROOT
 
-CASSETTE = Path(__file__).parents[3] / "cassettes" / "image-only.jsonl"
+CASSETTE = ROOT / "cassettes" / "image-only.jsonl"
 START, SUCCESS = k.event("execution_start"), k.event("execution_success")
 LATER = 60_000_000
 """Microseconds far behind the end of either run."""

@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from fake_server.scenarios import names
-from tests.fake_server.scenarios.digests import digest_of
+from tests.support.paths import ROOT
+from tests.support.scenario_digests import digest_of
 
-ROOT = Path(__file__).parents[3]
 BOUND_S = 60.0
 VARIED = [
     "stale-burst:age_s=2", "execution-error:shape=dict,tips=true", "profile:0.3.10",
@@ -21,7 +20,7 @@ VARIED = [
 
 
 def in_another_process(hash_seed: str) -> subprocess.Popen[str]:
-    argv = [sys.executable, "-m", "tests.fake_server.scenarios.digests", "3", *names(), *VARIED]
+    argv = [sys.executable, "-m", "tests.support.scenario_digests", "3", *names(), *VARIED]
     env = {**os.environ, "PYTHONHASHSEED": hash_seed}
     return subprocess.Popen(argv, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True)
 

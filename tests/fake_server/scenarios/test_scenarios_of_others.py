@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[3]
+from tests.support.paths import ROOT
+
 PAGE = (ROOT / "docs" / "scenarios.md").read_text(encoding="utf-8")
 CLIENT = """
 import json, sys, urllib.request

@@ -18,8 +18,9 @@ from fake_server.scenario_source import scenario_source
 from fake_server.scenarios import choose, find, kit
 from fake_server.scenarios.kit import PLAIN, registry
 from fake_server.scenarios.kit.dry_run import rehearse
+from tests.support.paths import ROOT
 
-PAGE = (Path(__file__).parents[3] / "docs" / "scenarios.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "scenarios.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from fake_server.server.thread import Handle, serve
-from tests.fake_server.server.scripted import Scripted, Start
+from tests.support.scripted_source import Scripted, Start
 
 
 @pytest.fixture

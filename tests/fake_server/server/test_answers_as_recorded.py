@@ -6,7 +6,6 @@ import base64
 import itertools
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,8 +17,9 @@ from fake_server.options import EngineOptions
 from fake_server.server.server import rendered
 from fake_server.simulated_server import ServerOptions, SimulatedServer
 from fake_server.source import Request, RequestReceived, Respond, Response
+from tests.support.paths import SHARED
 
-RECORDINGS = Path(__file__).parents[4] / "shared" / "recordings"
+RECORDINGS = SHARED / "recordings"
 pytestmark = pytest.mark.skipif(
     not RECORDINGS.exists(), reason="the recordings of real servers are not beside the repository"
 )

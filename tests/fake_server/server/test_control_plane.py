@@ -13,7 +13,7 @@ from websockets.sync.client import connect
 from fake_server.scenario_source import chosen, scenario_source
 from fake_server.server.thread import Handle, serve
 from fake_server.source import Source
-from tests.fake_server.server.scripted import Plain
+from tests.support.scripted_source import Plain
 
 PROMPT = {
     "1": {

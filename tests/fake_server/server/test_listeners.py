@@ -17,7 +17,7 @@ from comfyrec.errors import ServerDied
 from fake_server.server import listeners
 from fake_server.server.listeners import Listeners, listening
 from fake_server.server.thread import LoopThread, serve
-from tests.fake_server.server.scripted import Plain, Scripted, Start
+from tests.support.scripted_source import Plain, Scripted, Start
 
 
 @pytest.fixture(params=["epoll", "add_reader"])

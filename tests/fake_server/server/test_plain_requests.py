@@ -30,7 +30,7 @@ from fake_server.source import (
     Response,
     Wake,
 )
-from tests.fake_server.server.scripted import Plain, Scripted, Start, wait_until
+from tests.support.scripted_source import Plain, Scripted, Start, wait_until
 
 EXAMPLES = 20_000 if os.environ.get("COMFYREC_FUZZ") == "deep" else 400
 HEADS = [

@@ -18,8 +18,7 @@ import pytest
 from comfyrec.cli import main
 from fake_server.scenario_source import scenario_source
 from fake_server.server.thread import serve
-
-ROOT = Path(__file__).parents[3]
+from tests.support.paths import ROOT
 
 
 @contextmanager

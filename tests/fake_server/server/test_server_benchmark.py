@@ -11,7 +11,9 @@ from types import ModuleType
 
 import pytest
 
-FILE = Path(__file__).parents[3] / "benchmarks" / "server.py"
+from tests.support.paths import ROOT
+
+FILE = ROOT / "benchmarks" / "server.py"
 pytestmark = pytest.mark.skipif(
     not Path("/proc/self/schedstat").exists(), reason="CPU time is read from /proc"
 )

@@ -43,7 +43,7 @@ from fake_server.source import (
     Wake,
     Woke,
 )
-from tests.fake_server.server.scripted import Plain, Scripted, Start, wait_until
+from tests.support.scripted_source import Plain, Scripted, Start, wait_until
 
 GET = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 

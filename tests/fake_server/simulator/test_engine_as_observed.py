@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 
 from fake_server.storage.pictures import picture
-from tests.fake_server.simulator.rig import Rig, entry, lines, node
-from tests.fake_server.simulator.rig import catalogue as catalogue_with
+from tests.support.engine_bench import Rig, entry, lines, node
+from tests.support.engine_bench import catalogue as catalogue_with
 
 IMAGE = ["IMAGE"]
 MAKE = node("Make", color=1)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fake_server.storage.pictures import picture
-from tests.fake_server.simulator.rig import Rig, node
+from tests.support.engine_bench import Rig, node
 
 
 def chain(color: int, prefix: str = "p", **more: Any) -> dict[str, Any]:

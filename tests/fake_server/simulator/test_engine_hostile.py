@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fake_server.nodes.behaviour import ITEMS_MAX
-from tests.fake_server.simulator.rig import CATALOGUE, Rig, node
+from tests.support.engine_bench import CATALOGUE, Rig, node
 
 DEEP = os.environ.get("COMFYREC_FUZZ") == "deep"
 GOOD = {"1": node("Make", color=1), "2": node("Sink", image=["1", 0])}

@@ -27,7 +27,7 @@ from comfyrec.events.order import Checker, Violation
 from fake_server.simulator.cache import CACHES
 from fake_server.simulator.node_plan import Plan
 from fake_server.source import Send
-from tests.fake_server.simulator.rig import Rig, node
+from tests.support.engine_bench import Rig, node
 
 DEEP = os.environ.get("COMFYREC_FUZZ") == "deep"
 TOTALS: Counter[str] = Counter()

@@ -16,7 +16,7 @@ from fake_server.seeded import SeededRandom
 from fake_server.simulator.graph import EXACT_NODES_MAX, Graph, Order, signatures
 from fake_server.simulator.node_plan import NodePlan, Plan
 from fake_server.storage.filenames import LeavesFolder, fill_in, next_counter, save_path
-from tests.fake_server.simulator.rig import CATALOGUE, Rig, entry, node
+from tests.support.engine_bench import CATALOGUE, Rig, entry, node
 
 # --- plans ---------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.fake_server.simulator.rig import Rig, node
+from tests.support.engine_bench import Rig, node
 
 MAKE = node("Make", color=1)
 SINK = {"1": MAKE, "2": node("Sink", image=["1", 0])}

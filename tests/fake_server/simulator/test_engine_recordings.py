@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import json
 import re
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -18,9 +17,10 @@ import pytest
 
 from fake_server.http.prompts import JOB_ROUTES, ROUTES
 from fake_server.simulator.node_plan import Plan
-from tests.fake_server.simulator.rig import Rig, catalogue, entry
+from tests.support.engine_bench import Rig, catalogue, entry
+from tests.support.paths import SHARED
 
-RECORDINGS = Path(__file__).parents[4] / "shared" / "recordings"
+RECORDINGS = SHARED / "recordings"
 pytestmark = pytest.mark.skipif(not RECORDINGS.is_dir(), reason="needs ../shared/recordings")
 
 IMAGE, MASK, FLOAT, INT = ["IMAGE"], ["MASK"], ["FLOAT", {}], ["INT", {}]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from fake_server.storage.pictures import measure
-from tests.fake_server.simulator.rig import Rig, lines, node
+from tests.support.engine_bench import Rig, lines, node
 
 MAKE = node("Make", color=1)
 SAVE = {"1": MAKE, "2": node("SaveImage", images=["1", 0], filename_prefix="a")}

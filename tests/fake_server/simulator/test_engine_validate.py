@@ -9,7 +9,7 @@ import pytest
 
 from fake_server.simulator.validate import types_fit
 from fake_server.storage.pictures import picture
-from tests.fake_server.simulator.rig import CATALOGUE, Rig, node
+from tests.support.engine_bench import CATALOGUE, Rig, node
 
 EMPTY = node("EmptyImage", width=8, height=8, batch_size=1, color=0)
 SAVE = node("SaveImage", images=["1", 0], filename_prefix="x")

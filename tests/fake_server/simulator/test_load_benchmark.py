@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[3] / "benchmarks" / "load.py"
+from tests.support.paths import ROOT
+
+SCRIPT = ROOT / "benchmarks" / "load.py"
 pytestmark = pytest.mark.skipif(
     not Path("/proc/self/statm").exists(), reason="memory is read from /proc"
 )

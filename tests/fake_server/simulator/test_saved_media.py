@@ -17,7 +17,7 @@ from fake_server.nodes.behaviour import Value
 from fake_server.nodes.saving import saves_of
 from fake_server.nodes.text import CLASSES, LENGTH_MAX, computed
 from fake_server.storage.media import LATENT_MAX, media
-from tests.fake_server.simulator.rig import CATALOGUE, Rig, node
+from tests.support.engine_bench import CATALOGUE, Rig, node
 
 MAKE = node("EmptyImage", width=16, height=8, batch_size=2, color=1)
 AUDIO = node("EmptyAudio", duration=1.0, sample_rate=44100, channels=2)

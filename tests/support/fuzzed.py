@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Coroutine, Mapping
-from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -14,8 +13,9 @@ from hypothesis import Phase, settings
 
 from tests.comfyrec.check.specimens.matrix import specimen
 from tests.comfyrec.check.specimens.right import Client
+from tests.support.paths import ROOT
 
-PAGE = Path(__file__).parents[3] / "docs" / "fuzzing.md"
+PAGE = ROOT / "docs" / "fuzzing.md"
 SHORT = (Phase.generate,)
 WHOLE = (Phase.generate, Phase.shrink)
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from comfyrec.events import Event, decode
 from comfyrec.events.order import SocketClosed, SocketOpened
+from tests.support.paths import ROOT, SHARED
 
-ROOT = Path(__file__).parents[3]
-CAPTURES = sorted((ROOT.parent / "shared" / "recordings").glob("*/*.jsonl"))
+CAPTURES = sorted((SHARED / "recordings").glob("*/*.jsonl"))
 CASSETTES = sorted((ROOT / "cassettes").glob("*.jsonl"))
 RECORDINGS = CAPTURES or CASSETTES
 

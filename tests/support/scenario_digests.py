@@ -1,6 +1,6 @@
 """One line per scenario: its name, and a digest of every byte of a rehearsal with a seed.
 
-``python -m tests.fake_server.scenarios.digests SEED [NAME ...]`` tells of frames, HTTP answers
+``python -m tests.support.scenario_digests SEED [NAME ...]`` tells of frames, HTTP answers
 with head and body, cuts, and the virtual time of each. Without names, the whole catalogue.
 """
 
