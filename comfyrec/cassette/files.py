@@ -11,7 +11,6 @@ import re
 import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from difflib import get_close_matches
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
@@ -34,6 +33,7 @@ from comfyrec.errors import (
     SecretKept,
     Unavailable,
 )
+from comfyrec.wording import nearest
 
 __all__ = [
     "Encoding",
@@ -799,6 +799,6 @@ def find_cassette(name: str | os.PathLike[str]) -> str:
     for path in shelf.values():
         if given in (path.stem, path.name):
             return str(path)
-    near = get_close_matches(Path(given).stem, shelf, n=1)
-    mend = f"did you mean the bundled '{near[0]}'?" if near else "check the name"
+    near = nearest(Path(given).stem, shelf)
+    mend = f"did you mean the bundled '{near}'?" if near else "check the name"
     raise Unavailable(given, "there is no such file", mend)

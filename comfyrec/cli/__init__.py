@@ -15,11 +15,11 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from difflib import get_close_matches
 from types import ModuleType
 
 from comfyrec import __version__
 from comfyrec.errors import CassetteError, ComfyrecError
+from comfyrec.wording import did_you_mean
 
 __all__ = ["COMMANDS", "entry", "main"]
 
@@ -57,8 +57,7 @@ def _top_parser() -> argparse.ArgumentParser:
 
 def _command(name: str) -> ModuleType | None:
     if name not in COMMANDS:
-        near = get_close_matches(name, COMMANDS, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else "'comfyrec --help' lists the commands"
+        hint = did_you_mean(name, COMMANDS, otherwise="'comfyrec --help' lists the commands")
         print(f"comfyrec: there is no command '{name}'; {hint}", file=sys.stderr)
         return None
     return importlib.import_module(f"comfyrec.cli.{name}")

@@ -15,6 +15,7 @@ from comfyrec.errors import CassetteExists
 from comfyrec.testing.make_source import make_source
 from comfyrec.testing.recording import Recording
 from comfyrec.testing.settings import PluginSettings
+from comfyrec.wording import shortened
 from fake_server.server.clock import MAX
 from fake_server.server.thread import serve
 
@@ -167,7 +168,7 @@ def _about_the_prompt(seen: Seen) -> list[str | bytes]:
 def _short(message: str | bytes) -> str:
     if isinstance(message, bytes):
         return f"a binary message of {len(message)} bytes"
-    return message if len(message) <= 80 else f"{message[:77]}..."
+    return shortened(message, 80)
 
 
 # --- words -----------------------------------------------------------------------------------

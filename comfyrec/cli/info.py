@@ -12,6 +12,7 @@ from comfyrec.cassette.files import Reader
 from comfyrec.cassette.records import AnyRecord, HttpPart, Note, Opened, Session, Side, WsFrame
 from comfyrec.cli import FINE
 from comfyrec.cli._output import opened, safe, said
+from comfyrec.wording import shortened
 
 __all__ = ["add_arguments", "facts_of", "run"]
 
@@ -156,8 +157,7 @@ def _table(f: dict[str, Any]) -> list[str]:
 
 
 def _short(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value)
-    return text if len(text) <= 200 else text[:199] + "…"
+    return shortened(value if isinstance(value, str) else json.dumps(value), 200)
 
 
 def _moment(t_us: int) -> str:

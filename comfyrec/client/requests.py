@@ -19,6 +19,7 @@ import msgspec
 from comfyrec.client.outputs import OutputFile
 from comfyrec.client.workflow import Workflow
 from comfyrec.errors import BadAnswer, OutputError, Rejected
+from comfyrec.wording import shortened
 
 __all__ = [
     "FEATURE_FLAGS",
@@ -152,7 +153,7 @@ def _reason_of_text(answer: HttpResponse) -> str:
 
 def _one_line(text: str) -> str:
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return line if len(line) <= _REASON_LENGTH_MAX else line[: _REASON_LENGTH_MAX - 3] + "..."
+    return shortened(line, _REASON_LENGTH_MAX)
 
 
 def _refused(ask: HttpRequest, answer: HttpResponse) -> BadAnswer:

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from comfyrec.errors import WorkflowError
+from comfyrec.wording import shortened
 
 __all__ = [
     "ROLES",
@@ -115,20 +116,17 @@ def summary(workflow: Workflow, *, where: str) -> str:
     lines = [f"{where}: {len(workflow.graph)} nodes ({named}{more})"]
     for role in ROLES:
         lines += [
-            f"  {role} text (node {node_id}): {_short(_text_of(workflow, node_id))}"
+            f"  {role} text (node {node_id}): {shortened(_text_of(workflow, node_id), 70)}"
             for node_id in text_nodes(workflow.graph, role)
         ]
     return "\n".join(lines)
 
 
 def _text_of(workflow: Workflow, node_id: str) -> str:
+    """In one line."""
     inputs = workflow.graph[node_id].get("inputs", {})
-    return next((inputs[key] for key in _TEXT_INPUTS if isinstance(inputs.get(key), str)), "")
-
-
-def _short(text: str, width: int = 70) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= width else line[: width - 3] + "..."
+    text = next((inputs[key] for key in _TEXT_INPUTS if isinstance(inputs.get(key), str)), "")
+    return " ".join(text.split())
 
 
 # --- texts -----------------------------------------------------------------------------------

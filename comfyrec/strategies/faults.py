@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from comfyrec.strategies.messages import Message
+from comfyrec.wording import shortened
 from fake_server.scenarios import Operator
 from fake_server.scenarios.kit import Frame, crash
 from fake_server.scenarios.kit.observer import Observer
@@ -108,7 +109,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _short(message: Message) -> str:
-    return f"{message[:SHOWN]!r}..." if len(message) > SHOWN else repr(message)
+    return shortened(repr(message), SHOWN)
 
 
 def is_greeting(frame: Frame) -> bool:

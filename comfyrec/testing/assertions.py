@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from comfyrec.wording import shortened
+
 if TYPE_CHECKING:
     from comfyrec.testing.handle import ComfyUI
     from comfyrec.testing.observed import SeenRequest
@@ -185,5 +187,4 @@ def difference(expected: Any, actual: Any, path: str = "") -> Iterator[str]:
 
 
 def _short(value: Any) -> str:
-    text = json.dumps(value, default=str)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    return shortened(json.dumps(value, default=str), 60)

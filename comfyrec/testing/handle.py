@@ -23,6 +23,7 @@ from comfyrec.testing import assertions
 from comfyrec.testing.make_source import make_source, pace_of, shell_around, walk_in_step
 from comfyrec.testing.observed import SeenPrompt, SeenRequest, SeenSocket, Witness
 from comfyrec.testing.settings import PluginSettings
+from comfyrec.wording import shortened
 from fake_server.scenarios import Stage
 from fake_server.scenarios.kit.scenario import Transport
 from fake_server.server.hold import Gate, Hold
@@ -562,4 +563,4 @@ def _without_ids(path: str) -> str:
 def _short(message: str | bytes) -> str:
     if isinstance(message, bytes):
         return f"binary frame of {len(message)} bytes"
-    return message if len(message) <= 120 else f"{message[:117]}..."
+    return shortened(message, 120)

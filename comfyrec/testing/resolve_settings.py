@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Final, NoReturn
@@ -17,6 +16,7 @@ from typing import Any, Final, NoReturn
 import pytest
 
 from comfyrec.testing.settings import PluginSettings
+from comfyrec.wording import did_you_mean
 
 __all__ = ["gather", "overridden", "scenario_names"]
 
@@ -209,8 +209,9 @@ def scenario_names(patterns: Sequence[str], *, where: str) -> list[str]:
     for pattern in patterns or ("*",):
         fitting = [n for n, c in known.items() if fnmatchcase(n, pattern) or c == pattern]
         if not fitting:
-            near = get_close_matches(pattern, [*known, *known.values()], n=1)
-            hint = f"; the nearest is {near[0]!r}" if near else ""
-            raise pytest.UsageError(f"{where}: no scenario or category fits {pattern!r}{hint}")
+            hint = did_you_mean(
+                pattern, [*known, *known.values()], otherwise="'comfyrec scenarios' lists them"
+            )
+            raise pytest.UsageError(f"{where}: no scenario or category fits {pattern!r}; {hint}")
         chosen.update(dict.fromkeys(fitting))
     return list(chosen)

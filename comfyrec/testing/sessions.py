@@ -19,6 +19,7 @@ from msgspec.structs import replace
 from comfyrec.errors import ComfyrecError, ServerDied
 from comfyrec.testing.handle import ComfyUI
 from comfyrec.testing.settings import PluginSettings
+from comfyrec.wording import shortened
 
 if TYPE_CHECKING:
     from comfyrec.testing.recording import Recording
@@ -257,8 +258,7 @@ def time_line(entries: list[dict[str, Any]]) -> list[str]:
 
 
 def _line(entry: dict[str, Any]) -> str:
-    line = f"{entry['t'] / 1000:>10.1f}ms  {_words(entry)}"
-    return line if len(line) <= LINE_MAX else f"{line[: LINE_MAX - 3]}..."
+    return shortened(f"{entry['t'] / 1000:>10.1f}ms  {_words(entry)}", LINE_MAX)
 
 
 def _words(entry: dict[str, Any]) -> str:

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from comfyrec.timeline import Exchange, HttpMessage, Message, Side, Socket, Timeline
 from comfyrec.timeline.peek import loads
+from comfyrec.wording import shortened
 from fake_server.replay.player import Player
 from fake_server.replay.rewrite_response import MARK
 from fake_server.source import (
@@ -378,5 +379,4 @@ def _plain(body: bytes) -> bytes:
 
 
 def _short(data: str | bytes) -> str:
-    text = data if isinstance(data, str) else repr(data[:_SHOWN])
-    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
+    return shortened(data if isinstance(data, str) else repr(data[:_SHOWN]), _SHOWN)

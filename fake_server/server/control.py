@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from difflib import get_close_matches
 from typing import Any, Final, TypeGuard
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from comfyrec import __version__
 from comfyrec.errors import ComfyrecError, UsageError
+from comfyrec.wording import did_you_mean, nearest
 from fake_server.server.clock import MAX
 from fake_server.server.server import CONTROL_PATH, Server
 from fake_server.source import Request, Response, Source
@@ -212,8 +212,8 @@ def _plain(value: Any, status: int = 200, more: tuple[tuple[str, str], ...] = ()
 
 
 def _no_such_path(path: str) -> str:
-    near = get_close_matches(path, _ROUTES, n=1)
-    hint = f"did you mean {CONTROL_PATH}{near[0]}?" if near else f"GET {CONTROL_PATH}/ lists all"
+    near = nearest(path, _ROUTES)
+    hint = f"did you mean {CONTROL_PATH}{near}?" if near else f"GET {CONTROL_PATH}/ lists all"
     return f"there is no {CONTROL_PATH}{path}; {hint}"
 
 
@@ -228,8 +228,7 @@ def _object(request: Request, known: set[str]) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise UsageError("the body must be a JSON object")
     for name in body.keys() - known:
-        near = get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(sorted(known))}"
+        hint = did_you_mean(name, known, otherwise=f"it has {', '.join(sorted(known))}")
         raise UsageError(f"the body has no field {name!r}; {hint}")
     return body
 

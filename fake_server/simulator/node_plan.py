@@ -7,12 +7,12 @@ what it says of the class, key by key. Everything it does not say, a node does a
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from difflib import get_close_matches
 from typing import Any, Final
 
 import msgspec
 
 from comfyrec.errors import ScenarioError
+from comfyrec.wording import did_you_mean
 
 __all__ = ["NodePlan", "Plan", "Previews", "UnfitPlan"]
 
@@ -160,8 +160,8 @@ def _table(name: str, given: Any) -> Mapping[str, Mapping[str, Any]]:
 
 
 def _nearest(word: str, words: Iterable[str]) -> str:
-    close = get_close_matches(word, list(words)[:1_000], n=1, cutoff=0.5)
-    return f" (did you mean {close[0]!r}?)" if close else ""
+    hint = did_you_mean(word, words, otherwise="")
+    return f" ({hint})" if hint else ""
 
 
 def _node_plan(where: str, entry: Mapping[str, Any]) -> NodePlan:

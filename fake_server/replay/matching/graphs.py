@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from comfyrec.wording import shortened
+
 __all__ = ["UUID", "VOLATILE", "Fit", "Shape", "differences"]
 
 VOLATILE: Final = ("seed", "noise_seed", "filename_prefix", "rand_seed", "control_after_generate")
@@ -120,14 +122,10 @@ def _node_differences(node_id: str, asked: Any, recorded: Any) -> Iterator[str]:
     for name in sorted(ours.keys() | theirs.keys()):
         if ours.get(name) != theirs.get(name):
             place = f"node {node_id} ({_class(asked)}) input {name}"
-            yield f"{place}: {_short(ours.get(name))}, recorded was {_short(theirs.get(name))}"
+            asked_for, was = (shortened(repr(inputs.get(name)), 60) for inputs in (ours, theirs))
+            yield f"{place}: {asked_for}, recorded was {was}"
 
 
 def _inputs(node: Any) -> Mapping[str, Any]:
     inputs = node.get("inputs") if isinstance(node, dict) else None
     return inputs if isinstance(inputs, dict) else {}
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

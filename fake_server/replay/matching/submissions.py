@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
 
 from comfyrec.timeline import RecordedPrompt, Timeline
 from comfyrec.timeline.prompts import plain_path
+from comfyrec.wording import shortened_list
 from fake_server.replay.matching.graphs import Fit, Shape, differences
 
 __all__ = ["Fitting", "Submission", "Submissions"]
@@ -89,7 +90,7 @@ class Submissions:
         if not compared or not shape.graph:
             return None, []
         found, submission = min(compared, key=lambda entry: len(entry[0]))
-        return submission.exchange, list(_shortened(found))
+        return submission.exchange, shortened_list(found, DIFFERENCES_SHOWN)
 
 
 def _rank(fitting: Fitting, *, own: bool) -> tuple[int, ...]:
@@ -103,9 +104,3 @@ def _rank(fitting: Fitting, *, own: bool) -> tuple[int, ...]:
         own,
         -place if fitting.fresh else place,
     )
-
-
-def _shortened(found: Sequence[str]) -> Iterator[str]:
-    yield from found[:DIFFERENCES_SHOWN]
-    if len(found) > DIFFERENCES_SHOWN:
-        yield f"and {len(found) - DIFFERENCES_SHOWN} more"

@@ -17,6 +17,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
+from comfyrec.wording import shortened
 from fake_server.scenarios.kit.matchers import Frame, look
 from fake_server.scenarios.kit.routes import read_json, write_json
 from fake_server.scenarios.kit.stage import Stage
@@ -356,8 +357,7 @@ def _whose(frame: Frame, ours: str) -> str:
 
 
 def _short(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    return shortened(json.dumps(value, ensure_ascii=False), 60)
 
 
 def _shortly(stand: _Stand, answer: Response) -> str:
@@ -373,4 +373,4 @@ def _body(stand: _Stand, body: bytes) -> str:
     if not body[:8].isascii():
         return f": {len(body)} bytes"
     text = stand.plain(body[:400].decode("utf-8", "replace").replace("\n", " "))
-    return f": {text[:80]}{'...' if len(text) > 80 else ''}"
+    return f": {shortened(text, 80)}"

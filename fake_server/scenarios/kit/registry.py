@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final, get_args
@@ -13,6 +12,7 @@ from typing import Any, Final, get_args
 import msgspec
 
 from comfyrec.errors import ScenarioError
+from comfyrec.wording import did_you_mean
 from fake_server.scenarios.kit.scenario import (
     Category,
     Parameters,
@@ -196,8 +196,7 @@ def _pair(name: str, part: str) -> tuple[str, str]:
 def _known(name: str) -> Scenario:
     found = _ours(name) or _registered.get(name) or _of_entry_points().get(name)
     if found is None:
-        near = get_close_matches(name, [*names(), *ALIASES], n=1)
-        hint = f"did you mean '{near[0]}'?" if near else "'comfyrec scenarios' lists them"
+        hint = did_you_mean(name, [*names(), *ALIASES], otherwise="'comfyrec scenarios' lists them")
         raise ScenarioError(f"there is no scenario '{name}'; {hint}")
     return found
 

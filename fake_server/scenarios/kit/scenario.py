@@ -12,12 +12,12 @@ SCENARIO = Scenario(name="duplicate-status", settings=Settings, direct=direct, .
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any, Literal
 
 import msgspec
 
 from comfyrec.errors import ScenarioError
+from comfyrec.wording import did_you_mean
 from fake_server.scenarios.kit.observer import Ending
 from fake_server.scenarios.kit.stage import Operator
 
@@ -191,8 +191,7 @@ def _scalar(text: str) -> Any:
 def _unknown(scenario: str, name: str, known: Sequence[str]) -> str:
     if not known:
         return f"scenario '{scenario}' has no parameters, so '{name}' cannot be set"
-    near = get_close_matches(name, known, n=1)
-    hint = f"did you mean '{near[0]}'?" if near else f"it has {', '.join(known)}"
+    hint = did_you_mean(name, known, otherwise=f"it has {', '.join(known)}")
     return f"scenario '{scenario}' has no parameter '{name}'; {hint}"
 
 
