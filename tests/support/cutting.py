@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
-
 from hypothesis import settings
 from hypothesis import strategies as st
 
+from tests.support.lanes import examples
+
 # The time that an example takes says more about the machine than about us.
 fuzz = settings(
-    max_examples=5_000 if os.environ.get("COMFYREC_FUZZ") == "deep" else 100,
+    max_examples=examples(100, 5_000),
 )
 
 

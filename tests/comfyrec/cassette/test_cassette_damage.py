@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import zlib
 from itertools import count
 from pathlib import Path
@@ -33,6 +32,7 @@ from comfyrec.errors import (
     Unavailable,
 )
 from tests.support.cassette_samples import ONE_OF_EACH, PICTURE, STATUS, T
+from tests.support.lanes import examples
 
 EVENTS: list[AnyRecord] = [
     WsFrame(seq, T + seq, 1, Side.SERVER, b"\x81\x4d", STATUS.replace(b"1", b"%d" % seq))
@@ -425,7 +425,7 @@ _mutated = st.builds(
 )
 
 
-@settings(max_examples=2000 if os.environ.get("COMFYREC_FUZZ") == "deep" else 100)
+@settings(max_examples=examples(100, 2000))
 @given(st.sampled_from(sorted(container.KINDS)), _mutated, st.booleans())
 def test_frames_with_a_right_checksum_and_any_content_do_no_harm(
     kind: int, payload: bytes, in_a_block: bool
@@ -441,7 +441,7 @@ def test_frames_with_a_right_checksum_and_any_content_do_no_harm(
         assert problems or isinstance(records[-1], End)
 
 
-@settings(max_examples=2000 if os.environ.get("COMFYREC_FUZZ") == "deep" else 100)
+@settings(max_examples=examples(100, 2000))
 @given(st.sampled_from(ONE_OF_EACH), st.integers(0, 300), st.binary(max_size=9))
 def test_lines_with_a_right_checksum_and_any_content_do_no_harm(
     record: AnyRecord, at: int, piece: bytes

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import json
-import os
 from typing import Any
 
 import pytest
@@ -33,9 +32,10 @@ from comfyrec.events import (
     decode_text,
     encode,
 )
+from tests.support.lanes import examples
 from tests.support.recorded_frames import FRAMES, RECORDINGS, TEXTS, messages_in
 
-EXAMPLES = 200_000 if os.environ.get("COMFYREC_FUZZ") == "deep" else 1_000
+EXAMPLES = examples(1_000, 200_000)
 
 
 def fuzz(share: float) -> settings:

@@ -5,16 +5,16 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
 
 import pytest
 
+from tests.support.lanes import examples
 from tests.support.paths import ROOT
 
-ORDERS = 20 if os.environ.get("COMFYREC_FUZZ") == "deep" else 1
+ORDERS = examples(1, 20)
 TESTS_MIN = 300
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.request import Request, urlopen
@@ -13,8 +12,8 @@ from hypothesis import Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from comfyrec.strategies import Judged, client_machine
+from tests.support.lanes import DEEP
 
-DEEP = os.environ.get("COMFYREC_FUZZ") == "deep"
 FUZZ = settings(
     max_examples=300 if DEEP else 15,
     stateful_step_count=20,

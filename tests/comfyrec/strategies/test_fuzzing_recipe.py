@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,8 +15,8 @@ from comfyrec.strategies import Judged, Stream, fake_comfyui, played, scenarios
 from tests.comfyrec.check.specimens.matrix import SPECIMENS
 from tests.comfyrec.check.specimens.right import Client
 from tests.support.fuzzed import SHORT, WHOLE, client_of, fuzz, recipe
+from tests.support.lanes import DEEP
 
-DEEP = os.environ.get("COMFYREC_FUZZ") == "deep"
 # What a client holds in memory is in no report; ``comfyrec check`` measures its process.
 WRONG = [name for name in SPECIMENS[1:] if name != "hoards"]
 ONE_NODE = {"1": {"class_type": "PreviewAny", "inputs": {"source": ""}}}

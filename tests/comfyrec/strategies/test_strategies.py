@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -30,8 +29,8 @@ from comfyrec.versions import ERAS
 from fake_server.nodes.catalogue import Catalogue
 from fake_server.simulated_server import ServerOptions, SimulatedServer
 from fake_server.source import Request, RequestReceived, Respond
+from tests.support.lanes import DEEP
 
-DEEP = os.environ.get("COMFYREC_FUZZ") == "deep"
 FUZZ = settings(
     max_examples=400 if DEEP else 25,
     database=None,

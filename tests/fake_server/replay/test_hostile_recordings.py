@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import os
 from collections.abc import Callable, Iterator
 from random import Random
 from typing import Any
@@ -18,10 +17,10 @@ from comfyrec.cassette.files import bundled
 from comfyrec.cassette.records import AnyRecord, HttpPart, Session, WsFrame
 from comfyrec.timeline import Timeline
 from fake_server.replay import proves_itself
+from tests.support.lanes import DEEP
 from tests.support.replay_rig import Rig, records_of
 from tests.support.timeline_samples import CLIENT, SERVER, Recording, run, session
 
-DEEP = os.environ.get("COMFYREC_FUZZ") == "deep"
 ODD: list[Any] = [
     None, True, 0, -1, 3.5, "", "x", "prompt_id", "\ud800", "a/b", "../x", [], {}, [[]], [None],
     [["x", None]], {"": []}, {"a": 1}, ["1", 0], 10**30, float("nan"), float("inf"),

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.support.lanes import DEEP
 from tests.support.replay_rig import LiveSocket, Rig, graph_of, timeline_of
 
-DEEP = os.environ.get("COMFYREC_FUZZ") == "deep"
 # Recordings whose prompts all end, of several shapes.
 NAMES = [
     "all-cached",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import socket
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -30,9 +29,10 @@ from fake_server.source import (
     Response,
     Wake,
 )
+from tests.support.lanes import examples
 from tests.support.scripted_source import Plain, Scripted, Start, wait_until
 
-EXAMPLES = 20_000 if os.environ.get("COMFYREC_FUZZ") == "deep" else 400
+EXAMPLES = examples(400, 20_000)
 HEADS = [
     b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
     b"GET /view?filename=a%20b.png&type=output HTTP/1.1\r\nHost: 127.0.0.1:8188\r\n"

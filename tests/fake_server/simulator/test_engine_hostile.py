@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import Any
 
 import pytest
@@ -12,8 +11,8 @@ from hypothesis import strategies as st
 
 from fake_server.nodes.behaviour import ITEMS_MAX
 from tests.support.engine_bench import CATALOGUE, Rig, node
+from tests.support.lanes import DEEP
 
-DEEP = os.environ.get("COMFYREC_FUZZ") == "deep"
 GOOD = {"1": node("Make", color=1), "2": node("Sink", image=["1", 0])}
 
 odd_numbers = st.sampled_from([0, -1, 1e308, float("nan"), float("inf"), 10**400, 2**63, True])

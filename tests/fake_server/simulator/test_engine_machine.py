@@ -7,7 +7,6 @@ Every session begins with prompts of clients that listen, so that there is a str
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from typing import Any
 
@@ -28,8 +27,8 @@ from fake_server.simulator.cache import CACHES
 from fake_server.simulator.node_plan import Plan
 from fake_server.source import Send
 from tests.support.engine_bench import Rig, node
+from tests.support.lanes import DEEP
 
-DEEP = os.environ.get("COMFYREC_FUZZ") == "deep"
 TOTALS: Counter[str] = Counter()
 """What the sessions came to, so that a run can be told from an idle one."""
 VERSIONS = ("0.27.0", "0.27.0", "0.27.0", "0.8.2", "0.3.64", "0.3.10", "2024-07", "0.38.0")
