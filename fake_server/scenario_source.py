@@ -10,17 +10,12 @@ import msgspec
 from comfyrec.errors import ScenarioError
 from comfyrec.versions import era_of
 from fake_server.scenarios import Choice, Directions, Stage, choice_of
-from fake_server.scenarios.kit.scenario import GraphPlan, Transport
+from fake_server.scenarios.kit.scenario import OTHER_USER, Transport
 from fake_server.simulated_server import ServerOptions, SimulatedServer
-from fake_server.simulator.engine import Engine
-from fake_server.simulator.node_plan import NodePlan, Plan
+from fake_server.simulator.node_plan import NodePlans, PlanFor
 from fake_server.source import Source
 
 __all__ = ["chosen", "over", "scenario_source", "shell_of"]
-
-_SOMEBODY: Final = "somebody-else"
-"""The client id of the people that a scenario brings along."""
-_PLANS_KEPT_MAX: Final = 256
 
 
 def chosen(name: str, params: Mapping[str, Any] | None = None) -> Choice:
@@ -45,22 +40,15 @@ def scenario_source(choices: Sequence[Choice], facts: ServerOptions | None = Non
         ScenarioError: settings that do not go together or that no node can follow.
     """
     facts = facts or ServerOptions()
-    for choice in choices:
-        # What a plan says of nodes by id is read now, so that a wrong entry is known at once.
-        Plan(getattr(choice.settings, "nodes", None))
     directions = [choice.scenario.direct(choice.settings) for choice in choices]
     wanted = _merged(directions)
     if "comfyui_version" in wanted:
         facts = msgspec.structs.replace(facts, era=era_of(str(wanted.pop("comfyui_version"))))
     facts = _with_settings(facts, wanted)
-    plans = [each.plan for each in directions if each.plan is not None]
-    people_s = max((each.people_s for each in directions), default=0.0)
+    plan_for = _plan_for(directions, wanted)
 
     def make() -> SimulatedServer:
-        plan = _Directed(plans, wanted, people_s)
-        world = SimulatedServer(facts, plan=plan)
-        plan.engine = world.engine
-        return world
+        return SimulatedServer(facts, plan_for=plan_for)
 
     operators = [operator for each in directions for operator in each.operators]
     split = any(each.split for each in directions)
@@ -101,63 +89,28 @@ def _with_settings(facts: ServerOptions, wanted: Mapping[str, Any]) -> ServerOpt
     return msgspec.structs.replace(facts, settings=settings)
 
 
-class _Directed(Plan):
-    """A plan that follows from each prompt's own graph, as scenarios direct it."""
+def _plan_for(directions: Sequence[Directions], wanted: Mapping[str, Any]) -> PlanFor:
+    """What the nodes of each prompt do, as the scenarios direct it.
 
-    def __init__(
-        self, plans: Sequence[GraphPlan], wanted: Mapping[str, Any], people_s: float
-    ) -> None:
-        self._base = {name: wanted[name] for name in _OF_THE_PLAN if name in wanted}
-        super().__init__({}, **self._base)
-        self._plans, self._people_s = plans, people_s
-        self._of_prompt: dict[str, Plan] = {}
-        self._same: dict[int, tuple[Mapping[str, Any], Plan]] = {}
-        self.engine: Engine | None = None
+    Prompts of other users, whom scenarios bring along, only take the time that they are given.
+    """
+    common = {name: wanted[name] for name in _OF_THE_PLAN if name in wanted}
+    unplanned = NodePlans(**common)
+    plans = [each.plan for each in directions if each.plan is not None]
+    others_s = max((each.people_s for each in directions), default=0.0)
 
-    def of(self, node_id: str, class_type: str) -> NodePlan:
-        """What a node of the running prompt does."""
-        if not self._plans and not self._people_s:
-            return super().of(node_id, class_type)
-        job = self.engine.running if self.engine is not None else None
-        if job is None:
-            return super().of(node_id, class_type)
-        found = self._of_prompt.get(job.prompt_id)
-        if found is None:
-            if len(self._of_prompt) > _PLANS_KEPT_MAX:
-                self._of_prompt.clear()
-            somebody = job.extra_data.get("client_id") == _SOMEBODY
-            found = self._people(job.prompt) if somebody else self._for(job.prompt)
-            self._of_prompt[job.prompt_id] = found
-        return found.of(node_id, class_type)
+    def plan_for(graph: Mapping[str, Any], client_id: Any) -> NodePlans:
+        if client_id == OTHER_USER:
+            nodes = {first: {"seconds": others_s} for first in [*graph][:1] if others_s}
+            return NodePlans(nodes, lifelike=unplanned.lifelike)
+        if not plans:
+            return unplanned
+        planned: dict[str, Any] = {}
+        for plan in plans:
+            planned |= plan(graph)
+        return NodePlans(planned, **common)
 
-    def check(self, node_ids: Iterable[str]) -> list[str]:
-        """See whether the plan fits a prompt that has just come."""
-        if self._plans and isinstance(node_ids, Mapping):
-            return self._for(node_ids).check(node_ids)
-        return []
-
-    def _for(self, graph: Mapping[str, Any]) -> Plan:
-        nodes: Mapping[str, Any] = {}
-        for plan in self._plans:
-            planned = plan(graph)
-            nodes = planned if not nodes else {**nodes, **planned}
-        return self._made(nodes)
-
-    def _made(self, nodes: Mapping[str, Any]) -> Plan:
-        """The plan of these nodes; the same object for the same table, which it remembers."""
-        known = self._same.get(id(nodes))
-        if known is not None and known[0] is nodes:
-            return known[1]
-        if len(self._same) > _PLANS_KEPT_MAX:
-            self._same.clear()
-        made = Plan(nodes, **self._base)
-        self._same[id(nodes)] = (nodes, made)
-        return made
-
-    def _people(self, graph: Mapping[str, Any]) -> Plan:
-        first = next(iter(graph), None)
-        seconds = {"seconds": self._people_s}
-        return Plan({first: seconds} if first is not None and self._people_s else {})
+    return plan_for
 
 
 def over(choices: Sequence[Choice], make: Callable[[], Source], *, seed: int = 0) -> Source:

@@ -20,7 +20,7 @@ from fake_server.http.question import empty, server_error
 from fake_server.nodes.catalogue import Catalogue
 from fake_server.options import EngineOptions
 from fake_server.simulator.engine import Engine
-from fake_server.simulator.node_plan import Plan
+from fake_server.simulator.node_plan import NodePlans, PlanFor, always
 from fake_server.source import (
     Accept,
     Action,
@@ -54,10 +54,12 @@ class SimulatedServer:
 
     Args:
         facts: how the server was started.
-        plan: what the nodes of prompts do.
+        plan_for: what the nodes of each prompt do; None: what they do on a real server.
     """
 
-    def __init__(self, facts: ServerOptions | None = None, *, plan: Plan | None = None) -> None:
+    def __init__(
+        self, facts: ServerOptions | None = None, *, plan_for: PlanFor | None = None
+    ) -> None:
         facts = facts or ServerOptions()
         folders = facts.folders()
         self.facts_given = facts
@@ -67,7 +69,7 @@ class SimulatedServer:
             folders=folders,
             seed=facts.seed,
             settings=facts.settings,
-            plan=plan or Plan(),
+            plan_for=plan_for or always(NodePlans()),
         )
         self.place = Context(
             engine=self.engine,

@@ -11,7 +11,7 @@ from fake_server.http.question import loads
 from fake_server.server.clock import MAX
 from fake_server.server.thread import serve
 from fake_server.simulated_server import SimulatedServer
-from fake_server.simulator.node_plan import Plan
+from fake_server.simulator.node_plan import NodePlans, always
 from fake_server.source import Action, Happened, Request, RequestReceived
 from fake_server.storage.pictures import picture
 
@@ -30,7 +30,7 @@ class AnyPrompt:
 
     def __init__(self) -> None:
         self.world = SimulatedServer(
-            plan=Plan(classes={"PreviewAny": {"uncached": True, "steps": 1}})
+            plan_for=always(NodePlans(classes={"PreviewAny": {"uncached": True, "steps": 1}}))
         )
         self.world.place.folders.write("output", "", _PICTURE, _drawn, 0)
 

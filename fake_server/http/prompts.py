@@ -168,7 +168,7 @@ def _submit(
     if not isinstance(extra_data, dict):
         raise _Wrecked
     try:
-        unmet = engine.plan.check(prompt)
+        unmet = engine.not_planned_for(prompt, extra_data.get("client_id"))
     except UnfitPlan as unfit:
         return json_answer({"error": _unfit(unfit), "node_errors": {}}, 400)
     if engine.era.has("create_time"):

@@ -7,9 +7,11 @@ from typing import Any
 import msgspec
 
 from fake_server.scenarios.kit import Directions, Parameters, Scenario, threads
+from fake_server.simulator.node_plan import NodePlans
 
 
 def direct(settings: Success) -> Directions:
+    NodePlans(settings.nodes)  # read now, so that a wrong entry is known before a prompt comes
     plan = (lambda graph: settings.nodes) if settings.nodes else None
     return Directions(plan=plan, engine={"classes": settings.classes, "strict": settings.strict})
 

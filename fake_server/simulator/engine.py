@@ -24,7 +24,7 @@ from fake_server.simulator.cache import OutputCache, make_cache
 from fake_server.simulator.clients import Clients
 from fake_server.simulator.execution import Execution, Steps
 from fake_server.simulator.node_files import NodeFiles
-from fake_server.simulator.node_plan import Plan
+from fake_server.simulator.node_plan import PlanFor
 from fake_server.source import Action, Wake
 from fake_server.storage.memory import Folders
 
@@ -35,6 +35,8 @@ HISTORY_MAX: Final = 10_000  # MAXIMUM_HISTORY_SIZE; one more is kept, for it is
 FRAMES_AT_ONCE_MAX: Final = 1_000
 SIZE_AT_ONCE_MAX: Final = 4 * 1024 * 1024
 RESETS: Final = ("queue", "history", "cache", "counters")
+PLANNED_MAX: Final = 10_000
+"""Planned node ids that are remembered: a plan may follow from each prompt's own ids."""
 SENSITIVE: Final = ("auth_token_comfy_org", "api_key_comfy_org")
 
 
@@ -72,9 +74,10 @@ class Engine:
         folders: Folders,
         seed: int,
         settings: EngineOptions,
-        plan: Plan,
+        plan_for: PlanFor,
     ) -> None:
-        self.catalogue, self.era, self.settings, self.plan = catalogue, era, settings, plan
+        self.catalogue, self.era, self.settings = catalogue, era, settings
+        self.plan_for = plan_for
         self.seed = seed
         self.now = 0
         self.on_failed: Callable[[Mapping[str, Any]], None] = _nobody
@@ -97,6 +100,7 @@ class Engine:
         self._run: Execution | None = None
         self._until: int | None = None
         self._due = False
+        self._planned: dict[str, bool] = {}  # planned node id -> whether a prompt has had it
         self.cache = self._new_cache()
 
     def _new_cache(self) -> OutputCache:
@@ -180,6 +184,20 @@ class Engine:
     def pending(self) -> list[Job]:
         """The waiting prompts in heap order, which is how the server shows them."""
         return [job for *_, job in self._queue]
+
+    def not_planned_for(self, graph: Mapping[str, Any], client_id: Any) -> list[str]:
+        """The node ids that the plan of a prompt which has just come speaks of in vain.
+
+        Raises:
+            UnfitPlan: there are some, and the plan is strict.
+        """
+        plans = self.plan_for(graph, client_id)
+        missing = plans.missing(graph)
+        for node_id in plans.nodes:
+            if len(self._planned) < PLANNED_MAX or node_id in self._planned:
+                met = node_id not in missing
+                self._planned[node_id] = self._planned.get(node_id, False) or met
+        return missing
 
     def put(self, job: Job, now: int) -> None:
         """Add a prompt to the queue, and begin with it if nothing runs."""
@@ -363,5 +381,5 @@ class Engine:
             "pending": [job.prompt_id for job in self.pending],
             "history": len(self.history),
             "clients": self.speaker.client_ids,
-            "plan_not_met": self.plan.unseen,
+            "plan_not_met": sorted(one for one, met in self._planned.items() if not met),
         }

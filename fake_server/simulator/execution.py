@@ -56,6 +56,7 @@ class Execution:
         self._has_success = engine.era.has("success_event")
         self._quoted_id = comfy_json(job.prompt_id)
         self._cache = engine.cache
+        self._plans = engine.plan_for(job.prompt, self.client_id)
         self._graph = Graph(job.prompt, engine.catalogue)
         self._order = Order(self._graph, lambda one: self._cache.get(one) is not None)
         self._progress = ProgressReporter(
@@ -73,7 +74,9 @@ class Execution:
         self._tasks: dict[str, _Task] = {}
         self._asked: dict[str, set[str]] = {}  # lazy node -> the sources it has asked for
         self._changed: dict[str, Any] = {}
-        self._work = NodeCall(engine, job, self._progress, self._executed)
+        self._work = NodeCall(
+            engine, job, self._progress, self._executed, lifelike=self._plans.lifelike
+        )
 
     @property
     def listening(self) -> bool:
@@ -315,7 +318,7 @@ class Execution:
         if not kind.v3:
             for name, what in kind.hidden.items():
                 given[name] = [Value(literal=self._hidden(what, node_id), known=True)]
-        plan = self._engine.plan.of(node_id, kind.name)
+        plan = self._plans.of(node_id, kind.name)
         return NodeAtWork(node_id, kind, plan, given, missing)
 
     def _unseen(self, node_id: str, kind: NodeClass, inputs: Mapping[str, Any]) -> set[str]:
@@ -496,7 +499,8 @@ class Execution:
         if node_id not in self._changed:
             parent = self._graph.parent(node_id)
             given_values = parent is not None and self._takes_values(node_id, parent)
-            found = self._engine.disk.change(self._graph, node_id, self._engine.plan)
+            planned = self._plans.of(node_id, self._graph.node_class(node_id).name)
+            found = self._engine.disk.change(self._graph, node_id, planned)
             self._changed[node_id] = object() if given_values else found.key
             if found.said is not None:
                 self._work.notes[node_id] = found.said

@@ -44,7 +44,13 @@ class NodeCall:
     """Runs the nodes of one prompt, one call for each item of their inputs."""
 
     def __init__(
-        self, engine: Engine, job: Job, progress: ProgressReporter, executed: Iterable[str]
+        self,
+        engine: Engine,
+        job: Job,
+        progress: ProgressReporter,
+        executed: Iterable[str],
+        *,
+        lifelike: bool,
     ) -> None:
         self.job = job
         self.client_id: Any = job.extra_data.get("client_id")
@@ -57,7 +63,7 @@ class NodeCall:
         self._engine, self._era, self._disk = engine, engine.era, engine.disk
         self._tell = engine.speaker.tell
         self._progress = progress
-        self._executed = executed
+        self._executed, self._lifelike = executed, lifelike
         self._dumped: dict[str, str] | None = None
 
     @property
@@ -183,7 +189,7 @@ class NodeCall:
         plan = node.plan
         # async work that waits is not reached by the flag
         deaf = plan.deaf or plan.parallel or node.kind.is_async
-        if not self._engine.plan.lifelike or plan.seconds is not None:
+        if not self._lifelike or plan.seconds is not None:
             return plan.duration_us, plan.steps or 0, plan.previews, deaf
         pace = pace_of(node.kind)
         steps, previews = plan.steps, plan.previews

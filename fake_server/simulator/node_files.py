@@ -21,7 +21,7 @@ from fake_server.nodes.saving import Saves
 from fake_server.options import EngineOptions
 from fake_server.seeded import SeededRandom
 from fake_server.simulator.graph import Graph
-from fake_server.simulator.node_plan import Plan
+from fake_server.simulator.node_plan import NodePlan
 from fake_server.storage.filenames import SavePath, fill_in, next_counter, save_path
 from fake_server.storage.media import media
 from fake_server.storage.memory import Folders, StoredFile, inside
@@ -140,10 +140,9 @@ class NodeFiles:
         one = given.get(key) if key is not None else None
         return one.literal if isinstance(one, Value) and isinstance(one.literal, str) else None
 
-    def change(self, graph: Graph, node_id: str, plan: Plan) -> Change:
+    def change(self, graph: Graph, node_id: str, planned: NodePlan) -> Change:
         """What a node's own change check (IS_CHANGED, fingerprint_inputs) says of it."""
         kind = graph.node_class(node_id)
-        planned = plan.of(node_id, kind.name)
         key = nodes.file_input(kind.name)
         always = nodes.changes_always(kind.name)
         if not planned.uncached and not always and key is None:

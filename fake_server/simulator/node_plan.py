@@ -6,7 +6,7 @@ what it says of the class, key by key. Everything it does not say, a node does a
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -14,12 +14,13 @@ import msgspec
 from comfyrec.errors import ScenarioError
 from comfyrec.wording import did_you_mean
 
-__all__ = ["NodePlan", "Plan", "Previews", "UnfitPlan"]
+__all__ = ["NodePlan", "NodePlans", "PlanFor", "Previews", "UnfitPlan", "always"]
 
 STEPS_MAX: Final = 100_000
 IMAGES_MAX: Final = 4_096
 SIDE_MAX: Final = 16_384  # MAX_RESOLUTION of ComfyUI
 SECONDS_MAX: Final = 31_536_000.0
+_PARSED_MAX: Final = 10_000
 
 
 class UnfitPlan(ScenarioError):
@@ -88,11 +89,18 @@ class NodePlan(msgspec.Struct, frozen=True):
 _UNPLANNED: Final = NodePlan()
 
 
-class Plan:
-    """The plans of a scenario.
+class NodePlans:
+    """What the nodes of a prompt do.
 
-    ``strict`` wants every planned id in every prompt and refuses the others. Without it several
-    workflows may run under one plan; which ids a prompt does not have is said in its answer.
+    Args:
+        nodes: by node id, in the keys of a plan.
+        classes: by class.
+        strict: a prompt that lacks one of the planned ids is refused. Without it several workflows
+            may run under one plan; which ids a prompt does not have is said in its answer.
+        lifelike: nodes without a planned time take as long as such nodes take on a real server.
+
+    Raises:
+        ScenarioError: an unknown key or a wrong value; the entry and the key are named.
     """
 
     def __init__(
@@ -108,7 +116,6 @@ class Plan:
         self.strict = strict
         self.lifelike = lifelike
         self._parsed: dict[tuple[str, str], NodePlan] = {}
-        self._unseen = set(self.nodes)
         # Every entry is read once now, so that a wrong one is known before a prompt comes.
         for where, table in (("nodes", self.nodes), ("classes", self.classes)):
             for key, entry in table.items():
@@ -124,12 +131,12 @@ class Plan:
             found = _node_plan(f"nodes.{node_id}", entry) if entry else _UNPLANNED
             self._parsed[node_id, class_type] = found
             # Node ids come from prompts: a server that runs for long must not keep them all.
-            if len(self._parsed) > 10_000:
+            if len(self._parsed) > _PARSED_MAX:
                 self._parsed.clear()
         return found
 
-    def check(self, node_ids: Collection[str]) -> list[str]:
-        """The planned ids that a prompt which has just come does not have.
+    def missing(self, node_ids: Collection[str]) -> list[str]:
+        """The planned ids that a prompt with these nodes does not have.
 
         Raises:
             UnfitPlan: there are some, and the plan is strict.
@@ -137,13 +144,16 @@ class Plan:
         missing = [key for key in self.nodes if not _is_there(key, node_ids)]
         if missing and self.strict:
             raise UnfitPlan(missing[0], node_ids)
-        self._unseen -= set(self.nodes) - set(missing)
         return missing
 
-    @property
-    def unseen(self) -> list[str]:
-        """Planned ids that no prompt has had so far."""
-        return sorted(self._unseen)
+
+PlanFor = Callable[[Mapping[str, Any], Any], NodePlans]
+"""The graph of a prompt and the client id that it was posted with -> what its nodes do."""
+
+
+def always(plans: NodePlans) -> PlanFor:
+    """The same plans for every prompt."""
+    return lambda graph, client_id: plans
 
 
 def _is_there(key: str, node_ids: Collection[str]) -> bool:

@@ -12,7 +12,7 @@ from fake_server.http.question import RoutedRequest
 from fake_server.nodes.catalogue import Catalogue
 from fake_server.options import EngineOptions
 from fake_server.simulator.engine import Engine
-from fake_server.simulator.node_plan import Plan
+from fake_server.simulator.node_plan import NodePlans, always
 from fake_server.source import Response, Send, Wake
 from fake_server.storage.memory import Folders
 
@@ -98,7 +98,7 @@ class Rig:
             folders=self.folders,
             seed=seed,
             settings=EngineOptions(**settings),
-            plan=Plan(nodes, classes, lifelike=lifelike, strict=strict),
+            plan_for=always(NodePlans(nodes, classes, lifelike=lifelike, strict=strict)),
         )
         self.now = 0
         self.wakes: list[int] = []

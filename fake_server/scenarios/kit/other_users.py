@@ -19,6 +19,7 @@ from fake_server.scenarios.kit.matchers import Frame, Match, dump, some_node
 from fake_server.scenarios.kit.observer import MILLISECOND, Ending, ObservedPrompt, Observer
 from fake_server.scenarios.kit.operators import inject
 from fake_server.scenarios.kit.routes import posts, read_json, write_json
+from fake_server.scenarios.kit.scenario import OTHER_USER
 from fake_server.scenarios.kit.stage import Again, Ends, Later, Operator, Step, Tally
 from fake_server.source import (
     Action,
@@ -30,7 +31,16 @@ from fake_server.source import (
     UpgradeRequested,
 )
 
-__all__ = ["OtherUser", "ahead", "company", "meddle", "neighbour", "small_post", "stranger", "warm"]
+__all__ = [
+    "OtherUser",
+    "ahead",
+    "company",
+    "meddle",
+    "neighbour",
+    "small_post",
+    "stranger",
+    "warm",
+]
 
 # What people submit: two nodes that every catalogue has, with ids that clients do not use.
 _SMALL: Mapping[str, Any] = {
@@ -60,7 +70,7 @@ def small_graph(serial: int) -> dict[str, Any]:
 
 def small_post(serial: int) -> Request:
     """A small prompt of somebody else's."""
-    return post({"prompt": small_graph(serial), "client_id": "somebody-else"})
+    return post({"prompt": small_graph(serial), "client_id": OTHER_USER})
 
 
 # --- people --------------------------------------------------------------------------------------
@@ -89,9 +99,7 @@ def warm(
             quiet[0] = True
             known = set(scene.prompts)
             graph = change(body["prompt"])
-            yield RequestReceived(
-                scene.person(), post({"prompt": graph, "client_id": "somebody-else"})
-            )
+            yield RequestReceived(scene.person(), post({"prompt": graph, "client_id": OTHER_USER}))
             before[happened.exchange] = next(iter(set(scene.prompts) - known), "")
         earlier = before.get(happened.exchange, "")
         if earlier and scene.history(earlier) is None:

@@ -12,7 +12,7 @@ SCENARIO = Scenario(name="duplicate-status", settings=Settings, direct=direct, .
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -22,6 +22,7 @@ from fake_server.scenarios.kit.observer import Ending
 from fake_server.scenarios.kit.stage import Operator
 
 __all__ = [
+    "OTHER_USER",
     "Category",
     "Directions",
     "GraphPlan",
@@ -50,6 +51,9 @@ Category = Literal[
     "drift",
 ]
 """The sections of the catalogue, in its order."""
+
+OTHER_USER: Final = "somebody-else"
+"""The client id of prompts that a scenario's other users submit."""
 
 GraphPlan = Callable[[Mapping[str, Any]], Mapping[str, Mapping[str, Any]]]
 """The graph of a prompt -> what its nodes shall do, by node id, in the plan's keys."""

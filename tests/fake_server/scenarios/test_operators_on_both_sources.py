@@ -19,7 +19,7 @@ from fake_server.scenarios.kit import operators
 from fake_server.scenarios.kit import other_users as people
 from fake_server.scenarios.kit.dry_run import DryRunLine, rehearse
 from fake_server.simulated_server import SimulatedServer
-from fake_server.simulator.node_plan import Plan
+from fake_server.simulator.node_plan import NodePlans, always
 from fake_server.source import Request, Response, Source, UpgradeRequested
 from tests.support.paths import ROOT
 
@@ -39,7 +39,7 @@ def recording() -> tuple[Timeline, Mapping[str, Any]]:
 
 
 def simulated() -> tuple[Callable[[], Source], Mapping[str, Any]]:
-    return lambda: SimulatedServer(plan=Plan({"2": {"seconds": 0.05}})), k.PLAIN
+    return lambda: SimulatedServer(plan_for=always(NodePlans({"2": {"seconds": 0.05}}))), k.PLAIN
 
 
 def recorded() -> tuple[Callable[[], Source], Mapping[str, Any]]:

@@ -19,7 +19,7 @@ from fake_server.scenarios import choose
 from fake_server.server.clock import MAX
 from fake_server.server.thread import Handle, serve
 from fake_server.simulated_server import SimulatedServer
-from fake_server.simulator.node_plan import Plan
+from fake_server.simulator.node_plan import NodePlans, always
 
 SOON_S = 10.0
 GRAPH = {
@@ -72,7 +72,7 @@ def serving(source: Any = None, *, speed: float = MAX) -> Iterator[Server]:
 
 
 def slow(**does: Any) -> SimulatedServer:
-    return SimulatedServer(plan=Plan({"1": does}))
+    return SimulatedServer(plan_for=always(NodePlans({"1": does})))
 
 
 def event(socket: ClientConnection) -> Event:
@@ -304,7 +304,7 @@ def test_w12_a_deleted_pending_prompt_leaves_only_status() -> None:
 def test_w13_nan_and_infinity_are_bare_tokens_in_frames_and_history() -> None:
     ui = {"values": [float("nan"), float("inf"), float("-inf")], "odd": [None]}
     with (
-        serving(SimulatedServer(plan=Plan({"9": {"ui": ui}}))) as server,
+        serving(SimulatedServer(plan_for=always(NodePlans({"9": {"ui": ui}})))) as server,
         server.socket() as socket,
     ):
         prompt_id = server.post(client_id="me")

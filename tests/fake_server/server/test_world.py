@@ -17,7 +17,7 @@ from fake_server.http.routes import routes_of
 from fake_server.scenario_source import chosen, over, scenario_source, shell_of
 from fake_server.scenarios import choose
 from fake_server.simulated_server import ServerOptions, SimulatedServer
-from fake_server.simulator.node_plan import Plan
+from fake_server.simulator.node_plan import NodePlans, always
 from fake_server.source import (
     Accept,
     Action,
@@ -351,7 +351,9 @@ def test_a_user_that_cannot_be_is_refused(body: Any, status: int, error: str | N
 
 
 def test_the_console_is_read_along_by_those_who_subscribed() -> None:
-    world = SimulatedServer(plan=Plan({"1": {"raise": {"type": "ValueError", "message": "no"}}}))
+    world = SimulatedServer(
+        plan_for=always(NodePlans({"1": {"raise": {"type": "ValueError", "message": "no"}}}))
+    )
     knock(world)
     ask(world, "PATCH", "/internal/logs/subscribe", {"clientId": "me", "enabled": True})
 

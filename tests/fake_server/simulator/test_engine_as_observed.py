@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from fake_server.simulator.node_plan import NodePlans, always
 from fake_server.storage.pictures import picture
 from tests.support.engine_bench import Rig, entry, lines, node
 from tests.support.engine_bench import catalogue as catalogue_with
@@ -151,7 +152,7 @@ def test_a_plan_that_makes_a_cached_node_fail_is_not_answered_from_the_cache() -
     rig = rig_with()
     graph = {"1": MAKE, "2": node("Pass", image=["1", 0]), "3": node("Sink", image=["2", 0])}
     rig.queue(graph)
-    rig.engine.plan = type(rig.engine.plan)({"2": FAILING})
+    rig.engine.plan_for = always(NodePlans({"2": FAILING}))
     rig.told()
 
     prompt_id = rig.queue(graph)

@@ -24,7 +24,7 @@ from hypothesis.stateful import (
 from comfyrec.events import decode
 from comfyrec.events.order import Checker, Violation
 from fake_server.simulator.cache import CACHES
-from fake_server.simulator.node_plan import Plan
+from fake_server.simulator.node_plan import NodePlans, always
 from fake_server.source import Send
 from tests.support.engine_bench import Rig, node
 from tests.support.lanes import DEEP
@@ -234,7 +234,7 @@ class Sessions(RuleBasedStateMachine):
         self.graphs += 1
         TOTALS["graphs"] += 1
         self.plans |= plans
-        self.rig.engine.plan = Plan(self.plans)
+        self.rig.engine.plan_for = always(NodePlans(self.plans))
         self.accepted.append(self.rig.queue(prompt, client, **extra))
 
     @precondition(lambda self: self.accepted)

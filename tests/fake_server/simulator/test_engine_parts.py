@@ -14,7 +14,7 @@ from comfyrec.versions import ERAS, FIRST_RELEASE, era_of
 from fake_server.nodes.catalogue import AUTOGROW_INPUTS_MAX, Catalogue
 from fake_server.seeded import SeededRandom
 from fake_server.simulator.graph import EXACT_NODES_MAX, Graph, Order, signatures
-from fake_server.simulator.node_plan import NodePlan, Plan
+from fake_server.simulator.node_plan import NodePlan, NodePlans
 from fake_server.storage.filenames import LeavesFolder, fill_in, next_counter, save_path
 from tests.support.engine_bench import CATALOGUE, Rig, entry, node
 
@@ -53,7 +53,7 @@ WRONG_PLANS: dict[str, tuple[Any, str]] = {
 @pytest.mark.parametrize("where", ["nodes", "classes"])
 def test_a_wrong_plan_is_told_where_and_how(where: str, entry: Any, said: str) -> None:
     with pytest.raises(ScenarioError) as wrong:
-        Plan(**{where: {"7": entry}})
+        NodePlans(**{where: {"7": entry}})
 
     assert f"{where}.7" in str(wrong.value)
     assert said in str(wrong.value)
@@ -62,11 +62,11 @@ def test_a_wrong_plan_is_told_where_and_how(where: str, entry: Any, said: str) -
 @pytest.mark.parametrize("nodes", [[], "x", {"1": 5}, 7], ids=str)
 def test_a_plan_is_an_object_of_objects(nodes: Any) -> None:
     with pytest.raises(ScenarioError, match="nodes: give an object of objects"):
-        Plan(nodes)
+        NodePlans(nodes)
 
 
 def test_what_is_said_of_an_id_wins_over_its_class_key_by_key() -> None:
-    plan = Plan({"3": {"seconds": 1}}, {"Pass": {"seconds": 5, "steps": 2}})
+    plan = NodePlans({"3": {"seconds": 1}}, {"Pass": {"seconds": 5, "steps": 2}})
 
     assert plan.of("3", "Pass") == NodePlan(seconds=1.0, steps=2)
     assert plan.of("4", "Pass") == NodePlan(seconds=5.0, steps=2)
@@ -95,9 +95,9 @@ def test_a_strict_plan_refuses_a_prompt_without_its_node_and_names_the_nearest()
 
 
 def test_a_plan_may_speak_of_nodes_that_come_by_expansion() -> None:
-    plan = Plan({"2.0.0.1": {"seconds": 1}}, strict=True)
+    plan = NodePlans({"2.0.0.1": {"seconds": 1}}, strict=True)
 
-    assert plan.check({"1": {}, "2": {}}) == []
+    assert plan.missing({"1": {}, "2": {}}) == []
 
 
 def test_a_planned_output_that_names_files_has_them() -> None:

@@ -16,7 +16,7 @@ import msgspec
 import pytest
 
 from fake_server.http.prompts import JOB_ROUTES, ROUTES
-from fake_server.simulator.node_plan import Plan
+from fake_server.simulator.node_plan import NodePlans, always
 from tests.support.engine_bench import Rig, catalogue, entry
 from tests.support.paths import SHARED
 
@@ -360,7 +360,9 @@ def play(
             rig.say(line["conn"], line["text"] if "text" in line else base64.b64decode(line["b64"]))
         elif line["kind"] == "http.request" and ("POST", line["path"]) in ROUTES:
             if line["path"] == "/prompt":
-                rig.engine.plan = Plan(case.plans[min(len(prompts), len(case.plans) - 1)])
+                rig.engine.plan_for = always(
+                    NodePlans(case.plans[min(len(prompts), len(case.plans) - 1)])
+                )
             body = line.get("text", "")
             for ours, theirs in zip(prompts, recorded_prompts, strict=False):
                 body = body.replace(theirs, ours)
@@ -477,7 +479,7 @@ class Answers:
 
     def _begin(self, wanted: dict[str, Any]) -> None:
         plans = self.case.plans
-        self.rig.engine.plan = Plan(plans[min(len(self.ours), len(plans) - 1)])
+        self.rig.engine.plan_for = always(NodePlans(plans[min(len(self.ours), len(plans) - 1)]))
         found = re.search(r'"number": (-?\d+),', wanted.get("text", ""))
         if found:  # the real server had been asked before
             self.rig.engine.number = abs(int(found[1]))
