@@ -6,11 +6,13 @@ from what is known. Nothing here looks at the client's code: only at what it sai
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final, Literal, cast, get_args
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, Literal, get_args
 
 import msgspec
 
+from comfyrec.events.outputs import FileEntry, all_files_in
+from comfyrec.wording import shortened_list
 from fake_server.scenarios.kit.observer import Ending, Note
 from fake_server.scenarios.kit.scenario import Scenario
 
@@ -24,7 +26,6 @@ __all__ = [
     "Truth",
     "Verdict",
     "deeds",
-    "files_in",
     "judge",
 ]
 
@@ -257,7 +258,7 @@ def _only_its_own(case: Case) -> Found:
         return "it reported before its prompt was over"
     told, true = case.report.outputs, case.truth.outputs
     if told is not None and true is not None:
-        strange = set(files_in(told)) - set(files_in(true))
+        strange = set(all_files_in(told)) - set(all_files_in(true))
         if strange:
             return f"it reported files of another prompt: {_names(strange)}"
     return True if case.foreseen else "it took another prompt's end for its own"
@@ -267,9 +268,9 @@ def _true_outputs(case: Case) -> Found:
     if case.outcome != "success" or case.truth.outputs is None:
         return None
     if case.report.outputs is not None:
-        told, true = files_in(case.report.outputs), files_in(case.truth.outputs)
-        if set(told) != set(true):
-            return _difference(set(told), set(true))
+        told, true = set(all_files_in(case.report.outputs)), set(all_files_in(case.truth.outputs))
+        if told != true:
+            return _difference(told, true)
     return _true_files(case)
 
 
@@ -278,7 +279,7 @@ def _true_files(case: Case) -> Found:
     if saved is None:
         return None if case.report.outputs is None else True
     # Temporary files are previews; nobody has to keep them.
-    results = {name for name in files_in(case.truth.outputs or {}) if name[2] != "temp"}
+    results = {file for file in all_files_in(case.truth.outputs) if file.type != "temp"}
     wanted = min(len(results), len(true)) if case.truth.obtainable else 0
     if len(saved) < wanted:
         return f"it saved {len(saved) or 'none'} of the {wanted} files"
@@ -358,34 +359,15 @@ def _mib(size: int) -> str:
 
 # --- outputs ----------------------------------------------------------------------------------
 
-FileName = tuple[str, str, str]
 
-
-def files_in(outputs: Mapping[str, Any]) -> list[FileName]:
-    """All files of a history entry's ``outputs``: (filename, subfolder, type), whatever the key."""
-    return [found for output in outputs.values() for found in _files(output)]
-
-
-def _files(value: Any) -> Iterator[FileName]:
-    waiting = [value]
-    while waiting:
-        one = waiting.pop()
-        if isinstance(one, dict) and "filename" in one:
-            names = (one["filename"], one.get("subfolder", ""), one.get("type", "output"))
-            yield cast(FileName, tuple(map(str, names)))
-        elif isinstance(one, dict | list):
-            waiting += reversed(one if isinstance(one, list) else list(one.values()))
-
-
-def _difference(told: set[FileName], true: set[FileName]) -> str:
+def _difference(told: set[FileEntry], true: set[FileEntry]) -> str:
     if missing := true - told:
         return f"it did not report {_names(missing)}"
     return f"it reported what is not there: {_names(told - true)}"
 
 
-def _names(files: set[FileName]) -> str:
-    some = sorted(name for name, _, _ in files)
-    return ", ".join(some[:3]) + (f" and {len(some) - 3} more" if len(some) > 3 else "")
+def _names(files: set[FileEntry]) -> str:
+    return ", ".join(shortened_list(sorted(file.filename for file in files), 3))
 
 
 def _is_stump(saved: bytes, true: Sequence[bytes]) -> bool:

@@ -10,9 +10,10 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from comfyrec.check.invariants import Bounds, Case, Report, Truth, deeds, files_in
+from comfyrec.check.invariants import Bounds, Case, Report, Truth, deeds
 from comfyrec.check.result import ScenarioResult, result_of
 from comfyrec.errors import ScenarioError, UsageError
+from comfyrec.events.outputs import all_files_in
 from fake_server.scenario_source import scenario_source, shell_of
 from fake_server.scenarios import Choice, Stage
 from fake_server.scenarios.kit import PLAIN
@@ -149,8 +150,8 @@ def _dict(value: Any) -> Mapping[str, Any] | None:
 
 def _views(stage: Stage, outputs: Mapping[str, Any]) -> Iterator[tuple[bytes, bool]]:
     """All files of these outputs: the true bytes, and whether a client can get them."""
-    for filename, subfolder, kind in files_in(outputs):
-        query = urlencode({"filename": filename, "subfolder": subfolder, "type": kind})
+    for file in all_files_in(outputs):
+        query = urlencode(msgspec.structs.asdict(file))
         request = Request("GET", f"/view?{query}")
         answer, shown = stage.scene.ask(request), stage.disclose(request)
         if answer is None or answer.status != 200:

@@ -1,24 +1,21 @@
 """the outputs of a prompt -> the files and texts in them; a pattern and a number -> a file name.
 
-Outputs are whatever nodes emit, ``{node_id: {kind: [items]}}``. A file is any object with a
-``filename``, whatever its kind is called (images, gifs, video, audio, 3d, ...); flags like
-``animated: [true]``, nulls and numbers are passed over (PROTOCOL.md section 8).
+Outputs are whatever nodes emit, ``{node_id: {kind: [items]}}``; ``comfyrec.events.outputs`` says
+which items are files and which are texts.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from comfyrec.errors import UsageError
+from comfyrec.events.outputs import FileEntry, items_in
 
 __all__ = ["OutputFile", "OutputText", "Pattern", "files", "texts", "to_save"]
-
-_DEPTH_MAX = 4
-"""Lists in lists: custom nodes nest once or twice; deeper is not looked into."""
 
 
 class OutputFile(msgspec.Struct, frozen=True):
@@ -48,43 +45,23 @@ class OutputText(msgspec.Struct, frozen=True):
     kind: str
 
 
-def _leaves(outputs: Mapping[str, Any]) -> Iterator[tuple[str, str, object]]:
-    for node_id, kinds in outputs.items():
-        if isinstance(kinds, dict):
-            for kind, value in kinds.items():
-                for leaf in _flat(value, _DEPTH_MAX):
-                    yield str(node_id), str(kind), leaf
-
-
-def _flat(value: object, depth: int) -> Iterator[object]:
-    if not isinstance(value, list):
-        yield value
-    elif depth:
-        for item in value:
-            yield from _flat(item, depth - 1)
-
-
 def files(outputs: Mapping[str, Any]) -> tuple[OutputFile, ...]:
     """Every file of all kinds, in the order of the outputs."""
     return tuple(
-        OutputFile(
-            filename=leaf["filename"],
-            subfolder=_text(leaf.get("subfolder")),
-            type=_text(leaf.get("type")) or "output",
-            node_id=node_id,
-            kind=kind,
-        )
-        for node_id, kind, leaf in _leaves(outputs)
-        if isinstance(leaf, dict) and isinstance(leaf.get("filename"), str) and leaf["filename"]
+        OutputFile(file.filename, file.subfolder, file.type, str(node_id), kind)
+        for node_id, output in outputs.items()
+        for kind, item in items_in(output)
+        if (file := FileEntry.of(item)) is not None
     )
 
 
 def texts(outputs: Mapping[str, Any]) -> tuple[OutputText, ...]:
     """Every text of all kinds, in the order of the outputs."""
     return tuple(
-        OutputText(leaf, node_id, kind)
-        for node_id, kind, leaf in _leaves(outputs)
-        if isinstance(leaf, str)
+        OutputText(item, str(node_id), kind)
+        for node_id, output in outputs.items()
+        for kind, item in items_in(output)
+        if isinstance(item, str)
     )
 
 
@@ -92,10 +69,6 @@ def to_save(outputs: Mapping[str, Any]) -> tuple[OutputFile, ...]:
     """The files worth keeping: results; previews (``temp``) only when there is nothing else."""
     every = files(outputs)
     return tuple(f for f in every if f.type == "output") or every
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
 
 
 # --- names -----------------------------------------------------------------------------------

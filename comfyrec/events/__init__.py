@@ -17,6 +17,8 @@ from .binary import __all__ as _binary
 from .codec import *  # noqa: F403
 from .codec import __all__ as _codec
 from .dialect import Message, comfy_json, read_json
+from .outputs import *  # noqa: F403
+from .outputs import __all__ as _outputs
 from .schema import *  # noqa: F403
 from .schema import __all__ as _schema
 
@@ -29,6 +31,7 @@ _LATE = ("http", "order")
 __all__ = ["DecodeError", "Message", "comfy_json", "read_json"]
 __all__ += _binary
 __all__ += _codec
+__all__ += _outputs
 __all__ += _schema
 
 

@@ -16,7 +16,8 @@ from comfyrec.errors import DecodeError
 
 from .codec import decode_text
 from .dialect import BAD_INPUT, comfy_json, read_json
-from .schema import FileEntry, NodeId, Number, TextEvent, files_in
+from .outputs import FileEntry, all_files_in, files_in
+from .schema import NodeId, Number, TextEvent
 
 __all__ = [
     "Device",
@@ -198,12 +199,11 @@ class HistoryEntry(Body, frozen=True):
     @property
     def files(self) -> dict[str, list[FileEntry]]:
         """The files by node."""
-        return {node: list(files_in(output or {})) for node, output in self.outputs.items()}
+        return {node: list(files_in(output)) for node, output in self.outputs.items()}
 
     def all_files(self) -> Iterator[FileEntry]:
         """Every file of the prompt."""
-        for output in self.outputs.values():
-            yield from files_in(output or {})
+        return all_files_in(self.outputs)
 
 
 History = dict[str, HistoryEntry]

@@ -13,7 +13,6 @@ Two events are equal when they say the same.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -31,6 +30,7 @@ from .later import (
     written,
     written_field,
 )
+from .outputs import FileEntry, files_in
 
 __all__ = [
     "KNOWN",
@@ -53,7 +53,6 @@ __all__ = [
     "ExecutionStart",
     "ExecutionSuccess",
     "FeatureFlags",
-    "FileEntry",
     "LogEntry",
     "LogSize",
     "Logs",
@@ -180,38 +179,6 @@ class ProgressStateData(ByAttribute, Data, frozen=True):
         return misfits_of(self, "nodes")
 
 
-class FileEntry(msgspec.Struct, frozen=True, gc=False):
-    """A file of the server, as ``/view`` takes it."""
-
-    filename: str
-    subfolder: str = ""
-    type: str = "output"
-    """The folder: ``output``, ``temp`` or ``input``."""
-
-    @classmethod
-    def of(cls, entry: object) -> FileEntry | None:
-        """Read an entry of an output, or an upload answer, which says ``name`` for ``filename``.
-
-        Gives ``None`` for what names no file. Further keys do not matter.
-        """
-        if not isinstance(entry, dict):
-            return None
-        given: list[Any] = [
-            entry.get("filename", entry.get("name")),
-            entry.get("subfolder", ""),
-            entry.get("type", "output"),
-        ]
-        return cls(*given) if all(isinstance(part, str) for part in given) else None
-
-
-def files_in(output: dict[str, Any]) -> Iterator[FileEntry]:
-    """The files that the output of one node names, whatever the key: images, gifs, audio, ..."""
-    for values in output.values():
-        for entry in values if isinstance(values, list) else ():
-            if (file := FileEntry.of(entry)) is not None:
-                yield file
-
-
 class ExecutedData(Data, frozen=True, kw_only=True):
     node: NodeId
     display_node: Absent[NodeId] = None
@@ -222,7 +189,7 @@ class ExecutedData(Data, frozen=True, kw_only=True):
     @property
     def files(self) -> list[FileEntry]:
         """The files that the output names."""
-        return list(files_in(self.output or {}))
+        return list(files_in(self.output))
 
 
 class ExecutionErrorData(Data, frozen=True):

@@ -14,8 +14,9 @@ from inspect import iscoroutine
 from typing import Any, Final, NoReturn, TypeVar, cast, get_args, overload
 
 from comfyrec.check import Playing, play
-from comfyrec.check.invariants import INVARIANTS, Bounds, Outcome, Report, files_in
+from comfyrec.check.invariants import INVARIANTS, Bounds, Outcome, Report
 from comfyrec.errors import ServerDied
+from comfyrec.events.outputs import all_files_in
 from comfyrec.strategies.streams import Stream, choice_of_stream, facts_of
 from fake_server.scenarios import Choice, choose
 from fake_server.scenarios.kit.observer import Ending
@@ -167,7 +168,7 @@ class Served:
 
     def _files(self) -> int:
         history = self.drawn.history if isinstance(self.drawn, Stream) else None
-        return len(files_in((history or {}).get("outputs") or {}))
+        return len(list(all_files_in((history or {}).get("outputs"))))
 
 
 def _copied(value: Any) -> Any:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from comfyrec.events.outputs import files_in
 from comfyrec.wording import shortened
 
 if TYPE_CHECKING:
@@ -103,14 +104,12 @@ class _Named:
 
     def note(self, frame: dict[str, Any], own: set[str]) -> None:
         """Take in one frame."""
-        from comfyrec.check.invariants import files_in  # a first test does without it
-
         data = frame["data"]
         prompt_id = data.get("prompt_id")
         if not isinstance(prompt_id, str):
             return
         files = self._own_files if prompt_id in own else self._files
-        files.update(name for name, _, _ in files_in({"": data.get("output")}))
+        files.update(file.filename for file in files_in(data.get("output")))
         if prompt_id not in own:
             self._ids.add(prompt_id)
 

@@ -18,7 +18,7 @@ from urllib.parse import parse_qs, urlsplit
 import aiohttp
 import yarl
 
-from comfyrec.check.invariants import files_in
+from comfyrec.events.outputs import files_in
 from comfyrec.proxy.upstream import parse_upstream
 from comfyrec.testing.recording import Recording
 from comfyrec.timeline import Timeline
@@ -210,7 +210,7 @@ class Episodes(Source):
         if frame.get("type") in _ENDS:
             self._running.discard(data.get("prompt_id"))
         if frame.get("type") == "executed":
-            self._names.update(name for name, _, _ in files_in({"": data.get("output")}))
+            self._names.update(file.filename for file in files_in(data.get("output")))
 
     async def _stop(self) -> None:
         for task in self._tasks:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from comfyrec.events import comfy_json
+from comfyrec.events.outputs import change_files
 from fake_server.nodes import behaviour as nodes
 from fake_server.nodes.behaviour import NodeFailed, Value
 from fake_server.nodes.catalogue import NodeClass
@@ -376,12 +377,7 @@ class Execution:
         if not self._era.has("assets_on"):
             return ui
         uuid = self._engine.chance.uuid
-        output = {
-            key: [{**one, "id": uuid()} if _is_file(one) else one for one in items]
-            if isinstance(items, list)
-            else items
-            for key, items in ui["output"].items()
-        }
+        output = change_files(ui["output"], lambda file: {**file, "id": uuid()})
         return {**ui, "output": output}
 
     def _meta(self, node_id: str) -> dict[str, Any]:
@@ -516,10 +512,6 @@ class Execution:
             value is None or (is_link(value) and self._graph.parent(value[0]) != parent)
             for value in self._graph.inputs(node_id).values()
         )
-
-
-def _is_file(one: Any) -> bool:
-    return isinstance(one, Mapping) and "filename" in one
 
 
 def _output(entry: Entry, slot: int) -> list[Any]:

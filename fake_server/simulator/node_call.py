@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import msgspec
 
 from comfyrec.events import comfy_json
+from comfyrec.events.outputs import files_in
 from fake_server.nodes import behaviour as nodes
 from fake_server.nodes.behaviour import Blocker, NodeFailed, Value
 from fake_server.nodes.literal_errors import misused_literal
@@ -284,10 +285,8 @@ class NodeCall:
     def write_named_files(self, node: NodeAtWork) -> None:
         """Files that a planned output names are there to be fetched."""
         width, height = node.plan.size or _UNKNOWN_SIZE
-        for items in (node.plan.ui or {}).values():
-            for one in items if isinstance(items, list) else ():
-                if isinstance(one, Mapping) and isinstance(one.get("filename"), str):
-                    self._disk.provide(one, width, height)
+        for file in files_in(node.plan.ui):
+            self._disk.provide(file, width, height)
 
 
 def _shares(images: int | None, calls: int) -> Iterator[int | None]:

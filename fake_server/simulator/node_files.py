@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
+from comfyrec.events.outputs import FileEntry
 from comfyrec.versions import Era
 from fake_server.nodes import behaviour as nodes
 from fake_server.nodes.behaviour import NodeFailed, Value
@@ -245,10 +246,10 @@ class NodeFiles:
         there = self.folders.names(kind, subfolder)
         return next_counter(name, length, there, before_dot=self._before_dot)
 
-    def provide(self, file: Mapping[str, Any], width: int, height: int) -> None:
+    def provide(self, file: FileEntry, width: int, height: int) -> None:
         """Write a file that a planned output names, unless it is there."""
-        kind = file.get("type", "output")
-        path = inside(str(file.get("subfolder", "")), str(file["filename"]))
+        kind = file.type
+        path = inside(file.subfolder, file.filename)
         if kind not in ("output", "temp", "input") or not path:
             return
         where = posixpath.split(path)

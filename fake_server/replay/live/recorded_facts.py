@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
+from comfyrec.events.outputs import all_files_in
 from comfyrec.timeline import Exchange, RecordedPrompt, Timeline
 from comfyrec.timeline.peek import data_of, loads
 from comfyrec.timeline.prompts import history_entries, is_terminal, plain_path
@@ -207,8 +208,4 @@ def _files(exchanges: tuple[Exchange, ...]) -> Iterator[tuple[str, File]]:
 def _file_names(prompts: tuple[RecordedPrompt, ...]) -> Iterator[str]:
     """Every file that a prompt announced."""
     for prompt in prompts:
-        for shown in prompt.outputs.values():
-            for items in shown.values() if isinstance(shown, dict) else ():
-                for item in items if isinstance(items, list) else ():
-                    if isinstance(item, dict) and isinstance(item.get("filename"), str):
-                        yield item["filename"]
+        yield from (file.filename for file in all_files_in(prompt.outputs))

@@ -11,12 +11,12 @@ import heapq
 import json
 from collections import deque
 from collections.abc import Iterator, Mapping
-from itertools import chain
 from typing import Any, Final
 from urllib.parse import urlencode
 
 import msgspec
 
+from comfyrec.events.outputs import all_files_in
 from comfyrec.wording import shortened
 from fake_server.scenarios.kit.matchers import Frame, look
 from fake_server.scenarios.kit.routes import read_json, write_json
@@ -273,12 +273,8 @@ def _answered(stand: _Stand, reply: Respond) -> None:
 
 def _views(entry: Mapping[str, Any]) -> Iterator[str]:
     """The addresses of the files in a history entry's outputs."""
-    for output in (entry.get("outputs") or {}).values():
-        lists = [items for items in (output or {}).values() if isinstance(items, list)]
-        for item in chain.from_iterable(lists):
-            if isinstance(item, dict) and "filename" in item:
-                names = {name: item.get(name, "") for name in ("filename", "subfolder", "type")}
-                yield f"/view?{urlencode(names)}"
+    for file in all_files_in(entry.get("outputs")):
+        yield f"/view?{urlencode(msgspec.structs.asdict(file))}"
 
 
 def _content(action: Action) -> str | bytes:

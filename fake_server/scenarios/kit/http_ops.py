@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from comfyrec.events.outputs import change_files
 from fake_server.scenarios.kit.matchers import Match, dump, event
 from fake_server.scenarios.kit.observer import MILLISECOND, ObservedPrompt, Observer
 from fake_server.scenarios.kit.operators import mutate
@@ -417,15 +418,10 @@ def show_as(name: str, shown: Callable[[dict[str, Any]], dict[str, Any]]) -> lis
     real: dict[tuple[str, str], tuple[str, str]] = {}
 
     def change(node: str, output: dict[str, Any]) -> dict[str, Any]:
-        return {
-            key: [rename(item) if _is_file(item) else item for item in items]
-            if isinstance(items, list)
-            else items
-            for key, items in output.items()
-        }
+        return change_files(output, rename)
 
-    def rename(item: dict[str, Any]) -> dict[str, Any]:
-        other = shown(item)
+    def rename(item: Mapping[str, Any]) -> dict[str, Any]:
+        other = shown(dict(item))
         real[_named(other)] = _named(item)
         return other
 
@@ -442,10 +438,6 @@ def show_as(name: str, shown: Callable[[dict[str, Any]], dict[str, Any]]) -> lis
 
 
 VIEW = route("GET /view")
-
-
-def _is_file(item: Any) -> bool:
-    return isinstance(item, dict) and "filename" in item
 
 
 def _named(item: Mapping[str, Any]) -> tuple[str, str]:

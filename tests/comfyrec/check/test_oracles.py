@@ -15,7 +15,6 @@ from comfyrec.check.invariants import (
     Report,
     Truth,
     deeds,
-    files_in,
     judge,
 )
 from fake_server.scenarios import Directions, Scenario
@@ -251,23 +250,6 @@ def test_the_first_three_are_always_judged() -> None:
     )
 
     assert tuple(verdict.invariant for verdict in judge(case)) == ALWAYS
-
-
-def test_files_are_found_under_every_key_and_depth() -> None:
-    outputs = {
-        "1": {"gifs": [{"filename": "a"}], "odd": [None, True, ["x", {"filename": "b"}]]},
-        "2": {"text": ["c"], "video": {"filename": "d", "type": "temp"}},
-    }
-
-    assert files_in(outputs) == [("a", "", "output"), ("b", "", "output"), ("d", "", "temp")]
-
-
-def test_files_are_found_deeper_than_python_calls() -> None:
-    outputs: Any = [{"filename": "a"}]
-    for _ in range(5_000):
-        outputs = [outputs]
-
-    assert files_in({"1": {"odd": outputs}}) == [("a", "", "output")]
 
 
 def test_deeds_are_read_from_the_journal() -> None:

@@ -168,9 +168,9 @@ def test_log_entries_are_read_one_by_one_as_well() -> None:
     assert list(logs.data.misfits) == ["1"]
 
 
-def test_files_are_found_under_any_key_and_with_the_old_name() -> None:
+def test_files_are_found_under_any_key() -> None:
     output = {
-        "images": [{"name": "a.png", "subfolder": "s", "type": "temp", "id": "x"}, {"text": 1}],
+        "images": [{"filename": "a.png", "subfolder": "s", "type": "temp", "id": "x"}, {"text": 1}],
         "gifs": [{"filename": "b.gif"}],
         "animated": [True],
         "mesh": "none",
