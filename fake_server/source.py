@@ -174,7 +174,7 @@ class Wake(msgspec.Struct, frozen=True, gc=False):
 
 
 class WaitRealTime(msgspec.Struct, frozen=True):
-    """Call ``handle(Lingered(token), now)`` when ``real_us`` of real time have passed.
+    """Call ``handle(RealTimePassed(token), now)`` when ``real_us`` of real time have passed.
 
     For waiting on a client, which lives in real time: at speed max virtual time jumps ahead of any
     client at once, and so says nothing about how long one has had.

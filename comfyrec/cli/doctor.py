@@ -63,6 +63,6 @@ def _verdict(reader: Reader, timeline: Timeline, misses: list[str], status: int)
 
 def _replay_misses(timeline: Timeline) -> list[str]:
     """What a replay of the recording would say otherwise than the recording."""
-    from fake_server.replay import proves_itself  # the first use of the other package
+    from fake_server.replay import replay_differences  # the first use of the other package
 
-    return proves_itself(timeline)
+    return replay_differences(timeline)

@@ -408,7 +408,7 @@ def _from_cassette(given: str) -> Any:
         ) from None
     for exchange in reversed(timeline.exchanges):
         if exchange.path.removeprefix("/api") == "/object_info" and exchange.status == 200:
-            return _parsed(exchange.answer_body, given)
+            return _parsed(exchange.response_body, given)
     raise UsageError(f"--object-info {given}: the cassette holds no answer of GET /object_info")
 
 

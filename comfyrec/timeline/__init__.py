@@ -59,7 +59,7 @@ class Timeline(msgspec.Struct, frozen=True, dict=True):
 
     @classmethod
     def build(cls, records: Iterable[AnyRecord]) -> Timeline:
-        """The time line of a recording.
+        """The timeline of a recording.
 
         Args:
             records: in the order of the file; whole, cut off, or with holes.

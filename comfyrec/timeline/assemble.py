@@ -31,7 +31,7 @@ from comfyrec.timeline.model import (
     Ping,
     Socket,
 )
-from comfyrec.timeline.peek import NOTHING, told_by
+from comfyrec.timeline.peek import NOTHING, peek_at
 
 __all__ = ["Assembled", "assemble"]
 
@@ -59,7 +59,7 @@ def assemble(records: Iterable[AnyRecord]) -> Assembled:
     return _Assembler().run(records)
 
 
-class _Half:
+class _OpenMessage:
     """One HTTP message on its way."""
 
     def __init__(self, t: int) -> None:
@@ -90,16 +90,16 @@ class _Half:
         )
 
 
-class _Asked:
+class _OpenExchange:
     """An exchange on its way."""
 
     def __init__(self) -> None:
-        self.halves: dict[Side, _Half] = {}
+        self.halves: dict[Side, _OpenMessage] = {}
         self.cut_by: Side | None = None
         self.cut_t = 0
 
     def more(self, part: HttpPart, at: int) -> None:
-        half = self.halves.setdefault(part.side, _Half(part.t))
+        half = self.halves.setdefault(part.side, _OpenMessage(part.t))
         half.more(part, at)
 
     @property
@@ -108,7 +108,7 @@ class _Asked:
         return response is not None and response.complete and not _interim(response.head)
 
     def done(self, number: int, conn: int) -> Exchange:
-        request = self.halves.get(Side.CLIENT) or _Half(self.halves[Side.SERVER].t)
+        request = self.halves.get(Side.CLIENT) or _OpenMessage(self.halves[Side.SERVER].t)
         response = self.halves.get(Side.SERVER)
         answered = response if response is not None and not _interim(response.head) else None
         return Exchange(
@@ -121,7 +121,7 @@ class _Asked:
         )
 
 
-class _Joined:
+class _FrameJoiner:
     """Frames of one direction on their way to messages."""
 
     def __init__(self) -> None:
@@ -158,13 +158,13 @@ class _Joined:
         return self.opcode, None if self.deflated else whole
 
 
-class _Connected:
+class _OpenConnection:
     """A connection: its exchanges, and the socket that it became."""
 
     def __init__(self) -> None:
-        self.asked: dict[int, _Asked] = {}
-        self.upgrade: _Asked | None = None
-        self.joined = {side: _Joined() for side in Side}
+        self.asked: dict[int, _OpenExchange] = {}
+        self.upgrade: _OpenExchange | None = None
+        self.joined = {side: _FrameJoiner() for side in Side}
         self.messages: list[Message] = []
         self.pings: list[Ping] = []
         self.closing: Closing | None = None
@@ -180,9 +180,9 @@ class _Connected:
 class _Assembler:
     def __init__(self) -> None:
         self._out = Assembled()
-        self._connected: dict[int, _Connected] = {}
-        self._asked: list[tuple[int, _Asked]] = []
-        self._upgraded: list[tuple[int, _Connected]] = []
+        self._connected: dict[int, _OpenConnection] = {}
+        self._asked: list[tuple[int, _OpenExchange]] = []
+        self._upgraded: list[tuple[int, _OpenConnection]] = []
 
     def run(self, records: Iterable[AnyRecord]) -> Assembled:
         out = self._out
@@ -208,23 +208,23 @@ class _Assembler:
         elif isinstance(record, Note):
             self._note(record)
 
-    def _connection(self, conn: int) -> _Connected:
-        return self._connected.setdefault(conn, _Connected())
+    def _connection(self, conn: int) -> _OpenConnection:
+        return self._connected.setdefault(conn, _OpenConnection())
 
     def _part(self, part: HttpPart, at: int) -> None:
         connected = self._connection(part.conn)
         if connected.closing is not None and part.side is Side.CLIENT and part.head:
             # A number that is used again, as a capture's labels are, is another connection.
-            connected = self._connected[part.conn] = _Connected()
+            connected = self._connected[part.conn] = _OpenConnection()
         asked = connected.asked.get(part.exchange)
         if asked is None:
-            asked = connected.asked[part.exchange] = _Asked()
+            asked = connected.asked[part.exchange] = _OpenExchange()
             self._asked.append((part.conn, asked))
         asked.more(part, at)
         if part.side is Side.SERVER and _status(part.head) == b"101":
             self._upgrade(part.conn, connected, asked)
 
-    def _upgrade(self, conn: int, connected: _Connected, asked: _Asked) -> None:
+    def _upgrade(self, conn: int, connected: _OpenConnection, asked: _OpenExchange) -> None:
         connected.upgrade = asked
         self._upgraded.append((conn, connected))
 
@@ -232,8 +232,8 @@ class _Assembler:
         connected = self._connection(record.conn)
         if connected.upgrade is None:
             self._problem(f"record {record.seq}: the upgrade of its connection is missing")
-            asked = _Asked()
-            asked.halves[Side.CLIENT] = _Half(record.t)
+            asked = _OpenExchange()
+            asked.halves[Side.CLIENT] = _OpenMessage(record.t)
             self._upgrade(record.conn, connected, asked)
         whole = connected.joined[record.side].more(record)
         if whole is None:
@@ -259,7 +259,9 @@ class _Assembler:
         asked = self._connection(note.conn).asked
         if asked:
             halves = asked[max(asked)].halves
-            halves.get(Side.SERVER, halves.get(Side.CLIENT, _Half(note.t))).omitted = note.count
+            halves.get(
+                Side.SERVER, halves.get(Side.CLIENT, _OpenMessage(note.t))
+            ).omitted = note.count
 
     def _problem(self, words: str) -> None:
         if len(self._out.problems) < PROBLEMS_MAX:
@@ -298,8 +300,8 @@ def _message(record: WsFrame, at: int, opcode: int, payload: bytes) -> Message:
         return Message(at, record.t, record.side, payload)
     # A real server sends valid UTF-8; anything else ends a client's connection, not this one's.
     text = payload.decode("utf-8", "replace")
-    told = told_by(text) if record.side is Side.SERVER else NOTHING
-    return Message(at, record.t, record.side, text, told)
+    peek = peek_at(text) if record.side is Side.SERVER else NOTHING
+    return Message(at, record.t, record.side, text, peek)
 
 
 def _closing(record: WsFrame, at: int, payload: bytes) -> Closing:
@@ -308,14 +310,14 @@ def _closing(record: WsFrame, at: int, payload: bytes) -> Closing:
     return Closing(at=at, t=record.t, by=record.side, code=code, reason=reason)
 
 
-def _socket(number: int, upgrade: Exchange, connected: _Connected) -> Socket:
+def _socket(number: int, upgrade: Exchange, connected: _OpenConnection) -> Socket:
     query = dict(parse_qsl(upgrade.target.partition("?")[2], keep_blank_values=True))
     return Socket(
         number=number,
         conn=upgrade.conn,
         upgrade=upgrade,
         client_id=query.get("clientId"),
-        sid=next((m.told.sid for m in connected.messages if m.told.sid is not None), None),
+        sid=next((m.peek.sid for m in connected.messages if m.peek.sid is not None), None),
         messages=tuple(connected.messages),
         pings=tuple(connected.pings),
         closing=connected.closing,

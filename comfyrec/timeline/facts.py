@@ -35,7 +35,7 @@ def version_of(
     for said in _said(sessions, exchanges):
         if release := _RELEASE.match(said):
             return release[1]
-    seen = {message.told.type for socket in sockets for message in socket.messages}
+    seen = {message.peek.type for socket in sockets for message in socket.messages}
     seen |= {"/jobs" for e in exchanges if plain_path(e) == "/jobs" and e.status == 200}
     return next((version for sign, version in _SIGNS if sign in seen), NEWEST)
 
@@ -44,6 +44,6 @@ def _said(sessions: Sequence[Session], exchanges: Sequence[Exchange]) -> Iterato
     for session in sessions:
         yield str(session.about.get("comfyui_version", ""))
     for exchange in exchanges:
-        if plain_path(exchange) == "/system_stats" and isinstance(exchange.answered_json, dict):
-            system = exchange.answered_json.get("system")
+        if plain_path(exchange) == "/system_stats" and isinstance(exchange.response_json, dict):
+            system = exchange.response_json.get("system")
             yield str(system.get("comfyui_version", "")) if isinstance(system, dict) else ""

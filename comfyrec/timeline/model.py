@@ -47,7 +47,7 @@ class Exchange(msgspec.Struct, frozen=True, dict=True):
     """One HTTP request and what came of it."""
 
     number: int
-    """Among all exchanges of the time line, in order of their requests, from 0."""
+    """Among all exchanges of the timeline, in order of their requests, from 0."""
     conn: int
     request: HttpMessage
     response: HttpMessage | None = None
@@ -87,19 +87,19 @@ class Exchange(msgspec.Struct, frozen=True, dict=True):
         return int(word[0]) if word and word[0].isdigit() else None
 
     @property
-    def answer_body(self) -> bytes:
+    def response_body(self) -> bytes:
         """The body of the answer, content coding not undone; empty when there is none."""
         return self.response.body if self.response is not None else b""
 
     # Parsed anew each time: a long recording holds many large bodies that are looked at once.
 
     @property
-    def asked_json(self) -> Any:
+    def request_json(self) -> Any:
         """The request body as JSON, None when it is none."""
         return loads(self.request.body) if self.request.body else None
 
     @property
-    def answered_json(self) -> Any:
+    def response_json(self) -> Any:
         """The answer's body as JSON, None when it is none."""
         return loads(self.response.body) if self.response and self.response.body else None
 
@@ -112,7 +112,7 @@ class Message(msgspec.Struct, frozen=True):
     side: Side
     data: str | bytes
     """``str`` for text, ``bytes`` for binary."""
-    told: Peek = NOTHING
+    peek: Peek = NOTHING
     """What a text message from the server says about where it belongs."""
 
     @property
@@ -152,7 +152,7 @@ class Socket(msgspec.Struct, frozen=True):
     """One WebSocket connection that was accepted."""
 
     number: int
-    """Among all accepted sockets of the time line, in the order of their upgrades, from 0."""
+    """Among all accepted sockets of the timeline, in the order of their upgrades, from 0."""
     conn: int
     upgrade: Exchange
     client_id: str | None
@@ -185,7 +185,7 @@ class RecordedPrompt(msgspec.Struct, frozen=True):
     """One prompt that the server accepted, or that frames tell of."""
 
     number: int
-    """Among all prompts of the time line, from 0."""
+    """Among all prompts of the timeline, from 0."""
     prompt_id: str
     client_id: str | None = None
     submitted: int | None = None

@@ -1,6 +1,6 @@
 """One text message -> the few facts that place it in a run: type, prompt, node, sid, queue length.
 
-A time line of a long recording looks at every message once. It needs five fields of it, so the rest
+A timeline of a long recording looks at every message once. It needs five fields of it, so the rest
 is stepped over instead of being decoded; ``comfyrec.events`` gives the whole event on demand.
 """
 
@@ -13,7 +13,7 @@ import msgspec
 
 from comfyrec.events.nesting import NESTED_MAX, nests_deeper
 
-__all__ = ["NOTHING", "Peek", "data_of", "loads", "told_by"]
+__all__ = ["NOTHING", "Peek", "data_of", "loads", "peek_at"]
 
 
 class Peek(msgspec.Struct, frozen=True):
@@ -59,7 +59,7 @@ _decoder: Final = msgspec.json.Decoder(_Message)
 _BAD_INPUT: Final = (msgspec.MsgspecError, ValueError, RecursionError)
 
 
-def told_by(text: str | bytes) -> Peek:
+def peek_at(text: str | bytes) -> Peek:
     """Look at one text message. Never raises; what cannot be placed tells ``NOTHING``."""
     try:
         message = _decoder.decode(text)

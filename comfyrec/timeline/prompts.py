@@ -42,7 +42,7 @@ def submission(exchange: Exchange) -> tuple[dict[str, Any], dict[str, Any]] | No
     """Body and answer of a POST /prompt that was accepted, else None."""
     if exchange.method != "POST" or plain_path(exchange) != "/prompt" or exchange.status != 200:
         return None
-    body, answer = exchange.asked_json, exchange.answered_json
+    body, answer = exchange.request_json, exchange.response_json
     if not isinstance(answer, dict) or not isinstance(answer.get("prompt_id"), str):
         return None
     return (body if isinstance(body, dict) else {}), answer
@@ -53,7 +53,7 @@ def is_terminal(message: Message) -> str:
 
     A blocked output says ``execution_error`` too and is not the end (PROTOCOL.md, section 2.2).
     """
-    outcome = _TERMINAL.get(message.told.type, "")
+    outcome = _TERMINAL.get(message.peek.type, "")
     if outcome == ERROR and _data(message).get("exception_type") == "ExecutionBlocked":
         return ""
     return outcome
@@ -68,7 +68,7 @@ def removed_ids(exchange: Exchange) -> Sequence[str] | None:
     """Which pending prompts a request takes off the queue; None: all of them (``clear``)."""
     if exchange.method != "POST" or exchange.status != 200:
         return ()
-    path, body = plain_path(exchange), exchange.asked_json
+    path, body = plain_path(exchange), exchange.request_json
     body = body if isinstance(body, dict) else {}
     if path == "/queue":
         if body.get("clear"):
@@ -85,7 +85,7 @@ def _strings(value: Any) -> Sequence[str]:
     return [v for v in value if isinstance(v, str)] if isinstance(value, list) else ()
 
 
-class _Run(msgspec.Struct):
+class _OpenPrompt(msgspec.Struct):
     """A prompt on its way."""
 
     prompt_id: str
@@ -108,7 +108,7 @@ class _Run(msgspec.Struct):
         return self.left_at is not None
 
     def saw(self, message: Message) -> None:
-        kind = message.told.type
+        kind = message.peek.type
         if kind == "execution_start":
             self.started_at = message.at
         elif kind == "execution_cached":
@@ -116,7 +116,7 @@ class _Run(msgspec.Struct):
             self.cached = tuple(map(str, nodes)) if isinstance(nodes, list) else ()
         elif kind == "executed":
             self._executed(message)
-        elif kind == "executing" and message.told.null_node:
+        elif kind == "executing" and message.peek.null_node:
             self.left_at = message.at
             # Before execution_success existed, this was the only word of a good end.
             self.outcome = self.outcome or SUCCESS
@@ -150,13 +150,13 @@ class _Run(msgspec.Struct):
 def prompts_of(exchanges: Sequence[Exchange], sockets: Sequence[Socket]) -> list[RecordedPrompt]:
     """All prompts of a recording: the submitted ones in order, then those only frames tell of."""
     runs = _submitted(exchanges)
-    by_id: dict[str, list[_Run]] = {}
+    by_id: dict[str, list[_OpenPrompt]] = {}
     for submitted in runs:
         by_id.setdefault(submitted.prompt_id, []).append(submitted)
     unanswered = _unanswered(exchanges)
     for at, socket, place, message in _about_prompts(sockets):
-        same = by_id.setdefault(message.told.prompt_id or "", [])
-        run = _meant(same, at) or _found(message.told.prompt_id or "", at, unanswered)
+        same = by_id.setdefault(message.peek.prompt_id or "", [])
+        run = _meant(same, at) or _found(message.peek.prompt_id or "", at, unanswered)
         if not same:
             same.append(run)
             runs.append(run)
@@ -167,13 +167,15 @@ def prompts_of(exchanges: Sequence[Exchange], sockets: Sequence[Socket]) -> list
     return [run.done(number) for number, run in enumerate(runs)]
 
 
-def _submitted(exchanges: Sequence[Exchange]) -> list[_Run]:
+def _submitted(exchanges: Sequence[Exchange]) -> list[_OpenPrompt]:
     runs = []
     for exchange in exchanges:
         both = submission(exchange)
         if both is None:
             continue
-        run = _Run(prompt_id=both[1]["prompt_id"], queue_number=_number(both[1].get("number")))
+        run = _OpenPrompt(
+            prompt_id=both[1]["prompt_id"], queue_number=_number(both[1].get("number"))
+        )
         _fill(run, exchange)
         runs.append(run)
     return runs
@@ -195,16 +197,16 @@ def _unanswered(exchanges: Sequence[Exchange]) -> list[Exchange]:
     ]
 
 
-def _found(prompt_id: str, at: int, unanswered: list[Exchange]) -> _Run:
+def _found(prompt_id: str, at: int, unanswered: list[Exchange]) -> _OpenPrompt:
     """A prompt that frames tell of; if a submission lacks its answer, it was that one."""
-    run = _Run(prompt_id=prompt_id)
+    run = _OpenPrompt(prompt_id=prompt_id)
     if unanswered and unanswered[0].request.at < at:
         _fill(run, unanswered.pop(0))
     return run
 
 
-def _fill(run: _Run, exchange: Exchange) -> None:
-    body = exchange.asked_json
+def _fill(run: _OpenPrompt, exchange: Exchange) -> None:
+    body = exchange.request_json
     body = body if isinstance(body, dict) else {}
     extra, graph = body.get("extra_data"), body.get("prompt")
     run.extra_data = extra if isinstance(extra, dict) else {}
@@ -219,19 +221,19 @@ def _about_prompts(sockets: Sequence[Socket]) -> list[tuple[int, int, int, Messa
         (message.at, socket.number, place, message)
         for socket in sockets
         for place, message in enumerate(socket.messages)
-        if message.told.prompt_id is not None
+        if message.peek.prompt_id is not None
     ]
     found.sort(key=lambda entry: entry[0])
     return found
 
 
-def _meant(same: Sequence[_Run], at: int) -> _Run | None:
+def _meant(same: Sequence[_OpenPrompt], at: int) -> _OpenPrompt | None:
     """An id can be used again: a frame is about the first use that is not over yet."""
     live = [run for run in same if not run.over and run.submitted_at < at]
     return live[0] if live else (same[-1] if same else None)
 
 
-def _delete(runs: Sequence[_Run], exchanges: Sequence[Exchange]) -> None:
+def _delete(runs: Sequence[_OpenPrompt], exchanges: Sequence[Exchange]) -> None:
     for exchange in exchanges:
         ids = removed_ids(exchange)
         if ids == ():
@@ -243,7 +245,9 @@ def _delete(runs: Sequence[_Run], exchanges: Sequence[Exchange]) -> None:
                 run.outcome = DELETED
 
 
-def _from_history(by_id: Mapping[str, Sequence[_Run]], exchanges: Sequence[Exchange]) -> None:
+def _from_history(
+    by_id: Mapping[str, Sequence[_OpenPrompt]], exchanges: Sequence[Exchange]
+) -> None:
     for prompt_id, entry in history_entries(exchanges):
         for run in by_id.get(prompt_id, ()):
             _complete(run, entry)
@@ -254,12 +258,12 @@ def history_entries(exchanges: Sequence[Exchange]) -> Iterator[tuple[str, dict[s
     for exchange in exchanges:
         if exchange.method != "GET" or not plain_path(exchange).startswith("/history"):
             continue
-        answer = exchange.answered_json
+        answer = exchange.response_json
         if isinstance(answer, dict):
             yield from ((key, entry) for key, entry in answer.items() if isinstance(entry, dict))
 
 
-def _complete(run: _Run, entry: Mapping[str, Any]) -> None:
+def _complete(run: _OpenPrompt, entry: Mapping[str, Any]) -> None:
     """What the history knows and no frame said, for prompts whose client was not listening."""
     item, status = entry.get("prompt"), entry.get("status")
     if not run.graph and isinstance(item, list) and len(item) > 3 and isinstance(item[2], dict):

@@ -7,6 +7,6 @@ from fake_server.replay.matching.graphs import VOLATILE
 from fake_server.replay.matching.intake import MATCHED
 from fake_server.replay.player import Match, Player
 from fake_server.replay.rewrite_response import MARK
-from fake_server.replay.self_check import proves_itself
+from fake_server.replay.self_check import replay_differences
 
-__all__ = ["MARK", "MATCHED", "VOLATILE", "Match", "Player", "proves_itself"]
+__all__ = ["MARK", "MATCHED", "VOLATILE", "Match", "Player", "replay_differences"]

@@ -18,19 +18,24 @@ from typing import Any, Final, Literal
 
 from comfyrec.timeline import Timeline
 from comfyrec.versions import era_of
-from fake_server.replay.live.messages import Lines
-from fake_server.replay.live.recorded_facts import Remembered
-from fake_server.replay.live.session import Take, aim_of
-from fake_server.replay.live.sessions import QUESTIONS, Takes, query_of
+from fake_server.replay.live.live_state import playthrough_of_token
+from fake_server.replay.live.messages import RecordedMessages
+from fake_server.replay.live.playthrough import Playthrough, cancel_target_of
+from fake_server.replay.live.playthrough_index import SAFE_METHODS, Playthroughs, query_of
+from fake_server.replay.live.recorded_facts import RecordedFacts
 from fake_server.replay.matching.graphs import VOLATILE, Fit
-from fake_server.replay.matching.intake import Intake
+from fake_server.replay.matching.intake import PromptMatcher
 from fake_server.replay.matching.submissions import Submissions
-from fake_server.replay.recording.recorded_answers import Book, Page
+from fake_server.replay.recording.recorded_answers import RecordedAnswers, RecordedExchange
+from fake_server.replay.recording.request_key import (
+    RequestKey,
+    recorded_request_key,
+    request_key_of,
+)
 from fake_server.replay.recording.steps import Script
-from fake_server.replay.request_key import Asking, asking_of, recorded_asking
-from fake_server.replay.rewrite_response import reprint
-from fake_server.replay.strict import Strictness
-from fake_server.replay.synthesize import Synthesis
+from fake_server.replay.rewrite_response import rewritten_response
+from fake_server.replay.strict import StrictMode
+from fake_server.replay.synthesize import Synthesizer
 from fake_server.seeded import SeededRandom
 from fake_server.source import (
     Action,
@@ -82,30 +87,30 @@ class Player:
         self._chance = SeededRandom(seed)
         era = era_of(timeline.comfyui_version)
         self._script = script = Script.of(timeline, idle_time_limit_us=idle_time_limit_us)
-        self._book = Book(timeline, script.lives)
-        self._strict = Strictness(self._book) if strict else None
-        remembered = Remembered(timeline, script.vocabulary, era)
-        self._synthesis = Synthesis(remembered, era)
-        flags = remembered.flags() if era.has("progress_state") else None
-        self._lines = Lines(timeline, script.vocabulary, flags=flags)
-        self._takes = Takes(self._begin)
-        self._intake = Intake(
+        self._answers = RecordedAnswers(timeline, script.lifecycles)
+        self._strict = StrictMode(self._answers) if strict else None
+        recorded_facts = RecordedFacts(timeline, script.recorded_ids, era)
+        self._synthesizer = Synthesizer(recorded_facts, era)
+        flags = recorded_facts.flags() if era.has("progress_state") else None
+        self._messages = RecordedMessages(timeline, script.recorded_ids, flags=flags)
+        self._playthroughs = Playthroughs(self._begin)
+        self._matcher = PromptMatcher(
             timeline,
-            script.vocabulary,
+            script.recorded_ids,
             Submissions(timeline, frozenset(volatile)),
             era=era,
-            takes=self._takes,
+            playthroughs=self._playthroughs,
             chance=self._chance,
             least=_LEAST[match or ("structure" if strict else "any")],
             strict=self._strict,
         )
-        self._accepted_manners = {recorded_asking(s.upgrade).manner for s in timeline.sockets}
-        self._of_socket: dict[int, Take] = {}
+        self._accepted_manners = {recorded_request_key(s.upgrade).manner for s in timeline.sockets}
+        self._of_socket: dict[int, Playthrough] = {}
         self._wakes: list[tuple[int, int]] = []
         self._asked_for: set[tuple[int, int]] = set()
 
-    def _begin(self, number: int) -> Take:
-        return Take(number, self._script, self._lines, self._book, self._mint)
+    def _begin(self, number: int) -> Playthrough:
+        return Playthrough(number, self._script, self._messages, self._answers, self._mint)
 
     def _mint(self, recorded: str) -> str:
         return self._chance.hex32() if len(recorded) == 32 else self._chance.uuid()
@@ -114,6 +119,11 @@ class Player:
     def complaints(self) -> list[str]:
         """What was not recorded, one sentence each; empty unless strict."""
         return self._strict.complaints if self._strict is not None else []
+
+    @property
+    def playthroughs(self) -> list[Playthrough]:
+        """Those that are remembered, in the order in which they began."""
+        return self._playthroughs.all
 
     @property
     def timeline(self) -> Timeline:
@@ -127,7 +137,7 @@ class Player:
             "comfyui_version": timeline.comfyui_version,
             "prompts": len(timeline.prompts),
             "sockets": len(timeline.sockets),
-            "play_throughs": self._takes.begun,
+            "play_throughs": self._playthroughs.begun,
             "strict": self._strict is not None,
             "complaints": self.complaints[-20:],
         }
@@ -142,23 +152,23 @@ class Player:
             case RequestReceived():
                 yield from self._asked(happened.exchange, happened.request, now)
             case UpgradeRequested():
-                yield from self._knocked(happened.socket, happened.request, now)
+                yield from self._upgrade_requested(happened.socket, happened.request, now)
             case MessageReceived():
-                if take := self._of_socket.get(happened.socket):
-                    said = take.said(happened.socket, happened.message, now)
-                    yield from self._noted(take, said)
+                if playthrough := self._of_socket.get(happened.socket):
+                    said = playthrough.said(happened.socket, happened.message, now)
+                    yield from self._noted(playthrough, said)
             case Disconnected():
-                if take := self._of_socket.pop(happened.socket, None):
-                    yield from self._noted(take, take.left(happened.socket, now))
+                if playthrough := self._of_socket.pop(happened.socket, None):
+                    yield from self._noted(playthrough, playthrough.left(happened.socket, now))
             case RealTimePassed():
-                if take := self._takes.numbered(Take.number_of(happened.token)):
-                    yield from self._noted(take, take.lingered(happened.token, now))
+                if playthrough := self._playthroughs.numbered(playthrough_of_token(happened.token)):
+                    yield from self._noted(playthrough, playthrough.wait_ended(happened.token, now))
 
-    def _noted(self, take: Take, actions: Iterable[Action]) -> Iterator[Action]:
+    def _noted(self, playthrough: Playthrough, actions: Iterable[Action]) -> Iterator[Action]:
         """The actions of a play-through; when it wants to be woken is remembered, once."""
         for action in actions:
             if isinstance(action, Wake):
-                wake = action.at, take.number
+                wake = action.at, playthrough.number
                 if wake in self._asked_for:
                     continue
                 self._asked_for.add(wake)
@@ -172,121 +182,138 @@ class Player:
             self._asked_for.discard(wake)
             due.append(wake[1])
         for number in dict.fromkeys(due):
-            if take := self._takes.numbered(number):
-                yield from self._noted(take, take.advance(now))
+            if playthrough := self._playthroughs.numbered(number):
+                yield from self._noted(playthrough, playthrough.advance(now))
 
     # --- sockets -------------------------------------------------------------------------------
 
-    def _knocked(self, number: int, request: Request, now: int) -> Iterator[Action]:
-        page = self._refusal(request)
-        if page is not None:
-            yield self._printed(number, page, request, self._takes.latest)
+    def _upgrade_requested(self, number: int, request: Request, now: int) -> Iterator[Action]:
+        recorded = self._refusal(request)
+        if recorded is not None:
+            yield self._recorded_outcome(number, recorded, request, self._playthroughs.latest)
             return
         asked_for = query_of(request.target).get("clientId", "")
         client = asked_for or self._chance.hex32()
-        take = self._takes.of_client(client)
-        if take is None or not take.expects(client):
-            take = self._joined(client, anonymous=not asked_for)
-        self._of_socket[number] = take
-        self._takes.remember(take, request, client=client)
-        yield from self._noted(take, take.knock(number, client, request, now))
+        playthrough = self._playthroughs.of_client(client)
+        if playthrough is None or not playthrough.expects(client):
+            playthrough = self._joined(client, anonymous=not asked_for)
+        self._of_socket[number] = playthrough
+        self._playthroughs.remember(playthrough, request, client=client)
+        yield from self._noted(playthrough, playthrough.connect(number, client, request, now))
 
-    def _joined(self, client: str, *, anonymous: bool) -> Take:
+    def _joined(self, client: str, *, anonymous: bool) -> Playthrough:
         """The play-through in which the next recorded client is still to be played."""
-        take = self._takes.latest
-        role = None if take.over else take.free_role(anonymous=anonymous)
-        if role is None and (take.over or take.has_begun):
-            take = self._takes.new()
-            role = take.free_role(anonymous=anonymous)
+        playthrough = self._playthroughs.latest
+        role = None if playthrough.over else playthrough.free_role(anonymous=anonymous)
+        if role is None and (playthrough.over or playthrough.has_begun):
+            playthrough = self._playthroughs.new()
+            role = playthrough.free_role(anonymous=anonymous)
         if role is not None:
-            take.cast.play(client, role)
-        return take
+            playthrough.live_state.play(client, role)
+        return playthrough
 
-    def _refusal(self, request: Request) -> Page | None:
+    def _refusal(self, request: Request) -> RecordedExchange | None:
         """An upgrade in the manner of one that was refused is refused, when its turn has come."""
-        asking = asking_of(request, str)
-        like = (page for page in self._book.at(asking) if page.is_like(asking))
-        pages = [page for page in like if page.has_an_end]
-        accepted_too = asking.manner in self._accepted_manners
-        return self._takes.latest.refusal(pages, accepted_too=accepted_too)
+        request_key = request_key_of(request, str)
+        like = (
+            recorded for recorded in self._answers.at(request_key) if recorded.is_like(request_key)
+        )
+        exchanges = [recorded for recorded in like if recorded.has_an_end]
+        accepted_too = request_key.manner in self._accepted_manners
+        return self._playthroughs.latest.refusal(exchanges, accepted_too=accepted_too)
 
     # --- requests ------------------------------------------------------------------------------
 
     def _asked(self, exchange: int, request: Request, now: int) -> Iterator[Action]:
         if request.method == "POST" and _plain(request.target) == "/prompt":
             yield from self._submitted(exchange, request, now)
-        elif request.method in QUESTIONS:
+        elif request.method in SAFE_METHODS:
             yield self._answered(exchange, request)
         else:
             yield from self._changed(exchange, request, now)
 
     def _submitted(self, exchange: int, request: Request, now: int) -> Iterator[Action]:
-        submitted = self._intake.take_in(request)
+        submitted = self._matcher.submit(request)
         yield Respond(exchange, submitted.answer)
         if submitted.live is not None:
-            take = submitted.take
-            yield from self._noted(take, take.submit(submitted.live, now, fresh=submitted.fresh))
+            playthrough = submitted.playthrough
+            yield from self._noted(
+                playthrough, playthrough.submit(submitted.live, now, fresh=submitted.fresh)
+            )
 
     def _answered(self, exchange: int, request: Request) -> Action:
         """A question: as recorded where the recording fits, else as it follows from its events."""
-        known = self._takes.known(request)
-        takes = [known] if known is not None else self._takes.active
-        asking = asking_of(request, takes[-1].cast.recorded)
-        page = takes[0].page(asking) if len(takes) == 1 else None
-        if page is None and self._is_unknown(asking):
-            return Respond(exchange, self._refused(asking))
-        if page is None:
-            return Respond(exchange, self._synthesis.answer(asking, request, takes))
-        return self._printed(exchange, page, request, takes[0])
+        known = self._playthroughs.known(request)
+        playthroughs = [known] if known is not None else self._playthroughs.active
+        request_key = request_key_of(request, playthroughs[-1].live_state.recorded)
+        recorded = playthroughs[0].recorded(request_key) if len(playthroughs) == 1 else None
+        if recorded is None and self._is_unknown(request_key):
+            return Respond(exchange, self._refused(request_key))
+        if recorded is None:
+            return Respond(exchange, self._synthesizer.answer(request_key, request, playthroughs))
+        return self._recorded_outcome(exchange, recorded, request, playthroughs[0])
 
     def _changed(self, exchange: int, request: Request, now: int) -> Iterator[Action]:
         """A change: answered as recorded, and done if the recording did it, or had no such one."""
-        plain = asking_of(request, str)
-        known = self._takes.known(request)
-        active = self._takes.active
-        awaiting = known or self._takes.awaiting(plain)
-        take = awaiting or self._takes.running or active[-1]
-        asking = asking_of(request, take.cast.recorded)
-        page = take.page(asking)
-        if page is None and self._is_unknown(asking):
-            yield Respond(exchange, self._refused(asking))
+        plain = request_key_of(request, str)
+        known = self._playthroughs.known(request)
+        active = self._playthroughs.active
+        awaiting = known or self._playthroughs.awaiting(plain)
+        playthrough = awaiting or self._playthroughs.running or active[-1]
+        request_key = request_key_of(request, playthrough.live_state.recorded)
+        recorded = playthrough.recorded(request_key)
+        if recorded is None and self._is_unknown(request_key):
+            yield Respond(exchange, self._refused(request_key))
             return
-        if page is not None and page.hung_up:
+        if recorded is not None and recorded.hung_up:
             yield HangUp(exchange)
             return
-        aim = aim_of(asking)
-        stopped = aim is not None and bool(take.victims(aim))
+        cancel = cancel_target_of(request_key)
+        stopped = cancel is not None and bool(playthrough.cancelled(cancel))
         yield Respond(
-            exchange, self._answer_to_change(asking, request, page, take, stopped=stopped)
+            exchange,
+            self._answer_to_change(request_key, request, recorded, playthrough, stopped=stopped),
         )
         # Of several play-throughs none waits for it: somebody's recorded change that did nothing.
-        if awaiting is not None or len(active) == 1 or page is None:
-            yield from self._noted(take, take.change(asking, page, now))
+        if awaiting is not None or len(active) == 1 or recorded is None:
+            yield from self._noted(playthrough, playthrough.change(request_key, recorded, now))
 
     def _answer_to_change(
-        self, asking: Asking, request: Request, page: Page | None, take: Take, *, stopped: bool
+        self,
+        request_key: RequestKey,
+        request: Request,
+        recorded: RecordedExchange | None,
+        playthrough: Playthrough,
+        *,
+        stopped: bool,
     ) -> Response:
-        if page is None or page.exchange.response is None:
-            return self._synthesis.answer(asking, request, [take], stopped=stopped)
-        return self._reprinted(page, request, take)
+        if recorded is None or recorded.exchange.response is None:
+            return self._synthesizer.answer(request_key, request, [playthrough], stopped=stopped)
+        return self._rewritten(recorded, request, playthrough)
 
-    def _printed(self, number: int, page: Page, request: Request, take: Take) -> Action:
+    def _recorded_outcome(
+        self, number: int, recorded: RecordedExchange, request: Request, playthrough: Playthrough
+    ) -> Action:
         """What came of a recorded question."""
         return (
             HangUp(number)
-            if page.hung_up
-            else Respond(number, self._reprinted(page, request, take))
+            if recorded.hung_up
+            else Respond(number, self._rewritten(recorded, request, playthrough))
         )
 
-    def _reprinted(self, page: Page, request: Request, take: Take) -> Response:
-        return reprint(page.exchange, request, self._script.vocabulary, take.cast.renamed)
+    def _rewritten(
+        self, recorded: RecordedExchange, request: Request, playthrough: Playthrough
+    ) -> Response:
+        return rewritten_response(
+            recorded.exchange, request, self._script.recorded_ids, playthrough.live_state.renamed
+        )
 
-    def _is_unknown(self, asking: Asking) -> bool:
-        return self._strict is not None and not self._book.at(asking)
+    def _is_unknown(self, request_key: RequestKey) -> bool:
+        return self._strict is not None and not self._answers.at(request_key)
 
-    def _refused(self, asking: Asking) -> Response:
+    def _refused(self, request_key: RequestKey) -> Response:
         assert self._strict is not None, "only a strict replay refuses"
-        return self._strict.refuse_asking(asking)
+        return self._strict.refuse_request(request_key)
 
 
 def _plain(target: str) -> str:

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from comfyrec.timeline import Exchange, HttpMessage
-from fake_server.replay.recording.id_mapping import Vocabulary
+from fake_server.replay.recording.id_mapping import RecordedIds
 from fake_server.source import Request, Response
 from fake_server.storage.pictures import picture
 
-__all__ = ["MARK", "image_type", "json_answer", "reprint", "substitute"]
+__all__ = ["MARK", "image_type", "json_answer", "rewritten_response", "substitute"]
 
 MARK: Final = "X-Comfyrec-Synthesized"
 """The header of every answer that was not recorded; its value says where the answer comes from."""
@@ -34,21 +34,21 @@ _WBITS: Final = {"gzip": 31, "deflate": 15}
 Rename = Callable[[str], str]
 
 
-def reprint(
-    exchange: Exchange, request: Request, vocabulary: Vocabulary, rename: Rename
+def rewritten_response(
+    exchange: Exchange, request: Request, recorded_ids: RecordedIds, rename: Rename
 ) -> Response:
     """The answer of a recorded exchange, for the client that asks now.
 
     Args:
         exchange: with a response.
         request: of the live client; says which content codings it takes.
-        vocabulary: the ids of the recording.
+        recorded_ids: the ids of the recording.
         rename: recorded id -> live id.
     """
     response = exchange.response
-    assert response is not None, "the book keeps no exchange without an answer but hang-ups"
+    assert response is not None, "no exchange without an answer is kept, except a hang-up"
     headers = tuple(
-        (name, vocabulary.renamed(value, rename))
+        (name, recorded_ids.renamed(value, rename))
         for name, value in response.headers
         if name.lower() not in _DROPPED
     )
@@ -57,11 +57,13 @@ def reprint(
         return _omitted(exchange, status, headers)
     coding = response.header("Content-Encoding").lower()
     if coding:
-        return _coded(response, request, status, headers, vocabulary, rename)
-    return Response(status, headers, _renamed(response, response.body, vocabulary, rename))
+        return _coded(response, request, status, headers, recorded_ids, rename)
+    return Response(status, headers, _renamed(response, response.body, recorded_ids, rename))
 
 
-def _renamed(response: HttpMessage, body: bytes, vocabulary: Vocabulary, rename: Rename) -> bytes:
+def _renamed(
+    response: HttpMessage, body: bytes, recorded_ids: RecordedIds, rename: Rename
+) -> bytes:
     kind = response.header("Content-Type").lower()
     if not body or (kind and not any(word in kind for word in _WORDS)):
         return body
@@ -69,7 +71,7 @@ def _renamed(response: HttpMessage, body: bytes, vocabulary: Vocabulary, rename:
         text = body.decode()
     except UnicodeDecodeError:
         return body
-    template = vocabulary.template(text)
+    template = recorded_ids.template(text)
     return body if template is None else template.filled(rename).encode()
 
 
@@ -78,7 +80,7 @@ def _coded(
     request: Request,
     status: int,
     headers: tuple[tuple[str, str], ...],
-    vocabulary: Vocabulary,
+    recorded_ids: RecordedIds,
     rename: Rename,
 ) -> Response:
     """Inflate, rename, and deflate again if the client takes it that way."""
@@ -86,7 +88,7 @@ def _coded(
     plain = _inflated(response.body, coding)
     if plain is None:
         return Response(status, headers, response.body)
-    body = _renamed(response, plain, vocabulary, rename)
+    body = _renamed(response, plain, recorded_ids, rename)
     if coding in request.header("Accept-Encoding").lower():
         packer = zlib.compressobj(wbits=_WBITS[coding])
         return Response(status, headers, packer.compress(body) + packer.flush())

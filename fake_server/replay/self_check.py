@@ -2,7 +2,7 @@
 
 A client without a network makes every recorded request and says every recorded message, in the
 recorded order and at the recorded distances, each when it has received what the recorded client had
-by then, with client and prompt ids of its own. Time is virtual: the proof of a long recording takes
+by then, with client and prompt ids of its own. Time is virtual: checking a long recording takes
 no time.
 """
 
@@ -41,28 +41,28 @@ from fake_server.source import (
     Woke,
 )
 
-__all__ = ["proves_itself"]
+__all__ = ["replay_differences"]
 
 DIFFERENCES_MAX: Final = 50
 _SHOWN: Final = 160
 
 
-def proves_itself(timeline: Timeline) -> list[str]:
+def replay_differences(timeline: Timeline) -> list[str]:
     """In what a replay of the recording to its own clients differs from it.
 
     Returns:
         One sentence for each difference, at most 50; empty when the recording replays itself.
     """
-    return list(_Proof(timeline).differences())[:DIFFERENCES_MAX]
+    return list(_SelfCheck(timeline).differences())[:DIFFERENCES_MAX]
 
 
-class _Proof:
+class _SelfCheck:
     def __init__(self, timeline: Timeline) -> None:
         self._timeline = timeline
         self._player = Player(timeline, match="graph", seed=1)
         self._now = 0
         self._wakes: list[int] = []
-        self._lingers: list[int] = []
+        self._wait: list[int] = []
         self._ids: dict[str, str] = {}
         self._prompt_of = {p.submitted: p for p in timeline.prompts if p.submitted is not None}
         self._received: dict[int, list[str | bytes]] = {
@@ -143,7 +143,7 @@ class _Proof:
             target=f"{path}{mark}{query}",
             headers=exchange.request.headers,
             body=self._own_body(exchange),
-            peer=f"proof:{exchange.conn}",
+            peer=f"self-check:{exchange.conn}",
         )
         if socket >= 0:
             return UpgradeRequested(self._live(socket), request)
@@ -155,12 +155,12 @@ class _Proof:
         if socket >= 0:
             client_id = self._timeline.sockets[socket].client_id
             if client_id:
-                self._ids.setdefault(client_id, f"proof-{len(self._ids)}")
-        prompt, body = self._prompt_of.get(exchange.number), exchange.asked_json
+                self._ids.setdefault(client_id, f"self-check-{len(self._ids)}")
+        prompt, body = self._prompt_of.get(exchange.number), exchange.request_json
         if prompt is None or not isinstance(body, dict):
             return
         if prompt.client_id:
-            self._ids.setdefault(prompt.client_id, f"proof-{len(self._ids)}")
+            self._ids.setdefault(prompt.client_id, f"self-check-{len(self._ids)}")
         if body.get("prompt_id") == prompt.prompt_id:
             own = f"00000000-0000-4000-9000-{len(self._ids):012x}"
             self._ids.setdefault(prompt.prompt_id, own)
@@ -169,7 +169,7 @@ class _Proof:
         return self._ids.get(word, word)
 
     def _own_body(self, exchange: Exchange) -> bytes:
-        body = exchange.asked_json
+        body = exchange.request_json
         if body is None or not isinstance(body, (dict, list)):
             return exchange.request.body
         return json.dumps(_with_own_ids(body, self._ids)).encode()
@@ -186,10 +186,10 @@ class _Proof:
                     self._ids[socket.sid] = said["data"]["sid"]
         elif isinstance(happened, RequestReceived):
             answer = self._answers.get(happened.exchange)
-            told = loads(answer.body) if answer is not None and answer.body else None
+            peek = loads(answer.body) if answer is not None and answer.body else None
             prompt = self._prompt_of.get(happened.exchange)
-            if prompt is not None and isinstance(told, dict):
-                self._ids[prompt.prompt_id] = str(told.get("prompt_id"))
+            if prompt is not None and isinstance(peek, dict):
+                self._ids[prompt.prompt_id] = str(peek.get("prompt_id"))
 
     # --- the server ----------------------------------------------------------------------------
 
@@ -208,7 +208,7 @@ class _Proof:
         elif isinstance(action, Wake):
             heapq.heappush(self._wakes, action.at)
         elif isinstance(action, WaitRealTime):
-            self._lingers.append(action.token)
+            self._wait.append(action.token)
         elif isinstance(action, Respond):
             self._answers[action.exchange] = action.answer
         elif isinstance(action, HangUp):
@@ -236,9 +236,9 @@ class _Proof:
         while not self._has_all_before(at):
             if self._step():
                 continue
-            if not self._lingers:
+            if not self._wait:
                 return
-            if self._feed(RealTimePassed(self._lingers.pop(0))):
+            if self._feed(RealTimePassed(self._wait.pop(0))):
                 yield f"before record {at}: the replay waited for a request that was not recorded"
 
     def _has_all_before(self, at: int) -> bool:

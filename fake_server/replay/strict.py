@@ -5,34 +5,34 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from fake_server.replay.recording.recorded_answers import Book
-from fake_server.replay.request_key import Asking
+from fake_server.replay.recording.recorded_answers import RecordedAnswers
+from fake_server.replay.recording.request_key import RequestKey
 from fake_server.replay.rewrite_response import json_answer
 from fake_server.source import Response
 
-__all__ = ["Strictness"]
+__all__ = ["StrictMode"]
 
 COMPLAINTS_MAX: Final = 1_000
 STATUS: Final = 500
 
 
-class Strictness:
+class StrictMode:
     """Refuses what was not recorded, and remembers it.
 
     Attributes:
         complaints: one sentence each.
     """
 
-    def __init__(self, book: Book) -> None:
-        self._book = book
+    def __init__(self, answers: RecordedAnswers) -> None:
+        self._answers = answers
         self.complaints: list[str] = []
 
-    def refuse_asking(self, asking: Asking) -> Response:
+    def refuse_request(self, request_key: RequestKey) -> Response:
         """A request that nobody made while recording."""
-        pages = self._book.closest(asking)
-        found = list(_differences(asking, pages[0].asking)) if pages else []
-        closest = [str(page.asking) for page in pages]
-        return self.refuse(f"{asking} was not recorded", closest, found)
+        exchanges = self._answers.closest(request_key)
+        found = list(_differences(request_key, exchanges[0].request_key)) if exchanges else []
+        closest = [str(recorded.request_key) for recorded in exchanges]
+        return self.refuse(f"{request_key} was not recorded", closest, found)
 
     def refuse(self, what: str, closest: Sequence[str], found: Sequence[str]) -> Response:
         """The error answer.
@@ -55,7 +55,7 @@ class Strictness:
         return json_answer({"error": error, "node_errors": {}}, STATUS, "strict")
 
 
-def _differences(asked: Asking, recorded: Asking) -> Iterator[str]:
+def _differences(asked: RequestKey, recorded: RequestKey) -> Iterator[str]:
     if asked.method != recorded.method:
         yield f"method {asked.method}, recorded was {recorded.method}"
     if asked.path != recorded.path:

@@ -15,58 +15,63 @@ from comfyrec.versions import Era
 from fake_server.http import job_view as jobs
 from fake_server.http.forms import BadForm, fields_of
 from fake_server.http.question import server_error
-from fake_server.replay.live.live_state import Live, Stage
-from fake_server.replay.live.recorded_facts import File, Remembered
-from fake_server.replay.live.session import Take
-from fake_server.replay.request_key import Asking
+from fake_server.replay.live.live_state import LivePrompt, Stage
+from fake_server.replay.live.playthrough import Playthrough
+from fake_server.replay.live.recorded_facts import File, RecordedFacts
+from fake_server.replay.recording.request_key import RequestKey
 from fake_server.replay.rewrite_response import MARK, image_type, substitute
 from fake_server.source import Request, Response
 
-__all__ = ["Synthesis"]
+__all__ = ["Synthesizer"]
 
 UPLOADS_BYTES_MAX: Final = 64 * 1024 * 1024
 """Files that clients uploaded and may view again; the oldest go first."""
 
 
-class Synthesis:
+class Synthesizer:
     """Answers for one player.
 
     Args:
-        remembered: what the recording knows.
+        recorded_facts: what the recording knows.
         era: its generation of servers.
     """
 
-    def __init__(self, remembered: Remembered, era: Era) -> None:
-        self._remembered, self._era = remembered, era
+    def __init__(self, recorded_facts: RecordedFacts, era: Era) -> None:
+        self._recorded_facts, self._era = recorded_facts, era
         self._uploads: dict[str, File] = {}
 
     def answer(
-        self, asking: Asking, request: Request, takes: Sequence[Take], *, stopped: bool = False
+        self,
+        request_key: RequestKey,
+        request: Request,
+        playthroughs: Sequence[Playthrough],
+        *,
+        stopped: bool = False,
     ) -> Response:
         """The answer to a request that the recording has no answer for.
 
         Args:
-            asking: the request, taken apart; ids as in the recording.
+            request_key: the request, taken apart; ids as in the recording.
             request: as it came.
-            takes: the play-throughs whose queue and history count.
+            playthroughs: the play-throughs whose queue and history count.
             stopped: whether the request stopped a prompt, or took one off the queue.
         """
-        word, _, rest = asking.path[1:].partition("/")
-        handler = self._handlers.get((asking.method, word))
-        question = _Question(asking, request, takes, rest, stopped)
+        word, _, rest = request_key.path[1:].partition("/")
+        handler = self._handlers.get((request_key.method, word))
+        context = _Context(request_key, request, playthroughs, rest, stopped)
         try:
-            made = handler(self, question) if handler else None
+            made = handler(self, context) if handler else None
         except (AttributeError, LookupError, TypeError, ValueError):
             # The recording holds what no server says; one that held it would fail as well.
             made = server_error()
-        answer = made or self._unknown(asking)
+        answer = made or self._unknown(request_key)
         return Response(answer.status, (*answer.headers, (MARK, word or "index")), answer.body)
 
-    def _unknown(self, asking: Asking) -> Response:
-        if asking.method == "OPTIONS":
+    def _unknown(self, request_key: RequestKey) -> Response:
+        if request_key.method == "OPTIONS":
             return Response()
-        known = any(word == asking.path[1:].partition("/")[0] for _, word in self._handlers)
-        if asking.method in ("GET", "HEAD") or not known:
+        known = any(word == request_key.path[1:].partition("/")[0] for _, word in self._handlers)
+        if request_key.method in ("GET", "HEAD") or not known:
             return Response(404, (("Content-Type", "application/octet-stream"),))
         return Response(
             405, (("Content-Type", "text/plain; charset=utf-8"),), b"405: Method Not Allowed"
@@ -74,124 +79,124 @@ class Synthesis:
 
     # --- queue and history ---------------------------------------------------------------------
 
-    def _prompt(self, question: _Question) -> Response:
-        return _json({"exec_info": {"queue_remaining": len(question.lives)}})
+    def _prompt(self, context: _Context) -> Response:
+        return _json({"exec_info": {"queue_remaining": len(context.waiting)}})
 
-    def _queue(self, question: _Question) -> Response:
-        item = self._remembered.item
+    def _queue(self, context: _Context) -> Response:
+        item = self._recorded_facts.item
         return _json(
             {
-                "queue_running": [item(x) for x in question.lives if x.stage is Stage.RUNNING],
-                "queue_pending": [item(x) for x in question.lives if x.stage < Stage.RUNNING],
+                "queue_running": [item(x) for x in context.waiting if x.stage is Stage.RUNNING],
+                "queue_pending": [item(x) for x in context.waiting if x.stage < Stage.RUNNING],
             }
         )
 
-    def _history(self, question: _Question) -> Response:
-        done = question.history
-        if question.rest:
-            done = [live for live in done if live.live_id == question.live_id(question.rest)]
+    def _history(self, context: _Context) -> Response:
+        done = context.history
+        if context.rest:
+            done = [live for live in done if live.live_id == context.live_id(context.rest)]
         else:
-            done = _page(done, question.number("max_items"), question.number("offset"))
-        return _json({live.live_id: self._remembered.entry(live) for live in done})
+            done = _page(done, context.number("max_items"), context.number("offset"))
+        return _json({live.live_id: self._recorded_facts.entry(live) for live in done})
 
-    def _jobs(self, question: _Question) -> Response | None:
-        if not self._era.has("jobs") or not question.asking.prefixed:
+    def _jobs(self, context: _Context) -> Response | None:
+        if not self._era.has("jobs") or not context.request_key.prefixed:
             return None
-        if question.rest:
-            return self._job(question)
-        query = dict(question.asking.query)
+        if context.rest:
+            return self._job(context)
+        query = dict(context.request_key.query)
         wanted = {s.strip().lower() for s in query.get("status", "").split(",") if s.strip()}
-        found = [job for job in self._all_jobs(question) if not wanted or job["status"] in wanted]
+        found = [job for job in self._all_jobs(context) if not wanted or job["status"] in wanted]
         descending = query.get("sort_order", "desc") != "asc"
         found = jobs.ordered(found, query.get("sort_by", "created_at"), descending=descending)
-        offset, limit = max(question.number("offset") or 0, 0), question.number("limit")
-        page = found[offset:][:limit]
+        offset, limit = max(context.number("offset") or 0, 0), context.number("limit")
+        recorded = found[offset:][:limit]
         pagination = {
             "offset": offset, "limit": limit, "total": len(found),
-            "has_more": offset + len(page) < len(found),
+            "has_more": offset + len(recorded) < len(found),
         }  # fmt: skip
-        return _json({"jobs": page, "pagination": pagination})
+        return _json({"jobs": recorded, "pagination": pagination})
 
-    def _all_jobs(self, question: _Question) -> list[jobs.Job]:
-        return [self._as_job(live, alone=False) for live in question.lives + question.history]
+    def _all_jobs(self, context: _Context) -> list[jobs.Job]:
+        return [self._as_job(live, alone=False) for live in context.waiting + context.history]
 
-    def _as_job(self, live: Live, *, alone: bool) -> jobs.Job:
+    def _as_job(self, live: LivePrompt, *, alone: bool) -> jobs.Job:
         if not live.waits:
-            entry = self._remembered.entry(live)
+            entry = self._recorded_facts.entry(live)
             return jobs.from_history(live.live_id, entry, self._era, alone=alone)
         status = "in_progress" if live.stage is Stage.RUNNING else "pending"
-        return jobs.from_queue(self._remembered.item(live), status, self._era, alone=alone)
+        return jobs.from_queue(self._recorded_facts.item(live), status, self._era, alone=alone)
 
-    def _job(self, question: _Question) -> Response:
-        wanted = question.live_id(question.rest)
-        for live in question.lives + question.history:
+    def _job(self, context: _Context) -> Response:
+        wanted = context.live_id(context.rest)
+        for live in context.waiting + context.history:
             if live.live_id == wanted:
                 return _json(self._as_job(live, alone=True))
         return _json({"error": "Job not found"}, 404)
 
-    def _cancel(self, question: _Question) -> Response | None:
-        if not self._era.has("job_cancel") or not question.asking.prefixed:
+    def _cancel(self, context: _Context) -> Response | None:
+        if not self._era.has("job_cancel") or not context.request_key.prefixed:
             return None
-        return _json({"cancelled": question.stopped})
+        return _json({"cancelled": context.stopped})
 
-    def _nothing(self, question: _Question) -> Response:
+    def _nothing(self, context: _Context) -> Response:
         return Response()
 
     # --- the server ----------------------------------------------------------------------------
 
     def _as_recorded(self, path: str, otherwise: Any) -> Response:
-        known = self._remembered.json_at(path)
+        known = self._recorded_facts.json_at(path)
         return _json(otherwise if known is None else known)
 
-    def _system_stats(self, question: _Question) -> Response:
+    def _system_stats(self, context: _Context) -> Response:
         system = {"os": "linux", "comfyui_version": self._era.version, "argv": ["main.py"]}
         return self._as_recorded("/system_stats", {"system": system, "devices": []})
 
-    def _features(self, question: _Question) -> Response | None:
-        return _json(self._remembered.flags()) if self._era.has("progress_state") else None
+    def _features(self, context: _Context) -> Response | None:
+        return _json(self._recorded_facts.flags()) if self._era.has("progress_state") else None
 
-    def _object_info(self, question: _Question) -> Response:
-        known = self._remembered.json_at("/object_info") or self._classes()
-        if not question.rest:
+    def _object_info(self, context: _Context) -> Response:
+        known = self._recorded_facts.json_at("/object_info") or self._classes()
+        if not context.rest:
             return _json(known)
-        return _json({question.rest: known[question.rest]} if question.rest in known else {})
+        return _json({context.rest: known[context.rest]} if context.rest in known else {})
 
     def _classes(self) -> dict[str, Any]:
         """What the recorded graphs show of their nodes' classes."""
         found: dict[str, set[str]] = {}
-        for node in self._remembered.graphs():
+        for node in self._recorded_facts.graphs():
             inputs = node.get("inputs")
             names = found.setdefault(str(node.get("class_type")), set())
             names.update(inputs if isinstance(inputs, dict) else ())
         return {name: _class_info(name, sorted(inputs)) for name, inputs in found.items()}
 
-    def _settings(self, question: _Question) -> Response:
-        return _json(None if question.rest else {})
+    def _settings(self, context: _Context) -> Response:
+        return _json(None if context.rest else {})
 
-    def _users(self, question: _Question) -> Response:
+    def _users(self, context: _Context) -> Response:
         return _json({"storage": "server", "migrated": True})
 
-    def _empty_list(self, question: _Question) -> Response | None:
-        path = f"/{question.asking.path[1:]}"
-        return self._as_recorded(path, []) if not question.rest else None
+    def _empty_list(self, context: _Context) -> Response | None:
+        path = f"/{context.request_key.path[1:]}"
+        return self._as_recorded(path, []) if not context.rest else None
 
-    def _empty_object(self, question: _Question) -> Response | None:
-        path = f"/{question.asking.path[1:]}"
-        return self._as_recorded(path, {}) if not question.rest else None
+    def _empty_object(self, context: _Context) -> Response | None:
+        path = f"/{context.request_key.path[1:]}"
+        return self._as_recorded(path, {}) if not context.rest else None
 
-    def _index(self, question: _Question) -> Response:
-        page = b"<!doctype html><title>ComfyUI</title><p>A recording is played back here."
+    def _index(self, context: _Context) -> Response:
+        recorded = b"<!doctype html><title>ComfyUI</title><p>A recording is played back here."
         headers = (("Content-Type", "text/html; charset=utf-8"), ("Cache-Control", "no-store"))
-        return Response(200, headers, page)
+        return Response(200, headers, recorded)
 
     # --- files ---------------------------------------------------------------------------------
 
-    def _view(self, question: _Question) -> Response | None:
-        name = dict(question.asking.query).get("filename")
+    def _view(self, context: _Context) -> Response | None:
+        name = dict(context.request_key.query).get("filename")
         if not name:
             return Response(404 if name is None else 400)
-        file = self._uploads.get(name) or self._remembered.files.get(name)
-        if file is None and name in self._remembered.file_names:
+        file = self._uploads.get(name) or self._recorded_facts.files.get(name)
+        if file is None and name in self._recorded_facts.file_names:
             file = File(substitute(name), image_type(name))
         if file is None:
             return Response(404)
@@ -202,8 +207,8 @@ class Synthesis:
         )
         return Response(200, headers, file.body)
 
-    def _upload(self, question: _Question) -> Response:
-        request = question.request
+    def _upload(self, context: _Context) -> Response:
+        request = context.request
         try:
             fields = fields_of(request.header("Content-Type"), request.body)
         except BadForm:
@@ -224,7 +229,7 @@ class Synthesis:
             }
         )
 
-    _handlers: Final[dict[tuple[str, str], Callable[[Synthesis, _Question], Response | None]]] = {
+    _handlers: Final[dict[tuple[str, str], Callable[[Synthesizer, _Context], Response | None]]] = {
         ("GET", "prompt"): _prompt,
         ("GET", "queue"): _queue,
         ("GET", "history"): _history,
@@ -254,32 +259,41 @@ class Synthesis:
     }
 
 
-class _Question:
+class _Context:
     """A request, and the play-throughs that it is about."""
 
     def __init__(
         self,
-        asking: Asking,
+        request_key: RequestKey,
         request: Request,
-        takes: Sequence[Take],
+        playthroughs: Sequence[Playthrough],
         rest: str,
         stopped: bool,
     ) -> None:
-        self.asking, self.request, self.rest, self.stopped = asking, request, rest, stopped
-        self._takes = takes
-        self.lives = [live for take in takes for live in take.cast.waiting]
-        self.history = [live for take in takes for live in take.cast.history]
+        self.request_key, self.request, self.rest, self.stopped = (
+            request_key,
+            request,
+            rest,
+            stopped,
+        )
+        self._playthroughs = playthroughs
+        self.waiting = [
+            live for playthrough in playthroughs for live in playthrough.live_state.waiting
+        ]
+        self.history = [
+            live for playthrough in playthroughs for live in playthrough.live_state.history
+        ]
 
     def number(self, name: str) -> int | None:
         """A query parameter as a number, None when it is none."""
-        value = dict(self.asking.query).get(name, "")
+        value = dict(self.request_key.query).get(name, "")
         return int(value) if value.removeprefix("-").isdigit() else None
 
     def live_id(self, prompt_id: str) -> str:
         """The live id, for a recorded id that a live one was turned into."""
-        for take in self._takes:
-            if take.cast.renamed(prompt_id) != prompt_id:
-                return take.cast.renamed(prompt_id)
+        for playthrough in self._playthroughs:
+            if playthrough.live_state.renamed(prompt_id) != prompt_id:
+                return playthrough.live_state.renamed(prompt_id)
         return prompt_id
 
 
@@ -288,7 +302,7 @@ def _json(value: Any, status: int = 200) -> Response:
     return Response(status, headers, json.dumps(value).encode())
 
 
-def _page(history: list[Live], max_items: int | None, offset: int | None) -> list[Live]:
+def _page(history: list[LivePrompt], max_items: int | None, offset: int | None) -> list[LivePrompt]:
     """``max_items`` and ``offset`` of /history (PROTOCOL.md, section 8)."""
     if max_items is None:
         return history[max(offset or 0, 0) :]

@@ -11,7 +11,7 @@ from typing import Any
 from comfyrec.cassette.files import find_cassette, open_cassette
 from comfyrec.cassette.records import AnyRecord
 from comfyrec.timeline import Timeline
-from comfyrec.timeline.peek import told_by
+from comfyrec.timeline.peek import peek_at
 from fake_server.replay import Player
 from fake_server.source import (
     Abort,
@@ -54,7 +54,7 @@ def records_of(name: str) -> tuple[AnyRecord, ...]:
 
 @cache
 def timeline_of(name: str) -> Timeline:
-    """The time line of a bundled cassette."""
+    """The timeline of a bundled cassette."""
     return Timeline.build(records_of(name))
 
 
@@ -81,19 +81,19 @@ class LiveSocket:
     @property
     def types(self) -> list[str]:
         return [
-            told_by(m).type if isinstance(m, str) else f"binary {int.from_bytes(m[:4], 'big')}"
+            peek_at(m).type if isinstance(m, str) else f"binary {int.from_bytes(m[:4], 'big')}"
             for m in self.messages
         ]
 
     @property
     def remaining(self) -> list[int]:
-        told = [told_by(m).queue_remaining for m in self.messages if isinstance(m, str)]
-        return [n for n in told if n is not None]
+        peek = [peek_at(m).queue_remaining for m in self.messages if isinstance(m, str)]
+        return [n for n in peek if n is not None]
 
     def about(self, prompt_id: str) -> list[str]:
         """The types of the frames about one prompt."""
         mine = (m for m in self.messages if isinstance(m, str))
-        return [told_by(m).type for m in mine if told_by(m).prompt_id == prompt_id]
+        return [peek_at(m).type for m in mine if peek_at(m).prompt_id == prompt_id]
 
 
 class Rig:

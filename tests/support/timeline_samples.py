@@ -1,4 +1,4 @@
-"""Records by hand: a recording in a few lines, for the time line and for replays."""
+"""Records by hand: a recording in a few lines, for the timeline and for replays."""
 
 from __future__ import annotations
 

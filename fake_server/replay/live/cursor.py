@@ -1,9 +1,9 @@
-"""The script, walked in its order: a step waits for its time, a need for the client.
+"""Where a play-through stands in its script: a step waits for its time, a need for the client.
 
 Between needs the recorded distances hold, counted from the last need that was met, so that nothing
 adds up. A live client is not the recorded one, so needs give way:
 
-* A need of a client that nobody plays (a recording of two, a replay of one) is met by a ghost.
+* A need of a client that nobody plays (a recording of two, a replay of one) is taken as met.
 * A client that does something that was recorded later has left out what it did not do before: its
   flags, its interrupts, its second socket, prompts that would have been over by then.
 * While a live prompt is held up by something that does not come, the wait has an end.
@@ -14,20 +14,29 @@ they are, not as they were.
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from typing import Final
 
-from fake_server.replay.live.live_state import Cast, Live, Stage
-from fake_server.replay.live.messages import Lines
-from fake_server.replay.recording.steps import Kind, Need, NeedKind, Script, Step
+from fake_server.replay.live.live_state import LivePrompt, LiveState, Stage
+from fake_server.replay.live.messages import RecordedMessages
+from fake_server.replay.recording.steps import (
+    EndStep,
+    Mark,
+    Need,
+    NeedKind,
+    NeedStep,
+    PingStep,
+    Script,
+    SendStep,
+    Step,
+)
 from fake_server.source import Abort, Action, Close, Send, SendPing, WaitRealTime, Wake
 
-__all__ = ["GHOST_US", "PATIENCE_US", "Walk"]
+__all__ = ["ABSENT_US", "PATIENCE_US", "Cursor"]
 
 PATIENCE_US: Final = 1_000_000
 """Real time that a live prompt is held up for a request that the recorded client made by then."""
-GHOST_US: Final = 300_000
+ABSENT_US: Final = 300_000
 """The same for a client that has not shown itself at all."""
 _END: Final = 1 << 60
 
@@ -35,19 +44,16 @@ Going = Generator[Action, None, bool]
 """Actions, and in the end whether to go on with the next step."""
 
 
-class Walk:
+class Cursor:
     """Where a play-through stands in its script.
 
     Args:
         script: what is played.
-        lines: its messages.
-        cast: who plays it.
-        mint: recorded id -> a new one of the same shape, for the prompts of ghosts.
-        token: makes the token of the next ``WaitRealTime``.
-        added: how many prompts wait that the recording did not have.
+        messages: its messages.
+        live_state: who plays it.
 
     Attributes:
-        cursor: the next step.
+        position: the next step.
         at: virtual time that the script has come to.
         over: the server is gone, as it was in the recording.
     """
@@ -55,48 +61,43 @@ class Walk:
     def __init__(
         self,
         script: Script,
-        lines: Lines,
-        cast: Cast,
-        *,
-        mint: Callable[[str], str],
-        token: Callable[[], int],
-        added: Callable[[], int],
+        messages: RecordedMessages,
+        live_state: LiveState,
     ) -> None:
-        self._script, self._lines, self._cast = script, lines, cast
-        self._mint, self._token, self._added = mint, token, added
+        self._script, self._messages, self._live_state = script, messages, live_state
         self.at = 0
         self.over = False
-        self.cursor = 0
+        self.position = 0
         self._base: int | None = None
         self._met: dict[int, int] = {}
         self._waived: set[int] = set()
-        self._ghosts: set[int] = set()
-        self._replied: set[int] = set()
+        self._absent: set[int] = set()
+        self._replied: set[SendStep] = set()
         self._left_out: set[int] = set()
-        self._lingers: tuple[int, int, int] | None = None
+        self._wait: tuple[int, int, int] | None = None
 
     # --- telling -------------------------------------------------------------------------------
 
     @property
     def finished(self) -> bool:
         """Whether the script is at its end."""
-        return self.cursor == len(self._script.steps)
+        return self.position == len(self._script.steps)
 
     @property
     def place(self) -> tuple[int, int]:
         """(the last place of the recording that lies behind, the next one)."""
-        steps, cursor = self._script.steps, self.cursor
-        behind = steps[cursor - 1].place[0] if cursor else -1
-        return behind, _END if self.finished else steps[cursor].place[0]
+        steps, position = self._script.steps, self.position
+        behind = steps[position - 1].place[0] if position else -1
+        return behind, _END if self.finished else steps[position].place[0]
 
     @property
-    def strays(self) -> bool:
+    def diverged(self) -> bool:
         """Whether the queue is not the recorded one: prompts were left out, or added."""
-        return bool(self._left_out) or self._added() > 0
+        return bool(self._left_out) or any(live.again for live in self._live_state.waiting)
 
     def passed(self, need: Need) -> bool:
         """Whether nobody waits for it any more."""
-        return need.number in self._waived or self._script.step_of[need.number] < self.cursor
+        return need.number in self._waived or need.step < self.position
 
     def is_met(self, need: Need) -> bool:
         """Whether a live client did it."""
@@ -109,37 +110,36 @@ class Walk:
     @property
     def next_need(self) -> Need | None:
         """The need that the script waits for just now."""
-        step = None if self.finished else self._script.steps[self.cursor]
-        return self._script.needs[step.index] if step and step.kind is Kind.NEED else None
+        step = None if self.finished else self._script.steps[self.position]
+        return step.need if isinstance(step, NeedStep) else None
 
     def is_at(self, need: Need) -> bool:
         """Whether nothing that a client sees comes before it."""
-        between = self._script.steps[self.cursor : self._script.step_of[need.number]]
-        return not self.passed(need) and all(step.kind > Kind.END for step in between)
+        between = self._script.steps[self.position : need.step]
+        return not self.passed(need) and all(isinstance(step, Mark) for step in between)
 
     def is_on_time(self, need: Need, now: int) -> bool:
         """Whether the script goes on behind a need at once, now that it was met."""
         if not self.is_at(need):
             return False
-        step = self._script.steps[self._script.step_of[need.number]]
+        step = self._script.steps[need.step]
         return self._moment(need, now if self._base is None else self._base + step.due) <= now
 
-    def is_ghost(self, role: int) -> bool:
+    def is_absent(self, role: int) -> bool:
         """Whether nobody plays it, and nobody is waited for."""
-        return role in self._ghosts
+        return role in self._absent
 
     # --- needs ---------------------------------------------------------------------------------
 
     def meet(self, need: Need, now: int) -> None:
         """A live client did what a need waits for; ``advance`` says what follows."""
         self._met[need.number] = now
-        first = bisect_left(self._script.step_of, self.cursor)
-        for earlier in self._script.needs[first : need.number]:
+        for earlier in self._script.needs[: need.number]:
             own = earlier.role in (need.role, None)
             if own and self.is_open(earlier) and self._can_be_left_out(earlier, need):
                 self._waived.add(earlier.number)
         if self._base is not None and self._hastens(need):
-            due = self._script.steps[self._script.step_of[need.number]].due
+            due = self._script.steps[need.step].due
             self._base = min(self._base, now - due)
 
     def _hastens(self, need: Need) -> bool:
@@ -148,39 +148,39 @@ class Walk:
         A control puts an end to what would come. And when a prompt ended that nobody was told of is
         known only from the next greeting, so it is over by then.
         """
-        return self.is_at(need) if need.kind is NeedKind.KNOCK else need.kind is NeedKind.CONTROL
+        return self.is_at(need) if need.kind is NeedKind.CONNECT else need.kind is NeedKind.CONTROL
 
     def _can_be_left_out(self, need: Need, met: Need) -> bool:
         """Clients do things in their order: what this one has not done before, it does not do."""
         if need.kind is NeedKind.SUBMIT:
-            ended = self._script.lives[need.prompt].ended
+            ended = self._script.lifecycles[need.prompt].ended
             return ended is not None and ended < met.place
-        if need.kind is NeedKind.KNOCK:
+        if need.kind is NeedKind.CONNECT:
             role = self._script.role_of_socket[need.socket]
-            return need.socket != role.sockets[0] and self._cast.is_here(role.number)
-        return need.kind is NeedKind.SAY or met.kind is NeedKind.SUBMIT
+            return need.socket != role.sockets[0] and self._live_state.is_here(role.number)
+        return need.kind is NeedKind.MESSAGE or met.kind is NeedKind.SUBMIT
 
-    def replies_early(self, need: Need) -> list[Step]:
+    def replies_early(self, need: Need) -> list[SendStep]:
         """The immediate answers of a need that was met before the script came to it.
 
         They are the caller's to give now, and are left out later.
         """
-        if self._script.step_of[need.number] < self.cursor:
+        if need.step < self.position:
             return []
-        replies = self._script.replies.get(need.number, ())
+        replies = self._script.replies.get(need, ())
         self._replied.update(replies)
-        return [self._script.steps[number] for number in replies]
+        return list(replies)
 
-    def lingered(self, token: int) -> bool:
+    def wait_ended(self, token: int) -> bool:
         """The wait for a need has an end; False when the token is not ours."""
-        if self._lingers is None or self._lingers[0] != token:
+        if self._wait is None or self._wait[0] != token:
             return False
-        _, number, _ = self._lingers
-        self._lingers = None
+        _, number, _ = self._wait
+        self._wait = None
         need = self._script.needs[number]
         if self.is_open(need):
-            if need.role is not None and self._cast.is_gone(need.role):
-                self._ghosts.add(need.role)
+            if need.role is not None and self._live_state.is_gone(need.role):
+                self._absent.add(need.role)
             else:
                 self._waived.add(number)
         return True
@@ -190,29 +190,29 @@ class Walk:
     def advance(self, now: int) -> Iterator[Action]:
         """Do all that is due, and say when to go on."""
         steps = self._script.steps
-        while self.cursor < len(steps):
-            step = steps[self.cursor]
+        while self.position < len(steps):
+            step = steps[self.position]
             going_on = yield from self._step(step, now)
             if not going_on:
                 return
 
     def _step(self, step: Step, now: int) -> Going:
-        if step.kind is Kind.NEED:
-            need = self._script.needs[step.index]
+        if isinstance(step, NeedStep):
+            need = step.need
             crossed = yield from self._cross(need, step, now)
             if crossed:
-                self.cursor += 1
+                self.position += 1
                 yield from self._crossed(need)
             return crossed
         if not self._is_played(step):
-            self.cursor += 1
+            self.position += 1
             return True
         due = self._due(step, now)
         if due > now:
             yield Wake(due)
             return False
         self.at = due
-        self.cursor += 1
+        self.position += 1
         yield from self._perform(step)
         return True
 
@@ -223,9 +223,10 @@ class Walk:
 
     def _is_played(self, step: Step) -> bool:
         """Whether anything comes of it; what does not is not waited for."""
-        if step.owner in self._left_out or self.cursor in self._replied:
+        if step.owner in self._left_out or step in self._replied:
             return False
-        return step.reply_to < 0 or step.reply_to in self._met
+        reply_to = step.reply_to if isinstance(step, SendStep) else None
+        return reply_to is None or reply_to.number in self._met
 
     def _cross(self, need: Need, step: Step, now: int) -> Going:
         expected = now if self._base is None else self._base + step.due
@@ -233,7 +234,7 @@ class Walk:
             moment = self._moment(need, expected)
         elif need.number in self._waived:
             return True
-        elif need.role in self._ghosts:
+        elif need.role in self._absent:
             moment = expected
         else:
             yield from self._wait_for(need, expected, now)
@@ -250,56 +251,56 @@ class Walk:
         While a prompt runs the server is busy with it, and what a client does early does not make
         it faster. When nothing runs, the recorded pause was the client's own.
         """
-        busy = need.kind is not NeedKind.CONTROL and self._cast.busy
+        busy = need.kind is not NeedKind.CONTROL and self._live_state.busy
         return max(self._met[need.number], expected if busy else self.at)
 
     def _wait_for(self, need: Need, expected: int, now: int) -> Iterator[Action]:
         """Wait; with an end when somebody is held up, or when nobody will ever come."""
-        held_up = self._cast.remaining > 0
-        absent = need.role is not None and not self._cast.is_here(need.role)
-        if not held_up and not (absent and self._cast.sockets):
+        held_up = self._live_state.remaining > 0
+        absent = need.role is not None and not self._live_state.is_here(need.role)
+        if not held_up and not (absent and self._live_state.sockets):
             return
         if expected > now:
             # It may come at its recorded time.
             yield Wake(expected)
             return
-        unseen = need.role is not None and not self._cast.is_played(need.role)
-        real_us = GHOST_US if unseen and held_up else PATIENCE_US
-        if self._lingers is not None and self._lingers[1:] == (need.number, real_us):
+        unseen = need.role is not None and not self._live_state.is_played(need.role)
+        real_us = ABSENT_US if unseen and held_up else PATIENCE_US
+        if self._wait is not None and self._wait[1:] == (need.number, real_us):
             return
-        token = self._token()
-        self._lingers = token, need.number, real_us
+        token = self._live_state.new_token()
+        self._wait = token, need.number, real_us
         yield WaitRealTime(token, real_us)
 
     def _crossed(self, need: Need) -> Iterator[Action]:
         before = self._queued()
         if need.kind is NeedKind.SUBMIT:
             self._enqueue(need)
-        for victim in need.victims:
-            self._taken_off(victim, need)
-        if self.strays and self._queued() != before:
-            yield from self._cast.tell_remaining()
+        for number in need.cancelled:
+            self._taken_off(number, need)
+        if self.diverged and self._queued() != before:
+            yield from self._live_state.tell_remaining()
 
     def _queued(self) -> int:
         """How many prompts the script has come to that wait or run."""
-        return sum(live.stage is not Stage.EARLY for live in self._cast.waiting)
+        return sum(live.stage is not Stage.EARLY for live in self._live_state.waiting)
 
     def _enqueue(self, need: Need) -> None:
-        live = self._cast.main.get(need.prompt)
+        live = self._live_state.main.get(need.prompt)
         if live is not None and live.stage is Stage.EARLY:
             live.stage = Stage.PENDING
         elif live is None and need.number not in self._waived:
-            self._enqueue_ghost(need)
+            self._enqueue_for_absent(need)
         else:
             # Not submitted, or taken off the queue before the script came to it.
             self.leave_out(need.prompt)
 
-    def _enqueue_ghost(self, need: Need) -> None:
+    def _enqueue_for_absent(self, need: Need) -> None:
         prompt = self._script.timeline.prompts[need.prompt]
-        self._cast.enlist(
-            Live(
+        self._live_state.enlist(
+            LivePrompt(
                 prompt=prompt,
-                live_id=self._mint(prompt.prompt_id),
+                live_id=self._live_state.mint(prompt.prompt_id),
                 token=prompt.number,
                 client=prompt.client_id,
                 number=prompt.queue_number,
@@ -308,9 +309,9 @@ class Walk:
         )
 
     def _taken_off(self, prompt: int, need: Need) -> None:
-        if self._script.lives[prompt].deleted_by != need.exchange:
+        if self._script.lifecycles[prompt].deleted_by != need.exchange:
             return
-        live = self._cast.main.get(prompt)
+        live = self._live_state.main.get(prompt)
         if live is not None and live.waits:
             live.stage = Stage.REMOVED
 
@@ -321,47 +322,43 @@ class Walk:
     # --- steps ---------------------------------------------------------------------------------
 
     def _perform(self, step: Step) -> Iterator[Action]:
-        if step.kind is Kind.SEND:
-            yield from self._send(step)
-        elif step.kind is Kind.PING:
-            yield from self._ping(step)
-        elif step.kind is Kind.END:
-            yield from self._end(step.index)
-        else:
-            live = self._cast.main.get(step.index)
-            if live is not None:
-                yield from self._cast.mark(live, step.kind, tell=self.strays)
+        match step:
+            case SendStep():
+                yield from self._send(step)
+            case PingStep():
+                target = self._live_state.socket_playing(step.socket)
+                if target is not None:
+                    yield SendPing(target, step.payload)
+            case EndStep():
+                yield from self._end(step)
+            case Mark():
+                live = self._live_state.main.get(step.prompt)
+                if live is not None:
+                    yield from self._live_state.mark(live, step.kind, tell=self.diverged)
 
-    def _send(self, step: Step) -> Iterator[Action]:
-        told = self._script.timeline.sockets[step.index].messages[step.part].told
-        if told.type == "executing" and step.owner in self._cast.main:
-            self._cast.main[step.owner].runs(told.node)
-        target = self._cast.hears(step.index)
-        of_queue = told.queue_remaining is not None and step.reply_to < 0
-        if target is None or (of_queue and self.strays):
+    def _send(self, step: SendStep) -> Iterator[Action]:
+        peek = step.message.peek
+        live = None if step.owner is None else self._live_state.main.get(step.owner)
+        if peek.type == "executing" and live is not None:
+            live.runs(peek.node)
+        target = self._live_state.socket_playing(step.socket)
+        of_queue = peek.queue_remaining is not None and step.reply_to is None
+        if target is None or (of_queue and self.diverged):
             return
-        message = self._lines.for_client(
-            step.index,
-            step.part,
-            self._cast.renamed,
-            described=self._cast.sockets[target].described,
-            about=self._cast.main.get(step.owner),
+        message = self._messages.for_client(
+            step,
+            self._live_state.renamed,
+            described=self._live_state.sockets[target].described,
+            about=live,
         )
         yield Send((target,), message)
 
-    def _ping(self, step: Step) -> Iterator[Action]:
-        target = self._cast.hears(step.index)
-        if target is not None:
-            ping = self._script.timeline.sockets[step.index].pings[step.part]
-            yield SendPing(target, ping.payload)
-
-    def _end(self, recorded: int) -> Iterator[Action]:
-        target = self._cast.hears(recorded)
-        closing = self._script.timeline.sockets[recorded].closing
-        if target is None or closing is None:
+    def _end(self, step: EndStep) -> Iterator[Action]:
+        target = self._live_state.socket_playing(step.socket)
+        if target is None:
             return
-        if closing.clean:
-            yield Close(target, closing.code, closing.reason)
+        if step.closing.clean:
+            yield Close(target, step.closing.code, step.closing.reason)
         else:
             self.over = not any(self.is_open(need) for need in self._script.needs)
             yield Abort(target)

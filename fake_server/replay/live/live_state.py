@@ -1,20 +1,27 @@
-"""The live side of one play-through: who plays whom, which prompts there are, who hears what."""
+"""The live side of one play-through: its clients, its prompts and its sockets."""
 
 from __future__ import annotations
 
 import enum
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
 
-from comfyrec.timeline import RecordedPrompt
+from comfyrec.timeline import RecordedPrompt, Socket
 from fake_server.replay.recording.recorded_answers import State
-from fake_server.replay.recording.steps import Kind, Role, Script
+from fake_server.replay.recording.steps import MarkKind, Role, Script
 from fake_server.source import Action, Send
 
-__all__ = ["Cast", "Live", "LiveSocket", "Stage", "status_message"]
+__all__ = [
+    "LivePrompt",
+    "LiveSocket",
+    "LiveState",
+    "Stage",
+    "playthrough_of_token",
+    "status_message",
+]
 
 
 class Stage(enum.IntEnum):
@@ -28,7 +35,7 @@ class Stage(enum.IntEnum):
     REMOVED = 4
 
 
-class Live(msgspec.Struct, eq=False):
+class LivePrompt(msgspec.Struct, eq=False):
     """A prompt of this play-through."""
 
     prompt: RecordedPrompt
@@ -40,12 +47,12 @@ class Live(msgspec.Struct, eq=False):
     number: int | float | None = None
     """Its place in the queue, as POST /prompt answered."""
     body: Mapping[str, Any] = {}
-    """Of its POST; empty for a ghost's."""
+    """Of its POST; empty when nobody live submitted it."""
     stage: Stage = Stage.EARLY
     node: str | None = None
     """The node that runs."""
     done: list[str] = []
-    strays: bool = False
+    diverged: bool = False
     """It was stopped, or taken off the queue, though its recording was not."""
     interrupted: dict[str, Any] | None = None
     """What was said when it was stopped."""
@@ -62,8 +69,8 @@ class Live(msgspec.Struct, eq=False):
 
     @property
     def as_recorded(self) -> int:
-        """Its number for a comparison with recorded states; none fits a stray."""
-        return _STRAY if self.strays else self.token
+        """Its number for a comparison with recorded states; none fits one that diverged."""
+        return _DIVERGED if self.diverged else self.token
 
     def runs(self, node: str | None) -> None:
         """Another node runs now, or none any more."""
@@ -72,7 +79,8 @@ class Live(msgspec.Struct, eq=False):
         self.node = node
 
 
-_STRAY: Final = -(1 << 40)
+_TOKEN_BITS: Final = 32
+_DIVERGED: Final = -(1 << 40)
 
 
 class LiveSocket(msgspec.Struct, eq=False):
@@ -85,25 +93,32 @@ class LiveSocket(msgspec.Struct, eq=False):
     flagged: bool = False
     """The one message that could have been flags is used up."""
     described: bool = False
-    """It announced that it takes previews with words about their node."""
+    """It announced that it takes previews with metadata about their node."""
 
 
-class Cast:
+class LiveState:
     """Live clients, sockets and prompts, and the ids that took the recorded ones' places."""
 
-    def __init__(self, script: Script) -> None:
+    def __init__(self, script: Script, number: int, mint: Callable[[str], str]) -> None:
         self._script = script
+        self.mint = mint
+        self._tokens = number << _TOKEN_BITS
         self.sockets: dict[int, LiveSocket] = {}
-        self.lives: list[Live] = []
-        self._waiting: list[Live] = []
-        self.main: dict[int, Live] = {}
+        self.prompts: list[LivePrompt] = []
+        self._waiting: list[LivePrompt] = []
+        self.main: dict[int, LivePrompt] = {}
         """Recorded prompt -> the live one that plays it in its place of the script."""
-        self.history: list[Live] = []
+        self.history: list[LivePrompt] = []
         self._players: dict[int, str | None] = {}
         self._were_here: set[str] = set()
         self._playing: dict[int, int] = {}
         self._to_live: dict[str, str] = {}
         self._to_recorded: dict[str, str] = {}
+
+    def new_token(self) -> int:
+        """The token of the next ``WaitRealTime``."""
+        self._tokens += 1
+        return self._tokens
 
     # --- ids -----------------------------------------------------------------------------------
 
@@ -160,15 +175,15 @@ class Cast:
         """An open socket gets what one more recorded socket got."""
         self._playing[recorded] = live
 
-    def hears(self, recorded: int) -> int | None:
+    def socket_playing(self, socket: Socket) -> int | None:
         """The live socket that gets what a recorded one got.
 
         The one that stands for it; when that is gone, or never came, the client's newest.
         """
-        playing = self._playing.get(recorded)
+        playing = self._playing.get(socket.number)
         if playing in self.sockets:
             return playing
-        client = self._players.get(self._script.role_of_socket[recorded].number)
+        client = self._players.get(self._script.role_of_socket[socket.number].number)
         return self.newest(client) if client is not None else None
 
     def newest(self, client: str | None) -> int | None:
@@ -178,13 +193,13 @@ class Cast:
 
     # --- prompts -------------------------------------------------------------------------------
 
-    def add(self, live: Live) -> None:
+    def add(self, live: LivePrompt) -> None:
         """A prompt was submitted."""
-        self.lives.append(live)
+        self.prompts.append(live)
         self._waiting.append(live)
 
     @property
-    def waiting(self) -> list[Live]:
+    def waiting(self) -> list[LivePrompt]:
         """The prompts that are queued or run, in the order in which they came."""
         if not all(live.waits for live in self._waiting):
             self._waiting = [live for live in self._waiting if live.waits]
@@ -196,7 +211,7 @@ class Cast:
         return len(self.waiting)
 
     @property
-    def running(self) -> Live | None:
+    def running(self) -> LivePrompt | None:
         """The prompt that runs."""
         return next((live for live in self.waiting if live.stage is Stage.RUNNING), None)
 
@@ -205,13 +220,13 @@ class Cast:
         """Whether a prompt that is played in its place is queued or runs."""
         return any(x.stage is not Stage.EARLY and not x.again for x in self.waiting)
 
-    def enlist(self, live: Live) -> None:
+    def enlist(self, live: LivePrompt) -> None:
         """A prompt that is played in its place."""
         self.add(live)
         self.main[live.prompt.number] = live
         self.name(live.prompt.prompt_id, live.live_id)
 
-    def mark(self, live: Live, kind: Kind, *, tell: bool) -> Iterator[Action]:
+    def mark(self, live: LivePrompt, kind: MarkKind, *, tell: bool) -> Iterator[Action]:
         """A prompt has come further.
 
         Args:
@@ -219,16 +234,16 @@ class Cast:
             kind: ``STARTED``, ``WRITTEN`` or ``ENDED``.
             tell: say the length of the queue where a server does.
         """
-        if kind is Kind.WRITTEN:
+        if kind is MarkKind.WRITTEN:
             self.write(live)
             return
         if live.waits:
-            live.stage = Stage.RUNNING if kind is Kind.STARTED else Stage.OVER
+            live.stage = Stage.RUNNING if kind is MarkKind.STARTED else Stage.OVER
             live.node = None
             if tell:
                 yield from self.tell_remaining()
 
-    def write(self, live: Live) -> None:
+    def write(self, live: LivePrompt) -> None:
         """Into the history; a repeated id takes the place of the earlier entry."""
         self.history = [entry for entry in self.history if entry.live_id != live.live_id]
         self.history.append(live)
@@ -264,3 +279,8 @@ def status_message(remaining: int, sid: str | None = None) -> str:
     if sid is not None:
         data["sid"] = sid
     return json.dumps({"type": "status", "data": data})
+
+
+def playthrough_of_token(token: int) -> int:
+    """The number of the play-through that a ``WaitRealTime`` token belongs to."""
+    return token >> _TOKEN_BITS

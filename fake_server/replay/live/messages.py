@@ -6,23 +6,24 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from comfyrec.timeline import Side, Socket, Timeline
-from fake_server.replay.live.live_state import Live
-from fake_server.replay.previews import announces, as_described, as_plain
-from fake_server.replay.recording.id_mapping import Template, Vocabulary
+from comfyrec.timeline import Message, Side, Socket, Timeline
+from fake_server.replay.live.live_state import LivePrompt
+from fake_server.replay.live.previews import announces, as_described, as_plain
+from fake_server.replay.recording.id_mapping import IdTemplate, RecordedIds
+from fake_server.replay.recording.steps import SendStep
 
-__all__ = ["Lines"]
+__all__ = ["RecordedMessages"]
 
 Rename = Callable[[str], str]
 _METADATA: Final = 4  # the binary event whose payload begins with JSON (PROTOCOL.md, section 2.4)
 
 
-class Lines:
+class RecordedMessages:
     """All messages of a recording.
 
     Args:
         timeline: the recording.
-        vocabulary: its ids.
+        recorded_ids: its ids.
         flags: the server's feature flags; None: it knows no flags.
 
     Attributes:
@@ -30,29 +31,27 @@ class Lines:
     """
 
     def __init__(
-        self, timeline: Timeline, vocabulary: Vocabulary, *, flags: Mapping[str, Any] | None
+        self, timeline: Timeline, recorded_ids: RecordedIds, *, flags: Mapping[str, Any] | None
     ) -> None:
-        self._sockets = timeline.sockets
         message = {"type": "feature_flags", "data": flags}
         self.flags = json.dumps(message) if flags is not None else None
-        self._vocabulary = vocabulary
-        self._flags_at = [_announced_at(socket) for socket in timeline.sockets]
-        self._text: dict[tuple[int, int], Template | None] = {}
+        self._recorded_ids = recorded_ids
+        self._announced_at = [_announced_at(socket) for socket in timeline.sockets]
+        self._templates: dict[int, IdTemplate | None] = {}
 
     def for_client(
-        self, socket: int, part: int, rename: Rename, *, described: bool, about: Live | None
+        self, step: SendStep, rename: Rename, *, described: bool, about: LivePrompt | None
     ) -> str | bytes:
         """One message, as a live client gets it.
 
         Args:
-            socket: the recorded one.
-            part: the place in its messages.
+            step: sends it.
             rename: recorded id -> live id.
             described: whether the live client announced that it takes described previews.
             about: the prompt that it belongs to.
         """
-        message = self.said(socket, part, rename)
-        if isinstance(message, str) or described == self._was_described(socket, part):
+        message = self.with_live_ids(step, rename)
+        if isinstance(message, str) or described == self._was_described(step):
             return message
         if not described:
             return as_plain(message)
@@ -60,34 +59,32 @@ class Lines:
             return message
         return as_described(message, node=about.node, prompt_id=about.live_id)
 
-    def _was_described(self, socket: int, part: int) -> bool:
-        flags = self._flags_at[socket]
-        return flags is not None and flags < part
+    def _was_described(self, step: SendStep) -> bool:
+        announced = self._announced_at[step.socket.number]
+        return announced is not None and announced < step.message.at
 
-    def said(self, socket: int, part: int, rename: Rename) -> str | bytes:
+    def with_live_ids(self, step: SendStep, rename: Rename) -> str | bytes:
         """One message, its ids renamed."""
-        message = self._sockets[socket].messages[part]
-        data = message.data
+        data = step.message.data
         if isinstance(data, str):
-            template = self._template(socket, part, data)
+            template = self._template(step.message, data)
             return data if template is None else template.filled(rename)
-        if message.binary_type == _METADATA:
-            return self._with_metadata(socket, part, data, rename)
+        if step.message.binary_type == _METADATA:
+            return self._with_metadata(step.message, data, rename)
         return data
 
-    def _template(self, socket: int, part: int, text: str) -> Template | None:
-        key = socket, part
-        if key not in self._text:
-            self._text[key] = self._vocabulary.template(text)
-        return self._text[key]
+    def _template(self, message: Message, text: str) -> IdTemplate | None:
+        if message.at not in self._templates:
+            self._templates[message.at] = self._recorded_ids.template(text)
+        return self._templates[message.at]
 
-    def _with_metadata(self, socket: int, part: int, data: bytes, rename: Rename) -> bytes:
+    def _with_metadata(self, message: Message, data: bytes, rename: Rename) -> bytes:
         size = int.from_bytes(data[4:8], "big")
         try:
             metadata = data[8 : 8 + size].decode()
         except UnicodeDecodeError:
             return data
-        template = self._template(socket, part, metadata)
+        template = self._template(message, metadata)
         if template is None or 8 + size > len(data):
             return data
         renamed = template.filled(rename).encode()
@@ -95,10 +92,10 @@ class Lines:
 
 
 def _announced_at(socket: Socket) -> int | None:
-    """Where the recorded client announced that it takes described previews."""
-    for part, message in enumerate(socket.messages):
+    """The place at which the recorded client announced that it takes described previews."""
+    for message in socket.messages:
         if message.side is Side.CLIENT:
             announced = announces(message.data)
             if announced is not None:
-                return part if announced else None
+                return message.at if announced else None
     return None

@@ -17,10 +17,10 @@ from comfyrec.timeline import Exchange, RecordedPrompt, Timeline
 from comfyrec.timeline.peek import data_of, loads
 from comfyrec.timeline.prompts import history_entries, is_terminal, plain_path
 from comfyrec.versions import Era
-from fake_server.replay.live.live_state import Live
-from fake_server.replay.recording.id_mapping import Vocabulary
+from fake_server.replay.live.live_state import LivePrompt
+from fake_server.replay.recording.id_mapping import RecordedIds
 
-__all__ = ["File", "Remembered"]
+__all__ = ["File", "RecordedFacts"]
 
 
 class File(msgspec.Struct, frozen=True):
@@ -30,17 +30,17 @@ class File(msgspec.Struct, frozen=True):
     content_type: str
 
 
-class Remembered:
+class RecordedFacts:
     """What a recording knows, whenever it came to know it.
 
     Args:
         timeline: the recording.
-        vocabulary: its ids.
+        recorded_ids: its ids.
         era: its generation of servers.
     """
 
-    def __init__(self, timeline: Timeline, vocabulary: Vocabulary, era: Era) -> None:
-        self._timeline, self._vocabulary, self._era = timeline, vocabulary, era
+    def __init__(self, timeline: Timeline, recorded_ids: RecordedIds, era: Era) -> None:
+        self._timeline, self._recorded_ids, self._era = timeline, recorded_ids, era
 
     @cached_property
     def _entries(self) -> dict[str, dict[str, Any]]:
@@ -65,14 +65,14 @@ class Remembered:
         found = None
         for exchange in self._timeline.exchanges:
             if exchange.method == "GET" and plain_path(exchange) == path and exchange.status == 200:
-                found = exchange.answered_json if exchange.answered_json is not None else found
+                found = exchange.response_json if exchange.response_json is not None else found
         return found
 
     def flags(self) -> dict[str, Any]:
         """The server's feature flags: as recorded, else as its era has them."""
         for socket in self._timeline.sockets:
             for message in socket.messages:
-                if message.told.type == "feature_flags":
+                if message.peek.type == "feature_flags":
                     flags = data_of(message.data)
                     if isinstance(flags, dict):
                         return flags
@@ -85,7 +85,7 @@ class Remembered:
 
     # --- one prompt ----------------------------------------------------------------------------
 
-    def item(self, live: Live) -> list[Any]:
+    def item(self, live: LivePrompt) -> list[Any]:
         """[number, prompt_id, prompt, extra_data, outputs_to_execute], as /queue shows it."""
         recorded = self._items.get(live.prompt.prompt_id)
         if recorded is None and (entry := self._entries.get(live.prompt.prompt_id)):
@@ -103,7 +103,7 @@ class Remembered:
             outputs,
         ]
 
-    def _extra_data(self, live: Live, recorded: Mapping[str, Any]) -> dict[str, Any]:
+    def _extra_data(self, live: LivePrompt, recorded: Mapping[str, Any]) -> dict[str, Any]:
         own = live.body.get("extra_data")
         own = own if isinstance(own, dict) else {}
         extra = {**own} if live.body else {**recorded}
@@ -114,7 +114,7 @@ class Remembered:
             extra["client_id"] = live.client
         return extra
 
-    def entry(self, live: Live) -> dict[str, Any]:
+    def entry(self, live: LivePrompt) -> dict[str, Any]:
         """The history entry of a finished prompt."""
         recorded = self._entries.get(live.prompt.prompt_id)
         entry = self._renamed(live, recorded) if recorded else self._from_frames(live)
@@ -123,13 +123,13 @@ class Remembered:
             self._cut_short(live, entry)
         return entry
 
-    def _renamed(self, live: Live, recorded: Mapping[str, Any]) -> dict[str, Any]:
+    def _renamed(self, live: LivePrompt, recorded: Mapping[str, Any]) -> dict[str, Any]:
         text = json.dumps(recorded)
         ids = {live.prompt.prompt_id: live.live_id}
-        entry: dict[str, Any] = loads(self._vocabulary.renamed(text, lambda i: ids.get(i, i)))
+        entry: dict[str, Any] = loads(self._recorded_ids.renamed(text, lambda i: ids.get(i, i)))
         return entry
 
-    def _from_frames(self, live: Live) -> dict[str, Any]:
+    def _from_frames(self, live: LivePrompt) -> dict[str, Any]:
         prompt = live.prompt
         good = prompt.outcome in ("success", "")
         entry: dict[str, Any] = {
@@ -145,18 +145,18 @@ class Remembered:
             entry["meta"] = {node: _meta(node) for node in prompt.outputs}
         return entry
 
-    def _messages(self, live: Live) -> Iterator[list[Any]]:
+    def _messages(self, live: LivePrompt) -> Iterator[list[Any]]:
         said = set()
         for socket, part in live.prompt.frames:
             message = self._timeline.sockets[socket].messages[part]
-            kind = message.told.type
+            kind = message.peek.type
             if kind in said or not (kind in _IN_HISTORY or is_terminal(message)):
                 continue
             said.add(kind)
             data = data_of(message.data)
             yield [kind, {**data, "prompt_id": live.live_id} if isinstance(data, dict) else data]
 
-    def _cut_short(self, live: Live, entry: dict[str, Any]) -> None:
+    def _cut_short(self, live: LivePrompt, entry: dict[str, Any]) -> None:
         done = set(live.done)
         messages = [m for m in entry["status"]["messages"] if m[0] in _IN_HISTORY]
         messages.append(["execution_interrupted", live.interrupted])
@@ -184,7 +184,7 @@ def _sinks(graph: Mapping[str, Any]) -> Iterator[str]:
 def _queue_items(exchanges: tuple[Exchange, ...]) -> Iterator[list[Any]]:
     asked = (e for e in exchanges if e.method == "GET" and plain_path(e) == "/queue")
     for exchange in asked:
-        answer = exchange.answered_json
+        answer = exchange.response_json
         for items in answer.values() if isinstance(answer, dict) else ():
             for item in items if isinstance(items, list) else ():
                 if isinstance(item, list) and len(item) >= 5 and isinstance(item[1], str):

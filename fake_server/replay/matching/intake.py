@@ -14,42 +14,42 @@ import msgspec
 from comfyrec.timeline import RecordedPrompt, Timeline
 from comfyrec.timeline.peek import loads
 from comfyrec.versions import Era
-from fake_server.replay.live.live_state import Live
-from fake_server.replay.live.session import Take
-from fake_server.replay.live.sessions import Takes
+from fake_server.replay.live.live_state import LivePrompt
+from fake_server.replay.live.playthrough import Playthrough
+from fake_server.replay.live.playthrough_index import Playthroughs
 from fake_server.replay.matching.graphs import UUID, Fit, Shape
 from fake_server.replay.matching.submissions import Fitting, Submission, Submissions
-from fake_server.replay.recording.id_mapping import Vocabulary
-from fake_server.replay.request_key import asking_of
-from fake_server.replay.rewrite_response import MARK, json_answer, reprint
-from fake_server.replay.strict import Strictness
+from fake_server.replay.recording.id_mapping import RecordedIds
+from fake_server.replay.recording.request_key import request_key_of
+from fake_server.replay.rewrite_response import MARK, json_answer, rewritten_response
+from fake_server.replay.strict import StrictMode
 from fake_server.seeded import SeededRandom
 from fake_server.source import Request, Response
 
-__all__ = ["MATCHED", "Intake", "Submitted"]
+__all__ = ["MATCHED", "PromptMatcher", "SubmissionResult"]
 
 MATCHED: Final = "X-Comfyrec-Matched"
 """Says on the answer of POST /prompt how a prompt was matched that is not the recorded one."""
 
 
-class Submitted(msgspec.Struct, frozen=True):
+class SubmissionResult(msgspec.Struct, frozen=True):
     """What came of a submission; ``live`` is None when it was refused."""
 
     answer: Response
-    take: Take
-    live: Live | None = None
+    playthrough: Playthrough
+    live: LivePrompt | None = None
     fresh: bool = False
 
 
-class Intake:
+class PromptMatcher:
     """Takes submissions for one player.
 
     Args:
         timeline: the recording.
-        vocabulary: its ids.
+        recorded_ids: its ids.
         submissions: what was submitted while recording.
         era: of the recorded server.
-        takes: the play-throughs.
+        playthroughs: the play-throughs.
         chance: makes prompt ids.
         least: the loosest fit that counts.
         strict: where complaints go; None: what does not fit is refused in ComfyUI's words.
@@ -58,64 +58,66 @@ class Intake:
     def __init__(
         self,
         timeline: Timeline,
-        vocabulary: Vocabulary,
+        recorded_ids: RecordedIds,
         submissions: Submissions,
         *,
         era: Era,
-        takes: Takes,
+        playthroughs: Playthroughs,
         chance: SeededRandom,
         least: Fit,
-        strict: Strictness | None,
+        strict: StrictMode | None,
     ) -> None:
-        self._timeline, self._vocabulary = timeline, vocabulary
-        self._submissions, self._era, self._takes = submissions, era, takes
+        self._timeline, self._recorded_ids = timeline, recorded_ids
+        self._submissions, self._era, self._playthroughs = submissions, era, playthroughs
         self._chance, self._least, self._strict = chance, least, strict
         numbers = (p.queue_number for p in timeline.prompts if p.queue_number is not None)
         self._number = int(max(numbers, default=-1)) + 1
 
-    def take_in(self, request: Request) -> Submitted:
+    def submit(self, request: Request) -> SubmissionResult:
         """One POST /prompt."""
         said = loads(request.body)
         shape = self._submissions.shape(said)
         body: dict[str, Any] = said if isinstance(said, dict) else {}
         client = _client_of(body)
-        take = self._take_of(client, request, shape)
-        fitting = self._fitting(take, client, shape)
+        playthrough = self._playthrough_of(client, request, shape)
+        fitting = self._fitting(playthrough, client, shape)
         if fitting is None:
-            return Submitted(self._unfitting(take, request, shape), take)
+            return SubmissionResult(self._unfitting(playthrough, request, shape), playthrough)
         prompt = fitting.submission.prompt
         if prompt is None:
-            take.refuse(fitting.submission.exchange)
-            return Submitted(self._reprinted(take, fitting, request), take)
+            playthrough.refuse(fitting.submission.exchange)
+            return SubmissionResult(self._rewritten(playthrough, fitting, request), playthrough)
         live_id = self._prompt_id(body)
         if live_id is None:
-            return Submitted(_bad_prompt_id(), take)
+            return SubmissionResult(_bad_prompt_id(), playthrough)
         live = self._live(fitting, prompt, client, body, live_id)
-        self._takes.remember(take, request, client=client, prompt=live_id)
-        answer = self._accepted(take, fitting, request, live)
-        return Submitted(answer, take, live, fitting.fresh)
+        self._playthroughs.remember(playthrough, request, client=client, prompt=live_id)
+        answer = self._accepted(playthrough, fitting, request, live)
+        return SubmissionResult(answer, playthrough, live, fitting.fresh)
 
-    def _take_of(self, client: str | None, request: Request, shape: Shape) -> Take:
+    def _playthrough_of(self, client: str | None, request: Request, shape: Shape) -> Playthrough:
         """The play-through that a submission belongs to."""
-        known = self._takes.of_client(client)
+        known = self._playthroughs.of_client(client)
         if known is not None and not known.over:
             return known
-        latest = self._takes.latest
+        latest = self._playthroughs.latest
         if latest.over:
-            return self._takes.new()
+            return self._playthroughs.new()
         fitting = self._fitting(latest, client, shape)
         if fitting is None or fitting.fresh:
             return latest
-        listening = self._takes.known(request) is latest or latest.cast.sockets
-        return latest if client is None and listening else self._takes.new()
+        listening = self._playthroughs.known(request) is latest or latest.live_state.sockets
+        return latest if client is None and listening else self._playthroughs.new()
 
-    def _fitting(self, take: Take, client: str | None, shape: Shape) -> Fitting | None:
-        own_names = {role.name for role in take.cast.roles_of(client)} or {""}
+    def _fitting(
+        self, playthrough: Playthrough, client: str | None, shape: Shape
+    ) -> Fitting | None:
+        own_names = {role.name for role in playthrough.live_state.roles_of(client)} or {""}
 
         def fresh(submission: Submission) -> bool:
             if submission.prompt is None:
-                return not take.was_refused(submission.exchange)
-            return take.may_play(submission.prompt, client)
+                return not playthrough.was_refused(submission.exchange)
+            return playthrough.may_play(submission.prompt, client)
 
         def own(submission: Submission) -> bool:
             prompt = submission.prompt
@@ -140,11 +142,11 @@ class Intake:
         client: str | None,
         body: dict[str, Any],
         live_id: str,
-    ) -> Live:
+    ) -> LivePrompt:
         number = prompt.queue_number
         if not fitting.fresh:
             number, self._number = self._number, self._number + 1
-        return Live(
+        return LivePrompt(
             prompt=prompt,
             live_id=live_id,
             token=prompt.number,
@@ -155,30 +157,43 @@ class Intake:
 
     # --- answers -------------------------------------------------------------------------------
 
-    def _reprinted(self, take: Take, fitting: Fitting, request: Request) -> Response:
+    def _rewritten(self, playthrough: Playthrough, fitting: Fitting, request: Request) -> Response:
         exchange = self._timeline.exchanges[fitting.submission.exchange]
-        return reprint(exchange, request, self._vocabulary, take.cast.renamed)
+        return rewritten_response(
+            exchange, request, self._recorded_ids, playthrough.live_state.renamed
+        )
 
-    def _accepted(self, take: Take, fitting: Fitting, request: Request, live: Live) -> Response:
+    def _accepted(
+        self, playthrough: Playthrough, fitting: Fitting, request: Request, live: LivePrompt
+    ) -> Response:
         exchange = self._timeline.exchanges[fitting.submission.exchange]
         if exchange.response is None:
             # The recording ended before the answer, and not before its frames.
             made = {"prompt_id": live.live_id, "number": self._number, "node_errors": {}}
             return json_answer(made, 200, "prompt")
         names = {live.prompt.prompt_id: live.live_id}
-        answer = reprint(
-            exchange, request, self._vocabulary, lambda i: names.get(i, take.cast.renamed(i))
+        answer = rewritten_response(
+            exchange,
+            request,
+            self._recorded_ids,
+            lambda i: names.get(i, playthrough.live_state.renamed(i)),
         )
         body = answer.body
         if not fitting.fresh:
             body = json.dumps({**loads(body), "number": live.number}).encode()
         return Response(answer.status, (*answer.headers, *_marks(fitting)), body)
 
-    def _unfitting(self, take: Take, request: Request, shape: Shape) -> Response:
+    def _unfitting(self, playthrough: Playthrough, request: Request, shape: Shape) -> Response:
         """No recorded prompt fits: in ComfyUI's words, or as a complaint."""
-        page = take.page(asking_of(request, take.cast.recorded)) if not shape.graph else None
-        if page is not None and page.exchange.response is not None:
-            return reprint(page.exchange, request, self._vocabulary, take.cast.renamed)
+        recorded = (
+            playthrough.recorded(request_key_of(request, playthrough.live_state.recorded))
+            if not shape.graph
+            else None
+        )
+        if recorded is not None and recorded.exchange.response is not None:
+            return rewritten_response(
+                recorded.exchange, request, self._recorded_ids, playthrough.live_state.renamed
+            )
         exchange, found = self._submissions.closest(shape)
         if self._strict is not None:
             closest = [] if exchange is None else [f"POST /prompt (exchange {exchange})"]

@@ -42,7 +42,7 @@ class Submissions:
         self._volatile = volatile
         of_exchange = {p.submitted: p for p in timeline.prompts if p.submitted is not None}
         self._all = [
-            Submission(e.number, Shape(e.asked_json, volatile), of_exchange.get(e.number))
+            Submission(e.number, Shape(e.request_json, volatile), of_exchange.get(e.number))
             for e in timeline.exchanges
             if e.method == "POST"
             and plain_path(e) == "/prompt"

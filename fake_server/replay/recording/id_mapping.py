@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-__all__ = ["Template", "Vocabulary", "deep_renamed"]
+__all__ = ["IdTemplate", "RecordedIds", "deep_renamed"]
 
 _SAFE: Final = re.compile(
     r"\b[0-9a-fA-F]{8}(?:(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|[0-9a-fA-F]{24})\b"
@@ -34,7 +34,7 @@ _FEW: Final = 16
 Rename = Callable[[str], str]
 
 
-class Template:
+class IdTemplate:
     """A text with gaps where ids stood."""
 
     __slots__ = ("_ids", "_words")
@@ -50,7 +50,7 @@ class Template:
         return "".join(pieces)
 
 
-class Vocabulary:
+class RecordedIds:
     """All ids that a recording holds."""
 
     def __init__(self, ids: Iterable[str]) -> None:
@@ -63,7 +63,7 @@ class Vocabulary:
     def __contains__(self, word: str) -> bool:
         return word in self._safe or word in self._placed
 
-    def template(self, text: str) -> Template | None:
+    def template(self, text: str) -> IdTemplate | None:
         """Where ids stand in the text; None when there are none and it can be used as it is."""
         found = self._found_by_shape(text)
         if any(quoted in text for quoted in self._quoted):
@@ -75,7 +75,7 @@ class Vocabulary:
             words.append(text[behind:start])
             ids.append(recorded)
             behind = end
-        return Template([*words, text[behind:]], ids)
+        return IdTemplate([*words, text[behind:]], ids)
 
     def _found_by_shape(self, text: str) -> list[tuple[int, int, str]]:
         if len(self._safe) <= _FEW and not any(i in text for i in self._safe):

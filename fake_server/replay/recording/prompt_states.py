@@ -15,7 +15,7 @@ import msgspec
 from comfyrec.timeline import Exchange, RecordedPrompt, Socket, Timeline
 from comfyrec.timeline.prompts import plain_path, removed_ids
 
-__all__ = ["BEFORE_ALL", "BEHIND", "HERE", "Life", "Place", "Statuses", "lives_of"]
+__all__ = ["BEFORE_ALL", "BEHIND", "HERE", "Lifecycle", "Place", "Statuses", "lifecycles_of"]
 
 Place = tuple[int, int]
 """Where something happens: the record it belongs to, and whether before, at or behind it."""
@@ -26,7 +26,7 @@ BEHIND: Final = 1
 BEFORE_ALL: Final[Place] = (-1, HERE)
 
 
-class Life(msgspec.Struct):
+class Lifecycle(msgspec.Struct):
     """One prompt of the recording; None is what did not happen, or what nothing tells of."""
 
     submitted: Place
@@ -58,7 +58,7 @@ class Statuses:
             socket.upgrade.request.at
             for socket in sockets
             for message in socket.messages[:1]
-            if message.told.sid is not None and message.told.queue_remaining == 0
+            if message.peek.sid is not None and message.peek.queue_remaining == 0
         ]
 
     def owners(self) -> Iterator[tuple[int, int, int]]:
@@ -68,10 +68,13 @@ class Statuses:
                 if status.owner is not None:
                     yield socket, status.place, status.owner
 
-    def claim_enqueued(self, prompt: int, life: Life) -> None:
+    def claim_enqueued(self, prompt: int, lifecycle: Lifecycle) -> None:
         """The first rise behind the submission is its doing."""
         for statuses in self.of:
-            _claim(prompt, (s for s in statuses if s.at > life.submitted[0] and s.value > s.before))
+            _claim(
+                prompt,
+                (s for s in statuses if s.at > lifecycle.submitted[0] and s.value > s.before),
+            )
 
     def claim_ended(self, prompt: int, after: int) -> int | None:
         """The first fall behind its last frame is its doing; the place of the earliest one.
@@ -89,11 +92,11 @@ class Statuses:
         for statuses in self.of:
             _claim(prompt, (s for s in statuses if s.at > at and s.value < s.before))
 
-    def claim_taken(self, prompt: int, life: Life) -> None:
+    def claim_taken(self, prompt: int, lifecycle: Lifecycle) -> None:
         """The worker takes it: the last unclaimed frame before it starts."""
-        if life.started is None:
+        if lifecycle.started is None:
             return
-        first, last = life.submitted[0], life.started[0]
+        first, last = lifecycle.submitted[0], lifecycle.started[0]
         for statuses in self.of:
             _claim(prompt, (s for s in reversed(statuses) if first < s.at < last))
 
@@ -112,11 +115,11 @@ class Statuses:
 def _statuses(socket: Socket) -> list[_Status]:
     found, before = [], 0
     for place, message in enumerate(socket.messages):
-        value = message.told.queue_remaining
+        value = message.peek.queue_remaining
         if value is None:
             continue
         # The greeting is about the socket, not about a prompt.
-        if message.told.sid is None:
+        if message.peek.sid is None:
             found.append(_Status(message.at, place, value, before))
         before = value
     return found
@@ -139,35 +142,35 @@ class _Seen(msgspec.Struct):
     """The first question that found it."""
 
 
-def lives_of(timeline: Timeline) -> tuple[list[Life], Statuses]:
+def lifecycles_of(timeline: Timeline) -> tuple[list[Lifecycle], Statuses]:
     """The lives of ``timeline.prompts``, in their order, and whose doing each status frame is."""
     statuses = Statuses(timeline.sockets)
     seen = _seen_in_history(timeline.exchanges)
-    lives = [_begun(timeline, prompt) for prompt in timeline.prompts]
-    for prompt, life in zip(timeline.prompts, lives, strict=True):
-        statuses.claim_enqueued(prompt.number, life)
-    for prompt, life in zip(timeline.prompts, lives, strict=True):
-        if told := _told_end(timeline, prompt):
-            _end(prompt, life, told, seen, statuses)
-    _delete(timeline, lives, statuses)
-    _end_untold(timeline, lives, seen, statuses)
-    for prompt, life in zip(timeline.prompts, lives, strict=True):
-        statuses.claim_taken(prompt.number, life)
-    _interrupt(timeline, lives)
-    return lives, statuses
+    lifecycles = [_begun(timeline, prompt) for prompt in timeline.prompts]
+    for prompt, lifecycle in zip(timeline.prompts, lifecycles, strict=True):
+        statuses.claim_enqueued(prompt.number, lifecycle)
+    for prompt, lifecycle in zip(timeline.prompts, lifecycles, strict=True):
+        if peek := _told_end(timeline, prompt):
+            _end(prompt, lifecycle, peek, seen, statuses)
+    _delete(timeline, lifecycles, statuses)
+    _end_untold(timeline, lifecycles, seen, statuses)
+    for prompt, lifecycle in zip(timeline.prompts, lifecycles, strict=True):
+        statuses.claim_taken(prompt.number, lifecycle)
+    _interrupt(timeline, lifecycles)
+    return lifecycles, statuses
 
 
-def _begun(timeline: Timeline, prompt: RecordedPrompt) -> Life:
+def _begun(timeline: Timeline, prompt: RecordedPrompt) -> Lifecycle:
     if prompt.submitted is None:
-        life = Life(BEFORE_ALL)
+        lifecycle = Lifecycle(BEFORE_ALL)
     else:
-        life = Life((timeline.exchanges[prompt.submitted].request.at, HERE))
+        lifecycle = Lifecycle((timeline.exchanges[prompt.submitted].request.at, HERE))
     first = prompt.started_at
     if first is None and prompt.frames:
         socket, place = prompt.frames[0]
         first = timeline.sockets[socket].messages[place].at
-    life.started = None if first is None else (first, BEFORE)
-    return life
+    lifecycle.started = None if first is None else (first, BEFORE)
+    return lifecycle
 
 
 # --- ends that frames tell of ----------------------------------------------------------------
@@ -179,7 +182,7 @@ def _told_end(timeline: Timeline, prompt: RecordedPrompt) -> Place | None:
     if last is None:
         return None
     socket = _socket_of(timeline, prompt, last)
-    statuses = [m.at for m in socket.messages if m.told.type == "status"]
+    statuses = [m.at for m in socket.messages if m.peek.type == "status"]
     if prompt.terminal_at is not None:
         behind = [at for at in statuses if at > last]
         # The socket may have ended, or the recording, before the status came.
@@ -196,23 +199,30 @@ def _socket_of(timeline: Timeline, prompt: RecordedPrompt, at: int) -> Socket:
 
 
 def _end(
-    prompt: RecordedPrompt, life: Life, told: Place, seen: Mapping[str, _Seen], statuses: Statuses
+    prompt: RecordedPrompt,
+    lifecycle: Lifecycle,
+    peek: Place,
+    seen: Mapping[str, _Seen],
+    statuses: Statuses,
 ) -> None:
-    last = prompt.terminal_at if prompt.terminal_at is not None else told[0] - 1
+    last = prompt.terminal_at if prompt.terminal_at is not None else peek[0] - 1
     first = statuses.claim_ended(prompt.number, last)
-    if first is not None and first < told[0]:
-        told = (first, BEFORE)
-    life.ended, life.written = told, _corrected(told, seen.get(prompt.prompt_id), life)
+    if first is not None and first < peek[0]:
+        peek = (first, BEFORE)
+    lifecycle.ended, lifecycle.written = (
+        peek,
+        _corrected(peek, seen.get(prompt.prompt_id), lifecycle),
+    )
 
 
-def _corrected(told: Place, seen: _Seen | None, life: Life) -> Place:
+def _corrected(peek: Place, seen: _Seen | None, lifecycle: Lifecycle) -> Place:
     """HTTP and WebSocket are different connections: an answer may know better than the order."""
     if seen is None or seen.present is None:
-        return told
-    earliest = life.started or life.submitted
-    if earliest[0] < seen.present < told[0]:
+        return peek
+    earliest = lifecycle.started or lifecycle.submitted
+    if earliest[0] < seen.present < peek[0]:
         return seen.present, BEFORE
-    return (seen.absent, BEHIND) if told[0] < seen.absent < seen.present else told
+    return (seen.absent, BEHIND) if peek[0] < seen.absent < seen.present else peek
 
 
 # --- ends that nobody was told of ------------------------------------------------------------
@@ -221,7 +231,7 @@ def _corrected(told: Place, seen: _Seen | None, life: Life) -> Place:
 def _seen_in_history(exchanges: Sequence[Exchange]) -> dict[str, _Seen]:
     seen: dict[str, _Seen] = {}
     for exchange in exchanges:
-        path, answer = plain_path(exchange), exchange.answered_json
+        path, answer = plain_path(exchange), exchange.response_json
         if exchange.method != "GET" or not isinstance(answer, dict) or exchange.status != 200:
             continue
         at = exchange.request.at
@@ -241,58 +251,62 @@ def _note(seen: _Seen, at: int, present: bool) -> None:
             seen.absent = at
 
 
-def _delete(timeline: Timeline, lives: Sequence[Life], statuses: Statuses) -> None:
+def _delete(timeline: Timeline, lifecycles: Sequence[Lifecycle], statuses: Statuses) -> None:
     for exchange in timeline.exchanges:
         ids = removed_ids(exchange)
         if ids == ():
             continue
-        for prompt, life in zip(timeline.prompts, lives, strict=True):
+        for prompt, lifecycle in zip(timeline.prompts, lifecycles, strict=True):
             named = ids is None or prompt.prompt_id in ids
-            submitted = life.submitted[0] < exchange.request.at
-            if prompt.outcome == "deleted" and named and submitted and life.deleted_by is None:
-                life.deleted_by = exchange.number
-                life.ended = (exchange.request.at, BEHIND)
+            submitted = lifecycle.submitted[0] < exchange.request.at
+            if prompt.outcome == "deleted" and named and submitted and lifecycle.deleted_by is None:
+                lifecycle.deleted_by = exchange.number
+                lifecycle.ended = (exchange.request.at, BEHIND)
                 statuses.claim_removed(prompt.number, exchange.request.at)
 
 
 def _end_untold(
-    timeline: Timeline, lives: Sequence[Life], seen: Mapping[str, _Seen], statuses: Statuses
+    timeline: Timeline,
+    lifecycles: Sequence[Lifecycle],
+    seen: Mapping[str, _Seen],
+    statuses: Statuses,
 ) -> None:
     """One worker, first come first served: what nobody was told of ends in the order it came."""
     free_from: Place | None = BEFORE_ALL
-    for prompt, life in zip(timeline.prompts, lives, strict=True):
-        if life.started is None and life.ended is None and free_from is not None:
-            life.started = max((life.submitted[0], BEHIND), free_from)
-        if life.ended is None and life.started is not None:
+    for prompt, lifecycle in zip(timeline.prompts, lifecycles, strict=True):
+        if lifecycle.started is None and lifecycle.ended is None and free_from is not None:
+            lifecycle.started = max((lifecycle.submitted[0], BEHIND), free_from)
+        if lifecycle.ended is None and lifecycle.started is not None:
             known = seen.get(prompt.prompt_id, _Seen())
-            after = max(life.started[0], known.absent)
+            after = max(lifecycle.started[0], known.absent)
             fall = statuses.first_fall(after, known.present)
             if fall is not None:
-                life.ended = life.written = (fall, BEFORE)
+                lifecycle.ended = lifecycle.written = (fall, BEFORE)
                 statuses.claim_ended(prompt.number, fall - 1)
             elif known.present is not None:
-                life.ended = life.written = (known.present, BEFORE)
-        if life.ended is None:
+                lifecycle.ended = lifecycle.written = (known.present, BEFORE)
+        if lifecycle.ended is None:
             # It runs, or waits, when the recording ends; nobody can have run behind it.
             free_from = None
-        elif life.deleted_by is None and free_from is not None:
-            free_from = max(free_from, life.ended)
+        elif lifecycle.deleted_by is None and free_from is not None:
+            free_from = max(free_from, lifecycle.ended)
 
 
 # --- interrupts ------------------------------------------------------------------------------
 
 
-def _interrupt(timeline: Timeline, lives: Sequence[Life]) -> None:
-    for prompt, life in zip(timeline.prompts, lives, strict=True):
-        if prompt.outcome != "interrupted" or life.started is None or life.ended is None:
+def _interrupt(timeline: Timeline, lifecycles: Sequence[Lifecycle]) -> None:
+    for prompt, lifecycle in zip(timeline.prompts, lifecycles, strict=True):
+        if prompt.outcome != "interrupted" or lifecycle.started is None or lifecycle.ended is None:
             continue
         in_time = [
             exchange
             for exchange in timeline.exchanges
-            if life.submitted[0] < exchange.request.at < life.ended[0] and _stops(exchange)
+            if lifecycle.submitted[0] < exchange.request.at < lifecycle.ended[0]
+            and _stops(exchange)
         ]
-        aimed = [e for e in in_time if _aimed_at(e, prompt.prompt_id)] or in_time
-        life.interrupted_by = aimed[-1].number if aimed else None
+        aimed = [e for e in in_time if _names_prompt(e, prompt.prompt_id)] or in_time
+        lifecycle.interrupted_by = aimed[-1].number if aimed else None
 
 
 def _stops(exchange: Exchange) -> bool:
@@ -303,9 +317,9 @@ def _stops(exchange: Exchange) -> bool:
     )
 
 
-def _aimed_at(exchange: Exchange, prompt_id: str) -> bool:
+def _names_prompt(exchange: Exchange, prompt_id: str) -> bool:
     if plain_path(exchange) != "/interrupt":
         return prompt_id in (removed_ids(exchange) or ())
-    body = exchange.asked_json
-    aim = body.get("prompt_id") if isinstance(body, dict) else None
-    return not aim or aim == prompt_id
+    body = exchange.request_json
+    cancel = body.get("prompt_id") if isinstance(body, dict) else None
+    return not cancel or cancel == prompt_id

@@ -2,7 +2,7 @@
 
 Two rules. Where the server's answer follows from its queue and history, the recorded answers count
 that were given in the same state. Everywhere else the answer is the one as of the current point of
-the script: the latest that lies behind it, and at one and the same point each asking gets the next
+the script: the latest that lies behind it, and at one and the same point each request gets the next
 one. The last answer repeats.
 """
 
@@ -15,29 +15,36 @@ import msgspec
 
 from comfyrec.timeline import Exchange, Side, Timeline
 from comfyrec.timeline.prompts import plain_path
-from fake_server.replay.recording.prompt_states import Life, Place
-from fake_server.replay.request_key import Asking, recorded_asking
+from fake_server.replay.recording.prompt_states import Lifecycle, Place
+from fake_server.replay.recording.request_key import RequestKey, recorded_request_key
 
-__all__ = ["Book", "Page", "Reader", "State", "forgotten_ids", "seen_of"]
+__all__ = [
+    "AnswerPicker",
+    "RecordedAnswers",
+    "RecordedExchange",
+    "State",
+    "forgotten_ids",
+    "state_shown_by",
+]
 
-Token = int
+PromptNumber = int
 """A prompt: its number in the recording, or a negative one for one that is played again."""
-PAGES_SHOWN: Final = 3
+CLOSEST_SHOWN: Final = 3
 
 
 class State(msgspec.Struct, frozen=True):
     """What queue and history hold."""
 
-    running: tuple[Token, ...] = ()
-    pending: frozenset[Token] = frozenset()
-    history: tuple[Token, ...] = ()
+    running: tuple[PromptNumber, ...] = ()
+    pending: frozenset[PromptNumber] = frozenset()
+    history: tuple[PromptNumber, ...] = ()
 
 
-class Page(msgspec.Struct, frozen=True):
+class RecordedExchange(msgspec.Struct, frozen=True):
     """One recorded exchange. Its answer may be missing: the recording, or its client, ended."""
 
     exchange: Exchange
-    asking: Asking
+    request_key: RequestKey
     seen: Any
     """The part of the state that its answer shows; None when it shows none."""
 
@@ -56,13 +63,13 @@ class Page(msgspec.Struct, frozen=True):
         """Whether the recording knows what came of it: an answer, or none."""
         return self.exchange.response is not None or self.hung_up
 
-    def is_like(self, asking: Asking) -> bool:
+    def is_like(self, request_key: RequestKey) -> bool:
         """Whether it was asked in the same manner."""
-        return self.asking.manner == asking.manner
+        return self.request_key.manner == request_key.manner
 
 
-def seen_of(
-    asking: Asking, state: State, numbers: Callable[[str], Sequence[Token]]
+def state_shown_by(
+    request_key: RequestKey, state: State, numbers: Callable[[str], Sequence[PromptNumber]]
 ) -> tuple[Any, ...] | None:
     """The part of the state that an answer shows; None for answers that show no state.
 
@@ -73,9 +80,9 @@ def seen_of(
         state: of the server.
         numbers: prompt id -> the prompts that have it.
     """
-    if asking.method != "GET":
+    if request_key.method != "GET":
         return None
-    first, _, rest = asking.path[1:].partition("/")
+    first, _, rest = request_key.path[1:].partition("/")
     if first in ("queue", "prompt") and not rest:
         return state.running, state.pending
     if first == "history":
@@ -85,7 +92,7 @@ def seen_of(
     return None
 
 
-def _stage(number: Token, state: State) -> str:
+def _stage(number: PromptNumber, state: State) -> str:
     if number in state.running:
         return "running"
     if number in state.pending:
@@ -93,53 +100,61 @@ def _stage(number: Token, state: State) -> str:
     return "history" if number in state.history else ""
 
 
-class Book:
+class RecordedAnswers:
     """All exchanges of a recording that have an answer, by what they ask for."""
 
-    def __init__(self, timeline: Timeline, lives: Sequence[Life]) -> None:
-        self._numbers: dict[str, list[Token]] = {}
+    def __init__(self, timeline: Timeline, lifecycles: Sequence[Lifecycle]) -> None:
+        self._numbers: dict[str, list[PromptNumber]] = {}
         for prompt in timeline.prompts:
             self._numbers.setdefault(prompt.prompt_id, []).append(prompt.number)
-        states = _States(timeline, lives, self.numbers)
-        self.pages: list[Page] = []
-        self._at: dict[tuple[Any, ...], list[Page]] = {}
-        self.changes: dict[str, list[Page]] = {}
+        states = _States(timeline, lifecycles, self.numbers)
+        self.exchanges: list[RecordedExchange] = []
+        self._at: dict[tuple[Any, ...], list[RecordedExchange]] = {}
+        self.changes: dict[str, list[RecordedExchange]] = {}
         for exchange in timeline.exchanges:
-            if not _is_page(exchange):
+            if not _is_request(exchange):
                 continue
-            asking = recorded_asking(exchange)
+            request_key = recorded_request_key(exchange)
             state = states.at((exchange.request.at, 0))
-            seen = seen_of(asking, state, self.numbers) if _shows_state(exchange) else None
-            page = Page(exchange, asking, seen)
-            self.pages.append(page)
-            self._at.setdefault(asking.place, []).append(page)
-            if asking.method not in _QUESTIONS:
-                self.changes.setdefault(asking.family, []).append(page)
+            seen = (
+                state_shown_by(request_key, state, self.numbers) if _shows_state(exchange) else None
+            )
+            recorded = RecordedExchange(exchange, request_key, seen)
+            self.exchanges.append(recorded)
+            self._at.setdefault(request_key.place, []).append(recorded)
+            if request_key.method not in _SAFE_METHODS:
+                self.changes.setdefault(request_key.family, []).append(recorded)
 
-    def numbers(self, prompt_id: str) -> Sequence[Token]:
+    def numbers(self, prompt_id: str) -> Sequence[PromptNumber]:
         """The recorded prompts of that id."""
         return self._numbers.get(prompt_id, ())
 
-    def at(self, asking: Asking) -> list[Page]:
+    def at(self, request_key: RequestKey) -> list[RecordedExchange]:
         """What was asked at the same place in the same manner, in order."""
-        pages = self._at.get(asking.place, [])
+        exchanges = self._at.get(request_key.place, [])
         for fits in (_same_manner_and_prefix, _same_manner):
-            if found := [page for page in pages if fits(page.asking, asking)]:
+            if found := [
+                recorded for recorded in exchanges if fits(recorded.request_key, request_key)
+            ]:
                 return found
-        return [page for page in pages if page.asking.manner == _PLAIN]
+        return [recorded for recorded in exchanges if recorded.request_key.manner == _PLAIN]
 
-    def is_page_of(self, asking: Asking, exchange: int) -> bool:
+    def is_same_request(self, request_key: RequestKey, exchange: int) -> bool:
         """Whether a recorded exchange asked for the same, with the same body."""
-        pages = self._at.get(asking.place, ())
-        return any(p.exchange.number == exchange and _same_body(p, asking) for p in pages)
+        exchanges = self._at.get(request_key.place, ())
+        return any(p.exchange.number == exchange and _same_body(p, request_key) for p in exchanges)
 
-    def closest(self, asking: Asking) -> list[Page]:
+    def closest(self, request_key: RequestKey) -> list[RecordedExchange]:
         """What was asked and comes nearest, best first."""
-        ranked = sorted(self.pages, key=lambda page: _nearness(page.asking, asking), reverse=True)
-        return ranked[:PAGES_SHOWN]
+        ranked = sorted(
+            self.exchanges,
+            key=lambda recorded: _nearness(recorded.request_key, request_key),
+            reverse=True,
+        )
+        return ranked[:CLOSEST_SHOWN]
 
 
-def _is_page(exchange: Exchange) -> bool:
+def _is_request(exchange: Exchange) -> bool:
     """It was asked, and it is no upgrade that was accepted."""
     return bool(exchange.request.start) and exchange.status != 101
 
@@ -149,19 +164,19 @@ def _shows_state(exchange: Exchange) -> bool:
     return exchange.status is None or exchange.status < 400 or exchange.status == 404
 
 
-_QUESTIONS: Final = frozenset(("GET", "HEAD", "OPTIONS"))
+_SAFE_METHODS: Final = frozenset(("GET", "HEAD", "OPTIONS"))
 _PLAIN: Final = ("accepted", "", "")
 
 
-def _same_manner(one: Asking, other: Asking) -> bool:
+def _same_manner(one: RequestKey, other: RequestKey) -> bool:
     return one.manner == other.manner
 
 
-def _same_manner_and_prefix(one: Asking, other: Asking) -> bool:
+def _same_manner_and_prefix(one: RequestKey, other: RequestKey) -> bool:
     return one.manner == other.manner and one.prefixed == other.prefixed
 
 
-def _nearness(one: Asking, other: Asking) -> tuple[int, ...]:
+def _nearness(one: RequestKey, other: RequestKey) -> tuple[int, ...]:
     ours, theirs = one.path.split("/"), other.path.split("/")
     common = sum(a == b for a, b in zip(ours, theirs, strict=False))
     return (
@@ -179,10 +194,12 @@ class _States:
     def __init__(
         self,
         timeline: Timeline,
-        lives: Sequence[Life],
-        numbers: Callable[[str], Sequence[Token]],
+        lifecycles: Sequence[Lifecycle],
+        numbers: Callable[[str], Sequence[PromptNumber]],
     ) -> None:
-        self._changes = sorted(_changes(timeline, lives, numbers), key=lambda change: change[0])
+        self._changes = sorted(
+            _changes(timeline, lifecycles, numbers), key=lambda change: change[0]
+        )
         self._next = 0
         self._state = State()
 
@@ -194,36 +211,38 @@ class _States:
 
 
 def _changes(
-    timeline: Timeline, lives: Sequence[Life], numbers: Callable[[str], Sequence[Token]]
+    timeline: Timeline,
+    lifecycles: Sequence[Lifecycle],
+    numbers: Callable[[str], Sequence[PromptNumber]],
 ) -> Iterator[tuple[Place, Callable[[State], State]]]:
-    for number, life in enumerate(lives):
-        yield life.submitted, _queued(number)
-        if life.started is not None:
-            yield life.started, _started(number)
-        if life.written is not None:
-            yield life.written, _written(number)
-        if life.ended is not None:
-            yield life.ended, _ended(number)
+    for number, lifecycle in enumerate(lifecycles):
+        yield lifecycle.submitted, _queued(number)
+        if lifecycle.started is not None:
+            yield lifecycle.started, _started(number)
+        if lifecycle.written is not None:
+            yield lifecycle.written, _written(number)
+        if lifecycle.ended is not None:
+            yield lifecycle.ended, _ended(number)
     for exchange in timeline.exchanges:
         if exchange.method == "POST" and plain_path(exchange) == "/history":
-            yield (exchange.request.at, 0), _forgotten(exchange.asked_json, numbers)
+            yield (exchange.request.at, 0), _forgotten(exchange.request_json, numbers)
 
 
-def _queued(number: Token) -> Callable[[State], State]:
+def _queued(number: PromptNumber) -> Callable[[State], State]:
     return lambda s: msgspec.structs.replace(s, pending=s.pending | {number})
 
 
-def _started(number: Token) -> Callable[[State], State]:
+def _started(number: PromptNumber) -> Callable[[State], State]:
     return lambda s: msgspec.structs.replace(
         s, pending=s.pending - {number}, running=(*s.running, number)
     )
 
 
-def _written(number: Token) -> Callable[[State], State]:
+def _written(number: PromptNumber) -> Callable[[State], State]:
     return lambda s: msgspec.structs.replace(s, history=(*s.history, number))
 
 
-def _ended(number: Token) -> Callable[[State], State]:
+def _ended(number: PromptNumber) -> Callable[[State], State]:
     return lambda s: msgspec.structs.replace(
         s,
         pending=s.pending - {number},
@@ -231,7 +250,9 @@ def _ended(number: Token) -> Callable[[State], State]:
     )
 
 
-def _forgotten(body: Any, numbers: Callable[[str], Sequence[Token]]) -> Callable[[State], State]:
+def _forgotten(
+    body: Any, numbers: Callable[[str], Sequence[PromptNumber]]
+) -> Callable[[State], State]:
     ids = forgotten_ids(body)
     if ids is None:
         return lambda s: msgspec.structs.replace(s, history=())
@@ -250,77 +271,89 @@ def forgotten_ids(body: Any) -> frozenset[str] | None:
     return frozenset(i for i in ids if isinstance(i, str)) if isinstance(ids, list) else frozenset()
 
 
-class Reader:
-    """One play-through's place in the book: what was read, what was done."""
+class AnswerPicker:
+    """What one play-through has read and done so far, to pick the answer that fits next."""
 
-    def __init__(self, book: Book) -> None:
-        self._book = book
+    def __init__(self, answers: RecordedAnswers) -> None:
+        self._answers = answers
         self._read: dict[tuple[Any, ...], int] = {}
         self._changed: dict[int, int] = {}
 
-    def answer(self, asking: Asking, *, seen: Any, past: int, ahead: int) -> Page | None:
+    def answer(
+        self, request_key: RequestKey, *, seen: Any, past: int, ahead: int
+    ) -> RecordedExchange | None:
         """The recorded exchange whose answer fits now, None when none does.
 
         Args:
-            asking: the question, in recorded ids.
+            request_key: the question, in recorded ids.
             seen: the part of the live state that the answer shows.
             past: the last place of the script that lies behind.
             ahead: the next place, which has not come yet.
         """
-        pages = self._book.at(asking)
-        if asking.method not in _QUESTIONS:
-            return self._change(asking, pages)
-        pages = [page for page in pages if page.has_an_end]
+        exchanges = self._answers.at(request_key)
+        if request_key.method not in _SAFE_METHODS:
+            return self._change(request_key, exchanges)
+        exchanges = [recorded for recorded in exchanges if recorded.has_an_end]
         if seen is not None:
-            pages = [page for page in pages if page.seen in (None, seen)]
-            return self._next(asking, pages)
-        return self._as_of(asking, pages, past, ahead)
+            exchanges = [recorded for recorded in exchanges if recorded.seen in (None, seen)]
+            return self._next(request_key, exchanges)
+        return self._as_of(request_key, exchanges, past, ahead)
 
-    def is_repeated(self, page: Page) -> bool:
+    def is_repeated(self, recorded: RecordedExchange) -> bool:
         """Whether a recorded change was read more often than it was made."""
-        return self._changed.get(page.exchange.number, 0) > 1
+        return self._changed.get(recorded.exchange.number, 0) > 1
 
-    def _change(self, asking: Asking, pages: Sequence[Page]) -> Page | None:
-        same = [p for p in pages if _same_body(p, asking)]
-        page = next((p for p in same if p.exchange.number not in self._changed), None)
-        page = page or (same[-1] if same else None)
-        if page is not None:
-            number = page.exchange.number
+    def _change(
+        self, request_key: RequestKey, exchanges: Sequence[RecordedExchange]
+    ) -> RecordedExchange | None:
+        same = [p for p in exchanges if _same_body(p, request_key)]
+        recorded = next((p for p in same if p.exchange.number not in self._changed), None)
+        recorded = recorded or (same[-1] if same else None)
+        if recorded is not None:
+            number = recorded.exchange.number
             self._changed[number] = self._changed.get(number, 0) + 1
-        return page
+        return recorded
 
-    def _next(self, asking: Asking, pages: Sequence[Page]) -> Page | None:
+    def _next(
+        self, request_key: RequestKey, exchanges: Sequence[RecordedExchange]
+    ) -> RecordedExchange | None:
         """In one and the same state: the next one, and the last one again and again."""
-        read = self._read.get(asking.place, -1)
-        fresh = next((page for page in pages if page.at > read), None)
-        page = fresh or max(
-            (page for page in pages if page.at <= read), key=lambda page: page.at, default=None
+        read = self._read.get(request_key.place, -1)
+        fresh = next((recorded for recorded in exchanges if recorded.at > read), None)
+        recorded = fresh or max(
+            (recorded for recorded in exchanges if recorded.at <= read),
+            key=lambda recorded: recorded.at,
+            default=None,
         )
-        if page is not None:
-            self._read[asking.place] = page.at
-        return page
+        if recorded is not None:
+            self._read[request_key.place] = recorded.at
+        return recorded
 
-    def _as_of(self, asking: Asking, pages: Sequence[Page], past: int, ahead: int) -> Page | None:
-        key = (asking.place, asking.manner)
+    def _as_of(
+        self, request_key: RequestKey, exchanges: Sequence[RecordedExchange], past: int, ahead: int
+    ) -> RecordedExchange | None:
+        key = (request_key.place, request_key.manner)
         read = self._read.get(key, -1)
-        changes = self._book.changes.get(asking.family, ())
-        done = [page.at for page in changes if page.exchange.number in self._changed]
-        undone = [page.at for page in changes if page.exchange.number not in self._changed]
+        changes = self._answers.changes.get(request_key.family, ())
+        done = [recorded.at for recorded in changes if recorded.exchange.number in self._changed]
+        undone = [
+            recorded.at for recorded in changes if recorded.exchange.number not in self._changed
+        ]
         behind = max([past, *done])
         ahead = min([ahead, *(at for at in undone if at > behind)])
-        now = [page for page in pages if behind < page.at < ahead]
-        page = next((page for page in now if page.at > read), None)
-        page = page or (now[-1] if now else None)
-        page = page or next((p for p in reversed(pages) if p.at <= behind), None)
-        page = page or (pages[0] if pages else None)
-        if page is not None:
-            self._read[key] = max(read, page.at)
-        return page
+        now = [recorded for recorded in exchanges if behind < recorded.at < ahead]
+        recorded = next((recorded for recorded in now if recorded.at > read), None)
+        recorded = recorded or (now[-1] if now else None)
+        recorded = recorded or next((p for p in reversed(exchanges) if p.at <= behind), None)
+        recorded = recorded or (exchanges[0] if exchanges else None)
+        if recorded is not None:
+            self._read[key] = max(read, recorded.at)
+        return recorded
 
 
-def _same_body(page: Page, asking: Asking) -> bool:
+def _same_body(recorded: RecordedExchange, request_key: RequestKey) -> bool:
     """A body that the recording left out was large: any large one may be it, or none at all."""
-    omitted = page.exchange.request.omitted_bytes
+    omitted = recorded.exchange.request.omitted_bytes
     if omitted:
-        return not asking.body_bytes or asking.body_bytes * 2 > omitted
-    return page.asking.body_key == asking.body_key
+        return not request_key.body_bytes or request_key.body_bytes * 2 > omitted
+    return recorded.request_key.body_key == request_key.body_key

@@ -11,76 +11,144 @@ Questions (GET) are no needs: a client that asks less, more or at other times ho
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
 
-from comfyrec.timeline import Exchange, Message, RecordedPrompt, Side, Socket, Timeline
+from comfyrec.timeline import Closing, Exchange, Message, RecordedPrompt, Side, Socket, Timeline
 from comfyrec.timeline.peek import loads
 from comfyrec.timeline.prompts import plain_path, removed_ids
-from fake_server.replay.recording.id_mapping import Vocabulary
-from fake_server.replay.recording.prompt_states import HERE, Life, Place, lives_of
+from fake_server.replay.recording.id_mapping import RecordedIds
+from fake_server.replay.recording.prompt_states import HERE, Lifecycle, Place, lifecycles_of
 
-__all__ = ["Kind", "Need", "NeedKind", "Role", "Script", "Step"]
+__all__ = [
+    "EndStep",
+    "Mark",
+    "MarkKind",
+    "Need",
+    "NeedKind",
+    "NeedStep",
+    "PingStep",
+    "Role",
+    "Script",
+    "SendStep",
+    "Step",
+]
 
 
-class Kind(enum.IntEnum):
-    """What a step is."""
+class NeedKind(enum.IntEnum):
+    """What a client has to do."""
 
-    NEED = 0
-    SEND = 1
-    PING = 2
-    END = 3
+    CONNECT = 0
+    SUBMIT = 1
+    CONTROL = 2
+    """Interrupt, delete, cancel, subscribe, or a request of an extension that is no question."""
+    MESSAGE = 3
+    """A message that the server answered."""
+
+
+class Need(msgspec.Struct, eq=False):
+    """Something that the live client has to do as well."""
+
+    place: Place
+    kind: NeedKind
+    role: int | None
+    """Whose doing it is; None: anybody's."""
+    number: int = -1
+    """Among all needs, in the order in which they were met, from 0."""
+    step: int = -1
+    """The place of its ``NeedStep`` in the script."""
+    socket: int = -1
+    """The recorded socket that it opens, or on which it says something."""
+    message: Message | None = None
+    """What it says."""
+    exchange: int = -1
+    prompt: int = -1
+    cancelled: frozenset[int] = frozenset()
+    """The prompts that a control stopped or took off the queue."""
+
+
+class Step(msgspec.Struct, eq=False, kw_only=True):
+    """One entry of the script."""
+
+    place: Place
+    t: int
+    """Absolute Unix time in microseconds, as recorded."""
+    due: int = 0
+    """Microseconds since the script began, long gaps cut where that was asked for."""
+    owner: int | None = None
+    """The prompt that it is about."""
+
+    @property
+    def rank(self) -> int:
+        """What comes first at one and the same place."""
+        return 0
+
+
+class NeedStep(Step, kw_only=True):
+    """The script waits for a client."""
+
+    need: Need
+
+
+class SendStep(Step, kw_only=True):
+    """The server sends a message."""
+
+    socket: Socket
+    message: Message
+    reply_to: Need | None = None
+    """The need that it is the immediate answer of."""
+
+    @property
+    def rank(self) -> int:
+        """Behind the need that it answers."""
+        return 1
+
+
+class PingStep(Step, kw_only=True):
+    """The server sends a ping."""
+
+    socket: Socket
+    payload: bytes
+
+    @property
+    def rank(self) -> int:
+        """Behind the messages."""
+        return 2
+
+
+class EndStep(Step, kw_only=True):
     """The server closes or cuts a socket."""
+
+    socket: Socket
+    closing: Closing
+
+    @property
+    def rank(self) -> int:
+        """Behind all that was sent."""
+        return 3
+
+
+class MarkKind(enum.IntEnum):
+    """A change of state that only HTTP shows."""
+
     STARTED = 4
     WRITTEN = 5
     """The history has the prompt from here on."""
     ENDED = 6
 
 
-class NeedKind(enum.IntEnum):
-    """What a client has to do."""
+class Mark(Step, kw_only=True):
+    """A prompt has come further."""
 
-    KNOCK = 0
-    SUBMIT = 1
-    CONTROL = 2
-    """Interrupt, delete, cancel, subscribe, or a request of an extension that is no question."""
-    SAY = 3
-    """A message that the server answered."""
+    prompt: int
+    kind: MarkKind
 
-
-class Step(msgspec.Struct, frozen=True, gc=False):
-    """One entry of the script."""
-
-    place: Place
-    due: int
-    """Microseconds since the script began, long gaps cut where that was asked for."""
-    kind: Kind
-    index: int
-    """The need, the socket or the prompt."""
-    part: int = 0
-    """The place in the socket's ``messages`` or ``pings``."""
-    owner: int = -1
-    """The prompt that it is about, -1 for none."""
-    reply_to: int = -1
-    """The need that it is the immediate answer of, -1 for none."""
-
-
-class Need(msgspec.Struct, frozen=True):
-    """Something that the live client has to do as well."""
-
-    number: int
-    place: Place
-    kind: NeedKind
-    role: int | None
-    """Whose doing it is; None: anybody's."""
-    socket: int = -1
-    part: int = -1
-    exchange: int = -1
-    prompt: int = -1
-    victims: frozenset[int] = frozenset()
-    """The prompts that a control stopped or took off the queue."""
+    @property
+    def rank(self) -> int:
+        """Behind the frames, in the order of a prompt's life."""
+        return int(self.kind)
 
 
 class Role(msgspec.Struct, frozen=True):
@@ -108,18 +176,16 @@ class Script(msgspec.Struct, frozen=True):
     steps: tuple[Step, ...]
     needs: tuple[Need, ...]
     """In the order in which they were met."""
-    step_of: tuple[int, ...]
-    """Need -> its step."""
-    replies: Mapping[int, tuple[int, ...]]
+    replies: Mapping[Need, tuple[SendStep, ...]]
     """Need -> the steps that are its immediate answer."""
-    owned: Mapping[int, tuple[int, ...]]
+    owned: Mapping[int, tuple[Step, ...]]
     """Prompt -> its steps: what is left out when it is not played, and played when it is again."""
     roles: tuple[Role, ...]
     role_of_socket: tuple[Role, ...]
-    knock_of_socket: tuple[Need, ...]
+    need_of_socket: tuple[Need, ...]
     need_of_prompt: Mapping[int, Need]
-    lives: tuple[Life, ...]
-    vocabulary: Vocabulary
+    lifecycles: tuple[Lifecycle, ...]
+    recorded_ids: RecordedIds
 
     @classmethod
     def of(cls, timeline: Timeline, *, idle_time_limit_us: int | None = None) -> Script:
@@ -132,25 +198,12 @@ class Script(msgspec.Struct, frozen=True):
         return _Writer(timeline).write(idle_time_limit_us)
 
 
-class _Entry(msgspec.Struct):
-    """A step before its time is known."""
-
-    place: Place
-    t: int
-    kind: Kind
-    index: int
-    part: int = 0
-    owner: int = -1
-    reply_to: int = -1
-
-
 class _Writer:
     def __init__(self, timeline: Timeline) -> None:
         self.timeline = timeline
-        lives, statuses = lives_of(timeline)
-        self.lives = lives
+        self.lifecycles, statuses = lifecycles_of(timeline)
         self.needs: list[Need] = []
-        self.entries: list[_Entry] = []
+        self.steps: list[Step] = []
         self.owner_of_status = {(s, place): prompt for s, place, prompt in statuses.owners()}
         self.prompt_of = {p.submitted: p for p in timeline.prompts if p.submitted is not None}
         self.about = {frame: p.number for p in timeline.prompts for frame in p.frames}
@@ -158,169 +211,170 @@ class _Writer:
         self.role_of = {role.name: role for role in self.roles}
         self.role_of_socket = {s: role for role in self.roles for s in role.sockets}
         self._times: dict[int, int] = {}
-        self.logs = any(m.told.type == "logs" for s in timeline.sockets for m in s.messages)
+        self.logs = any(m.peek.type == "logs" for s in timeline.sockets for m in s.messages)
 
     def write(self, idle_time_limit_us: int | None) -> Script:
         for socket in self.timeline.sockets:
             self._socket(socket)
         for exchange in self.timeline.exchanges:
             self._exchange(exchange)
-        for prompt, life in zip(self.timeline.prompts, self.lives, strict=True):
-            self._life(prompt, life)
+        for prompt, lifecycle in zip(self.timeline.prompts, self.lifecycles, strict=True):
+            self._lifecycle(prompt, lifecycle)
         self._in_order()
-        steps = tuple(_timed(self.entries, idle_time_limit_us))
-        step_of = {step.index: n for n, step in enumerate(steps) if step.kind is Kind.NEED}
-        knocks = {n.socket: n for n in self.needs if n.kind is NeedKind.KNOCK}
+        _set_due(self.steps, idle_time_limit_us)
+        connects = {n.socket: n for n in self.needs if n.kind is NeedKind.CONNECT}
         return Script(
             timeline=self.timeline,
-            steps=steps,
+            steps=tuple(self.steps),
             needs=tuple(self.needs),
-            step_of=tuple(step_of[n.number] for n in self.needs),
-            replies=_grouped(steps, lambda step: step.reply_to),
-            owned=_grouped(steps, lambda step: step.owner),
+            replies=_replies(self.steps),
+            owned=_owned(self.steps),
             roles=self.roles,
             role_of_socket=tuple(self.role_of_socket[s.number] for s in self.timeline.sockets),
-            knock_of_socket=tuple(knocks[s.number] for s in self.timeline.sockets),
+            need_of_socket=tuple(connects[s.number] for s in self.timeline.sockets),
             need_of_prompt={n.prompt: n for n in self.needs if n.kind is NeedKind.SUBMIT},
-            lives=tuple(self.lives),
-            vocabulary=Vocabulary(_ids(self.timeline, self.roles)),
+            lifecycles=tuple(self.lifecycles),
+            recorded_ids=RecordedIds(_ids(self.timeline, self.roles)),
         )
 
     def _in_order(self) -> None:
         """Number the needs as they come; so far they are in the order of sockets and requests."""
         self.needs.sort(key=lambda need: need.place)
-        number_of = {need.number: number for number, need in enumerate(self.needs)}
-        self.needs = [
-            msgspec.structs.replace(need, number=number) for number, need in enumerate(self.needs)
-        ]
-        for entry in self.entries:
-            if entry.kind is Kind.NEED:
-                entry.index = number_of[entry.index]
-            if entry.reply_to >= 0:
-                entry.reply_to = number_of[entry.reply_to]
-        self.entries.sort(key=lambda entry: (entry.place, entry.kind))
+        for number, need in enumerate(self.needs):
+            need.number = number
+        self.steps.sort(key=_order)
+        for number, step in enumerate(self.steps):
+            if isinstance(step, NeedStep):
+                step.need.step = number
 
     # --- needs ---------------------------------------------------------------------------------
 
-    def _need(
-        self,
-        kind: NeedKind,
-        place: Place,
-        t: int,
-        role: Role | None,
-        *,
-        socket: int = -1,
-        part: int = -1,
-        exchange: int = -1,
-        prompt: int = -1,
-        victims: frozenset[int] = frozenset(),
-    ) -> int:
-        need = Need(
-            number=len(self.needs), place=place, kind=kind,
-            role=role.number if role is not None else None,
-            socket=socket, part=part, exchange=exchange, prompt=prompt, victims=victims,
-        )  # fmt: skip
+    def _need(self, need: Need, t: int) -> Need:
         self.needs.append(need)
-        self.entries.append(_Entry(place, t, Kind.NEED, need.number))
-        return need.number
+        self.steps.append(NeedStep(place=need.place, t=t, need=need))
+        return need
 
     def _exchange(self, exchange: Exchange) -> None:
         place, t = (exchange.request.at, HERE), exchange.request.t_end
         prompt = self.prompt_of.get(exchange.number)
         if prompt is not None:
             role = self.role_of.get(prompt.client_id or "")
-            self._need(
-                NeedKind.SUBMIT, place, t, role, exchange=exchange.number, prompt=prompt.number
+            need = Need(
+                place,
+                NeedKind.SUBMIT,
+                role.number if role is not None else None,
+                exchange=exchange.number,
+                prompt=prompt.number,
             )
-        elif (victims := self._victims(exchange)) is not None:
-            self._need(NeedKind.CONTROL, place, t, None, exchange=exchange.number, victims=victims)
+            self._need(need, t)
+        elif (cancelled := self._cancelled(exchange)) is not None:
+            need = Need(
+                place, NeedKind.CONTROL, None, exchange=exchange.number, cancelled=cancelled
+            )
+            self._need(need, t)
 
-    def _victims(self, exchange: Exchange) -> frozenset[int] | None:
+    def _cancelled(self, exchange: Exchange) -> frozenset[int] | None:
         """Whom a request stopped; None when nothing that was said afterwards depends on it."""
-        victims = frozenset(
+        cancelled = frozenset(
             number
-            for number, life in enumerate(self.lives)
-            if exchange.number in (life.deleted_by, life.interrupted_by)
+            for number, lifecycle in enumerate(self.lifecycles)
+            if exchange.number in (lifecycle.deleted_by, lifecycle.interrupted_by)
         )
-        if victims:
-            return victims
+        if cancelled:
+            return cancelled
         changes = exchange.method not in ("GET", "HEAD", "OPTIONS")
         if not changes or exchange.status is None or exchange.status >= 400:
             return None
         path = plain_path(exchange)
         if path == "/queue" and removed_ids(exchange) is None:
-            return victims
+            return cancelled
         if path == "/internal/logs/subscribe":
-            return victims if self.logs else None
-        return None if path.startswith(_SILENT) else victims
+            return cancelled if self.logs else None
+        return None if path.startswith(_SILENT) else cancelled
 
     # --- sockets -------------------------------------------------------------------------------
 
     def _socket(self, socket: Socket) -> None:
         role = self.role_of_socket[socket.number]
-        knock = self._knock(socket, role)
+        connect = self._connect(socket, role)
         greeting = True
-        replies: dict[int, int] = {}
+        replies: dict[int, Need] = {}
         for part, message in enumerate(socket.messages):
             if message.side is Side.CLIENT:
                 flags = _flags_behind(socket, part)
                 if flags is not None:
-                    replies[flags] = self._need(
-                        NeedKind.SAY, (message.at, HERE), message.t, role,
-                        socket=socket.number, part=part,
-                    )  # fmt: skip
+                    need = Need(
+                        (message.at, HERE),
+                        NeedKind.MESSAGE,
+                        role.number,
+                        socket=socket.number,
+                        message=message,
+                    )
+                    replies[flags] = self._need(need, message.t)
                 continue
             greeting = greeting and _greets(message)
-            self._send(socket, part, message, knock if greeting else replies.get(part, -1))
+            self._send(socket, part, connect if greeting else replies.get(part))
         self._controls(socket)
 
-    def _knock(self, socket: Socket, role: Role) -> int:
+    def _connect(self, socket: Socket, role: Role) -> Need:
         request = socket.upgrade.request
         at, t = request.at, request.t_end
         if not request.start and socket.messages:
             # The recording lost the upgrade; what came behind it is still there.
             at, t = socket.messages[0].at, socket.messages[0].t
-        return self._need(NeedKind.KNOCK, (at, HERE), t, role, socket=socket.number)
+        need = Need((at, HERE), NeedKind.CONNECT, role.number, socket=socket.number)
+        return self._need(need, t)
 
     def _controls(self, socket: Socket) -> None:
-        for part, ping in enumerate(socket.pings):
+        for ping in socket.pings:
             if ping.side is Side.SERVER and not ping.pong:
-                self.entries.append(_Entry((ping.at, HERE), ping.t, Kind.PING, socket.number, part))
+                place = (ping.at, HERE)
+                step = PingStep(place=place, t=ping.t, socket=socket, payload=ping.payload)
+                self.steps.append(step)
         closing = socket.closing
         if closing is not None and closing.by is Side.SERVER:
-            self.entries.append(_Entry((closing.at, HERE), closing.t, Kind.END, socket.number))
+            place = (closing.at, HERE)
+            self.steps.append(EndStep(place=place, t=closing.t, socket=socket, closing=closing))
 
-    def _send(self, socket: Socket, part: int, message: Message, reply_to: int) -> None:
-        frame = (socket.number, part)
-        owner = self.about.get(frame, self.owner_of_status.get(frame, -1))
-        if owner == -1 and reply_to == -1 and message.told.queue_remaining is None:
+    def _send(self, socket: Socket, part: int, reply_to: Need | None) -> None:
+        frame, message = (socket.number, part), socket.messages[part]
+        owner = self.about.get(frame, self.owner_of_status.get(frame))
+        if owner is None and reply_to is None and message.peek.queue_remaining is None:
             owner = self._during(socket, message.at)
-        self.entries.append(
-            _Entry((message.at, HERE), message.t, Kind.SEND, socket.number, part, owner, reply_to)
+        step = SendStep(
+            place=(message.at, HERE),
+            t=message.t,
+            owner=owner,
+            socket=socket,
+            message=message,
+            reply_to=reply_to,
         )
+        self.steps.append(step)
 
-    def _during(self, socket: Socket, at: int) -> int:
+    def _during(self, socket: Socket, at: int) -> int | None:
         """The prompt of this socket's client that ran just then: previews do not name theirs."""
         for number in self.role_of_socket[socket.number].prompts:
-            life = self.lives[number]
-            if life.started is None or at < life.started[0]:
+            lifecycle = self.lifecycles[number]
+            if lifecycle.started is None or at < lifecycle.started[0]:
                 continue
-            if life.ended is None or at < life.ended[0]:
+            if lifecycle.ended is None or at < lifecycle.ended[0]:
                 return number
-        return -1
+        return None
 
     # --- prompts -------------------------------------------------------------------------------
 
-    def _life(self, prompt: RecordedPrompt, life: Life) -> None:
+    def _lifecycle(self, prompt: RecordedPrompt, lifecycle: Lifecycle) -> None:
         marks = (
-            (Kind.STARTED, life.started),
-            (Kind.WRITTEN, life.written),
-            (Kind.ENDED, life.ended if life.deleted_by is None else None),
+            (MarkKind.STARTED, lifecycle.started),
+            (MarkKind.WRITTEN, lifecycle.written),
+            (MarkKind.ENDED, lifecycle.ended if lifecycle.deleted_by is None else None),
         )
+        number = prompt.number
         for kind, place in marks:
             if place is not None:
                 t = self._time_at(place[0])
-                self.entries.append(_Entry(place, t, kind, prompt.number, owner=prompt.number))
+                mark = Mark(place=place, t=t, owner=number, prompt=number, kind=kind)
+                self.steps.append(mark)
 
     def _time_at(self, at: int) -> int:
         """The time of the record that a mark stands beside."""
@@ -334,36 +388,40 @@ class _Writer:
         return self._times.get(at, self.timeline.t)
 
 
-def _grouped(steps: Sequence[Step], group: Callable[[Step], int]) -> dict[int, tuple[int, ...]]:
-    found: dict[int, list[int]] = {}
-    for number, step in enumerate(steps):
-        if group(step) >= 0:
-            found.setdefault(group(step), []).append(number)
-    return {key: tuple(numbers) for key, numbers in found.items()}
+def _order(step: Step) -> tuple[Place, int]:
+    return step.place, step.rank
 
 
-def _timed(entries: Sequence[_Entry], limit: int | None) -> Iterator[Step]:
+def _replies(steps: Sequence[Step]) -> dict[Need, tuple[SendStep, ...]]:
+    found: dict[Need, tuple[SendStep, ...]] = {}
+    for step in steps:
+        if isinstance(step, SendStep) and step.reply_to is not None:
+            found[step.reply_to] = (*found.get(step.reply_to, ()), step)
+    return found
+
+
+def _owned(steps: Sequence[Step]) -> dict[int, tuple[Step, ...]]:
+    found: dict[int, list[Step]] = {}
+    for step in steps:
+        if step.owner is not None:
+            found.setdefault(step.owner, []).append(step)
+    return {prompt: tuple(owned) for prompt, owned in found.items()}
+
+
+def _set_due(steps: Sequence[Step], limit: int | None) -> None:
     due, last = 0, None
-    for entry in entries:
-        gap = 0 if last is None else max(entry.t - last, 0)
+    for step in steps:
+        gap = 0 if last is None else max(step.t - last, 0)
         due += gap if limit is None else min(gap, limit)
-        last = entry.t if last is None else max(entry.t, last)
-        yield Step(
-            place=entry.place,
-            due=due,
-            kind=entry.kind,
-            index=entry.index,
-            part=entry.part,
-            owner=entry.owner,
-            reply_to=entry.reply_to,
-        )
+        last = step.t if last is None else max(step.t, last)
+        step.due = due
 
 
 def _greets(message: Message) -> bool:
     """A greeting: status with the sid, and which node runs (PROTOCOL.md, section 3)."""
-    told = message.told
-    return told.sid is not None or (
-        told.type == "executing" and told.prompt_id is None and told.node is not None
+    peek = message.peek
+    return peek.sid is not None or (
+        peek.type == "executing" and peek.prompt_id is None and peek.node is not None
     )
 
 
@@ -376,7 +434,7 @@ def _flags_behind(socket: Socket, place: int) -> int | None:
         later = socket.messages[behind]
         if later.side is Side.CLIENT:
             return None
-        if later.told.type == "feature_flags":
+        if later.peek.type == "feature_flags":
             return behind
     return None
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from comfyrec.cassette.records import HttpPart, Note, Raw
 from comfyrec.timeline import Message, Peek, Timeline
-from comfyrec.timeline.peek import told_by
+from comfyrec.timeline.peek import peek_at
 from tests.support.timeline_samples import (
     CLIENT,
     GRAPH,
@@ -54,14 +54,14 @@ MESSAGES = {
 }
 
 
-@pytest.mark.parametrize("text, told", MESSAGES.values(), ids=MESSAGES)
-def test_what_a_message_tells(text: str, told: Peek) -> None:
-    assert told_by(text) == told
+@pytest.mark.parametrize("text, peek", MESSAGES.values(), ids=MESSAGES)
+def test_what_a_message_tells(text: str, peek: Peek) -> None:
+    assert peek_at(text) == peek
 
 
 @given(st.text() | st.binary())
 def test_any_message_tells_something_or_nothing(message: str | bytes) -> None:
-    assert isinstance(told_by(message), Peek)
+    assert isinstance(peek_at(message), Peek)
 
 
 def built(recording: Recording) -> Timeline:
@@ -73,7 +73,7 @@ def test_a_run_is_one_prompt_with_its_frames_and_outputs() -> None:
 
     (prompt,) = timeline.prompts
     (socket,) = timeline.sockets
-    types = [socket.messages[part].told.type for _, part in prompt.frames]
+    types = [socket.messages[part].peek.type for _, part in prompt.frames]
     assert (prompt.prompt_id, prompt.client_id, prompt.submitted) == (PROMPT, "recorded", 1)
     assert (prompt.graph, prompt.outcome, prompt.cached) == (GRAPH, "success", ("1",))
     assert prompt.outputs == {"2": OUTPUT}
@@ -95,7 +95,7 @@ def test_an_exchange_has_its_request_apart_and_its_answer_as_json() -> None:
 
     assert (exchange.method, exchange.path, exchange.status) == ("GET", "/api/view", 200)
     assert exchange.query == (("filename", "a b.png"), ("type", ""))
-    assert exchange.answered_json == {"a": [1]}
+    assert exchange.response_json == {"a": [1]}
     assert exchange.request.header("host") == "127.0.0.1:8188"
 
 
@@ -108,7 +108,7 @@ def test_a_body_in_pieces_is_one_body() -> None:
 
     (exchange,) = built(recording).exchanges
 
-    assert exchange.answer_body == b"one two 3"
+    assert exchange.response_body == b"one two 3"
     assert exchange.response is not None and exchange.response.complete
 
 
@@ -120,7 +120,7 @@ def test_an_interim_answer_is_not_the_answer() -> None:
 
     (exchange,) = built(recording).exchanges
 
-    assert (exchange.status, exchange.answer_body) == (200, b"done")
+    assert (exchange.status, exchange.response_body) == (200, b"done")
 
 
 def test_requests_on_one_connection_are_kept_apart() -> None:
@@ -131,7 +131,7 @@ def test_requests_on_one_connection_are_kept_apart() -> None:
 
     timeline = built(recording)
 
-    assert [(e.path, e.answer_body) for e in timeline.exchanges] == [
+    assert [(e.path, e.response_body) for e in timeline.exchanges] == [
         ("/0", b"0"),
         ("/1", b"1"),
         ("/2", b"2"),

@@ -1,4 +1,4 @@
-"""Recordings that no server and no client would make: time line, proof and replay get through."""
+"""Recordings that no server and no client would make: timeline, proof and replay get through."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from comfyrec.cassette.files import bundled
 from comfyrec.cassette.records import AnyRecord, HttpPart, Session, WsFrame
 from comfyrec.timeline import Timeline
-from fake_server.replay import proves_itself
+from fake_server.replay import replay_differences
 from tests.support.lanes import DEEP
 from tests.support.replay_rig import Rig, records_of
 from tests.support.timeline_samples import CLIENT, SERVER, Recording, run, session
@@ -134,7 +134,7 @@ def _id_in(body: bytes) -> str:
 def test_whatever_stands_in_a_recording_it_is_read_and_replayed(name: str, chance: Random) -> None:
     timeline = Timeline.build(other_recording(chance, list(records_of(name))))
 
-    assert isinstance(proves_itself(timeline), list)
+    assert isinstance(replay_differences(timeline), list)
     use(chance, Rig(timeline))
 
 
@@ -166,7 +166,7 @@ FOUND: dict[str, Callable[[], Recording]] = {
 
 @pytest.mark.parametrize("make", FOUND.values(), ids=FOUND)
 def test_it_replays_itself(make: Callable[[], Recording]) -> None:
-    assert proves_itself(Timeline.build(make().end())) == []
+    assert replay_differences(Timeline.build(make().end())) == []
 
 
 def test_an_upgrade_that_got_no_answer_gets_none_again() -> None:

@@ -13,7 +13,7 @@ from comfyrec.testing.make_source import make_source
 from comfyrec.testing.recording import Recording
 from comfyrec.testing.settings import PluginSettings
 from comfyrec.timeline import Timeline
-from fake_server.replay import proves_itself
+from fake_server.replay import replay_differences
 from fake_server.server.clock import MAX
 from fake_server.server.thread import serve
 
@@ -58,4 +58,4 @@ def test_what_the_engine_said_replays_itself(
         timeline = Timeline.build(records)
 
     assert len(timeline.prompts) >= len(outcomes)
-    assert proves_itself(timeline) == []
+    assert replay_differences(timeline) == []

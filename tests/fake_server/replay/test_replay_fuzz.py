@@ -113,6 +113,6 @@ def test_whatever_clients_do_their_prompts_end(name: str, done: list[Any]) -> No
         getattr(clients, what)(*how)
     clients.rig.run()
 
-    takes = clients.rig.player._takes._takes.values()
-    waiting = [live.live_id for take in takes for live in take.cast.waiting]
+    playthroughs = clients.rig.player.playthroughs
+    waiting = [live.live_id for one in playthroughs for live in one.live_state.waiting]
     assert not set(waiting) & set(clients.submitted)

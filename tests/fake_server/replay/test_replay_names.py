@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fake_server.replay.recording.id_mapping import Vocabulary, deep_renamed
+from fake_server.replay.recording.id_mapping import RecordedIds, deep_renamed
 
 UUID, HEX = "c0ffee00-0000-4000-8000-000000000001", "c0ffee00000040008000000000000001"
 OTHER = "c0ffee00-0000-4000-8000-000000000002"
@@ -17,7 +17,7 @@ IDS = {UUID: "live-1", HEX: "live-2", "a": "live-3", "1": "live-4", "ü": "live-
 
 
 def renamed(text: str) -> str:
-    return Vocabulary(IDS).renamed(text, lambda i: IDS[i])
+    return RecordedIds(IDS).renamed(text, lambda i: IDS[i])
 
 
 def told(value: Any) -> str:
@@ -60,20 +60,20 @@ def test_where_an_id_is_renamed(text: str, expected: str) -> None:
 
 
 def test_a_live_id_is_escaped() -> None:
-    text = Vocabulary({UUID}).renamed(told({"prompt_id": UUID}), lambda _: 'a "b" \\ \n ü')
+    text = RecordedIds({UUID}).renamed(told({"prompt_id": UUID}), lambda _: 'a "b" \\ \n ü')
 
     assert json.loads(text) == {"prompt_id": 'a "b" \\ \n ü'}
 
 
 def test_a_text_without_ids_needs_no_template() -> None:
-    assert Vocabulary(IDS).template('{"type": "progress", "data": {"value": 1}}') is None
+    assert RecordedIds(IDS).template('{"type": "progress", "data": {"value": 1}}') is None
 
 
 def test_many_ids_are_found_as_well_as_few() -> None:
     ids = {f"c0ffee00-0000-4000-8000-{n:012x}": f"live {n}" for n in range(100)}
     text = " ".join(ids)
 
-    assert Vocabulary(ids).renamed(text, lambda i: ids[i]) == " ".join(ids.values())
+    assert RecordedIds(ids).renamed(text, lambda i: ids[i]) == " ".join(ids.values())
 
 
 PLAIN = [recorded for recorded in IDS if recorded.isascii()]
@@ -83,7 +83,7 @@ PLAIN = [recorded for recorded in IDS if recorded.isascii()]
 def test_renaming_to_itself_changes_nothing(text: str, name: str) -> None:
     text = f"{text}{name}{text}"
 
-    assert Vocabulary(PLAIN).renamed(text, lambda i: i) == text
+    assert RecordedIds(PLAIN).renamed(text, lambda i: i) == text
 
 
 KEYS = st.sampled_from(["client_id", "sid", "prompt_id"])
@@ -94,9 +94,9 @@ def test_there_and_back_is_the_same(message: dict[str, str]) -> None:
     back = {own: recorded for recorded, own in IDS.items()}
     text = json.dumps(message)
 
-    once = Vocabulary(IDS).renamed(text, lambda i: IDS[i])
+    once = RecordedIds(IDS).renamed(text, lambda i: IDS[i])
 
-    assert Vocabulary(back).renamed(once, lambda i: back[i]) == text
+    assert RecordedIds(back).renamed(once, lambda i: back[i]) == text
 
 
 DEEP = {

@@ -150,12 +150,12 @@ GRAPHS = {"image-only": graph_of(Rig("image-only").timeline)}
 
 def test_a_graph_that_was_refused_is_refused_again() -> None:
     rig = Rig("validation-errors")
-    refused = next(e for e in rig.timeline.exchanges if e.status == 400 and e.asked_json)
+    refused = next(e for e in rig.timeline.exchanges if e.status == 400 and e.request_json)
 
     answers = [rig.ask("POST", "/prompt", refused.request.body) for _ in range(2)]
 
     assert [answer.status for answer in answers] == [400, 400]
-    assert json.loads(answers[0].body) == refused.answered_json
+    assert json.loads(answers[0].body) == refused.response_json
 
 
 NO_PROMPTS = {"nothing": b"", "no JSON": b"{", "a list": b"[]", "no prompt in it": b"{}"}

@@ -10,7 +10,7 @@ import pytest
 from comfyrec.cassette.capture import records_of_capture
 from comfyrec.cassette.files import bundled
 from comfyrec.timeline import Timeline
-from fake_server.replay import Player, proves_itself
+from fake_server.replay import Player, replay_differences
 from fake_server.source import Action, Happened, Respond, Response, Send
 from tests.support.paths import SHARED
 from tests.support.replay_rig import records_of, timeline_of
@@ -22,7 +22,7 @@ CAPTURED = sorted(CAPTURES.glob("*/*.jsonl"))
 
 @pytest.mark.parametrize("name", bundled())
 def test_a_bundled_cassette_replays_itself(name: str) -> None:
-    assert proves_itself(timeline_of(name)) == []
+    assert replay_differences(timeline_of(name)) == []
 
 
 @pytest.mark.skipif(not CAPTURED, reason="the captures of real servers are not here")
@@ -31,7 +31,7 @@ def test_a_capture_of_a_real_server_replays_itself(path: Path) -> None:
     with path.open("rb") as lines:
         timeline = Timeline.build(records_of_capture(lines))
 
-    assert proves_itself(timeline) == []
+    assert replay_differences(timeline) == []
 
 
 def two_sessions() -> Recording:
@@ -98,7 +98,7 @@ MADE = {
 def test_a_recording_replays_itself(make: object) -> None:
     assert callable(make)
 
-    assert proves_itself(Timeline.build(make().end())) == []
+    assert replay_differences(Timeline.build(make().end())) == []
 
 
 @pytest.mark.parametrize("cut", [0.2, 0.4, 0.6, 0.8, 0.95])
@@ -108,7 +108,7 @@ def test_a_recording_that_was_cut_off_replays_what_there_is(name: str, cut: floa
 
     timeline = Timeline.build(records[: round(len(records) * cut)])
 
-    assert proves_itself(timeline) == []
+    assert replay_differences(timeline) == []
 
 
 class Forgetful(Player):
@@ -130,10 +130,10 @@ def test_the_proof_tells_frames_that_are_missing_and_answers_that_differ(
     entry = {PROMPT: {"prompt": [0, PROMPT, {}, {}, []], "outputs": {}, "status": {}}}
     recording.asked(3, "GET", f"/history/{PROMPT}", answer=entry)
     timeline = Timeline.build(recording.end())
-    assert proves_itself(timeline) == []
+    assert replay_differences(timeline) == []
 
     monkeypatch.setattr("fake_server.replay.self_check.Player", Forgetful)
-    found = " ".join(proves_itself(timeline))
+    found = " ".join(replay_differences(timeline))
 
     assert "10 messages were recorded, 9 were replayed" in found
     assert "GET /history" in found

@@ -7,20 +7,20 @@ from typing import Final
 from urllib.parse import parse_qsl
 
 from comfyrec.timeline.peek import loads
-from fake_server.replay.live.session import Take
-from fake_server.replay.request_key import Asking
+from fake_server.replay.live.playthrough import Playthrough
+from fake_server.replay.recording.request_key import RequestKey
 from fake_server.source import Request
 
-__all__ = ["QUESTIONS", "Takes", "query_of"]
+__all__ = ["SAFE_METHODS", "Playthroughs", "query_of"]
 
-QUESTIONS: Final = ("GET", "HEAD", "OPTIONS")
-TAKES_MAX: Final = 256
+SAFE_METHODS: Final = ("GET", "HEAD", "OPTIONS")
+PLAYTHROUGHS_MAX: Final = 256
 """Play-throughs that are remembered; the oldest that nobody uses any more go first."""
 PEERS_MAX: Final = 4_096
 """Connections that are remembered."""
 
 
-class Takes:
+class Playthroughs:
     """The play-throughs, in the order in which they began.
 
     Args:
@@ -30,82 +30,103 @@ class Takes:
         begun: how many there were.
     """
 
-    def __init__(self, begin: Callable[[int], Take]) -> None:
+    def __init__(self, begin: Callable[[int], Playthrough]) -> None:
         self._begin = begin
         self.begun = 0
-        self._takes: dict[int, Take] = {}
-        self._of_client: dict[str, Take] = {}
-        self._of_prompt: dict[str, Take] = {}
-        self._of_peer: dict[str, Take] = {}
+        self._playthroughs: dict[int, Playthrough] = {}
+        self._of_client: dict[str, Playthrough] = {}
+        self._of_prompt: dict[str, Playthrough] = {}
+        self._of_peer: dict[str, Playthrough] = {}
 
-    def numbered(self, number: int) -> Take | None:
+    def numbered(self, number: int) -> Playthrough | None:
         """The play-through of that number, if it is remembered."""
-        return self._takes.get(number)
+        return self._playthroughs.get(number)
 
     @property
-    def latest(self) -> Take:
+    def all(self) -> list[Playthrough]:
+        """Those that are remembered, in the order in which they began."""
+        return list(self._playthroughs.values())
+
+    @property
+    def latest(self) -> Playthrough:
         """The one that began last; the first one begins when it is asked for."""
-        return next(reversed(self._takes.values())) if self._takes else self.new()
+        return next(reversed(self._playthroughs.values())) if self._playthroughs else self.new()
 
     @property
-    def active(self) -> list[Take]:
+    def active(self) -> list[Playthrough]:
         """Those in which somebody is connected or waits; the latest if there are none."""
-        return [take for take in self._takes.values() if take.active] or [self.latest]
+        return [
+            playthrough for playthrough in self._playthroughs.values() if playthrough.active
+        ] or [self.latest]
 
-    def new(self) -> Take:
+    def new(self) -> Playthrough:
         """Begin another one."""
-        take = self._takes[self.begun] = self._begin(self.begun)
+        playthrough = self._playthroughs[self.begun] = self._begin(self.begun)
         self.begun += 1
-        if len(self._takes) > TAKES_MAX:
+        if len(self._playthroughs) > PLAYTHROUGHS_MAX:
             self._forget_oldest()
-        return take
+        return playthrough
 
     def _forget_oldest(self) -> None:
-        oldest = next((take for take in self._takes.values() if not take.active), None)
+        oldest = next(
+            (playthrough for playthrough in self._playthroughs.values() if not playthrough.active),
+            None,
+        )
         if oldest is None or oldest is self.latest:
             return
-        del self._takes[oldest.number]
+        del self._playthroughs[oldest.number]
         for known in (self._of_client, self._of_prompt, self._of_peer):
-            for key in [key for key, take in known.items() if take is oldest]:
+            for key in [key for key, playthrough in known.items() if playthrough is oldest]:
                 del known[key]
 
     # --- who is who ----------------------------------------------------------------------------
 
-    def of_client(self, client: str | None) -> Take | None:
+    def of_client(self, client: str | None) -> Playthrough | None:
         """The play-through of a live client."""
         return self._of_client.get(client) if client else None
 
     def remember(
-        self, take: Take, request: Request, *, client: str | None = None, prompt: str | None = None
+        self,
+        playthrough: Playthrough,
+        request: Request,
+        *,
+        client: str | None = None,
+        prompt: str | None = None,
     ) -> None:
         """A client, a prompt and a connection belong to a play-through from now on."""
         if client:
-            self._of_client[client] = take
+            self._of_client[client] = playthrough
         if prompt:
-            self._of_prompt[prompt] = take
+            self._of_prompt[prompt] = playthrough
         if request.peer:
             self._of_peer.pop(request.peer, None)
-            self._of_peer[request.peer] = take
+            self._of_peer[request.peer] = playthrough
             if len(self._of_peer) > PEERS_MAX:
                 del self._of_peer[next(iter(self._of_peer))]
 
-    def known(self, request: Request) -> Take | None:
+    def known(self, request: Request) -> Playthrough | None:
         """The play-through that a request names by an id, or by its connection."""
         for word in _words(request):
-            take = self._of_prompt.get(word) or self._of_client.get(word)
-            if take is not None:
-                self.remember(take, request)
-                return take
+            playthrough = self._of_prompt.get(word) or self._of_client.get(word)
+            if playthrough is not None:
+                self.remember(playthrough, request)
+                return playthrough
         return self._of_peer.get(request.peer)
 
-    def awaiting(self, asking: Asking) -> Take | None:
+    def awaiting(self, request_key: RequestKey) -> Playthrough | None:
         """The one whose script stands before this very change."""
-        return next((take for take in self.active if take.awaits(asking)), None)
+        return next(
+            (playthrough for playthrough in self.active if playthrough.awaits(request_key)), None
+        )
 
     @property
-    def running(self) -> Take | None:
+    def running(self) -> Playthrough | None:
         """The newest one in which a prompt runs."""
-        found = (take for take in reversed(self.active) if take.cast.running is not None)
+        found = (
+            playthrough
+            for playthrough in reversed(self.active)
+            if playthrough.live_state.running is not None
+        )
         return next(found, None)
 
 

@@ -20,7 +20,7 @@ from fake_server.http.forms import BadForm, fields_of
 from fake_server.replay.recording.id_mapping import deep_renamed
 from fake_server.source import Request
 
-__all__ = ["Asking", "asking_of", "recorded_asking"]
+__all__ = ["RequestKey", "recorded_request_key", "request_key_of"]
 
 _UNREAD: Final = frozenset(("clientId", "rand", "t", "_", "timestamp"))
 _LOOPBACK: Final = frozenset(("127.0.0.1", "localhost", "::1"))
@@ -33,7 +33,7 @@ _TELLING: Final = (
 Rename = Callable[[str], str]
 
 
-class Asking(msgspec.Struct, frozen=True):
+class RequestKey(msgspec.Struct, frozen=True):
     """What a request asks for."""
 
     method: str
@@ -64,20 +64,20 @@ class Asking(msgspec.Struct, frozen=True):
         return f"{self.method} {self.path}{'?' + query if query else ''}"
 
 
-def asking_of(request: Request, rename: Rename) -> Asking:
+def request_key_of(request: Request, rename: Rename) -> RequestKey:
     """What a live request asks for; ``rename`` turns a live id into the recorded one."""
-    return _asking(request.method, request.target, request.headers, request.body, rename)
+    return _request_key(request.method, request.target, request.headers, request.body, rename)
 
 
-def recorded_asking(exchange: Exchange) -> Asking:
+def recorded_request_key(exchange: Exchange) -> RequestKey:
     """What a recorded request asked for."""
     request = exchange.request
-    return _asking(exchange.method, exchange.target, request.headers, request.body, str)
+    return _request_key(exchange.method, exchange.target, request.headers, request.body, str)
 
 
-def _asking(
+def _request_key(
     method: str, target: str, headers: Sequence[tuple[str, str]], body: bytes, rename: Rename
-) -> Asking:
+) -> RequestKey:
     raw_path, _, raw_query = target.partition("?")
     parts = [rename(unquote(part)) for part in raw_path.split("/")]
     prefixed = parts[1:2] == ["api"] and len(parts) > 2
@@ -87,7 +87,7 @@ def _asking(
     fields = {name.lower(): value for name, value in reversed(headers)}
     parsed = loads(body) if body[:1].strip() in _JSON_STARTS else None
     renamed = deep_renamed(parsed, rename) if parsed is not None else None
-    return Asking(
+    return RequestKey(
         method=method,
         path=path,
         prefixed=prefixed,
