@@ -1,6 +1,6 @@
 """A recorded session, played back to live clients as if they were the recorded ones.
 
-``Player`` is the server; ``proves_itself`` shows that it gives back what was recorded.
+``Player`` is the server; ``replay_differences`` says where it does not give back what was recorded.
 """
 
 from fake_server.replay.matching.graphs import VOLATILE

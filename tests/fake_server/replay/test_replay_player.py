@@ -306,13 +306,13 @@ def test_a_reconnect_that_was_recorded_gets_the_second_sockets_frames() -> None:
     rig, socket = connected("reconnect-mid-run")
     prompt_id = rig.submit(graph_of(rig.timeline), "mine")
     recorded = rig.timeline.sockets
-    steps = [m for m in recorded[0].received if m.told.type == "progress"]
+    steps = [m for m in recorded[0].received if m.peek.type == "progress"]
     rig.run_to(socket, "progress", len(steps))
     rig.leave(socket, 1006)
     again = rig.connect("mine")
     rig.run()
 
-    assert again.types == [m.told.type for m in recorded[1].received]
+    assert again.types == [m.peek.type for m in recorded[1].received]
     assert again.about(prompt_id)[-1] == "executing"
 
 
@@ -408,7 +408,7 @@ def test_clients_at_once_each_have_a_play_through_of_their_own() -> None:
     ids = [rig.submit(graph_of(rig.timeline), f"client {n}") for n in range(5)]
     rig.run()
 
-    recorded = [m.told.type for m in rig.timeline.sockets[0].received]
+    recorded = [m.peek.type for m in rig.timeline.sockets[0].received]
     assert [socket.types for socket in sockets] == [recorded] * 5
     assert all(whole(*pair) for pair in zip(sockets, ids, strict=True))
     assert all(list(rig.get(f"/history/{i}")) == [i] for i in ids)
@@ -458,7 +458,7 @@ def test_play_throughs_that_nobody_uses_are_forgotten() -> None:
         rig.leave(socket)
 
     assert rig.player.facts()["play_throughs"] == 300
-    assert len(rig.player._takes._takes) <= 256
+    assert len(rig.player.playthroughs) <= 256
 
 
 # --- interrupts and deletions --------------------------------------------------------------------
