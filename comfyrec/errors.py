@@ -6,7 +6,7 @@
     ├── DecodeError           a message that is no ComfyUI message at all
     ├── UsageError            a flag, argument or name that cannot be used
     ├── CassetteError         something about one cassette file
-    │   ├── NotACassette      no cassette at all, or an empty file
+    │   ├── NotACassette      not a cassette at all, or an empty file
     │   ├── NewerFormat       written by a newer comfyrec
     │   ├── Unavailable       no such file, a folder, no right to read or write it
     │   ├── CassetteExists    it would be overwritten
@@ -69,7 +69,7 @@ class CassetteError(ComfyrecError):
 
 
 class NotACassette(CassetteError):
-    """A file that is no cassette at all, or an empty one."""
+    """A file that is not a cassette at all, or an empty one."""
 
     status = 2
 

@@ -27,7 +27,7 @@ from comfyrec.cassette.records import (
 )
 from comfyrec.wire.frames import close_payload, frame_head
 
-__all__ = ["CAPTURE_FORMAT", "Misfit", "is_capture", "records_of_capture"]
+__all__ = ["CAPTURE_FORMAT", "NotACapture", "is_capture", "records_of_capture"]
 
 CAPTURE_FORMAT: Final = "comfy-wire-capture/1"
 
@@ -37,7 +37,7 @@ _ABNORMAL: Final = 1006
 _NO_CODE: Final = 1005
 
 
-class Misfit(ValueError):
+class NotACapture(ValueError):
     """A line that does not have the shape of a capture."""
 
 
@@ -50,7 +50,7 @@ def records_of_capture(lines: Iterable[bytes], *, tool: str = "") -> Iterator[An
     """Turn the lines of one capture into the records of one cassette.
 
     Raises:
-        Misfit: a line is no JSON object of the shape; the sentence names the line.
+        NotACapture: a line is no JSON object of the shape; the sentence names the line.
     """
     conversion: _Conversion | None = None
     for number, line in enumerate(lines, 1):
@@ -64,9 +64,9 @@ def records_of_capture(lines: Iterable[bytes], *, tool: str = "") -> Iterator[An
             else:
                 yield from conversion.records(row)
         except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as misfit:
-            raise Misfit(f"line {number} does not fit a capture ({misfit!r})") from None
+            raise NotACapture(f"line {number} does not fit a capture ({misfit!r})") from None
     if conversion is None:
-        raise Misfit("there is no line in it")
+        raise NotACapture("there is no line in it")
     yield conversion.end()
 
 
@@ -75,7 +75,7 @@ class _Conversion:
 
     def __init__(self, header: dict[str, Any], tool: str) -> None:
         if header["kind"] != "header" or header["format"] != CAPTURE_FORMAT:
-            raise Misfit(f"its first line is no header of {CAPTURE_FORMAT}")
+            raise NotACapture(f"its first line is no header of {CAPTURE_FORMAT}")
         self._started_us = int(header["started_unix_ms"]) * 1000
         about = {k: v for k, v in header.items() if k not in ("kind", "format", "started_unix_ms")}
         about["imported"] = CAPTURE_FORMAT

@@ -30,14 +30,14 @@ from comfyrec.cassette.records import (
 )
 from comfyrec.wire.frames import frame_head
 
-__all__ = ["HarMisfit", "is_har", "records_of_har", "to_har"]
+__all__ = ["NotAHar", "is_har", "records_of_har", "to_har"]
 
 _BODY_BYTES_MAX: Final = 64 << 20
 """Inflating a body for HAR ends here; such bodies do not come from ComfyUI."""
 _HOP: Final = frozenset({"content-length", "transfer-encoding", "content-encoding", "connection"})
 
 
-class HarMisfit(ValueError):
+class NotAHar(ValueError):
     """JSON that is no HAR; the sentence names the entry and the field."""
 
 
@@ -46,7 +46,7 @@ def is_har(start: bytes) -> bool:
     return start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") and b'"log"' in start[:1000]
 
 
-_MISFITS: Final = (AttributeError, LookupError, OverflowError, TypeError, ValueError)
+_WRONG_SHAPE: Final = (AttributeError, LookupError, OverflowError, TypeError, ValueError)
 """What reading one shape as another ends in."""
 
 
@@ -57,20 +57,20 @@ def records_of_har(data: bytes, *, tool: str = "") -> Iterator[AnyRecord]:
     """Turn one HAR file into the records of one cassette.
 
     Raises:
-        HarMisfit: it is no JSON, or an entry lacks what a request and an answer need.
+        NotAHar: it is no JSON, or an entry lacks what a request and an answer need.
     """
     try:
         log = msgspec.json.decode(data)["log"]
         creator = _creator(log)
         entries = sorted(log["entries"], key=lambda entry: _us(entry["startedDateTime"]))
-    except (msgspec.MsgspecError, RecursionError, *_MISFITS) as why:
-        raise HarMisfit(f"it is no HAR ({why!r})") from None
+    except (msgspec.MsgspecError, RecursionError, *_WRONG_SHAPE) as why:
+        raise NotAHar(f"it is no HAR ({why!r})") from None
     happened: list[tuple[int, AnyRecord]] = []
     for number, entry in enumerate(entries):
         try:
             happened += _of_entry(number + 1, entry)
-        except _MISFITS as why:
-            raise HarMisfit(f"log.entries[{number}] does not fit ({why!r})") from None
+        except _WRONG_SHAPE as why:
+            raise NotAHar(f"log.entries[{number}] does not fit ({why!r})") from None
     happened.sort(key=lambda pair: pair[0])
     first = happened[0][0] if happened else 0
     about = {"imported": "HAR", "creator": creator}
@@ -175,7 +175,7 @@ def _message(conn: int, message: dict[str, Any]) -> AnyRecord:
     side = Side.CLIENT if message["type"] == "send" else Side.SERVER
     opcode = int(message["opcode"])
     if not 0 <= opcode <= 15:
-        raise HarMisfit(f"opcode {opcode} of a message")
+        raise NotAHar(f"opcode {opcode} of a message")
     binary = opcode == 2
     data = message["data"]
     payload = base64.b64decode(data) if binary else str(data).encode("utf-8", "replace")

@@ -133,3 +133,24 @@ class End(Record, tag=8, frozen=True, array_like=True):
 
 
 AnyRecord = Session | Opened | Closed | HttpPart | WsFrame | Raw | Note | End
+
+
+_PAYLOAD_FIELD: Final[dict[type[Record], str]] = {
+    HttpPart: "body",
+    WsFrame: "payload",
+    Raw: "data",
+}
+
+
+def payload_field(kind: type[Record]) -> str | None:
+    """Which field of a kind of record is its payload, the bytes that make it large."""
+    return _PAYLOAD_FIELD.get(kind)
+
+
+def payload_of(record: AnyRecord) -> bytes:
+    """The payload as a reader takes it: of a compressed message, the message; else empty."""
+    if isinstance(record, WsFrame) and record.inflated is not None:
+        return record.inflated
+    field = _PAYLOAD_FIELD.get(type(record))
+    payload: bytes = getattr(record, field) if field is not None else b""
+    return payload

@@ -232,6 +232,10 @@ class Redactor:
         """The secrets met or given so far."""
         return tuple(self._known)
 
+    def knows_secrets(self) -> bool:
+        """Whether any secret was met or given so far."""
+        return bool(self._known)
+
     def record(self, record: AnyRecord) -> AnyRecord:
         """The record without its secrets; the very same object when it has none."""
         if (

@@ -22,6 +22,7 @@ from comfyrec.cassette.records import (
     Session,
     Side,
     WsFrame,
+    payload_of,
 )
 from comfyrec.cli import FINE
 from comfyrec.cli._output import Lines, opened, safe, safe_json, said
@@ -96,7 +97,7 @@ def _ws(r: WsFrame) -> str:
         code = int.from_bytes(r.payload[:2], "big")
         return " ".join([*words, str(code), safe(_text(r.payload[2:]))]).rstrip()
     words.append(_binary_event(r))
-    words.append(_payload(r.payload if r.inflated is None else r.inflated))
+    words.append(_payload(payload_of(r)))
     return " ".join(word for word in words + _redacted(r.redacted) if word)
 
 
@@ -163,7 +164,7 @@ def as_json(record: AnyRecord, start_us: int = 0) -> bytes:
 
 def _event_member(r: WsFrame, line: Any) -> bytes:
     opcode = r.head[0] & _OPCODE if r.head else 0
-    message = r.payload if r.inflated is None else r.inflated
+    message = payload_of(r)
     if opcode == _TEXT:
         raw = _one_line_of_json(message)
         if raw is not None:
@@ -195,11 +196,16 @@ def _one_line_of_json(data: bytes) -> bytes | None:
 
 def _event_of(r: WsFrame) -> object | None:
     """The event of a whole message; pieces of one are left as they are."""
-    if not r.last or not r.head[0] & _FIN or (r.head[0] & _DEFLATED and r.inflated is None):
+    if (
+        not r.last
+        or not r.head
+        or not r.head[0] & _FIN
+        or (r.head[0] & _DEFLATED and r.inflated is None)
+    ):
         return None
     from comfyrec.events import decode_binary, decode_text  # many cassettes need neither
 
-    message = r.payload if r.inflated is None else r.inflated
+    message = payload_of(r)
     try:
         return decode_text(message) if r.head[0] & _OPCODE == _TEXT else decode_binary(message)
     except DecodeError:

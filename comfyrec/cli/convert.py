@@ -90,7 +90,7 @@ def _imported(
     redactor = Redactor()
     try:
         _write(map(redactor.record, read(source)), arguments, kind)
-    except (capture.Misfit, har.HarMisfit) as misfit:
+    except (capture.NotACapture, har.NotAHar) as misfit:
         raise NotACassette(source, str(misfit)) from None
     return FINE
 

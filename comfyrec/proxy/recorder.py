@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Final, Protocol
-
-import msgspec
 
 from comfyrec.cassette.files import open_cassette
 from comfyrec.cassette.records import (
@@ -28,7 +26,7 @@ from comfyrec.cassette.records import (
     WsFrame,
 )
 from comfyrec.wire.tap import Part, Seen
-from comfyrec.wire.websocket import Fragments, Unread
+from comfyrec.wire.websocket import Frame
 
 __all__ = ["Recorder", "is_frontend_file", "next_conn", "now_us"]
 
@@ -74,7 +72,7 @@ def next_conn(path: Path) -> int:
     """The number behind those of the connections that a cassette holds already.
 
     Raises:
-        CassetteError: the file is there and is no cassette.
+        CassetteError: the file is there and is not a cassette.
     """
     if not path.exists() or not path.stat().st_size:
         return 1
@@ -93,12 +91,12 @@ class Recorder:
     def __init__(
         self,
         sink: Sink,
-        blanker: RecordRedactor,
+        redactor: RecordRedactor,
         *,
         say: Callable[[str], None],
         first_conn: int = 1,
     ) -> None:
-        self._sink, self._blanker, self._say = sink, blanker, say
+        self._sink, self._redactor, self._say = sink, redactor, say
         self._next_conn = first_conn
         self._clean: set[tuple[bytes, bytes]] = set()
         self._known = -1
@@ -139,26 +137,29 @@ class Recorder:
     ) -> list[AnyRecord]:
         """What was seen as records, without secrets. Nearly all of it are short text frames."""
         records: list[AnyRecord] = []
-        put, is_clean_text, blank = (
+        put, is_clean_text, redact = (
             records.append,
-            self._blanker.is_clean_text,
-            self._blanker.record,
+            self._redactor.is_clean_text,
+            self._redactor.record,
         )
         for item in seen:
-            if type(item) is tuple:
-                head, payload, last, inflated = item
-                if last and head[:1] == b"\x81" and is_clean_text(payload):
+            if isinstance(item, Frame):
+                head, payload = item.head, item.payload
+                if item.last and head[:1] == b"\x81" and is_clean_text(payload):
                     put(WsFrame(seq, t, conn, side, head, payload))
                 else:
-                    put(blank(WsFrame(seq, t, conn, side, head, payload, last, inflated)))
-                seq += 1
-            elif type(item) is Part:
+                    put(
+                        redact(WsFrame(seq, t, conn, side, head, payload, item.last, item.inflated))
+                    )
+            elif isinstance(item, Part):
                 put(self._part(item, seq, t, conn, side))
-                seq += 1
             else:
-                more = self._records(item, seq, t, conn, side)
-                records += more
-                seq += len(more)
+                self.unread += 1
+                if item.data:
+                    put(redact(Raw(seq, t, conn, side, item.data, item.why)))
+                else:
+                    put(redact(Note(seq, t, conn, "unread", item.why)))
+            seq += 1
         return records
 
     def opened(self, conn: int, peer: str) -> None:
@@ -184,60 +185,29 @@ class Recorder:
             self._lose(1, trouble)
 
     def _write(self, record: AnyRecord) -> None:
-        self._sink.write([self._blanker.record(record)])
+        self._sink.write([self._redactor.record(record)])
         self.records += 1
-
-    def _records(self, item: Seen, seq: int, t: int, conn: int, side: Side) -> list[AnyRecord]:
-        if isinstance(item, Unread):
-            self.unread += 1
-            if not item.data:
-                return [self._blanker.record(Note(seq, t, conn, "unread", item.why))]
-            return [self._blanker.record(Raw(seq, t, conn, side, item.data, item.why))]
-        assert isinstance(item, Fragments)
-        return self._fragments(item, seq, t, conn, side)
 
     def _part(self, item: Part, seq: int, t: int, conn: int, side: Side) -> AnyRecord:
         """Clients ask the same again and again: a message that was clean once is clean, until
-        the blanker has learnt of another secret."""
+        the redactor has learnt of another secret."""
         head, body, last = item.head, item.body, item.last
         part = HttpPart(
             seq, t, conn, side, item.exchange, head, body, item.trailers, last, 0, item.chunks
         )
         whole = last and head and not item.trailers
         if not whole or len(head) + len(body) > CLEAN_BYTES_MAX:
-            return self._blanker.record(part)
-        if (head, body) in self._clean and len(self._blanker.known) == self._known:
+            return self._redactor.record(part)
+        if (head, body) in self._clean and len(self._redactor.known) == self._known:
             return part
-        blanked = self._blanker.record(part)
-        known = len(self._blanker.known)
+        redacted = self._redactor.record(part)
+        known = len(self._redactor.known)
         if known != self._known or len(self._clean) >= CLEAN_MAX:
             self._clean.clear()
             self._known = known
-        if blanked is part:
+        if redacted is part:
             self._clean.add((head, body))
-        return blanked
-
-    def _fragments(
-        self, item: Fragments, seq: int, t: int, conn: int, side: Side
-    ) -> list[AnyRecord]:
-        """The frames of one message, blanked as the one message that they are."""
-        frames = [WsFrame(seq + i, t, conn, side, *frame) for i, frame in enumerate(item.frames)]
-        data = [frame for frame in frames if not _is_control(frame)]
-        first, final = (data[0].head[0], data[-1].head[0]) if data else (0, 0)
-        if not (first & 0x0F and final & 0x80):  # a piece of a message that is too long to hold
-            return [self._blanker.record(frame) for frame in frames]
-        whole = WsFrame(
-            seq,
-            t,
-            conn,
-            side,
-            bytes((first | 0x80,)) + data[0].head[1:],
-            b"".join(frame.payload for frame in data),
-            inflated=data[-1].inflated,
-        )
-        blanked = self._blanker.record(whole)
-        assert isinstance(blanked, WsFrame)
-        return [*_share_out(frames, blanked)] if blanked.redacted else [*frames]
+        return redacted
 
     def _lose(self, count: int, trouble: Exception) -> None:
         self.lost += count
@@ -280,28 +250,6 @@ def _sentence(trouble: Exception) -> str:
     if isinstance(trouble, OSError) and trouble.strerror:
         return f"{trouble.filename}: {trouble.strerror}" if trouble.filename else trouble.strerror
     return str(trouble) or type(trouble).__name__
-
-
-def _is_control(frame: WsFrame) -> bool:
-    return bool(frame.head and frame.head[0] & 0x08)
-
-
-def _share_out(frames: list[WsFrame], blanked: WsFrame) -> Iterator[WsFrame]:
-    """Put a blanked message back into the frames it came in; sizes are kept."""
-    at, packed = 0, blanked.inflated is not None
-    for frame in frames:
-        if _is_control(frame):
-            yield frame
-            continue
-        size = len(frame.payload)
-        yield msgspec.structs.replace(
-            frame,
-            # Deflated bytes would tell the secret, whichever frame they stand in.
-            payload=b"" if packed else blanked.payload[at : at + size],
-            inflated=None if frame.inflated is None else blanked.inflated,
-            redacted=blanked.redacted,
-        )
-        at += size
 
 
 # First path segments of ComfyUI's own routes (PROTOCOL.md sections 6 to 11), with or without /api.

@@ -440,9 +440,24 @@ class _Link:
 
     # --- ends ------------------------------------------------------------------------------
 
+    def _end_of_client(self) -> None:
+        """Nothing more comes from the client: what waited for more of it goes on now."""
+        seen, rest, _ = self._tap.client_eof()
+        self._recorder.keep(self._number, Side.CLIENT, seen)
+        if rest and self._server is not None and not self._over:
+            self._to_server(rest)
+
+    def _end_of_server(self) -> None:
+        """The same for the server."""
+        seen, rest, _ = self._tap.server_eof()
+        self._recorder.keep(self._number, Side.SERVER, seen)
+        if rest and not self._over:
+            self._relay.relayed += len(rest)
+            self._client.write(rest)
+
     def client_ended(self) -> bool:
         self._client_ended = True
-        self._recorder.keep(self._number, Side.CLIENT, self._tap.client_eof())
+        self._end_of_client()
         self._recorder.closed(self._number, Side.CLIENT, "eof")
         if self._server is not None and not self._over:
             self._end_server()
@@ -466,7 +481,7 @@ class _Link:
 
     def server_ended(self) -> bool:
         self._server_ended = True
-        self._recorder.keep(self._number, Side.SERVER, self._tap.server_eof())
+        self._end_of_server()
         self._recorder.closed(self._number, Side.SERVER, "eof")
         self._pass_on_end()
         return self._relay.context is None  # TLS ends both ways at once
@@ -498,7 +513,7 @@ class _Link:
         cut = self._tap.answering
         if not self._server_ended:
             self._server_ended = True
-            self._recorder.keep(self._number, Side.SERVER, self._tap.server_eof())
+            self._end_of_server()
             self._recorder.closed(self._number, Side.SERVER, "reset", _reason(trouble))
         if cut or self._client_ended:
             self._reset_client()
@@ -517,7 +532,7 @@ class _Link:
             self._timer.cancel()
         if not self._client_ended:
             self._client_ended = True
-            self._recorder.keep(self._number, Side.CLIENT, self._tap.client_eof())
+            self._end_of_client()
             how = "eof" if trouble is None else "reset"
             self._recorder.closed(self._number, Side.CLIENT, how, _reason(trouble))
         if self._dialling is not None:
@@ -528,11 +543,11 @@ class _Link:
 
     def stop(self) -> None:
         """The recording ends."""
-        self._deaf = self._over = True
         if not self._client_ended:
-            self._recorder.keep(self._number, Side.CLIENT, self._tap.client_eof())
+            self._end_of_client()
         if not self._server_ended and self._server is not None:
-            self._recorder.keep(self._number, Side.SERVER, self._tap.server_eof())
+            self._end_of_server()
+        self._deaf = self._over = True
         self._recorder.note(
             self._number, "stopped", "the recording ended before the connection did"
         )

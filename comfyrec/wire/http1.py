@@ -119,7 +119,7 @@ class Unasked(msgspec.Struct, frozen=True, gc=False):
     data: bytes
 
 
-class _Misfit(Exception):
+class _ProtocolError(Exception):
     def __init__(self, why: str, status: int = 400) -> None:
         super().__init__(why)
         self.why, self.status = why, status
@@ -151,9 +151,9 @@ def _tokens(values: list[bytes]) -> list[bytes]:
 def _content_length(values: list[bytes]) -> int:
     (value,) = values
     if not value.isdigit():
-        raise _Misfit(f"the Content-Length is no number: {value[:40]!r}")
+        raise _ProtocolError(f"the Content-Length is no number: {value[:40]!r}")
     if len(value) > SIZE_DIGITS_MAX:
-        raise _Misfit(f"the Content-Length is beyond all bounds: {value[:40]!r}", 413)
+        raise _ProtocolError(f"the Content-Length is beyond all bounds: {value[:40]!r}", 413)
     return int(value)
 
 
@@ -179,6 +179,11 @@ class _Reader:
         self._before = 0
 
     @property
+    def held(self) -> bytes:
+        """Bytes that cannot be read before more of them have come."""
+        return self._held
+
+    @property
     def idle(self) -> bool:
         """True between two messages, with nothing held."""
         return self._step is self._heading and not self._held
@@ -202,15 +207,15 @@ class _Reader:
                 if reached == _MORE:
                     break
                 at = reached
-        except _Misfit as misfit:
-            self._break(data, at, misfit)
+        except _ProtocolError as error:
+            self._break(data, at, error)
             return self._events
         self.onward, self._held = (data, b"") if at == end else (data[:at], data[at:])
         return self._events
 
-    def _break(self, data: bytes, at: int, misfit: _Misfit) -> None:
+    def _break(self, data: bytes, at: int, error: _ProtocolError) -> None:
         self.dead, self._held, self.onward = True, b"", data[:at]
-        self._events.append(Broken(misfit.why, data[at:], misfit.status, True))
+        self._events.append(Broken(error.why, data[at:], error.status, True))
 
     def _read_head(self, data: bytes, at: int) -> int:
         raise NotImplementedError
@@ -221,10 +226,10 @@ class _Reader:
         found = data.find(b"\r\n\r\n", max(at, len(self._held) - 3) if at == 0 else at)
         if found < 0:
             if len(data) - at > HEAD_MAX:
-                raise _Misfit(f"the head is longer than {HEAD_MAX} bytes", 431)
+                raise _ProtocolError(f"the head is longer than {HEAD_MAX} bytes", 431)
             return _MORE
         if found + 4 - at > HEAD_MAX:
-            raise _Misfit(f"the head is longer than {HEAD_MAX} bytes", 431)
+            raise _ProtocolError(f"the head is longer than {HEAD_MAX} bytes", 431)
         return found + 4
 
     def _body_follows(self, size: int | None) -> None:
@@ -262,7 +267,7 @@ class _Reader:
             return _MORE
         matched = self._chunk_line.fullmatch(line) if found >= 0 else None
         if matched is None:
-            raise _Misfit("a line that is no chunk size")
+            raise _ProtocolError("a line that is no chunk size")
         self._left = self._chunk = int(matched[1], 16)
         self._step = self._read_chunk if self._left else self._read_trailers
         return found + 2
@@ -276,7 +281,7 @@ class _Reader:
     def _read_chunk_end(self, data: bytes, at: int) -> int:
         mark = data[at : at + 2]
         if not b"\r\n".startswith(mark):
-            raise _Misfit("a chunk is longer than its size says")
+            raise _ProtocolError("a chunk is longer than its size says")
         if len(mark) < 2:
             return _MORE
         self._step = self._read_chunk_line
@@ -290,7 +295,7 @@ class _Reader:
         if end == _MORE:
             return _MORE
         if self._trailer_fields.fullmatch(data, at, end) is None:
-            raise _Misfit("lines behind the last chunk that are no trailers")
+            raise _ProtocolError("lines behind the last chunk that are no trailers")
         self._end(data[at : end - 2])
         return end
 
@@ -327,7 +332,7 @@ class RequestReader(_Reader):
             return None
         try:
             head = _request_facts(data[:end])
-        except _Misfit:
+        except _ProtocolError:
             return None
         return None if head.upgrade or head.size != len(data) - end or self.dead else head
 
@@ -350,16 +355,16 @@ class RequestReader(_Reader):
         held, self._held, self.dead = self._held, b"", True
         return [Broken("the request was cut off", held, torn=torn)]
 
-    def _break(self, data: bytes, at: int, misfit: _Misfit) -> None:
+    def _break(self, data: bytes, at: int, error: _ProtocolError) -> None:
         if self._step is self._heading:
             self._began, self._before = at, len(self._events)
         if self._began == _MORE:
-            super()._break(data, at, misfit)
+            super()._break(data, at, error)
             return
         # Nothing of this message has been given out yet: none of it will be.
         del self._events[self._before :]
         self.dead, self._held, self.onward = True, b"", data[: self._began]
-        self._events.append(Broken(misfit.why, data[self._began :], misfit.status))
+        self._events.append(Broken(error.why, data[self._began :], error.status))
 
     def _end(self, trailers: bytes = b"") -> None:
         super()._end(trailers)
@@ -370,9 +375,9 @@ class RequestReader(_Reader):
         if self._began != _MORE:
             # RFC 6455 section 4.1: a client waits for the answer. What comes in one write with the
             # request could be read as a request by a server that does not switch.
-            raise _Misfit("bytes follow a request to upgrade")
+            raise _ProtocolError("bytes follow a request to upgrade")
         if len(data) - at > HEAD_MAX:
-            raise _Misfit(f"more than {HEAD_MAX} bytes before the answer to an upgrade")
+            raise _ProtocolError(f"more than {HEAD_MAX} bytes before the answer to an upgrade")
         return _MORE
 
     def _read_head(self, data: bytes, at: int) -> int:
@@ -388,7 +393,7 @@ class RequestReader(_Reader):
         read = _request_facts if end - at <= MEMO_BYTES_MAX else _request_facts.__wrapped__
         head = read(raw)
         if head.upgrade and self._upgrades is not None and head.upgrade not in self._upgrades:
-            raise _Misfit(f"an upgrade to {head.upgrade[:40]!r} is not passed on", 501)
+            raise _ProtocolError(f"an upgrade to {head.upgrade[:40]!r} is not passed on", 501)
         self._upgrading = bool(head.upgrade)
         self._events.append(msgspec.structs.replace(head, at=at) if at else head)
         self._body_follows(head.size)
@@ -414,14 +419,14 @@ def _request_facts(raw: bytes) -> RequestHead:
     if _REQUEST_FIELDS.fullmatch(raw, first.end()) is None:
         raise _bad_field(raw[first.end() :])
     if raw.count(b"\r\n") > FIELDS_MAX + 2:
-        raise _Misfit(f"more than {FIELDS_MAX} header lines", 431)
+        raise _ProtocolError(f"more than {FIELDS_MAX} header lines", 431)
     method, target, minor = first.groups()
     if method == b"CONNECT":
-        raise _Misfit("CONNECT is not passed on: this relay has one upstream only", 501)
+        raise _ProtocolError("CONNECT is not passed on: this relay has one upstream only", 501)
     lower = raw.lower()
     hosts = lower.count(b"\r\nhost:")
     if hosts != 1 and (hosts or minor == b"1"):
-        raise _Misfit(f"{hosts} Host fields instead of one")
+        raise _ProtocolError(f"{hosts} Host fields instead of one")
     options = _options(lower)
     upgrade = b", ".join(field_values(lower, b"upgrade")) if b"upgrade" in options else b""
     # RFC 9112 section 9.3: HTTP/1.0 goes on only when it says so.
@@ -442,14 +447,14 @@ def _request_size(lower: bytes, minor: bytes) -> int | None:
     codings = field_values(lower, b"transfer-encoding")
     if codings:
         if lengths:
-            raise _Misfit("Content-Length and Transfer-Encoding in one request")
+            raise _ProtocolError("Content-Length and Transfer-Encoding in one request")
         if len(codings) > 1 or minor == b"0":
-            raise _Misfit("Transfer-Encoding twice, or in HTTP/1.0")
+            raise _ProtocolError("Transfer-Encoding twice, or in HTTP/1.0")
         if codings[0] != b"chunked":
-            raise _Misfit(f"the transfer coding {codings[0][:40]!r} is not known here", 501)
+            raise _ProtocolError(f"the transfer coding {codings[0][:40]!r} is not known here", 501)
         return None
     if len(lengths) > 1:
-        raise _Misfit("more than one Content-Length")
+        raise _ProtocolError("more than one Content-Length")
     return _content_length(lengths)
 
 
@@ -459,24 +464,26 @@ def _could_be_request(line: bytes) -> bool:
     return line == b"\r" or (len(method) <= METHOD_MAX and _METHOD.fullmatch(method) is not None)
 
 
-def _bad_request_line(line: bytes) -> _Misfit:
+def _bad_request_line(line: bytes) -> _ProtocolError:
     if line.startswith(b"\x16\x03"):
-        return _Misfit("the client speaks TLS; this address is plain: use http:// and ws://")
+        return _ProtocolError("the client speaks TLS; this address is plain: use http:// and ws://")
     if re.fullmatch(rb"\S+ \S+ HTTP/[0-9.]+\r?\n", line):
         if not line.endswith(b"\r\n"):
-            return _Misfit("the request line ends without a carriage return")
+            return _ProtocolError("the request line ends without a carriage return")
         if not re.search(rb" HTTP/1\.[01]\r\n", line):
-            return _Misfit(f"only HTTP/1.1 and 1.0 are spoken here, not {line[-12:-2]!r}", 505)
-    return _Misfit(f"no HTTP request: it begins with {line.split(b' ', 1)[0][:20]!r}")
+            return _ProtocolError(
+                f"only HTTP/1.1 and 1.0 are spoken here, not {line[-12:-2]!r}", 505
+            )
+    return _ProtocolError(f"no HTTP request: it begins with {line.split(b' ', 1)[0][:20]!r}")
 
 
-def _bad_field(fields: bytes) -> _Misfit:
+def _bad_field(fields: bytes) -> _ProtocolError:
     for line in fields.split(b"\r\n"):
         if line and _REQUEST_FIELDS.fullmatch(line + b"\r\n\r\n") is None:
             # Not the value: it may be a key, and this sentence is shown and recorded.
             name = line.partition(b":")[0].strip().partition(b" ")[0]
-            return _Misfit(f"a line that is no header field: it begins with {name[:40]!r}")
-    return _Misfit("no header lines")
+            return _ProtocolError(f"a line that is no header field: it begins with {name[:40]!r}")
+    return _ProtocolError("no header lines")
 
 
 class ResponseReader(_Reader):
@@ -519,7 +526,7 @@ class ResponseReader(_Reader):
             return None
         try:
             status, size, _, why = _response_facts(data[:end])
-        except _Misfit:
+        except _ProtocolError:
             return None
         if why or size != len(data) - end or status in _NO_BODY or status < 200 or not asked:
             return None
@@ -528,7 +535,7 @@ class ResponseReader(_Reader):
         return ResponseHead(data[:end], status, size, asked.popleft()[0])
 
     def release(self) -> bytes:
-        """After a 101: hand over the bytes that came behind it."""
+        """Hand over the bytes that are held: those behind a 101, or half of something."""
         held, self._held = self._held, b""
         return held
 
@@ -560,7 +567,7 @@ class ResponseReader(_Reader):
             self.dead = True
             return _MORE
         if not data.startswith(b"HTTP/1."[: len(data) - at], at):
-            raise _Misfit(f"no HTTP answer: it begins with {data[at : at + 8]!r}")
+            raise _ProtocolError(f"no HTTP answer: it begins with {data[at : at + 8]!r}")
         end = self._find_head(data, at)
         if end == _MORE:
             return _MORE
@@ -581,7 +588,7 @@ class ResponseReader(_Reader):
             self._end()
             return
         if why:
-            raise _Misfit(why)
+            raise _ProtocolError(why)
         self._events.append(ResponseHead(raw, status, size, request))
         if size is None and not chunked:
             self._step = self._read_to_eof
@@ -597,7 +604,7 @@ def _response_facts(raw: bytes) -> tuple[int, int | None, bool, str]:
     """(status, size, chunked, why its body has no clear end) of a whole head."""
     first = _STATUS_LINE.match(raw)
     if first is None or _RESPONSE_FIELDS.fullmatch(raw, first.end()) is None:
-        raise _Misfit("an answer whose head is none of HTTP")
+        raise _ProtocolError("an answer whose head is none of HTTP")
     status, lower = int(first[2]), raw.lower()
     lengths = field_values(lower, b"content-length")
     codings = _tokens(field_values(lower, b"transfer-encoding"))
@@ -607,6 +614,6 @@ def _response_facts(raw: bytes) -> tuple[int, int | None, bool, str]:
         return status, None, False, "different Content-Lengths in one answer"
     try:
         size = _content_length(lengths[:1]) if lengths else None
-    except _Misfit as misfit:
-        return status, None, False, misfit.why
+    except _ProtocolError as error:
+        return status, None, False, error.why
     return status, size, codings[-1:] == [b"chunked"], ""

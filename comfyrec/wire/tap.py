@@ -6,15 +6,15 @@ other side (then), and whether the connection must stop. Bytes of a client go on
 understood, so that no hidden request passes; bytes of a server go on as they came, but for an
 answer that nobody asked for. What cannot be read is seen as ``Unread``. Nothing raises.
 
-A message that comes in several chunks is held until it is whole, so that whoever takes secrets out
-sees all of it; only long ones, and streams, come in pieces.
+What has come of a message is seen at once, so that it is on disk before it goes on. Only what
+cannot be read yet (half a head, half the header of a frame) waits, and goes on with what completes
+it.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
@@ -28,21 +28,10 @@ from comfyrec.wire.http1 import (
     ResponseHead,
     ResponseReader,
     Unasked,
-    field_values,
 )
-from comfyrec.wire.websocket import (
-    HOLD_MAX,
-    Fragments,
-    Frame,
-    FrameReader,
-    Unread,
-    negotiated,
-)
+from comfyrec.wire.websocket import Frame, FrameReader, Unread, negotiated
 
 __all__ = ["Part", "Seen", "Step", "Stop", "Tap"]
-
-# Bodies that may hold a secret among their words: told by the type, and by its absence.
-_WORDS: Final = re.compile(rb"json|text/|xml|urlencoded|javascript")
 
 
 class Part(msgspec.Struct, frozen=True, gc=False):
@@ -66,7 +55,7 @@ class Stop(msgspec.Struct, frozen=True):
     """True: the upstream has a part of the message already; cut the line at once."""
 
 
-Seen = Part | Frame | Fragments | Unread
+Seen = Part | Frame | Unread
 
 
 class Step(NamedTuple):
@@ -80,52 +69,35 @@ class Step(NamedTuple):
 class _Message:
     """One HTTP message on its way into parts."""
 
-    __slots__ = ("_chunks", "_eager", "_exchange", "_have", "_head", "_pieces", "_size")
+    __slots__ = ("_chunks", "_exchange", "_head", "_pieces")
 
-    def __init__(self, exchange: int, head: bytes, size: int | None) -> None:
-        self._exchange, self._head, self._size = exchange, head, size
+    def __init__(self, exchange: int, head: bytes) -> None:
+        self._exchange, self._head = exchange, head
         self._pieces: list[bytes] = []
         self._chunks: list[int] = []
-        self._have = 0
-        self._eager: bool | None = None
 
     def more(self, piece: BodyPiece) -> None:
         self._pieces.append(piece.data)
-        self._have += len(piece.data)
         if piece.chunk:
             self._chunks.append(piece.chunk)
 
-    def due(self) -> Part | None:
-        """At the end of a chunk: what is not to wait for the end of the message."""
-        if self._eager is None:
-            self._eager = self._is_eager()
-        if self._have > HOLD_MAX or (self._eager and (self._have or self._head)):
-            return self.take(last=False)
-        return None
-
-    def _is_eager(self) -> bool:
-        kinds = b";".join(field_values(self._head.lower(), b"content-type"))
-        words = not kinds or _WORDS.search(kinds) is not None
-        long = self._size is None or self._size > HOLD_MAX
-        return (long and not words) or b"event-stream" in kinds
+    def rest(self) -> Part | None:
+        """At the end of a chunk: what came of a message that goes on."""
+        return self.take(last=False) if self._pieces or self._head else None
 
     def take(self, trailers: bytes = b"", *, last: bool) -> Part:
         pieces = self._pieces
         body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         part = Part(self._exchange, self._head, body, trailers, last, tuple(self._chunks))
         if not last:
-            self._head, self._have = b"", 0
+            self._head = b""
             pieces.clear()
             self._chunks.clear()
         return part
 
-    def rest(self) -> Part | None:
-        """The connection has ended inside the message."""
-        return self.take(last=False) if self._have or self._head else None
 
-
-def _due(message: _Message, seen: list[Seen]) -> None:
-    part = message.due()
+def _add_rest(message: _Message, seen: list[Seen]) -> None:
+    part = message.rest()
     if part is not None:
         seen.append(part)
 
@@ -193,26 +165,31 @@ class Tap:
 
     def give_up(self, data: bytes, *, of_client: bool) -> Step:
         """From now on read nothing: pass on ``data``, and all that follows, as raw bytes."""
+        readers = self._frames or (self._requests, self._responses)
+        held = readers[0].held if of_client else readers[1].held
         self._lost_answers = True
         self.client = self.server = step = _opaque("relayed without being read")
-        return step(self._requests.release() + data if of_client else data)
+        return step(held + data)
 
-    def client_eof(self) -> list[Seen]:
-        """The client has sent its last byte."""
+    def client_eof(self) -> Step:
+        """The client has sent its last byte. Half a request does not go on."""
         if self._frames is not None:
-            return list(self._frames[0].eof())
-        return self._unfinished(self._requests.eof(), self._request)
+            held = self._frames[0].held
+            return Step(list(self._frames[0].eof()), held)
+        return Step(self._unfinished(self._requests.eof(), self._request), b"")
 
-    def server_eof(self) -> list[Seen]:
+    def server_eof(self) -> Step:
         """The server has sent its last byte."""
         if self._frames is not None:
-            return list(self._frames[1].eof())
+            held = self._frames[1].held
+            return Step(list(self._frames[1].eof()), held)
         seen: list[Seen] = []
+        held = self._responses.held
         events = self._responses.eof()
         if events and isinstance(events[0], End):
             self._answered(events, seen)
-            return seen
-        return self._unfinished(events, self._response)
+            return Step(seen, held)
+        return Step(self._unfinished(events, self._response), held)
 
     def _unfinished(self, events: list[Event], message: _Message | None) -> list[Seen]:
         seen: list[Seen] = []
@@ -255,7 +232,7 @@ class Tap:
                 self._request = None
                 stop = Stop(event.why, event.status, event.torn)
         if self._request is not None:
-            _due(self._request, seen)
+            _add_rest(self._request, seen)
         if self._rewrite is not None and heads:
             onward = _with_heads(onward, heads, self._rewrite)
         return Step(seen, onward, stop)
@@ -263,7 +240,7 @@ class Tap:
     def _ask(self, head: RequestHead) -> None:
         number = self._number(head)
         wanted = number not in self._unwanted
-        self._request = _Message(number, head.raw, head.size) if wanted else None
+        self._request = _Message(number, head.raw) if wanted else None
 
     def _number(self, head: RequestHead) -> int:
         """Take a request into the books."""
@@ -286,20 +263,23 @@ class Tap:
             at = len(head.raw)
             return Step([Part(head.request, head.raw, data[at:])] if wanted else [], data)
         seen: list[Seen] = []
+        held = self._responses.held
         events = self._responses.feed(data)
+        # What the server adds to its last answer, unasked, is not among them: a client would take
+        # it for the next answer.
+        onward = self._responses.onward
         stop = self._answered(events, seen)
-        if self._responses.switched and stop is None and not self._lost_answers:
-            self._switch(seen)
-        if stop is not None:
-            # What the server adds to its last answer would be taken for the next one.
-            return Step(seen, data[: len(data) - _unasked(events)], stop)
-        return Step(seen, data)
+        if self._lost_answers:
+            onward = held + data
+        elif self._responses.switched and stop is None:
+            onward += self._switch(seen)
+        return Step(seen, onward, stop)
 
     def _answered(self, events: list[Event], seen: list[Seen]) -> Stop | None:
         for event in events:
             if isinstance(event, ResponseHead):
                 if event.request not in self._unwanted:
-                    self._response = _Message(event.request, event.raw, event.size)
+                    self._response = _Message(event.request, event.raw)
                 self._last_head = event
             elif isinstance(event, BodyPiece):
                 if self._response is not None:
@@ -313,9 +293,10 @@ class Tap:
                 self.server = _opaque("behind an answer that could not be read")
             elif isinstance(event, Unasked):
                 seen.append(Unread(event.data, "the server was not asked"))
+                self._responses.release()
                 return Stop("the upstream sent an answer that nobody asked for")
         if self._response is not None:
-            _due(self._response, seen)
+            _add_rest(self._response, seen)
         return None
 
     def _complete(self, end: End, seen: list[Seen]) -> None:
@@ -338,14 +319,15 @@ class Tap:
 
     # --- behind an upgrade -----------------------------------------------------------------
 
-    def _switch(self, seen: list[Seen]) -> None:
+    def _switch(self, seen: list[Seen]) -> bytes:
+        """From here on it is not HTTP; what goes on of the bytes that came behind the 101."""
         rest = self._responses.release()
         head = self._last_head
         if self._upgrade != head.request:
             self._lost_answers = True
             self.server = _opaque("behind a 101 that nobody asked for")
             seen += [Unread(rest, "behind a 101 that nobody asked for")] if rest else []
-            return
+            return rest
         self._early = self._requests.release()
         self.resumes = bool(self._early)
         if self._responses.switched != b"websocket":
@@ -353,10 +335,13 @@ class Tap:
             self._lost_answers = True
             self.client = self.server = _opaque(why)
             seen += [Unread(rest, why)] if rest else []
-            return
+            return rest
         self._read_frames(head.raw)
-        if rest and self._frames is not None:
-            seen += self._frames[1].feed(rest)
+        if not rest:
+            return b""
+        step = self.server(rest)
+        seen += step.seen
+        return step.onward
 
     def _read_frames(self, head: bytes) -> None:
         deflate = negotiated(head)
@@ -369,7 +354,13 @@ def _framed(reader: FrameReader) -> Callable[[bytes], Step]:
     feed = reader.feed
 
     def step(data: bytes) -> Step:
-        return Step(feed(data), data)  # type: ignore[arg-type]  # list is invariant; it is handed over
+        before = reader.held
+        seen = feed(data)
+        held = reader.held
+        if before or held:
+            data = before + data
+            data = data[: len(data) - len(held)]
+        return Step(seen, data)  # type: ignore[arg-type]  # list is invariant; it is handed over
 
     return step
 
@@ -379,10 +370,6 @@ def _opaque(why: str) -> Callable[[bytes], Step]:
         return Step([Unread(data, why)], data)
 
     return step
-
-
-def _unasked(events: list[Event]) -> int:
-    return sum(len(event.data) for event in events if isinstance(event, Unasked))
 
 
 def _with_heads(

@@ -6,6 +6,7 @@ with 400 and ``{"error": sentence}``.
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import math
 from collections.abc import Callable
@@ -55,6 +56,8 @@ class Control:
 
     def answer(self, request: Request) -> Response:
         """Answer one request below ``/__fake__``."""
+        if _is_foreign(request):
+            return _plain({"error": "a page of another origin cannot use the control plane"}, 403)
         path = unquote(urlsplit(request.target).path).removeprefix(CONTROL_PATH).rstrip("/")
         by_method = _ROUTES.get(path)
         if by_method is None:
@@ -189,6 +192,31 @@ class Control:
             raise UsageError('speed takes {"speed": a number from 0, or "max"}')
         self._server.clock.set_speed(float(number))
         return self._time(request)
+
+
+def _is_foreign(request: Request) -> bool:
+    """Whether a web page of another origin asks: browsers say so, and tests are no browsers.
+
+    A browser must also have reached the server by an address or as localhost. A page can have its
+    own name lead to this machine, and is then of the same origin as the server.
+    """
+    origin, site = request.header("Origin"), request.header("Sec-Fetch-Site")
+    if not origin and not site:
+        return False
+    host = request.header("Host").lower()
+    if site and site not in ("same-origin", "none"):
+        return True
+    if origin and urlsplit(origin.lower()).netloc != host:
+        return True
+    return not _is_address(host)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+        return name == "localhost" or bool(ipaddress.ip_address(name))
+    except ValueError:
+        return False
 
 
 _ROUTES: Final[dict[str, dict[str, Callable[[Control, Request], dict[str, Any]]]]] = {

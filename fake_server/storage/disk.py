@@ -44,7 +44,7 @@ class RealFolders(Folders):
             ValueError: a link leads out of the base directory.
         """
         path = Path(os.path.normpath(self._base / kind / subfolder / name))
-        if not path.parent.resolve().is_relative_to(self._base):
+        if not path.resolve().is_relative_to(self._base):
             raise ValueError(f"{path} lies outside of {self._base}")
         return path
 

@@ -42,9 +42,9 @@ from comfyrec.cassette.records import AnyRecord
 
 __all__ = [
     "UNREADABLE",
-    "Allowance",
     "BlockPacker",
-    "Nonsense",
+    "ReadBudget",
+    "UnreadableContent",
     "count_of_run",
     "records_before_cut",
     "records_of_block",
@@ -73,7 +73,7 @@ records_of_run: Final = msgspec.msgpack.Decoder(list[AnyRecord]).decode
 """The records of one whole run."""
 
 
-class Allowance:
+class ReadBudget:
     """Bytes that a file may still make its reader produce or look through."""
 
     def __init__(self, left: int) -> None:
@@ -83,18 +83,18 @@ class Allowance:
         """Take so many.
 
         Raises:
-            Nonsense: there are not so many left.
+            UnreadableContent: there are not so many left.
         """
         self.left -= size
         if self.left < 0:
-            raise Nonsense("it unpacks to more than a thousand times its size")
+            raise UnreadableContent("it unpacks to more than a thousand times its size")
 
 
-class Nonsense(Exception):
+class UnreadableContent(Exception):
     """A frame whose checksum is right and whose content is not."""
 
 
-UNREADABLE: Final = (*BAD_INPUT, zlib.error, ZstdError, EOFError, struct.error, Nonsense)
+UNREADABLE: Final = (*BAD_INPUT, zlib.error, ZstdError, EOFError, struct.error, UnreadableContent)
 """What reading the content of a frame with a right checksum can raise."""
 
 
@@ -127,7 +127,7 @@ class BlockPacker:
         return b"".join([frame(PIECE, piece, salt) for piece in pieces])
 
 
-def records_of_block(block: memoryview, allowance: Allowance) -> list[AnyRecord]:
+def records_of_block(block: memoryview, budget: ReadBudget) -> list[AnyRecord]:
     """The records of a whole block.
 
     Raises:
@@ -135,8 +135,10 @@ def records_of_block(block: memoryview, allowance: Allowance) -> list[AnyRecord]
     """
     coding, raw_size, *_ = BLOCK.unpack_from(block)
     if coding not in (DEFLATE, ZSTD) or raw_size > BLOCK_RAW_BYTES_MAX:
-        raise Nonsense(f"a block of {raw_size} bytes in coding {coding} is beyond the limits")
-    allowance.take(raw_size)
+        raise UnreadableContent(
+            f"a block of {raw_size} bytes in coding {coding} is beyond the limits"
+        )
+    budget.take(raw_size)
     found: list[AnyRecord] = []
     if coding == DEFLATE:
         for run, _ in _framed(RUN, memoryview(_inflated(block[BLOCK.size :], raw_size))):
@@ -151,7 +153,7 @@ def records_of_block(block: memoryview, allowance: Allowance) -> list[AnyRecord]
             break
         found += records_of_run(raw)
     if left:
-        raise Nonsense("a block does not unpack to the size that it names")
+        raise UnreadableContent("a block does not unpack to the size that it names")
     return found
 
 
@@ -205,7 +207,7 @@ def _inflated(packed: memoryview, raw_size: int) -> bytes:
     else:
         raw = zlib.decompressobj(WINDOW_BITS).decompress(packed, raw_size + 1)
     if len(raw) != raw_size:
-        raise Nonsense("a block does not unpack to the size that it names")
+        raise UnreadableContent("a block does not unpack to the size that it names")
     return raw
 
 

@@ -23,13 +23,11 @@ from comfyrec.cassette.records import (
     FORMAT,
     RECORD_BYTES_MAX,
     AnyRecord,
-    HttpPart,
-    Record,
     Session,
-    WsFrame,
+    payload_field,
 )
 
-__all__ = ["HEADER_BYTES", "MAGIC", "Group", "Index", "Shared", "is_packed"]
+__all__ = ["HEADER_BYTES", "MAGIC", "Index", "IndexEntry", "SharedPayload", "is_packed"]
 
 MAGIC: Final = b"\x89CREC\r\n\x1a"
 """As PNG's: a byte beyond ASCII, line ends and an end-of-file mark, so that a transfer that
@@ -91,10 +89,9 @@ _BYTES: Final = struct.Struct(">BI")
 """The head of MessagePack bytes: 0xC6, how many; as an encoder writes it from 64 KiB on."""
 _UNCOPIED_BYTES_MIN: Final = 64 << 10
 """From here on, writing the bytes where they are is quicker than putting them into a buffer."""
-_BULK_FIELD: Final[dict[type[Record], str]] = {HttpPart: "body", WsFrame: "payload"}
 
 
-class Shared(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class SharedPayload(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A record whose body stands in another, earlier record of this file."""
 
     record: AnyRecord
@@ -103,7 +100,7 @@ class Shared(msgspec.Struct, frozen=True, array_like=True, gc=False):
     digest: bytes
 
 
-class Group(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class IndexEntry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One entry of the index: about a megabyte of the file."""
 
     offset: int
@@ -122,7 +119,7 @@ class Index(msgspec.Struct, frozen=True, array_like=True):
     t_first: int
     t_last: int
     counts: dict[str, int]
-    groups: list[Group]
+    groups: list[IndexEntry]
 
 
 encode: Final = msgspec.msgpack.Encoder().encode
@@ -224,13 +221,14 @@ def frame_parts(kind: int, payload: bytes, salt: int) -> list[bytes]:
 
 def is_bulky(record: AnyRecord) -> bool:
     """Whether a record is nearly all payload, so that ``frame_of_bulky`` frames it best."""
-    field = _BULK_FIELD.get(type(record))
+    field = payload_field(type(record))
     return field is not None and len(getattr(record, field)) >= _UNCOPIED_BYTES_MIN
 
 
 def frame_of_bulky(record: AnyRecord, salt: int) -> list[bytes]:
     """What ``frame(RECORD, encode(record), salt)`` is, in parts; the payload is not copied."""
-    field = _BULK_FIELD[type(record)]
+    field = payload_field(type(record))
+    assert field is not None, "is_bulky said so"
     bulk: bytes = getattr(record, field)
     names = record.__struct_fields__
     at = names.index(field)

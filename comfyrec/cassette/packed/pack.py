@@ -22,9 +22,9 @@ from comfyrec.cassette.packed.container import (
     RECORD,
     SHARED,
     ZSTD,
-    Group,
     Index,
-    Shared,
+    IndexEntry,
+    SharedPayload,
     encode,
     frame,
     frame_of_bulky,
@@ -37,11 +37,11 @@ from comfyrec.cassette.packed.unpack import Finder
 from comfyrec.cassette.records import (
     AnyRecord,
     End,
-    HttpPart,
-    Raw,
     Record,
     Session,
     WsFrame,
+    payload_field,
+    payload_of,
 )
 
 __all__ = ["GroupWriter"]
@@ -61,7 +61,6 @@ _SHARE_TEXT_BYTES_MIN: Final = 32 << 10
 """A block finds the repetition of a smaller text by itself, and reading it back is quicker so."""
 _ALWAYS_PLAIN: Final = frozenset({Session, End})
 """The reader follows the sessions of a file by these, so they are never inside a block."""
-_BODY_FIELD: Final[dict[type[Record], str]] = {HttpPart: "body", WsFrame: "payload", Raw: "data"}
 
 _seq: Final = attrgetter("seq")
 _CONTROL: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
@@ -78,15 +77,6 @@ def _looks_like_text(data: bytes) -> bool:
     middle = len(data) // 2
     sample = data[:128] + data[middle : middle + 128] + data[-128:]
     return _CONTROL.search(sample) is None
-
-
-def bulk_of(record: AnyRecord) -> bytes:
-    """The bytes that make a record large."""
-    if isinstance(record, WsFrame):
-        return record.inflated or record.payload
-    if isinstance(record, HttpPart):
-        return record.body
-    return record.data if isinstance(record, Raw) else b""
 
 
 class GroupWriter:
@@ -106,7 +96,7 @@ class GroupWriter:
         self._salt = salt_of(first)
         self._write = write
         start = frame(RECORD, first, self._salt)
-        self._groups = [Group(HEADER_BYTES, 1, session.seq, session.t, session.t)]
+        self._groups = [IndexEntry(HEADER_BYTES, 1, session.seq, session.t, session.t)]
         self._offset = HEADER_BYTES + len(start)
         self._counts = Counter[type[Record]]([Session])
         self._holders: dict[tuple[int, bytes], int] = {}
@@ -139,7 +129,7 @@ class GroupWriter:
 
     def add(self, record: AnyRecord) -> None:
         """Take one of any kind."""
-        bulk = bulk_of(record)
+        bulk = payload_of(record)
         size = len(bulk)
         if type(record) in _ALWAYS_PLAIN:
             self._add_plain(record)
@@ -187,8 +177,8 @@ class GroupWriter:
 
     def _add_shared(self, record: AnyRecord, bulk: bytes) -> bool:
         """Point to an equal body that stands earlier, if there is one."""
-        field = _BODY_FIELD[record.__class__]
-        if getattr(record, "inflated", None) is not None:
+        field = payload_field(record.__class__)
+        if field is None or getattr(record, "inflated", None) is not None:
             return False  # an inflated message: its deflated bytes depend on those before
         sample = bulk[:64] + bulk[len(bulk) // 2 :][:64] + bulk[-64:]
         holder = self._holders.setdefault((len(bulk), sample), record.seq)
@@ -196,11 +186,11 @@ class GroupWriter:
             self._unwritten[holder] = record
             return False
         earlier = self._unwritten.get(holder) or self._finder.find(holder)
-        if earlier is None or bulk_of(earlier) != bulk:
+        if earlier is None or payload_of(earlier) != bulk:
             return False
         bare = msgspec.structs.replace(record, **{field: b""})
         digest = blake2b(bulk, digest_size=16).digest()
-        shared = encode(Shared(bare, holder, len(bulk), digest))
+        shared = encode(SharedPayload(bare, holder, len(bulk), digest))
         self._add_plain(record, SHARED, shared)
         return True
 
@@ -212,7 +202,7 @@ class GroupWriter:
         head = BLOCK.pack(ZSTD, size, self._records, first.seq, first.t, last.t)
         block = frame(BLOCK_KIND, head + self._packer.take(self._salt), self._salt)
         self._write([block, *self._plain])
-        self._groups.append(Group(self._offset, self._records, first.seq, first.t, last.t))
+        self._groups.append(IndexEntry(self._offset, self._records, first.seq, first.t, last.t))
         self._offset += len(block) + self._plain_bytes
         self._start_group()
 

@@ -19,8 +19,8 @@ import msgspec
 
 from comfyrec.cassette.packed.blocks import (
     UNREADABLE,
-    Allowance,
-    Nonsense,
+    ReadBudget,
+    UnreadableContent,
     count_of_run,
     records_before_cut,
     records_of_block,
@@ -45,9 +45,9 @@ from comfyrec.cassette.packed.container import (
     RUN,
     RUN_BYTES_MAX,
     SHARED,
-    Group,
     Index,
-    Shared,
+    IndexEntry,
+    SharedPayload,
     crc32,
     decode,
     salt_of_first_frame,
@@ -63,10 +63,9 @@ from comfyrec.cassette.records import (
     FORMAT,
     RECORD_BYTES_MAX,
     AnyRecord,
-    HttpPart,
-    Raw,
     Session,
-    WsFrame,
+    payload_field,
+    payload_of,
 )
 from comfyrec.errors import CutOff, NewerFormat, NotACassette
 
@@ -85,7 +84,7 @@ _GROUP_FRAMES_MAX: Final = 4096
 _KEEP_BYTES_MIN: Final = 2048
 _KEPT_BYTES_MAX: Final = 8 << 20
 
-_decode_shared = msgspec.msgpack.Decoder(Shared).decode
+_decode_shared = msgspec.msgpack.Decoder(SharedPayload).decode
 _decode_index = msgspec.msgpack.Decoder(Index).decode
 
 
@@ -128,10 +127,10 @@ class Finder:
     """number -> record, for bodies that are stored once."""
 
     def __init__(
-        self, read_at: Callable[[int, int], bytes], salt: int, groups: list[Group]
+        self, read_at: Callable[[int, int], bytes], salt: int, groups: list[IndexEntry]
     ) -> None:
         self._read_at, self._salt, self._groups = read_at, salt, groups
-        self._allowance = Allowance(_GROWTH_FREE)
+        self._budget = ReadBudget(_GROWTH_FREE)
         self._kept: OrderedDict[int, tuple[AnyRecord, int]] = OrderedDict()
         self._kept_bytes = 0
 
@@ -149,7 +148,7 @@ class Finder:
         at = bisect_right(self._groups, seq, key=attrgetter("seq_first")) - 1
         found = self._in_group(self._groups[at].offset, seq) if at >= 0 else None
         if found is not None:
-            self.keep(found, len(body_of(found)[1]))
+            self.keep(found, len(payload_of(found)))
         return found
 
     def _in_group(self, offset: int, seq: int) -> AnyRecord | None:
@@ -173,7 +172,7 @@ class Finder:
     def _in_frame(self, kind: int, payload: memoryview, seq: int) -> AnyRecord | None:
         try:
             if kind == BLOCK_KIND:
-                records = records_of_block(payload, self._allowance)
+                records = records_of_block(payload, self._budget)
                 return next((record for record in records if record.seq == seq), None)
             if kind == RECORD and _peek(payload).seq == seq:
                 return decode(payload)
@@ -182,21 +181,16 @@ class Finder:
         return None
 
 
-def body_of(record: AnyRecord) -> tuple[str, bytes]:
-    if isinstance(record, HttpPart):
-        return "body", record.body
-    if isinstance(record, WsFrame):
-        return "payload", record.payload
-    return ("data", record.data) if isinstance(record, Raw) else ("", b"")
-
-
-def _expanded(shared: Shared, holder: AnyRecord | None) -> AnyRecord:
+def _expanded(shared: SharedPayload, holder: AnyRecord | None) -> AnyRecord:
     """Put the body back into a record that only pointed to it."""
-    field, _ = body_of(shared.record)
-    body = b"" if holder is None else body_of(holder)[1]
+    field = payload_field(type(shared.record))
+    of_holder = None if holder is None else payload_field(type(holder))
+    body: bytes = getattr(holder, of_holder) if of_holder is not None else b""
     right = len(body) == shared.size and blake2b(body, digest_size=16).digest() == shared.digest
-    if not field or not right:
-        raise Nonsense(f"the body of record {shared.record.seq} stood in record {shared.holder}")
+    if field is None or not right:
+        raise UnreadableContent(
+            f"the body of record {shared.record.seq} stood in record {shared.holder}"
+        )
     return msgspec.structs.replace(shared.record, **{field: body})
 
 
@@ -230,10 +224,10 @@ class PackedReader:
         self.order = RecordOrder(source.path, lambda: self._at)
         self.salt = self._open(bytes(self._window.bytes(0, _WINDOW_BYTES)))
         size = self._window.size
-        self._groups: list[Group] = []
+        self._groups: list[IndexEntry] = []
         self._finder = Finder(source.read_at, self.salt, self._groups)
-        self._search_allowance = Allowance(_SEARCH_FACTOR * size + _WINDOW_BYTES)
-        self._growth = Allowance(_GROWTH_MAX * size + _GROWTH_FREE)
+        self._search_budget = ReadBudget(_SEARCH_FACTOR * size + _WINDOW_BYTES)
+        self._growth = ReadBudget(_GROWTH_MAX * size + _GROWTH_FREE)
         self._held: list[AnyRecord] = []
 
     def _open(self, start: bytes) -> int:
@@ -249,7 +243,7 @@ class PackedReader:
             return int(salt)
         own = salt_of_first_frame(start)
         if own is None and magic != MAGIC:
-            raise NotACassette(path, "is no cassette, or the start of it is destroyed")
+            raise NotACassette(path, "is not a cassette, or the start of it is destroyed")
         self.order.damage(0, "the header does not fit its checksum")
         return int(salt) if own is None else own
 
@@ -346,8 +340,8 @@ class PackedReader:
         due: list[AnyRecord] = []
         try:
             self._content(kind, payload, due)
-        except UNREADABLE as nonsense:
-            self._nonsense(kind, payload, nonsense)
+        except UNREADABLE as why:
+            self._unreadable(kind, payload, why)
         self._at = stop
         return due
 
@@ -361,17 +355,17 @@ class PackedReader:
             due += self._with(_expanded(shared, self._finder.find(shared.holder)))
         elif kind == RUN:
             if len(payload) > RUN_BYTES_MAX:
-                raise Nonsense(f"a run of {len(payload)} bytes is beyond the limits")
+                raise UnreadableContent(f"a run of {len(payload)} bytes is beyond the limits")
             due += self._all_of(records_of_run(payload))
         else:
             due += self._release(None)
             self.order.settle()
             if kind == BLOCK_KIND:
                 _, _, records, seq, t_first, t_last = BLOCK.unpack_from(payload)
-                self._groups.append(Group(self._at, records, seq, t_first, t_last))
+                self._groups.append(IndexEntry(self._at, records, seq, t_first, t_last))
                 self._held = records_of_block(payload, self._growth)
 
-    def _nonsense(self, kind: int, payload: memoryview, why: Exception) -> None:
+    def _unreadable(self, kind: int, payload: memoryview, why: Exception) -> None:
         """A frame with a right checksum says nothing that this reader knows."""
         try:
             number = _peek(payload)
@@ -445,7 +439,7 @@ class PackedReader:
                 try:
                     if self._is_frame(at + found):
                         return at + found
-                except Nonsense:
+                except UnreadableContent:
                     return None
                 found = piece.find(MARK, found + 1)
         return None
@@ -458,7 +452,7 @@ class PackedReader:
         stop = offset + HEAD_BYTES + length
         if kind not in KINDS or length > RECORD_BYTES_MAX or stop > self._window.size:
             return False
-        self._search_allowance.take(length)
+        self._search_budget.take(length)
         payload = self._source.read_at(offset + HEAD_BYTES, length)
         return bool(crc32(payload, self.salt ^ kind) == check)
 

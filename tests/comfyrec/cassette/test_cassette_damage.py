@@ -267,8 +267,8 @@ def test_a_whole_cassette_is_mended_into_itself() -> None:
     "data, error, words",
     [
         (b"", NotACassette, "is empty"),
-        (b"hello world\n" * 9, NotACassette, "is no cassette"),
-        (b"\x89PNG\r\n\x1a\n" + bytes(99), NotACassette, "is no cassette"),
+        (b"hello world\n" * 9, NotACassette, "is not a cassette"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(99), NotACassette, "is not a cassette"),
         (b'{"log": {"version": "1.2"}}', NotACassette, "convert"),
         (b'{"kind": "header", "format": "comfy-wire-capture/1"}', NotACassette, "convert"),
         (container.MAGIC[:1], CutOff, "before its first record"),
@@ -371,12 +371,12 @@ HOSTILE = {
     "a foot to nowhere": container.frame(container.FOOT_KIND, container.FOOT.pack(2**63), SALT),
     "a body of nobody": container.frame(
         container.SHARED,
-        container.encode(container.Shared(EVENTS[0], 77, 2**40, b"")),  # type: ignore[arg-type]  # not a record
+        container.encode(container.SharedPayload(EVENTS[0], 77, 2**40, b"")),  # type: ignore[arg-type]  # not a record
         SALT,
     ),
     "a body of its own": container.frame(
         container.SHARED,
-        container.encode(container.Shared(EVENTS[0], 1, 5, b"")),  # type: ignore[arg-type]  # not a record
+        container.encode(container.SharedPayload(EVENTS[0], 1, 5, b"")),  # type: ignore[arg-type]  # not a record
         SALT,
     ),
 }

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from comfyrec.cassette.capture import Misfit, is_capture, records_of_capture
-from comfyrec.cassette.har import HarMisfit, is_har, records_of_har, to_har
+from comfyrec.cassette.capture import NotACapture, is_capture, records_of_capture
+from comfyrec.cassette.har import NotAHar, is_har, records_of_har, to_har
 from comfyrec.cassette.records import (
     AnyRecord,
     Closed,
@@ -120,11 +120,11 @@ def test_what_a_capture_left_out_is_noted() -> None:
 
 @pytest.mark.parametrize(
     "line",
-    [b"nonsense", b"[]", b'{"kind":"x"}', b'{"t":"soon","kind":"note"}', b"[" * 100_000],
+    [b"why", b"[]", b'{"kind":"x"}', b'{"t":"soon","kind":"note"}', b"[" * 100_000],
     ids=["no JSON", "a list", "unknown kind", "no time", "nesting"],
 )
 def test_a_line_that_does_not_fit_is_named(line: bytes) -> None:
-    with pytest.raises(Misfit, match="line 2"):
+    with pytest.raises(NotACapture, match="line 2"):
         list(records_of_capture([json.dumps(HEADER).encode(), line]))
 
 
@@ -263,5 +263,5 @@ def test_a_cassette_goes_through_har_with_its_messages() -> None:
     ],
 )
 def test_a_har_that_does_not_fit_is_refused_by_its_place(data: bytes, words: str) -> None:
-    with pytest.raises(HarMisfit, match=words):
+    with pytest.raises(NotAHar, match=words):
         list(records_of_har(data))

@@ -297,7 +297,7 @@ def test_what_is_no_cassette_is_refused_in_one_sentence(
     (tmp_path / "x.crec").write_text("hello")
     (tmp_path / "empty.crec").touch()
 
-    for name, words in [("x.crec", "no cassette"), ("empty.crec", "empty"), ("none", "no such")]:
+    for name, words in [("x.crec", "not a cassette"), ("empty.crec", "empty"), ("none", "no such")]:
         assert main([command, str(tmp_path / name)]) == 2
         said = capsys.readouterr().err
         assert words in said

@@ -11,7 +11,7 @@ from comfyrec.cassette.records import AnyRecord, HttpPart, Note, Raw, Side, WsFr
 from comfyrec.cassette.redact import Redactor
 from comfyrec.proxy.recorder import Recorder, is_frontend_file, next_conn, now_us
 from comfyrec.wire.tap import Part, Seen
-from comfyrec.wire.websocket import Fragments, Frame, Unread
+from comfyrec.wire.websocket import Frame, Unread
 from tests.support.proxy_harness import Shelf
 
 KEY = b"sk-0123456789abcdefghij"
@@ -30,7 +30,7 @@ def kept(*seen: Seen) -> list[AnyRecord]:
 
 
 def frame(first: int, payload: bytes, inflated: bytes | None = None) -> Frame:
-    return bytes((first, len(payload))), payload, True, inflated
+    return Frame(bytes((first, len(payload))), payload, True, inflated)
 
 
 def test_records_are_numbered_and_carry_the_time_and_the_connection() -> None:
@@ -71,9 +71,8 @@ def test_a_message_that_was_clean_is_looked_at_again_when_a_secret_is_learnt() -
 def test_a_secret_that_spans_fragments_is_blanked_in_both() -> None:
     text = b'{"extra_data": {"api_key_comfy_org": "' + KEY + b'"}}'
     at = text.index(KEY) + 9
-    whole = Fragments([frame(0x01, text[:at]), frame(0x89, b"?"), frame(0x80, text[at:])])
 
-    records = kept(whole)
+    records = kept(frame(0x01, text[:at]), frame(0x89, b"?"), frame(0x80, text[at:]))
 
     frames = [record for record in records if isinstance(record, WsFrame)]
     assert [len(f.payload) for f in frames] == [at, 1, len(text) - at]
@@ -81,27 +80,10 @@ def test_a_secret_that_spans_fragments_is_blanked_in_both() -> None:
     assert frames[1].payload == b"?"
 
 
-def test_a_secret_in_a_compressed_message_takes_all_its_packed_frames_along() -> None:
-    text = b'{"api_key": "' + KEY + b'"}'
-    whole = Fragments([frame(0x41, b"packed 1"), frame(0x80, b"packed 2", text)])
-
-    first, last = kept(whole)
-
-    assert isinstance(first, WsFrame) and isinstance(last, WsFrame)
-    assert (first.payload, last.payload) == (b"", b"")
-    assert last.inflated == text.replace(KEY, BLANK)
-
-
 def test_fragments_without_secrets_are_kept_as_they_are() -> None:
-    whole = Fragments([frame(0x01, b"a"), frame(0x00, b""), frame(0x80, b"b")])
+    whole = frame(0x01, b"a"), frame(0x00, b""), frame(0x80, b"b")
 
-    assert [r.payload for r in kept(whole) if isinstance(r, WsFrame)] == [b"a", b"", b"b"]
-
-
-def test_pieces_of_a_message_that_is_too_long_to_hold_are_kept_one_by_one() -> None:
-    pieces = Fragments([frame(0x89, b"?"), frame(0x00, b"a")]), Fragments([frame(0x8A, b"!")])
-
-    assert [r.payload for r in kept(*pieces) if isinstance(r, WsFrame)] == [b"?", b"a", b"!"]
+    assert [r.payload for r in kept(*whole) if isinstance(r, WsFrame)] == [b"a", b"", b"b"]
 
 
 def test_what_is_lost_is_counted_and_noted_before_what_follows() -> None:

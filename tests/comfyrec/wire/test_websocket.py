@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
@@ -13,11 +12,8 @@ from websockets.frames import Frame as TheirFrame
 from websockets.frames import Opcode
 
 from comfyrec.wire.websocket import (
-    FRAGMENTS_MAX,
-    HOLD_MAX,
     INFLATED_MAX,
     Deflate,
-    Fragments,
     Frame,
     FrameReader,
     Unread,
@@ -26,7 +22,7 @@ from comfyrec.wire.websocket import (
 )
 from tests.support.cutting import bytewise, cuts, damaged, fuzz
 
-Seen = Frame | Fragments | Unread
+Seen = Frame | Unread
 
 payloads = st.binary(max_size=40) | st.sampled_from([b"x" * 125, b"x" * 126, b"y" * 70000])
 their_frames = st.builds(
@@ -41,12 +37,17 @@ their_frames = st.builds(
 )
 
 
-def frames_of(seen: list[Seen]) -> Iterator[Frame]:
-    for item in seen:
-        if isinstance(item, Fragments):
-            yield from item.frames
-        elif isinstance(item, tuple):
-            yield item
+def frames_of(seen: list[Seen]) -> list[Frame]:
+    """Whole frames, each put together from its pieces."""
+    whole: list[Frame] = []
+    begun: list[Frame] = []
+    for piece in (item for item in seen if isinstance(item, Frame)):
+        begun.append(piece)
+        if piece.last:
+            payload = b"".join(part.payload for part in begun)
+            whole.append(Frame(begun[0].head, payload, True, piece.inflated))
+            begun = []
+    return whole
 
 
 def read(pieces: list[bytes], deflate: Deflate | None = None) -> list[Seen]:
@@ -59,11 +60,11 @@ def on_the_wire(seen: list[Seen]) -> bytes:
     out, key, offset = b"", b"", 0
     for item in seen:
         out += item.data if isinstance(item, Unread) else b""
-        for head, payload, _, _ in frames_of([item]):
-            if head:
-                key, offset = (head[-4:] if head[1] & 0x80 else b""), 0
-            out += head + (unmask(payload, key, offset) if key else payload)
-            offset += len(payload)
+        if isinstance(item, Frame):
+            if item.head:
+                key, offset = (item.head[-4:] if item.head[1] & 0x80 else b""), 0
+            out += item.head + (unmask(item.payload, key, offset) if key else item.payload)
+            offset += len(item.payload)
     return out
 
 
@@ -80,8 +81,8 @@ def test_frames_are_read_the_same_wherever_they_are_cut_and_give_back_their_byte
 
     seen = read(data.draw(cuts(stream)))
 
-    assert [f[1] for f in frames_of(seen)] == [f.data for f in frames]
-    assert [f[0][0] & 0x8F for f in frames_of(seen)] == [f.fin << 7 | f.opcode for f in frames]
+    assert [f.payload for f in frames_of(seen)] == [f.data for f in frames]
+    assert [f.head[0] & 0x8F for f in frames_of(seen)] == [f.fin << 7 | f.opcode for f in frames]
     assert on_the_wire(seen) == stream
 
 
@@ -93,15 +94,22 @@ def test_whatever_comes_nothing_raises_and_no_byte_is_dropped(stream: bytes) -> 
     assert on_the_wire(seen) == stream
 
 
-def test_a_frame_of_a_server_comes_out_as_soon_as_its_last_byte_is_there() -> None:
+@pytest.mark.parametrize("mask", [True, False])
+def test_a_frame_comes_out_as_far_as_it_has_come_and_half_a_header_is_held(mask: bool) -> None:
     reader = FrameReader()
-    stream = write([TheirFrame(Opcode.TEXT, b"a" * 300)], mask=False)
+    stream = write([TheirFrame(Opcode.TEXT, b"a" * 300)], mask=mask)
+    header = 8 if mask else 4
 
-    assert [reader.feed(piece) for piece in bytewise(stream)[:-1]] == [[]] * (len(stream) - 1)
-    assert reader.feed(stream[-1:]) == [(stream[:4], b"a" * 300, True, None)]
+    seen = [reader.feed(piece) for piece in bytewise(stream[: header - 1])]
+    held = reader.held
+    pieces = [reader.feed(piece) for piece in bytewise(stream[header - 1 :])]
+
+    assert (seen, held) == ([[]] * (header - 1), stream[: header - 1])
+    assert pieces[0] == [Frame(stream[:header], b"", False)]
+    assert pieces[1:] == [[Frame(b"", b"a", n == 299)] for n in range(300)]
 
 
-def test_the_frames_of_a_fragmented_message_come_together_with_the_ping_between() -> None:
+def test_the_frames_of_a_fragmented_message_come_one_by_one_with_the_ping_between() -> None:
     frames = [
         TheirFrame(Opcode.TEXT, b"a", fin=False),
         TheirFrame(Opcode.PING, b"?"),
@@ -109,49 +117,52 @@ def test_the_frames_of_a_fragmented_message_come_together_with_the_ping_between(
         TheirFrame(Opcode.TEXT, b"c"),
     ]
 
-    whole, after = read([write(frames, mask=False)])
-
-    assert isinstance(whole, Fragments)
-    assert [f[1] for f in whole.frames] == [b"a", b"?", b"b"]
-    assert after == (b"\x81\x01", b"c", True, None)
-
-
-def test_a_message_that_is_never_finished_is_given_out_at_the_end() -> None:
-    seen = read([write([TheirFrame(Opcode.TEXT, b"a", fin=False)], mask=False) + b"\x81"])
+    seen = read([write(frames, mask=False)])
 
     assert seen == [
-        Fragments([(b"\x01\x01", b"a", True, None)]),
-        Unread(b"\x81", "cut off inside a frame"),
+        Frame(b"\x01\x01", b"a"),
+        Frame(b"\x89\x01", b"?"),
+        Frame(b"\x80\x01", b"b"),
+        Frame(b"\x81\x01", b"c"),
     ]
 
 
-def test_too_many_fragments_are_not_held() -> None:
-    frames = [TheirFrame(Opcode.BINARY, b"", fin=False)]
-    frames += [TheirFrame(Opcode.CONT, b"", fin=False)] * FRAGMENTS_MAX
-    reader = FrameReader()
+def test_half_a_header_is_given_out_at_the_end() -> None:
+    seen = read([write([TheirFrame(Opcode.TEXT, b"a", fin=False)], mask=False) + b"\x81"])
 
-    (given_out,) = reader.feed(write(frames, mask=False))
+    assert seen == [
+        Frame(b"\x01\x01", b"a"),
+        Unread(b"\x81", "cut off inside the header of a frame"),
+    ]
 
-    assert isinstance(given_out, Fragments)
-    assert len(given_out.frames) == FRAGMENTS_MAX
+
+def test_a_ping_in_pieces_inside_a_compressed_message_is_not_taken_for_a_part_of_it() -> None:
+    packed = pack(TEXTS[0])
+    half = len(packed) // 2
+    first = b"\x41" + bytes((half,)) + packed[:half]
+    last = b"\x80" + bytes((len(packed) - half,)) + packed[half:]
+
+    seen = read([first + b"\x89\x04pi", b"ng" + last], Deflate())
+
+    assert [f.inflated for f in frames_of(seen)] == [None, None, TEXTS[0]]
 
 
 @pytest.mark.parametrize("mask", [True, False])
 def test_a_long_frame_comes_in_pieces_with_its_head_on_the_first(mask: bool) -> None:
-    data = bytes(range(256)) * (HOLD_MAX // 128)
+    data = bytes(range(256)) * 8192
     stream = write([TheirFrame(Opcode.BINARY, data), TheirFrame(Opcode.TEXT, b"!")], mask=mask)
 
     seen = read([stream[i : i + 65537] for i in range(0, len(stream), 65537)])
 
-    *pieces, last, after = frames_of(seen)
-    assert b"".join(p[1] for p in pieces) + last[1] == data
-    assert [bool(p[0]) for p in pieces] == [True] + [False] * (len(pieces) - 1)
-    assert (any(p[2] for p in pieces), last[2], after[1]) == (False, True, b"!")
+    pieces = [item for item in seen if isinstance(item, Frame)][:-1]
+    assert [f.payload for f in frames_of(seen)] == [data, b"!"]
+    assert [bool(p.head) for p in pieces] == [True] + [False] * (len(pieces) - 1)
+    assert [p.last for p in pieces] == [False] * (len(pieces) - 1) + [True]
     assert on_the_wire(seen) == stream
 
 
 def test_a_long_frame_that_is_cut_off_says_how_much_is_missing() -> None:
-    stream = write([TheirFrame(Opcode.BINARY, bytes(2 * HOLD_MAX))], mask=False)
+    stream = write([TheirFrame(Opcode.BINARY, bytes(2 << 20))], mask=False)
 
     *_, remark = read([stream[:-7]])
 
@@ -163,10 +174,10 @@ def test_a_length_without_end_makes_the_rest_unreadable() -> None:
     reader = FrameReader()
 
     assert reader.feed(stream + b"rest") == [
-        (b"\x81\x01", b"a", True, None),
+        Frame(b"\x81\x01", b"a"),
         Unread(stream[3:] + b"rest", "a frame whose length has no end"),
     ]
-    assert reader.feed(b"more") == [Unread(b"more", "behind bytes that are no frame")]
+    assert reader.feed(b"more") == [Unread(b"more", "behind bytes that are not a frame")]
 
 
 def test_the_fragments_before_bytes_that_are_no_frame_come_before_them() -> None:
@@ -174,7 +185,7 @@ def test_the_fragments_before_bytes_that_are_no_frame_come_before_them() -> None
 
     fragments, unread = FrameReader().feed(b"\x01\x01a" + no_frame)
 
-    assert fragments == Fragments([(b"\x01\x01", b"a", True, None)])
+    assert fragments == Frame(b"\x01\x01", b"a")
     assert unread == Unread(no_frame, "a frame whose length has no end")
 
 
@@ -196,7 +207,7 @@ def test_compressed_messages_are_inflated_beside_what_was_sent(takeover: bool, p
 
     seen = read([stream], Deflate(takeover=takeover))
 
-    assert [f[3] for f in frames_of(seen) if f[3] is not None] == TEXTS
+    assert [f.inflated for f in frames_of(seen) if f.inflated is not None] == TEXTS
     assert on_the_wire(seen) == stream
 
 
@@ -207,7 +218,7 @@ def test_packed_and_plain_messages_may_be_mixed() -> None:
 
     seen = read([packed[0] + plain + packed[1]], Deflate())
 
-    assert [f[3] for f in frames_of(seen)] == [TEXTS[0], None, TEXTS[1]]
+    assert [f.inflated for f in frames_of(seen)] == [TEXTS[0], None, TEXTS[1]]
 
 
 def pack(message: bytes) -> bytes:
@@ -226,7 +237,7 @@ def test_a_sender_may_close_its_stream_and_go_on() -> None:
 
     seen = read([frame_of(closed + b"\0") + frame_of(pack(b"second"))], Deflate())
 
-    assert [f[3] for f in frames_of(seen)] == [b"first " * 20, b"second"]
+    assert [f.inflated for f in frames_of(seen)] == [b"first " * 20, b"second"]
 
 
 def test_a_bomb_is_kept_as_it_was_sent_and_the_next_message_still_inflates() -> None:
@@ -238,8 +249,8 @@ def test_a_bomb_is_kept_as_it_was_sent_and_the_next_message_still_inflates() -> 
 
     assert isinstance(remark, Unread)
     assert f"more than {INFLATED_MAX} bytes" in remark.why
-    assert isinstance(first, tuple) and isinstance(second, tuple)
-    assert (first[1], first[3], second[3]) == (bomb[:-4], None, b"\0\0\0ok")
+    assert isinstance(first, Frame) and isinstance(second, Frame)
+    assert (first.payload, first.inflated, second.inflated) == (bomb[:-4], None, b"\0\0\0ok")
 
 
 def test_what_cannot_be_inflated_is_said_once_and_kept() -> None:
@@ -247,8 +258,8 @@ def test_what_cannot_be_inflated_is_said_once_and_kept() -> None:
 
     seen = read([junk + junk], Deflate())
 
-    assert [type(item) for item in seen] == [Unread, tuple, tuple]
-    assert [f[1] for f in frames_of(seen)] == [b"\xff\xff\xff\xff"] * 2
+    assert [type(item) for item in seen] == [Unread, Frame, Frame]
+    assert [f.payload for f in frames_of(seen)] == [b"\xff\xff\xff\xff"] * 2
 
 
 NEGOTIATIONS = {

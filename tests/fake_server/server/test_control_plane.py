@@ -225,3 +225,42 @@ def test_time_stands_still_steps_advances_and_runs(handle: Handle) -> None:
 def test_without_a_control_plane_the_path_belongs_to_the_source() -> None:
     with serve(scenario_source([])) as plain:
         assert ask(plain, "GET", "/__fake__/")[0] == 404
+
+
+def status_for(handle: Handle, *fields: str) -> int:
+    with Plain(handle.port) as client:
+        head = "".join(f"{field}\r\n" for field in fields)
+        return client.ask(f"POST /__fake__/reset HTTP/1.1\r\n{head}Content-Length: 0\r\n\r\n", b"")[
+            0
+        ]
+
+
+FOREIGN = {
+    "another site": ("Host: 127.0.0.1:8188", "Origin: https://evil.example"),
+    "another port": ("Host: 127.0.0.1:8188", "Origin: http://127.0.0.1:9000"),
+    "a sandboxed frame": ("Host: 127.0.0.1:8188", "Origin: null"),
+    "a browser's own word": ("Host: 127.0.0.1:8188", "Sec-Fetch-Site: cross-site"),
+    "a name that leads here": ("Host: evil.example:8188", "Origin: http://evil.example:8188"),
+}
+
+
+@pytest.mark.parametrize("fields", FOREIGN.values(), ids=FOREIGN)
+def test_a_page_of_another_origin_cannot_use_the_control_plane(
+    handle: Handle, fields: tuple[str, ...]
+) -> None:
+    assert status_for(handle, *fields) == 403
+
+
+OURS = {
+    "no browser": ("Host: comfyui:8188",),
+    "the same origin": ("Host: 127.0.0.1:8188", "Origin: http://127.0.0.1:8188"),
+    "a name for this machine": ("Host: LOCALHOST:8188", "Origin: http://localhost:8188"),
+    "an address typed by hand": ("Host: [::1]:8188", "Sec-Fetch-Site: none"),
+}
+
+
+@pytest.mark.parametrize("fields", OURS.values(), ids=OURS)
+def test_whoever_is_of_the_same_origin_may_use_the_control_plane(
+    handle: Handle, fields: tuple[str, ...]
+) -> None:
+    assert status_for(handle, *fields) == 200

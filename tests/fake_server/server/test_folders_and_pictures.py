@@ -150,6 +150,21 @@ def test_a_link_out_of_the_base_directory_is_not_followed(tmp_path: Path) -> Non
         folders.read("input", "out", "secret")
 
 
+def test_a_link_to_a_file_outside_is_neither_read_nor_written_nor_removed(tmp_path: Path) -> None:
+    outside = tmp_path / "secret"
+    outside.write_bytes(b"s")
+    folders = RealFolders(tmp_path / "base", EPOCH_US)
+    (tmp_path / "base" / "input" / "out").symlink_to(outside)
+
+    with pytest.raises(ValueError, match="outside"):
+        folders.read("input", "", "out")
+    with pytest.raises(ValueError, match="outside"):
+        folders.write("input", "", "out", b"changed", 0)
+    with pytest.raises(ValueError, match="outside"):
+        folders.remove("input", "", "out")
+    assert outside.read_bytes() == b"s"
+
+
 def test_what_cannot_be_served_from_a_disk_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
 

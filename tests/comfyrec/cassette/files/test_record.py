@@ -1,27 +1,19 @@
-"""Cassettes on disk: who may write, what is never overwritten, disks that are full."""
+"""Cassettes that are recorded: what is never overwritten, disks that are full, the clean end."""
 
 from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
-from itertools import count
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
-from comfyrec.cassette import files
 from comfyrec.cassette.files import (
     Writer,
-    bundled,
-    create_cassette,
-    find_cassette,
     open_cassette,
     write_cassette,
 )
 from comfyrec.cassette.records import (
-    AnyRecord,
     End,
     HttpPart,
     Note,
@@ -31,53 +23,16 @@ from comfyrec.cassette.records import (
 )
 from comfyrec.cassette.redact import Redactor
 from comfyrec.errors import (
-    CassetteError,
     CassetteExists,
-    CassetteInUse,
     SecretKept,
-    Unavailable,
 )
-from tests.support.cassette_samples import ONE_OF_EACH, PICTURE, STATUS, T
-
-SUFFIXES = [".crec", ".jsonl"]
-
-
-def create(path: Path, **options: object) -> Writer:
-    clock = count(T)
-    return create_cassette(path, clock_us=lambda: next(clock), **options)  # type: ignore[arg-type]  # options vary
-
-
-def event(seq: int, payload: bytes = STATUS) -> WsFrame:
-    return WsFrame(seq, T + seq, 1, Side.SERVER, b"\x81\x4d", payload)
-
-
-def add(writer: Writer, number: int, payload: bytes = STATUS) -> None:
-    for _ in range(number):
-        writer.add(event(writer.next_seq, payload))
-    writer.flush()
-
-
-def read(path: Path) -> tuple[list[AnyRecord], list[CassetteError]]:
-    with open_cassette(path) as reader:
-        return list(reader), reader.problems
+from tests.support.cassette_files import SUFFIXES, add, create, event, read
+from tests.support.cassette_samples import ONE_OF_EACH, PICTURE, T
 
 
 @pytest.fixture(params=SUFFIXES)
 def path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return tmp_path / f"a{request.param}"
-
-
-def test_a_second_writer_is_refused_and_the_first_unharmed(path: Path) -> None:
-    writer = create(path)
-
-    with pytest.raises(CassetteInUse, match="another recorder"):
-        create(path, append=True)
-    with pytest.raises(CassetteInUse):
-        create(path, overwrite=True)
-    add(writer, 3)
-    writer.close()
-
-    assert len(read(path)[0]) == 5
 
 
 def test_an_existing_cassette_is_not_overwritten_unasked(path: Path) -> None:
@@ -262,7 +217,7 @@ def test_a_close_that_cannot_pack_leaves_the_recording_as_it_was(
 def test_a_large_recording_is_not_rewritten_at_the_close(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "_COMPACT_BYTES_MAX", 100)
+    monkeypatch.setattr("comfyrec.cassette.files.record._COMPACT_BYTES_MAX", 100)
     writer = create(tmp_path / "a.crec")
     add(writer, 4)
 
@@ -278,26 +233,7 @@ def test_closing_twice_is_closing_once(path: Path) -> None:
     assert len(read(path)[0]) == 3
 
 
-@pytest.mark.parametrize("make", [create, lambda p: write_cassette(p, ONE_OF_EACH)])
-def test_a_folder_that_is_not_there_is_said(tmp_path: Path, make: Callable[[Path], object]) -> None:
-    with pytest.raises(Unavailable, match="no such file or folder"):
-        make(tmp_path / "none" / "a.crec")
-
-
-def test_a_conversion_that_fails_leaves_no_file(tmp_path: Path) -> None:
-    def broken() -> object:
-        yield ONE_OF_EACH[0]
-        raise Unavailable("x", "is broken", "mend it")
-
-    with pytest.raises(Unavailable):
-        write_cassette(tmp_path / "a.crec", broken())  # type: ignore[arg-type]  # a generator
-
-    assert list(tmp_path.iterdir()) == []
-
-
-# --- secrets met late ------------------------------------------------------------------------
-
-SECRET = b"sk-late-Secret-0123456789"
+SECRET = b"sk-Very5ecretValue-9172053648"
 
 
 def late(writer: Writer, redactor: Redactor) -> None:
@@ -339,138 +275,6 @@ def test_a_secret_that_cannot_be_taken_out_is_an_error(
     monkeypatch.setattr(os, "replace", refuses)
     with pytest.raises(SecretKept, match="1 record still holds a secret"):
         writer.close()
-
-
-# --- names -----------------------------------------------------------------------------------
-
-
-class Cache:
-    """An ``os.pwritev`` that knows the flag, or not, and takes its time."""
-
-    def __init__(self, trouble: OSError | None = None, takes: Callable[[], object] = int) -> None:
-        self.trouble, self.takes = trouble, takes
-        self.flags: list[int] = []
-
-    def __call__(self, fd: int, parts: list[bytes], offset: int, flags: int) -> int:
-        self.flags.append(flags)
-        self.takes()
-        if self.trouble is not None:
-            raise self.trouble
-        half = parts[: len(parts) // 2 + 1]
-        return os.writev(fd, half)
-
-
-def bulky(writer: Writer, number: int) -> list[AnyRecord]:
-    added: list[AnyRecord] = []
-    for _ in range(number):
-        seq = writer.next_seq
-        record = HttpPart(seq, T + seq, 1, Side.SERVER, 0, body=os.urandom(200_000), last=False)
-        writer.write([record])
-        added.append(record)
-    return added
-
-
-@pytest.mark.parametrize(
-    ("trouble", "tries"),
-    [
-        pytest.param(None, 3, id="taken"),
-        pytest.param(OSError(errno.EOPNOTSUPP, "not here"), 1, id="not taken"),
-    ],
-)
-def test_large_bodies_pass_the_page_cache_by_where_that_is_possible(
-    trouble: OSError | None, tries: int, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    cache = Cache(trouble)
-    monkeypatch.setattr(os, "pwritev", cache)
-    monkeypatch.setattr(files, "_can_write_uncached", lambda: True)
-    writer = create(path, encoding="packed")
-    added = bulky(writer, 3)
-    writer.abandon()
-    assert cache.flags == [0x80] * tries
-    assert read(path)[0][1:] == added
-
-
-def test_a_slow_disk_gets_what_comes_through_the_page_cache(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clock = count(T, 60_000)
-    cache = Cache()
-    monkeypatch.setattr(os, "pwritev", cache)
-    monkeypatch.setattr(files, "_can_write_uncached", lambda: True)
-    writer = create_cassette(path, clock_us=lambda: next(clock), encoding="packed")
-    added = bulky(writer, 3)
-    writer.abandon()
-    assert cache.flags == [0x80]
-    assert read(path)[0][1:] == added
-
-
-def test_a_full_disk_is_said_of_large_bodies_too(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(files, "_can_write_uncached", lambda: True)
-    writer = create(path, encoding="packed")
-    before = bulky(writer, 1)
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "pwritev", Cache(OSError(errno.ENOSPC, "No space left on device")))
-        with pytest.raises(OSError, match="No space left"):
-            bulky(writer, 1)
-    assert writer.lost == 1
-    after = bulky(writer, 1)
-    writer.abandon()
-    assert read(path)[0][1:] == before + after
-
-
-@pytest.mark.parametrize(
-    ("system", "release", "can"),
-    [
-        ("linux", "6.18.44-fc", True),
-        ("linux", "6.17.0", True),
-        ("linux", "7.0", True),
-        ("linux", "6.15.2-arch1", False),
-        ("linux", "5.10.0-30-amd64", False),
-        ("linux", "unheard", False),
-        ("darwin", "25.1.0", False),
-    ],
-)
-def test_only_kernels_that_do_it_right_are_asked(
-    system: str, release: str, can: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(files.sys, "platform", system)
-    monkeypatch.setattr(os, "uname", lambda: SimpleNamespace(release=release))
-    assert files._can_write_uncached() is can
-
-
-@pytest.fixture
-def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    shelf = tmp_path / "cassettes"
-    shelf.mkdir()
-    monkeypatch.setattr(files, "_shelves", lambda: [shelf])
-    write_cassette(shelf / "fresh-run.crec", ONE_OF_EACH)
-    write_cassette(shelf / "two-clients.jsonl", ONE_OF_EACH)
-    (shelf / "README.md").touch()
-    return shelf
-
-
-def test_bundled_cassettes_are_named_without_path_and_suffix(shelf: Path) -> None:
-    assert bundled() == ["fresh-run", "two-clients"]
-    assert find_cassette("fresh-run") == str(shelf / "fresh-run.crec")
-    assert find_cassette("two-clients.jsonl") == str(shelf / "two-clients.jsonl")
-
-
-def test_a_file_that_is_there_wins_over_a_bundled_one(
-    shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("fresh-run").touch()
-
-    assert find_cassette("fresh-run") == "fresh-run"
-
-
-def test_an_unknown_name_is_refused_with_the_nearest(shelf: Path) -> None:
-    with pytest.raises(Unavailable, match="did you mean the bundled 'fresh-run'"):
-        find_cassette("fresh_run")
-    with pytest.raises(Unavailable, match="check the name"):
-        find_cassette("zzz.crec")
 
 
 def test_what_was_lost_until_the_end_is_noted_at_the_close(path: Path) -> None:

@@ -1,0 +1,52 @@
+"""The cassettes that come with the package, found by name."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+from comfyrec.errors import Unavailable
+from comfyrec.wording import nearest
+
+__all__ = ["bundled", "find_cassette"]
+
+SUFFIXES: Final = (".crec", ".jsonl")
+
+
+def _shelves() -> list[Path]:
+    package = Path(__file__).parents[2]
+    return [package / "_cassettes", package.parent / "cassettes"]
+
+
+def _all_bundled() -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for shelf in _shelves():
+        if shelf.is_dir():
+            for path in sorted(shelf.iterdir()):
+                if path.suffix in SUFFIXES:
+                    found.setdefault(path.stem, path)
+    return found
+
+
+def bundled() -> list[str]:
+    """Names of the cassettes that come with the package."""
+    return sorted(_all_bundled())
+
+
+def find_cassette(name: str | os.PathLike[str]) -> str:
+    """A path as it is, or the path of a bundled cassette by its name, with or without suffix.
+
+    Raises:
+        Unavailable: neither; the sentence names the nearest.
+    """
+    given = os.fspath(name)
+    if Path(given).exists():
+        return given
+    shelf = _all_bundled()
+    for path in shelf.values():
+        if given in (path.stem, path.name):
+            return str(path)
+    near = nearest(Path(given).stem, shelf)
+    mend = f"did you mean the bundled '{near}'?" if near else "check the name"
+    raise Unavailable(given, "there is no such file", mend)
