@@ -15,7 +15,7 @@ from fake_server.simulated_server import ServerOptions, SimulatedServer
 from fake_server.simulator.node_plan import NodePlans, PlanFor
 from fake_server.source import Source
 
-__all__ = ["chosen", "over", "scenario_source", "shell_of"]
+__all__ = ["chosen", "over", "scenario_source", "transport_of"]
 
 
 def chosen(name: str, params: Mapping[str, Any] | None = None) -> Choice:
@@ -57,11 +57,11 @@ def scenario_source(choices: Sequence[Choice], facts: ServerOptions | None = Non
     return Stage(make, operators, seed=facts.seed, split=split)
 
 
-def shell_of(choices: Sequence[Choice]) -> Transport:
-    """What the scenarios need of the shell around the source."""
-    shells = [choice.scenario.direct(choice.settings).shell for choice in choices]
-    prefix = next((shell.prefix for shell in shells if shell.prefix), "")
-    return Transport(tls=any(shell.tls for shell in shells), prefix=prefix)
+def transport_of(choices: Sequence[Choice]) -> Transport:
+    """What the scenarios need of the server around the source."""
+    transports = [choice.scenario.direct(choice.settings).transport for choice in choices]
+    prefix = next((each.prefix for each in transports if each.prefix), "")
+    return Transport(tls=any(each.tls for each in transports), prefix=prefix)
 
 
 _OF_THE_PLAN: Final = ("classes", "strict", "lifelike")
@@ -97,7 +97,7 @@ def _plan_for(directions: Sequence[Directions], wanted: Mapping[str, Any]) -> Pl
     common = {name: wanted[name] for name in _OF_THE_PLAN if name in wanted}
     unplanned = NodePlans(**common)
     plans = [each.plan for each in directions if each.plan is not None]
-    others_s = max((each.people_s for each in directions), default=0.0)
+    others_s = max((each.other_users_s for each in directions), default=0.0)
 
     def plan_for(graph: Mapping[str, Any], client_id: Any) -> NodePlans:
         if client_id == OTHER_USER:

@@ -14,7 +14,7 @@ from comfyrec.check.invariants import Bounds, Case, Report, Truth, deeds
 from comfyrec.check.result import ScenarioResult, result_of
 from comfyrec.errors import ScenarioError, UsageError
 from comfyrec.events.outputs import all_files_in
-from fake_server.scenario_source import scenario_source, shell_of
+from fake_server.scenario_source import scenario_source, transport_of
 from fake_server.scenarios import Choice, Stage
 from fake_server.scenarios.kit import PLAIN
 from fake_server.scenarios.kit.observer import JOURNAL_ENTRIES_MAX, Ending
@@ -52,7 +52,7 @@ class _Watched:
         return self.stage.facts()
 
     def _stamp(self) -> None:
-        missing = min(self.stage.scene.notes, JOURNAL_ENTRIES_MAX) - len(self.seconds)
+        missing = min(self.stage.observer.notes, JOURNAL_ENTRIES_MAX) - len(self.seconds)
         if missing > 0:
             self.seconds += [self._clock()] * missing
 
@@ -84,13 +84,13 @@ class Playing:
             scenario=self.choice.scenario,
             report=report,
             truth=self._truth(stage),
-            deeds=deeds(stage.scene.journal, self._watched.seconds),
+            deeds=deeds(stage.observer.journal, self._watched.seconds),
             bounds=bounds,
         )
         return result_of(case, self.choice.title, complaints, took_s=took_s)
 
     def _truth(self, stage: Stage) -> Truth:
-        mine = stage.scene.mine()
+        mine = stage.observer.mine()
         ended_s = list(self._seconds_of("ended"))
         prompt = mine[-1] if mine else None
         outputs = _outputs(stage, prompt.id) if prompt and prompt.ending == "success" else None
@@ -110,7 +110,7 @@ class Playing:
 
     def _seconds_of(self, what: str) -> Iterator[float]:
         """When the journal says so, on the clock of the reports."""
-        journal = self._watched.stage.scene.journal
+        journal = self._watched.stage.observer.journal
         for note, second in zip(journal, self._watched.seconds, strict=False):
             if note.what == what:
                 yield second
@@ -118,7 +118,7 @@ class Playing:
 
 def _refused(stage: Stage) -> Ending | None:
     """A prompt that was turned away never gets into the list of prompts."""
-    refused = any(note.what == "ended" for note in stage.scene.journal)
+    refused = any(note.what == "ended" for note in stage.observer.journal)
     return "rejected" if refused else None
 
 
@@ -126,7 +126,7 @@ def _let_in(stage: Stage) -> bool:
     """Something was answered, by more than a proxy's or a starting server's 5xx."""
     return any(
         note.what == "accepted" or (note.what == "answered" and not note.detail.startswith("5"))
-        for note in stage.scene.journal
+        for note in stage.observer.journal
     )
 
 
@@ -141,7 +141,7 @@ def _outputs(stage: Stage, prompt_id: str) -> Mapping[str, Any] | None:
         entries = read_json(answer.body) if answer is not None else None
         if isinstance(entries, dict) and prompt_id in entries:
             return _dict(entries[prompt_id].get("outputs"))
-    return _dict((stage.scene.history(prompt_id) or {}).get("outputs"))
+    return _dict((stage.observer.history(prompt_id) or {}).get("outputs"))
 
 
 def _dict(value: Any) -> Mapping[str, Any] | None:
@@ -153,7 +153,7 @@ def _views(stage: Stage, outputs: Mapping[str, Any]) -> Iterator[tuple[bytes, bo
     for file in all_files_in(outputs):
         query = urlencode(msgspec.structs.asdict(file))
         request = Request("GET", f"/view?{query}")
-        answer, shown = stage.scene.ask(request), stage.disclose(request)
+        answer, shown = stage.observer.ask(request), stage.disclose(request)
         if answer is None or answer.status != 200:
             answer = shown  # a file, or a name, of the scenario's own
         if answer is not None and answer.status == 200:
@@ -192,7 +192,7 @@ def play(
     watched = _Watched(_staged(scenario_source([choice], facts)), clock)
     if speed is None:
         speed = 1.0 if choice.scenario.in_real_time else MAX
-    shell = shell_of([choice])
+    shell = transport_of([choice])
     options: dict[str, Any] = {"speed": speed, "tls": shell.tls, "prefix": shell.prefix}
     with _served(watched, thread, options) as handle:
         yield Playing(choice, watched, handle)

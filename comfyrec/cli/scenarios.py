@@ -15,10 +15,10 @@ import msgspec
 from comfyrec.check.invariants import INVARIANTS
 from comfyrec.check.play import IMAGES
 from comfyrec.cli._output import safe
-from fake_server.scenario_source import scenario_source, shell_of
+from fake_server.scenario_source import scenario_source, transport_of
 from fake_server.scenarios import ALIASES, Choice, Scenario, Stage, catalogue, choice_of, choose
 from fake_server.scenarios.kit import PLAIN, under_prefix
-from fake_server.scenarios.kit.dry_run import DryRunLine, rehearse
+from fake_server.scenarios.kit.dry_run import DryRunLine, dry_run
 
 LINES_SHOWN = 60
 """Of a time line; the beginning is what matters."""
@@ -228,16 +228,16 @@ def _folded(lines: Iterable[DryRunLine]) -> Iterator[DryRunLine]:
 def _time_line(choice: Choice) -> Iterable[DryRunLine]:
     source = scenario_source([choice])
     workflow = choice.scenario.workflow or PLAIN
-    return rehearse(source, workflow, prefix=shell_of([choice]).prefix, images=IMAGES)
+    return dry_run(source, workflow, prefix=transport_of([choice]).prefix, images=IMAGES)
 
 
 def _normal_run(choice: Choice) -> Iterable[DryRunLine]:
     """The same prompt under the same path, and nothing goes wrong."""
-    prefix = shell_of([choice]).prefix
+    prefix = transport_of([choice]).prefix
     source = scenario_source([choose("success")])
     inside = Stage(lambda: source, [under_prefix(prefix)]) if prefix else source
     workflow = choice.scenario.workflow or PLAIN
-    return rehearse(inside, workflow, prefix=prefix, images=IMAGES)
+    return dry_run(inside, workflow, prefix=prefix, images=IMAGES)
 
 
 def _in_columns(told: _Told) -> str:

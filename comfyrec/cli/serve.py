@@ -22,7 +22,7 @@ from comfyrec.versions import DEFAULT_VERSION, era_of
 from fake_server.http.context import Shop
 from fake_server.nodes.catalogue import Catalogue
 from fake_server.options import EngineOptions
-from fake_server.scenario_source import chosen, over, scenario_source, shell_of
+from fake_server.scenario_source import chosen, over, scenario_source, transport_of
 from fake_server.scenarios import Choice, Stage, choose
 from fake_server.server.clock import MAX
 from fake_server.server.thread import Handle, serve
@@ -259,7 +259,7 @@ def _started(
     make: Callable[[], Source],
     told: Callable[[str, dict[str, Any]], Source],
 ) -> Handle:
-    shell = shell_of(choices)
+    shell = transport_of(choices)
     about = {"scenario": [choice.title for choice in choices] or None, "seed": arguments.seed}
     if arguments.file is not None:
         about["cassette"] = arguments.file
@@ -287,7 +287,7 @@ def _told(
 
     def told(name: str, params: dict[str, Any]) -> Source:
         choice = chosen(name, params)
-        shell = shell_of([choice])
+        shell = transport_of([choice])
         if shell.tls or shell.prefix:
             raise ScenarioError(
                 f"scenario '{name}' changes the server's address; start it with "

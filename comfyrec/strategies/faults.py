@@ -17,7 +17,7 @@ from comfyrec.wording import shortened
 from fake_server.scenarios import Operator
 from fake_server.scenarios.kit import Frame, crash
 from fake_server.scenarios.kit.observer import Observer
-from fake_server.scenarios.kit.stage import Step, Tally
+from fake_server.scenarios.kit.operator import Step, Tally
 from fake_server.source import Abort, Action, Close, Send
 
 SHOWN: Final = 48
@@ -149,30 +149,30 @@ def _of_frames(fault: Fault) -> Operator:
     tally, counted = Tally(fault.label, needed=None), _Counted()
     change = _CHANGES[fault.label]()
 
-    def act(action: Action, scene: Observer) -> Iterator[Step]:
+    def act(action: Action, observer: Observer) -> Iterator[Step]:
         if not isinstance(action, Send):
             yield action
             return
-        number = counted.number(scene.frame(action.message))
+        number = counted.number(observer.frame(action.message))
         if number == fault.position:
             tally.hit()
-        yield from change(fault, -1 if number is None else number, action, scene)
+        yield from change(fault, -1 if number is None else number, action, observer)
 
     return Operator(tally, act=act)
 
 
-def _dropped(fault: Fault, number: int, send: Send, scene: Observer) -> Iterable[Step]:
+def _dropped(fault: Fault, number: int, send: Send, observer: Observer) -> Iterable[Step]:
     return () if number == fault.position else (send,)
 
 
-def _duplicated(fault: Fault, number: int, send: Send, scene: Observer) -> Iterable[Step]:
+def _duplicated(fault: Fault, number: int, send: Send, observer: Observer) -> Iterable[Step]:
     return (send, send) if number == fault.position else (send,)
 
 
 def _swapped() -> Change:
     kept: list[Send] = []
 
-    def change(fault: Fault, number: int, send: Send, scene: Observer) -> Iterable[Step]:
+    def change(fault: Fault, number: int, send: Send, observer: Observer) -> Iterable[Step]:
         if number == fault.position:
             kept.append(send)
             return ()
@@ -185,7 +185,7 @@ def _swapped() -> Change:
     return change
 
 
-def _truncated(fault: Fault, number: int, send: Send, scene: Observer) -> Iterable[Step]:
+def _truncated(fault: Fault, number: int, send: Send, observer: Observer) -> Iterable[Step]:
     if number != fault.position:
         return (send,)
     return (Send(send.sockets, _cut_off(send.message)),)
@@ -196,7 +196,7 @@ def _cut_off(message: Message) -> Message:
     return message[: len(message) // 2] if isinstance(message, str) else message[:6]
 
 
-def _added(fault: Fault, number: int, send: Send, scene: Observer) -> Iterable[Step]:
+def _added(fault: Fault, number: int, send: Send, observer: Observer) -> Iterable[Step]:
     if number != fault.position:
         return (send,)
     return (*(Send(send.sockets, message) for message in fault.extra), send)
@@ -205,20 +205,20 @@ def _added(fault: Fault, number: int, send: Send, scene: Observer) -> Iterable[S
 def _silence() -> Change:
     deaf: set[int] = set()
 
-    def change(fault: Fault, number: int, send: Send, scene: Observer) -> Iterable[Step]:
+    def change(fault: Fault, number: int, send: Send, observer: Observer) -> Iterable[Step]:
         if number == fault.position:
-            deaf.update(scene.sockets)
+            deaf.update(observer.sockets)
         others = tuple(socket for socket in send.sockets if socket not in deaf)
         return (Send(others, send.message),)
 
     return change
 
 
-def _cut(fault: Fault, number: int, send: Send, scene: Observer) -> Iterable[Step]:
+def _cut(fault: Fault, number: int, send: Send, observer: Observer) -> Iterable[Step]:
     if number != fault.position:
         return (send,)
     code = fault.code
-    return [Abort(one) if code is None else Close(one, code) for one in list(scene.sockets)]
+    return [Abort(one) if code is None else Close(one, code) for one in list(observer.sockets)]
 
 
 _CHANGES: Final[Mapping[str, Callable[[], Change]]] = {

@@ -28,7 +28,7 @@ from comfyrec.versions import DEFAULT_VERSION, ERAS, era_of
 from fake_server.nodes.catalogue import Catalogue
 from fake_server.scenario_source import scenario_source
 from fake_server.scenarios import Choice, Directions, Operator, Scenario
-from fake_server.scenarios.kit import meddle, write_json
+from fake_server.scenarios.kit import third_party_request, write_json
 from fake_server.scenarios.kit.matchers import look
 from fake_server.scenarios.kit.observer import Ending, ObservedPrompt, ending_of
 from fake_server.scenarios.kit.other_users import OtherUser
@@ -365,7 +365,7 @@ def _operators(stream: Stream) -> list[Operator]:
     operators = [operator(stream.fault)] if stream.fault else []
     if stream.interrupted_at is not None:
         soon = INTERRUPT_S * 1_000
-        operators.append(meddle("an interrupt", _interrupt, at=None, delay_ms=soon))
+        operators.append(third_party_request("an interrupt", _interrupt, at=None, delay_ms=soon))
         operators[-1].tally.needed = None
     return operators
 

@@ -8,7 +8,7 @@ from comfyrec.errors import ScenarioError
 from comfyrec.testing.settings import PluginSettings
 from comfyrec.versions import era_of
 from fake_server.nodes.catalogue import Catalogue
-from fake_server.scenario_source import chosen, scenario_source, shell_of
+from fake_server.scenario_source import chosen, scenario_source, transport_of
 from fake_server.scenarios.kit.scenario import Transport
 from fake_server.server.clock import MAX
 from fake_server.simulated_server import ServerOptions
@@ -46,7 +46,7 @@ def shell_around(settings: PluginSettings) -> Transport:
     """
     if settings.cassette is not None:
         return Transport()
-    return shell_of([chosen(settings.scenario, settings.params)])
+    return transport_of([chosen(settings.scenario, settings.params)])
 
 
 def pace_of(settings: PluginSettings) -> float:

@@ -1,9 +1,11 @@
 """Named departures from normal, one small file each. ``kit`` is what they are made of.
 
 ``find("ws-silent")`` gives one, ``choose("ws-silent:after=start")`` one with its settings,
-``select("A0?")`` several; ``register`` adds your own. ``Stage`` plays one over any source.
+``select("A0?")`` several; ``register`` adds your own, ``unregister`` takes it away. ``Stage`` plays
+one over any source.
 """
 
+from fake_server.scenarios.kit.operator import Complaint, Operator
 from fake_server.scenarios.kit.registry import (
     ALIASES,
     Choice,
@@ -14,9 +16,10 @@ from fake_server.scenarios.kit.registry import (
     names,
     register,
     select,
+    unregister,
 )
 from fake_server.scenarios.kit.scenario import Directions, Scenario, Transport, settings_from
-from fake_server.scenarios.kit.stage import Complaint, Operator, Stage
+from fake_server.scenarios.kit.stage import Stage
 
 __all__ = [
     "ALIASES",
@@ -35,4 +38,5 @@ __all__ = [
     "register",
     "select",
     "settings_from",
+    "unregister",
 ]

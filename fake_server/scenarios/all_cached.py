@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fake_server.scenarios.kit import Directions, Parameters, Scenario, drop, event, threads, warm
+from fake_server.scenarios.kit import Directions, Parameters, Scenario, drop, event, prerun, threads
 
 
 class Cached(Parameters, frozen=True, kw_only=True):
@@ -18,7 +18,7 @@ def direct(settings: Cached) -> Directions:
         quiet.append(drop(event("executed"), "executed"))
     if not settings.progress_state:
         quiet.append(drop(event("progress_state"), "progress_state"))
-    return Directions(operators=(*quiet, warm()))
+    return Directions(operators=(*quiet, prerun()))
 
 
 SCENARIO = Scenario(

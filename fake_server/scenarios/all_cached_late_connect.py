@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from fake_server.scenarios.kit import Directions, Frame, Parameters, Scenario, drop, threads, warm
+from fake_server.scenarios.kit import Directions, Frame, Parameters, Scenario, drop, prerun, threads
 
 
 def direct(settings: Parameters) -> Directions:
     def of_the_run(frame: Frame) -> bool:
         return frame.type != "status" or "sid" not in frame.data
 
-    return Directions(operators=(drop(of_the_run, "all frames of the run"), warm()))
+    return Directions(operators=(drop(of_the_run, "all frames of the run"), prerun()))
 
 
 SCENARIO = Scenario(

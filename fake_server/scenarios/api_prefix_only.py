@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from fake_server.scenarios.kit import Directions, Parameters, Scenario, gate, text_answer, threads
+from fake_server.scenarios.kit import Directions, Parameters, Scenario, deny, text_response, threads
 from fake_server.source import Happened, RequestReceived, UpgradeRequested
 
 
@@ -20,7 +20,7 @@ def direct(settings: Only) -> Directions:
             return False
         return happened.request.target.startswith("/api/") != (settings.only == "api")
 
-    refused = gate("outside", outside, text_answer("404: Not Found", 404), needed=False)
+    refused = deny("outside", outside, text_response("404: Not Found", 404), needed=False)
     return Directions(operators=(refused,))
 
 

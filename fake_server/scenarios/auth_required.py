@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from fake_server.scenarios.kit import Directions, Parameters, Scenario, gate, text_answer, threads
+from fake_server.scenarios.kit import Directions, Parameters, Scenario, deny, text_response, threads
 from fake_server.source import Happened, Request, RequestReceived, Response, UpgradeRequested
 
 
@@ -26,7 +26,7 @@ def direct(settings: Gate) -> Directions:
             happened.request, settings
         )
 
-    return Directions(operators=(gate("without a token", refused, _refusal(settings.how)),))
+    return Directions(operators=(deny("without a token", refused, _refusal(settings.how)),))
 
 
 def _admitted(request: Request, settings: Gate) -> bool:
@@ -38,7 +38,7 @@ def _refusal(how: str) -> Response:
     if how == "302":
         return Response(302, (("Location", "/login"),))
     status = int(how)
-    reply = text_answer(f"{status}: a token is needed", status)
+    reply = text_response(f"{status}: a token is needed", status)
     if status == 401:
         headers = (*reply.headers, ("WWW-Authenticate", 'Bearer realm="ComfyUI"'))
         reply = msgspec.structs.replace(reply, headers=headers)

@@ -24,7 +24,7 @@ class Prefix(Parameters, frozen=True, kw_only=True):
 
 def direct(settings: Prefix) -> Directions:
     return Directions(
-        operators=(under_prefix(settings.prefix),), shell=Transport(prefix=settings.prefix)
+        operators=(under_prefix(settings.prefix),), transport=Transport(prefix=settings.prefix)
     )
 
 

@@ -31,7 +31,7 @@ class Kinds(Parameters, frozen=True, kw_only=True):
 
 
 def direct(settings: Kinds) -> Directions:
-    def frames(frame: Frame, scene: Observer) -> list[bytes]:
+    def frames(frame: Frame, observer: Observer) -> list[bytes]:
         node = str(frame.data["node"])
         return [_frame(kind, node, frame.prompt_id or "") for kind in settings.kinds]
 

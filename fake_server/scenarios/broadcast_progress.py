@@ -7,8 +7,8 @@ from fake_server.scenarios.kit import (
     OtherUser,
     Parameters,
     Scenario,
+    foreign_frames,
     some_node,
-    stranger,
     threads,
 )
 
@@ -17,7 +17,7 @@ def direct(settings: Parameters) -> Directions:
     def everything(who: OtherUser) -> list[str]:
         return [*who.work(), *who.interrupted()[:1]]
 
-    return Directions(operators=(stranger("without a client id", everything, at=some_node),))
+    return Directions(operators=(foreign_frames("without a client id", everything, at=some_node),))
 
 
 SCENARIO = Scenario(

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from fake_server.scenarios.kit import Directions, Parameters, Scenario, other_outputs, threads, warm
+from fake_server.scenarios.kit import (
+    Directions,
+    Parameters,
+    Scenario,
+    other_outputs,
+    prerun,
+    threads,
+)
 
 
 def direct(settings: Parameters) -> Directions:
-    return Directions(operators=(warm(change=other_outputs),))
+    return Directions(operators=(prerun(change=other_outputs),))
 
 
 SCENARIO = Scenario(

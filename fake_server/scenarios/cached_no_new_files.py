@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from fake_server.scenarios.kit import Directions, Parameters, Scenario, threads, warm
+from fake_server.scenarios.kit import Directions, Parameters, Scenario, prerun, threads
 
 
 def direct(settings: Parameters) -> Directions:
-    return Directions(operators=(warm("the same prompt, its files stay"),))
+    return Directions(operators=(prerun("the same prompt, its files stay"),))
 
 
 SCENARIO = Scenario(

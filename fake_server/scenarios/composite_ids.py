@@ -22,7 +22,7 @@ class Ids(Parameters, frozen=True, kw_only=True):
 
 
 def direct(settings: Ids) -> Directions:
-    def inner(frame: Frame, scene: Observer) -> list[str]:
+    def inner(frame: Frame, observer: Observer) -> list[str]:
         whose = {"prompt_id": frame.prompt_id}
         return [
             message

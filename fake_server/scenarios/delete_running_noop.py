@@ -7,8 +7,8 @@ from fake_server.scenarios.kit import (
     ObservedPrompt,
     Parameters,
     Scenario,
-    meddle,
     slow,
+    third_party_request,
     threads,
     write_json,
 )
@@ -19,7 +19,9 @@ def direct(settings: Parameters) -> Directions:
     def delete(prompt: ObservedPrompt) -> Request:
         return Request("POST", "/queue", body=write_json({"delete": [prompt.id]}))
 
-    return Directions(operators=(meddle("a deletion", delete),), plan=slow(0.3, steps=3))
+    return Directions(
+        operators=(third_party_request("a deletion", delete),), plan=slow(0.3, steps=3)
+    )
 
 
 SCENARIO = Scenario(

@@ -7,16 +7,16 @@ from fake_server.scenarios.kit import (
     Parameters,
     Scenario,
     anything,
+    delay_history,
     drop,
     event,
-    hide,
     threads,
 )
 
 
 def direct(settings: Parameters) -> Directions:
     silence = drop(anything, "everything", after=event("execution_start"))
-    return Directions(operators=(silence, *hide("at first", reads=1)))
+    return Directions(operators=(silence, *delay_history("at first", reads=1)))
 
 
 SCENARIO = Scenario(

@@ -6,7 +6,14 @@ from typing import Annotated
 
 import msgspec
 
-from fake_server.scenarios.kit import Directions, Parameters, Scenario, late, posts, threads
+from fake_server.scenarios.kit import (
+    Directions,
+    Parameters,
+    Scenario,
+    delay_response,
+    posts,
+    threads,
+)
 
 
 class Delay(Parameters, frozen=True, kw_only=True):
@@ -16,7 +23,9 @@ class Delay(Parameters, frozen=True, kw_only=True):
 
 
 def direct(settings: Delay) -> Directions:
-    reply = late(posts, "the answer to POST /prompt", ms=settings.reply_delay_ms, needed=True)
+    reply = delay_response(
+        posts, "the answer to POST /prompt", ms=settings.reply_delay_ms, needed=True
+    )
     return Directions(operators=(reply,))
 
 

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from fake_server.scenarios.kit import Directions, Parameters, Scenario, event, mutate, threads, warm
+from fake_server.scenarios.kit import (
+    Directions,
+    Parameters,
+    Scenario,
+    event,
+    mutate,
+    prerun,
+    threads,
+)
 
 
 def direct(settings: Parameters) -> Directions:
     def without(data: dict[str, Any]) -> dict[str, Any]:
         return {**data, "output": None}
 
-    return Directions(operators=(mutate(event("executed"), "executed", without), warm()))
+    return Directions(operators=(mutate(event("executed"), "executed", without), prerun()))
 
 
 SCENARIO = Scenario(

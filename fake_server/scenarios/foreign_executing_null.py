@@ -8,9 +8,9 @@ from fake_server.scenarios.kit import (
     Parameters,
     Scenario,
     event,
+    foreign_frames,
     hold,
     slow,
-    stranger,
     threads,
 )
 
@@ -19,7 +19,7 @@ def direct(settings: Parameters) -> Directions:
     start = event("execution_start")
     return Directions(
         operators=(
-            stranger("it leaves the executor", OtherUser.gone, at=start),
+            foreign_frames("it leaves the executor", OtherUser.gone, at=start),
             hold("until then", patience_ms=400),
         ),
         plan=slow(0.05),

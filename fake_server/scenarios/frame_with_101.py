@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from fake_server.scenarios.kit import Directions, Parameters, Scenario, threads, with_the_handshake
+from fake_server.scenarios.kit import Directions, Parameters, Scenario, send_with_handshake, threads
 
 
 def direct(settings: Parameters) -> Directions:
-    return Directions(operators=(with_the_handshake(),))
+    return Directions(operators=(send_with_handshake(),))
 
 
 SCENARIO = Scenario(

@@ -7,8 +7,8 @@ from fake_server.scenarios.kit import (
     ObservedPrompt,
     Parameters,
     Scenario,
-    meddle,
     no_node,
+    third_party_request,
     threads,
     write_json,
 )
@@ -19,7 +19,7 @@ def direct(settings: Parameters) -> Directions:
     def delete(prompt: ObservedPrompt) -> Request:
         return Request("POST", "/history", body=write_json({"delete": [prompt.id]}))
 
-    return Directions(operators=(meddle("a deletion", delete, at=no_node),))
+    return Directions(operators=(third_party_request("a deletion", delete, at=no_node),))
 
 
 SCENARIO = Scenario(

@@ -13,8 +13,8 @@ from fake_server.scenarios.kit import (
     anything,
     drop,
     event,
+    evict_history,
     threads,
-    vanishing,
 )
 
 
@@ -26,7 +26,7 @@ class Cap(Parameters, frozen=True, kw_only=True):
 
 def direct(settings: Cap) -> Directions:
     silence = drop(anything, "everything", after=event("execution_start"))
-    return Directions(operators=(silence, *vanishing("pushed out", reads=settings.cap)))
+    return Directions(operators=(silence, *evict_history("pushed out", reads=settings.cap)))
 
 
 SCENARIO = Scenario(

@@ -22,8 +22,8 @@ from fake_server.source import Request
 
 
 def direct(settings: Parameters) -> Directions:
-    def newer(value: Any, request: Request, scene: Observer) -> Any:
-        mine = [prompt.id for prompt in scene.mine() if prompt.id in value]
+    def newer(value: Any, request: Request, observer: Observer) -> Any:
+        mine = [prompt.id for prompt in observer.mine() if prompt.id in value]
         if not mine:
             return value
         other = json.loads(json.dumps(value[mine[-1]]).replace("ComfyUI_", "somebody_else_"))

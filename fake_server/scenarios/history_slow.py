@@ -12,7 +12,7 @@ from fake_server.scenarios.kit import (
     ObservedPrompt,
     Parameters,
     Scenario,
-    late,
+    delay_response,
     patch_history,
     threads,
 )
@@ -31,7 +31,7 @@ def direct(settings: Slow) -> Directions:
 
     return Directions(
         operators=(
-            late(HISTORY, "history", ms=round(settings.delay_s * 1000)),
+            delay_response(HISTORY, "history", ms=round(settings.delay_s * 1000)),
             patch_history("it is long", heavy),
         )
     )

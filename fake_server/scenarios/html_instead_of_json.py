@@ -10,9 +10,9 @@ from fake_server.scenarios.kit import (
     Directions,
     Parameters,
     Scenario,
-    answer,
     html_page,
     posts,
+    respond,
     threads,
 )
 
@@ -25,7 +25,7 @@ class Page(Parameters, frozen=True, kw_only=True):
 
 def direct(settings: Page) -> Directions:
     page = html_page(settings.status, f"{settings.status} Bad Gateway")
-    return Directions(operators=(answer(posts, "POST /prompt", page, needed=True),))
+    return Directions(operators=(respond(posts, "POST /prompt", page, needed=True),))
 
 
 SCENARIO = Scenario(

@@ -12,8 +12,8 @@ from fake_server.scenarios.kit import (
     OtherUser,
     Parameters,
     Scenario,
-    company,
     event,
+    foreign_prompt,
     slow,
     some_node,
     threads,
@@ -34,7 +34,7 @@ def direct(settings: Others) -> Directions:
     operators: list[Operator] = []
     for number in range(1, settings.n):
         acts = ((event("execution_start"), OtherUser.start), (some_node, ends))
-        operators += company(f"prompt {number + 1}", *acts)
+        operators += foreign_prompt(f"prompt {number + 1}", *acts)
     return Directions(operators=tuple(operators), plan=slow(0.05))
 
 

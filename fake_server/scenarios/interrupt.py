@@ -11,8 +11,8 @@ from fake_server.scenarios.kit import (
     ObservedPrompt,
     Parameters,
     Scenario,
-    meddle,
     slow,
+    third_party_request,
     threads,
     write_json,
 )
@@ -30,7 +30,7 @@ def direct(settings: Delay) -> Directions:
         return Request("POST", "/interrupt", body=write_json({"prompt_id": prompt.id}))
 
     return Directions(
-        operators=(meddle("an interrupt", stop, delay_ms=settings.delay_ms),),
+        operators=(third_party_request("an interrupt", stop, delay_ms=settings.delay_ms),),
         plan=slow(10, steps=100),
     )
 

@@ -7,9 +7,9 @@ from fake_server.scenarios.kit import (
     ObservedPrompt,
     Parameters,
     Scenario,
-    meddle,
     slow,
     small_post,
+    third_party_request,
     threads,
 )
 from fake_server.source import Request
@@ -24,8 +24,8 @@ def direct(settings: Parameters) -> Directions:
 
     return Directions(
         operators=(
-            meddle("a prompt of theirs", theirs),
-            meddle("their interrupt", stop, delay_ms=50),
+            third_party_request("a prompt of theirs", theirs),
+            third_party_request("their interrupt", stop, delay_ms=50),
         ),
         plan=slow(10, steps=100),
     )

@@ -11,8 +11,8 @@ from fake_server.scenarios.kit import (
     ObservedPrompt,
     Parameters,
     Scenario,
-    meddle,
     planned,
+    third_party_request,
     threads,
     write_json,
 )
@@ -30,7 +30,7 @@ def direct(settings: Deaf) -> Directions:
         return Request("POST", "/interrupt", body=write_json({"prompt_id": prompt.id}))
 
     return Directions(
-        operators=(meddle("an interrupt", stop),),
+        operators=(third_party_request("an interrupt", stop),),
         plan=planned(seconds=settings.for_s, deaf=True),
     )
 

@@ -7,8 +7,8 @@ from fake_server.scenarios.kit import (
     ObservedPrompt,
     Parameters,
     Scenario,
-    meddle,
     slow,
+    third_party_request,
     threads,
     write_json,
 )
@@ -21,7 +21,9 @@ def direct(settings: Parameters) -> Directions:
     def stop(prompt: ObservedPrompt) -> Request:
         return Request("POST", "/interrupt", body=write_json(unknown))
 
-    return Directions(operators=(meddle("an interrupt of nothing", stop),), plan=slow(0.3, steps=3))
+    return Directions(
+        operators=(third_party_request("an interrupt of nothing", stop),), plan=slow(0.3, steps=3)
+    )
 
 
 SCENARIO = Scenario(

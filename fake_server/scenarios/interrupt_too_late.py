@@ -8,7 +8,7 @@ from fake_server.scenarios.kit import (
     Parameters,
     Scenario,
     event,
-    meddle,
+    third_party_request,
     threads,
     write_json,
 )
@@ -19,7 +19,9 @@ def direct(settings: Parameters) -> Directions:
     def stop(prompt: ObservedPrompt) -> Request:
         return Request("POST", "/interrupt", body=write_json({"prompt_id": prompt.id}))
 
-    return Directions(operators=(meddle("a late interrupt", stop, at=event("execution_success")),))
+    return Directions(
+        operators=(third_party_request("a late interrupt", stop, at=event("execution_success")),)
+    )
 
 
 SCENARIO = Scenario(

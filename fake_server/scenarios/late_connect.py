@@ -11,9 +11,9 @@ from fake_server.scenarios.kit import (
     Frame,
     Parameters,
     Scenario,
+    delay_upgrade,
     drop,
     event,
-    late_accept,
     no_node,
     threads,
 )
@@ -34,7 +34,7 @@ def direct(settings: Late) -> Directions:
     return Directions(
         operators=(
             drop(gone_by, "what was over before"),
-            late_accept("the upgrade", ms=settings.delay_ms),
+            delay_upgrade("the upgrade", ms=settings.delay_ms),
         )
     )
 

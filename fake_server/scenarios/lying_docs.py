@@ -30,10 +30,10 @@ class Docs(Parameters, frozen=True, kw_only=True):
 
 
 def direct(settings: Docs) -> Directions:
-    def alias(frame: Frame, scene: Observer) -> list[str]:
+    def alias(frame: Frame, observer: Observer) -> list[str]:
         return [dump("execution_complete", dict(frame.data))]
 
-    def rows(value: dict[str, Any], scene: Observer) -> dict[str, Any]:
+    def rows(value: dict[str, Any], observer: Observer) -> dict[str, Any]:
         return {
             name: [{"number": row[0], "prompt_id": row[1], "prompt": row[2]} for row in rows]
             for name, rows in value.items()

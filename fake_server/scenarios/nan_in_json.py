@@ -29,7 +29,7 @@ def direct(settings: Where) -> Directions:
     def odd(node: str, output: dict[str, Any]) -> dict[str, Any]:
         return {**output, "values": ODD}
 
-    def catalogue(value: Any, request: Request, scene: Observer) -> Any:
+    def catalogue(value: Any, request: Request, observer: Observer) -> Any:
         for node in value.values():
             node["input"].setdefault("optional", {})["odd"] = ["FLOAT", {"min": float("-inf")}]
         return value

@@ -6,16 +6,16 @@ from fake_server.scenarios.kit import (
     Directions,
     Parameters,
     Scenario,
-    answer,
-    json_answer,
+    json_response,
     posts,
+    respond,
     threads,
 )
 
 
 def direct(settings: Parameters) -> Directions:
-    nothing = json_answer({"number": 1, "node_errors": {}})
-    return Directions(operators=(answer(posts, "POST /prompt", nothing, needed=True),))
+    nothing = json_response({"number": 1, "node_errors": {}})
+    return Directions(operators=(respond(posts, "POST /prompt", nothing, needed=True),))
 
 
 SCENARIO = Scenario(

@@ -6,16 +6,16 @@ from fake_server.scenarios.kit import (
     Directions,
     Parameters,
     Scenario,
-    answer,
-    json_answer,
+    json_response,
     posts,
+    respond,
     threads,
 )
 
 
 def direct(settings: Parameters) -> Directions:
-    old = json_answer({"error": "no prompt", "node_errors": []}, 400)
-    return Directions(operators=(answer(posts, "POST /prompt", old, needed=True),))
+    old = json_response({"error": "no prompt", "node_errors": []}, 400)
+    return Directions(operators=(respond(posts, "POST /prompt", old, needed=True),))
 
 
 SCENARIO = Scenario(

@@ -6,17 +6,17 @@ from fake_server.scenarios.kit import (
     Directions,
     Parameters,
     Scenario,
-    answer,
+    respond,
     route,
-    text_answer,
+    text_response,
     threads,
 )
 
 
 def direct(settings: Parameters) -> Directions:
-    trouble = text_answer("500 Internal Server Error\n\nServer got itself in trouble", 500)
+    trouble = text_response("500 Internal Server Error\n\nServer got itself in trouble", 500)
     wild = route("GET /object_info", "GET /object_info/{}")
-    return Directions(operators=(answer(wild, "GET /object_info", trouble),))
+    return Directions(operators=(respond(wild, "GET /object_info", trouble),))
 
 
 SCENARIO = Scenario(

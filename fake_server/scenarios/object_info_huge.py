@@ -25,7 +25,7 @@ class Size(Parameters, frozen=True, kw_only=True):
 
 
 def direct(settings: Size) -> Directions:
-    def longer(value: Any, request: Request, scene: Observer) -> Any:
+    def longer(value: Any, request: Request, observer: Observer) -> Any:
         return {**value, "AVeryLongNode": {"description": "x" * round(settings.mb * 1_000_000)}}
 
     return Directions(operators=(patch_json(route("GET /object_info"), "its length", longer),))

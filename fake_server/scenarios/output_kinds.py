@@ -10,9 +10,9 @@ from fake_server.scenarios.kit import (
     Observer,
     Parameters,
     Scenario,
-    answer,
     patch_outputs,
     query_of,
+    respond,
     threads,
 )
 from fake_server.source import Request, Response
@@ -48,12 +48,12 @@ def direct(settings: Kinds) -> Directions:
     return Directions(
         operators=(
             *patch_outputs("more kinds", lambda node, out: {**out, **shown}),
-            answer(listed, "their files", _content),
+            respond(listed, "their files", _content),
         )
     )
 
 
-def _content(request: Request, scene: Observer) -> Response:
+def _content(request: Request, observer: Observer) -> Response:
     name = query_of(request)["filename"]
     return Response(200, (("Content-Type", "application/octet-stream"),), f"all of {name}".encode())
 

@@ -24,7 +24,7 @@ ERROR = {
 
 
 def direct(settings: Parameters) -> Directions:
-    def refused(value: Any, request: Request, scene: Observer) -> Any:
+    def refused(value: Any, request: Request, observer: Observer) -> Any:
         entry = {"errors": [ERROR], "dependent_outputs": ["77"], "class_type": "SaveImage"}
         return {**value, "node_errors": {"77": entry}}
 

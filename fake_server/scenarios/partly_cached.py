@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from fake_server.scenarios.kit import Directions, Parameters, Scenario, chain, threads, warm
+from fake_server.scenarios.kit import Directions, Parameters, Scenario, chain, prerun, threads
 
 
 class Parts(Parameters, frozen=True, kw_only=True):
@@ -23,7 +23,7 @@ def direct(settings: Parts) -> Directions:
         ran_anew = steps[settings.cached :]
         return {name: _wider(node) if name in ran_anew else node for name, node in graph.items()}
 
-    return Directions(operators=(warm(change=earlier),))
+    return Directions(operators=(prerun(change=earlier),))
 
 
 def _wider(node: Mapping[str, Any]) -> Mapping[str, Any]:

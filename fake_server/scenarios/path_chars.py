@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fake_server.scenarios.kit import Directions, Parameters, Scenario, show_as, threads
+from fake_server.scenarios.kit import Directions, Parameters, Scenario, rename_files, threads
 
 
 class Chars(Parameters, frozen=True, kw_only=True):
@@ -17,7 +17,7 @@ def direct(settings: Chars) -> Directions:
     def odd(item: dict[str, Any]) -> dict[str, Any]:
         return {**item, "filename": f"{settings.prefix}{item['filename']}"}
 
-    return Directions(operators=tuple(show_as("odd names", odd)))
+    return Directions(operators=tuple(rename_files("odd names", odd)))
 
 
 SCENARIO = Scenario(

@@ -7,8 +7,8 @@ from fake_server.scenarios.kit import (
     ObservedPrompt,
     Parameters,
     Scenario,
-    ahead,
-    meddle,
+    queued_before,
+    third_party_request,
     threads,
     write_json,
 )
@@ -21,10 +21,10 @@ def direct(settings: Parameters) -> Directions:
 
     return Directions(
         operators=(
-            meddle("a deletion", delete, at=None, ends="cancelled"),
-            ahead("somebody else", n=1),
+            third_party_request("a deletion", delete, at=None, ends="cancelled"),
+            queued_before("somebody else", n=1),
         ),
-        people_s=2,
+        other_users_s=2,
     )
 
 

@@ -11,12 +11,12 @@ from fake_server.scenarios.kit import (
     Directions,
     Parameters,
     Scenario,
-    answer,
     anything,
     drop,
     event,
     hang,
-    text_answer,
+    respond,
+    text_response,
     threads,
 )
 from fake_server.source import Response
@@ -35,11 +35,11 @@ def direct(settings: Failures) -> Directions:
         case "timeout":
             failing = hang(HISTORY, name, times=settings.n)
         case "500":
-            trouble = text_answer("500 Internal Server Error", 500)
-            failing = answer(HISTORY, name, trouble, times=settings.n)
+            trouble = text_response("500 Internal Server Error", 500)
+            failing = respond(HISTORY, name, trouble, times=settings.n)
         case _:
             half = Response(200, (("Content-Type", "application/json"),), b'{"status": {"com')
-            failing = answer(HISTORY, name, half, times=settings.n)
+            failing = respond(HISTORY, name, half, times=settings.n)
     silence = drop(anything, "everything", after=event("execution_start"))
     return Directions(operators=(failing, silence))
 

@@ -11,8 +11,8 @@ from fake_server.scenarios.kit import (
     Parameters,
     Scenario,
     Step,
+    change_message,
     planned,
-    reword,
     threads,
 )
 from fake_server.source import MessageReceived
@@ -27,7 +27,7 @@ class Flags(Parameters, frozen=True, kw_only=True):
 def direct(settings: Flags) -> Directions:
     late: list[int] = []
 
-    def change(said: MessageReceived, scene: Observer) -> Iterator[Step]:
+    def change(said: MessageReceived, observer: Observer) -> Iterator[Step]:
         if settings.flags == "late" and said.socket not in late:
             late.append(said.socket)
             yield MessageReceived(said.socket, '{"type": "hello"}')
@@ -36,7 +36,7 @@ def direct(settings: Flags) -> Directions:
 
     previews = {"format": "png", "size": [32, 32]}
     return Directions(
-        operators=(reword("the feature flags", change),),
+        operators=(change_message("the feature flags", change),),
         plan=planned(seconds=0.3, steps=3, previews=previews),
     )
 

@@ -13,8 +13,8 @@ from fake_server.scenarios.kit import (
     Scenario,
     event,
     slow,
-    thin,
     threads,
+    throttle,
 )
 
 
@@ -28,7 +28,7 @@ def direct(settings: Throttle) -> Directions:
     def last(frame: Frame) -> bool:
         return frame.data.get("value") == frame.data.get("max")
 
-    fewer = thin(event("progress"), "progress", least_ms=settings.min_ms, last=last)
+    fewer = throttle(event("progress"), "progress", least_ms=settings.min_ms, last=last)
     return Directions(operators=(fewer,), plan=slow(0.3, steps=10))
 
 

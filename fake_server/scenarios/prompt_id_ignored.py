@@ -19,7 +19,7 @@ from fake_server.source import Request
 
 
 def direct(settings: Parameters) -> Directions:
-    def unnamed(request: Request, scene: Observer) -> Request:
+    def unnamed(request: Request, observer: Observer) -> Request:
         body = read_json(request.body)
         if not isinstance(body, dict) or "prompt_id" not in body:
             return request

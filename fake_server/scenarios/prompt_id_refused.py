@@ -7,17 +7,17 @@ from fake_server.scenarios.kit import (
     Observer,
     Parameters,
     Scenario,
-    answer,
-    json_answer,
+    json_response,
     posts,
     read_json,
+    respond,
     threads,
 )
 from fake_server.source import Request
 
 
 def direct(settings: Parameters) -> Directions:
-    def has_id(request: Request, scene: Observer) -> bool:
+    def has_id(request: Request, observer: Observer) -> bool:
         body = read_json(request.body)
         return isinstance(body, dict) and body.get("prompt_id") is not None
 
@@ -27,8 +27,8 @@ def direct(settings: Parameters) -> Directions:
         "details": "prompt_id must be a valid UUID",
         "extra_info": {},
     }
-    refusal = json_answer({"error": error, "node_errors": {}}, 400)
-    return Directions(operators=(answer(posts, "a prompt with an id", refusal, when=has_id),))
+    refusal = json_response({"error": error, "node_errors": {}}, 400)
+    return Directions(operators=(respond(posts, "a prompt with an id", refusal, when=has_id),))
 
 
 SCENARIO = Scenario(

@@ -28,10 +28,10 @@ class Shapes(Parameters, frozen=True, kw_only=True):
 def direct(settings: Shapes) -> Directions:
     odd = 12.5 if settings.number == "float" else -83
 
-    def reply(value: Any, request: Request, scene: Observer) -> Any:
+    def reply(value: Any, request: Request, observer: Observer) -> Any:
         return {**value, "number": odd}
 
-    def queue(value: dict[str, Any], scene: Observer) -> dict[str, Any]:
+    def queue(value: dict[str, Any], observer: Observer) -> dict[str, Any]:
         more: list[Any] = [{}] * (settings.items - 5)
         return {name: [[odd, *row[1:5], *more] for row in rows] for name, rows in value.items()}
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import msgspec
 
-from fake_server.scenarios.kit import Directions, Parameters, Scenario, ahead, threads
+from fake_server.scenarios.kit import Directions, Parameters, Scenario, queued_before, threads
 
 
 class Ahead(Parameters, frozen=True, kw_only=True):
@@ -17,8 +17,8 @@ class Ahead(Parameters, frozen=True, kw_only=True):
 
 
 def direct(settings: Ahead) -> Directions:
-    others = ahead("other people", n=settings.ahead)
-    return Directions(operators=(others,), people_s=settings.each_s)
+    others = queued_before("other people", n=settings.ahead)
+    return Directions(operators=(others,), other_users_s=settings.each_s)
 
 
 SCENARIO = Scenario(

@@ -10,9 +10,9 @@ from fake_server.scenarios.kit import (
     Directions,
     Parameters,
     Scenario,
-    answer,
-    json_answer,
+    json_response,
     posts,
+    respond,
     threads,
 )
 
@@ -26,11 +26,11 @@ class Limit(Parameters, frozen=True, kw_only=True):
 
 def direct(settings: Limit) -> Directions:
     words = {429: "Too many requests", 402: "Insufficient credits"}[settings.status]
-    reply = json_answer({"error": {"message": words, "type": "quota"}}, settings.status)
+    reply = json_response({"error": {"message": words, "type": "quota"}}, settings.status)
     if settings.status == 429:
         headers = (*reply.headers, ("Retry-After", "1"))
         reply = msgspec.structs.replace(reply, headers=headers)
-    limited = answer(posts, "POST /prompt", reply, times=settings.times, needed=True)
+    limited = respond(posts, "POST /prompt", reply, times=settings.times, needed=True)
     return Directions(operators=(limited,))
 
 

@@ -11,8 +11,8 @@ from fake_server.scenarios.kit import (
     Parameters,
     Scenario,
     cut,
-    evict,
     hold,
+    mute_socket,
     slow,
     threads,
 )
@@ -28,7 +28,7 @@ def direct(settings: Eviction) -> Directions:
     return Directions(
         operators=(
             cut("in a node"),
-            evict("the second socket", connection=2),
+            mute_socket("the second socket", connection=2),
             hold("until it reacts", gap_ms=settings.old_close_delay_ms),
         ),
         plan=slow(0.05),

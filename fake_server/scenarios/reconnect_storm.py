@@ -12,7 +12,7 @@ from fake_server.scenarios.kit import (
     Scenario,
     cut,
     event,
-    knocks,
+    is_upgrade,
     refuse,
     threads,
 )
@@ -28,7 +28,7 @@ class Storm(Parameters, frozen=True, kw_only=True):
 def direct(settings: Storm) -> Directions:
     how = 403 if settings.refuse == "403" else "close"
     turned_away = refuse(
-        "new sockets", n=settings.count, how=how, skip=1, fits=knocks, needed=False
+        "new sockets", n=settings.count, how=how, skip=1, fits=is_upgrade, needed=False
     )
     broken = cut("at the start", at=event("execution_start"))
     return Directions(operators=(turned_away, broken))

@@ -9,10 +9,10 @@ from fake_server.scenarios.kit import (
     Observer,
     Parameters,
     Scenario,
-    answer,
     path_of,
     posts,
     query_of,
+    respond,
     threads,
 )
 from fake_server.source import Request, Response
@@ -25,13 +25,13 @@ class Redirect(Parameters, frozen=True, kw_only=True):
 
 
 def direct(settings: Redirect) -> Directions:
-    def elsewhere(request: Request, scene: Observer) -> Response:
+    def elsewhere(request: Request, observer: Observer) -> Response:
         return Response(settings.status, (("Location", f"{path_of(request)}?moved=1"),))
 
-    def still_here(request: Request, scene: Observer) -> bool:
+    def still_here(request: Request, observer: Observer) -> bool:
         return "moved" not in query_of(request)
 
-    moved = answer(posts, "POST /prompt", elsewhere, when=still_here, needed=True)
+    moved = respond(posts, "POST /prompt", elsewhere, when=still_here, needed=True)
     return Directions(operators=(moved,))
 
 

@@ -10,10 +10,10 @@ from fake_server.scenarios.kit import (
     Observer,
     Parameters,
     Scenario,
-    answer,
-    json_answer,
+    json_response,
     posts,
     read_json,
+    respond,
     threads,
 )
 from fake_server.source import Request, Response
@@ -27,16 +27,16 @@ class Refusal(Parameters, frozen=True, kw_only=True):
 
 
 def direct(settings: Refusal) -> Directions:
-    def refuse(request: Request, scene: Observer) -> Response:
+    def refuse(request: Request, observer: Observer) -> Response:
         body = read_json(request.body)
         graph = body.get("prompt", {}) if isinstance(body, dict) else {}
         errors = _errors(graph) if settings.node_errors else {}
         message = _MESSAGES.get(settings.type, settings.type)
         details = "Value not in list: ckpt_name: 'gone.safetensors' not in []" if errors else ""
         error = {"type": settings.type, "message": message, "details": details, "extra_info": {}}
-        return json_answer({"error": error, "node_errors": errors}, 400)
+        return json_response({"error": error, "node_errors": errors}, 400)
 
-    return Directions(operators=(answer(posts, "POST /prompt", refuse, needed=True),))
+    return Directions(operators=(respond(posts, "POST /prompt", refuse, needed=True),))
 
 
 _MESSAGES = {

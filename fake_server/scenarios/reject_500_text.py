@@ -6,9 +6,9 @@ from fake_server.scenarios.kit import (
     Directions,
     Parameters,
     Scenario,
-    answer,
     posts,
-    text_answer,
+    respond,
+    text_response,
     threads,
 )
 
@@ -16,7 +16,7 @@ TEXT = "500 Internal Server Error\n\nServer got itself in trouble"
 
 
 def direct(settings: Parameters) -> Directions:
-    trouble = answer(posts, "POST /prompt", text_answer(TEXT, 500), needed=True)
+    trouble = respond(posts, "POST /prompt", text_response(TEXT, 500), needed=True)
     return Directions(operators=(trouble,))
 
 

@@ -20,7 +20,7 @@ from fake_server.source import Request
 
 
 def direct(settings: Parameters) -> Directions:
-    def anonymous(request: Request, scene: Observer) -> Request:
+    def anonymous(request: Request, observer: Observer) -> Request:
         body = read_json(request.body)
         if not isinstance(body, dict) or "client_id" not in body:
             return request

@@ -7,8 +7,8 @@ from fake_server.scenarios.kit import (
     OtherUser,
     Parameters,
     Scenario,
+    foreign_frames,
     some_node,
-    stranger,
     threads,
 )
 
@@ -17,7 +17,7 @@ def direct(settings: Parameters) -> Directions:
     def work(who: OtherUser) -> list[str]:
         return [*who.work(), *who.output()]
 
-    return Directions(operators=(stranger("the same node", work, at=some_node),))
+    return Directions(operators=(foreign_frames("the same node", work, at=some_node),))
 
 
 SCENARIO = Scenario(

@@ -11,7 +11,7 @@ from fake_server.scenarios.kit import (
     Parameters,
     Scenario,
     crash,
-    hide,
+    delay_history,
     slow,
     some_node,
     threads,
@@ -28,7 +28,7 @@ class Restart(Parameters, frozen=True, kw_only=True):
 def direct(settings: Restart) -> Directions:
     back_ms = round(settings.down_s * 1000)
     gone = crash("in a node", at=some_node, back_ms=back_ms, forget=not settings.keep_history)
-    forgotten = hide("the prompt", for_good=True) if settings.keep_history else []
+    forgotten = delay_history("the prompt", for_good=True) if settings.keep_history else []
     return Directions(operators=(gone, *forgotten), plan=slow(0.05))
 
 

@@ -9,7 +9,7 @@ from fake_server.scenarios.kit import (
     anything,
     drop,
     event,
-    neighbour,
+    second_client,
     threads,
 )
 
@@ -19,7 +19,7 @@ def direct(settings: Parameters) -> Directions:
     return Directions(
         operators=(
             drop(anything, "everything to the displaced socket", after=start),
-            neighbour("same client id", at=start),
+            second_client("same client id", at=start),
         )
     )
 

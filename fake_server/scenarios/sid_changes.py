@@ -7,7 +7,7 @@ from fake_server.scenarios.kit import (
     Observer,
     Parameters,
     Scenario,
-    reroute,
+    change_upgrade,
     threads,
     with_query,
 )
@@ -15,10 +15,10 @@ from fake_server.source import UpgradeRequested
 
 
 def direct(settings: Parameters) -> Directions:
-    def nameless(knocked: UpgradeRequested, scene: Observer) -> UpgradeRequested:
+    def nameless(knocked: UpgradeRequested, observer: Observer) -> UpgradeRequested:
         return UpgradeRequested(knocked.socket, with_query(knocked.request, clientId=None))
 
-    return Directions(operators=(reroute("the client id", nameless),))
+    return Directions(operators=(change_upgrade("the client id", nameless),))
 
 
 SCENARIO = Scenario(

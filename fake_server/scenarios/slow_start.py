@@ -6,7 +6,14 @@ from typing import Annotated
 
 import msgspec
 
-from fake_server.scenarios.kit import Directions, Parameters, Scenario, attempts, refuse, threads
+from fake_server.scenarios.kit import (
+    Directions,
+    Parameters,
+    Scenario,
+    is_request_or_upgrade,
+    refuse,
+    threads,
+)
 
 
 class Start(Parameters, frozen=True, kw_only=True):
@@ -21,8 +28,15 @@ def direct(settings: Start) -> Directions:
     up_ms = down_ms + round(settings.then_503_s * 1000)
     return Directions(
         operators=(
-            refuse("while down", n=1, fits=attempts, least_ms=down_ms),
-            refuse("while loading", n=1, how=503, fits=attempts, least_ms=up_ms, needed=False),
+            refuse("while down", n=1, fits=is_request_or_upgrade, least_ms=down_ms),
+            refuse(
+                "while loading",
+                n=1,
+                how=503,
+                fits=is_request_or_upgrade,
+                least_ms=up_ms,
+                needed=False,
+            ),
         )
     )
 

@@ -12,7 +12,7 @@ from fake_server.scenarios.kit import (
     Parameters,
     Scenario,
     event,
-    stranger,
+    foreign_frames,
     threads,
 )
 
@@ -31,8 +31,8 @@ def direct(settings: Age) -> Directions:
     start = event("execution_start")
     return Directions(
         operators=(
-            stranger("an old success", lambda who: old(who).whole(), at=start),
-            stranger("an old failure", lambda who: old(who).failure(), at=start),
+            foreign_frames("an old success", lambda who: old(who).whole(), at=start),
+            foreign_frames("an old failure", lambda who: old(who).failure(), at=start),
         )
     )
 

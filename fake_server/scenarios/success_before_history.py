@@ -10,10 +10,10 @@ from fake_server.scenarios.kit import (
     Directions,
     Parameters,
     Scenario,
+    delay_history,
     event,
-    hide,
+    is_poll_or_upgrade,
     no_node,
-    reacts,
     stall,
     threads,
 )
@@ -29,9 +29,9 @@ class Lag(Parameters, frozen=True, kw_only=True):
 def direct(settings: Lag) -> Directions:
     ms, outputs_only = settings.lag_ms, settings.kind == "no-outputs"
     # The entry is there when the null has been sent; a client may well wait for that.
-    lag = hide("behind the frames", lag_ms=ms, outputs_only=outputs_only, until=no_node)
+    lag = delay_history("behind the frames", lag_ms=ms, outputs_only=outputs_only, until=no_node)
     success = event("execution_success")
-    late_end = stall("the end", at=success, for_ms=ms, until=reacts, patience_ms=ms)
+    late_end = stall("the end", at=success, for_ms=ms, until=is_poll_or_upgrade, patience_ms=ms)
     return Directions(operators=(*lag, late_end))
 
 

@@ -6,7 +6,7 @@ from fake_server.scenarios.kit import Directions, Parameters, Scenario, Transpor
 
 
 def direct(settings: Parameters) -> Directions:
-    return Directions(shell=Transport(tls=True))
+    return Directions(transport=Transport(tls=True))
 
 
 SCENARIO = Scenario(

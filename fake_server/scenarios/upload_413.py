@@ -7,9 +7,9 @@ from fake_server.scenarios.kit import (
     Directions,
     Parameters,
     Scenario,
-    answer,
+    respond,
     route,
-    text_answer,
+    text_response,
     threads,
 )
 
@@ -17,8 +17,8 @@ TEXT = "Maximum request body size 104857600 exceeded."
 
 
 def direct(settings: Parameters) -> Directions:
-    too_large = text_answer(TEXT, 413)
-    return Directions(operators=(answer(route("POST /upload/{}"), "an upload", too_large),))
+    too_large = text_response(TEXT, 413)
+    return Directions(operators=(respond(route("POST /upload/{}"), "an upload", too_large),))
 
 
 SCENARIO = Scenario(

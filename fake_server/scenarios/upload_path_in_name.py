@@ -10,7 +10,7 @@ from fake_server.scenarios.kit import (
     Observer,
     Parameters,
     Scenario,
-    answer,
+    respond,
     route,
     threads,
 )
@@ -20,10 +20,10 @@ _PATH = re.compile(rb'filename="[^"]*[/\\]')
 
 
 def direct(settings: Parameters) -> Directions:
-    def has_path(request: Request, scene: Observer) -> bool:
+    def has_path(request: Request, observer: Observer) -> bool:
         return _PATH.search(request.body) is not None
 
-    refused = answer(route("POST /upload/{}"), "a path in a name", Response(400), when=has_path)
+    refused = respond(route("POST /upload/{}"), "a path in a name", Response(400), when=has_path)
     return Directions(operators=(refused,))
 
 

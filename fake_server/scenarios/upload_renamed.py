@@ -13,11 +13,11 @@ from fake_server.scenarios.kit import (
     Observer,
     Parameters,
     Scenario,
-    answer,
     change_request,
-    json_answer,
+    json_response,
     patch_json,
     posts,
+    respond,
     route,
     threads,
 )
@@ -27,19 +27,19 @@ from fake_server.source import Request
 def direct(settings: Parameters) -> Directions:
     stored: dict[str, str] = {}
 
-    def renamed(value: Any, request: Request, scene: Observer) -> Any:
+    def renamed(value: Any, request: Request, observer: Observer) -> Any:
         stem, dot, end = value["name"].rpartition(".")
         shown = f"{stem} (1){dot}{end}"
         stored[shown] = value["name"]
         return {**value, "name": shown}
 
-    def by_new_name(request: Request, scene: Observer) -> Request:
+    def by_new_name(request: Request, observer: Observer) -> Request:
         text = request.body.decode("utf-8", "replace")
         for shown, name in stored.items():
             text = text.replace(json.dumps(shown)[1:-1], json.dumps(name)[1:-1])
         return msgspec.structs.replace(request, body=text.encode()) if stored else request
 
-    def old_name(request: Request, scene: Observer) -> bool:
+    def old_name(request: Request, observer: Observer) -> bool:
         text = request.body.decode("utf-8", "replace")
         return any(f'"{name}"' in text for name in stored.values())
 
@@ -49,11 +49,11 @@ def direct(settings: Parameters) -> Directions:
         "details": "Invalid image file",
         "extra_info": {},
     }
-    unknown = json_answer({"error": error, "node_errors": {}}, 400)
+    unknown = json_response({"error": error, "node_errors": {}}, 400)
     return Directions(
         operators=(
             patch_json(route("POST /upload/image"), "the answer to an upload", renamed),
-            answer(posts, "a prompt with the old name", unknown, when=old_name),
+            respond(posts, "a prompt with the old name", unknown, when=old_name),
             change_request(posts, "the new name", by_new_name, needed=False),
         )
     )

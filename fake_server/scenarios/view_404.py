@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from fake_server.scenarios.kit import VIEW, Directions, Parameters, Scenario, answer, threads
+from fake_server.scenarios.kit import VIEW, Directions, Parameters, Scenario, respond, threads
 from fake_server.source import Response
 
 
 def direct(settings: Parameters) -> Directions:
-    return Directions(operators=(answer(VIEW, "GET /view", Response(404)),))
+    return Directions(operators=(respond(VIEW, "GET /view", Response(404)),))
 
 
 SCENARIO = Scenario(

@@ -10,15 +10,15 @@ from fake_server.scenarios.kit import (
     Observer,
     Parameters,
     Scenario,
+    change_response,
     query_of,
-    rewrite,
     threads,
 )
 from fake_server.source import Request, Response
 
 
 def direct(settings: Parameters) -> Directions:
-    def sparse(reply: Response, request: Request, scene: Observer) -> Response:
+    def sparse(reply: Response, request: Request, observer: Observer) -> Response:
         kept = [pair for pair in reply.headers if pair[0].lower() == "etag"]
         name = query_of(request).get("filename", "")
         own = [
@@ -27,7 +27,7 @@ def direct(settings: Parameters) -> Directions:
         ]
         return msgspec.structs.replace(reply, headers=(*own, *kept))
 
-    return Directions(operators=(rewrite(VIEW, "GET /view", sparse),))
+    return Directions(operators=(change_response(VIEW, "GET /view", sparse),))
 
 
 SCENARIO = Scenario(

@@ -8,24 +8,24 @@ from fake_server.scenarios.kit import (
     Observer,
     Parameters,
     Scenario,
-    answer,
     query_of,
+    respond,
     threads,
 )
 from fake_server.source import Request, Response
 
 
 def direct(settings: Parameters) -> Directions:
-    def elsewhere(request: Request, scene: Observer) -> Response:
+    def elsewhere(request: Request, observer: Observer) -> Response:
         host, _, port = request.header("Host", "127.0.0.1").rpartition(":")
         other = "localhost" if host == "127.0.0.1" else "127.0.0.1"
         target = f"{request.target}&signature=abc"
         return Response(302, (("Location", f"http://{other}:{port}{target}"),))
 
-    def unsigned(request: Request, scene: Observer) -> bool:
+    def unsigned(request: Request, observer: Observer) -> bool:
         return "signature" not in query_of(request)
 
-    return Directions(operators=(answer(VIEW, "GET /view", elsewhere, when=unsigned),))
+    return Directions(operators=(respond(VIEW, "GET /view", elsewhere, when=unsigned),))
 
 
 SCENARIO = Scenario(

@@ -6,7 +6,14 @@ from typing import Annotated
 
 import msgspec
 
-from fake_server.scenarios.kit import VIEW, Directions, Parameters, Scenario, late, threads
+from fake_server.scenarios.kit import (
+    VIEW,
+    Directions,
+    Parameters,
+    Scenario,
+    delay_response,
+    threads,
+)
 
 
 class Slow(Parameters, frozen=True, kw_only=True):
@@ -16,7 +23,9 @@ class Slow(Parameters, frozen=True, kw_only=True):
 
 
 def direct(settings: Slow) -> Directions:
-    return Directions(operators=(late(VIEW, "GET /view", ms=round(settings.delay_s * 1000)),))
+    return Directions(
+        operators=(delay_response(VIEW, "GET /view", ms=round(settings.delay_s * 1000)),)
+    )
 
 
 SCENARIO = Scenario(

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from fake_server.scenarios.kit import Directions, Parameters, Scenario, show_as, threads
+from fake_server.scenarios.kit import Directions, Parameters, Scenario, rename_files, threads
 
 
 def direct(settings: Parameters) -> Directions:
     def windows(item: dict[str, Any]) -> dict[str, Any]:
         return {**item, "subfolder": "day\\night"}
 
-    return Directions(operators=tuple(show_as("backslashes", windows)))
+    return Directions(operators=tuple(rename_files("backslashes", windows)))
 
 
 SCENARIO = Scenario(

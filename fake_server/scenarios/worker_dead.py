@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from fake_server.scenarios.kit import Directions, Parameters, Scenario, buried, threads
+from fake_server.scenarios.kit import Directions, Parameters, Scenario, never_start, threads
 
 
 def direct(settings: Parameters) -> Directions:
-    return Directions(operators=(buried("prompts"),))
+    return Directions(operators=(never_start("prompts"),))
 
 
 SCENARIO = Scenario(

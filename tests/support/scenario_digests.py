@@ -13,10 +13,10 @@ from collections.abc import Iterator
 import msgspec
 
 from comfyrec.check.play import IMAGES
-from fake_server.scenario_source import scenario_source, shell_of
+from fake_server.scenario_source import scenario_source, transport_of
 from fake_server.scenarios import Stage, choose, names
 from fake_server.scenarios.kit import PLAIN
-from fake_server.scenarios.kit.dry_run import rehearse
+from fake_server.scenarios.kit.dry_run import dry_run
 from fake_server.simulated_server import ServerOptions
 from fake_server.source import Action, Happened, Source, WaitRealTime
 
@@ -41,8 +41,8 @@ def digest_of(text: str, seed: int) -> str:
     """A scenario, with parameters as typed -> the digest of a rehearsal."""
     choice = choose(text)
     taped = Taped(scenario_source([choice], ServerOptions(seed=seed)))
-    workflow, prefix = choice.scenario.workflow or PLAIN, shell_of([choice]).prefix
-    for line in rehearse(taped, workflow, prefix=prefix, images=IMAGES):
+    workflow, prefix = choice.scenario.workflow or PLAIN, transport_of([choice]).prefix
+    for line in dry_run(taped, workflow, prefix=prefix, images=IMAGES):
         taped.digest.update(f"{line.t} {line.text}".encode())
     return taped.digest.hexdigest()
 

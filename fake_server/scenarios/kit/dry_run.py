@@ -45,7 +45,7 @@ from fake_server.source import (
     Woke,
 )
 
-__all__ = ["DryRunLine", "rehearse"]
+__all__ = ["DryRunLine", "dry_run"]
 
 POLLS_MAX: Final = 3
 """How often it asks before it gives up."""
@@ -73,7 +73,7 @@ class DryRunLine(msgspec.Struct, frozen=True):
     """The frame or body itself."""
 
 
-class _Stand:
+class _Client:
     """The client's state: what it waits for, and what it has tried."""
 
     def __init__(
@@ -175,7 +175,7 @@ _HANDSHAKE: Final = (
 )
 
 
-def rehearse(
+def dry_run(
     source: Source,
     workflow: Mapping[str, Any],
     *,
@@ -189,86 +189,86 @@ def rehearse(
         prefix: the path that the server's address ends in.
         images: files that it uploads where the workflow loads them.
     """
-    stand = _Stand(workflow, prefix.rstrip("/"), images)
-    stand.connect()
+    client = _Client(workflow, prefix.rstrip("/"), images)
+    client.connect()
     for _ in range(LINES_MAX):
-        happened = _next(stand)
+        happened = _next(client)
         if happened is None:
             return
         if isinstance(happened, UpgradeRequested | RequestReceived):
-            yield DryRunLine(stand.now, False, stand.plain(_words(happened.request)))
-        for action in source.handle(happened, stand.now):
-            yield from _overheard(stand, source)
-            yield from _heed(stand, action)
-        yield from _overheard(stand, source)
+            yield DryRunLine(client.now, False, client.plain(_words(happened.request)))
+        for action in source.handle(happened, client.now):
+            yield from _overheard(client, source)
+            yield from _heed(client, action)
+        yield from _overheard(client, source)
 
 
-def _overheard(stand: _Stand, source: Source) -> Iterator[DryRunLine]:
-    """What the scenario's own people did meanwhile."""
-    journal = source.scene.journal if isinstance(source, Stage) else []
-    for note in journal[stand.notes_read :]:
+def _overheard(client: _Client, source: Source) -> Iterator[DryRunLine]:
+    """What the scenario's other users did meanwhile."""
+    journal = source.observer.journal if isinstance(source, Stage) else []
+    for note in journal[client.notes_read :]:
         if note.what == "somebody":
-            yield DryRunLine(stand.now, False, stand.plain(f"somebody else: {note.detail}"))
-    stand.notes_read = len(journal)
+            yield DryRunLine(client.now, False, client.plain(f"somebody else: {note.detail}"))
+    client.notes_read = len(journal)
 
 
-def _next(stand: _Stand) -> Happened | None:
+def _next(client: _Client) -> Happened | None:
     """What happens next: what the client does at once, then time, then its patience."""
-    if stand.inbox:
-        return stand.inbox.popleft()
-    if stand.submits and stand.wakes:
-        stand.now = max(stand.now, heapq.heappop(stand.wakes))
+    if client.inbox:
+        return client.inbox.popleft()
+    if client.submits and client.wakes:
+        client.now = max(client.now, heapq.heappop(client.wakes))
         return Woke()
-    if stand.try_again():
-        return stand.inbox.popleft()
-    if stand.to_view:
-        stand.ask("GET", stand.to_view.pop(0))
-        return stand.inbox.popleft()
-    if stand.done or stand.polls >= POLLS_MAX or not stand.prompt_id:
+    if client.try_again():
+        return client.inbox.popleft()
+    if client.to_view:
+        client.ask("GET", client.to_view.pop(0))
+        return client.inbox.popleft()
+    if client.done or client.polls >= POLLS_MAX or not client.prompt_id:
         return None
-    stand.poll()
-    if not stand.open:
-        stand.connect()
-    return stand.inbox.popleft()
+    client.poll()
+    if not client.open:
+        client.connect()
+    return client.inbox.popleft()
 
 
-def _heed(stand: _Stand, action: Action) -> Iterator[DryRunLine]:
+def _heed(client: _Client, action: Action) -> Iterator[DryRunLine]:
     """Take in what the source does."""
     match action:
         case Wake():
-            heapq.heappush(stand.wakes, action.at)
+            heapq.heappush(client.wakes, action.at)
             return
         case WaitRealTime():
-            stand.inbox.append(RealTimePassed(action.token))
+            client.inbox.append(RealTimePassed(action.token))
             return
         case Accept():
-            stand.open.add(action.socket)
+            client.open.add(action.socket)
         case Respond():
-            _answered(stand, action)
+            _answered(client, action)
         case HangUp():
-            stand.failed(action.exchange)
+            client.failed(action.exchange)
         case Abort() | Close():
             code = action.code or 1006 if isinstance(action, Close) else 1006
-            stand.open.discard(action.socket)
-            stand.inbox.append(Disconnected(action.socket, code))
-    yield DryRunLine(stand.now, True, stand.plain(_deed(stand, action)), _content(action))
+            client.open.discard(action.socket)
+            client.inbox.append(Disconnected(action.socket, code))
+    yield DryRunLine(client.now, True, client.plain(_deed(client, action)), _content(action))
 
 
-def _answered(stand: _Stand, reply: Respond) -> None:
-    request = stand.asked.get(reply.exchange)
+def _answered(client: _Client, reply: Respond) -> None:
+    request = client.asked.get(reply.exchange)
     if reply.answer.status == 503 or request is None:
-        stand.failed(reply.exchange)
+        client.failed(reply.exchange)
     value = read_json(reply.answer.body)
     if request is None or not isinstance(value, dict):
         return
     if request.target.endswith("/upload/image"):
         names = filter(None, [value.get("subfolder"), value.get("name")])
-        stand.uploading["inputs"]["image"] = "/".join(map(str, names))
+        client.uploading["inputs"]["image"] = "/".join(map(str, names))
     elif request.method == "POST":
-        stand.prompt_id = str(value.get("prompt_id") or "")
-    elif stand.prompt_id in value and "/history/" in request.target:
-        stand.to_view = [] if stand.done else list(_views(value[stand.prompt_id]))[:VIEWS_MAX]
-        stand.done = True
+        client.prompt_id = str(value.get("prompt_id") or "")
+    elif client.prompt_id in value and "/history/" in request.target:
+        client.to_view = [] if client.done else list(_views(value[client.prompt_id]))[:VIEWS_MAX]
+        client.done = True
 
 
 def _views(entry: Mapping[str, Any]) -> Iterator[str]:
@@ -295,16 +295,16 @@ def _words(request: Request) -> str:
     return f"{request.method} {request.target}"
 
 
-def _deed(stand: _Stand, action: Action) -> str:
+def _deed(client: _Client, action: Action) -> str:
     match action:
         case Accept():
             return "101, the socket is open"
         case Send():
-            return _said(look(action.message), stand.prompt_id)
+            return _said(look(action.message), client.prompt_id)
         case Respond():
-            asked = stand.asked.get(action.exchange)
+            asked = client.asked.get(action.exchange)
             about = f" to {_words(asked)}" if asked else ""
-            return f"{action.answer.status}{about}{_shortly(stand, action.answer)}"
+            return f"{action.answer.status}{about}{_shortly(client, action.answer)}"
         case Close():
             return f"the socket is closed with {action.code}"
         case Abort():
@@ -356,17 +356,17 @@ def _short(value: Any) -> str:
     return shortened(json.dumps(value, ensure_ascii=False), 60)
 
 
-def _shortly(stand: _Stand, answer: Response) -> str:
+def _shortly(client: _Client, answer: Response) -> str:
     fields = {name.lower(): value for name, value in answer.headers}
     where = f", go to {fields['location']}" if "location" in fields else ""
     broken = ", and the connection is cut" if answer.close else ""
-    return f"{where}{_body(stand, answer.body)}{broken}"
+    return f"{where}{_body(client, answer.body)}{broken}"
 
 
-def _body(stand: _Stand, body: bytes) -> str:
+def _body(client: _Client, body: bytes) -> str:
     if not body:
         return ""
     if not body[:8].isascii():
         return f": {len(body)} bytes"
-    text = stand.plain(body[:400].decode("utf-8", "replace").replace("\n", " "))
+    text = client.plain(body[:400].decode("utf-8", "replace").replace("\n", " "))
     return f": {shortened(text, 80)}"

@@ -152,3 +152,31 @@ def any_of(*matches: Match) -> Match:
 def all_of(*matches: Match) -> Match:
     """All of them fit."""
     return lambda frame: all(match(frame) for match in matches)
+
+
+class Nth:
+    """True once: at the ``nth`` frame that fits."""
+
+    def __init__(self, match: Match, nth: int = 1) -> None:
+        self._match, self._left = match, nth
+
+    def __call__(self, frame: Frame) -> bool:
+        """Whether this is the frame; counts it if it fits."""
+        if self._left > 0 and self._match(frame):
+            self._left -= 1
+            return self._left == 0
+        return False
+
+
+class Since:
+    """True after the ``nth`` frame that fits, not yet for that one; always where none is named."""
+
+    def __init__(self, match: Match | None, nth: int = 1) -> None:
+        self._opens, self._open = Nth(match, nth) if match else None, match is None
+
+    def __call__(self, frame: Frame) -> bool:
+        """Whether the frame has passed already; counts this one if it fits."""
+        was_open = self._open
+        if self._opens is not None and self._opens(frame):
+            self._open = True
+        return was_open

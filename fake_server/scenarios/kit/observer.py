@@ -1,7 +1,7 @@
 """What has passed on a stage, in the words that operators and oracles think in.
 
-The scene follows sockets, exchanges and prompts by watching what goes in and out. Numbers below
-zero are people of the scenario's own (another user of the same server); no shell ever sees them.
+The observer follows sockets, exchanges and prompts by watching what goes in and out. Numbers below
+zero are other users (another user of the same server); no shell ever sees them.
 """
 
 from __future__ import annotations
@@ -39,6 +39,8 @@ MILLISECOND: Final = 1_000
 JOURNAL_ENTRIES_MAX: Final = 20_000
 """A client in a tight loop fills this in seconds; the oracles need counts and the first part."""
 
+_FIRST_TOKEN: Final = 1 << 48
+
 Ending = Literal["success", "error", "interrupted", "cancelled", "rejected", "lost", "timed-out"]
 """What can become of a prompt; the words that a client's report uses too."""
 
@@ -56,7 +58,7 @@ class Note(msgspec.Struct, frozen=True):
     what: str
     """``knocked``, ``accepted``, ``refused``, ``said``, ``left``, ``closed``, ``asked``,
     ``answered``, ``hung up``, ``sent``, ``ended``, ``flooded``,
-    ``somebody`` (people of the scenario's own)."""
+    ``somebody`` (other users)."""
     number: int = 0
     detail: str = ""
 
@@ -66,7 +68,7 @@ class ObservedPrompt(msgspec.Struct, eq=False):
 
     id: str
     mine: bool
-    """It came from the client under test, not from one of the scenario's own people."""
+    """It came from the client under test, not from one of the scenario's other users."""
     number: Any = 0
     body: Mapping[str, Any] = {}
     """What was posted, as the source saw it."""
@@ -102,7 +104,7 @@ class Observer:
         """The source is not woken: its worker stands still while its HTTP side answers."""
         self._submitted: set[int] = set()
         self._ask = ask
-        self._people = 0
+        self._people = self._tokens = 0
         self._drawn = 0
         self._last = look("")
 
@@ -114,10 +116,15 @@ class Observer:
             self._last = look(message)
         return self._last
 
-    def person(self) -> int:
-        """A fresh number for a socket or exchange of the scenario's own people."""
+    def other_user(self) -> int:
+        """A fresh number for a socket or exchange of the scenario's other users."""
         self._people -= 1
         return self._people
+
+    def token(self) -> int:
+        """A fresh number for a wait in real time, far from what a replay counts its own by."""
+        self._tokens += 1
+        return _FIRST_TOKEN + self._tokens
 
     def draw(self) -> bytes:
         """Sixteen bytes of chance, the same for the same seed and place in the run."""
@@ -186,7 +193,7 @@ class Observer:
                 self.note("left", happened.socket, str(happened.code))
 
     def overheard(self, happened: Happened) -> None:
-        """An operator lets something happen; where people of the scenario's own do it, note it."""
+        """An operator lets something happen; where other users do it, note it."""
         if isinstance(happened, RequestReceived) and happened.exchange < 0:
             request = happened.request
             self.note("somebody", happened.exchange, f"{request.method} {request.target}")

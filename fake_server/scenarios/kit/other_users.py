@@ -1,9 +1,9 @@
 """Other users of the same server: their requests, their prompts, and frames of theirs.
 
-Two kinds. A *person* asks the source itself (``warm``, ``ahead``, ``meddle``), so that queue, cache
-and history are truly as if somebody else were there. A *stranger* exists in frames only
-(``stranger``): whatever the source is, a replayed cassette too, a client sees events of a prompt
-that is not its own.
+Two kinds. Some ask the source itself (``prerun``, ``queued_before``, ``third_party_request``,
+``second_client``), so that queue, cache and history are truly as if somebody else were there.
+Others exist in frames only (``foreign_frames``, ``foreign_prompt``): whatever the source is, a
+replayed cassette too, a client sees events of a prompt that is not its own.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from typing import Any
 
 import msgspec
 
+from fake_server.scenarios.kit.frames_ops import inject
 from fake_server.scenarios.kit.graphs import sinks
 from fake_server.scenarios.kit.matchers import Frame, Match, dump, some_node
 from fake_server.scenarios.kit.observer import MILLISECOND, Ending, ObservedPrompt, Observer
-from fake_server.scenarios.kit.operators import inject
+from fake_server.scenarios.kit.operator import Again, Ends, Later, Operator, Step, Tally
 from fake_server.scenarios.kit.routes import posts, read_json, write_json
 from fake_server.scenarios.kit.scenario import OTHER_USER
-from fake_server.scenarios.kit.stage import Again, Ends, Later, Operator, Step, Tally
 from fake_server.source import (
     Action,
     Happened,
@@ -33,16 +33,16 @@ from fake_server.source import (
 
 __all__ = [
     "OtherUser",
-    "ahead",
-    "company",
-    "meddle",
-    "neighbour",
+    "foreign_frames",
+    "foreign_prompt",
+    "prerun",
+    "queued_before",
+    "second_client",
     "small_post",
-    "stranger",
-    "warm",
+    "third_party_request",
 ]
 
-# What people submit: two nodes that every catalogue has, with ids that clients do not use.
+# What they submit: two nodes that every catalogue has, with ids that clients do not use.
 _SMALL: Mapping[str, Any] = {
     "901": {
         "class_type": "EmptyImage",
@@ -56,27 +56,27 @@ _SMALL: Mapping[str, Any] = {
 
 
 def post(body: Mapping[str, Any]) -> Request:
-    """A prompt of somebody else's."""
+    """A prompt of another user."""
     headers = (("Content-Type", "application/json"),)
     return Request("POST", "/prompt", headers, write_json(body), peer="somebody else")
 
 
 def small_graph(serial: int) -> dict[str, Any]:
-    """A prompt that is never cached: each has another colour."""
+    """A prompt that is never cached: each has another color."""
     graph = json.loads(json.dumps(_SMALL))
     graph["901"]["inputs"]["color"] = serial
     return dict(graph)
 
 
 def small_post(serial: int) -> Request:
-    """A small prompt of somebody else's."""
+    """A small prompt of another user."""
     return post({"prompt": small_graph(serial), "client_id": OTHER_USER})
 
 
-# --- people --------------------------------------------------------------------------------------
+# --- who ask the source --------------------------------------------------------------------------
 
 
-def warm(
+def prerun(
     name: str = "run before by somebody else",
     *,
     change: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict,
@@ -86,50 +86,63 @@ def warm(
     ``change`` makes the earlier graph from the client's: what it leaves alone will be cached. The
     client hears nothing of it.
     """
-    tally, quiet = Tally(f"warm: {name}"), [False]
-    before: dict[int, str] = {}
+    tally = Tally(f"prerun: {name}")
+    runs = _Preruns(tally, change)
+    return Operator(tally, runs.hear, runs.act)
 
-    def hear(happened: Happened, scene: Observer) -> Iterator[Step]:
+
+class _Preruns:
+    def __init__(
+        self, tally: Tally, change: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+    ) -> None:
+        self.tally, self.change = tally, change
+        self.earlier: dict[int, str] = {}
+        """By exchange of the client's POST: the id of the prompt that is run before it."""
+        self.is_quiet = False
+        """An earlier prompt runs; its frames are for nobody."""
+
+    def hear(self, happened: Happened, observer: Observer) -> Iterator[Step]:
         if not isinstance(happened, RequestReceived) or not posts(happened.request):
             yield happened
             return
         body = read_json(happened.request.body)
-        if happened.exchange not in before and isinstance(body, dict) and "prompt" in body:
-            tally.hit()
-            quiet[0] = True
-            known = set(scene.prompts)
-            graph = change(body["prompt"])
-            yield RequestReceived(scene.person(), post({"prompt": graph, "client_id": OTHER_USER}))
-            before[happened.exchange] = next(iter(set(scene.prompts) - known), "")
-        earlier = before.get(happened.exchange, "")
-        if earlier and scene.history(earlier) is None:
-            yield Again(scene.now + MILLISECOND, happened)
+        new = happened.exchange not in self.earlier
+        if new and isinstance(body, dict) and "prompt" in body:
+            self.tally.hit()
+            self.is_quiet = True
+            known = set(observer.prompts)
+            graph = self.change(body["prompt"])
+            yield RequestReceived(
+                observer.other_user(), post({"prompt": graph, "client_id": OTHER_USER})
+            )
+            self.earlier[happened.exchange] = next(iter(set(observer.prompts) - known), "")
+        earlier = self.earlier.get(happened.exchange, "")
+        if earlier and observer.history(earlier) is None:
+            yield Again(observer.now + MILLISECOND, happened)
             return
-        quiet[0] = False
+        self.is_quiet = False
         yield happened
 
-    def act(action: Action, scene: Observer) -> Iterator[Step]:
-        if not (quiet[0] and isinstance(action, Send)):
+    def act(self, action: Action, observer: Observer) -> Iterator[Step]:
+        if not (self.is_quiet and isinstance(action, Send)):
             yield action
 
-    return Operator(tally, hear, act)
 
+def queued_before(name: str, *, n: int) -> Operator:
+    """``n`` prompts of other users stand in the queue before the client's first one."""
+    tally = Tally(f"queued before: {name}")
 
-def ahead(name: str, *, n: int) -> Operator:
-    """``n`` prompts of other people stand in the queue before the client's first one."""
-    tally = Tally(f"ahead: {name}")
-
-    def hear(happened: Happened, scene: Observer) -> Iterator[Step]:
-        if isinstance(happened, RequestReceived) and posts(happened.request) and not tally.matched:
+    def hear(happened: Happened, observer: Observer) -> Iterator[Step]:
+        if isinstance(happened, RequestReceived) and posts(happened.request) and not tally.spent(1):
             tally.hit()
             for serial in range(1, n + 1):
-                yield RequestReceived(scene.person(), small_post(serial))
+                yield RequestReceived(observer.other_user(), small_post(serial))
         yield happened
 
     return Operator(tally, hear)
 
 
-def meddle(
+def third_party_request(
     name: str,
     request: Callable[[ObservedPrompt], Request],
     *,
@@ -141,48 +154,48 @@ def meddle(
 
     Args:
         ends: what becomes of the prompt by it, where no frame and no history will tell.
-        at: behind this frame to the client; None: behind the answer to its ``POST /prompt``.
+        at: after this frame to the client; None: after the response to its ``POST /prompt``.
     """
-    tally = Tally(f"meddle: {name}")
+    tally = Tally(f"request of a third party: {name}")
 
-    def act(action: Action, scene: Observer) -> Iterator[Step]:
+    def act(action: Action, observer: Observer) -> Iterator[Step]:
         yield action
-        if tally.matched or not _moment(action, at, scene):
+        if tally.spent(1) or not _is_the_moment(action, at, observer):
             return
-        prompt = scene.mine()[-1] if scene.mine() else None
+        prompt = observer.mine()[-1] if observer.mine() else None
         if prompt is not None:
             tally.hit()
-            when = scene.now + delay_ms * MILLISECOND
-            yield Later(when, RequestReceived(scene.person(), request(prompt)))
+            when = observer.now + delay_ms * MILLISECOND
+            yield Later(when, RequestReceived(observer.other_user(), request(prompt)))
             if ends is not None:
                 yield Later(when, Ends(ends))
 
     return Operator(tally, act=act)
 
 
-def _moment(action: Action, at: Match | None, scene: Observer) -> bool:
+def _is_the_moment(action: Action, at: Match | None, observer: Observer) -> bool:
     if at is None:
-        return isinstance(action, Respond) and bool(scene.mine())
-    return isinstance(action, Send) and at(scene.frame(action.message))
+        return isinstance(action, Respond) and bool(observer.mine())
+    return isinstance(action, Send) and at(observer.frame(action.message))
 
 
-def neighbour(name: str, *, at: Match = some_node) -> Operator:
+def second_client(name: str, *, at: Match = some_node) -> Operator:
     """Another program connects with the client's own client id, and keeps its socket."""
-    tally = Tally(f"neighbour: {name}")
+    tally = Tally(f"second client: {name}")
 
-    def act(action: Action, scene: Observer) -> Iterator[Step]:
+    def act(action: Action, observer: Observer) -> Iterator[Step]:
         yield action
-        if tally.matched or not isinstance(action, Send) or not at(scene.frame(action.message)):
+        if tally.spent(1) or not isinstance(action, Send):
             return
-        tally.hit()
-        for socket in action.sockets[:1]:
-            knocked = scene.handshakes[socket]
-            yield UpgradeRequested(scene.person(), knocked)
+        if at(observer.frame(action.message)):
+            tally.hit()
+            for socket in action.sockets[:1]:
+                yield UpgradeRequested(observer.other_user(), observer.handshakes[socket])
 
     return Operator(tally, act=act)
 
 
-# --- strangers -----------------------------------------------------------------------------------
+# --- who exist in frames only --------------------------------------------------------------------
 
 
 class OtherUser(msgspec.Struct, frozen=True):
@@ -274,32 +287,40 @@ class OtherUser(msgspec.Struct, frozen=True):
         return [*self.start(), *self.output(), *self.success()]
 
 
-def company(name: str, *acts: tuple[Match, Callable[[OtherUser], list[str]]]) -> list[Operator]:
-    """One stranger whose frames come at several frames of the client's own."""
-    shared: list[OtherUser] = []
-
-    def frames_of(act: Callable[[OtherUser], list[str]]) -> Callable[[Frame, Observer], list[str]]:
-        def messages(frame: Frame, scene: Observer) -> list[str]:
-            if not shared:
-                shared.append(OtherUser(scene.uuid()))
-            return act(shared[0])
-
-        return messages
-
-    return [inject(frames_of(act), f"a stranger: {name}", at=at) for at, act in acts]
-
-
-def stranger(
+def foreign_frames(
     name: str, frames: Callable[[OtherUser], list[str]], *, at: Match, before: bool = False
 ) -> Operator:
     """Frames of a prompt that is not the client's, at some frame of its own.
 
-    The stranger's only node has the id of an output node of the client's prompt.
+    The other prompt's only node has the id of an output node of the client's prompt.
     """
 
-    def messages(frame: Frame, scene: Observer) -> list[str]:
-        node = next((sinks(prompt.graph)[0] for prompt in scene.mine() if prompt.graph), "9")
+    def messages(frame: Frame, observer: Observer) -> list[str]:
+        node = next((sinks(prompt.graph)[0] for prompt in observer.mine() if prompt.graph), "9")
         stamp = frame.data.get("timestamp")
-        return frames(OtherUser(scene.uuid(), node, timestamp=stamp if stamp else 0))
+        return frames(OtherUser(observer.uuid(), node, timestamp=stamp if stamp else 0))
 
-    return inject(messages, f"a stranger: {name}", at=at, before=before)
+    return inject(messages, f"foreign frames: {name}", at=at, before=before)
+
+
+def foreign_prompt(
+    name: str, *acts: tuple[Match, Callable[[OtherUser], list[str]]]
+) -> list[Operator]:
+    """One prompt that is not the client's, whose frames come at several frames of its own."""
+    prompt = _ForeignPrompt()
+    return [inject(prompt.frames(act), f"a foreign prompt: {name}", at=at) for at, act in acts]
+
+
+class _ForeignPrompt:
+    def __init__(self) -> None:
+        self.user: OtherUser | None = None
+
+    def frames(
+        self, act: Callable[[OtherUser], list[str]]
+    ) -> Callable[[Frame, Observer], list[str]]:
+        def messages(frame: Frame, observer: Observer) -> list[str]:
+            if self.user is None:
+                self.user = OtherUser(observer.uuid())
+            return act(self.user)
+
+        return messages

@@ -31,6 +31,7 @@ __all__ = [
     "names",
     "register",
     "select",
+    "unregister",
 ]
 
 ENTRY_POINTS: Final = "comfyrec.scenarios"
@@ -89,6 +90,17 @@ def register(scenario: Scenario) -> Scenario:
         raise ValueError(f"there is a scenario '{scenario.name}' already")
     _registered[scenario.name] = scenario
     return scenario
+
+
+def unregister(name: str) -> None:
+    """Take back what ``register`` made known.
+
+    Raises:
+        ValueError: no scenario of that name was registered.
+    """
+    if name not in _registered:
+        raise ValueError(f"no scenario '{name}' was registered")
+    del _registered[name]
 
 
 def names() -> list[str]:

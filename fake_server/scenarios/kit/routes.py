@@ -14,7 +14,7 @@ from fake_server.source import Request, Response
 __all__ = [
     "Route",
     "client_id_of",
-    "json_answer",
+    "json_response",
     "path_of",
     "posts",
     "query_of",
@@ -106,7 +106,7 @@ def write_json(value: Any) -> bytes:
     return json.dumps(value).encode()
 
 
-def json_answer(value: Any, status: int = 200) -> Response:
-    """A JSON answer with ComfyUI's content type."""
+def json_response(value: Any, status: int = 200) -> Response:
+    """A JSON response with ComfyUI's content type."""
     headers = (("Content-Type", "application/json; charset=utf-8"),)
     return Response(status, headers, write_json(value))

@@ -1,12 +1,12 @@
 """What a scenario is: a name, its settings, and how it directs the stage.
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class DuplicateStatus(Parameters, frozen=True, kw_only=True):
     n: Annotated[int, msgspec.Meta(ge=1, le=100)] = 3
 
-def direct(settings: Settings) -> Directions:
-    return Directions(duplicate(event("status"), "status", n=settings.n))
+def direct(settings: DuplicateStatus) -> Directions:
+    return Directions(operators=(duplicate(event("status"), "status", n=settings.n),))
 
-SCENARIO = Scenario(name="duplicate-status", settings=Settings, direct=direct, ...)
+SCENARIO = Scenario(name="duplicate-status", settings=DuplicateStatus, direct=direct, ...)
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import msgspec
 from comfyrec.errors import ScenarioError
 from comfyrec.wording import did_you_mean
 from fake_server.scenarios.kit.observer import Ending
-from fake_server.scenarios.kit.stage import Operator
+from fake_server.scenarios.kit.operator import Operator
 
 __all__ = [
     "OTHER_USER",
@@ -74,13 +74,13 @@ class Directions(msgspec.Struct, frozen=True, kw_only=True):
     operators: tuple[Operator, ...] = ()
     plan: GraphPlan | None = None
     """For each prompt of the client; None leaves the engine's plan alone."""
-    people_s: float = 0.0
-    """How long a prompt of the scenario's own people takes."""
+    other_users_s: float = 0.0
+    """How long a prompt of the scenario's other users takes."""
     engine: Mapping[str, Any] = {}
     """Settings of the engine: ``comfyui_version`` and the like."""
     split: bool = False
     """Sockets reach one server and requests another."""
-    shell: Transport = Transport()
+    transport: Transport = Transport()
 
 
 class Parameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

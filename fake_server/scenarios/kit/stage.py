@@ -10,14 +10,21 @@ After the last input, ``finish`` says which operators never had anything to do.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import count
 from typing import Any, Final
 from urllib.parse import quote
 
-import msgspec
-
-from fake_server.scenarios.kit.observer import Ending, Observer
+from fake_server.scenarios.kit.observer import Observer
+from fake_server.scenarios.kit.operator import (
+    Again,
+    Complaint,
+    Ends,
+    Later,
+    Operator,
+    Reset,
+    Step,
+)
 from fake_server.scenarios.kit.routes import posts, read_json
 from fake_server.source import (
     Action,
@@ -38,7 +45,7 @@ from fake_server.source import (
     Woke,
 )
 
-__all__ = ["Again", "Complaint", "Ends", "Later", "Operator", "Reset", "Stage", "Step", "Tally"]
+__all__ = ["Stage"]
 
 _OUR_EXCHANGES: Final = 1 << 48
 """Far beyond what a shell counts up to."""
@@ -62,68 +69,6 @@ _HAPPENED: Final = (
 )
 
 
-class Later(msgspec.Struct, frozen=True):
-    """Go on with a step at a later time, from the operator that said so."""
-
-    at: int
-    step: Action | Happened | Ends
-
-
-class Again(msgspec.Struct, frozen=True):
-    """Show what happened to the same operator once more at a later time."""
-
-    at: int
-    happened: Happened
-
-
-class Reset(msgspec.Struct, frozen=True):
-    """The source is gone and a fresh one stands in its place: a process that was started anew."""
-
-
-class Ends(msgspec.Struct, frozen=True):
-    """The client's prompts are over in truth, though no frame and no history says so."""
-
-    ending: Ending
-
-
-Step = Action | Happened | Later | Again | Reset | Ends
-
-
-class Tally:
-    """What an operator is called, and how often it had something to do.
-
-    ``needed``: True, it must have; False, a client may never come there; None, it is only there
-    for sources that do not do it by themselves.
-    """
-
-    def __init__(self, name: str, *, needed: bool | None = True) -> None:
-        self.name, self.needed, self.matched = name, needed, 0
-
-    def hit(self) -> None:
-        """It had something to do."""
-        self.matched += 1
-
-
-class Operator(msgspec.Struct, eq=False):
-    """One change of the stream. Build a fresh one for each run: its functions keep state."""
-
-    tally: Tally
-    hear: Callable[[Happened, Observer], Iterable[Step]] | None = None
-    act: Callable[[Action, Observer], Iterable[Step]] | None = None
-
-
-class Complaint(msgspec.Struct, frozen=True):
-    """An operator that matched nothing. ``needed`` false: the client just never asked for it."""
-
-    operator: str
-    needed: bool
-
-    def __str__(self) -> str:
-        if self.needed:
-            return f"the operator '{self.operator}' matched nothing that was sent or asked"
-        return f"the client never came to '{self.operator}'"
-
-
 class Stage:
     """A source under operators, itself a source.
 
@@ -142,7 +87,7 @@ class Stage:
         seed: int = 0,
         split: bool = False,
     ) -> None:
-        self.scene = Observer(seed=seed, ask=self._ask)
+        self.observer = Observer(seed=seed, ask=self._ask)
         self._make, self._split = make, split
         self._operators = tuple(operators)
         self._agenda: list[tuple[int, int, int, Step]] = []
@@ -160,15 +105,15 @@ class Stage:
 
     def handle(self, happened: Happened, now: int) -> Iterator[Action]:
         """Take what happened at ``now`` and say what shall happen, in order."""
-        scene = self.scene
-        scene.now = max(scene.now, now)
+        observer = self.observer
+        observer.now = max(observer.now, now)
         yield from self._due(now)
-        scene.now = now
+        observer.now = now
         if not isinstance(happened, Woke):
-            scene.heard(happened)
+            observer.heard(happened)
             yield from self._inwards(0, happened)
             yield from self._due(now)
-        scene.notice_quiet_ends()
+        observer.notice_quiet_ends()
         yield from self._wake_me()
 
     def facts(self) -> Mapping[str, Any]:
@@ -205,21 +150,21 @@ class Stage:
         if hear is None:
             yield from self._inwards(level + 1, happened)
             return
-        for step in hear(happened, self.scene):
+        for step in hear(happened, self.observer):
             yield from self._go_on(level, step)
 
     def _outwards(self, level: int, action: Action) -> Iterator[Action]:
         if level < 0:
             action_seen = self._not_to_the_dead(action)
             if action_seen is not None:
-                self.scene.shown(action_seen)
+                self.observer.shown(action_seen)
                 yield action_seen
             return
         act = self._operators[level].act
         if act is None:
             yield from self._outwards(level - 1, action)
             return
-        for step in act(action, self.scene):
+        for step in act(action, self.observer):
             yield from self._go_on(level, step)
 
     def _go_on(self, level: int, step: Step) -> Iterator[Action]:
@@ -228,15 +173,15 @@ class Stage:
         elif isinstance(step, Reset):
             self._raise_curtain()
         elif isinstance(step, Ends):
-            self.scene.end(step.ending)
+            self.observer.end(step.ending)
         elif isinstance(step, _HAPPENED):
-            self.scene.overheard(step)
+            self.observer.overheard(step)
             yield from self._inwards(level + 1, step)
         else:
             yield from self._outwards(level - 1, step)
 
     def _play(self, happened: Happened) -> Iterator[Action]:
-        self.scene.told(happened)
+        self.observer.told(happened)
         if (
             isinstance(happened, RequestReceived)
             and happened.exchange >= 0
@@ -247,12 +192,12 @@ class Stage:
         yield from self._feed(self._wings if on_a_socket else self._base, happened)
 
     def _feed(self, source: Source, happened: Happened) -> Iterator[Action]:
-        for action in source.handle(happened, self.scene.now):
+        for action in source.handle(happened, self.observer.now):
             if isinstance(action, Wake):
                 heapq.heappush(self._wakes, (action.at, next(self._serial), source))
                 continue
-            self.scene.said(action)
-            outside = _without_our_people(action)
+            self.observer.said(action)
+            outside = _for_the_client(action)
             if outside is not None:
                 yield from self._outwards(len(self._operators) - 1, outside)
 
@@ -260,7 +205,7 @@ class Stage:
         if not isinstance(action, Send):
             return action
         # An operator cut some of these sockets; the source has not been told yet.
-        alive = tuple(socket for socket in action.sockets if socket not in self.scene.cut)
+        alive = tuple(socket for socket in action.sockets if socket not in self.observer.cut)
         return Send(alive, action.message) if alive else None
 
     def _send_an_understudy(self, request: Request) -> Iterator[Action]:
@@ -269,16 +214,16 @@ class Stage:
         # connects later, its own socket takes over (PROTOCOL.md section 3).
         body = read_json(request.body)
         client_id = body.get("client_id") if isinstance(body, dict) else None
-        if isinstance(client_id, str) and client_id not in self.scene.sockets.values():
+        if isinstance(client_id, str) and client_id not in self.observer.sockets.values():
             target = f"/ws?clientId={quote(client_id, safe='')}"
-            knocked = UpgradeRequested(self.scene.person(), Request("GET", target, _UPGRADE))
+            knocked = UpgradeRequested(self.observer.other_user(), Request("GET", target, _UPGRADE))
             yield from self._feed(self._wings, knocked)
 
     # --- time --------------------------------------------------------------------------------
 
     def _due(self, now: int) -> Iterator[Action]:
         while (at := self._next_time()) is not None and at <= now:
-            self.scene.now = max(self.scene.now, at)
+            self.observer.now = max(self.observer.now, at)
             if self._agenda and self._agenda[0][0] <= at:
                 yield from self._take_up(heapq.heappop(self._agenda))
             else:
@@ -294,13 +239,13 @@ class Stage:
 
     def _next_time(self) -> int | None:
         times = [self._agenda[0][0]] if self._agenda else []
-        if self._wakes and not self.scene.held:
+        if self._wakes and not self.observer.held:
             times.append(self._wakes[0][0])
         return min(times, default=None)
 
     def _wake_me(self) -> Iterator[Wake]:
         at = self._next_time()
-        self._announced = {time for time in self._announced if time > self.scene.now}
+        self._announced = {time for time in self._announced if time > self.observer.now}
         if at is not None and at not in self._announced:
             self._announced.add(at)
             yield Wake(at)
@@ -319,9 +264,9 @@ class Stage:
         return None
 
     def _ask(self, request: Request) -> Response | None:
-        exchange = self.scene.person()
+        exchange = self.observer.other_user()
         found = None
-        for action in self._base.handle(RequestReceived(exchange, request), self.scene.now):
+        for action in self._base.handle(RequestReceived(exchange, request), self.observer.now):
             if isinstance(action, Wake):
                 heapq.heappush(self._wakes, (action.at, next(self._serial), self._base))
             elif isinstance(action, Respond) and action.exchange == exchange:
@@ -329,7 +274,7 @@ class Stage:
         return found
 
 
-def _without_our_people(action: Action) -> Action | None:
+def _for_the_client(action: Action) -> Action | None:
     """The part of an action that concerns the shell; None when nothing of it does."""
     if isinstance(action, Send):
         # To nobody, it is still a moment that operators may wait for.

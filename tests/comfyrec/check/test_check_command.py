@@ -20,8 +20,8 @@ import pytest
 from comfyrec.check.process_tree import children_of
 from comfyrec.check.runner import filled_in
 from comfyrec.cli import main
-from fake_server.scenarios import Directions, Scenario, catalogue
-from fake_server.scenarios.kit import drop, event, registry
+from fake_server.scenarios import Directions, Scenario, catalogue, register, unregister
+from fake_server.scenarios.kit import drop, event
 from fake_server.server.thread import loop_thread
 from tests.support.paths import ROOT
 
@@ -225,11 +225,11 @@ def test_an_operator_that_matches_nothing_is_an_error_of_the_scenario(
         ),
     )
     junit = tmp_path / "j.xml"
-    registry._registered["idle"] = idle
+    register(idle)
     try:
         status = main(["check", "--scenarios", "idle", "--junit", str(junit), "--", *RIGHT])
     finally:
-        del registry._registered["idle"]
+        unregister("idle")
 
     out = capsys.readouterr().out
     sentence = "the operator 'drop what never is' matched nothing that was sent or asked"

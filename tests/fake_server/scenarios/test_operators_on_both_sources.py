@@ -14,10 +14,8 @@ from comfyrec.timeline import Timeline
 from fake_server.replay import Player
 from fake_server.scenarios import Operator, Stage
 from fake_server.scenarios import kit as k
-from fake_server.scenarios.kit import http_ops as http
-from fake_server.scenarios.kit import operators
-from fake_server.scenarios.kit import other_users as people
-from fake_server.scenarios.kit.dry_run import DryRunLine, rehearse
+from fake_server.scenarios.kit import frames_ops, history_ops, http_ops, other_users, socket_ops
+from fake_server.scenarios.kit.dry_run import DryRunLine, dry_run
 from fake_server.simulated_server import SimulatedServer
 from fake_server.simulator.node_plan import NodePlans, always
 from fake_server.source import Request, Response, Source, UpgradeRequested
@@ -79,7 +77,7 @@ def is_frame(line: DryRunLine) -> bool:
 def played(source: str, made: Iterable[Operator]) -> Run:
     make, graph = SOURCES[source]()
     stage = Stage(make, list(made), seed=3)
-    lines = list(rehearse(stage, graph))
+    lines = list(dry_run(stage, graph))
     return Run(lines, [str(complaint) for complaint in stage.finish()])
 
 
@@ -87,17 +85,17 @@ def only(operator: Operator) -> list[Operator]:
     return [operator]
 
 
-def no_client_id(knocked: UpgradeRequested, scene: k.Observer) -> UpgradeRequested:
+def no_client_id(knocked: UpgradeRequested, observer: k.Observer) -> UpgradeRequested:
     return UpgradeRequested(knocked.socket, k.with_query(knocked.request, clientId=None))
 
 
-def quiet(request: Request, scene: k.Observer) -> Request:
+def quiet(request: Request, observer: k.Observer) -> Request:
     body = json.loads(request.body)
     del body["client_id"]
     return Request(request.method, request.target, request.headers, json.dumps(body).encode())
 
 
-def odd_answer(answer: Response, request: Request, scene: k.Observer) -> Response:
+def odd_answer(answer: Response, request: Request, observer: k.Observer) -> Response:
     return Response(418, body=b"a teapot")
 
 
@@ -105,7 +103,7 @@ def interruption(prompt: k.ObservedPrompt) -> Request:
     return Request("POST", "/interrupt")
 
 
-TROUBLE = k.text_answer("trouble", 500)
+TROUBLE = k.text_response("trouble", 500)
 POST, QUEUE = k.route("POST /prompt"), k.route("GET /queue")
 Promise = Callable[[Run, Run], bool]
 # operator -> how to make it, what it does to any run (the plain one, the one under it).
@@ -160,8 +158,10 @@ OPERATORS: dict[str, tuple[Callable[[], list[Operator]], Promise]] = {
         lambda: only(k.flood("x", k.dump("extra", {"a": 1}), at=START, rate_hz=1000, n=5)),
         lambda plain, run: run.count("extra") == 5 and run.without("extra") == plain.frames,
     ),
-    "thin": (
-        lambda: only(k.thin(k.event("progress_state"), "x", least_ms=3_600_000, last=k.no_node)),
+    "throttle": (
+        lambda: only(
+            k.throttle(k.event("progress_state"), "x", least_ms=3_600_000, last=k.no_node)
+        ),
         lambda plain, run: (
             run.count("progress_state") == 1
             and run.without("progress_state") == plain.without("progress_state")
@@ -190,8 +190,8 @@ OPERATORS: dict[str, tuple[Callable[[], list[Operator]], Promise]] = {
             and LATER <= run.at("execution_success") - run.at("execution_start") < 2 * LATER
         ),
     ),
-    "evict": (
-        lambda: only(k.evict("x", connection=1)),
+    "mute_socket": (
+        lambda: only(k.mute_socket("x", connection=1)),
         lambda plain, run: run.frames == plain.frames[:1],
     ),
     "freeze": (
@@ -202,29 +202,29 @@ OPERATORS: dict[str, tuple[Callable[[], list[Operator]], Promise]] = {
         ),
     ),
     "refuse": (
-        lambda: only(k.refuse("x", n=1, how=403, fits=k.knocks)),
+        lambda: only(k.refuse("x", n=1, how=403, fits=k.is_upgrade)),
         lambda plain, run: run.texts[1] == "403: 403: refused" and run.count("GET /ws") == 2,
     ),
-    "gate": (
-        lambda: only(k.gate("x", k.knocks, TROUBLE)),
+    "deny": (
+        lambda: only(k.deny("x", k.is_upgrade, TROUBLE)),
         lambda plain, run: run.frames == [] and run.count("500: trouble") == run.count("GET /ws"),
     ),
-    "late_accept": (
-        lambda: only(k.late_accept("x", ms=LATER // 1000)),
+    "delay_upgrade": (
+        lambda: only(k.delay_upgrade("x", ms=LATER // 1000)),
         lambda plain, run: run.at("101") == plain.at("101") + LATER,
     ),
-    "with_the_handshake": (
-        lambda: only(k.with_the_handshake()),
+    "send_with_handshake": (
+        lambda: only(k.send_with_handshake()),
         lambda plain, run: run.frames == plain.frames[1:],
     ),
-    "reword": (
-        lambda: only(k.reword("x", lambda said, scene: ())),
+    "change_message": (
+        lambda: only(k.change_message("x", lambda said, observer: ())),
         lambda plain, run: (
-            run.frames == plain.frames and run.complaints == ["the client never came to 'reword x'"]
+            run.frames == plain.frames and run.complaints == ["the client never came to 'change x'"]
         ),
     ),
-    "reroute": (
-        lambda: only(k.reroute("x", no_client_id)),
+    "change_upgrade": (
+        lambda: only(k.change_upgrade("x", no_client_id)),
         lambda plain, run: run.count("executed") == 0,
     ),
     "crash": (
@@ -239,8 +239,8 @@ OPERATORS: dict[str, tuple[Callable[[], list[Operator]], Promise]] = {
         lambda plain, run: run.frames == [] and run.count("404") >= 2,
     ),
     # HTTP
-    "answer": (
-        lambda: only(k.answer(POST, "x", TROUBLE)),
+    "respond": (
+        lambda: only(k.respond(POST, "x", TROUBLE)),
         lambda plain, run: (
             run.count("500 to POST /prompt: trouble") == 1 and run.count("execution_start") == 0
         ),
@@ -249,20 +249,20 @@ OPERATORS: dict[str, tuple[Callable[[], list[Operator]], Promise]] = {
         lambda: only(k.hang(QUEUE, "x")),
         lambda plain, run: run.count("GET /queue") >= 1 and run.count("200 to GET /queue") == 0,
     ),
-    "late": (
-        lambda: only(k.late(QUEUE, "x", ms=LATER // 1000)),
+    "delay_response": (
+        lambda: only(k.delay_response(QUEUE, "x", ms=LATER // 1000)),
         lambda plain, run: run.at("200 to GET /queue") == plain.at("200 to GET /queue") + LATER,
     ),
     "truncate": (
         lambda: only(k.truncate(QUEUE, "x", first=3)),
         lambda plain, run: run.count('200 to GET /queue: {"q, and the connection is cut') == 1,
     ),
-    "rewrite": (
-        lambda: only(k.rewrite(QUEUE, "x", odd_answer)),
+    "change_response": (
+        lambda: only(k.change_response(QUEUE, "x", odd_answer)),
         lambda plain, run: run.count("418 to GET /queue: a teapot") == 1,
     ),
     "patch_json": (
-        lambda: only(k.patch_json(QUEUE, "x", lambda value, request, scene: [])),
+        lambda: only(k.patch_json(QUEUE, "x", lambda value, request, observer: [])),
         lambda plain, run: run.count("200 to GET /queue: []") == 1,
     ),
     "change_request": (
@@ -270,21 +270,21 @@ OPERATORS: dict[str, tuple[Callable[[], list[Operator]], Promise]] = {
         lambda plain, run: run.count("executed") == 0 and run.count("200 to POST /prompt") == 1,
     ),
     # history and queue
-    "hide": (
-        lambda: k.hide("x", reads=1),
+    "delay_history": (
+        lambda: k.delay_history("x", reads=1),
         lambda plain, run: (
             run.count("200 to GET /history/{id}: {}") == 1 and run.frames == plain.frames
         ),
     ),
-    "vanishing": (
-        lambda: k.vanishing("x", reads=0),
+    "evict_history": (
+        lambda: k.evict_history("x", reads=0),
         lambda plain, run: (
             run.count("200 to GET /history/{id}: {}") == run.count("GET /history/{id}")
             and run.frames == plain.frames
         ),
     ),
-    "buried": (
-        lambda: only(k.buried("x")),
+    "never_start": (
+        lambda: only(k.never_start("x")),
         lambda plain, run: (
             run.count("200 to POST /prompt") == 1 and run.count("execution_start") == 0
         ),
@@ -294,7 +294,7 @@ OPERATORS: dict[str, tuple[Callable[[], list[Operator]], Promise]] = {
         lambda plain, run: run.count('200 to GET /history/{id}: {"{id}": {"odd": 1}}') == 1,
     ),
     "patch_queue": (
-        lambda: only(k.patch_queue("x", lambda value, scene: {"odd": 1})),
+        lambda: only(k.patch_queue("x", lambda value, observer: {"odd": 1})),
         lambda plain, run: run.count('200 to GET /queue: {"odd": 1}') == 1,
     ),
     "patch_outputs": (
@@ -305,8 +305,8 @@ OPERATORS: dict[str, tuple[Callable[[], list[Operator]], Promise]] = {
             == sum('output={"odd":' in text for text in run.texts)
         ),
     ),
-    "show_as": (
-        lambda: k.show_as("x", lambda item: {**item, "subfolder": "elsewhere"}),
+    "rename_files": (
+        lambda: k.rename_files("x", lambda item: {**item, "subfolder": "elsewhere"}),
         lambda plain, run: (
             run.count("200 to GET /view")
             == plain.count("200 to GET /view")
@@ -317,43 +317,43 @@ OPERATORS: dict[str, tuple[Callable[[], list[Operator]], Promise]] = {
         ),
     ),
     # other users: a recording goes on as it was recorded, whoever else asks
-    "warm": (
-        lambda: only(k.warm()),
+    "prerun": (
+        lambda: only(k.prerun()),
         lambda plain, run: (
             run.count("somebody else: POST /prompt") == 1 and run.count("execution_success") == 1
         ),
     ),
-    "ahead": (
-        lambda: only(k.ahead("x", n=2)),
+    "queued_before": (
+        lambda: only(k.queued_before("x", n=2)),
         lambda plain, run: (
             run.count("somebody else: POST /prompt") == 2 and run.count("execution_success") == 1
         ),
     ),
-    "meddle": (
-        lambda: only(k.meddle("x", interruption, at=k.no_node)),
+    "third_party_request": (
+        lambda: only(k.third_party_request("x", interruption, at=k.no_node)),
         lambda plain, run: (
             run.count("somebody else: POST /interrupt") == 1 and run.frames == plain.frames
         ),
     ),
-    "neighbour": (
-        lambda: only(k.neighbour("x", at=k.no_node)),
+    "second_client": (
+        lambda: only(k.second_client("x", at=k.no_node)),
         lambda plain, run: run.count("somebody else: GET /ws") == 1 and run.frames == plain.frames,
     ),
-    "stranger": (
-        lambda: only(k.stranger("x", lambda who: who.success(), at=START)),
+    "foreign_frames": (
+        lambda: only(k.foreign_frames("x", lambda who: who.success(), at=START)),
         lambda plain, run: (
             run.count("execution_success (another prompt's)") == 1
             and run.count("execution_success") == 2
         ),
     ),
-    "company": (
-        lambda: k.company(
+    "foreign_prompt": (
+        lambda: k.foreign_prompt(
             "x", (START, lambda who: who.output()), (SUCCESS, lambda who: who.gone())
         ),
         lambda plain, run: sum(text.endswith("(another prompt's)") for text in run.texts) == 2,
     ),
 }
-NEVER_MET = {"reword"}
+NEVER_MET = {"change_message"}
 """What this client gives no occasion for: it says nothing on its socket."""
 
 
@@ -370,8 +370,9 @@ def test_an_operator_does_the_same_to_both_sources(name: str, source: str) -> No
 
 def test_the_table_has_every_operator() -> None:
     helpers = {
-        "HISTORY", "VIEW", "OtherUser", "attempts", "html_page", "knocks", "reacts", "refusal",
-        "small_post", "text_answer",
+        "HISTORY", "VIEW", "OtherUser", "html_page", "is_poll_or_upgrade", "is_request_or_upgrade",
+        "is_upgrade", "per_frame", "per_response", "refusal", "small_post", "text_response",
     }  # fmt: skip
+    modules = (frames_ops, history_ops, http_ops, other_users, socket_ops)
 
-    assert {*http.__all__, *operators.__all__, *people.__all__} - helpers == set(OPERATORS)
+    assert {name for one in modules for name in one.__all__} - helpers == set(OPERATORS)

@@ -14,7 +14,7 @@ from PIL import Image
 from comfyrec.versions import ERAS, era_of
 from fake_server.http.context import Shop
 from fake_server.http.routes import routes_of
-from fake_server.scenario_source import chosen, over, scenario_source, shell_of
+from fake_server.scenario_source import chosen, over, scenario_source, transport_of
 from fake_server.scenarios import choose
 from fake_server.simulated_server import ServerOptions, SimulatedServer
 from fake_server.simulator.node_plan import NodePlans, always
@@ -460,8 +460,8 @@ def test_scenarios_add_up_and_their_shells_too() -> None:
     source = scenario_source(choices)
 
     assert source.facts()["comfyui_version"] == "0.3.10"
-    assert shell_of(choices).prefix == "/comfy/"
-    assert shell_of([choose("tls-self-signed")]).tls
+    assert transport_of(choices).prefix == "/comfy/"
+    assert transport_of([choose("tls-self-signed")]).tls
     assert ask(source, "GET", "/comfy/features").status == 404
 
 

@@ -9,7 +9,7 @@ from comfyrec.cli import main
 from fake_server.scenario_source import scenario_source
 from fake_server.scenarios import catalogue, choose
 from fake_server.scenarios.kit import PLAIN
-from fake_server.scenarios.kit.dry_run import rehearse
+from fake_server.scenarios.kit.dry_run import dry_run
 
 # scenario -> a line of its page that has to be there, as it is printed.
 SHOWN = {
@@ -68,7 +68,7 @@ def test_a_polite_client_uploads_submits_and_fetches() -> None:
     choice = choose("upload-renamed")
     workflow = choice.scenario.workflow or PLAIN
 
-    lines = list(rehearse(scenario_source([choice]), workflow, images=IMAGES))
+    lines = list(dry_run(scenario_source([choice]), workflow, images=IMAGES))
 
     said = [line.text.split("?")[0] for line in lines if not line.to_client]
     assert said == [

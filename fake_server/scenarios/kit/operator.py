@@ -1,0 +1,83 @@
+"""What an operator is: two functions on the way in and out, the steps they may take, and a tally.
+
+An operator sees what happened on its way to the source (``hear``) and what the source does on its
+way to the client (``act``). It gives back steps: the same thing to let it pass, another to change
+it, none to drop it, ``Later`` to delay it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from fake_server.scenarios.kit.observer import Ending, Observer
+from fake_server.source import Action, Happened
+
+__all__ = ["Again", "Complaint", "Ends", "Later", "Operator", "Reset", "Step", "Tally"]
+
+
+class Later(msgspec.Struct, frozen=True):
+    """Go on with a step at a later time, from the operator that said so."""
+
+    at: int
+    step: Action | Happened | Ends
+
+
+class Again(msgspec.Struct, frozen=True):
+    """Show what happened to the same operator once more at a later time."""
+
+    at: int
+    happened: Happened
+
+
+class Reset(msgspec.Struct, frozen=True):
+    """The source is gone and a fresh one stands in its place: a process that was started anew."""
+
+
+class Ends(msgspec.Struct, frozen=True):
+    """The client's prompts are over in truth, though no frame and no history says so."""
+
+    ending: Ending
+
+
+Step = Action | Happened | Later | Again | Reset | Ends
+
+
+class Tally:
+    """What an operator is called, and how often it had something to do.
+
+    ``needed``: True, it must have; False, a client may never come there; None, it is only there
+    for sources that do not do it by themselves.
+    """
+
+    def __init__(self, name: str, *, needed: bool | None = True) -> None:
+        self.name, self.needed, self.matched = name, needed, 0
+
+    def hit(self) -> None:
+        """It had something to do."""
+        self.matched += 1
+
+    def spent(self, times: int | None) -> bool:
+        """It has had something to do so many times already; never where None is the limit."""
+        return times is not None and self.matched >= times
+
+
+class Operator(msgspec.Struct, eq=False):
+    """One change of the stream. Build a fresh one for each run: its functions keep state."""
+
+    tally: Tally
+    hear: Callable[[Happened, Observer], Iterable[Step]] | None = None
+    act: Callable[[Action, Observer], Iterable[Step]] | None = None
+
+
+class Complaint(msgspec.Struct, frozen=True):
+    """An operator that matched nothing. ``needed`` false: the client just never asked for it."""
+
+    operator: str
+    needed: bool
+
+    def __str__(self) -> str:
+        if self.needed:
+            return f"the operator '{self.operator}' matched nothing that was sent or asked"
+        return f"the client never came to '{self.operator}'"

@@ -1,0 +1,157 @@
+"""The catalogue as a whole: complete, described, playable, reproducible."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from comfyrec.check.invariants import INVARIANTS
+from fake_server.scenario_source import scenario_source, transport_of
+from fake_server.scenarios import (
+    Stage,
+    catalogue,
+    choose,
+    find,
+)
+from fake_server.scenarios.kit import PLAIN
+from fake_server.scenarios.kit.dry_run import DryRunLine, dry_run
+from fake_server.simulated_server import ServerOptions
+from tests.support.paths import SHARED
+
+SCENARIOS = {scenario.name: scenario for scenario in catalogue()}
+
+
+def lines_of(text: str, seed: int = 0) -> list[DryRunLine]:
+    choice = choose(text)
+    source = scenario_source([choice], ServerOptions(seed=seed))
+    workflow = choice.scenario.workflow or PLAIN
+    return list(dry_run(source, workflow, prefix=transport_of([choice]).prefix))
+
+
+def test_all_rows_are_there() -> None:
+    assert {s.row for s in SCENARIOS.values()} - {""} == {f"A{n:02}" for n in range(1, 108)}
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the folder with the requirements is not here")
+def test_all_107_names_of_the_requirement_are_there() -> None:
+    wanted = {
+        (row, name)
+        for row, cell in required()
+        for name in re.findall(r"`([a-z][a-z0-9-]+)(?::<version>)?`", re.sub(r"\(.*?\)", "", cell))
+    }
+
+    assert {row for row, _ in wanted} == {f"A{number:02}" for number in range(1, 108)}
+    assert wanted <= {(scenario.row, scenario.name) for scenario in SCENARIOS.values()}
+    assert all(find(name).row == row for row, name in wanted)
+
+
+def required() -> list[tuple[str, str]]:
+    """The rows of the requirement: number, and the cell with names and parameters."""
+    text = (SHARED / "SCENARIOS.md").read_text(encoding="utf-8").replace("\\|", "/")
+    return re.findall(r"^\| (A\d+) \| (.*?) \| ", text, re.M)
+
+
+ONLY_WORDS = {"http=ok", "ws=A", "http=B", "max=0", "format=0/3", "short", "null", "array", "node"}
+"""In parentheses too, but they say what happens; they are not for setting."""
+STANDS_FOR = {"after=n": "after=3", "code=none": "code=0"}
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the folder with the requirements is not here")
+def test_all_parameters_of_the_requirement_can_be_set() -> None:
+    pairs = {
+        (row, f"{key}={value}" if value else key)
+        for row, cell in required()
+        for group in re.findall(r"\((.*?)\)", cell)
+        for token in re.findall(r"`([a-z_]+(?:=[\w./-]+)?)`", group)
+        if token not in ONLY_WORDS
+        for key, _, values in [token.partition("=")]
+        for value in values.split("/")
+    }
+
+    refused = [(row, pair) for row, pair in sorted(pairs) if not settable(row, pair)]
+
+    assert len(pairs) > 60
+    assert refused == []
+
+
+def settable(row: str, pair: str) -> bool:
+    """One of the scenarios of that row has this parameter, and takes this value."""
+    key, _, value = STANDS_FOR.get(pair, pair).partition("=")
+    ours = [one for one in SCENARIOS.values() if one.row == row]
+    having = [one for one in ours if key in one.settings.__struct_fields__]
+    return bool(having) and all(
+        choose(f"{one.name}:{key}={value}" if value else one.name) for one in having
+    )
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_a_scenario_says_what_it_is(name: str) -> None:
+    scenario = SCENARIOS[name]
+
+    assert scenario.summary.endswith((".", ":"))
+    assert scenario.correct
+    assert scenario.truth
+    assert set(scenario.keeps) <= set(INVARIANTS)
+    assert scenario.settings.__doc__
+    assert not any(re.match(r"(CU|FE|CLI|MCP|PNL|KR|OW)#", one) for one in scenario.evidence)
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_a_scenario_is_the_same_byte_for_byte_from_its_name_and_seed(name: str) -> None:
+    assert lines_of(name, seed=3) == lines_of(name, seed=3)
+
+
+def test_another_seed_gives_other_ids() -> None:
+    assert lines_of("stale-burst", seed=3) != lines_of("stale-burst", seed=4)
+
+
+@pytest.mark.parametrize(
+    "name", [n for n, s in SCENARIOS.items() if set(s.truth) == {"success"} and n != "profile"]
+)
+def test_where_success_is_the_only_truth_the_history_says_so(name: str) -> None:
+    choice = choose(name)
+    source = scenario_source([choice])
+    stage = source if isinstance(source, Stage) else Stage(lambda: source)
+
+    workflow = choice.scenario.workflow or PLAIN
+    list(dry_run(stage, workflow, prefix=transport_of([choice]).prefix))
+
+    assert [prompt.ending for prompt in stage.observer.mine()] == ["success"]
+
+
+@pytest.mark.parametrize("version", ["2024-07", "0.3.10", "0.3.64", "0.8.2", "0.27.0", "0.38.0"])
+def test_a_profile_speaks_as_its_version(version: str) -> None:
+    texts = [line.text for line in lines_of(f"profile:{version}")]
+
+    assert any(text.startswith("executing node=null") for text in texts)
+    assert ("execution_success" in texts) is (version != "2024-07")
+
+
+VARIANTS = [
+    "success-before-history:kind=no-outputs",
+    "all-cached:executed_for_outputs=false,progress_state=false",
+    "ws-silent:after=3",
+    "abrupt-close:code=1011,after=execution_start",
+    "binary-previews:kinds=1|3|other",
+    "execution-error:shape=dict,tips=true",
+    "server-restart:keep_history=true",
+    "history-evicted:cap=1",
+    "reconnect-storm:refuse=close,count=3",
+    "nan-in-json:where=object_info",
+    "origin-403:http=false",
+    "auth-required:how=302,ws_only=true",
+    "rate-limit:status=402",
+    "queue-shapes:number=neg,items=5",
+    "lying-docs:execution_complete=false",
+    "preview-metadata:flags=late",
+    "poll-failures:kind=bad-json,n=3",
+]
+
+
+@pytest.mark.parametrize("text", VARIANTS)
+def test_parameters_can_be_typed_and_the_title_says_them_again(text: str) -> None:
+    choice = choose(text)
+
+    assert choose(choice.title) == choice
+    assert lines_of(text)
