@@ -26,6 +26,7 @@ STAIRS: tuple[tuple[str, ...], ...] = (
     ("comfyrec.wire", "comfyrec.events"),
     ("comfyrec.cassette",),
     ("comfyrec.timeline",),
+    ("comfyrec.workflows",),
     ("comfyrec.client", "comfyrec.proxy", "comfyrec.bench_adapter"),
     ("fake_server.source", "fake_server.options", "fake_server.seeded"),
     ("fake_server.storage",),
@@ -47,6 +48,7 @@ ROOMS = {room: stair for stair, rooms in enumerate(STAIRS) for room in rooms}
 ONLY: dict[str, set[str]] = {
     "comfyrec.wire": {"comfyrec"},
     "comfyrec.events": {"comfyrec", "comfyrec.versions"},
+    "comfyrec.workflows": {"comfyrec", "comfyrec.events"},
     # The proxy writes what crosses the wire; it has no opinion on what it means.
     "comfyrec.proxy": {"comfyrec", "comfyrec.wire", "comfyrec.events", "comfyrec.cassette"},
     "comfyrec.bench_adapter": {"comfyrec.cassette"},
