@@ -68,7 +68,7 @@ class SimulatedServer:
             era=facts.era,
             folders=folders,
             seed=facts.seed,
-            settings=facts.settings,
+            options=facts.settings,
             plan_for=plan_for or always(NodePlans()),
         )
         self.place = Context(
@@ -76,19 +76,20 @@ class SimulatedServer:
             catalogue=facts.catalogue,
             era=facts.era,
             folders=folders,
-            chance=self.engine.chance,
+            chance=self.engine.random,
             shop=facts.shop,
             epoch_us=facts.settings.epoch_ms * 1_000,
             upload_max=facts.settings.max_upload_size,
         )
         self.place.log.extend(banner(self.place))
-        self.engine.on_failed = partial(print_failure, self.place)
+        self.engine.worker.on_failed = partial(print_failure, self.place)
         self.engine.on_ended = partial(print_end, self.place)
         if facts.shop.multi_user:
             self.place.users.clear()
 
     def handle(self, happened: Happened, now: int) -> Iterator[Action]:
         """Take what happened and say what shall happen, in order."""
+        self.engine.time.reach(now)
         self.place.now = now
         match happened:
             case RequestReceived():

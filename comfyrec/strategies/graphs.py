@@ -15,7 +15,6 @@ from typing import Any, Final
 
 from hypothesis import strategies as st
 
-from fake_server.nodes.behaviour import file_input
 from fake_server.nodes.catalogue import Catalogue, Input, NodeClass
 from fake_server.simulator.validate import types_fit
 
@@ -104,7 +103,7 @@ class _Offer:
             each
             for each in every
             if not each.dynamic
-            and file_input(each.name) is None
+            and each.behaviour.file is None
             and all(_is_usable(one) for one in each.inputs.values() if one.required)
         ]
         self.price: dict[str, float] = dict.fromkeys((each.name for each in usable), math.inf)

@@ -44,7 +44,7 @@ def write_line(place: Context, said: str, *, level: str = _INFO) -> None:
     size = None if place.told_size else TERMINAL
     place.told_size = True
     for client_id in list(place.subscribers):
-        if client_id in place.engine.speaker.client_ids:
+        if client_id in place.engine.clients.client_ids:
             data = {"entries": [entry_of(place, line)], "size": size}
             place.engine.publish("logs", data, client_id, place.now)
         else:

@@ -106,7 +106,7 @@ def text(said: str, status: int = 200, headers: tuple[tuple[str, str], ...] = ()
 
 def below(place: Context, kind: str, *parts: str) -> str | None:
     """A path in one of the server's folders, None when it leads out of it."""
-    return inside(*parts, root=f"{place.engine.settings.base}/{kind}")
+    return inside(*parts, root=f"{place.engine.options.base}/{kind}")
 
 
 def read_json(ask: RoutedRequest) -> Any:

@@ -66,7 +66,7 @@ def known_folders(place: Context) -> dict[str, Sequence[str]]:
 
 def dirs_of(place: Context, name: str) -> list[str]:
     """The folders on the simulated disk that make up a model folder."""
-    base = place.engine.settings.base
+    base = place.engine.options.base
     if name == "custom_nodes":
         return [f"{base}/custom_nodes"]
     dirs = [f"{base}/models/{each}" for each in _OTHER_DIRS.get(name, (name,))]

@@ -14,9 +14,10 @@ import msgspec
 
 from fake_server.http import job_view as jobs
 from fake_server.http.question import RoutedRequest, empty, json_answer, loads, server_error
+from fake_server.nodes.file_checks import file_checks, self_checked
 from fake_server.nodes.replacements import Unreplaceable, replace_retired
-from fake_server.simulator.engine import SENSITIVE, Engine, Job
-from fake_server.simulator.file_checks import file_checks, self_checked
+from fake_server.simulator.engine import SENSITIVE, Engine
+from fake_server.simulator.job import Job
 from fake_server.simulator.node_plan import UnfitPlan
 from fake_server.simulator.validate import Broken, Verdict, validate
 from fake_server.source import Response
@@ -130,11 +131,11 @@ def _prompt_id(engine: Engine, body: Mapping[str, Any]) -> str | None:
     """The id the prompt gets; None for one that is refused."""
     given = body.get("prompt_id")
     if not engine.era.has("client_prompt_id"):
-        return engine.chance.uuid()
+        return engine.random.uuid()
     if not engine.era.has("uuid_prompt_ids"):
-        return str(given) if "prompt_id" in body else engine.chance.uuid()
+        return str(given) if "prompt_id" in body else engine.random.uuid()
     if given is None:
-        return engine.chance.uuid()
+        return engine.random.uuid()
     return given if isinstance(given, str) and _UUID.match(given) else None
 
 
@@ -172,7 +173,7 @@ def _submit(
     except UnfitPlan as unfit:
         return json_answer({"error": _unfit(unfit), "node_errors": {}}, 400)
     if engine.era.has("create_time"):
-        extra_data["create_time"] = engine.settings.epoch_ms + now // 1000
+        extra_data["create_time"] = engine.time.unix_ms
         for name in SENSITIVE:
             extra_data.pop(name, None)
     job = Job(number, prompt_id, prompt, extra_data, verdict.outputs)
@@ -207,7 +208,7 @@ def _validated(engine: Engine, prompt: Any, body: Mapping[str, Any]) -> Verdict:
         body.get("partial_execution_targets") if has_targets else None,
         catalogue=engine.catalogue,
         era=engine.era,
-        checks=file_checks(engine.disk),
+        checks=file_checks(engine.files.exists),
         checked=self_checked,
     )
 

@@ -16,6 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from comfyrec.errors import UsageError
+from fake_server.nodes.behaviour import Behaviour, behaviour_of
 
 __all__ = ["LOADERS", "MODEL_FOLDERS", "Catalogue", "Input", "NodeClass"]
 
@@ -137,7 +138,8 @@ class NodeClass(msgspec.Struct, frozen=True):
     dynamic: bool
     is_async: bool
     core: bool
-    """Comes with ComfyUI, so that it is known how it behaves."""
+    """Comes with ComfyUI, so that it is known how it fails."""
+    behaviour: Behaviour
 
     def finalized(self, given: Mapping[str, Any]) -> Mapping[str, Input]:
         """The inputs, with those spelled out that depend on what is given."""
@@ -209,14 +211,15 @@ def _node_class(name: str, info: Mapping[str, Any]) -> NodeClass:
     }
     v3 = "api_node" in info and "output_matchtypes" in info
     output = info.get("output") or ()
-    listed = tuple(bool(one) for one in info.get("output_is_list") or ())
+    listed = tuple(bool(one) for one in info.get("output_is_list") or ())[: len(output)]
+    output_node = info.get("output_node") is True
     return NodeClass(
         name=name,
         inputs=inputs,
         hidden=hidden,
         output=list(output) if v3 else tuple(output),
         output_is_list=listed + (False,) * (len(output) - len(listed)),
-        output_node=info.get("output_node") is True,
+        output_node=output_node,
         intermediate=info.get("has_intermediate_output") is True,
         input_is_list=info.get("is_input_list", name in _TAKE_LISTS) is True,
         v3=v3,
@@ -226,6 +229,12 @@ def _node_class(name: str, info: Mapping[str, Any]) -> NodeClass:
         dynamic=any(one.type in (_AUTOGROW, _DYNAMIC_COMBO) for one in inputs.values()),
         is_async=info.get("api_node") is True,
         core=not str(info.get("python_module", "nodes")).startswith("custom_nodes."),
+        behaviour=behaviour_of(
+            name,
+            inputs={key: one.type for key, one in inputs.items()},
+            output=output,
+            output_node=output_node,
+        ),
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from fake_server.nodes.catalogue import Catalogue
-from fake_server.simulator.graph import is_link
+from fake_server.nodes.values import is_link
 
 __all__ = ["REPLACEMENTS", "Unreplaceable", "replace_retired"]
 

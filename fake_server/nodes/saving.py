@@ -1,19 +1,19 @@
-"""Which core nodes write files, and how those are named and shown."""
+"""How nodes write files, and how those are named and shown."""
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 import msgspec
 
 from comfyrec.versions import Era
-from fake_server.nodes.behaviour import Given, literal
-from fake_server.nodes.catalogue import NodeClass
+from fake_server.nodes.values import Given, Value, literal
 
-__all__ = ["Saves", "saves_of"]
+__all__ = ["AUDIO", "NO_FILES", "Saves", "as_called", "shown"]
 
 
-class Saves(msgspec.Struct, frozen=True):
+class Saves(msgspec.Struct, frozen=True, kw_only=True):
     """How a node writes files."""
 
     kind: str = "output"
@@ -41,57 +41,24 @@ class Saves(msgspec.Struct, frozen=True):
     """The graph stands in its files, of those kinds that carry it here: PNG and latents."""
     result: bool = False
     """It shows what it gives, not what it is given."""
+    since: tuple[str, Saves] | None = None
+    """A fact of an era, and how the class writes files where it holds."""
 
 
-_AUDIO: Final = Saves(extension="flac", shows="audio", sized=False, texts=False)
-_SAVES: Final[dict[str, Saves]] = {
-    "SaveImage": Saves(),
-    "SaveImageAdvanced": Saves(chosen=True, bare=True),
-    "PreviewImage": Saves(kind="temp"),
-    "MaskPreview": Saves(kind="temp"),
-    "SaveAnimatedWEBP": Saves(extension="webp", animated=True, single=True),
-    "SaveAnimatedPNG": Saves(animated=True, single=True),
-    "SaveText": Saves(text=True),
-    "ImageCropV2": Saves(kind="temp", animated=False, fresh_letters=True, texts=False, result=True),
-    "SaveImageWebsocket": Saves(kind="websocket"),
-    "SaveLatent": Saves(extension="latent", shows="latents", single=True, sized=False),
-    "SaveAudio": _AUDIO,
-    "SaveAudioAdvanced": msgspec.structs.replace(_AUDIO, chosen=True),
-    "SaveAudioMP3": msgspec.structs.replace(_AUDIO, extension="mp3"),
-    "SaveAudioOpus": msgspec.structs.replace(_AUDIO, extension="opus"),
-    "PreviewAudio": msgspec.structs.replace(_AUDIO, kind="temp", fresh_letters=True),
-    "SaveVideo": Saves(extension="mp4", chosen=True, single=True, moving=True, texts=False),
-    "SaveWEBM": Saves(extension="webm", single=True, moving=True, texts=False),
-    "SaveSVGNode": Saves(extension="svg", single=True, sized=False, texts=False),
-    "SaveGLB": Saves(extension="glb", shows="3d", single=True, sized=False, texts=False),
-}
+NO_FILES: Final = Saves(kind="")
+"""For an output node that looks as if it saved pictures and shows none."""
+AUDIO: Final = Saves(extension="flac", shows="audio", sized=False, texts=False)
 _CHOICES: Final = frozenset({"png", "exr", "flac", "mp3", "opus", "mp4", "mkv", "webm"})
-# They write, and show nothing of it.
-_SILENT: Final = frozenset({"SaveImageDataSetToFolder", "SaveImageTextDataSetToFolder"})
 
 
-_NEW_MASK_PREVIEW: Final = Saves(kind="temp", animated=False, fresh_letters=True, texts=False)
-
-
-def saves_of(node_class: NodeClass, given: Given, era: Era, *, planned: bool) -> Saves | None:
-    """How a node of this class writes files; None if it does not.
-
-    Classes of other people are taken for what they look like: an output node with pictures and a
-    ``filename_prefix`` saves. ``planned`` says that a plan wants pictures of it.
-    """
-    if node_class.name == "MaskPreview" and era.has("mask_preview_animated"):
-        return _NEW_MASK_PREVIEW
-    known = _SAVES.get(node_class.name)
-    if known is not None:
-        return _as_chosen(known, given, era) if known.chosen or known.shows == "audio" else known
-    pictures = any(one.type == "IMAGE" for one in node_class.inputs.values())
-    looks = pictures and "filename_prefix" in node_class.inputs
-    if node_class.output_node and looks and node_class.name not in _SILENT:
-        return Saves()
-    return Saves(kind="temp") if planned else None
-
-
-def _as_chosen(saves: Saves, given: Given, era: Era) -> Saves:
+def as_called(saves: Saves | None, given: Given, era: Era) -> Saves | None:
+    """How a node writes files when it is called with these inputs; None if it does not."""
+    if saves is None or saves is NO_FILES:
+        return None
+    if saves.since is not None and era.has(saves.since[0]):
+        return saves.since[1]
+    if not saves.chosen and saves.shows != "audio":
+        return saves
     wanted = literal(given, "format") if saves.chosen else None
     return msgspec.structs.replace(
         saves,
@@ -99,3 +66,19 @@ def _as_chosen(saves: Saves, given: Given, era: Era) -> Saves:
         extension=wanted if isinstance(wanted, str) and wanted in _CHOICES else saves.extension,
         bare=saves.bare or (saves.shows == "audio" and era.has("audio_bare_numbers")),
     )
+
+
+def shown(
+    saves: Saves, files: Sequence[Mapping[str, Any]], seen: Value | None, era: Era
+) -> dict[str, Any]:
+    """What a node shows of the files that it has written of ``seen``."""
+    if saves.moving:
+        return {saves.shows: files, "animated": [True]}
+    if saves.animated is None:
+        return {saves.shows: files}
+    moves = saves.animated and seen is not None and seen.batch > 1
+    if saves.animated and not moves and era.has("stills_unsaid"):
+        return {"images": files}
+    # Before, an animated PNG said so even of one frame.
+    said = moves or (saves.animated and saves.extension == "png")
+    return {"images": files, "animated": [said]}

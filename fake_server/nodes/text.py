@@ -1,5 +1,6 @@
-"""What the core nodes for text make of it: plain values in, a plain value out.
+"""What the core nodes for text make of it: inputs -> a text, a number, or yes and no.
 
+Each function takes those inputs of a call that are known and gives None where too little is.
 Regular expressions are left out: one that never ends would stop the server.
 """
 
@@ -8,7 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-__all__ = ["CLASSES", "LENGTH_MAX", "computed"]
+__all__ = [
+    "LENGTH_MAX",
+    "cased",
+    "compared",
+    "contains",
+    "cut",
+    "joined",
+    "length",
+    "replaced",
+    "trimmed",
+]
 
 LENGTH_MAX: Final = 1 << 24
 """Letters of a text that is made; a few nodes in a row could fill any memory."""
@@ -32,44 +43,31 @@ _COMPARISONS: Final[dict[str, Callable[[str, str], bool]]] = {
 }
 
 
-def computed(class_name: str, inputs: _Inputs) -> Any:
-    """What a node gives.
-
-    Args:
-        inputs: name -> value, of those that are known.
-
-    Returns:
-        None for a class that is not known here, and where too little is known.
-    """
-    compute = _COMPUTED.get(class_name)
-    return None if compute is None else compute(inputs)
-
-
 def _text(inputs: _Inputs, name: str) -> str | None:
     one = inputs.get(name)
     return one if isinstance(one, str) else None
 
 
-def _cased(inputs: _Inputs) -> str | None:
+def cased(inputs: _Inputs) -> str | None:
     text = _text(inputs, "string")
     change = _CASES.get(str(inputs.get("mode")))
     return text if text is None or change is None else change(text)
 
 
-def _trimmed(inputs: _Inputs) -> str | None:
+def trimmed(inputs: _Inputs) -> str | None:
     text = _text(inputs, "string")
     change = _TRIMS.get(str(inputs.get("mode")))
     return text if text is None or change is None else change(text)
 
 
-def _cut(inputs: _Inputs) -> str | None:
+def cut(inputs: _Inputs) -> str | None:
     text, start, end = _text(inputs, "string"), inputs.get("start"), inputs.get("end")
     if text is None or not isinstance(start, int) or not isinstance(end, int):
         return None
     return text[start:end]
 
 
-def _replaced(inputs: _Inputs) -> str | None:
+def replaced(inputs: _Inputs) -> str | None:
     text, find, new = (_text(inputs, name) for name in ("string", "find", "replace"))
     if text is None or find is None or new is None:
         return None
@@ -78,7 +76,7 @@ def _replaced(inputs: _Inputs) -> str | None:
     return text.replace(find, new)
 
 
-def _joined(inputs: _Inputs) -> str | None:
+def joined(inputs: _Inputs) -> str | None:
     first, second, between = (
         _text(inputs, name) or "" for name in ("string_a", "string_b", "delimiter")
     )
@@ -87,7 +85,7 @@ def _joined(inputs: _Inputs) -> str | None:
     return between.join((first, second))
 
 
-def _length(inputs: _Inputs) -> int | None:
+def length(inputs: _Inputs) -> int | None:
     text = _text(inputs, "string")
     return None if text is None else len(text)
 
@@ -99,25 +97,12 @@ def _folded(inputs: _Inputs, *names: str) -> list[str] | None:
     return found if len(found) == len(names) else None
 
 
-def _contains(inputs: _Inputs) -> bool | None:
+def contains(inputs: _Inputs) -> bool | None:
     texts = _folded(inputs, "string", "substring")
     return None if texts is None else texts[1] in texts[0]
 
 
-def _compared(inputs: _Inputs) -> bool | None:
+def compared(inputs: _Inputs) -> bool | None:
     texts = _folded(inputs, "string_a", "string_b")
     compare = _COMPARISONS.get(str(inputs.get("mode")))
     return None if texts is None or compare is None else compare(*texts)
-
-
-_COMPUTED: Final[dict[str, Callable[[_Inputs], Any]]] = {
-    "CaseConverter": _cased,
-    "StringCompare": _compared,
-    "StringConcatenate": _joined,
-    "StringContains": _contains,
-    "StringLength": _length,
-    "StringReplace": _replaced,
-    "StringSubstring": _cut,
-    "StringTrim": _trimmed,
-}
-CLASSES: Final = frozenset(_COMPUTED)

@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
-from fake_server.nodes.behaviour import ITEMS_MAX, Blocker, NodeFailed, Value, function_of
+from fake_server.nodes.call import function_of
 from fake_server.nodes.catalogue import NodeClass
-from fake_server.simulator.graph import is_link
+from fake_server.nodes.values import ITEMS_MAX, Blocker, NodeFailed, Value, is_link
 from fake_server.simulator.node_plan import NodePlan
 
 __all__ = [

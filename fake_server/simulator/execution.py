@@ -10,26 +10,24 @@ here.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from comfyrec.events import comfy_json
 from comfyrec.events.outputs import change_files
-from fake_server.nodes import behaviour as nodes
-from fake_server.nodes.behaviour import NodeFailed, Value
 from fake_server.nodes.catalogue import NodeClass
+from fake_server.nodes.values import NodeFailed, Value, is_link
 from fake_server.simulator.cache import Entry
 from fake_server.simulator.call_values import NodeAtWork, Returned, merged, merged_ui
-from fake_server.simulator.execution_error import NODE_FAILURES, Failed, failure
-from fake_server.simulator.graph import Graph, Order, is_link, signatures
-from fake_server.simulator.node_call import Interrupted, NodeCall, Steps
+from fake_server.simulator.execution_error import NODE_FAILURES, ExecutionFailed, failure
+from fake_server.simulator.graph import Graph, Order, signatures
+from fake_server.simulator.job import Job, Steps
+from fake_server.simulator.node_call import Interrupted, NodeCall
 from fake_server.simulator.progress import ProgressReporter
+from fake_server.simulator.worker import Worker
 
-if TYPE_CHECKING:
-    from fake_server.simulator.engine import Engine, Job
-
-__all__ = ["Execution", "Steps"]
+__all__ = ["Execution"]
 
 
 class _Task(msgspec.Struct, eq=False):
@@ -48,20 +46,20 @@ class _Task(msgspec.Struct, eq=False):
 class Execution:
     """The execution of one prompt."""
 
-    def __init__(self, engine: Engine, job: Job) -> None:
+    def __init__(self, worker: Worker, job: Job) -> None:
         self.job = job
-        self.client_id: Any = job.extra_data.get("client_id")
+        self.client_id = job.client_id
         self.messages: list[tuple[str, dict[str, Any]]] = []
-        self._engine, self._era, self._speaker = engine, engine.era, engine.speaker
-        self._has_display = engine.era.has("display_node")
-        self._has_success = engine.era.has("success_event")
+        self._worker, self._era, self._clients = worker, worker.era, worker.clients
+        self._has_display = worker.era.has("display_node")
+        self._has_success = worker.era.has("success_event")
         self._quoted_id = comfy_json(job.prompt_id)
-        self._cache = engine.cache
-        self._plans = engine.plan_for(job.prompt, self.client_id)
-        self._graph = Graph(job.prompt, engine.catalogue)
+        self._cache = worker.cache
+        self._plans = worker.plan_for(job.prompt, self.client_id)
+        self._graph = Graph(job.prompt, worker.catalogue)
         self._order = Order(self._graph, lambda one: self._cache.get(one) is not None)
         self._progress = ProgressReporter(
-            engine.speaker,
+            worker.clients,
             self._era,
             self._graph,
             prompt_id=job.prompt_id,
@@ -75,19 +73,20 @@ class Execution:
         self._tasks: dict[str, _Task] = {}
         self._asked: dict[str, set[str]] = {}  # lazy node -> the sources it has asked for
         self._changed: dict[str, Any] = {}
-        self._work = NodeCall(
-            engine, job, self._progress, self._executed, lifelike=self._plans.lifelike
+        self._inputs: Mapping[str, list[Any]] = {}  # of the node at work, as its failure shows them
+        self._calls = NodeCall(
+            worker, job, self._progress, self._executed, lifelike=self._plans.lifelike
         )
 
     @property
     def listening(self) -> bool:
         """Whether an interrupt may end the present wait."""
-        return self._work.listening
+        return self._calls.listening
 
     @property
     def last_node(self) -> str | None:
         """The display id of the running node, as a reconnecting client is told it."""
-        return self._work.last_node
+        return self._calls.last_node
 
     # --- from start to end -------------------------------------------------------------------
 
@@ -110,16 +109,16 @@ class Execution:
             while self._order:
                 yield from self._next()
         except Interrupted as stopped:
-            self._engine.success = False
+            self._worker.success = False
             self._interrupted(str(stopped))
             yield None
-        except Failed as failed:
-            self._engine.success = failed.success
+        except ExecutionFailed as failed:
+            self._worker.success = failed.success
             if self._failed(failed):
                 yield None
         else:
             yield from self._succeeded()
-        self._work.last_node = None
+        self._calls.last_node = None
         self._tasks.clear()
 
     def _next(self) -> Steps:
@@ -128,12 +127,12 @@ class Execution:
             if self._order.outside:
                 yield from self._wait_for_tasks()
                 return
-            raise Failed.in_cycle(self._blamed(), self._engine.success)
+            raise ExecutionFailed.in_cycle(self._blamed(), self._worker.success)
         try:
             yield from self._node(node_id)
         except Interrupted:
             raise Interrupted(self._graph.real(node_id)) from None
-        self._engine.success = True
+        self._worker.success = True
         self._cache.completed()
 
     def _succeeded(self) -> Steps:
@@ -167,11 +166,11 @@ class Execution:
     def _message(self, kind: str, data: dict[str, Any], *, broadcast: bool = False) -> bool:
         """An event that history keeps, whether or not anybody hears it."""
         if self._has_success:
-            data["timestamp"] = self._engine.now_ms
+            data["timestamp"] = self._worker.time.unix_ms
         self.messages.append((kind, data))
         if self.client_id is None and not broadcast:
             return False
-        self._speaker.tell(self.client_id, kind, data)
+        self._clients.tell(self.client_id, kind, data)
         return True
 
     def _interrupted(self, node_id: str) -> None:
@@ -183,7 +182,7 @@ class Execution:
         }
         self._message("execution_interrupted", data, broadcast=True)
 
-    def _failed(self, failed: Failed) -> bool:
+    def _failed(self, failed: ExecutionFailed) -> bool:
         node_id = self._graph.real(failed.node_id)
         data = {
             "prompt_id": self.job.prompt_id,
@@ -196,7 +195,7 @@ class Execution:
             "current_inputs": failed.inputs,
             "current_outputs": self._known if self._has_display else {},
         }
-        self._engine.on_failed(data)
+        self._worker.on_failed(data)
         return self._message("execution_error", data)
 
     def _blamed(self) -> str:
@@ -210,54 +209,65 @@ class Execution:
     def _node(self, node_id: str) -> Steps:
         entry = self._cache.get(node_id)
         if entry is not None:
-            if self._has_display:
-                if self._emit_cached(node_id, entry):
-                    yield None
-                if self._progress.finish(node_id):
-                    yield None
-            self._order.done(node_id)
+            yield from self._cached(node_id, entry)
             return
-        node: NodeAtWork | None = None
+        self._inputs = {}
         try:
-            task = self._tasks.pop(node_id, None)
-            if task is not None:
-                node = task.node
-                node.given = {}  # the server has forgotten them by then
-                returned = _result(task)
+            if node_id in self._tasks:
+                yield from self._resumed(self._tasks.pop(node_id))
             elif node_id in self._expanded:
-                expanded = self._expanded[node_id]
-                if self._era.has("expand_again"):
-                    # Where nothing is cached it may be wanted once more, and then expands anew.
-                    del self._expanded[node_id]
-                if self._keep(node_id, self._resolved(node_id, expanded)):
+                if self._expansion_done(node_id):
                     yield None
-                return
             else:
-                if self._progress.begin(node_id):
-                    yield None
-                node = self._prepared(node_id)
-                if self._announce(node_id):
-                    yield None
-                if not self._has_its_inputs(node):
-                    return
-                work = self._work.calls(node)
-                if node.plan.parallel or node.kind.is_async:
-                    found = yield from self._start_task(node, work)
-                    if found is None:
-                        return
-                    returned = found
-                else:
-                    returned = yield from work
-            yield from self._take(node, returned)
+                yield from self._fresh(node_id)
         except NODE_FAILURES as failed:
             raise failure(
                 node_id,
                 self._graph.node_class(node_id).name,
                 failed,
-                {} if node is None else node.given,
+                self._inputs,
                 era=self._era,
-                base=self._engine.settings.base,
+                base=self._worker.options.base,
             ) from None
+
+    def _cached(self, node_id: str, entry: Entry) -> Steps:
+        """A node whose result is there."""
+        if self._has_display:
+            if self._emit_cached(node_id, entry):
+                yield None
+            if self._progress.finish(node_id):
+                yield None
+        self._order.done(node_id)
+
+    def _resumed(self, task: _Task) -> Steps:
+        """An async node that has waited. The server has forgotten its inputs by now."""
+        yield from self._take(task.node, _result(task))
+
+    def _expansion_done(self, node_id: str) -> bool:
+        """A node whose expansion has run; whether a frame was sent."""
+        expanded = self._expanded[node_id]
+        if self._era.has("expand_again"):
+            # Where nothing is cached it may be wanted once more, and then expands anew.
+            del self._expanded[node_id]
+        return self._keep(node_id, self._resolved(node_id, expanded))
+
+    def _fresh(self, node_id: str) -> Steps:
+        """A node that has not run yet, or that has waited for its lazy inputs."""
+        if self._progress.begin(node_id):
+            yield None
+        node = self._prepared(node_id)
+        self._inputs = node.given
+        if self._announce(node_id):
+            yield None
+        if not self._has_its_inputs(node):
+            return
+        calls = self._calls.calls(node)
+        if node.plan.parallel or node.kind.is_async:
+            returned = yield from self._start_task(node, calls)
+        else:
+            returned = yield from calls
+        if returned is not None:
+            yield from self._take(node, returned)
 
     def _emit_cached(self, node_id: str, entry: Entry) -> bool:
         """A result that was there already is shown once more."""
@@ -288,12 +298,12 @@ class Execution:
     def _announce(self, node_id: str) -> bool:
         if self.client_id is None:
             return False
-        self._work.last_node = self._graph.display(node_id)
+        self._calls.last_node = self._graph.display(node_id)
         return self._say(f'{{"type": "executing", "data": {{{self._named(node_id)}')
 
     def _say(self, beginning: str) -> bool:
         """Send a message to the client; the prompt's id is added behind its other data."""
-        self._speaker.tell_raw(self.client_id, f'{beginning}"prompt_id": {self._quoted_id}}}}}')
+        self._clients.tell_raw(self.client_id, f'{beginning}"prompt_id": {self._quoted_id}}}}}')
         return True
 
     def _prepared(self, node_id: str) -> NodeAtWork:
@@ -332,7 +342,7 @@ class Execution:
 
     def _hidden(self, what: str, node_id: str) -> Any:
         if what == "PROMPT":
-            return self._work.prompt
+            return self._calls.prompt
         if what == "UNIQUE_ID":
             return node_id
         return self.job.extra_data.get("extra_pnginfo") if what == "EXTRA_PNGINFO" else None
@@ -341,12 +351,14 @@ class Execution:
         """Whether a node can run; a lazy one may ask for inputs first and come back later."""
         if not node.kind.lazy and node.plan.needs is None:
             return True
-        self._work.heed_interrupt()
+        self._calls.heed_interrupt()
         wanted: Sequence[str] = node.plan.needs or ()
         if node.plan.needs is None:
             first = {name: items[0] if items else None for name, items in node.given.items()}
             there = self._graph.inputs(node.id)
-            wanted = [name for name in nodes.chosen_inputs(node.kind, first) if name in there]
+            asks_for = node.kind.behaviour.asks_for
+            lazy = node.kind.lazy if asks_for is None else asks_for(first)
+            wanted = [name for name in node.kind.inputs if name in lazy and name in there]
         asked = [name for name in wanted if name in node.missing or name not in node.given]
         for name in asked:
             self._order.need(node.id, name)
@@ -360,7 +372,7 @@ class Execution:
         ui = merged_ui(returned)
         if node.plan.ui is not None and not all(one.blocked for one in returned):
             ui = node.plan.ui
-            self._work.write_named_files(node)
+            self._calls.write_named_files(node)
         if ui:
             self._to_keep[node.id] = {"meta": self._meta(node.id), "output": ui}
             self._shown[node.id] = self._registered(self._to_keep[node.id])
@@ -376,7 +388,7 @@ class Execution:
         """What a node shows, with an asset's id for each file; every prompt gets new ones."""
         if not self._era.has("assets_on"):
             return ui
-        uuid = self._engine.chance.uuid
+        uuid = self._worker.random.uuid
         output = change_files(ui["output"], lambda file: {**file, "id": uuid()})
         return {**ui, "output": output}
 
@@ -397,10 +409,10 @@ class Execution:
     # --- async nodes -------------------------------------------------------------------------
 
     def _start_task(
-        self, node: NodeAtWork, work: Generator[int | None, None, list[Returned]]
+        self, node: NodeAtWork, calls: Generator[int | None, None, list[Returned]]
     ) -> Generator[int | None, None, list[Returned] | None]:
         """Start async work; None when it has to wait, else what it gave at once."""
-        task = _Task(node, work)
+        task = _Task(node, calls)
         yield from self._advance(task)
         if task.ended():
             return _result(task)
@@ -415,7 +427,7 @@ class Execution:
         try:
             while True:
                 wait = next(task.steps)
-                if wait is not None and wait > self._engine.now:
+                if wait is not None and wait > self._worker.time.now:
                     task.at = wait
                     return
                 yield None
@@ -426,7 +438,7 @@ class Execution:
 
     def _advance_due(self) -> Iterator[None]:
         for node_id, task in sorted(self._tasks.items(), key=lambda item: item[1].at):
-            if not task.ended() and task.at <= self._engine.now:
+            if not task.ended() and task.at <= self._worker.time.now:
                 yield from self._advance(task)
                 if task.ended():
                     self._order.release(node_id)
@@ -442,7 +454,7 @@ class Execution:
         added: list[str] = []
         for one in returned:
             for child, node in (one.expand or {}).items():
-                if node["class_type"] not in self._engine.catalogue:
+                if node["class_type"] not in self._worker.catalogue:
                     raise NodeFailed("KeyError", repr(node["class_type"]))
                 if child in self._graph and not self._era.has("expand_again"):
                     raise NodeFailed(
@@ -496,10 +508,10 @@ class Execution:
             parent = self._graph.parent(node_id)
             given_values = parent is not None and self._takes_values(node_id, parent)
             planned = self._plans.of(node_id, self._graph.node_class(node_id).name)
-            found = self._engine.disk.change(self._graph, node_id, planned)
+            found = self._worker.files.change(self._graph, node_id, planned)
             self._changed[node_id] = object() if given_values else found.key
             if found.said is not None:
-                self._work.notes[node_id] = found.said
+                self._calls.notes[node_id] = found.said
         return self._changed[node_id]
 
     def _takes_values(self, node_id: str, parent: str) -> bool:

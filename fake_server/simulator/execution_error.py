@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from comfyrec.versions import Era
-from fake_server.nodes.behaviour import NodeFailed
+from fake_server.nodes.values import NodeFailed
 from fake_server.simulator.call_values import printed
 from fake_server.simulator.graph import NodeInputError
 from fake_server.storage.filenames import LeavesFolder
 
-__all__ = ["NODE_FAILURES", "Failed", "failure"]
+__all__ = ["NODE_FAILURES", "ExecutionFailed", "failure"]
 
 NODE_FAILURES: Final = (NodeFailed, NodeInputError, LeavesFolder)
 """What a node may raise; everything else is a mistake of ours."""
@@ -29,7 +29,7 @@ _SHAPES_TIP: Final = (
 )
 
 
-class Failed(Exception):
+class ExecutionFailed(Exception):
     """A prompt ends with execution_error."""
 
     def __init__(
@@ -41,7 +41,7 @@ class Failed(Exception):
         self.success = False
 
     @classmethod
-    def in_cycle(cls, node_id: str, success: bool) -> Failed:
+    def in_cycle(cls, node_id: str, success: bool) -> ExecutionFailed:
         """Nodes that came while the prompt ran wait for each other.
 
         The server's success flag is only set after a node ran, so it keeps what the last one said.
@@ -71,14 +71,14 @@ def failure(
     *,
     era: Era,
     base: str,
-) -> Failed:
+) -> ExecutionFailed:
     """What a node's exception ends the prompt with; ``given`` are its inputs, as far as known."""
     kind, message = _named(failed)
     if era.has("error_tips"):
         message += "\n" + _tip(class_type, kind, message)
     inputs = {name: [printed(one) for one in items] for name, items in given.items()}
     trace = [f'  File "{base}/execution.py", in execute\n']
-    return Failed(node_id, kind, message, trace, inputs)
+    return ExecutionFailed(node_id, kind, message, trace, inputs)
 
 
 def _tip(class_type: str, kind: str, message: str) -> str:

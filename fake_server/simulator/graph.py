@@ -12,22 +12,13 @@ from hashlib import sha256
 from typing import Any, Final
 
 from fake_server.nodes.catalogue import Catalogue, NodeClass
+from fake_server.nodes.values import is_link
 
-__all__ = ["Graph", "NodeInputError", "Order", "Signature", "is_link", "signatures"]
+__all__ = ["Graph", "NodeInputError", "Order", "Signature", "signatures"]
 
 # Upstream repeats every ancestor in every signature, which takes quadratic time. Graphs beyond this
 # get nested signatures, which tell the same results apart but do not see who shares an ancestor.
 EXACT_NODES_MAX: Final = 400
-
-
-def is_link(value: Any) -> bool:
-    """Whether an input value is a link ``[node_id, slot]``, by the server's own rule."""
-    return (
-        isinstance(value, list)
-        and len(value) == 2
-        and isinstance(value[0], str)
-        and isinstance(value[1], (int, float))
-    )
 
 
 class NodeInputError(Exception):

@@ -15,14 +15,13 @@ import msgspec
 
 from comfyrec.events.outputs import FileEntry
 from comfyrec.versions import Era
-from fake_server.nodes import behaviour as nodes
-from fake_server.nodes.behaviour import NodeFailed, Value
 from fake_server.nodes.catalogue import Catalogue, NodeClass
 from fake_server.nodes.saving import Saves
-from fake_server.options import EngineOptions
+from fake_server.nodes.values import RGB, RGBA, NodeFailed, Value, literal
 from fake_server.seeded import SeededRandom
 from fake_server.simulator.graph import Graph
 from fake_server.simulator.node_plan import NodePlan
+from fake_server.simulator.server_time import ServerTime
 from fake_server.storage.filenames import SavePath, fill_in, next_counter, save_path
 from fake_server.storage.media import media
 from fake_server.storage.memory import Folders, StoredFile, inside
@@ -57,16 +56,16 @@ class NodeFiles:
         self,
         folders: Folders,
         catalogue: Catalogue,
-        settings: EngineOptions,
-        chance: SeededRandom,
+        time: ServerTime,
+        random: SeededRandom,
         seed: int,
         *,
+        base: str,
         era: Era,
     ) -> None:
+        self.folders, self._catalogue, self._time = folders, catalogue, time
+        self._random, self._seed, self._base = random, seed, base
         self._before_dot = era.has("counts_before_the_dot")
-        self.folders, self._catalogue, self._settings = folders, catalogue, settings
-        self._chance, self._seed = chance, seed
-        self.now = 0
         self._letters: dict[tuple[str, str], str] = {}
         # (kind, subfolder, name) -> the file written last, and the number behind it
         self._counters: dict[tuple[str, str, str], tuple[str, int]] = {}
@@ -102,51 +101,45 @@ class NodeFiles:
         where, path = _place(name)
         if path is not None and self.folders.has(where, *posixpath.split(path)):
             return True
-        key = nodes.file_input(kind.name)
-        return key is not None and name in self._catalogue.listed_uploads(kind.name, key)
+        file = kind.behaviour.file
+        return file is not None and name in self._catalogue.listed_uploads(kind.name, file.input)
 
     def unreadable(self, kind: NodeClass, given: Mapping[str, Any]) -> NodeFailed | None:
         """How a loader fails on its file; None if it can read it."""
-        name = self._file_of(kind, given)
-        if name is None:
+        name = _file_of(kind, given)
+        if name is None or kind.behaviour.file is None:
             return None
         file = self.find(name)
         where, path = _place(name)
-        full = posixpath.join(self._settings.base, where, path or "")
+        full = posixpath.join(self._base, where, path or "")
         if file is None:
             if self.exists(kind, name):
                 return None
             said = f"[Errno 2] No such file or directory: {full!r}"
             return NodeFailed("FileNotFoundError", said)
-        if nodes.file_input(kind.name) == "image" and not is_image(file.data):
+        if kind.behaviour.file.is_picture and not is_image(file.data):
             return NodeFailed("PIL.UnidentifiedImageError", f"cannot identify image file {full!r}")
         return None
 
     def loaded(self, kind: NodeClass, given: Mapping[str, Any]) -> Sequence[Value]:
         """What a loader of pictures loads: the picture, and its mask; nothing for other classes."""
-        name = self._file_of(kind, given)
-        file = None if name is None else self.find(name)
-        if name is None or nodes.file_input(kind.name) != "image":
+        name, loads = _file_of(kind, given), kind.behaviour.file
+        if name is None or loads is None or not loads.is_picture:
             return ()
+        file = self.find(name)
         size = measure(file.data) if file is not None else None
         width, height, mode = size or (512, 512, "RGBA")
         # Transparency leaves a picture for its mask.
-        whole = Value(width, height, channels=3 if kind.output[0] == "IMAGE" else 0)
+        whole = Value(width, height, channels=RGB if kind.output[0] == "IMAGE" else 0)
         # A file without transparency has a mask of a size of its own; LoadImageMask makes it some.
         masked = mode in ("RGBA", "LA", "PA", "P") or kind.output[0] == "MASK"
         return whole, whole if masked else _NO_MASK
 
-    def _file_of(self, kind: NodeClass, given: Mapping[str, Any]) -> str | None:
-        key = nodes.file_input(kind.name)
-        one = given.get(key) if key is not None else None
-        return one.literal if isinstance(one, Value) and isinstance(one.literal, str) else None
-
     def change(self, graph: Graph, node_id: str, planned: NodePlan) -> Change:
         """What a node's own change check (IS_CHANGED, fingerprint_inputs) says of it."""
         kind = graph.node_class(node_id)
-        key = nodes.file_input(kind.name)
-        always = nodes.changes_always(kind.name)
-        if not planned.uncached and not always and key is None:
+        loads = kind.behaviour.file
+        if not (planned.uncached or kind.behaviour.changes_always or loads):
             # A node that fails is another one than its like that does not: it has left no result,
             # nor has what hangs on it.
             return _SAME if planned.fails is None else Change(("fails", *planned.fails))
@@ -155,9 +148,9 @@ class NodeFiles:
             return _believed(graph.node(node_id)["is_changed"])
         if planned.uncached:
             return Change(object(), [math.nan])
-        if key is None:
-            return Change(object(), [(self._settings.epoch_ms + self.now // 1000) / 1000])
-        file = self.find(graph.inputs(node_id).get(key))
+        if loads is None:
+            return Change(object(), [self._time.unix_ms / 1000])
+        file = self.find(graph.inputs(node_id).get(loads.input))
         if file is None:
             return _SAME
         digest = sha256(file.data).hexdigest()
@@ -191,9 +184,9 @@ class NodeFiles:
         files = []
         for number in range(count):
             file = path.file(number, saves.extension, single=saves.single, bare=saves.bare)
-            seed = self._seed + self._chance.below(1 << 32)
+            seed = self._seed + self._random.below(1 << 32)
             self.folders.write(
-                saves.kind, path.subfolder, file, _drawn(seen, seed, saves, texts()), self.now
+                saves.kind, path.subfolder, file, _drawn(seen, seed, saves, texts()), self._time.now
             )
             files.append({"filename": file, "subfolder": path.subfolder, "type": saves.kind})
         if files:
@@ -211,25 +204,24 @@ class NodeFiles:
         """
         path = self._path(saves.kind, self._prefix(saves, given, ("", "")), (1, 1))
         file = f"{path.name}_{path.counter:05}.{extension}"
-        self.folders.write(saves.kind, path.subfolder, file, text.encode(), self.now)
+        self.folders.write(saves.kind, path.subfolder, file, text.encode(), self._time.now)
         if self._before_dot:
             self._counters[saves.kind, path.subfolder, path.name] = file, path.counter + 1
         return {"filename": file, "subfolder": path.subfolder, "type": saves.kind}
 
     def _path(self, kind: str, prefix: str, size: tuple[int, int]) -> SavePath:
-        now_ms = self._settings.epoch_ms + self.now // 1000
         return save_path(
-            fill_in(prefix, width=size[0], height=size[1], now_ms=now_ms),
-            root=posixpath.join(self._settings.base, kind),
+            fill_in(prefix, width=size[0], height=size[1], now_ms=self._time.unix_ms),
+            root=posixpath.join(self._base, kind),
             counter=lambda *where: self._counter(kind, *where),
         )
 
     def _prefix(self, saves: Saves, given: Mapping[str, Any], owner: tuple[str, str]) -> str:
         if saves.kind == "temp":
             if saves.fresh_letters:
-                return f"ComfyUI_temp_{self._chance.temp_letters()}"
+                return f"ComfyUI_temp_{self._random.temp_letters()}"
             if owner not in self._letters:
-                self._letters[owner] = self._chance.temp_letters()
+                self._letters[owner] = self._random.temp_letters()
             return f"ComfyUI_temp_{self._letters[owner]}"
         one = given.get("filename_prefix")
         return str(one.literal) if isinstance(one, Value) and one.known else "ComfyUI"
@@ -256,7 +248,7 @@ class NodeFiles:
         if not self.folders.has(kind, *where):
             saves = Saves(extension=path.rpartition(".")[2].lower())
             seen = Value(width, height)
-            self.folders.write(kind, *where, _drawn(seen, self._seed, saves, {}), self.now)
+            self.folders.write(kind, *where, _drawn(seen, self._seed, saves, {}), self._time.now)
 
     def preview(self, kind: str, width: int, height: int, number: int) -> bytes:
         """A preview picture; those of a run look different, but repeat."""
@@ -269,6 +261,12 @@ class NodeFiles:
             found = picture(width=width, height=height, seed=seed, format=kind.upper())
             self._previews[key] = found
         return found
+
+
+def _file_of(kind: NodeClass, given: Mapping[str, Any]) -> str | None:
+    """The name that a loader is given, if it is a text."""
+    name = None if kind.behaviour.file is None else literal(given, kind.behaviour.file.input)
+    return name if isinstance(name, str) else None
 
 
 def _believed(said: Any) -> Change:
@@ -301,7 +299,7 @@ def _drawn(seen: Value, seed: int, saves: Saves, texts: Mapping[str, str]) -> Ca
     if other is not None:
         return other
     kind = _FORMATS.get(saves.extension, "PNG")
-    mode = "RGBA" if seen.channels == 4 and kind != "JPEG" else "RGB"
+    mode = "RGBA" if seen.channels == RGBA and kind != "JPEG" else "RGB"
     text, hidden = (texts, None) if saves.animated is None else (None, texts)
     return partial(
         picture,

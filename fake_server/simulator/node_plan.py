@@ -81,6 +81,11 @@ class NodePlan(msgspec.Struct, frozen=True):
     """Events of an extension's own type, sent while the node runs, and whether to everybody."""
 
     @property
+    def decides_outcome(self) -> bool:
+        """Whether it says what the node comes to, however that is called."""
+        return bool(self.fails or self.expand or self.blocks)
+
+    @property
     def duration_us(self) -> int:
         """``seconds`` in microseconds; 0 if not given."""
         return round((self.seconds or 0.0) * 1_000_000)

@@ -13,7 +13,7 @@ import msgspec
 
 from comfyrec.events import comfy_json
 from comfyrec.versions import Era
-from fake_server.nodes.behaviour import NodeFailed
+from fake_server.nodes.values import NodeFailed
 from fake_server.simulator.clients import Clients, number
 from fake_server.simulator.graph import Graph
 
@@ -46,9 +46,9 @@ class ProgressReporter:
     """What the nodes of one prompt have come to so far, and the frames that say so."""
 
     def __init__(
-        self, speaker: Clients, era: Era, graph: Graph, *, prompt_id: str, client_id: Any
+        self, clients: Clients, era: Era, graph: Graph, *, prompt_id: str, client_id: Any
     ) -> None:
-        self._speaker, self._era, self._graph = speaker, era, graph
+        self._clients, self._era, self._graph = clients, era, graph
         self._prompt_id, self._client_id = prompt_id, client_id
         self._quoted_id = comfy_json(prompt_id)
         self._has_states = era.has("progress_state")
@@ -109,11 +109,11 @@ class ProgressReporter:
             yield
         with_metadata = preview is not None and self._supports_metadata()
         if preview is not None and with_metadata:
-            self._speaker.preview_with(self._client_id, *preview, self._metadata(node_id))
+            self._clients.preview_with(self._client_id, *preview, self._metadata(node_id))
             yield
         # Older servers name the node that was last announced, which is none without a client.
         named = node_id if self._has_states else announced
-        self._speaker.tell_raw(
+        self._clients.tell_raw(
             self._client_id,
             f'{{"type": "progress", "data": {{"value": {shown}, '
             f'"max": {maximum}, "prompt_id": {self._quoted_id}, '
@@ -121,14 +121,14 @@ class ProgressReporter:
         )
         yield
         if preview is not None and not with_metadata:
-            self._speaker.preview(self._client_id, *preview)
+            self._clients.preview(self._client_id, *preview)
             yield
 
     def _supports_metadata(self) -> bool:
         if not self._has_states:
             return False
         try:
-            return self._speaker.supports(self._client_id, "supports_preview_metadata")
+            return self._clients.supports(self._client_id, "supports_preview_metadata")
         except AttributeError as broken:  # flags that are no object break the node
             raise NodeFailed("AttributeError", str(broken)) from None
 
@@ -151,7 +151,7 @@ class ProgressReporter:
 
     def _tell(self) -> bool:
         everything = ", ".join(self._parts.values())
-        self._speaker.tell_raw(
+        self._clients.tell_raw(
             self._client_id,
             f'{{"type": "progress_state", "data": {{"prompt_id": {self._quoted_id}, '
             f'"nodes": {{{everything}}}}}}}',

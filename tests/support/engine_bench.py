@@ -97,7 +97,7 @@ class Rig:
             era=era_of(version),
             folders=self.folders,
             seed=seed,
-            settings=EngineOptions(**settings),
+            options=EngineOptions(**settings),
             plan_for=always(NodePlans(nodes, classes, lifelike=lifelike, strict=strict)),
         )
         self.now = 0

@@ -238,4 +238,4 @@ def test_a_hundred_failing_prompts_leave_nothing_behind() -> None:
 
     cached(rig, *[chain(n) for n in range(100)])
 
-    assert len(rig.engine.cache._used) <= 3  # type: ignore[attr-defined]  # the bound is inside
+    assert len(rig.engine.worker.cache._used) <= 3  # type: ignore[attr-defined]  # the bound is inside

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fake_server.nodes.behaviour import ITEMS_MAX
+from fake_server.nodes.values import ITEMS_MAX
 from tests.support.engine_bench import CATALOGUE, Rig, node
 from tests.support.lanes import DEEP
 

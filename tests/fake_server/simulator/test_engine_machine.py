@@ -55,7 +55,7 @@ class Watched(Rig):
 
     def collect(self) -> None:
         actions = self.engine.take()
-        self.engine.speaker.actions = actions
+        self.engine.clients.actions = actions
         for action in actions:
             for socket in action.sockets if isinstance(action, Send) else ():
                 message = action.message  # type: ignore[union-attr]  # a Send
@@ -234,7 +234,7 @@ class Sessions(RuleBasedStateMachine):
         self.graphs += 1
         TOTALS["graphs"] += 1
         self.plans |= plans
-        self.rig.engine.plan_for = always(NodePlans(self.plans))
+        self.rig.engine.worker.plan_for = always(NodePlans(self.plans))
         self.accepted.append(self.rig.queue(prompt, client, **extra))
 
     @precondition(lambda self: self.accepted)

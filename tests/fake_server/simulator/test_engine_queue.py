@@ -93,7 +93,7 @@ def test_the_queue_shows_five_things_of_each_prompt() -> None:
 
     queue = rig.get("/queue")
 
-    created = rig.engine.settings.epoch_ms
+    created = rig.engine.options.epoch_ms
     assert [item[1] for item in queue["queue_running"]] == [rig.engine.running.prompt_id]  # type: ignore[union-attr]  # it runs
     assert queue["queue_pending"] == [
         [1, waiting, SINK, {"note": 1, "client_id": "A", "create_time": created}, ["2"]]

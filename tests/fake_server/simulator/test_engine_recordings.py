@@ -360,7 +360,7 @@ def play(
             rig.say(line["conn"], line["text"] if "text" in line else base64.b64decode(line["b64"]))
         elif line["kind"] == "http.request" and ("POST", line["path"]) in ROUTES:
             if line["path"] == "/prompt":
-                rig.engine.plan_for = always(
+                rig.engine.worker.plan_for = always(
                     NodePlans(case.plans[min(len(prompts), len(case.plans) - 1)])
                 )
             body = line.get("text", "")
@@ -479,7 +479,9 @@ class Answers:
 
     def _begin(self, wanted: dict[str, Any]) -> None:
         plans = self.case.plans
-        self.rig.engine.plan_for = always(NodePlans(plans[min(len(self.ours), len(plans) - 1)]))
+        self.rig.engine.worker.plan_for = always(
+            NodePlans(plans[min(len(self.ours), len(plans) - 1)])
+        )
         found = re.search(r'"number": (-?\d+),', wanted.get("text", ""))
         if found:  # the real server had been asked before
             self.rig.engine.number = abs(int(found[1]))

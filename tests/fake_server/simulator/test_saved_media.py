@@ -8,14 +8,11 @@ import struct
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 
 from comfyrec.versions import era_of
-from fake_server.nodes.behaviour import Value
-from fake_server.nodes.saving import saves_of
-from fake_server.nodes.text import CLASSES, LENGTH_MAX, computed
+from fake_server.nodes.saving import as_called
+from fake_server.nodes.values import Value
 from fake_server.storage.media import LATENT_MAX, media
 from tests.support.engine_bench import CATALOGUE, Rig, node
 
@@ -121,7 +118,7 @@ def test_a_format_that_is_none_never_becomes_part_of_a_path(given: Any) -> None:
     assert kind is not None
     inputs = {"format": Value(literal=given, known=True)}
 
-    saves = saves_of(kind, inputs, era_of(), planned=False)
+    saves = as_called(kind.behaviour.saves, inputs, era_of())
 
     assert saves is not None
     assert saves.extension == "flac"
@@ -341,66 +338,3 @@ def test_a_filter_needs_a_picture_that_is_bigger_than_what_it_mirrors() -> None:
         "Argument #6: Padding size should be less than the corresponding input dimension, "
         "but got: padding (8, 8) at dimension 2 of input [2, 3, 8, 16]\n"
     )
-
-
-# --- text ----------------------------------------------------------------------------------------
-
-TEXTS: list[tuple[str, dict[str, Any], Any]] = [
-    ("CaseConverter", {"string": "aB c", "mode": "UPPERCASE"}, "AB C"),
-    ("CaseConverter", {"string": "aB c", "mode": "Title Case"}, "Ab C"),
-    ("StringTrim", {"string": " a ", "mode": "Left"}, "a "),
-    ("StringTrim", {"string": " a ", "mode": "no such"}, " a "),
-    ("StringSubstring", {"string": "abcd", "start": 1, "end": -1}, "bc"),
-    ("StringReplace", {"string": "aba", "find": "a", "replace": "c"}, "cbc"),
-    ("StringContains", {"string": "ABC", "substring": "b", "case_sensitive": False}, True),
-    ("StringContains", {"string": "ABC", "substring": "b", "case_sensitive": True}, False),
-    ("StringCompare", {"string_a": "ab", "string_b": "a", "mode": "Starts With"}, True),
-    ("StringCompare", {"string_a": "ab", "string_b": "a", "mode": "Equal"}, False),
-    ("StringConcatenate", {"string_a": "a", "string_b": "b", "delimiter": "-"}, "a-b"),
-    ("StringLength", {"string": "abc"}, 3),
-    ("StringLength", {}, None),
-    ("RegexMatch", {"string": "a", "regex_pattern": "(a*)*b"}, None),
-]
-
-
-@pytest.mark.parametrize("name, inputs, wanted", TEXTS)
-def test_text_nodes_compute(name: str, inputs: dict[str, Any], wanted: Any) -> None:
-    assert computed(name, inputs) == wanted
-
-
-def test_no_chain_of_texts_fills_the_memory() -> None:
-    text: Any = "x" * (LENGTH_MAX // 2)
-
-    doubled = computed("StringConcatenate", {"string_a": text, "string_b": text})
-    more = computed("StringConcatenate", {"string_a": doubled, "string_b": text})
-    spread = computed("StringReplace", {"string": text, "find": "", "replace": "xx"})
-
-    assert (len(doubled), more, spread) == (LENGTH_MAX, None, None)
-
-
-@given(
-    st.sampled_from(sorted(CLASSES)),
-    st.dictionaries(
-        st.sampled_from(
-            [
-                "string",
-                "substring",
-                "string_a",
-                "string_b",
-                "find",
-                "replace",
-                "mode",
-                "start",
-                "end",
-            ]
-        ),
-        st.none()
-        | st.booleans()
-        | st.integers()
-        | st.floats()
-        | st.text(max_size=4)
-        | st.lists(st.none()),
-    ),
-)
-def test_text_nodes_take_anything(name: str, inputs: dict[str, Any]) -> None:
-    assert isinstance(computed(name, inputs), str | bool | int | None)

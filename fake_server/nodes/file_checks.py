@@ -5,37 +5,35 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any
 
-from fake_server.nodes import behaviour as nodes
 from fake_server.nodes.catalogue import NodeClass
-from fake_server.simulator.graph import is_link
-from fake_server.simulator.node_files import NodeFiles
+from fake_server.nodes.values import is_link
 
 __all__ = ["file_checks", "self_checked"]
 
 
 def self_checked(kind: NodeClass) -> Container[str]:
     """The inputs that a class checks itself."""
-    name = nodes.file_input(kind.name)
-    return () if name is None else (name,)
+    file = kind.behaviour.file
+    return () if file is None else (file.input,)
 
 
 def file_checks(
-    disk: NodeFiles,
+    exists: Callable[[NodeClass, str], bool],
 ) -> Callable[[NodeClass, Mapping[str, Any]], Sequence[tuple[str, str | None]]]:
-    """The check of loader classes against these folders.
+    """The check of loader classes: input and complaint of each file that does not exist.
 
     It breaks on what the real one breaks on: ``TypeError`` without the input, ``AttributeError``
-    for what is no text. The validator reports that as it reports every exception.
+    for what is not a text. The validator reports that as it reports every exception.
     """
 
     def check(kind: NodeClass, given: Mapping[str, Any]) -> Sequence[tuple[str, str | None]]:
-        name = nodes.file_input(kind.name)
-        if name is None:
+        loads = kind.behaviour.file
+        if loads is None:
             return ()
-        file = _argument(kind, name, given)
-        if disk.exists(kind, file):
+        file = _argument(kind, loads.input, given)
+        if exists(kind, file):
             return ()
-        return [(name, nodes.missing_file(kind.name, file))]
+        return [(loads.input, f"{loads.missing}{file}")]
 
     return check
 
@@ -45,7 +43,7 @@ def _argument(kind: NodeClass, name: str, given: Mapping[str, Any]) -> str:
 
     Raises:
         TypeError: the input is missing, so the check is called without it.
-        AttributeError: it is no text; a link stands for None, for nothing has run yet.
+        AttributeError: it is not a text; a link stands for None, for nothing has run yet.
     """
     if name not in given:
         check = "validate_inputs" if kind.v3 else "VALIDATE_INPUTS"
