@@ -13,7 +13,7 @@ import msgspec
 
 from comfyrec.events.outputs import FileEntry, all_files_in
 from comfyrec.wording import shortened_list
-from fake_server.scenarios.kit.observer import Ending, Note
+from fake_server.scenarios.kit.observer import Ending, JournalNote
 from fake_server.scenarios.kit.scenario import Scenario
 
 __all__ = [
@@ -377,7 +377,7 @@ def _is_stump(saved: bytes, true: Sequence[bytes]) -> bool:
 # --- deeds ------------------------------------------------------------------------------------
 
 
-def deeds(journal: Sequence[Note], seconds: Sequence[float]) -> Deeds:
+def deeds(journal: Sequence[JournalNote], seconds: Sequence[float]) -> Deeds:
     """A stage's journal, and the real time of each entry -> what the client did."""
     knocks = [index for index, note in enumerate(journal) if note.what == "knocked"]
     asked = [(index, note.detail) for index, note in enumerate(journal) if note.what == "asked"]

@@ -15,7 +15,7 @@ import msgspec
 from comfyrec.strategies.messages import Message
 from comfyrec.wording import shortened
 from fake_server.scenarios import Operator
-from fake_server.scenarios.kit import Frame, crash
+from fake_server.scenarios.kit import FrameView, crash
 from fake_server.scenarios.kit.observer import Observer
 from fake_server.scenarios.kit.operator import Step, Tally
 from fake_server.source import Abort, Action, Close, Send
@@ -112,7 +112,7 @@ def _short(message: Message) -> str:
     return shortened(repr(message), SHOWN)
 
 
-def is_greeting(frame: Frame) -> bool:
+def is_greeting(frame: FrameView) -> bool:
     """Whether a frame belongs to a new connection, not to the run of a prompt."""
     if frame.type == "executing":
         return "prompt_id" not in frame.data and frame.data.get("node") is not None
@@ -133,7 +133,7 @@ class _Counted:
     def __init__(self) -> None:
         self.count = 0
 
-    def number(self, frame: Frame) -> int | None:
+    def number(self, frame: FrameView) -> int | None:
         """Count a frame; None for one of a greeting."""
         if is_greeting(frame):
             return None
@@ -242,7 +242,7 @@ _CHANGES: Final[Mapping[str, Callable[[], Change]]] = {
 def _restarted(fault: Fault) -> Operator:
     counted = _Counted()
 
-    def is_the_moment(frame: Frame) -> bool:
+    def is_the_moment(frame: FrameView) -> bool:
         return counted.number(frame) == fault.position
 
     dies = crash("restarted", at=is_the_moment, instead=True, back_ms=0)

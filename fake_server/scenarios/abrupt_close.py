@@ -16,14 +16,14 @@ from fake_server.scenarios.kit import (
 )
 
 
-class End(Parameters, frozen=True, kw_only=True):
+class AbruptCloseParameters(Parameters, frozen=True, kw_only=True):
     """With which code, and behind which event; 0 and 1006: without any."""
 
     code: Literal[0, 1000, 1001, 1006, 1011] = 0
     after: str = "executing"
 
 
-def direct(settings: End) -> Directions:
+def direct(settings: AbruptCloseParameters) -> Directions:
     code = settings.code if settings.code not in (0, 1006) else None
     at = event(settings.after)
     keep = hold("until it reacts", at=at)
@@ -38,6 +38,6 @@ SCENARIO = Scenario(
     correct="connects again, and asks the history",
     keeps=("K2",),
     evidence=threads("mcmonkeyprojects/SwarmUI#1232", "Stability-AI/StableSwarmUI#208", "CU#13034"),
-    settings=End,
+    settings=AbruptCloseParameters,
     direct=direct,
 )

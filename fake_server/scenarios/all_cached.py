@@ -5,14 +5,14 @@ from __future__ import annotations
 from fake_server.scenarios.kit import Directions, Parameters, Scenario, drop, event, prerun, threads
 
 
-class Cached(Parameters, frozen=True, kw_only=True):
+class AllCachedParameters(Parameters, frozen=True, kw_only=True):
     """What is still said of the outputs; old servers said nothing."""
 
     executed_for_outputs: bool = True
     progress_state: bool = True
 
 
-def direct(settings: Cached) -> Directions:
+def direct(settings: AllCachedParameters) -> Directions:
     quiet = []
     if not settings.executed_for_outputs:
         quiet.append(drop(event("executed"), "executed"))
@@ -29,6 +29,6 @@ SCENARIO = Scenario(
     correct="ends all the same, with the outputs of the history",
     keeps=("K1", "K5", "K7"),
     evidence=threads("FE#11798", "CU#6261", "CU#952", "comfyui-autoflow's documentation"),
-    settings=Cached,
+    settings=AllCachedParameters,
     direct=direct,
 )

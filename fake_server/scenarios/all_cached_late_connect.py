@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from fake_server.scenarios.kit import Directions, Frame, Parameters, Scenario, drop, prerun, threads
+from fake_server.scenarios.kit import (
+    Directions,
+    FrameView,
+    Parameters,
+    Scenario,
+    drop,
+    prerun,
+    threads,
+)
 
 
 def direct(settings: Parameters) -> Directions:
-    def of_the_run(frame: Frame) -> bool:
+    def of_the_run(frame: FrameView) -> bool:
         return frame.type != "status" or "sid" not in frame.data
 
     return Directions(operators=(drop(of_the_run, "all frames of the run"), prerun()))

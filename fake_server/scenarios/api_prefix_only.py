@@ -8,13 +8,13 @@ from fake_server.scenarios.kit import Directions, Parameters, Scenario, deny, te
 from fake_server.source import Happened, RequestReceived, UpgradeRequested
 
 
-class Only(Parameters, frozen=True, kw_only=True):
+class ApiPrefixOnlyParameters(Parameters, frozen=True, kw_only=True):
     """Which of the two."""
 
     only: Literal["api", "bare"] = "api"
 
 
-def direct(settings: Only) -> Directions:
+def direct(settings: ApiPrefixOnlyParameters) -> Directions:
     def outside(happened: Happened) -> bool:
         if not isinstance(happened, RequestReceived | UpgradeRequested):
             return False
@@ -34,6 +34,6 @@ SCENARIO = Scenario(
     evidence=threads("the alias of 2024-06-19", "Comfy Cloud's documentation"),
     truth=("success", "rejected"),
     reason=("404",),
-    settings=Only,
+    settings=ApiPrefixOnlyParameters,
     direct=direct,
 )

@@ -10,7 +10,7 @@ from fake_server.scenarios.kit import Directions, Parameters, Scenario, deny, te
 from fake_server.source import Happened, Request, RequestReceived, Response, UpgradeRequested
 
 
-class Gate(Parameters, frozen=True, kw_only=True):
+class AuthRequiredParameters(Parameters, frozen=True, kw_only=True):
     """How it refuses, whether only sockets, and the token it would take."""
 
     how: Literal["401", "403", "302"] = "401"
@@ -18,7 +18,7 @@ class Gate(Parameters, frozen=True, kw_only=True):
     token: str = "open-sesame"
 
 
-def direct(settings: Gate) -> Directions:
+def direct(settings: AuthRequiredParameters) -> Directions:
     def refused(happened: Happened) -> bool:
         if isinstance(happened, RequestReceived) and settings.ws_only:
             return False
@@ -29,7 +29,7 @@ def direct(settings: Gate) -> Directions:
     return Directions(operators=(deny("without a token", refused, _refusal(settings.how)),))
 
 
-def _admitted(request: Request, settings: Gate) -> bool:
+def _admitted(request: Request, settings: AuthRequiredParameters) -> bool:
     given = (request.header("Authorization"), request.header("X-API-Key"))
     return any(settings.token in text for text in given) or settings.token in request.target
 
@@ -55,6 +55,6 @@ SCENARIO = Scenario(
     evidence=threads("OW#4928", "ai-dock/comfyui#110", "comfy-addons/comfyui-sdk#21"),
     truth=("rejected", "success"),
     reason=("401", "403", "302", "token", "login", "auth"),
-    settings=Gate,
+    settings=AuthRequiredParameters,
     direct=direct,
 )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated
 
 from fake_server.scenarios.kit import (
     Directions,
     Parameters,
     Scenario,
     inject,
+    one_of,
     some_node,
     threads,
 )
@@ -22,19 +23,13 @@ MESSAGES = {
 }
 
 
-class Bad(Parameters, frozen=True, kw_only=True):
+class BadFrameParameters(Parameters, frozen=True, kw_only=True):
     """Which of them."""
 
-    bad: tuple[Literal["not json", "array", "no type", "number", "empty"], ...] = (
-        "not json",
-        "array",
-        "no type",
-        "number",
-        "empty",
-    )
+    bad: tuple[Annotated[str, one_of(MESSAGES)], ...] = tuple(MESSAGES)
 
 
-def direct(settings: Bad) -> Directions:
+def direct(settings: BadFrameParameters) -> Directions:
     messages = [MESSAGES[kind] for kind in settings.bad]
     return Directions(operators=(inject(messages, "what is no event", at=some_node),))
 
@@ -47,6 +42,6 @@ SCENARIO = Scenario(
     correct="skips them, and goes on",
     keeps=("K6",),
     evidence=threads("comfy-cli's code comments on proxies"),
-    settings=Bad,
+    settings=BadFrameParameters,
     direct=direct,
 )

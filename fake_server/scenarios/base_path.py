@@ -16,13 +16,13 @@ from fake_server.scenarios.kit import (
 )
 
 
-class Prefix(Parameters, frozen=True, kw_only=True):
+class BasePathParameters(Parameters, frozen=True, kw_only=True):
     """The path, with a slash at both ends."""
 
     prefix: Annotated[str, msgspec.Meta(pattern="^/([^/]+/)+$")] = "/prefix/"
 
 
-def direct(settings: Prefix) -> Directions:
+def direct(settings: BasePathParameters) -> Directions:
     return Directions(
         operators=(under_prefix(settings.prefix),), transport=Transport(prefix=settings.prefix)
     )
@@ -36,6 +36,6 @@ SCENARIO = Scenario(
     correct="joins the address and its routes so that nothing gets lost",
     keeps=("K1",),
     evidence=threads("FE#2958", "FE#3049", "Rust's join drops a last segment without a slash"),
-    settings=Prefix,
+    settings=BasePathParameters,
     direct=direct,
 )

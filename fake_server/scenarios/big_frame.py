@@ -9,13 +9,13 @@ import msgspec
 from fake_server.scenarios.kit import Directions, Parameters, Scenario, event, mutate, threads
 
 
-class Size(Parameters, frozen=True, kw_only=True):
+class BigFrameParameters(Parameters, frozen=True, kw_only=True):
     """websockets stops at 1 MiB, aiohttp at 4 MiB, each with close code 1009."""
 
     bytes: Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)] = 5_000_000
 
 
-def direct(settings: Size) -> Directions:
+def direct(settings: BigFrameParameters) -> Directions:
     def heavy(data: dict[str, Any]) -> dict[str, Any]:
         return {**data, "padding": "x" * settings.bytes}
 
@@ -30,6 +30,6 @@ SCENARIO = Scenario(
     correct="raises the limit, or connects again and asks the history",
     keeps=("K2", "K5"),
     evidence=threads("Tavris1/ComfyUI-Easy-Install#300", "roadmaus/ComfyUI-Continuity#24"),
-    settings=Size,
+    settings=BigFrameParameters,
     direct=direct,
 )

@@ -5,11 +5,11 @@ from __future__ import annotations
 import base64
 import json
 import struct
-from typing import Literal
+from typing import Literal, get_args
 
 from fake_server.scenarios.kit import (
     Directions,
-    Frame,
+    FrameView,
     Observer,
     Parameters,
     Scenario,
@@ -24,21 +24,24 @@ PNG = base64.b64decode(
 )
 
 
-class Kinds(Parameters, frozen=True, kw_only=True):
+Kind = Literal[1, 2, 3, 4, "other"]
+
+
+class BinaryPreviewsParameters(Parameters, frozen=True, kw_only=True):
     """Which kinds: 1 and 2 (image), 3 (text), 4 (image with metadata), other (an extension's)."""
 
-    kinds: tuple[Literal[1, 2, 3, 4, "other"], ...] = (1, 2, 3, 4, "other")
+    kinds: tuple[Kind, ...] = get_args(Kind)
 
 
-def direct(settings: Kinds) -> Directions:
-    def frames(frame: Frame, observer: Observer) -> list[bytes]:
+def direct(settings: BinaryPreviewsParameters) -> Directions:
+    def frames(frame: FrameView, observer: Observer) -> list[bytes]:
         node = str(frame.data["node"])
         return [_frame(kind, node, frame.prompt_id or "") for kind in settings.kinds]
 
     return Directions(operators=(inject(frames, "binary frames", at=some_node),))
 
 
-def _frame(kind: int | str, node: str, prompt_id: str) -> bytes:
+def _frame(kind: Kind, node: str, prompt_id: str) -> bytes:
     match kind:
         case 1 | 2:
             return struct.pack(">II", kind, 2) + PNG
@@ -62,6 +65,6 @@ SCENARIO = Scenario(
     evidence=threads(
         "CU#2435", "vinavfx/ComfyUI-for-Nuke#4", "andreyryabtsev/comfyui-python-api#2"
     ),
-    settings=Kinds,
+    settings=BinaryPreviewsParameters,
     direct=direct,
 )

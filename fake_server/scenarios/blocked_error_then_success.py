@@ -5,14 +5,14 @@ from __future__ import annotations
 from fake_server.scenarios.kit import TWO_OUTPUTS, Directions, Parameters, Scenario, middle, threads
 
 
-class Blocked(Parameters, frozen=True, kw_only=True):
+class BlockedErrorThenSuccessParameters(Parameters, frozen=True, kw_only=True):
     """``node``: which node blocks what follows it; empty: one in the middle."""
 
     node: str = ""
     message: str = "nothing to save here"
 
 
-def direct(settings: Blocked) -> Directions:
+def direct(settings: BlockedErrorThenSuccessParameters) -> Directions:
     does = {"block": settings.message}
     return Directions(plan=lambda graph: {settings.node or middle(graph): does} if graph else {})
 
@@ -25,7 +25,7 @@ SCENARIO = Scenario(
     correct="confirms with the history before it fails on `ExecutionBlocked`",
     keeps=("K3", "K5"),
     evidence=threads("measured", "comfy-cli's on_error exits 1 on it"),
-    settings=Blocked,
+    settings=BlockedErrorThenSuccessParameters,
     direct=direct,
     workflow=TWO_OUTPUTS,
 )

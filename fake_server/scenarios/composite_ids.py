@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fake_server.scenarios.kit import (
     Directions,
-    Frame,
+    FrameView,
     Observer,
     Parameters,
     Scenario,
@@ -15,14 +15,14 @@ from fake_server.scenarios.kit import (
 )
 
 
-class Ids(Parameters, frozen=True, kw_only=True):
+class CompositeIdsParameters(Parameters, frozen=True, kw_only=True):
     """Which ids."""
 
     ids: tuple[str, ...] = ("54:62:174", "4.0.0.1")
 
 
-def direct(settings: Ids) -> Directions:
-    def inner(frame: Frame, observer: Observer) -> list[str]:
+def direct(settings: CompositeIdsParameters) -> Directions:
+    def inner(frame: FrameView, observer: Observer) -> list[str]:
         whose = {"prompt_id": frame.prompt_id}
         return [
             message
@@ -46,6 +46,6 @@ SCENARIO = Scenario(
     evidence=threads(
         "pythongosssss/ComfyUI-Custom-Scripts#527", "yolain/ComfyUI-Easy-Use#989", "FE#6730"
     ),
-    settings=Ids,
+    settings=CompositeIdsParameters,
     direct=direct,
 )

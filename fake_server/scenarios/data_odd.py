@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated
 
-from fake_server.scenarios.kit import Directions, Parameters, Scenario, inject, some_node, threads
+from fake_server.scenarios.kit import (
+    Directions,
+    Parameters,
+    Scenario,
+    inject,
+    one_of,
+    some_node,
+    threads,
+)
 
 MESSAGES = {
     "null": ['{"type": "executing", "data": null}', '{"type": "status", "data": null}'],
@@ -14,18 +22,13 @@ MESSAGES = {
 }
 
 
-class Odd(Parameters, frozen=True, kw_only=True):
+class DataOddParameters(Parameters, frozen=True, kw_only=True):
     """Which of them."""
 
-    data: tuple[Literal["null", "list", "string", "missing"], ...] = (
-        "null",
-        "list",
-        "string",
-        "missing",
-    )
+    data: tuple[Annotated[str, one_of(MESSAGES)], ...] = tuple(MESSAGES)
 
 
-def direct(settings: Odd) -> Directions:
+def direct(settings: DataOddParameters) -> Directions:
     messages = [message for kind in settings.data for message in MESSAGES[kind]]
     return Directions(operators=(inject(messages, "odd data", at=some_node),))
 
@@ -38,6 +41,6 @@ SCENARIO = Scenario(
     correct="skips them, and goes on",
     keeps=("K4", "K6"),
     evidence=threads("comfy-cli's and comfyui-autoflow's code guards against it"),
-    settings=Odd,
+    settings=DataOddParameters,
     direct=direct,
 )

@@ -9,13 +9,13 @@ import msgspec
 from fake_server.scenarios.kit import Directions, Parameters, Scenario, slow, threads
 
 
-class Job(Parameters, frozen=True, kw_only=True):
+class DeadlineShorterThanJobParameters(Parameters, frozen=True, kw_only=True):
     """How long the job takes."""
 
     job_s: Annotated[float, msgspec.Meta(ge=0, le=86_400)] = 1.5
 
 
-def direct(settings: Job) -> Directions:
+def direct(settings: DeadlineShorterThanJobParameters) -> Directions:
     return Directions(plan=slow(settings.job_s, steps=10))
 
 
@@ -28,7 +28,7 @@ SCENARIO = Scenario(
     keeps=("K8",),
     evidence=threads("moeru-ai/airi#2084", "open-webui/open-webui#2378"),
     truth=("success", "timed-out"),
-    settings=Job,
+    settings=DeadlineShorterThanJobParameters,
     direct=direct,
     in_real_time=True,
 )

@@ -9,13 +9,13 @@ import msgspec
 from fake_server.scenarios.kit import Directions, Parameters, Scenario, duplicate, event, threads
 
 
-class Repeats(Parameters, frozen=True, kw_only=True):
+class DuplicateStatusParameters(Parameters, frozen=True, kw_only=True):
     """How often."""
 
     n: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 3
 
 
-def direct(settings: Repeats) -> Directions:
+def direct(settings: DuplicateStatusParameters) -> Directions:
     return Directions(operators=(duplicate(event("status"), "status", n=settings.n),))
 
 
@@ -27,6 +27,6 @@ SCENARIO = Scenario(
     correct="takes a status for what it is: the state of the queue",
     keeps=("K4",),
     evidence=threads("measured: two on every submission"),
-    settings=Repeats,
+    settings=DuplicateStatusParameters,
     direct=direct,
 )

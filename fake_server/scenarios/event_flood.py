@@ -21,7 +21,7 @@ from fake_server.scenarios.kit import (
 RATE_HZ = 1_000.0
 
 
-class Flood(Parameters, frozen=True, kw_only=True):
+class EventFloodParameters(Parameters, frozen=True, kw_only=True):
     """How much in all, in messages of what size, and of what kind."""
 
     mb: Annotated[float, msgspec.Meta(gt=0, le=16_384)] = 128.0
@@ -29,7 +29,7 @@ class Flood(Parameters, frozen=True, kw_only=True):
     kind: Literal["events", "previews"] = "events"
 
 
-def direct(settings: Flood) -> Directions:
+def direct(settings: EventFloodParameters) -> Directions:
     count = max(1, round(settings.mb * 1024 / settings.message_kb))
     start = event("execution_start")
     more = flood(settings.kind, _message(settings), at=start, rate_hz=RATE_HZ, n=count)
@@ -37,7 +37,7 @@ def direct(settings: Flood) -> Directions:
     return Directions(operators=(more,), plan=slow((count + 1) / RATE_HZ))
 
 
-def _message(settings: Flood) -> str | bytes:
+def _message(settings: EventFloodParameters) -> str | bytes:
     filling = "x" * (settings.message_kb * 1024)
     if settings.kind == "events":
         return dump("myextension.log", {"text": filling})
@@ -52,6 +52,6 @@ SCENARIO = Scenario(
     correct="forgets what it has no use for: its memory does not grow with what it is sent",
     keeps=("K6", "K8"),
     evidence=threads("CU#5674", "comfy-addons/comfyui-sdk#21"),
-    settings=Flood,
+    settings=EventFloodParameters,
     direct=direct,
 )

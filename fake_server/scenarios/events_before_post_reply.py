@@ -16,13 +16,13 @@ from fake_server.scenarios.kit import (
 )
 
 
-class Delay(Parameters, frozen=True, kw_only=True):
+class EventsBeforePostReplyParameters(Parameters, frozen=True, kw_only=True):
     """How late the answer is."""
 
     reply_delay_ms: Annotated[int, msgspec.Meta(ge=0, le=600_000)] = 100
 
 
-def direct(settings: Delay) -> Directions:
+def direct(settings: EventsBeforePostReplyParameters) -> Directions:
     reply = delay_response(
         posts, "the answer to POST /prompt", ms=settings.reply_delay_ms, needed=True
     )
@@ -37,6 +37,6 @@ SCENARIO = Scenario(
     correct="keeps frames of prompts that it does not know yet",
     keeps=("K7",),
     evidence=threads("CU#2435", "SaladTechnologies/comfyui-api adds its listener after the POST"),
-    settings=Delay,
+    settings=EventsBeforePostReplyParameters,
     direct=direct,
 )

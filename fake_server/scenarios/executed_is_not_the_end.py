@@ -17,14 +17,14 @@ from fake_server.scenarios.kit import (
 )
 
 
-class Gap(Parameters, frozen=True, kw_only=True):
+class ExecutedIsNotTheEndParameters(Parameters, frozen=True, kw_only=True):
     """How many outputs come late, and how late."""
 
     outputs: Annotated[int, msgspec.Meta(ge=1, le=20)] = 1
     gap_ms: Annotated[int, msgspec.Meta(ge=0, le=600_000)] = 300
 
 
-def direct(settings: Gap) -> Directions:
+def direct(settings: ExecutedIsNotTheEndParameters) -> Directions:
     def plan(graph: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
         late = sinks(graph)[: settings.outputs]
         return {name: {"seconds": settings.gap_ms / 1000} for name in late}
@@ -40,7 +40,7 @@ SCENARIO = Scenario(
     correct="ends on the end of the prompt, and reports all of its outputs",
     keeps=("K1", "K5"),
     evidence=threads("CU#8395", "PNL#365", "PNL#180"),
-    settings=Gap,
+    settings=ExecutedIsNotTheEndParameters,
     direct=direct,
     workflow=TWO_OUTPUTS,
 )

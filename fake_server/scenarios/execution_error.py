@@ -17,7 +17,7 @@ from fake_server.scenarios.kit import (
 )
 
 
-class Failure(Parameters, frozen=True, kw_only=True):
+class ExecutionErrorParameters(Parameters, frozen=True, kw_only=True):
     """What is raised; ``tips``: with advice behind it; ``shape``: of `current_outputs`."""
 
     exception_type: str = "RuntimeError"
@@ -29,7 +29,7 @@ class Failure(Parameters, frozen=True, kw_only=True):
 TIP = '\nTIPS: If you have any "Load Checkpoint" nodes, use a smaller one.\n'
 
 
-def direct(settings: Failure) -> Directions:
+def direct(settings: ExecutionErrorParameters) -> Directions:
     def reshape(data: dict[str, Any]) -> dict[str, Any]:
         changed = {**data}
         if settings.tips:
@@ -65,6 +65,6 @@ SCENARIO = Scenario(
     evidence=threads("CU#5905", "measured"),
     truth=("error",),
     reason=("ran out of luck", "OutOfMemory"),
-    settings=Failure,
+    settings=ExecutionErrorParameters,
     direct=direct,
 )

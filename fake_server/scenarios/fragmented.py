@@ -9,13 +9,13 @@ import msgspec
 from fake_server.scenarios.kit import Directions, Parameters, Scenario, anything, fragment, threads
 
 
-class Parts(Parameters, frozen=True, kw_only=True):
+class FragmentedParameters(Parameters, frozen=True, kw_only=True):
     """In how many."""
 
     parts: Annotated[int, msgspec.Meta(ge=2, le=1000)] = 3
 
 
-def direct(settings: Parts) -> Directions:
+def direct(settings: FragmentedParameters) -> Directions:
     return Directions(operators=(fragment(anything, "every message", parts=settings.parts),))
 
 
@@ -27,6 +27,6 @@ SCENARIO = Scenario(
     correct="joins continuation frames, as a library does",
     keeps=("K6",),
     evidence=threads("measured: comfyui-autoflow loses them"),
-    settings=Parts,
+    settings=FragmentedParameters,
     direct=direct,
 )

@@ -13,13 +13,13 @@ from fake_server.scenarios.kit import (
 )
 
 
-class Crash(Parameters, frozen=True, kw_only=True):
+class HardCrashParameters(Parameters, frozen=True, kw_only=True):
     """Behind which event."""
 
     after_event: str = "executing"
 
 
-def direct(settings: Crash) -> Directions:
+def direct(settings: HardCrashParameters) -> Directions:
     return Directions(operators=(crash("for good", at=event(settings.after_event)),), plan=slow(1))
 
 
@@ -32,6 +32,6 @@ SCENARIO = Scenario(
     keeps=("K1", "K8"),
     evidence=threads("Comfy-Org/comfy-mcp#95", "CU#7558", "ai-dock/comfyui#58"),
     truth=("lost",),
-    settings=Crash,
+    settings=HardCrashParameters,
     direct=direct,
 )

@@ -19,7 +19,7 @@ from fake_server.scenarios.kit import (
 )
 
 
-class Entry(Parameters, frozen=True, kw_only=True):
+class HistoryErrorEntryParameters(Parameters, frozen=True, kw_only=True):
     """Whether what had finished before is in its outputs."""
 
     outputs: Literal["partial", "none"] = "partial"
@@ -28,7 +28,7 @@ class Entry(Parameters, frozen=True, kw_only=True):
 MESSAGE = "the picture is upside down"
 
 
-def direct(settings: Entry) -> Directions:
+def direct(settings: HistoryErrorEntryParameters) -> Directions:
     def entry(entry: dict[str, Any], prompt: ObservedPrompt) -> dict[str, Any]:
         return entry if settings.outputs == "partial" else {**entry, "outputs": {}}
 
@@ -51,7 +51,7 @@ SCENARIO = Scenario(
     evidence=threads("measured: comfyui-autoflow never ends on it"),
     truth=("error",),
     reason=(MESSAGE,),
-    settings=Entry,
+    settings=HistoryErrorEntryParameters,
     direct=direct,
     workflow=TWO_OUTPUTS,
 )

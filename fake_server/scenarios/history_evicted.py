@@ -18,13 +18,13 @@ from fake_server.scenarios.kit import (
 )
 
 
-class Cap(Parameters, frozen=True, kw_only=True):
+class HistoryEvictedParameters(Parameters, frozen=True, kw_only=True):
     """How often the entry could still have been read."""
 
     cap: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = 0
 
 
-def direct(settings: Cap) -> Directions:
+def direct(settings: HistoryEvictedParameters) -> Directions:
     silence = drop(anything, "everything", after=event("execution_start"))
     return Directions(operators=(silence, *evict_history("pushed out", reads=settings.cap)))
 
@@ -38,6 +38,6 @@ SCENARIO = Scenario(
     keeps=("K1", "K2"),
     evidence=threads("the server's code: 10000 entries are kept"),
     truth=("lost",),
-    settings=Cap,
+    settings=HistoryEvictedParameters,
     direct=direct,
 )

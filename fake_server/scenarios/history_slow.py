@@ -18,14 +18,14 @@ from fake_server.scenarios.kit import (
 )
 
 
-class Slow(Parameters, frozen=True, kw_only=True):
+class HistorySlowParameters(Parameters, frozen=True, kw_only=True):
     """How late, and how long the answer is."""
 
     delay_s: Annotated[float, msgspec.Meta(ge=0, le=600)] = 0.3
     mb: Annotated[float, msgspec.Meta(ge=0, le=200)] = 1.0
 
 
-def direct(settings: Slow) -> Directions:
+def direct(settings: HistorySlowParameters) -> Directions:
     def heavy(entry: dict[str, Any], prompt: ObservedPrompt) -> dict[str, Any]:
         return {**entry, "padding": "x" * round(settings.mb * 1_000_000)}
 
@@ -45,6 +45,6 @@ SCENARIO = Scenario(
     correct="waits for the answer, and does not pile up questions",
     keeps=("K5", "K8"),
     evidence=threads("CU#1971", "KR#1796"),
-    settings=Slow,
+    settings=HistorySlowParameters,
     direct=direct,
 )

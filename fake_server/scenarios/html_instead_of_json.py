@@ -17,13 +17,13 @@ from fake_server.scenarios.kit import (
 )
 
 
-class Page(Parameters, frozen=True, kw_only=True):
+class HtmlInsteadOfJsonParameters(Parameters, frozen=True, kw_only=True):
     """With which status."""
 
     status: Annotated[int, msgspec.Meta(ge=200, le=599)] = 502
 
 
-def direct(settings: Page) -> Directions:
+def direct(settings: HtmlInsteadOfJsonParameters) -> Directions:
     page = html_page(settings.status, f"{settings.status} Bad Gateway")
     return Directions(operators=(respond(posts, "POST /prompt", page, needed=True),))
 
@@ -38,6 +38,6 @@ SCENARIO = Scenario(
     evidence=threads("andreyryabtsev/comfyui-python-api#2", "MCP#1910"),
     truth=("rejected",),
     reason=("502", "Bad Gateway", "JSON", "HTML", "html", "json"),
-    settings=Page,
+    settings=HtmlInsteadOfJsonParameters,
     direct=direct,
 )

@@ -20,14 +20,14 @@ from fake_server.scenarios.kit import (
 )
 
 
-class Others(Parameters, frozen=True, kw_only=True):
+class InterleavedPromptsParameters(Parameters, frozen=True, kw_only=True):
     """How many prompts in all; ``same_client`` false: the others' ends are not heard."""
 
     n: Annotated[int, msgspec.Meta(ge=2, le=50)] = 2
     same_client: bool = True
 
 
-def direct(settings: Others) -> Directions:
+def direct(settings: InterleavedPromptsParameters) -> Directions:
     def ends(who: OtherUser) -> list[str]:
         return [*who.output(), *who.success()] if settings.same_client else who.work()
 
@@ -46,6 +46,6 @@ SCENARIO = Scenario(
     correct="keeps a record for each prompt_id",
     keeps=("K4", "K5"),
     evidence=threads("OW#23592"),
-    settings=Others,
+    settings=InterleavedPromptsParameters,
     direct=direct,
 )

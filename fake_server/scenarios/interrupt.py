@@ -19,13 +19,13 @@ from fake_server.scenarios.kit import (
 from fake_server.source import Request
 
 
-class Delay(Parameters, frozen=True, kw_only=True):
+class InterruptParameters(Parameters, frozen=True, kw_only=True):
     """How long the node has worked by then."""
 
     delay_ms: Annotated[int, msgspec.Meta(ge=0, le=5_000)] = 50
 
 
-def direct(settings: Delay) -> Directions:
+def direct(settings: InterruptParameters) -> Directions:
     def stop(prompt: ObservedPrompt) -> Request:
         return Request("POST", "/interrupt", body=write_json({"prompt_id": prompt.id}))
 
@@ -44,6 +44,6 @@ SCENARIO = Scenario(
     keeps=("K1", "K3"),
     evidence=threads("CU#3019", "measured"),
     truth=("interrupted",),
-    settings=Delay,
+    settings=InterruptParameters,
     direct=direct,
 )

@@ -19,13 +19,13 @@ from fake_server.scenarios.kit import (
 from fake_server.source import Request
 
 
-class Deaf(Parameters, frozen=True, kw_only=True):
+class InterruptIgnoredParameters(Parameters, frozen=True, kw_only=True):
     """For how long."""
 
     for_s: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 0.5
 
 
-def direct(settings: Deaf) -> Directions:
+def direct(settings: InterruptIgnoredParameters) -> Directions:
     def stop(prompt: ObservedPrompt) -> Request:
         return Request("POST", "/interrupt", body=write_json({"prompt_id": prompt.id}))
 
@@ -44,6 +44,6 @@ SCENARIO = Scenario(
     keeps=("K1", "K8"),
     evidence=threads("nodes that never check, in the server's code"),
     truth=("interrupted",),
-    settings=Deaf,
+    settings=InterruptIgnoredParameters,
     direct=direct,
 )

@@ -8,7 +8,7 @@ import msgspec
 
 from fake_server.scenarios.kit import (
     Directions,
-    Frame,
+    FrameView,
     Parameters,
     Scenario,
     delay_upgrade,
@@ -19,16 +19,16 @@ from fake_server.scenarios.kit import (
 )
 
 
-class Late(Parameters, frozen=True, kw_only=True):
+class LateConnectParameters(Parameters, frozen=True, kw_only=True):
     """How late the upgrade is answered."""
 
     delay_ms: Annotated[int, msgspec.Meta(ge=0, le=600_000)] = 100
 
 
-def direct(settings: Late) -> Directions:
+def direct(settings: LateConnectParameters) -> Directions:
     missed = event("execution_start", "execution_cached", "executing", "executed", "progress_state")
 
-    def gone_by(frame: Frame) -> bool:
+    def gone_by(frame: FrameView) -> bool:
         return missed(frame) and not no_node(frame)
 
     return Directions(
@@ -47,6 +47,6 @@ SCENARIO = Scenario(
     correct="opens the socket before it submits, and takes outputs from the history",
     keeps=("K5", "K7"),
     evidence=threads("measured", "comfyui-autoflow connects after the POST"),
-    settings=Late,
+    settings=LateConnectParameters,
     direct=direct,
 )

@@ -9,13 +9,13 @@ import msgspec
 from fake_server.scenarios.kit import Directions, Parameters, Scenario, slow, threads
 
 
-class Quiet(Parameters, frozen=True, kw_only=True):
+class LongQuietNodeParameters(Parameters, frozen=True, kw_only=True):
     """How long the node is quiet."""
 
     quiet_s: Annotated[float, msgspec.Meta(ge=0, le=86_400)] = 1.0
 
 
-def direct(settings: Quiet) -> Directions:
+def direct(settings: LongQuietNodeParameters) -> Directions:
     return Directions(plan=slow(settings.quiet_s))
 
 
@@ -27,7 +27,7 @@ SCENARIO = Scenario(
     correct="goes on waiting while the queue says that the prompt runs",
     keeps=("K8",),
     evidence=threads("CLI#200", "CLI#384", "modal-labs/modal-examples#861"),
-    settings=Quiet,
+    settings=LongQuietNodeParameters,
     direct=direct,
     in_real_time=True,
 )

@@ -6,7 +6,7 @@ from typing import Any
 
 from fake_server.scenarios.kit import (
     Directions,
-    Frame,
+    FrameView,
     Observer,
     Operator,
     Parameters,
@@ -22,15 +22,15 @@ from fake_server.scenarios.kit import (
 )
 
 
-class Docs(Parameters, frozen=True, kw_only=True):
+class LyingDocsParameters(Parameters, frozen=True, kw_only=True):
     """Which of it is so here."""
 
     execution_complete: bool = True
     object_rows: bool = True
 
 
-def direct(settings: Docs) -> Directions:
-    def alias(frame: Frame, observer: Observer) -> list[str]:
+def direct(settings: LyingDocsParameters) -> Directions:
+    def alias(frame: FrameView, observer: Observer) -> list[str]:
         return [dump("execution_complete", dict(frame.data))]
 
     def rows(value: dict[str, Any], observer: Observer) -> dict[str, Any]:
@@ -57,6 +57,6 @@ SCENARIO = Scenario(
     correct="may accept the aliases, and relies on the history",
     keeps=("K1", "K2"),
     evidence=threads("the workflow executor's API page", "CU#12483"),
-    settings=Docs,
+    settings=LyingDocsParameters,
     direct=direct,
 )

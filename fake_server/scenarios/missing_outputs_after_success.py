@@ -6,7 +6,7 @@ from typing import Any
 
 from fake_server.scenarios.kit import (
     Directions,
-    Frame,
+    FrameView,
     ObservedPrompt,
     Parameters,
     Scenario,
@@ -16,13 +16,13 @@ from fake_server.scenarios.kit import (
 )
 
 
-class Missing(Parameters, frozen=True, kw_only=True):
+class MissingOutputsAfterSuccessParameters(Parameters, frozen=True, kw_only=True):
     """``node_ids``: which outputs are missing; none named: all of them."""
 
     node_ids: tuple[str, ...] = ()
 
 
-def direct(settings: Missing) -> Directions:
+def direct(settings: MissingOutputsAfterSuccessParameters) -> Directions:
     def lost(node: str) -> bool:
         return not settings.node_ids or node in settings.node_ids
 
@@ -30,7 +30,7 @@ def direct(settings: Missing) -> Directions:
         outputs = {node: out for node, out in entry["outputs"].items() if not lost(node)}
         return {**entry, "outputs": outputs}
 
-    def frame(frame: Frame) -> bool:
+    def frame(frame: FrameView) -> bool:
         return frame.type == "executed" and lost(str(frame.data.get("node")))
 
     return Directions(
@@ -46,6 +46,6 @@ SCENARIO = Scenario(
     correct="says that there is no such output, and lists what is there",
     keeps=("K5",),
     evidence=threads("xingren23/ComfyFlowApp#68", "OW#1611"),
-    settings=Missing,
+    settings=MissingOutputsAfterSuccessParameters,
     direct=direct,
 )

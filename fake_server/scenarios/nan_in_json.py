@@ -19,13 +19,13 @@ from fake_server.source import Request
 ODD = [float("nan"), float("inf"), float("-inf"), 1.5]
 
 
-class Where(Parameters, frozen=True, kw_only=True):
+class NanInJsonParameters(Parameters, frozen=True, kw_only=True):
     """Where they stand; ``outputs`` is both of the first two."""
 
     where: Literal["executed", "history", "outputs", "object_info"] = "outputs"
 
 
-def direct(settings: Where) -> Directions:
+def direct(settings: NanInJsonParameters) -> Directions:
     def odd(node: str, output: dict[str, Any]) -> dict[str, Any]:
         return {**output, "values": ODD}
 
@@ -54,6 +54,6 @@ SCENARIO = Scenario(
     correct="reads what strict JSON refuses with a second, lenient parser",
     keeps=("K5", "K6"),
     evidence=threads("CU#8548", "CU#6915", "CU#3042", "measured"),
-    settings=Where,
+    settings=NanInJsonParameters,
     direct=direct,
 )

@@ -5,13 +5,13 @@ from __future__ import annotations
 from fake_server.scenarios.kit import Directions, Parameters, Scenario, drop, event, threads
 
 
-class Age(Parameters, frozen=True, kw_only=True):
+class NoSuccessEventParameters(Parameters, frozen=True, kw_only=True):
     """``profile``: also speak as a server of that version in all other respects."""
 
     profile: str = ""
 
 
-def direct(settings: Age) -> Directions:
+def direct(settings: NoSuccessEventParameters) -> Directions:
     engine = {"comfyui_version": settings.profile} if settings.profile else {}
     missing = drop(event("execution_success"), "execution_success", needed=not settings.profile)
     return Directions(operators=(missing,), engine=engine)
@@ -25,6 +25,6 @@ SCENARIO = Scenario(
     correct="takes either signal as the end and confirms it with the history",
     keeps=("K1", "K2"),
     evidence=threads("the server's git log: execution_success came on 2024-07-21"),
-    settings=Age,
+    settings=NoSuccessEventParameters,
     direct=direct,
 )

@@ -18,13 +18,13 @@ from fake_server.scenarios.kit import (
 from fake_server.source import Request
 
 
-class Size(Parameters, frozen=True, kw_only=True):
+class ObjectInfoHugeParameters(Parameters, frozen=True, kw_only=True):
     """How many megabytes."""
 
     mb: Annotated[float, msgspec.Meta(ge=0, le=500)] = 20.0
 
 
-def direct(settings: Size) -> Directions:
+def direct(settings: ObjectInfoHugeParameters) -> Directions:
     def longer(value: Any, request: Request, observer: Observer) -> Any:
         return {**value, "AVeryLongNode": {"description": "x" * round(settings.mb * 1_000_000)}}
 
@@ -39,6 +39,6 @@ SCENARIO = Scenario(
     correct="does not need it to run a prompt",
     keeps=("K1",),
     evidence=threads("KR#1796"),
-    settings=Size,
+    settings=ObjectInfoHugeParameters,
     direct=direct,
 )

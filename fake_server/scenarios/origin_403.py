@@ -6,7 +6,7 @@ from fake_server.scenarios.kit import Directions, Parameters, Scenario, refuse, 
 from fake_server.source import Happened, Request, RequestReceived, UpgradeRequested
 
 
-class Refused(Parameters, frozen=True, kw_only=True):
+class Origin403Parameters(Parameters, frozen=True, kw_only=True):
     """What is refused; ``always`` false: only requests that carry an Origin."""
 
     http: bool = True
@@ -14,7 +14,7 @@ class Refused(Parameters, frozen=True, kw_only=True):
     always: bool = True
 
 
-def direct(settings: Refused) -> Directions:
+def direct(settings: Origin403Parameters) -> Directions:
     def foreign(request: Request) -> bool:
         return settings.always or bool(request.header("Origin"))
 
@@ -42,6 +42,6 @@ SCENARIO = Scenario(
     ),
     truth=("rejected",),
     reason=("403",),
-    settings=Refused,
+    settings=Origin403Parameters,
     direct=direct,
 )

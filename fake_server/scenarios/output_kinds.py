@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any
 
 from fake_server.scenarios.kit import (
     VIEW,
@@ -10,6 +10,7 @@ from fake_server.scenarios.kit import (
     Observer,
     Parameters,
     Scenario,
+    one_of,
     patch_outputs,
     query_of,
     respond,
@@ -29,15 +30,13 @@ KINDS: dict[str, dict[str, list[Any]]] = {
 }
 
 
-class Kinds(Parameters, frozen=True, kw_only=True):
+class OutputKindsParameters(Parameters, frozen=True, kw_only=True):
     """Which keys there are beside the images."""
 
-    kinds: tuple[
-        Literal["images", "gifs", "video", "audio", "text", "3d", "animated", "custom"], ...
-    ] = ("images", "gifs", "video", "audio", "text", "3d", "animated", "custom")
+    kinds: tuple[Annotated[str, one_of(KINDS)], ...] = tuple(KINDS)
 
 
-def direct(settings: Kinds) -> Directions:
+def direct(settings: OutputKindsParameters) -> Directions:
     more = {key: items for kind in settings.kinds for key, items in KINDS[kind].items()}
     shown = {key: [_item(item) for item in items] for key, items in more.items()}
     names = {item for items in more.values() for item in items if _is_file(item)}
@@ -81,6 +80,6 @@ SCENARIO = Scenario(
         "T8mars/T8-penguin-canvas#17",
         "pythongosssss/ComfyUI-Custom-Scripts#481",
     ),
-    settings=Kinds,
+    settings=OutputKindsParameters,
     direct=direct,
 )

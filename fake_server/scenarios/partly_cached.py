@@ -10,14 +10,14 @@ import msgspec
 from fake_server.scenarios.kit import Directions, Parameters, Scenario, chain, prerun, threads
 
 
-class Parts(Parameters, frozen=True, kw_only=True):
+class PartlyCachedParameters(Parameters, frozen=True, kw_only=True):
     """How many steps of the chain are cached, and how many run."""
 
     cached: Annotated[int, msgspec.Meta(ge=0, le=200)] = 3
     run: Annotated[int, msgspec.Meta(ge=1, le=200)] = 2
 
 
-def direct(settings: Parts) -> Directions:
+def direct(settings: PartlyCachedParameters) -> Directions:
     def earlier(graph: Mapping[str, Any]) -> Mapping[str, Any]:
         steps = [name for name in graph if graph[name].get("class_type") == "ImageScale"]
         ran_anew = steps[settings.cached :]
@@ -38,7 +38,7 @@ SCENARIO = Scenario(
     correct="shows (cached + done) / total, and never more than all",
     keeps=("K5",),
     evidence=threads("comfyui-autoflow's documentation"),
-    settings=Parts,
+    settings=PartlyCachedParameters,
     direct=direct,
     workflow=chain(5),
 )

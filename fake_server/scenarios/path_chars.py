@@ -7,13 +7,13 @@ from typing import Any
 from fake_server.scenarios.kit import Directions, Parameters, Scenario, rename_files, threads
 
 
-class Chars(Parameters, frozen=True, kw_only=True):
+class PathCharsParameters(Parameters, frozen=True, kw_only=True):
     """What stands in front of each name."""
 
     prefix: str = "a#b+c%20&d é 日本 "
 
 
-def direct(settings: Chars) -> Directions:
+def direct(settings: PathCharsParameters) -> Directions:
     def odd(item: dict[str, Any]) -> dict[str, Any]:
         return {**item, "filename": f"{settings.prefix}{item['filename']}"}
 
@@ -28,6 +28,6 @@ SCENARIO = Scenario(
     correct="percent-encodes every value of an address",
     keeps=("K5",),
     evidence=threads("CU#60"),
-    settings=Chars,
+    settings=PathCharsParameters,
     direct=direct,
 )

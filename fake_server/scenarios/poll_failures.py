@@ -22,14 +22,14 @@ from fake_server.scenarios.kit import (
 from fake_server.source import Response
 
 
-class Failures(Parameters, frozen=True, kw_only=True):
+class PollFailuresParameters(Parameters, frozen=True, kw_only=True):
     """How many, and how."""
 
     n: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 2
     kind: Literal["timeout", "500", "bad-json"] = "500"
 
 
-def direct(settings: Failures) -> Directions:
+def direct(settings: PollFailuresParameters) -> Directions:
     name = "the first questions"
     match settings.kind:
         case "timeout":
@@ -52,6 +52,6 @@ SCENARIO = Scenario(
     correct="asks again a few times; a failed question says nothing about the prompt",
     keeps=("K2", "K8"),
     evidence=threads("Scottcjn/bottube#2209"),
-    settings=Failures,
+    settings=PollFailuresParameters,
     direct=direct,
 )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import struct
-from typing import Literal
+from typing import Annotated
 
 from fake_server.scenarios.kit import (
     Directions,
     Parameters,
     Scenario,
     inject,
+    one_of,
     some_node,
     threads,
 )
@@ -23,19 +24,13 @@ FRAMES = {
 }
 
 
-class Header(Parameters, frozen=True, kw_only=True):
+class PreviewHeaderOddParameters(Parameters, frozen=True, kw_only=True):
     """Which oddities."""
 
-    odd: tuple[Literal["short", "format=0", "format=3", "len>frame", "empty"], ...] = (
-        "short",
-        "format=0",
-        "format=3",
-        "len>frame",
-        "empty",
-    )
+    odd: tuple[Annotated[str, one_of(FRAMES)], ...] = tuple(FRAMES)
 
 
-def direct(settings: Header) -> Directions:
+def direct(settings: PreviewHeaderOddParameters) -> Directions:
     frames = [FRAMES[name] for name in settings.odd]
     return Directions(operators=(inject(frames, "odd binary frames", at=some_node),))
 
@@ -48,6 +43,6 @@ SCENARIO = Scenario(
     correct="skips what it cannot read, and goes on",
     keeps=("K6",),
     evidence=threads("FE#3761"),
-    settings=Header,
+    settings=PreviewHeaderOddParameters,
     direct=direct,
 )

@@ -18,13 +18,13 @@ from fake_server.scenarios.kit import (
 from fake_server.source import MessageReceived
 
 
-class Flags(Parameters, frozen=True, kw_only=True):
+class PreviewMetadataParameters(Parameters, frozen=True, kw_only=True):
     """The client's feature flags are taken (``first``), come too late, or never arrive."""
 
     flags: Literal["first", "late", "none"] = "none"
 
 
-def direct(settings: Flags) -> Directions:
+def direct(settings: PreviewMetadataParameters) -> Directions:
     late: list[int] = []
 
     def change(said: MessageReceived, observer: Observer) -> Iterator[Step]:
@@ -49,6 +49,6 @@ SCENARIO = Scenario(
     correct="reads binary kinds 1 and 4 alike",
     keeps=("K6",),
     evidence=threads("measured", "ComfyUI's documentation"),
-    settings=Flags,
+    settings=PreviewMetadataParameters,
     direct=direct,
 )

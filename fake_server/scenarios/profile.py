@@ -5,13 +5,13 @@ from __future__ import annotations
 from fake_server.scenarios.kit import Directions, Parameters, Scenario, threads
 
 
-class Age(Parameters, frozen=True, kw_only=True):
+class ProfileParameters(Parameters, frozen=True, kw_only=True):
     """Which version of ComfyUI."""
 
     version: str = "0.3.10"
 
 
-def direct(settings: Age) -> Directions:
+def direct(settings: ProfileParameters) -> Directions:
     return Directions(engine={"comfyui_version": settings.version})
 
 
@@ -23,6 +23,6 @@ SCENARIO = Scenario(
     correct="bears missing and additional fields",
     keeps=("K1", "K5", "K6"),
     evidence=threads("StableCanvas/comfyui-client#7", "SaladTechnologies/comfyui-api#106"),
-    settings=Age,
+    settings=ProfileParameters,
     direct=direct,
 )

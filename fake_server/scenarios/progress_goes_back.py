@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fake_server.scenarios.kit import (
     Directions,
-    Frame,
+    FrameView,
     Observer,
     Parameters,
     Scenario,
@@ -18,7 +18,7 @@ PAIRS = ((5, 10), (3, 10), (12, 10), (0, 0), (7, 5), (1, 4), (-1, 4))
 
 
 def direct(settings: Parameters) -> Directions:
-    def odd(frame: Frame, observer: Observer) -> list[str]:
+    def odd(frame: FrameView, observer: Observer) -> list[str]:
         named = {"prompt_id": frame.prompt_id, "node": frame.data["node"]}
         return [dump("progress", {"value": value, "max": top, **named}) for value, top in PAIRS]
 

@@ -8,7 +8,7 @@ import msgspec
 
 from fake_server.scenarios.kit import (
     Directions,
-    Frame,
+    FrameView,
     Parameters,
     Scenario,
     event,
@@ -18,14 +18,14 @@ from fake_server.scenarios.kit import (
 )
 
 
-class Throttle(Parameters, frozen=True, kw_only=True):
+class ProgressThrottledParameters(Parameters, frozen=True, kw_only=True):
     """The least distance of two updates."""
 
     min_ms: Annotated[int, msgspec.Meta(ge=0, le=60_000)] = 100
 
 
-def direct(settings: Throttle) -> Directions:
-    def last(frame: Frame) -> bool:
+def direct(settings: ProgressThrottledParameters) -> Directions:
+    def last(frame: FrameView) -> bool:
         return frame.data.get("value") == frame.data.get("max")
 
     fewer = throttle(event("progress"), "progress", least_ms=settings.min_ms, last=last)
@@ -40,6 +40,6 @@ SCENARIO = Scenario(
     correct="goes by value and max, never by counting frames",
     keeps=("K6",),
     evidence=threads("CU#11504", "krita-ai-diffusion counts frames"),
-    settings=Throttle,
+    settings=ProgressThrottledParameters,
     direct=direct,
 )

@@ -18,14 +18,14 @@ from fake_server.scenarios.kit import (
 )
 
 
-class Idle(Parameters, frozen=True, kw_only=True):
+class ProxyIdleCutParameters(Parameters, frozen=True, kw_only=True):
     """Proxies are set to 60 or 100 s; ``code`` 1006 is no close frame at all."""
 
     idle_s: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 0.2
     code: Literal[1000, 1001, 1006, 1011, 1012] = 1006
 
 
-def direct(settings: Idle) -> Directions:
+def direct(settings: ProxyIdleCutParameters) -> Directions:
     code = None if settings.code == 1006 else settings.code
     idle_ms = round(settings.idle_s * 1000)
     keep = hold("until it reacts", at=some_node, after_ms=idle_ms)
@@ -43,6 +43,6 @@ SCENARIO = Scenario(
     correct="connects again, and asks the history",
     keeps=("K2",),
     evidence=threads("KR#1993", "vladmandic/sdnext#3950"),
-    settings=Idle,
+    settings=ProxyIdleCutParameters,
     direct=direct,
 )

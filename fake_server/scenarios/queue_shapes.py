@@ -18,14 +18,14 @@ from fake_server.scenarios.kit import (
 from fake_server.source import Request
 
 
-class Shapes(Parameters, frozen=True, kw_only=True):
+class QueueShapesParameters(Parameters, frozen=True, kw_only=True):
     """The kind of number, and how long the rows are."""
 
     number: Literal["float", "neg"] = "float"
     items: Literal[5, 6] = 6
 
 
-def direct(settings: Shapes) -> Directions:
+def direct(settings: QueueShapesParameters) -> Directions:
     odd = 12.5 if settings.number == "float" else -83
 
     def reply(value: Any, request: Request, observer: Observer) -> Any:
@@ -52,6 +52,6 @@ SCENARIO = Scenario(
     correct="reads the second item of a row, and takes any number",
     keeps=("K1", "K6"),
     evidence=threads("measured"),
-    settings=Shapes,
+    settings=QueueShapesParameters,
     direct=direct,
 )

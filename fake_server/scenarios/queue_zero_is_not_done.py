@@ -18,13 +18,13 @@ from fake_server.scenarios.kit import (
 )
 
 
-class Queue(Parameters, frozen=True, kw_only=True):
+class QueueZeroIsNotDoneParameters(Parameters, frozen=True, kw_only=True):
     """``others``: prompts of other people that are waiting behind ours all the time."""
 
     others: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 1
 
 
-def direct(settings: Queue) -> Directions:
+def direct(settings: QueueZeroIsNotDoneParameters) -> Directions:
     def longer(data: dict[str, Any]) -> dict[str, Any]:
         data["status"]["exec_info"]["queue_remaining"] += settings.others
         return data
@@ -47,6 +47,6 @@ SCENARIO = Scenario(
     correct="goes by frames that name its prompt, and by the history",
     keeps=("K4",),
     evidence=threads("measured: status comes before the null", "CU#8395"),
-    settings=Queue,
+    settings=QueueZeroIsNotDoneParameters,
     direct=direct,
 )

@@ -9,14 +9,14 @@ import msgspec
 from fake_server.scenarios.kit import Directions, Parameters, Scenario, queued_before, threads
 
 
-class Ahead(Parameters, frozen=True, kw_only=True):
+class QueuedBehindParameters(Parameters, frozen=True, kw_only=True):
     """How many, and how long each of them takes."""
 
     ahead: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 3
     each_s: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 0.25
 
 
-def direct(settings: Ahead) -> Directions:
+def direct(settings: QueuedBehindParameters) -> Directions:
     others = queued_before("other people", n=settings.ahead)
     return Directions(operators=(others,), other_users_s=settings.each_s)
 
@@ -29,7 +29,7 @@ SCENARIO = Scenario(
     correct="shows its place in the queue and waits",
     keeps=("K2", "K8"),
     evidence=threads("comfyui-autoflow's documentation", "CU#2258"),
-    settings=Ahead,
+    settings=QueuedBehindParameters,
     direct=direct,
     in_real_time=True,
 )

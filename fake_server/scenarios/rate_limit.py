@@ -17,14 +17,14 @@ from fake_server.scenarios.kit import (
 )
 
 
-class Limit(Parameters, frozen=True, kw_only=True):
+class RateLimitParameters(Parameters, frozen=True, kw_only=True):
     """The status, and how often it is given."""
 
     status: Literal[429, 402] = 429
     times: Annotated[int, msgspec.Meta(ge=1)] = 1_000_000
 
 
-def direct(settings: Limit) -> Directions:
+def direct(settings: RateLimitParameters) -> Directions:
     words = {429: "Too many requests", 402: "Insufficient credits"}[settings.status]
     reply = json_response({"error": {"message": words, "type": "quota"}}, settings.status)
     if settings.status == 429:
@@ -44,6 +44,6 @@ SCENARIO = Scenario(
     evidence=threads("Comfy Cloud's documentation"),
     truth=("rejected",),
     reason=("429", "402", "Too many requests", "Insufficient credits", "quota"),
-    settings=Limit,
+    settings=RateLimitParameters,
     direct=direct,
 )

@@ -18,13 +18,13 @@ from fake_server.scenarios.kit import (
 )
 
 
-class Eviction(Parameters, frozen=True, kw_only=True):
+class ReconnectEvictedParameters(Parameters, frozen=True, kw_only=True):
     """How long the node still works behind the reconnect."""
 
     old_close_delay_ms: Annotated[int, msgspec.Meta(ge=0, le=600_000)] = 50
 
 
-def direct(settings: Eviction) -> Directions:
+def direct(settings: ReconnectEvictedParameters) -> Directions:
     return Directions(
         operators=(
             cut("in a node"),
@@ -43,6 +43,6 @@ SCENARIO = Scenario(
     correct="expects frames after a reconnect, and asks the history when none come",
     keeps=("K2",),
     evidence=threads("CU#16243", "measured"),
-    settings=Eviction,
+    settings=ReconnectEvictedParameters,
     direct=direct,
 )

@@ -17,13 +17,13 @@ from fake_server.scenarios.kit import (
 )
 
 
-class Gap(Parameters, frozen=True, kw_only=True):
+class ReconnectMidRunParameters(Parameters, frozen=True, kw_only=True):
     """How long the node still works behind the reconnect."""
 
     gap_ms: Annotated[int, msgspec.Meta(ge=0, le=600_000)] = 50
 
 
-def direct(settings: Gap) -> Directions:
+def direct(settings: ReconnectMidRunParameters) -> Directions:
     keep = hold("until it reacts", gap_ms=settings.gap_ms)
     return Directions(operators=(cut("in a node"), keep), plan=slow(0.05))
 
@@ -36,6 +36,6 @@ SCENARIO = Scenario(
     correct="connects again under the same id, and asks the history for what it missed",
     keeps=("K2", "K4", "K5"),
     evidence=threads("CU#7033", "measured"),
-    settings=Gap,
+    settings=ReconnectMidRunParameters,
     direct=direct,
 )

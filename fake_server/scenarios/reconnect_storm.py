@@ -18,14 +18,14 @@ from fake_server.scenarios.kit import (
 )
 
 
-class Storm(Parameters, frozen=True, kw_only=True):
+class ReconnectStormParameters(Parameters, frozen=True, kw_only=True):
     """How the attempts fail, and how many of them."""
 
     refuse: Literal["403", "close"] = "403"
     count: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 20
 
 
-def direct(settings: Storm) -> Directions:
+def direct(settings: ReconnectStormParameters) -> Directions:
     how = 403 if settings.refuse == "403" else "close"
     turned_away = refuse(
         "new sockets", n=settings.count, how=how, skip=1, fits=is_upgrade, needed=False
@@ -42,6 +42,6 @@ SCENARIO = Scenario(
     correct="waits longer before each attempt, and asks the history meanwhile",
     keeps=("K2", "K8"),
     evidence=threads("comfy-addons/comfyui-sdk#21", "PNL#28"),
-    settings=Storm,
+    settings=ReconnectStormParameters,
     direct=direct,
 )

@@ -18,13 +18,13 @@ from fake_server.scenarios.kit import (
 from fake_server.source import Request, Response
 
 
-class Redirect(Parameters, frozen=True, kw_only=True):
+class RedirectDropsPostParameters(Parameters, frozen=True, kw_only=True):
     """With which status; 307 keeps the method."""
 
     status: Literal[301, 302, 307] = 302
 
 
-def direct(settings: Redirect) -> Directions:
+def direct(settings: RedirectDropsPostParameters) -> Directions:
     def elsewhere(request: Request, observer: Observer) -> Response:
         return Response(settings.status, (("Location", f"{path_of(request)}?moved=1"),))
 
@@ -44,6 +44,6 @@ SCENARIO = Scenario(
     keeps=("K1",),
     evidence=threads("StableCanvas/comfyui-client#3"),
     truth=("rejected", "success"),
-    settings=Redirect,
+    settings=RedirectDropsPostParameters,
     direct=direct,
 )

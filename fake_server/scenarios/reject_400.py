@@ -19,14 +19,14 @@ from fake_server.scenarios.kit import (
 from fake_server.source import Request, Response
 
 
-class Refusal(Parameters, frozen=True, kw_only=True):
+class Reject400Parameters(Parameters, frozen=True, kw_only=True):
     """The refusal's type, and whether single nodes are named."""
 
     type: str = "prompt_outputs_failed_validation"
     node_errors: bool = True
 
 
-def direct(settings: Refusal) -> Directions:
+def direct(settings: Reject400Parameters) -> Directions:
     def refuse(request: Request, observer: Observer) -> Response:
         body = read_json(request.body)
         graph = body.get("prompt", {}) if isinstance(body, dict) else {}
@@ -74,6 +74,6 @@ SCENARIO = Scenario(
     evidence=threads("MCP#485", "nux1111/ComfyUI_NetDist_Plus#4"),
     truth=("rejected",),
     reason=("failed validation", "not in list", "prompt_outputs_failed_validation"),
-    settings=Refusal,
+    settings=Reject400Parameters,
     direct=direct,
 )

@@ -18,14 +18,14 @@ from fake_server.scenarios.kit import (
 )
 
 
-class Restart(Parameters, frozen=True, kw_only=True):
+class ServerRestartParameters(Parameters, frozen=True, kw_only=True):
     """How long it is down, and whether it still knows what had ended before."""
 
     down_s: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 0.2
     keep_history: bool = False
 
 
-def direct(settings: Restart) -> Directions:
+def direct(settings: ServerRestartParameters) -> Directions:
     back_ms = round(settings.down_s * 1000)
     gone = crash("in a node", at=some_node, back_ms=back_ms, forget=not settings.keep_history)
     forgotten = delay_history("the prompt", for_good=True) if settings.keep_history else []
@@ -41,6 +41,6 @@ SCENARIO = Scenario(
     keeps=("K1", "K2"),
     evidence=threads("MCP#2934", "Comfy-Org/comfy-mcp#95", "PNL#1251"),
     truth=("lost",),
-    settings=Restart,
+    settings=ServerRestartParameters,
     direct=direct,
 )

@@ -16,14 +16,14 @@ from fake_server.scenarios.kit import (
 )
 
 
-class Start(Parameters, frozen=True, kw_only=True):
+class SlowStartParameters(Parameters, frozen=True, kw_only=True):
     """How long each stage takes; each meets at least one attempt, at any speed."""
 
     refuse_s: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 0.2
     then_503_s: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 0.2
 
 
-def direct(settings: Start) -> Directions:
+def direct(settings: SlowStartParameters) -> Directions:
     down_ms = round(settings.refuse_s * 1000)
     up_ms = down_ms + round(settings.then_503_s * 1000)
     return Directions(
@@ -49,6 +49,6 @@ SCENARIO = Scenario(
     correct="tries again, with pauses, up to a limit that the user sets",
     keeps=("K8",),
     evidence=threads("runpod-workers/worker-comfyui#186"),
-    settings=Start,
+    settings=SlowStartParameters,
     direct=direct,
 )

@@ -17,13 +17,13 @@ from fake_server.scenarios.kit import (
 )
 
 
-class Age(Parameters, frozen=True, kw_only=True):
+class StaleBurstParameters(Parameters, frozen=True, kw_only=True):
     """How old they are by their time stamps."""
 
     age_s: Annotated[float, msgspec.Meta(ge=0, le=86_400)] = 6.0
 
 
-def direct(settings: Age) -> Directions:
+def direct(settings: StaleBurstParameters) -> Directions:
     def old(who: OtherUser) -> OtherUser:
         stamp = max(0, who.timestamp - round(settings.age_s * 1000))
         return msgspec.structs.replace(who, timestamp=stamp)
@@ -45,6 +45,6 @@ SCENARIO = Scenario(
     correct="goes by prompt_id only",
     keeps=("K4",),
     evidence=threads("measured: a stalled peer's burst"),
-    settings=Age,
+    settings=StaleBurstParameters,
     direct=direct,
 )

@@ -9,14 +9,14 @@ import msgspec
 from fake_server.scenarios.kit import Directions, Parameters, Scenario, anything, stall, threads
 
 
-class Stall(Parameters, frozen=True, kw_only=True):
+class StalledPeerParameters(Parameters, frozen=True, kw_only=True):
     """How long, and (``buffer``) how many frames still come before."""
 
     buffer: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 1
     release_after_s: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 0.6
 
 
-def direct(settings: Stall) -> Directions:
+def direct(settings: StalledPeerParameters) -> Directions:
     ms = round(settings.release_after_s * 1000)
     return Directions(operators=(stall("all", at=anything, nth=settings.buffer, for_ms=ms),))
 
@@ -29,7 +29,7 @@ SCENARIO = Scenario(
     correct="asks the history, bears the burst, and never stops reading itself",
     keeps=("K2", "K4"),
     evidence=threads("CU#15240", "measured: 48 frames, 6 s late"),
-    settings=Stall,
+    settings=StalledPeerParameters,
     direct=direct,
     in_real_time=True,
 )

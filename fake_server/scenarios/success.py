@@ -10,13 +10,13 @@ from fake_server.scenarios.kit import Directions, Parameters, Scenario, threads
 from fake_server.simulator.node_plan import NodePlans
 
 
-def direct(settings: Success) -> Directions:
+def direct(settings: SuccessParameters) -> Directions:
     NodePlans(settings.nodes)  # read now, so that a wrong entry is known before a prompt comes
     plan = (lambda graph: settings.nodes) if settings.nodes else None
     return Directions(plan=plan, engine={"classes": settings.classes, "strict": settings.strict})
 
 
-class Success(Parameters, frozen=True, kw_only=True):
+class SuccessParameters(Parameters, frozen=True, kw_only=True):
     """What nodes do beyond running in no time; the keys are those of a plan."""
 
     nodes: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
@@ -34,6 +34,6 @@ SCENARIO = Scenario(
     correct="reports success, with the outputs of the history entry",
     keeps=("K5", "K7"),
     evidence=threads("measured: the order of frames of a normal run"),
-    settings=Success,
+    settings=SuccessParameters,
     direct=direct,
 )

@@ -19,14 +19,14 @@ from fake_server.scenarios.kit import (
 )
 
 
-class Lag(Parameters, frozen=True, kw_only=True):
+class SuccessBeforeHistoryParameters(Parameters, frozen=True, kw_only=True):
     """How far the history is behind, and what it shows meanwhile."""
 
     lag_ms: Annotated[int, msgspec.Meta(ge=0, le=600_000)] = 300
     kind: Literal["empty", "no-outputs"] = "empty"
 
 
-def direct(settings: Lag) -> Directions:
+def direct(settings: SuccessBeforeHistoryParameters) -> Directions:
     ms, outputs_only = settings.lag_ms, settings.kind == "no-outputs"
     # The entry is there when the null has been sent; a client may well wait for that.
     lag = delay_history("behind the frames", lag_ms=ms, outputs_only=outputs_only, until=no_node)
@@ -43,6 +43,6 @@ SCENARIO = Scenario(
     correct="asks again after a short pause, or waits for the null `executing`",
     keeps=("K5",),
     evidence=threads("CU#11540", "measured: 2 of 60 answers were empty"),
-    settings=Lag,
+    settings=SuccessBeforeHistoryParameters,
     direct=direct,
 )

@@ -8,7 +8,7 @@ import msgspec
 
 from fake_server.scenarios.kit import (
     Directions,
-    Frame,
+    FrameView,
     Parameters,
     Scenario,
     drop,
@@ -19,7 +19,7 @@ from fake_server.scenarios.kit import (
 )
 
 
-class Flood(Parameters, frozen=True, kw_only=True):
+class UnknownEventsParameters(Parameters, frozen=True, kw_only=True):
     """How many a second, and for how long."""
 
     type: str = "crystools.monitor"
@@ -27,7 +27,7 @@ class Flood(Parameters, frozen=True, kw_only=True):
     for_s: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 20.0
 
 
-def direct(settings: Flood) -> Directions:
+def direct(settings: UnknownEventsParameters) -> Directions:
     start = event("execution_start")
     message = dump(settings.type, {"cpu_utilization": 12.5, "gpus": [{"vram_used": 1}]})
     count = max(1, round(settings.rate_hz * settings.for_s))
@@ -35,7 +35,7 @@ def direct(settings: Flood) -> Directions:
     return Directions(operators=(drop(_of_a_run, "everything of the run", after=start), more))
 
 
-def _of_a_run(frame: Frame) -> bool:
+def _of_a_run(frame: FrameView) -> bool:
     return frame.prompt_id is not None or frame.type == "status"
 
 
@@ -49,7 +49,7 @@ SCENARIO = Scenario(
     evidence=threads(
         "CU#5674", "StableCanvas/comfyui-client#4", "11cafe/comfyui-workspace-manager#452"
     ),
-    settings=Flood,
+    settings=UnknownEventsParameters,
     direct=direct,
     in_real_time=True,
 )

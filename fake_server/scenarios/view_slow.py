@@ -16,13 +16,13 @@ from fake_server.scenarios.kit import (
 )
 
 
-class Slow(Parameters, frozen=True, kw_only=True):
+class ViewSlowParameters(Parameters, frozen=True, kw_only=True):
     """How long."""
 
     delay_s: Annotated[float, msgspec.Meta(ge=0, le=600)] = 0.5
 
 
-def direct(settings: Slow) -> Directions:
+def direct(settings: ViewSlowParameters) -> Directions:
     return Directions(
         operators=(delay_response(VIEW, "GET /view", ms=round(settings.delay_s * 1000)),)
     )
@@ -36,6 +36,6 @@ SCENARIO = Scenario(
     correct="waits, with a limit of its own for files",
     keeps=("K5", "K8"),
     evidence=threads("measured"),
-    settings=Slow,
+    settings=ViewSlowParameters,
     direct=direct,
 )

@@ -9,13 +9,13 @@ import msgspec
 from fake_server.scenarios.kit import VIEW, Directions, Parameters, Scenario, threads, truncate
 
 
-class Cut(Parameters, frozen=True, kw_only=True):
+class ViewTruncatedParameters(Parameters, frozen=True, kw_only=True):
     """Behind how many bytes."""
 
     bytes: Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)] = 40
 
 
-def direct(settings: Cut) -> Directions:
+def direct(settings: ViewTruncatedParameters) -> Directions:
     return Directions(operators=(truncate(VIEW, "GET /view", first=settings.bytes),))
 
 
@@ -28,6 +28,6 @@ SCENARIO = Scenario(
     keeps=("K5", "K9"),
     evidence=threads("measured"),
     truth=("success", "error"),
-    settings=Cut,
+    settings=ViewTruncatedParameters,
     direct=direct,
 )

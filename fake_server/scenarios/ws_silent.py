@@ -17,13 +17,13 @@ from fake_server.scenarios.kit import (
 )
 
 
-class Silence(Parameters, frozen=True, kw_only=True):
+class WsSilentParameters(Parameters, frozen=True, kw_only=True):
     """After what: the first frame, `execution_start`, or so many frames."""
 
     after: Literal["connect", "start"] | Annotated[int, msgspec.Meta(ge=0)] = "connect"
 
 
-def direct(settings: Silence) -> Directions:
+def direct(settings: WsSilentParameters) -> Directions:
     match settings.after:
         case "connect":
             silence = drop(anything, "everything", after=event("status"))
@@ -44,6 +44,6 @@ SCENARIO = Scenario(
     correct="asks the history, and the queue, when nothing comes",
     keeps=("K2",),
     evidence=threads("CU#9393", "CU#3390", "CU#3128", "SaladTechnologies/comfyui-api#186"),
-    settings=Silence,
+    settings=WsSilentParameters,
     direct=direct,
 )

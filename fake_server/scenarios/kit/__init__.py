@@ -48,7 +48,7 @@ from fake_server.scenarios.kit.http_ops import (
 )
 from fake_server.scenarios.kit.matchers import (
     ANYTHING,
-    Frame,
+    FrameView,
     Match,
     all_of,
     any_of,
@@ -61,7 +61,15 @@ from fake_server.scenarios.kit.matchers import (
     some_node,
 )
 from fake_server.scenarios.kit.observer import Ending, ObservedPrompt, Observer
-from fake_server.scenarios.kit.operator import Again, Ends, Later, Operator, Reset, Step, Tally
+from fake_server.scenarios.kit.operator import (
+    DoLater,
+    EndPrompts,
+    HearAgain,
+    Operator,
+    RestartSource,
+    Step,
+    Tally,
+)
 from fake_server.scenarios.kit.other_users import (
     OtherUser,
     foreign_frames,
@@ -90,6 +98,7 @@ from fake_server.scenarios.kit.scenario import (
     Parameters,
     Scenario,
     Transport,
+    one_of,
     threads,
 )
 from fake_server.scenarios.kit.socket_ops import (
@@ -119,20 +128,20 @@ __all__ = [
     "TWO_OUTPUTS",
     "VIEW",
     "WITH_UPLOAD",
-    "Again",
     "Directions",
+    "DoLater",
+    "EndPrompts",
     "Ending",
-    "Ends",
-    "Frame",
+    "FrameView",
     "GraphPlan",
-    "Later",
+    "HearAgain",
     "Match",
     "ObservedPrompt",
     "Observer",
     "Operator",
     "OtherUser",
     "Parameters",
-    "Reset",
+    "RestartSource",
     "Scenario",
     "Stage",
     "Step",
@@ -180,6 +189,7 @@ __all__ = [
     "mute_socket",
     "never_start",
     "no_node",
+    "one_of",
     "other_outputs",
     "patch_history",
     "patch_json",

@@ -18,7 +18,7 @@ import msgspec
 
 from comfyrec.events.outputs import all_files_in
 from comfyrec.wording import shortened
-from fake_server.scenarios.kit.matchers import Frame, look
+from fake_server.scenarios.kit.matchers import FrameView, look
 from fake_server.scenarios.kit.routes import read_json, write_json
 from fake_server.scenarios.kit.stage import Stage
 from fake_server.source import (
@@ -73,7 +73,7 @@ class DryRunLine(msgspec.Struct, frozen=True):
     """The frame or body itself."""
 
 
-class _Client:
+class _PoliteClient:
     """The client's state: what it waits for, and what it has tried."""
 
     def __init__(
@@ -189,7 +189,7 @@ def dry_run(
         prefix: the path that the server's address ends in.
         images: files that it uploads where the workflow loads them.
     """
-    client = _Client(workflow, prefix.rstrip("/"), images)
+    client = _PoliteClient(workflow, prefix.rstrip("/"), images)
     client.connect()
     for _ in range(LINES_MAX):
         happened = _next(client)
@@ -203,7 +203,7 @@ def dry_run(
         yield from _overheard(client, source)
 
 
-def _overheard(client: _Client, source: Source) -> Iterator[DryRunLine]:
+def _overheard(client: _PoliteClient, source: Source) -> Iterator[DryRunLine]:
     """What the scenario's other users did meanwhile."""
     journal = source.observer.journal if isinstance(source, Stage) else []
     for note in journal[client.notes_read :]:
@@ -212,7 +212,7 @@ def _overheard(client: _Client, source: Source) -> Iterator[DryRunLine]:
     client.notes_read = len(journal)
 
 
-def _next(client: _Client) -> Happened | None:
+def _next(client: _PoliteClient) -> Happened | None:
     """What happens next: what the client does at once, then time, then its patience."""
     if client.inbox:
         return client.inbox.popleft()
@@ -232,7 +232,7 @@ def _next(client: _Client) -> Happened | None:
     return client.inbox.popleft()
 
 
-def _heed(client: _Client, action: Action) -> Iterator[DryRunLine]:
+def _heed(client: _PoliteClient, action: Action) -> Iterator[DryRunLine]:
     """Take in what the source does."""
     match action:
         case Wake():
@@ -254,7 +254,7 @@ def _heed(client: _Client, action: Action) -> Iterator[DryRunLine]:
     yield DryRunLine(client.now, True, client.plain(_deed(client, action)), _content(action))
 
 
-def _answered(client: _Client, reply: Respond) -> None:
+def _answered(client: _PoliteClient, reply: Respond) -> None:
     request = client.asked.get(reply.exchange)
     if reply.answer.status == 503 or request is None:
         client.failed(reply.exchange)
@@ -295,7 +295,7 @@ def _words(request: Request) -> str:
     return f"{request.method} {request.target}"
 
 
-def _deed(client: _Client, action: Action) -> str:
+def _deed(client: _PoliteClient, action: Action) -> str:
     match action:
         case Accept():
             return "101, the socket is open"
@@ -321,7 +321,7 @@ def _deed(client: _Client, action: Action) -> str:
             return type(action).__name__.lower()
 
 
-def _said(frame: Frame, ours: str) -> str:
+def _said(frame: FrameView, ours: str) -> str:
     if frame.kind is not None:
         kind = f"of kind {frame.kind}" if frame.kind >= 0 else "too short for a kind"
         return f"binary frame {kind}, {len(frame.message)} bytes"
@@ -330,7 +330,7 @@ def _said(frame: Frame, ours: str) -> str:
     return f"{frame.type}{_facts(frame)}{_size(frame)}{_whose(frame, ours)}"
 
 
-def _facts(frame: Frame) -> str:
+def _facts(frame: FrameView) -> str:
     data = frame.data
     if frame.type == "status":
         info = (data.get("status") or {}).get("exec_info") or {}
@@ -340,12 +340,12 @@ def _facts(frame: Frame) -> str:
     return f" {' '.join(words)}" if words and frame.type != "progress_state" else ""
 
 
-def _size(frame: Frame) -> str:
+def _size(frame: FrameView) -> str:
     size = len(frame.message)
     return f" ({size} bytes)" if size >= NOTABLE_BYTES else ""
 
 
-def _whose(frame: Frame, ours: str) -> str:
+def _whose(frame: FrameView, ours: str) -> str:
     """A word where a frame is not plainly of the client's own prompt."""
     if frame.prompt_id is None:
         return " (no prompt_id)" if frame.type.startswith("execut") else ""
@@ -356,14 +356,14 @@ def _short(value: Any) -> str:
     return shortened(json.dumps(value, ensure_ascii=False), 60)
 
 
-def _shortly(client: _Client, answer: Response) -> str:
+def _shortly(client: _PoliteClient, answer: Response) -> str:
     fields = {name.lower(): value for name, value in answer.headers}
     where = f", go to {fields['location']}" if "location" in fields else ""
     broken = ", and the connection is cut" if answer.close else ""
     return f"{where}{_body(client, answer.body)}{broken}"
 
 
-def _body(client: _Client, body: bytes) -> str:
+def _body(client: _PoliteClient, body: bytes) -> str:
     if not body:
         return ""
     if not body[:8].isascii():

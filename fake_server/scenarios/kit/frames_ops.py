@@ -12,9 +12,9 @@ from typing import Any
 
 import msgspec
 
-from fake_server.scenarios.kit.matchers import Frame, Match, Since, dump, framed
+from fake_server.scenarios.kit.matchers import FrameView, Match, Since, dump, framed
 from fake_server.scenarios.kit.observer import MILLISECOND, Observer
-from fake_server.scenarios.kit.operator import Later, Operator, Step, Tally
+from fake_server.scenarios.kit.operator import DoLater, Operator, Step, Tally
 from fake_server.source import Accept, Action, Happened, Send, SendRaw
 
 __all__ = [
@@ -32,10 +32,10 @@ __all__ = [
     "throttle",
 ]
 
-Messages = Sequence[str | bytes] | Callable[[Frame, Observer], Sequence[str | bytes]]
+Messages = Sequence[str | bytes] | Callable[[FrameView, Observer], Sequence[str | bytes]]
 """What to inject: fixed messages, or made from the frame that set it off."""
 
-FrameChange = Callable[[Frame, Send, Observer], Iterable[Step] | None]
+FrameChange = Callable[[FrameView, Send, Observer], Iterable[Step] | None]
 """A frame on its way to the client -> what is done in its place; None lets it pass."""
 
 
@@ -67,7 +67,7 @@ def drop(
     """Frames that never arrive."""
     tally, since = Tally(f"drop {name}", needed=needed), Since(after, nth)
 
-    def change(frame: Frame, send: Send, observer: Observer) -> Iterable[Step] | None:
+    def change(frame: FrameView, send: Send, observer: Observer) -> Iterable[Step] | None:
         return () if since(frame) and not tally.spent(times) and match(frame) else None
 
     return per_frame(tally, change)
@@ -77,9 +77,9 @@ def delay(match: Match, name: str, *, ms: int, after: Match | None = None) -> Op
     """Frames that arrive later; what comes after them does not wait."""
     since = Since(after)
 
-    def change(frame: Frame, send: Send, observer: Observer) -> Iterable[Step] | None:
+    def change(frame: FrameView, send: Send, observer: Observer) -> Iterable[Step] | None:
         fits = since(frame) and match(frame)
-        return (Later(observer.now + ms * MILLISECOND, send),) if fits else None
+        return (DoLater(observer.now + ms * MILLISECOND, send),) if fits else None
 
     return per_frame(Tally(f"delay {name}"), change)
 
@@ -87,7 +87,7 @@ def delay(match: Match, name: str, *, ms: int, after: Match | None = None) -> Op
 def duplicate(match: Match, name: str, *, n: int) -> Operator:
     """Frames that arrive ``n`` times."""
 
-    def change(frame: Frame, send: Send, observer: Observer) -> Iterable[Step] | None:
+    def change(frame: FrameView, send: Send, observer: Observer) -> Iterable[Step] | None:
         return (send,) * n if match(frame) else None
 
     return per_frame(Tally(f"duplicate {name}"), change)
@@ -103,7 +103,7 @@ class _Reordering:
         self.early, self.late = early, late
         self.kept: list[Send] = []
 
-    def change(self, frame: Frame, send: Send, observer: Observer) -> Iterable[Step] | None:
+    def change(self, frame: FrameView, send: Send, observer: Observer) -> Iterable[Step] | None:
         if self.early(frame):
             self.kept.append(send)
             return ()
@@ -124,7 +124,7 @@ def mutate(
     """Events with other ``data``: ``change`` takes a copy and gives what is to be sent."""
     tally = Tally(f"mutate {name}", needed=needed)
 
-    def patch(frame: Frame, send: Send, observer: Observer) -> Iterable[Step] | None:
+    def patch(frame: FrameView, send: Send, observer: Observer) -> Iterable[Step] | None:
         if not match(frame) or tally.spent(times):
             return None
         data = json.loads(json.dumps(frame.data))
@@ -148,14 +148,14 @@ def inject(
     """
     tally = Tally(f"inject {name}")
 
-    def change(frame: Frame, send: Send, observer: Observer) -> Iterable[Step] | None:
+    def change(frame: FrameView, send: Send, observer: Observer) -> Iterable[Step] | None:
         if not at(frame) or tally.spent(times):
             return None
         found = messages(frame, observer) if callable(messages) else messages
         extra: list[Step] = [Send(send.sockets, message) for message in found]
         if every_ms:
             extra = [
-                Later(observer.now + number * every_ms * MILLISECOND, Send(send.sockets, message))
+                DoLater(observer.now + number * every_ms * MILLISECOND, Send(send.sockets, message))
                 for number, message in enumerate(found, 1)
             ]
         return (*extra, send) if before else (send, *extra)
@@ -192,7 +192,7 @@ class _Coalescing:
 def fragment(match: Match, name: str, *, parts: int) -> Operator:
     """Messages in several WebSocket frames: a first one, continuations, a final one."""
 
-    def change(frame: Frame, send: Send, observer: Observer) -> Iterable[Step] | None:
+    def change(frame: FrameView, send: Send, observer: Observer) -> Iterable[Step] | None:
         if not match(frame):
             return None
         data = framed(send.message, parts=parts)
@@ -249,7 +249,7 @@ def flood(
         tally.hit()
         observer.note("flooded", action.sockets[0] if action.sockets else 0, name)
         for number in range(1, n + 1):
-            yield Later(
+            yield DoLater(
                 observer.now + int(number * 1_000_000 / rate_hz), Send(action.sockets, message)
             )
 
@@ -268,7 +268,7 @@ class _Throttled:
         self.passed_us: int | None = None
         """When the last one passed."""
 
-    def change(self, frame: Frame, send: Send, observer: Observer) -> Iterable[Step] | None:
+    def change(self, frame: FrameView, send: Send, observer: Observer) -> Iterable[Step] | None:
         if not self.match(frame):
             return None
         soon = self.passed_us is not None and observer.now < self.passed_us + self.least_us

@@ -21,7 +21,7 @@ from fake_server.scenarios.kit.http_ops import (
 )
 from fake_server.scenarios.kit.matchers import Match, dump, event
 from fake_server.scenarios.kit.observer import MILLISECOND, ObservedPrompt, Observer
-from fake_server.scenarios.kit.operator import Again, Operator, Step, Tally
+from fake_server.scenarios.kit.operator import HearAgain, Operator, Step, Tally
 from fake_server.scenarios.kit.routes import (
     json_response,
     posts,
@@ -158,7 +158,7 @@ class _Lag:
             else:
                 del value[prompt.id]
         shown = msgspec.structs.replace(reply.answer, body=write_json(value))
-        alarm = Again(max(prompt.ended_at for prompt in hidden) + self.lag_us, Woke())
+        alarm = HearAgain(max(prompt.ended_at for prompt in hidden) + self.lag_us, Woke())
         return iter((Respond(reply.exchange, shown), alarm))
 
     def queue(self, value: Any, request: Request, observer: Observer) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from fake_server.scenarios.kit.observer import MILLISECOND, Observer
-from fake_server.scenarios.kit.operator import Later, Operator, Step, Tally
+from fake_server.scenarios.kit.operator import DoLater, Operator, Step, Tally
 from fake_server.scenarios.kit.routes import read_json, route, write_json
 from fake_server.source import (
     Action,
@@ -198,7 +198,7 @@ def delay_response(fits: Fits, name: str, *, ms: int, needed: bool = False) -> O
     """Responses that take so much longer."""
 
     def wait(reply: Respond, request: Request, observer: Observer) -> Iterator[Step]:
-        yield Later(observer.now + ms * MILLISECOND, reply)
+        yield DoLater(observer.now + ms * MILLISECOND, reply)
 
     return per_response(Tally(f"delay {name}", needed=needed), fits, wait)
 

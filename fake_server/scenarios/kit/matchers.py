@@ -11,7 +11,7 @@ import msgspec
 
 __all__ = [
     "ANYTHING",
-    "Frame",
+    "FrameView",
     "Match",
     "all_of",
     "any_of",
@@ -30,7 +30,7 @@ _quick = msgspec.json.Decoder()
 _NO_DATA: Final[Mapping[str, Any]] = {}
 
 
-class Frame(msgspec.Struct, frozen=True):
+class FrameView(msgspec.Struct, frozen=True):
     """One message on its way to a socket, as far as it can be understood."""
 
     message: str | bytes
@@ -47,10 +47,10 @@ class Frame(msgspec.Struct, frozen=True):
         return found if isinstance(found, str) else None
 
 
-Match = Callable[[Frame], bool]
+Match = Callable[[FrameView], bool]
 
 
-def look(message: str | bytes) -> Frame:
+def look(message: str | bytes) -> FrameView:
     """Read a message without ever failing: what is no event has an empty ``type``."""
     if isinstance(message, bytes):
         return _look_at_bytes(message)
@@ -59,9 +59,9 @@ def look(message: str | bytes) -> Frame:
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         value = _second_look(message)
     if not isinstance(value, dict) or not isinstance(value.get("type"), str):
-        return Frame(message)
+        return FrameView(message)
     data = value.get("data")
-    return Frame(message, value["type"], data if isinstance(data, dict) else {})
+    return FrameView(message, value["type"], data if isinstance(data, dict) else {})
 
 
 def _second_look(message: str) -> Any:
@@ -72,9 +72,9 @@ def _second_look(message: str) -> Any:
         return None
 
 
-def _look_at_bytes(message: bytes) -> Frame:
+def _look_at_bytes(message: bytes) -> FrameView:
     kind = int.from_bytes(message[:4], "big") if len(message) >= 4 else -1
-    return Frame(message, kind=kind)
+    return FrameView(message, kind=kind)
 
 
 def dump(type: str, data: Any) -> str:
@@ -110,7 +110,7 @@ ANYTHING: Final = object()
 """A value that fits whatever stands there, as long as the field is there."""
 
 
-def anything(_: Frame) -> bool:
+def anything(_: FrameView) -> bool:
     """Every frame, text or binary."""
     return True
 
@@ -118,7 +118,7 @@ def anything(_: Frame) -> bool:
 def event(*types: str, **where: Any) -> Match:
     """Events of these types (any, when none is named) whose data has these fields."""
 
-    def fits(frame: Frame) -> bool:
+    def fits(frame: FrameView) -> bool:
         if not frame.type or (types and frame.type not in types):
             return False
         return all(
@@ -129,12 +129,12 @@ def event(*types: str, **where: Any) -> Match:
     return fits
 
 
-def no_node(frame: Frame) -> bool:
+def no_node(frame: FrameView) -> bool:
     """``executing`` with a null node: the prompt has left the executor."""
     return frame.type == "executing" and frame.data.get("node", "") is None
 
 
-def some_node(frame: Frame) -> bool:
+def some_node(frame: FrameView) -> bool:
     """``executing`` with a node."""
     return frame.type == "executing" and frame.data.get("node") is not None
 
@@ -160,7 +160,7 @@ class Nth:
     def __init__(self, match: Match, nth: int = 1) -> None:
         self._match, self._left = match, nth
 
-    def __call__(self, frame: Frame) -> bool:
+    def __call__(self, frame: FrameView) -> bool:
         """Whether this is the frame; counts it if it fits."""
         if self._left > 0 and self._match(frame):
             self._left -= 1
@@ -174,7 +174,7 @@ class Since:
     def __init__(self, match: Match | None, nth: int = 1) -> None:
         self._opens, self._open = Nth(match, nth) if match else None, match is None
 
-    def __call__(self, frame: Frame) -> bool:
+    def __call__(self, frame: FrameView) -> bool:
         """Whether the frame has passed already; counts this one if it fits."""
         was_open = self._open
         if self._opens is not None and self._opens(frame):

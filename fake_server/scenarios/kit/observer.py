@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from fake_server.scenarios.kit.matchers import Frame, look
+from fake_server.scenarios.kit.matchers import FrameView, look
 from fake_server.scenarios.kit.routes import client_id_of, posts, read_json
 from fake_server.source import (
     Abort,
@@ -31,7 +31,14 @@ from fake_server.source import (
     UpgradeRequested,
 )
 
-__all__ = ["JOURNAL_ENTRIES_MAX", "MILLISECOND", "Ending", "Note", "ObservedPrompt", "Observer"]
+__all__ = [
+    "JOURNAL_ENTRIES_MAX",
+    "MILLISECOND",
+    "Ending",
+    "JournalNote",
+    "ObservedPrompt",
+    "Observer",
+]
 
 MILLISECOND: Final = 1_000
 """In virtual microseconds."""
@@ -51,7 +58,7 @@ _TERMINAL: Final[Mapping[str, Ending]] = {
 }
 
 
-class Note(msgspec.Struct, frozen=True):
+class JournalNote(msgspec.Struct, frozen=True):
     """One line of the journal: at virtual microsecond ``t``, ``what``, and about whom."""
 
     t: int
@@ -97,7 +104,7 @@ class Observer:
         """Sockets that were closed from this side and have not left yet."""
         self.exchanges: dict[int, Request] = {}
         """Requests that the source has not answered yet."""
-        self.journal: list[Note] = []
+        self.journal: list[JournalNote] = []
         self.notes = 0
         """How many entries the journal had or would have had."""
         self.held = False
@@ -110,7 +117,7 @@ class Observer:
 
     # --- for operators -------------------------------------------------------------------
 
-    def frame(self, message: str | bytes) -> Frame:
+    def frame(self, message: str | bytes) -> FrameView:
         """The message, looked at once for all operators it passes."""
         if self._last.message is not message:
             self._last = look(message)
@@ -168,7 +175,7 @@ class Observer:
         """Write into the journal."""
         self.notes += 1
         if len(self.journal) < JOURNAL_ENTRIES_MAX:
-            self.journal.append(Note(self.now, what, number, detail))
+            self.journal.append(JournalNote(self.now, what, number, detail))
 
     # --- for the stage -------------------------------------------------------------------
 
@@ -256,7 +263,7 @@ class Observer:
             if not isinstance(value, dict) or "prompt_id" not in value:
                 self.note("ended", reply.exchange, "rejected")
 
-    def _notice_end(self, frame: Frame) -> None:
+    def _notice_end(self, frame: FrameView) -> None:
         ending = _TERMINAL.get(frame.type)
         if ending is None or frame.prompt_id not in self.prompts:
             return

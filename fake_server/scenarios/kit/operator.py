@@ -14,34 +14,43 @@ import msgspec
 from fake_server.scenarios.kit.observer import Ending, Observer
 from fake_server.source import Action, Happened
 
-__all__ = ["Again", "Complaint", "Ends", "Later", "Operator", "Reset", "Step", "Tally"]
+__all__ = [
+    "Complaint",
+    "DoLater",
+    "EndPrompts",
+    "HearAgain",
+    "Operator",
+    "RestartSource",
+    "Step",
+    "Tally",
+]
 
 
-class Later(msgspec.Struct, frozen=True):
+class DoLater(msgspec.Struct, frozen=True):
     """Go on with a step at a later time, from the operator that said so."""
 
     at: int
-    step: Action | Happened | Ends
+    step: Action | Happened | EndPrompts
 
 
-class Again(msgspec.Struct, frozen=True):
+class HearAgain(msgspec.Struct, frozen=True):
     """Show what happened to the same operator once more at a later time."""
 
     at: int
     happened: Happened
 
 
-class Reset(msgspec.Struct, frozen=True):
+class RestartSource(msgspec.Struct, frozen=True):
     """The source is gone and a fresh one stands in its place: a process that was started anew."""
 
 
-class Ends(msgspec.Struct, frozen=True):
+class EndPrompts(msgspec.Struct, frozen=True):
     """The client's prompts are over in truth, though no frame and no history says so."""
 
     ending: Ending
 
 
-Step = Action | Happened | Later | Again | Reset | Ends
+Step = Action | Happened | DoLater | HearAgain | RestartSource | EndPrompts
 
 
 class Tally:

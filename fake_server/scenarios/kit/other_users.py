@@ -16,9 +16,9 @@ import msgspec
 
 from fake_server.scenarios.kit.frames_ops import inject
 from fake_server.scenarios.kit.graphs import sinks
-from fake_server.scenarios.kit.matchers import Frame, Match, dump, some_node
+from fake_server.scenarios.kit.matchers import FrameView, Match, dump, some_node
 from fake_server.scenarios.kit.observer import MILLISECOND, Ending, ObservedPrompt, Observer
-from fake_server.scenarios.kit.operator import Again, Ends, Later, Operator, Step, Tally
+from fake_server.scenarios.kit.operator import DoLater, EndPrompts, HearAgain, Operator, Step, Tally
 from fake_server.scenarios.kit.routes import posts, read_json, write_json
 from fake_server.scenarios.kit.scenario import OTHER_USER
 from fake_server.source import (
@@ -118,7 +118,7 @@ class _Preruns:
             self.earlier[happened.exchange] = next(iter(set(observer.prompts) - known), "")
         earlier = self.earlier.get(happened.exchange, "")
         if earlier and observer.history(earlier) is None:
-            yield Again(observer.now + MILLISECOND, happened)
+            yield HearAgain(observer.now + MILLISECOND, happened)
             return
         self.is_quiet = False
         yield happened
@@ -166,9 +166,9 @@ def third_party_request(
         if prompt is not None:
             tally.hit()
             when = observer.now + delay_ms * MILLISECOND
-            yield Later(when, RequestReceived(observer.other_user(), request(prompt)))
+            yield DoLater(when, RequestReceived(observer.other_user(), request(prompt)))
             if ends is not None:
-                yield Later(when, Ends(ends))
+                yield DoLater(when, EndPrompts(ends))
 
     return Operator(tally, act=act)
 
@@ -295,7 +295,7 @@ def foreign_frames(
     The other prompt's only node has the id of an output node of the client's prompt.
     """
 
-    def messages(frame: Frame, observer: Observer) -> list[str]:
+    def messages(frame: FrameView, observer: Observer) -> list[str]:
         node = next((sinks(prompt.graph)[0] for prompt in observer.mine() if prompt.graph), "9")
         stamp = frame.data.get("timestamp")
         return frames(OtherUser(observer.uuid(), node, timestamp=stamp if stamp else 0))
@@ -317,8 +317,8 @@ class _ForeignPrompt:
 
     def frames(
         self, act: Callable[[OtherUser], list[str]]
-    ) -> Callable[[Frame, Observer], list[str]]:
-        def messages(frame: Frame, observer: Observer) -> list[str]:
+    ) -> Callable[[FrameView, Observer], list[str]]:
+        def messages(frame: FrameView, observer: Observer) -> list[str]:
             if self.user is None:
                 self.user = OtherUser(observer.uuid())
             return act(self.user)

@@ -1,18 +1,19 @@
 """What a scenario is: a name, its settings, and how it directs the stage.
 
-class DuplicateStatus(Parameters, frozen=True, kw_only=True):
+class DuplicateStatusParameters(Parameters, frozen=True, kw_only=True):
     n: Annotated[int, msgspec.Meta(ge=1, le=100)] = 3
 
-def direct(settings: DuplicateStatus) -> Directions:
+def direct(settings: DuplicateStatusParameters) -> Directions:
     return Directions(operators=(duplicate(event("status"), "status", n=settings.n),))
 
-SCENARIO = Scenario(name="duplicate-status", settings=DuplicateStatus, direct=direct, ...)
+SCENARIO = Scenario(name="duplicate-status", settings=DuplicateStatusParameters, direct=direct, ...)
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args, get_origin
 
 import msgspec
 
@@ -29,6 +30,7 @@ __all__ = [
     "Parameters",
     "Scenario",
     "Transport",
+    "one_of",
     "params_from_text",
     "settings_from",
     "threads",
@@ -135,6 +137,13 @@ def _thread(short: str) -> str:
     return f"{_REPOSITORIES.get(repository, repository)}{mark}{number}"
 
 
+def one_of(values: Iterable[str]) -> msgspec.Meta:
+    """For a text parameter that takes these values only: ``Annotated[str, one_of(MESSAGES)]``."""
+    known = [*values]
+    pattern = "^(" + "|".join(map(re.escape, known)) + ")$"
+    return msgspec.Meta(pattern=pattern, extra_json_schema={"enum": known})
+
+
 # --- parameters ----------------------------------------------------------------------------------
 
 
@@ -151,7 +160,7 @@ def settings_from(scenario: Scenario, params: Mapping[str, Any]) -> Parameters:
     try:
         return msgspec.convert(dict(params), scenario.settings)
     except msgspec.ValidationError as misfit:
-        raise ScenarioError(_misfit(scenario.name, params, str(misfit))) from None
+        raise ScenarioError(_misfit(scenario, params, str(misfit))) from None
 
 
 def params_from_text(scenario: Scenario, params: Iterable[tuple[str, str]]) -> dict[str, Any]:
@@ -164,11 +173,16 @@ def params_from_text(scenario: Scenario, params: Iterable[tuple[str, str]]) -> d
 
 def _value(scenario: Scenario, name: str, text: str) -> Any:
     fields = {field.name: field for field in msgspec.structs.fields(scenario.settings)}
-    if name in fields and _is_list(fields[name].type):
-        return [_scalar(item) for item in text.split("|")] if text else []
-    value = _scalar(text)
     kind = fields[name].type if name in fields else Any
-    # A text field may hold what looks like a number.
+    item = _item_of(kind)
+    if item is not None:
+        return [_read(part, item) for part in text.split("|")] if text else []
+    return _read(text, kind)
+
+
+def _read(text: str, kind: Any) -> Any:
+    value = _scalar(text)
+    # A text may look like a number, or like null.
     return text if not _fits(value, kind) and _fits(text, kind) else value
 
 
@@ -180,9 +194,9 @@ def _fits(value: Any, kind: Any) -> bool:
     return True
 
 
-def _is_list(kind: Any) -> bool:
-    info = msgspec.inspect.type_info(kind)
-    return isinstance(info, msgspec.inspect.VarTupleType | msgspec.inspect.ListType)
+def _item_of(kind: Any) -> Any:
+    """What a list's items are; None for what is not a list."""
+    return get_args(kind)[0] if get_origin(kind) in (list, tuple) else None
 
 
 def _scalar(text: str) -> Any:
@@ -199,8 +213,18 @@ def _unknown(scenario: str, name: str, known: Sequence[str]) -> str:
     return f"scenario '{scenario}' has no parameter '{name}'; {hint}"
 
 
-def _misfit(scenario: str, params: Mapping[str, Any], why: str) -> str:
+def _misfit(scenario: Scenario, params: Mapping[str, Any], why: str) -> str:
     what, _, where = why.partition(" - at `$.")
     name = where.rstrip("`").partition("[")[0]
     given = f" is {params[name]!r}" if name in params else ""
-    return f"scenario '{scenario}': parameter '{name}'{given}: {what[:1].lower()}{what[1:]}"
+    values = _values(scenario.settings, name)
+    if values and what.startswith(("Invalid enum value", "Expected `str` matching")):
+        what = f"expected one of {', '.join(map(repr, values))}"
+    return f"scenario '{scenario.name}': parameter '{name}'{given}: {what[:1].lower()}{what[1:]}"
+
+
+def _values(settings: type[Parameters], name: str) -> Sequence[Any]:
+    """What a choice may be, one at a time or several; empty where it is not a choice."""
+    schema = msgspec.json.schema(settings)["$defs"][settings.__name__]["properties"].get(name, {})
+    found: Sequence[Any] = schema.get("items", schema).get("enum", ())
+    return found

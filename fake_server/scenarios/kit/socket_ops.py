@@ -11,9 +11,16 @@ from collections.abc import Callable, Iterable, Iterator
 import msgspec
 
 from fake_server.scenarios.kit.frames_ops import per_frame
-from fake_server.scenarios.kit.matchers import Frame, Match, Nth, Since, some_node
+from fake_server.scenarios.kit.matchers import FrameView, Match, Nth, Since, some_node
 from fake_server.scenarios.kit.observer import MILLISECOND, Observer
-from fake_server.scenarios.kit.operator import Again, Later, Operator, Reset, Step, Tally
+from fake_server.scenarios.kit.operator import (
+    DoLater,
+    HearAgain,
+    Operator,
+    RestartSource,
+    Step,
+    Tally,
+)
 from fake_server.scenarios.kit.routes import route, with_target
 from fake_server.source import (
     Abort,
@@ -96,7 +103,7 @@ def cut(
             tally.hit()
             for socket in action.sockets:
                 end = Abort(socket) if code is None else Close(socket, code)
-                yield Later(observer.now + after_ms * MILLISECOND, end) if after_ms else end
+                yield DoLater(observer.now + after_ms * MILLISECOND, end) if after_ms else end
 
     return Operator(tally, act=act)
 
@@ -158,7 +165,7 @@ class _Hold:
         if not isinstance(action, Send) or not self.now_it_is(observer.frame(action.message)):
             return
         if self.after_us:
-            yield Again(observer.now + self.after_us, Woke())
+            yield HearAgain(observer.now + self.after_us, Woke())
             return
         self.tally.hit()
         observer.held = True
@@ -170,11 +177,11 @@ class _Hold:
             observer.held = not self.tally.matched
             self.tally.hit()
         elif self.patience.is_over(happened):
-            yield Again(observer.now, Woke())
+            yield HearAgain(observer.now, Woke())
         else:
             yield happened
             if observer.held and self.until(happened):
-                yield Again(observer.now + self.gap_us, Woke())
+                yield HearAgain(observer.now + self.gap_us, Woke())
 
 
 def stall(
@@ -223,7 +230,7 @@ class _Stall:
             return
         if not self.kept:
             self.tally.hit()
-            yield Again(observer.now + self.for_us, Woke())
+            yield HearAgain(observer.now + self.for_us, Woke())
             yield from self.patience.begin(observer)
         self.kept.append(action)
 
@@ -255,7 +262,7 @@ class _Mute:
         self.had = 0
         """How many frames the muted one has had."""
 
-    def change(self, frame: Frame, send: Send, observer: Observer) -> Iterable[Step] | None:
+    def change(self, frame: FrameView, send: Send, observer: Observer) -> Iterable[Step] | None:
         self.sockets += [socket for socket in send.sockets if socket not in self.sockets]
         if len(self.sockets) < self.connection:
             return None
@@ -329,13 +336,13 @@ class _Crash:
         yield from (HangUp(number) for number in list(observer.exchanges) if number >= 0)
         yield Listen(False)
         if self.back_ms is not None:
-            yield Again(observer.now + self.back_ms * MILLISECOND, Woke())
+            yield HearAgain(observer.now + self.back_ms * MILLISECOND, Woke())
 
     def hear(self, happened: Happened, observer: Observer) -> Iterator[Step]:
         if isinstance(happened, Woke):
             self.is_down = observer.held = False
             if self.forget:
-                yield Reset()
+                yield RestartSource()
             yield Listen(True)
         elif not self.is_down:
             yield happened
@@ -392,7 +399,7 @@ class _Refusals:
         else:
             self.tally.hit()
             yield from refusal(happened, self.how)
-            yield Again(self.least_us, Woke())
+            yield HearAgain(self.least_us, Woke())
 
     def is_let_in(self, observer: Observer) -> bool:
         if self.skip:
@@ -469,11 +476,11 @@ class _DelayedUpgrades:
         if isinstance(action, Accept):
             self.tally.hit()
             self.open_at[action.socket] = observer.now + self.delay_us
-            yield Later(self.open_at[action.socket], action)
+            yield DoLater(self.open_at[action.socket], action)
         elif isinstance(action, Send) and not self.open_at.keys().isdisjoint(action.sockets):
             for socket in action.sockets:
                 send, at = Send((socket,), action.message), self.open_at.get(socket, 0)
-                yield Later(at, send) if at > observer.now else send
+                yield DoLater(at, send) if at > observer.now else send
         else:
             yield action
 

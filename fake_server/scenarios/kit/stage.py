@@ -17,12 +17,12 @@ from urllib.parse import quote
 
 from fake_server.scenarios.kit.observer import Observer
 from fake_server.scenarios.kit.operator import (
-    Again,
     Complaint,
-    Ends,
-    Later,
+    DoLater,
+    EndPrompts,
+    HearAgain,
     Operator,
-    Reset,
+    RestartSource,
     Step,
 )
 from fake_server.scenarios.kit.routes import posts, read_json
@@ -168,11 +168,11 @@ class Stage:
             yield from self._go_on(level, step)
 
     def _go_on(self, level: int, step: Step) -> Iterator[Action]:
-        if isinstance(step, Later | Again):
+        if isinstance(step, DoLater | HearAgain):
             heapq.heappush(self._agenda, (step.at, next(self._serial), level, step))
-        elif isinstance(step, Reset):
+        elif isinstance(step, RestartSource):
             self._raise_curtain()
-        elif isinstance(step, Ends):
+        elif isinstance(step, EndPrompts):
             self.observer.end(step.ending)
         elif isinstance(step, _HAPPENED):
             self.observer.overheard(step)
@@ -232,9 +232,9 @@ class Stage:
 
     def _take_up(self, entry: tuple[int, int, int, Step]) -> Iterator[Action]:
         _, _, level, step = entry
-        if isinstance(step, Again):
+        if isinstance(step, HearAgain):
             yield from self._inwards(level, step.happened)
-        elif isinstance(step, Later):
+        elif isinstance(step, DoLater):
             yield from self._go_on(level, step.step)
 
     def _next_time(self) -> int | None:

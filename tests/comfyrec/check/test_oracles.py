@@ -18,7 +18,7 @@ from comfyrec.check.invariants import (
     judge,
 )
 from fake_server.scenarios import Directions, Scenario
-from fake_server.scenarios.kit.observer import Note
+from fake_server.scenarios.kit.observer import JournalNote
 
 PICTURE = {"9": {"images": [{"filename": "a.png", "subfolder": "", "type": "output"}]}}
 FOREIGN = {"9": {"images": [{"filename": "z.png", "subfolder": "", "type": "output"}]}}
@@ -254,12 +254,12 @@ def test_the_first_three_are_always_judged() -> None:
 
 def test_deeds_are_read_from_the_journal() -> None:
     journal = [
-        Note(0, "knocked", 1),
-        Note(0, "accepted", 1),
-        Note(0, "asked", 2, "POST /api/prompt"),
-        Note(0, "asked", 3, "GET /history/p"),
-        Note(0, "asked", 4, "GET /queue?x=1"),
-        Note(0, "asked", 5, "POST /interrupt"),
+        JournalNote(0, "knocked", 1),
+        JournalNote(0, "accepted", 1),
+        JournalNote(0, "asked", 2, "POST /api/prompt"),
+        JournalNote(0, "asked", 3, "GET /history/p"),
+        JournalNote(0, "asked", 4, "GET /queue?x=1"),
+        JournalNote(0, "asked", 5, "POST /interrupt"),
     ]
 
     seen = deeds(journal, [0.0, 0.0, 0.1, 0.2, 5.0, 5.5])

@@ -9,7 +9,13 @@ import pytest
 
 from comfyrec.errors import ScenarioError
 from fake_server.scenarios import Directions, Scenario
-from fake_server.scenarios.kit.scenario import Parameters, params_from_text, settings_from, threads
+from fake_server.scenarios.kit.scenario import (
+    Parameters,
+    one_of,
+    params_from_text,
+    settings_from,
+    threads,
+)
 
 
 class Sample(Parameters, frozen=True, kw_only=True):
@@ -18,7 +24,8 @@ class Sample(Parameters, frozen=True, kw_only=True):
     n: Annotated[int, msgspec.Meta(ge=1)] = 1
     text: str = ""
     flag: bool = False
-    kinds: tuple[Literal["a", "b"], ...] = ("a",)
+    kinds: tuple[Literal["a", "b", "null"], ...] = ("a",)
+    texts: tuple[Annotated[str, one_of({"x": 1, "3": 2})], ...] = ()
 
 
 SAMPLE = Scenario(
@@ -36,6 +43,8 @@ TYPED = {
     "a text that looks like a number": ("text", "3", {"text": "3"}),
     "a flag": ("flag", "true", {"flag": True}),
     "a list": ("kinds", "a|b", {"kinds": ["a", "b"]}),
+    "a list with a word that JSON knows": ("kinds", "a|null", {"kinds": ["a", "null"]}),
+    "a list with a text that looks like a number": ("texts", "x|3", {"texts": ["x", "3"]}),
     "an empty list": ("kinds", "", {"kinds": []}),
     "an unknown name": ("other", "3", {"other": 3}),
 }
@@ -56,7 +65,14 @@ WRONG = {
     "unknown": ({"nn": 1}, "scenario 'sample' has no parameter 'nn'; did you mean 'n'?"),
     "range": ({"n": 0}, "scenario 'sample': parameter 'n' is 0: expected `int` >= 1"),
     "type": ({"flag": 3}, "scenario 'sample': parameter 'flag' is 3: expected `bool`, got `int`"),
-    "choice": ({"kinds": ["c"]}, "scenario 'sample': parameter 'kinds' is ['c']: invalid enum"),
+    "choice": (
+        {"kinds": ["c"]},
+        "scenario 'sample': parameter 'kinds' is ['c']: expected one of 'a', ",
+    ),
+    "choice from a table": (
+        {"texts": ["y"]},
+        "scenario 'sample': parameter 'texts' is ['y']: expected one of 'x', '3'",
+    ),
 }
 
 
