@@ -1,32 +1,64 @@
-"""How a server was started: what a person would give as options on its command line."""
+"""How the simulated server was started: what a person would give as options on its command line."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import msgspec
 
-__all__ = ["EPOCH_MS", "EngineOptions"]
+from comfyrec.versions import Era, era_of
+from fake_server.nodes.catalogue import Catalogue
+from fake_server.storage.memory import Folders, StoredFile
+
+__all__ = ["EPOCH_MS", "ServerOptions"]
 
 # 2026-01-01T00:00:00Z: virtual time begins here unless a test says otherwise.
 EPOCH_MS: Final = 1_767_225_600_000
 
 
-class EngineOptions(msgspec.Struct, frozen=True):
-    """Options of the simulated server; None means: as the era has it."""
+class ServerOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a simulated server is made from; the defaults are those of a fresh installation."""
 
+    era: Era = msgspec.field(default_factory=era_of)
+    """The version of ComfyUI whose habits it has."""
+    catalogue: Catalogue = msgspec.field(default_factory=Catalogue.core)
+    """The node classes and model files that it has."""
+    seed: int = 0
+    """Of ids, temporary names and pictures."""
     epoch_ms: int = EPOCH_MS
-    """Unix time in ms at virtual time 0."""
-    cache: str | None = None
-    """One of ``cache.CACHES``."""
-    lru_size: int = 100
-    """How many results ``lru`` keeps."""
-    max_upload_size: int | float = 104_857_600
-    """Bytes; also the limit of a request body."""
-    feature_flags: Mapping[str, Any] = {}
-    """What ``--feature-flag`` adds to the server's own."""
-    history_delay_us: int = 0
-    """How long after the terminal event a prompt stays out of the history."""
+    """Unix time at virtual time 0, in milliseconds."""
+
+    folders: Callable[[], Folders] = Folders
+    """Gives the folders of each fresh server; folders on a disk are the same ones again."""
     base: str = "/ComfyUI"
     """The folder that holds input, output and temp in the texts of errors."""
+    argv: tuple[str, ...] = ("main.py",)
+    """The command line that GET /system_stats shows."""
+
+    cache: str | None = None
+    """One of ``simulator.cache.CACHES``; None: the one that the version has by default."""
+    lru_size: int = 100
+    """How many results the cache ``lru`` keeps."""
+    history_delay_us: int = 0
+    """Virtual microseconds from the terminal event until a prompt is in the history."""
+
+    max_upload_size: int | float = 104_857_600
+    """Of a request body, in bytes; a float is shown as one, as in the server's feature flags."""
+    feature_flags: Mapping[str, Any] = {}
+    """What ``--feature-flag`` adds to the server's own."""
+    multi_user: bool = False
+    """Whether there are several users, told apart by the header ``comfy-user``."""
+    cors: str | None = None
+    """The origin that ``--enable-cors-header`` names; None: cross-site requests are refused."""
+    compress: bool = False
+    """Whether JSON and text are answered in gzip."""
+    static: Callable[[str], StoredFile | None] | None = None
+    """Path below the web root -> the file; None: no frontend is served."""
+    scripts: tuple[str, ...] | None = None
+    """What GET /extensions lists; None: what every frontend has."""
+
+    @property
+    def epoch_us(self) -> int:
+        """Unix time at virtual time 0, in microseconds."""
+        return self.epoch_ms * 1_000

@@ -9,9 +9,10 @@ import msgspec
 
 from comfyrec.errors import ScenarioError
 from comfyrec.versions import era_of
+from fake_server.options import ServerOptions
 from fake_server.scenarios import Choice, Directions, Stage, choice_of
 from fake_server.scenarios.kit.scenario import OTHER_USER, Transport
-from fake_server.simulated_server import ServerOptions, SimulatedServer
+from fake_server.simulated_server import SimulatedServer
 from fake_server.simulator.node_plan import NodePlans, PlanFor
 from fake_server.source import Source
 
@@ -29,32 +30,30 @@ def chosen(name: str, params: Mapping[str, Any] | None = None) -> Choice:
     return choice_of(name, params or {})
 
 
-def scenario_source(choices: Sequence[Choice], facts: ServerOptions | None = None) -> Source:
+def scenario_source(choices: Sequence[Choice], options: ServerOptions | None = None) -> Source:
     """The simulated server with these scenarios at once, the first one nearest to the client.
 
     Args:
         choices: none at all is ``success``.
-        facts: how the server is started; a scenario may ask for another version of ComfyUI.
+        options: how the server is started; a scenario may ask for another version of ComfyUI.
 
     Raises:
         ScenarioError: settings that do not go together or that no node can follow.
     """
-    facts = facts or ServerOptions()
+    options = options or ServerOptions()
     directions = [choice.scenario.direct(choice.settings) for choice in choices]
     wanted = _merged(directions)
-    if "comfyui_version" in wanted:
-        facts = msgspec.structs.replace(facts, era=era_of(str(wanted.pop("comfyui_version"))))
-    facts = _with_settings(facts, wanted)
+    options = _with_options(options, wanted)
     plan_for = _plan_for(directions, wanted)
 
     def make() -> SimulatedServer:
-        return SimulatedServer(facts, plan_for=plan_for)
+        return SimulatedServer(options, plan_for=plan_for)
 
     operators = [operator for each in directions for operator in each.operators]
     split = any(each.split for each in directions)
     if not operators and not split:
         return make()
-    return Stage(make, operators, seed=facts.seed, split=split)
+    return Stage(make, operators, seed=options.seed, split=split)
 
 
 def transport_of(choices: Sequence[Choice]) -> Transport:
@@ -80,13 +79,14 @@ def _merged(directions: Iterable[Directions]) -> dict[str, Any]:
     return merged
 
 
-def _with_settings(facts: ServerOptions, wanted: Mapping[str, Any]) -> ServerOptions:
+def _with_options(options: ServerOptions, wanted: Mapping[str, Any]) -> ServerOptions:
     own = {name: value for name, value in wanted.items() if name not in _OF_THE_PLAN}
+    if "comfyui_version" in own:
+        own["era"] = era_of(str(own.pop("comfyui_version")))
     try:
-        settings = msgspec.structs.replace(facts.settings, **own)
+        return msgspec.structs.replace(options, **own)
     except TypeError:
-        raise ScenarioError(f"no such setting of the engine: {', '.join(own)}") from None
-    return msgspec.structs.replace(facts, settings=settings)
+        raise ScenarioError(f"no such option of the server: {', '.join(own)}") from None
 
 
 def _plan_for(directions: Sequence[Directions], wanted: Mapping[str, Any]) -> PlanFor:

@@ -6,19 +6,15 @@ on the real server (PROTOCOL.md, section 4).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
-import msgspec
-
-from comfyrec.versions import Era, era_of
 from fake_server.http.console_log import banner, print_end, print_failure
-from fake_server.http.context import Context, HandlerFailed, Shop
+from fake_server.http.context import Context, HandlerFailed
 from fake_server.http.middleware import answer, is_websocket, lets_in, query_of, split_target
 from fake_server.http.question import empty, server_error
-from fake_server.nodes.catalogue import Catalogue
-from fake_server.options import EngineOptions
+from fake_server.options import ServerOptions
 from fake_server.simulator.engine import Engine
 from fake_server.simulator.node_plan import NodePlans, PlanFor, always
 from fake_server.source import (
@@ -32,59 +28,31 @@ from fake_server.source import (
     UpgradeRequested,
     Woke,
 )
-from fake_server.storage.memory import Folders
 
-__all__ = ["ServerOptions", "SimulatedServer"]
-
-
-class ServerOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """All that a world is made from; each has the value of a freshly installed server."""
-
-    catalogue: Catalogue = msgspec.field(default_factory=Catalogue.core)
-    era: Era = msgspec.field(default_factory=era_of)
-    seed: int = 0
-    settings: EngineOptions = EngineOptions()
-    shop: Shop = Shop()
-    folders: Callable[[], Folders] = Folders
-    """Gives the folders of each new world; folders on a disk give the same ones again."""
+__all__ = ["SimulatedServer"]
 
 
 class SimulatedServer:
     """Routes, sockets and the engine as one source.
 
     Args:
-        facts: how the server was started.
+        options: how the server was started; None: with no options.
         plan_for: what the nodes of each prompt do; None: what they do on a real server.
     """
 
     def __init__(
-        self, facts: ServerOptions | None = None, *, plan_for: PlanFor | None = None
+        self, options: ServerOptions | None = None, *, plan_for: PlanFor | None = None
     ) -> None:
-        facts = facts or ServerOptions()
-        folders = facts.folders()
-        self.facts_given = facts
-        self.engine = Engine(
-            catalogue=facts.catalogue,
-            era=facts.era,
-            folders=folders,
-            seed=facts.seed,
-            options=facts.settings,
-            plan_for=plan_for or always(NodePlans()),
-        )
+        options = options or ServerOptions()
+        folders = options.folders()
+        self.engine = Engine(options, folders=folders, plan_for=plan_for or always(NodePlans()))
         self.place = Context(
-            engine=self.engine,
-            catalogue=facts.catalogue,
-            era=facts.era,
-            folders=folders,
-            chance=self.engine.random,
-            shop=facts.shop,
-            epoch_us=facts.settings.epoch_ms * 1_000,
-            upload_max=facts.settings.max_upload_size,
+            engine=self.engine, options=options, folders=folders, chance=self.engine.random
         )
         self.place.log.extend(banner(self.place))
         self.engine.worker.on_failed = partial(print_failure, self.place)
         self.engine.on_ended = partial(print_end, self.place)
-        if facts.shop.multi_user:
+        if options.multi_user:
             self.place.users.clear()
 
     def handle(self, happened: Happened, now: int) -> Iterator[Action]:

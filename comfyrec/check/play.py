@@ -14,6 +14,7 @@ from comfyrec.check.invariants import Bounds, Case, Report, Truth, deeds
 from comfyrec.check.result import ScenarioResult, result_of
 from comfyrec.errors import ScenarioError, UsageError
 from comfyrec.events.outputs import all_files_in
+from fake_server.options import ServerOptions
 from fake_server.scenario_source import scenario_source, transport_of
 from fake_server.scenarios import Choice, Stage
 from fake_server.scenarios.kit import PLAIN
@@ -21,7 +22,6 @@ from fake_server.scenarios.kit.observer import JOURNAL_ENTRIES_MAX, Ending
 from fake_server.scenarios.kit.routes import read_json
 from fake_server.server.clock import MAX
 from fake_server.server.thread import Handle, LoopThread, serve
-from fake_server.simulated_server import ServerOptions
 from fake_server.source import Action, Happened, Request, Response, Source
 from fake_server.storage.pictures import picture
 
@@ -171,7 +171,7 @@ def play(
     *,
     seed: int = 0,
     speed: float | None = None,
-    facts: ServerOptions | None = None,
+    options: ServerOptions | None = None,
     thread: LoopThread | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Playing]:
@@ -181,20 +181,20 @@ def play(
         choice: the scenario and its settings.
         seed: of all that is left to chance.
         speed: of virtual time; None: never wait, but for scenarios that are about waiting.
-        facts: what else the server is made from.
+        options: how the server is started; ``seed`` goes before its seed.
         thread: where it is served, if not on the process's loop thread.
         clock: seconds; reports are on the same clock.
 
     Raises:
         ScenarioError: it cannot be played: its settings do not go together, or no port opens.
     """
-    facts = msgspec.structs.replace(facts or ServerOptions(), seed=seed)
-    watched = _Watched(_staged(scenario_source([choice], facts)), clock)
+    started = msgspec.structs.replace(options or ServerOptions(), seed=seed)
+    watched = _Watched(_staged(scenario_source([choice], started)), clock)
     if speed is None:
         speed = 1.0 if choice.scenario.in_real_time else MAX
     shell = transport_of([choice])
-    options: dict[str, Any] = {"speed": speed, "tls": shell.tls, "prefix": shell.prefix}
-    with _served(watched, thread, options) as handle:
+    listening: dict[str, Any] = {"speed": speed, "tls": shell.tls, "prefix": shell.prefix}
+    with _served(watched, thread, listening) as handle:
         yield Playing(choice, watched, handle)
 
 

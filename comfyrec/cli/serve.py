@@ -19,14 +19,12 @@ from msgspec.structs import replace
 
 from comfyrec.errors import NotACassette, ScenarioError, UsageError
 from comfyrec.versions import DEFAULT_VERSION, era_of
-from fake_server.http.context import Shop
 from fake_server.nodes.catalogue import Catalogue
-from fake_server.options import EngineOptions
+from fake_server.options import ServerOptions
 from fake_server.scenario_source import chosen, over, scenario_source, transport_of
 from fake_server.scenarios import Choice, Stage, choose
 from fake_server.server.clock import MAX
 from fake_server.server.thread import Handle, serve
-from fake_server.simulated_server import ServerOptions
 from fake_server.simulator.cache import CACHES
 from fake_server.source import Source
 
@@ -154,17 +152,17 @@ def run(arguments: argparse.Namespace) -> int:
     _convert(arguments)
     _say_what_does_nothing(arguments)
     choices = [choose(text) for text in arguments.scenario]
-    facts = _facts(arguments)
-    make = _maker(arguments, choices, facts)
+    options = _options(arguments)
+    make = _maker(arguments, choices, options)
     stopped = threading.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: stopped.set())
-    handle = _started(arguments, choices, make, _told(arguments, choices, facts, make))
+    handle = _started(arguments, choices, make, _told(arguments, choices, options, make))
     # What is there by now stays; the collector need not look at it again and again.
     gc.collect()
     gc.freeze()
     with handle:
-        print(f"{_what(arguments, choices, facts)} at {handle.url}", flush=True)
+        print(f"{_what(arguments, choices, options)} at {handle.url}", flush=True)
         stopped.wait()
         left_out = handle.call(_left_out, handle.server)
     for sentence in left_out:
@@ -232,12 +230,12 @@ def _convert(arguments: argparse.Namespace) -> None:
 
 
 def _maker(
-    arguments: argparse.Namespace, choices: Sequence[Choice], facts: ServerOptions
+    arguments: argparse.Namespace, choices: Sequence[Choice], options: ServerOptions
 ) -> Callable[[], Source]:
     if arguments.file is None:
-        return _behind_tasks(arguments, lambda: scenario_source(choices, facts))
+        return _behind_tasks(arguments, lambda: scenario_source(choices, options))
     player = _player(arguments)
-    replayed = (lambda: over(choices, player, seed=facts.seed)) if choices else player
+    replayed = (lambda: over(choices, player, seed=options.seed)) if choices else player
     return _behind_tasks(arguments, replayed)
 
 
@@ -280,7 +278,7 @@ def _started(
 def _told(
     arguments: argparse.Namespace,
     choices: Sequence[Choice],
-    facts: ServerOptions,
+    options: ServerOptions,
     make: Callable[[], Source],
 ) -> Callable[[str, dict[str, Any]], Source]:
     """What ``PUT /__fake__/scenario`` plays."""
@@ -294,48 +292,58 @@ def _told(
                 f"'comfyrec serve --scenario {name}'"
             )
         if arguments.file is None:
-            return _behind_tasks(arguments, lambda: scenario_source([choice], facts))()
+            return _behind_tasks(arguments, lambda: scenario_source([choice], options))()
         player = _player(arguments)
-        return _behind_tasks(arguments, lambda: over([choice], player, seed=facts.seed))()
+        return _behind_tasks(arguments, lambda: over([choice], player, seed=options.seed))()
 
     return told
 
 
-def _what(arguments: argparse.Namespace, choices: Sequence[Choice], facts: ServerOptions) -> str:
+def _what(arguments: argparse.Namespace, choices: Sequence[Choice], options: ServerOptions) -> str:
     under = ", ".join(choice.title for choice in choices)
     if arguments.file is not None:
         return f"Replaying {arguments.file}{f' under {under}' if under else ''}"
-    return f"Playing {under or 'success'} as ComfyUI {facts.era.version}"
+    return f"Playing {under or 'success'} as ComfyUI {options.era.version}"
 
 
 # --- what it is made from ----------------------------------------------------------------------
 
 
-def _facts(arguments: argparse.Namespace) -> ServerOptions:
-    upload = arguments.max_upload_size
-    settings = EngineOptions(
-        cache="lru" if arguments.cache_lru else arguments.cache,
-        lru_size=arguments.cache_lru or EngineOptions().lru_size,
-        # A float once the option was given, as PROTOCOL.md section 3 has it.
-        max_upload_size=EngineOptions().max_upload_size if upload is None else upload * _MIB,
-    )
-    assert settings.cache is None or settings.cache in CACHES
+def _options(arguments: argparse.Namespace) -> ServerOptions:
     catalogue = _catalogue(arguments.object_info)
     for text in arguments.models:
         catalogue = catalogue.with_models(_models(text))
-    base = arguments.base_directory
-    facts = ServerOptions(
+    options = ServerOptions(
         catalogue=catalogue,
         era=era_of(arguments.comfyui_version or DEFAULT_VERSION),
         seed=arguments.seed,
-        settings=settings,
-        shop=_shop(arguments, settings),
+        cache="lru" if arguments.cache_lru else arguments.cache,
+        multi_user=arguments.multi_user,
+        cors=arguments.enable_cors_header,
+        compress=arguments.enable_compress_response_body,
     )
-    if base is None:
-        return facts
-    from fake_server.storage.disk import RealFolders
+    assert options.cache is None or options.cache in CACHES
+    return replace(options, **_if_given(arguments, options.epoch_us))
 
-    return replace(facts, folders=lambda: RealFolders(base, settings.epoch_ms * 1_000))
+
+def _if_given(arguments: argparse.Namespace, epoch_us: int) -> dict[str, Any]:
+    """Options that have the server's own default where no flag was given."""
+    given: dict[str, Any] = {}
+    if arguments.cache_lru:
+        given["lru_size"] = arguments.cache_lru
+    if arguments.max_upload_size is not None:
+        # A float once the option was given, as PROTOCOL.md section 3 has it.
+        given["max_upload_size"] = arguments.max_upload_size * _MIB
+    if arguments.base_directory is not None:
+        from fake_server.storage.disk import RealFolders
+
+        given["folders"] = lambda: RealFolders(arguments.base_directory, epoch_us)
+    if arguments.frontend:
+        from fake_server.storage.disk import WebRoot
+
+        page = WebRoot(epoch_us)
+        given |= {"static": page, "scripts": page.scripts}
+    return given
 
 
 def _models(text: str) -> dict[str, list[str]]:
@@ -438,17 +446,3 @@ def _player(arguments: argparse.Namespace) -> Callable[[], Source]:
     if arguments.volatile:
         options["volatile"] = frozenset(arguments.volatile)
     return lambda: Player(timeline, **options)
-
-
-def _shop(arguments: argparse.Namespace, settings: EngineOptions) -> Shop:
-    shop = Shop(
-        multi_user=arguments.multi_user,
-        cors=arguments.enable_cors_header,
-        compress=arguments.enable_compress_response_body,
-    )
-    if not arguments.frontend:
-        return shop
-    from fake_server.storage.disk import WebRoot
-
-    page = WebRoot(settings.epoch_ms * 1_000)
-    return replace(shop, static=page, scripts=page.scripts)

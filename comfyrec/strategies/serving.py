@@ -17,7 +17,7 @@ from comfyrec.check import Playing, play
 from comfyrec.check.invariants import INVARIANTS, Bounds, Outcome, Report
 from comfyrec.errors import ServerDied
 from comfyrec.events.outputs import all_files_in
-from comfyrec.strategies.streams import Stream, choice_of_stream, facts_of
+from comfyrec.strategies.streams import Stream, choice_of_stream, options_of
 from fake_server.scenarios import Choice, choose
 from fake_server.scenarios.kit.observer import Ending
 from fake_server.server.virtual_time_loop import LeapingThread, leaping_thread
@@ -193,13 +193,13 @@ def fake_comfyui(drawn: Stream | Choice | str, *, speed: float | None = None) ->
     """
     choice = choose(drawn) if isinstance(drawn, str) else drawn
     if isinstance(choice, Stream):
-        played, facts = choice_of_stream(choice), facts_of(choice)
+        played, options = choice_of_stream(choice), options_of(choice)
     else:
-        played, facts = choice, None
+        played, options = choice, None
     thread = leaping_thread()
     try:
         with play(
-            played, facts=facts, speed=speed, thread=thread, clock=thread.loop.time
+            played, options=options, speed=speed, thread=thread, clock=thread.loop.time
         ) as playing:
             yield Served(choice, playing, thread)
     except ServerDied as died:

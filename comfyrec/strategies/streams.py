@@ -26,6 +26,7 @@ from comfyrec.strategies.messages import (
 )
 from comfyrec.versions import DEFAULT_VERSION, ERAS, era_of
 from fake_server.nodes.catalogue import Catalogue
+from fake_server.options import ServerOptions
 from fake_server.scenario_source import scenario_source
 from fake_server.scenarios import Choice, Directions, Operator, Scenario
 from fake_server.scenarios.kit import third_party_request, write_json
@@ -33,7 +34,6 @@ from fake_server.scenarios.kit.matchers import look
 from fake_server.scenarios.kit.observer import Ending, ObservedPrompt, ending_of
 from fake_server.scenarios.kit.other_users import OtherUser
 from fake_server.scenarios.kit.scenario import Parameters
-from fake_server.simulated_server import ServerOptions
 from fake_server.source import (
     Abort,
     Action,
@@ -344,7 +344,7 @@ def choice_of_stream(stream: Stream) -> Choice:
     return Choice(scenario, Parameters())
 
 
-def facts_of(stream: Stream) -> ServerOptions:
+def options_of(stream: Stream) -> ServerOptions:
     """How the server of a stream is started."""
     era = era_of(stream.version)
     return ServerOptions(era=era, catalogue=stream.catalogue or Catalogue.core())
@@ -438,7 +438,7 @@ class _Client:
 
 def played(stream: Stream) -> Stream:
     """The stream of a description: what its server says, and the truth, filled in."""
-    client = _Client(scenario_source([choice_of_stream(stream)], facts_of(stream)))
+    client = _Client(scenario_source([choice_of_stream(stream)], options_of(stream)))
     client.feed(UpgradeRequested(_SOCKET, Request("GET", f"/ws?clientId={CLIENT_ID}", _UPGRADE)))
     if stream.flags:
         client.feed(MessageReceived(_SOCKET, FLAGS))

@@ -8,10 +8,10 @@ from comfyrec.errors import ScenarioError
 from comfyrec.testing.settings import PluginSettings
 from comfyrec.versions import era_of
 from fake_server.nodes.catalogue import Catalogue
+from fake_server.options import ServerOptions
 from fake_server.scenario_source import chosen, scenario_source, transport_of
 from fake_server.scenarios.kit.scenario import Transport
 from fake_server.server.clock import MAX
-from fake_server.simulated_server import ServerOptions
 from fake_server.source import Source
 
 __all__ = ["make_source", "pace_of", "shell_around", "walk_in_step"]
@@ -30,12 +30,12 @@ def make_source(settings: PluginSettings) -> Source:
             raise ScenarioError(f"a replayed cassette takes no parameters, but was given {unknown}")
         return replay_of(settings)
     choice = chosen(settings.scenario, settings.params)
-    facts: dict[str, Any] = {"seed": settings.seed}
+    options: dict[str, Any] = {"seed": settings.seed}
     if settings.version is not None:
-        facts["era"] = era_of(settings.version)
+        options["era"] = era_of(settings.version)
     if settings.object_info is not None:
-        facts["catalogue"] = Catalogue.from_object_info(settings.object_info)
-    return scenario_source([choice], ServerOptions(**facts))
+        options["catalogue"] = Catalogue.from_object_info(settings.object_info)
+    return scenario_source([choice], ServerOptions(**options))
 
 
 def shell_around(settings: PluginSettings) -> Transport:

@@ -13,10 +13,11 @@ from comfyrec.versions import Era
 from fake_server.http.forms import BadForm, parameters
 from fake_server.http.question import RoutedRequest, loads
 from fake_server.nodes.catalogue import Catalogue
+from fake_server.options import ServerOptions
 from fake_server.seeded import SeededRandom
 from fake_server.simulator.engine import Engine
 from fake_server.source import Response
-from fake_server.storage.memory import Folders, StoredFile, inside
+from fake_server.storage.memory import Folders, inside
 
 __all__ = [
     "LOG_LINES_MAX",
@@ -24,7 +25,6 @@ __all__ = [
     "Context",
     "HandlerFailed",
     "HttpError",
-    "Shop",
     "below",
     "read_json",
     "text",
@@ -38,20 +38,6 @@ _REASONS: Final = {
 }  # fmt: skip
 
 
-class Shop(msgspec.Struct, frozen=True):
-    """How the server was started, as far as only routes and middleware look at it."""
-
-    multi_user: bool = False
-    cors: str | None = None
-    """The value of ``--enable-cors-header``."""
-    compress: bool = False
-    argv: tuple[str, ...] = ("main.py",)
-    static: Callable[[str], StoredFile | None] | None = None
-    """Path below the web root -> the file: the frontend, if one is served."""
-    scripts: tuple[str, ...] | None = None
-    """What GET /extensions lists; None: what every frontend has."""
-
-
 class ConsoleLine(msgspec.Struct, frozen=True):
     """One entry of the console: virtual time and text."""
 
@@ -63,20 +49,42 @@ class Context(msgspec.Struct):
     """What the handlers of one server work on."""
 
     engine: Engine
-    catalogue: Catalogue
-    era: Era
+    options: ServerOptions
     folders: Folders
     chance: SeededRandom
-    shop: Shop
-    epoch_us: int
-    upload_max: int | float
     now: int = 0
+    """Virtual microseconds."""
     users: dict[str, str] = msgspec.field(default_factory=lambda: {"default": "default"})
     log: deque[ConsoleLine] = msgspec.field(default_factory=lambda: deque(maxlen=LOG_LINES_MAX))
     subscribers: dict[str, None] = msgspec.field(default_factory=dict)
     """Client ids that want ``logs`` frames, in the order they came."""
     told_size: bool = False
     """Whether the size of the terminal was told; it is told once."""
+
+    @property
+    def era(self) -> Era:
+        """The version of ComfyUI."""
+        return self.options.era
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The node classes."""
+        return self.options.catalogue
+
+    @property
+    def shop(self) -> ServerOptions:
+        """The options."""
+        return self.options
+
+    @property
+    def upload_max(self) -> int | float:
+        """The largest body of a request, in bytes."""
+        return self.options.max_upload_size
+
+    @property
+    def epoch_us(self) -> int:
+        """Unix time at virtual time 0, in microseconds."""
+        return self.options.epoch_us
 
     @property
     def now_us(self) -> int:

@@ -14,9 +14,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from comfyrec.events import comfy_json
-from comfyrec.versions import Era
 from fake_server.nodes.catalogue import Catalogue
-from fake_server.options import EngineOptions
+from fake_server.options import ServerOptions
 from fake_server.seeded import SeededRandom
 from fake_server.simulator.cache import OutputCache, make_cache
 from fake_server.simulator.clients import Clients
@@ -53,31 +52,20 @@ class Engine:
         on_ended: called with a prompt's messages when it has left the worker.
     """
 
-    def __init__(
-        self,
-        *,
-        catalogue: Catalogue,
-        era: Era,
-        folders: Folders,
-        seed: int,
-        options: EngineOptions,
-        plan_for: PlanFor,
-    ) -> None:
-        self.era, self.options, self.seed = era, options, seed
+    def __init__(self, options: ServerOptions, *, folders: Folders, plan_for: PlanFor) -> None:
+        self.era, self.options = options.era, options
         self.on_ended: Callable[[Sequence[tuple[str, Mapping[str, Any]]]], None] = _nobody
         self.stepwise = False
         """Stop behind each frame and ask to be woken, so that state and frames keep in step."""
         self.number = 0
         self.time = ServerTime(epoch_ms=options.epoch_ms)
-        self.random = SeededRandom(seed)
+        self.random = SeededRandom(options.seed)
         self.clients = Clients(self.random)
-        self.files = NodeFiles(
-            folders, catalogue, self.time, self.random, seed, base=options.base, era=era
-        )
+        self.files = NodeFiles(folders, options, self.time, self.random)
         self.worker = Worker(
-            era=era,
+            era=options.era,
             options=options,
-            catalogue=catalogue,
+            catalogue=options.catalogue,
             plan_for=plan_for,
             time=self.time,
             random=self.random,
@@ -363,7 +351,7 @@ class Engine:
         self.number = 0
         self.worker.success = True
         # The same object, for the clients and the files draw from it too.
-        self.random.begin(self.seed)
+        self.random.begin(self.options.seed)
         self.files.forget_objects()
 
     def facts(self) -> dict[str, Any]:

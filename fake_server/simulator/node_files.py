@@ -14,10 +14,10 @@ from typing import Any, Final
 import msgspec
 
 from comfyrec.events.outputs import FileEntry
-from comfyrec.versions import Era
-from fake_server.nodes.catalogue import Catalogue, NodeClass
+from fake_server.nodes.catalogue import NodeClass
 from fake_server.nodes.saving import Saves
 from fake_server.nodes.values import RGB, RGBA, NodeFailed, Value, literal
+from fake_server.options import ServerOptions
 from fake_server.seeded import SeededRandom
 from fake_server.simulator.graph import Graph
 from fake_server.simulator.node_plan import NodePlan
@@ -55,17 +55,13 @@ class NodeFiles:
     def __init__(
         self,
         folders: Folders,
-        catalogue: Catalogue,
+        options: ServerOptions,
         time: ServerTime,
         random: SeededRandom,
-        seed: int,
-        *,
-        base: str,
-        era: Era,
     ) -> None:
-        self.folders, self._catalogue, self._time = folders, catalogue, time
-        self._random, self._seed, self._base = random, seed, base
-        self._before_dot = era.has("counts_before_the_dot")
+        self.folders, self._catalogue, self._time = folders, options.catalogue, time
+        self._random, self._seed, self._base = random, options.seed, options.base
+        self._before_dot = options.era.has("counts_before_the_dot")
         self._letters: dict[tuple[str, str], str] = {}
         # (kind, subfolder, name) -> the file written last, and the number behind it
         self._counters: dict[tuple[str, str, str], tuple[str, int]] = {}

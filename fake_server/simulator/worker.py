@@ -9,7 +9,7 @@ import msgspec
 
 from comfyrec.versions import Era
 from fake_server.nodes.catalogue import Catalogue
-from fake_server.options import EngineOptions
+from fake_server.options import ServerOptions
 from fake_server.seeded import SeededRandom
 from fake_server.simulator.cache import OutputCache
 from fake_server.simulator.clients import Clients
@@ -28,7 +28,7 @@ class Worker(msgspec.Struct, eq=False, kw_only=True):
     """The state of the one thread that runs prompts."""
 
     era: Era
-    options: EngineOptions
+    options: ServerOptions
     catalogue: Catalogue
     plan_for: PlanFor
     time: ServerTime

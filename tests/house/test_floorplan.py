@@ -28,9 +28,11 @@ STAIRS: tuple[tuple[str, ...], ...] = (
     ("comfyrec.timeline",),
     ("comfyrec.workflows",),
     ("comfyrec.client", "comfyrec.proxy", "comfyrec.bench_adapter"),
-    ("fake_server.source", "fake_server.options", "fake_server.seeded"),
+    ("fake_server.source", "fake_server.seeded"),
     ("fake_server.storage",),
     ("fake_server.nodes",),
+    # How a server was started: its node classes and its folders are among that.
+    ("fake_server.options",),
     ("fake_server.simulator",),
     ("fake_server.http",),
     ("fake_server.simulated_server", "fake_server.replay", "fake_server.surfaces"),

@@ -10,7 +10,7 @@ from comfyrec.versions import era_of
 from fake_server.http.prompts import JOB_ROUTES, ROUTES
 from fake_server.http.question import RoutedRequest
 from fake_server.nodes.catalogue import Catalogue
-from fake_server.options import EngineOptions
+from fake_server.options import ServerOptions
 from fake_server.simulator.engine import Engine
 from fake_server.simulator.node_plan import NodePlans, always
 from fake_server.source import Response, Send, Wake
@@ -93,11 +93,8 @@ class Rig:
     ) -> None:
         self.folders = Folders()
         self.engine = Engine(
-            catalogue=catalogue,
-            era=era_of(version),
+            ServerOptions(catalogue=catalogue, era=era_of(version), seed=seed, **settings),
             folders=self.folders,
-            seed=seed,
-            options=EngineOptions(**settings),
             plan_for=always(NodePlans(nodes, classes, lifelike=lifelike, strict=strict)),
         )
         self.now = 0

@@ -13,11 +13,11 @@ from collections.abc import Iterator
 import msgspec
 
 from comfyrec.check.play import IMAGES
+from fake_server.options import ServerOptions
 from fake_server.scenario_source import scenario_source, transport_of
 from fake_server.scenarios import Stage, choose, names
 from fake_server.scenarios.kit import PLAIN
 from fake_server.scenarios.kit.dry_run import dry_run
-from fake_server.simulated_server import ServerOptions
 from fake_server.source import Action, Happened, Source, WaitRealTime
 
 

@@ -27,7 +27,8 @@ from comfyrec.strategies import (
 from comfyrec.strategies.messages import types_of
 from comfyrec.versions import ERAS
 from fake_server.nodes.catalogue import Catalogue
-from fake_server.simulated_server import ServerOptions, SimulatedServer
+from fake_server.options import ServerOptions
+from fake_server.simulated_server import SimulatedServer
 from fake_server.source import Request, RequestReceived, Respond
 from tests.support.lanes import DEEP
 

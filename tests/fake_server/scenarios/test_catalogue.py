@@ -7,6 +7,7 @@ import re
 import pytest
 
 from comfyrec.check.invariants import INVARIANTS
+from fake_server.options import ServerOptions
 from fake_server.scenario_source import scenario_source, transport_of
 from fake_server.scenarios import (
     Stage,
@@ -16,7 +17,6 @@ from fake_server.scenarios import (
 )
 from fake_server.scenarios.kit import PLAIN
 from fake_server.scenarios.kit.dry_run import DryRunLine, dry_run
-from fake_server.simulated_server import ServerOptions
 from tests.support.paths import SHARED
 
 SCENARIOS = {scenario.name: scenario for scenario in catalogue()}

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from comfyrec.versions import era_of
-from fake_server.http.context import Shop
+from fake_server.options import ServerOptions
 from fake_server.server.server import rendered
-from fake_server.simulated_server import ServerOptions, SimulatedServer
+from fake_server.simulated_server import SimulatedServer
 from fake_server.source import Request, RequestReceived, Respond, Response, UpgradeRequested
 from fake_server.storage.pictures import picture
 
@@ -57,7 +57,7 @@ def upload(world: SimulatedServer, *parts: bytes, route: str = "image") -> Respo
 
 def era(version: str, **shop: Any) -> SimulatedServer:
     """A server of that version."""
-    return SimulatedServer(ServerOptions(era=era_of(version), shop=Shop(**shop)))
+    return SimulatedServer(ServerOptions(era=era_of(version), **shop))
 
 
 # --- uploads -----------------------------------------------------------------------------------

@@ -11,11 +11,10 @@ from typing import Any
 import pytest
 
 from comfyrec.versions import era_of
-from fake_server.http.context import Shop
 from fake_server.nodes.catalogue import Catalogue
-from fake_server.options import EngineOptions
+from fake_server.options import ServerOptions
 from fake_server.server.server import rendered
-from fake_server.simulated_server import ServerOptions, SimulatedServer
+from fake_server.simulated_server import SimulatedServer
 from fake_server.source import Request, RequestReceived, Respond, Response
 from tests.support.paths import SHARED
 
@@ -76,15 +75,11 @@ def _world(name: str) -> SimulatedServer:
                 {"checkpoints": ["rnd-sd15-slim.safetensors"], "loras": []}
             ),
             era=era_of(version),
-            settings=EngineOptions(
-                max_upload_size=float(upload) * 1_048_576
-                if upload
-                else EngineOptions().max_upload_size
-            ),
-            shop=Shop(
-                cors=given.get("--enable-cors-header"),
-                compress="--enable-compress-response-body" in flags,
-            ),
+            max_upload_size=float(upload) * 1_048_576
+            if upload
+            else ServerOptions().max_upload_size,
+            cors=given.get("--enable-cors-header"),
+            compress="--enable-compress-response-body" in flags,
         )
     )
 

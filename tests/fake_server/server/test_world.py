@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from comfyrec.versions import ERAS, era_of
-from fake_server.http.context import Shop
 from fake_server.http.routes import routes_of
+from fake_server.options import ServerOptions
 from fake_server.scenario_source import chosen, over, scenario_source, transport_of
 from fake_server.scenarios import choose
-from fake_server.simulated_server import ServerOptions, SimulatedServer
+from fake_server.simulated_server import SimulatedServer
 from fake_server.simulator.node_plan import NodePlans, always
 from fake_server.source import (
     Accept,
@@ -165,7 +165,7 @@ def test_the_guard_compares_host_and_origin(origin: str, host: str, status: int)
 
 
 def test_cors_is_on_every_answer_of_a_handler_and_not_on_what_aiohttp_refuses() -> None:
-    world = SimulatedServer(ServerOptions(shop=Shop(cors="*")))
+    world = SimulatedServer(ServerOptions(cors="*"))
 
     allowed = [
         dict(ask(world, method, target).headers).get("Access-Control-Allow-Origin")
@@ -196,9 +196,7 @@ def test_caching_follows_from_the_path(target: str, value: str | None) -> None:
 
 @pytest.mark.parametrize("method", ["POST", "PATCH", "PUT"])
 def test_a_body_over_the_limit_is_refused_where_a_handler_would_read_it(method: str) -> None:
-    from fake_server.options import EngineOptions
-
-    world = SimulatedServer(ServerOptions(settings=EngineOptions(max_upload_size=10)))
+    world = SimulatedServer(ServerOptions(max_upload_size=10))
     target = {"POST": "/prompt", "PATCH": "/internal/logs/subscribe", "PUT": "/nope"}[method]
 
     got = ask(world, method, target, b"x" * 11)
@@ -312,7 +310,7 @@ def test_a_mask_of_another_size_or_without_a_reference_breaks_the_handler() -> N
 
 
 def test_users_are_told_apart_by_a_header() -> None:
-    world = SimulatedServer(ServerOptions(shop=Shop(multi_user=True)))
+    world = SimulatedServer(ServerOptions(multi_user=True))
     ann = said(ask(world, "POST", "/users", {"username": " Ann B. "}))
     bob = said(ask(world, "POST", "/users", {"username": "bob"}))
     ask(world, "POST", "/settings/a", 1, comfy_user=ann)
@@ -423,7 +421,7 @@ def test_a_frontend_is_served_where_one_is_given() -> None:
     }
     static = {name: StoredFile(data, 0) for name, data in pages.items()}.get
     world = SimulatedServer(
-        ServerOptions(shop=Shop(static=static, scripts=("/extensions/core/groupNode.js",)))
+        ServerOptions(static=static, scripts=("/extensions/core/groupNode.js",))
     )
 
     root, script = ask(world, "GET", "/"), ask(world, "GET", "/assets/a.js")
