@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -165,8 +166,12 @@ def test_a_link_to_a_file_outside_is_neither_read_nor_written_nor_removed(tmp_pa
     assert outside.read_bytes() == b"s"
 
 
-def test_what_cannot_be_served_from_a_disk_is_said(tmp_path: Path) -> None:
+def test_what_cannot_be_served_from_a_disk_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "file").write_bytes(b"")
+    # As where it is not installed, whether or not it is here.
+    monkeypatch.setitem(sys.modules, "comfyui_frontend_package", None)
 
     with pytest.raises(UsageError, match="--base-directory"):
         RealFolders(tmp_path / "file", EPOCH_US)

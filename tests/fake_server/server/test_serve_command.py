@@ -104,9 +104,11 @@ REFUSED = {
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_cannot_be_used_is_said_in_one_sentence(
-    name: str, capsys: pytest.CaptureFixture[str]
+    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arguments, words = REFUSED[name]
+    # As where it is not installed, whether or not it is here.
+    monkeypatch.setitem(sys.modules, "comfyui_frontend_package", None)
 
     status = main(["serve", "--port", "0", *arguments])
     out, err = capsys.readouterr()
