@@ -1,4 +1,4 @@
-"""Put a client through the scenario catalogue and say what it did well and what not.
+"""Run a client through the scenarios and report what it gets right and what it gets wrong.
 
 ``play`` gives a fresh server for one scenario; ``Playing.conclude`` judges what a client reported.
 ``runner`` does both for a command, once per scenario.

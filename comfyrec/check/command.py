@@ -1,7 +1,7 @@
-"""A command under supervision: its own process group, a limit, bounded output, and nothing left.
+"""A command under supervision: its own process group, a time limit, bounded output, no leftovers.
 
-A child may ignore SIGTERM, leave children behind that hold its pipes open, or print for ever. Those
-which left its process group are found where ``/proc`` tells (``family``).
+A command may ignore SIGTERM, leave children behind that hold its pipes open, or print forever.
+Children that left its process group are found through ``/proc`` (``process_tree``).
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Final
 
-from comfyrec.check.process_tree import MARK, Family
+from comfyrec.check.process_tree import MARK, ProcessTree
 from comfyrec.check.report import Ran
 from comfyrec.errors import UsageError
 
 __all__ = ["find_command", "run_command"]
 
 KEEP_BYTES: Final = 256 * 1024
-"""Of each stream, half from its beginning and half from its end."""
+"""Of each stream: half from its beginning, half from its end."""
 GRACE_S: Final = 2.0
 """Between asking a command to end and killing it."""
 LOOK_EVERY_S: Final = 0.02
-"""Between two looks at what a command takes."""
+"""Between two looks at the memory that a command takes."""
 _HEED_S: Final = 0.1
-"""How soon a reader notices that nothing more is wanted of it."""
+"""How soon a reader notices that it is to stop."""
 
 
 class _Kept:
@@ -77,7 +77,7 @@ class _Reader:
                         selector.unregister(key.fileobj)
 
     def texts(self) -> list[str]:
-        """What was kept, once the writers are gone; one that stays is not waited for long."""
+        """What was kept, once the writers are gone; a writer that stays is not waited for long."""
         self._thread.join(GRACE_S)
         self._enough.set()
         self._thread.join()
@@ -87,17 +87,17 @@ class _Reader:
 
 
 def find_command(argv: Sequence[str]) -> None:
-    """See that there is such a command.
+    """Make sure that there is such a command.
 
     Raises:
         UsageError: there is none, or it cannot be executed.
     """
     if not argv:
-        raise UsageError("there is no command to check; write it behind '--'")
+        raise UsageError("there is no command to check; write it after '--'")
     if shutil.which(argv[0]) is None:
         raise UsageError(
             f"the command '{argv[0]}' does not exist or cannot be executed; "
-            f"give its path, or see that it is on PATH"
+            f"give its path, or put it on PATH"
         )
 
 
@@ -109,7 +109,7 @@ def run_command(
     timeout_s: float,
     stop: threading.Event | None = None,
 ) -> Ran:
-    """Run a command to its end, or to the end of its time; nothing of it is left running.
+    """Run a command until it ends or its time is over; nothing of it is left running.
 
     Args:
         argv: the command.
@@ -126,13 +126,13 @@ def run_command(
     process = _start(argv, {**env, MARK: mark}, cwd)
     if process.stdout is None or process.stderr is None:
         raise AssertionError("both streams are pipes")
-    family = Family(process.pid, mark)
+    tree = ProcessTree(process.pid, mark)
     reader = _Reader(process.stdout, process.stderr)
     try:
-        in_time = _watch(process, family, began + timeout_s, stop or threading.Event())
+        in_time = _watch(process, tree, began + timeout_s, stop or threading.Event())
         ended = time.monotonic()
     finally:
-        _end(process, family)
+        _end(process, tree)
         stdout, stderr = reader.texts()
     status = process.returncode
     return Ran(
@@ -142,7 +142,7 @@ def run_command(
         stderr=stderr,
         ended_s=ended,
         took_s=ended - began,
-        memory=tuple(family.memory),
+        memory=tuple(tree.memory),
     )
 
 
@@ -164,11 +164,11 @@ def _start(
 
 
 def _watch(
-    process: subprocess.Popen[bytes], family: Family, until_s: float, stop: threading.Event
+    process: subprocess.Popen[bytes], tree: ProcessTree, until_s: float, stop: threading.Event
 ) -> bool:
-    """Wait for the end, with a look at the family every now and then; whether it came in time."""
+    """Wait for the end, with a look at the processes now and then; whether it came in time."""
     while (left_s := until_s - time.monotonic()) > 0 and not stop.is_set():
-        family.look(time.monotonic())
+        tree.look(time.monotonic())
         if _wait(process, min(left_s, LOOK_EVERY_S)):
             return True
     return _wait(process, 0)
@@ -182,16 +182,16 @@ def _wait(process: subprocess.Popen[bytes], timeout_s: float) -> bool:
     return True
 
 
-def _end(process: subprocess.Popen[bytes], family: Family) -> None:
+def _end(process: subprocess.Popen[bytes], tree: ProcessTree) -> None:
     """End the command if it still runs, and whatever it left behind."""
     if process.poll() is None:
-        family.find()  # as long as their parent lives
+        tree.find()  # as long as their parent lives
         _signal_group(process.pid, signal.SIGTERM)
         _wait(process, GRACE_S)
     # Its group may live on without it.
     _signal_group(process.pid, signal.SIGKILL)
     process.wait()
-    family.kill()
+    tree.kill()
 
 
 def _signal_group(pid: int, number: int) -> None:

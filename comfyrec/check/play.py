@@ -1,4 +1,4 @@
-"""One scenario on a fresh server, and the judgement of what a client reported of it."""
+"""One scenario on a fresh server, and the judgment of what a client reported about it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from comfyrec.check.invariants import Bounds, Case, Report, Truth, deeds
+from comfyrec.check.case import Case, Limits, Report, Truth
 from comfyrec.check.result import ScenarioResult, result_of
+from comfyrec.check.traffic import traffic_of
 from comfyrec.errors import ScenarioError, UsageError
 from comfyrec.events.outputs import all_files_in
 from fake_server.options import ServerOptions
@@ -28,13 +29,13 @@ from fake_server.storage.pictures import picture
 __all__ = ["IMAGES", "SECRET", "Playing", "play"]
 
 IMAGES: Final = {"check_input.png": picture(width=8, height=8, seed=1)}
-"""Files that workflows of the catalogue want to have uploaded."""
+"""Files that workflows of the catalogue load, to be uploaded by the client."""
 SECRET: Final = "comfyrec-secret-4f1d0c"
-"""A key that clients under test are given; it must turn up in nothing they print."""
+"""A key that clients under test are given; nothing that they print may contain it."""
 
 
 class _Watched:
-    """A stage whose journal gets the real time of each entry."""
+    """A stage that notes the real time of each entry of its journal."""
 
     def __init__(self, stage: Stage, clock: Callable[[], float]) -> None:
         self.stage, self._clock = stage, clock
@@ -58,7 +59,7 @@ class _Watched:
 
 
 class Playing:
-    """A running scenario: addresses for the client, and the judgement when it is done."""
+    """A running scenario: addresses for the client, and the judgment when it is done."""
 
     def __init__(self, choice: Choice, watched: _Watched, handle: Handle) -> None:
         self.choice, self._watched = choice, watched
@@ -72,20 +73,20 @@ class Playing:
         return self.choice.scenario.workflow or PLAIN
 
     def conclude(
-        self, report: Report, *, took_s: float = 0.0, bounds: Bounds | None = None
+        self, report: Report, *, took_s: float = 0.0, limits: Limits | None = None
     ) -> ScenarioResult:
         """Judge what the client reported. The run is over after this."""
-        return self._call(self._conclude, report, took_s, bounds or Bounds())
+        return self._call(self._conclude, report, took_s, limits or Limits())
 
-    def _conclude(self, report: Report, took_s: float, bounds: Bounds) -> ScenarioResult:
+    def _conclude(self, report: Report, took_s: float, limits: Limits) -> ScenarioResult:
         stage = self._watched.stage
         complaints = stage.finish()
         case = Case(
             scenario=self.choice.scenario,
             report=report,
             truth=self._truth(stage),
-            deeds=deeds(stage.observer.journal, self._watched.seconds),
-            bounds=bounds,
+            traffic=traffic_of(stage.observer.journal, self._watched.seconds),
+            limits=limits,
         )
         return result_of(case, self.choice.title, complaints, took_s=took_s)
 
@@ -133,7 +134,7 @@ def _let_in(stage: Stage) -> bool:
 def _outputs(stage: Stage, prompt_id: str) -> Mapping[str, Any] | None:
     """The outputs as a client is shown them; the source's own where it is shown nothing.
 
-    Asked a few times, as some operators let the first questions fail.
+    Asked a few times, because some operators let the first requests fail.
     """
     request = Request("GET", f"/history/{prompt_id}")
     for _ in range(3):
@@ -186,7 +187,7 @@ def play(
         clock: seconds; reports are on the same clock.
 
     Raises:
-        ScenarioError: it cannot be played: its settings do not go together, or no port opens.
+        ScenarioError: it cannot be played: its settings contradict each other, or no port opens.
     """
     started = msgspec.structs.replace(options or ServerOptions(), seed=seed)
     watched = _Watched(_staged(scenario_source([choice], started)), clock)
@@ -202,7 +203,7 @@ def _served(watched: _Watched, thread: LoopThread | None, options: Mapping[str, 
     try:
         return serve(watched, thread=thread, **options)
     except UsageError as error:
-        # What would mend it (--host, --port) is nothing that a check lets anybody choose.
+        # The remedy it names (--host, --port) is not an option of check.
         why = str(error).partition(";")[0]
         raise ScenarioError(f"no port could be opened for its server: {why}") from None
 

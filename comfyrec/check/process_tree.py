@@ -1,4 +1,4 @@
-"""A command's processes, where ``/proc`` tells: who they are, what memory they take, who is left.
+"""A command's processes, by ``/proc``: who they are, what memory they take, who is left.
 
 A descendant is known by its parent as long as that one lives, by the mark that it inherited in its
 environment, and by having been seen before. What none of these finds (it cleared its environment
@@ -17,12 +17,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
-__all__ = ["MARK", "Family", "adopting_orphans", "children_of"]
+__all__ = ["MARK", "ProcessTree", "adopting_orphans", "children_of"]
 
 MARK: Final = "COMFYREC_CHECK_MARK"
 """The name of an environment variable that all processes of one command inherit."""
 SEARCH_EVERY_S: Final = 0.25
-"""Looking through all processes of a machine is not for free."""
+"""Looking through all processes of a machine takes a while."""
 _PROC: Final = Path("/proc")
 _SET_CHILD_SUBREAPER: Final = 36
 _GET_CHILD_SUBREAPER: Final = 37
@@ -30,13 +30,13 @@ _GET_CHILD_SUBREAPER: Final = 37
 
 
 class _Born(NamedTuple):
-    """A process: numbers come again, together with the time of its start they do not."""
+    """A process: ids are used again, but not together with the time of the start."""
 
     pid: int
     start: str
 
 
-class Family:
+class ProcessTree:
     """A process and its descendants; ``look`` every now and then while it runs."""
 
     def __init__(self, pid: int, mark: str) -> None:
@@ -44,10 +44,10 @@ class Family:
         self._known = {born for born in (_born(pid),) if born is not None}
         self._searched_s = float("-inf")
         self.memory: list[tuple[float, int]] = []
-        """The peak so far, (seconds, bytes) whenever it rose; empty where nobody tells."""
+        """The peak so far, (seconds, bytes) whenever it rose; empty without ``/proc``."""
 
     def look(self, now_s: float) -> None:
-        """Find new descendants, if that is due, and see how much memory all of them have taken."""
+        """Find new descendants, if that is due, and measure the memory that all have taken."""
         if now_s - self._searched_s >= SEARCH_EVERY_S:
             self._searched_s = now_s
             self.find()
@@ -107,7 +107,7 @@ def _stat(pid: int) -> list[str] | None:
 
 
 def _peak_bytes(pid: int) -> int:
-    """What a process had in memory at most; 0 when it has ended, or nobody tells."""
+    """What a process had in memory at most; 0 if it has ended, or without ``/proc``."""
     try:
         text = (_PROC / str(pid) / "status").read_bytes()
     except OSError:
@@ -121,9 +121,9 @@ def _peak_bytes(pid: int) -> int:
 
 @contextmanager
 def adopting_orphans() -> Iterator[None]:
-    """While this holds, a descendant whose parent ends becomes our child; none of them outlives it.
+    """Meanwhile, a descendant whose parent ends becomes our child; none of them outlives the block.
 
-    On Linux only; elsewhere nothing happens. It is for a process that starts nothing else.
+    On Linux only; elsewhere nothing happens. Meant for a process that starts no other children.
     """
     before, known = _adopts(), set(children_of(os.getpid()))
     _adopt(True)
@@ -139,7 +139,7 @@ def adopting_orphans() -> Iterator[None]:
 
 
 def children_of(parent: int) -> list[int]:
-    """The processes whose parent this is, ended ones that nobody waited for among them."""
+    """The processes whose parent this is, including ended ones that nobody waited for."""
     return [born.pid for born, its_parent in _processes().items() if its_parent == parent]
 
 

@@ -1,30 +1,37 @@
-"""results -> JUnit XML, one HTML page, lines for a terminal; nothing is printed or written."""
+"""results -> cells of a table, lines for a terminal, JUnit XML, one HTML page."""
 
 from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterable, Iterator, Sequence
+import shlex
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
-from typing import Final
+from typing import Final, NamedTuple
 from xml.sax.saxutils import escape, quoteattr
 
-from comfyrec.check.result import Fix, ScenarioResult, Summary
+from comfyrec.check.advice import Fix
+from comfyrec.check.invariants import truth_in_words
+from comfyrec.check.result import ScenarioResult, Summary
+from comfyrec.wording import plural, shortened_list
 
 __all__ = [
+    "COLUMNS",
     "as_html",
     "as_junit",
     "clean",
+    "count_in_words",
     "fixes_in_words",
-    "in_words",
     "one_line",
-    "told_in_words",
+    "reported_in_words",
+    "why_in_words",
 ]
 
 _UNPRINTABLE: Final = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
 )
 FIXES_SHOWN: Final = 6
+SCENARIOS_SHOWN: Final = 4
 MIB: Final = 1024 * 1024
 
 
@@ -33,63 +40,123 @@ def clean(text: str) -> str:
     return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
-def in_words(result: ScenarioResult) -> str:
-    """What was wrong, or worth a note, in one line."""
-    words = [f"{verdict.invariant}: {verdict.why}" for verdict in result.broken]
-    return clean("; ".join(words if result.status == "broken" else result.notes))
+# --- words -----------------------------------------------------------------------------------
+
+
+def why_in_words(result: ScenarioResult) -> str:
+    """What went wrong, or is worth a note, in one line; empty if it passed."""
+    if result.status == "pass":
+        return ""
+    words = [f"{verdict.invariant}: {verdict.why}" for verdict in result.failed]
+    return clean("; ".join(words if result.status == "fail" else result.notes))
 
 
 def one_line(result: ScenarioResult) -> str:
     """A result for a log."""
-    why = in_words(result) if result.status != "kept" else ""
+    why = why_in_words(result)
     return f"{result.status:<13} {result.name}{f': {why}' if why else ''}"
 
 
-def deeds_in_words(result: ScenarioResult) -> str:
+def reported_in_words(result: ScenarioResult) -> str:
+    """What it reported and whether that is true: ``success``, ``success (untrue)``, ``(hung)``."""
+    if result.outcome is None:
+        return f"({result.ended})"
+    return f"{result.outcome} (untrue)" if result.reported == "an untruth" else result.outcome
+
+
+def traffic_in_words(result: ScenarioResult) -> str:
     """What the server saw the client do."""
-    seen = result.deeds
-    words = [_many(seen.posts, "prompt")]
+    seen = result.traffic
+    words = [plural(seen.posts, "prompt")]
     if seen.sockets:
         first = {True: ", before the prompt", False: ", after the prompt"}
         when = first.get(seen.socket_first, "") if seen.socket_first is not None else ""
-        words.append(f"{_many(seen.sockets, 'socket')}{when}")
+        words.append(f"{plural(seen.sockets, 'WebSocket')}{when}")
     else:
-        words.append("no socket")
-    words.append(f"asked the history {_many(seen.asked_history, 'time')}")
-    words.append(f"the queue {_many(seen.asked_queue, 'time')}")
+        words.append("no WebSocket")
+    words.append(f"asked for the history {plural(seen.history_requests, 'time')}")
+    words.append(f"for the queue {plural(seen.queue_requests, 'time')}")
     if seen.interrupts:
-        words.append(_many(seen.interrupts, "interrupt"))
-    in_all = _many(seen.requests, "request")
-    words.append(f"{in_all} in all, with sockets {seen.busiest_second} in the busiest second")
+        words.append(plural(seen.interrupts, "interrupt"))
+    total = plural(seen.requests, "request")
+    words.append(f"{total} in total, {seen.busiest_second} in the busiest second")
     if result.grew_bytes is not None:
-        words.append(f"its memory grew by {result.grew_bytes / MIB:.1f} MiB under the flood")
+        words.append(f"memory grew by {result.grew_bytes / MIB:.1f} MiB during the flood")
     return "; ".join(words)
 
 
-def _many(number: int, thing: str) -> str:
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+def count_in_words(summary: Summary) -> str:
+    """How many passed and failed, in one line."""
+    parts = [
+        f"{summary.passed} passed",
+        f"{summary.failed} failed ({summary.hung} hung, {summary.untrue} reported an untruth)",
+        f"{summary.not_exercised} not exercised",
+    ]
+    if summary.errors:
+        parts.append(f"{summary.errors} could not be played")
+    if summary.not_run:
+        parts.append(f"{summary.not_run} not run")
+    return f"{plural(summary.scenarios, 'scenario')}: {', '.join(parts)}"
 
 
-def told_in_words(result: ScenarioResult) -> str:
-    """What it reported and whether that was so: ``success``, ``success (a lie)``, ``(hung)``."""
-    if result.outcome is None:
-        return f"({result.ended})"
-    return f"{result.outcome} (a lie)" if result.told == "a lie" else result.outcome
+def fixes_in_words(fixes: Sequence[Fix], command: Sequence[str]) -> Iterator[str]:
+    """What to fix first, some lines for each.
 
-
-def fixes_in_words(summary: Summary) -> Iterator[str]:
-    """What to mend first, a line each."""
-    for number, fix in enumerate(summary.fixes[:FIXES_SHOWN], 1):
-        yield f"{number}. {clean(fix.what)} ({_where(fix)}). A correct client {fix.hint}."
-    more = len(summary.fixes) - FIXES_SHOWN
+    Args:
+        fixes: in order.
+        command: the client's command, for the line that reproduces a case.
+    """
+    for number, fix in enumerate(fixes[:FIXES_SHOWN], 1):
+        yield f"{number}. {clean(fix.cause)}."
+        yield f"   {_where(fix)}"
+        yield f"   A correct client {clean(fix.correct)}."
+        yield f"   To reproduce: {clean(reproduction(fix, command))}"
+    more = len(fixes) - FIXES_SHOWN
     if more > 0:
-        yield f"... and {more} more"
+        yield f"and {plural(more, 'more cause')}; --html FILE shows every scenario"
+
+
+def reproduction(fix: Fix, command: Sequence[str]) -> str:
+    """The command that shows one case of it."""
+    case = shlex.quote(fix.scenarios[0])
+    return f"comfyrec check --scenarios {case} -- {shlex.join(command)}"
 
 
 def _where(fix: Fix) -> str:
-    some = ", ".join(fix.scenarios[:4])
-    more = len(fix.scenarios) - 4
-    return f"{some} and {more} more" if more > 0 else some
+    some = ", ".join(shortened_list(fix.scenarios, SCENARIOS_SHOWN))
+    invariants = f" ({', '.join(fix.invariants)})" if fix.invariants else ""
+    return f"Seen in {plural(len(fix.scenarios), 'scenario')}{invariants}: {clean(some)}"
+
+
+# --- the table -------------------------------------------------------------------------------
+
+_STYLES: Final = {"pass": "green", "fail": "bold red", "error": "bold yellow"}
+
+
+class Column(NamedTuple):
+    """One column of the table of results; a new one is a new row of ``COLUMNS``."""
+
+    title: str
+    text: Callable[[ScenarioResult], str]
+    style: Callable[[ScenarioResult], str] = lambda result: ""
+    """In the words of rich."""
+    wraps: bool = True
+
+
+COLUMNS: Final[Sequence[Column]] = (
+    Column("scenario", lambda result: result.name, wraps=False),
+    Column(
+        "result",
+        lambda result: result.status,
+        lambda result: _STYLES.get(result.status, "dim"),
+    ),
+    Column("reported", reported_in_words),
+    Column(
+        "after",
+        lambda result: "" if result.after_end_s is None else f"{result.after_end_s:.2f} s",
+    ),
+    Column("why", why_in_words),
+)
 
 
 # --- JUnit -----------------------------------------------------------------------------------
@@ -100,8 +167,8 @@ def as_junit(results: Sequence[ScenarioResult], summary: Summary) -> str:
     took = sum(result.took_s for result in results)
     lines = [
         '<?xml version="1.0" encoding="UTF-8"?>',
-        f'<testsuites name="comfyrec check" tests="{summary.scenarios}" '
-        f'failures="{summary.broken}" errors="{summary.errors}" '
+        f'<testsuites name="comfyrec check" tests="{len(results)}" '
+        f'failures="{summary.failed}" errors="{summary.errors}" '
         f'skipped="{summary.not_exercised}" time="{took:.3f}">',
     ]
     for category, some in groupby(results, key=lambda result: result.category):
@@ -114,7 +181,7 @@ def _suite(category: str, results: Sequence[ScenarioResult]) -> Iterator[str]:
         return sum(result.status == status for result in results)
 
     yield (
-        f'<testsuite name="{category}" tests="{len(results)}" failures="{count("broken")}" '
+        f'<testsuite name="{category}" tests="{len(results)}" failures="{count("fail")}" '
         f'errors="{count("error")}" skipped="{count("not exercised")}">'
     )
     for result in results:
@@ -123,13 +190,13 @@ def _suite(category: str, results: Sequence[ScenarioResult]) -> Iterator[str]:
 
 
 def _case(result: ScenarioResult) -> Iterator[str]:
-    name, words = quoteattr(clean(result.name)), quoteattr(in_words(result))
+    name, words = quoteattr(clean(result.name)), quoteattr(why_in_words(result))
     group = quoteattr(f"comfyrec.{result.category}")
     yield f'<testcase name={name} classname={group} time="{result.took_s:.3f}">'
     match result.status:
-        case "broken":
-            kind = quoteattr(result.broken[0].invariant)
-            text = f"{result.summary}\nA correct client {result.correct}.\n{in_words(result)}"
+        case "fail":
+            kind = quoteattr(result.failed[0].invariant)
+            text = f"{result.summary}\nA correct client {result.correct}.\n{why_in_words(result)}"
             yield f"<failure type={kind} message={words}>{escape(clean(text))}</failure>"
         case "error":
             yield f"<error message={words}/>"
@@ -150,7 +217,7 @@ details { border-bottom: 1px solid #ddd; padding: .35rem 0 }
 summary { cursor: pointer; display: flex; gap: .8rem; align-items: baseline }
 summary .name { min-width: 18rem; font-family: ui-monospace, monospace }
 .mark { min-width: 7.5rem; font-weight: 600 }
-.kept .mark { color: #1a7f37 } .broken .mark { color: #c62828 } .error .mark { color: #9a6700 }
+.pass .mark { color: #1a7f37 } .fail .mark { color: #c62828 } .error .mark { color: #9a6700 }
 .idle .mark { color: #777 }
 pre { background: #f5f6f8; padding: .6rem; overflow: auto; max-height: 20rem }
 dt { font-weight: 600 } dd { margin: 0 0 .4rem 1rem }
@@ -161,9 +228,15 @@ dt { font-weight: 600 } dd { margin: 0 0 .4rem 1rem }
 """
 
 
-def as_html(results: Sequence[ScenarioResult], summary: Summary, *, command: str) -> str:
-    """One page that needs nothing else."""
-    fixes = "".join(f"<li>{_fix(fix)}</li>" for fix in summary.fixes[:FIXES_SHOWN])
+def as_html(
+    results: Sequence[ScenarioResult],
+    summary: Summary,
+    fixes: Sequence[Fix],
+    *,
+    command: Sequence[str],
+) -> str:
+    """One page that needs no other file."""
+    listed = "".join(f"<li>{_fix(fix, command)}</li>" for fix in fixes)
     body = "".join(
         f"<h2>{category}</h2>{''.join(_details(result) for result in some)}"
         for category, some in groupby(results, key=lambda result: result.category)
@@ -172,37 +245,42 @@ def as_html(results: Sequence[ScenarioResult], summary: Summary, *, command: str
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width">'
         f"<title>comfyrec check</title><style>{_STYLE}</style></head><body>"
-        f"<h1>comfyrec check: {summary.kept} of {summary.scenarios} kept, "
-        f"{summary.broken} broken, {summary.not_exercised} not exercised</h1>"
-        f"<p><code>{_safe(command)}</code></p>"
-        f"{f'<h2>What to mend first</h2><ol>{fixes}</ol>' if fixes else ''}{body}</body></html>\n"
+        f"<h1>comfyrec check: {count_in_words(summary)}</h1>"
+        f"<p><code>{_safe(shlex.join(command))}</code></p>"
+        f"{f'<h2>Fix first</h2><ol>{listed}</ol>' if listed else ''}{body}</body></html>\n"
     )
 
 
-def _fix(fix: Fix) -> str:
-    where = f"<small>({_safe(_where(fix))})</small>"
-    return f"{_safe(fix.what)} {where}<br>A correct client {_safe(fix.hint)}."
+def _fix(fix: Fix, command: Sequence[str]) -> str:
+    lines = (
+        f"{_safe(fix.cause)}.",
+        f"<small>{_safe(_where(fix))}</small>",
+        f"A correct client {_safe(fix.correct)}.",
+        f"<code>{_safe(reproduction(fix, command))}</code>",
+    )
+    return "<br>".join(lines)
 
 
 def _details(result: ScenarioResult) -> str:
     look = {"not exercised": "idle"}.get(result.status, result.status)
     facts = "".join(f"<dt>{name}</dt><dd>{text}</dd>" for name, text in _facts(result))
     tail = f"<pre>{_safe(result.tail)}</pre>" if result.tail.strip() else ""
-    opened = " open" if result.status == "broken" else ""
+    opened = " open" if result.status == "fail" else ""
     return (
         f'<details class="{look}"{opened}><summary><span class="mark">{result.status}</span>'
         f'<span class="name">{_safe(result.name)}</span>'
-        f"<span>{_safe(in_words(result))}</span></summary><dl>{facts}</dl>{tail}</details>"
+        f"<span>{_safe(why_in_words(result))}</span></summary><dl>{facts}</dl>{tail}</details>"
     )
 
 
 def _facts(result: ScenarioResult) -> Iterable[tuple[str, str]]:
     yield "what goes wrong", f"{_safe(result.summary)} ({_safe(result.row)})"
     yield "a correct client", _safe(result.correct)
-    late = "" if result.after_end_s is None else f", {result.after_end_s:.2f} s after the true end"
-    truth = " or ".join(result.truth)
-    yield "it said", _safe(f"{told_in_words(result)}{late}; the truth: {truth}")
-    yield "the server saw", _safe(deeds_in_words(result))
+    late = result.after_end_s
+    when = "" if late is None else f", {late:.2f} s after the prompt ended"
+    truth = truth_in_words(result.truth)
+    yield "it reported", _safe(f"{reported_in_words(result)}{when}; {truth}")
+    yield "the server saw", _safe(traffic_in_words(result))
     yield "evidence", "; ".join(map(_linked, result.evidence))
 
 

@@ -5,7 +5,7 @@ A client may say it outright, in one line of its standard output that is a JSON 
     {"comfyrec": {"outcome": "success", "prompt_id": "...", "outputs": {...}, "error": "..."}}
 
 ``outcome`` is one of success, error, interrupted, cancelled, rejected, lost, timed-out; the rest is
-optional, ``outputs`` as in a history entry. Without such a line the exit status speaks: 0 is
+optional, ``outputs`` as in a history entry. Without such a line the exit status counts: 0 is
 success, 130 interrupted, everything else a failure of some kind.
 """
 
@@ -17,14 +17,19 @@ from typing import Any, Final
 
 import msgspec
 
-from comfyrec.check.invariants import OUTCOMES, Outcome, Report
+from comfyrec.check.case import OUTCOMES, Outcome, Report
+from comfyrec.wording import shortened
 
-__all__ = ["Ran", "report_of", "said_in"]
+__all__ = ["Ran", "report_of", "reports_in"]
 
 INTERRUPTED: Final = 130
+LINE_MAX: Final = 200
 
 # The last line of a traceback: an exception's dotted name, a colon, its text.
 _EXCEPTION = re.compile(r"^(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Closed\w*|Timeout\w*)\b.*")
+_TRACEBACK = "Traceback (most recent call last)"
+_LIBRARY = re.compile(r"site-packages|[\\/]lib[\\/]python")
+_FRAME = re.compile(r'^\s*File "([^"]+)", line (\d+)', re.MULTILINE)
 
 
 class Ran(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,45 +38,47 @@ class Ran(msgspec.Struct, frozen=True, kw_only=True):
     status: int | None
     """Exit status; None: it was stopped because its time was over."""
     signal: str = ""
-    """The signal that ended it, where it was not ours."""
+    """The signal that ended it, if that was not ours."""
     stdout: str = ""
     stderr: str = ""
     ended_s: float = 0.0
-    """On the clock of the stage's watch."""
+    """On the clock of the server."""
     took_s: float = 0.0
     memory: tuple[tuple[float, int], ...] = ()
-    """Its peak so far, with its children: (seconds, bytes) whenever that rose."""
+    """Its peak so far, with its children: (seconds, bytes) whenever it rose."""
 
 
 def report_of(ran: Ran, *, files: Sequence[bytes] | None = None) -> Report:
     """Put together what a command reported.
 
     Args:
-        files: what it left in the folder it was given; None, where it was given none.
+        ran: how it ended.
+        files: what it left in its output folder; None if it was given none.
     """
-    lines = list(said_in(ran.stdout))
+    lines = list(reports_in(ran.stdout))
     last: dict[str, Any] = lines[-1] if lines else {}
-    told: list[Any] = [line.get("outcome") for line in lines]
-    crash = _crash(ran, told)
-    said: tuple[Outcome, ...] = tuple(word for word in told if word in OUTCOMES)
-    outcomes = said if told else _by_status(ran)
+    words: list[Any] = [line.get("outcome") for line in lines]
+    known: tuple[Outcome, ...] = tuple(word for word in words if word in OUTCOMES)
     outputs = last.get("outputs")
     prompt_id = last.get("prompt_id")
     hung = ran.status is None and not ran.signal
+    crash, crash_at = _crash(ran, words)
     return Report(
-        outcomes=outcomes,
+        outcomes=known if words else _by_status(ran),
         at_s=None if hung else ran.ended_s,
         prompt_id=prompt_id if isinstance(prompt_id, str) else None,
         outputs=outputs if isinstance(outputs, dict) else None,
         files=None if files is None else tuple(files),
         text=f"{ran.stdout}\n{ran.stderr}",
         crash=crash,
+        crash_at=crash_at,
+        last_words=_last_line(ran.stderr),
         memory=ran.memory,
     )
 
 
-def said_in(stdout: str) -> Iterator[dict[str, Any]]:
-    """The lines that are meant for us, in order."""
+def reports_in(stdout: str) -> Iterator[dict[str, Any]]:
+    """The lines of an output that are reports for us, in order."""
     for line in stdout.splitlines():
         if line.lstrip().startswith('{"comfyrec"'):
             try:
@@ -90,13 +97,31 @@ def _by_status(ran: Ran) -> tuple[Outcome, ...]:
     return ("interrupted",) if ran.status == INTERRUPTED else ("failed",)
 
 
-def _crash(ran: Ran, told: Sequence[Any]) -> str:
-    for word in told:
+def _crash(ran: Ran, words: Sequence[Any]) -> tuple[str, str]:
+    """Why there is no proper report, and where in the client that happened."""
+    for word in words:
         if word not in OUTCOMES:
-            return f"it printed the outcome {word!r}, which is none of {', '.join(OUTCOMES)}"
+            given = shortened(repr(word), LINE_MAX)
+            return f"unknown outcome {given}; the outcomes are {', '.join(OUTCOMES)}", ""
     if ran.signal:
-        return f"ended by {ran.signal}"
-    if ran.status in (0, None) or "Traceback (most recent call last)" not in ran.stderr:
+        return f"killed by {ran.signal}", ""
+    _, found, trace = ran.stderr.rpartition(_TRACEBACK)
+    if ran.status in (0, None) or not found:
+        return "", ""
+    errors = [line for line in trace.splitlines() if _EXCEPTION.match(line)]
+    return shortened(errors[-1], LINE_MAX) if errors else "an uncaught exception", _place(trace)
+
+
+def _place(trace: str) -> str:
+    """The innermost frame of a traceback that is not of an installed library."""
+    frames = _FRAME.findall(trace)
+    own = [frame for frame in frames if not _LIBRARY.search(frame[0])]
+    if not frames:
         return ""
-    errors = [line for line in ran.stderr.splitlines() if _EXCEPTION.match(line)]
-    return errors[-1][:200] if errors else "an uncaught exception"
+    path, line = (own or frames)[-1]
+    return f"{path.replace(chr(92), '/').rpartition('/')[2]}:{line}"
+
+
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return shortened(lines[-1], LINE_MAX) if lines else ""

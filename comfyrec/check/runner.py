@@ -1,11 +1,11 @@
-"""A command, once per scenario: substitute, run, read, judge; several at a time where asked."""
+"""A command, once per scenario: fill in, run, read, judge; several at a time if asked."""
 
 from __future__ import annotations
 
 import os
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,97 +13,113 @@ from typing import Any, Final
 
 import msgspec
 
+from comfyrec.check.advice import PLAIN, blocker
+from comfyrec.check.case import Limits
 from comfyrec.check.command import find_command, run_command
-from comfyrec.check.invariants import Bounds
 from comfyrec.check.play import IMAGES, SECRET, Playing, play
 from comfyrec.check.report import report_of
-from comfyrec.check.result import ScenarioResult, broken_off
+from comfyrec.check.result import ScenarioResult, not_played
 from comfyrec.errors import ComfyrecError
 from fake_server.scenarios import Choice
 
 __all__ = ["PLACES", "CheckOptions", "check_all", "check_one", "filled_in"]
 
 PLACES: Final = ("url", "ws_url", "host", "port", "workflow", "out", "token")
-"""What stands in braces in a command, and is replaced for each scenario."""
+"""What is replaced in a command for each scenario, written in braces."""
 
 _PLACE = re.compile(r"\{(" + "|".join(PLACES) + r")\}")
 
 FILES_MAX: Final = 200
 FILE_BYTES_MAX: Final = 32 * 1024 * 1024
-"""Of what a command saved; a picture of the fake's is some kilobytes."""
+"""Of what a command saved; a picture of the fake server is some kilobytes."""
 
 
 class CheckOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to be done with each scenario."""
+    """How each scenario is run."""
 
     argv: tuple[str, ...]
     timeout_s: float = 30.0
     seed: int = 0
     speed: float | None = None
     """Of virtual time; None: never wait, but for scenarios that are about waiting."""
-    bounds: Bounds = Bounds()
+    limits: Limits = Limits()
+    keep_going: bool = False
+    """Play all scenarios even if the client fails before any of them matters."""
 
     @property
     def saves(self) -> bool:
-        """The command is given a folder for its files."""
+        """Whether the command is given a folder for its files."""
         return any("{out}" in part for part in self.argv)
 
 
 def check_all(
     choices: Sequence[Choice],
-    order: CheckOptions,
+    options: CheckOptions,
     *,
     jobs: int = 1,
     on_result: Callable[[ScenarioResult], None] = lambda result: None,
 ) -> list[ScenarioResult]:
     """Run the command in every scenario; results come in the order of ``choices``.
 
+    One scenario comes first and alone, ``success`` if it is among them. If it has a ``blocker``,
+    its result is the only one, unless ``options.keep_going``.
+
     Raises:
         UsageError: there is no such command.
     """
-    find_command(order.argv)
+    find_command(options.argv)
+    names = [choice.title for choice in choices]
+    first = names.index(PLAIN) if PLAIN in names else 0
     results: dict[int, ScenarioResult] = {}
     stop = threading.Event()
     with TemporaryDirectory(prefix="comfyrec-check-") as folder:
         pool = ThreadPoolExecutor(max_workers=jobs, thread_name_prefix="comfyrec-check")
-        try:
+
+        def play_all(numbers: Iterable[int]) -> None:
             futures = {
-                pool.submit(check_one, choice, order, Path(folder) / str(number), stop=stop): number
-                for number, choice in enumerate(choices)
+                pool.submit(
+                    check_one, choices[number], options, Path(folder) / str(number), stop=stop
+                ): number
+                for number in numbers
             }
             for future in as_completed(futures):
                 results[futures[future]] = future.result()
                 on_result(results[futures[future]])
+
+        try:
+            play_all([first])
+            if options.keep_going or blocker(results[first], options.argv) is None:
+                play_all(number for number in range(len(choices)) if number != first)
         finally:
-            # Where all is well nothing runs any more; else (Ctrl-C) what runs is ended now.
+            # When all went well nothing runs any more; else (Ctrl-C) what still runs ends now.
             stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
     return [results[number] for number in sorted(results)]
 
 
 def check_one(
-    choice: Choice, order: CheckOptions, folder: Path, *, stop: threading.Event | None = None
+    choice: Choice, options: CheckOptions, folder: Path, *, stop: threading.Event | None = None
 ) -> ScenarioResult:
     """Run the command in one scenario, with a folder of its own, until ``stop`` is set."""
     try:
-        with play(choice, seed=order.seed, speed=order.speed) as playing:
-            return _run(playing, order, folder, stop)
+        with play(choice, seed=options.seed, speed=options.speed) as playing:
+            return _run(playing, options, folder, stop)
     except ComfyrecError as error:
-        return broken_off(choice, str(error))
+        return not_played(choice, str(error))
 
 
 def _run(
-    playing: Playing, order: CheckOptions, folder: Path, stop: threading.Event | None
+    playing: Playing, options: CheckOptions, folder: Path, stop: threading.Event | None
 ) -> ScenarioResult:
     places = _prepare(playing, folder)
     ran = run_command(
-        [filled_in(part, places) for part in order.argv],
+        [filled_in(part, places) for part in options.argv],
         env=_environment(playing),
-        timeout_s=order.timeout_s,
+        timeout_s=options.timeout_s,
         stop=stop,
     )
-    files = list(_saved(Path(places["out"]))) if order.saves else None
-    return playing.conclude(report_of(ran, files=files), took_s=ran.took_s, bounds=order.bounds)
+    files = list(_saved(Path(places["out"]))) if options.saves else None
+    return playing.conclude(report_of(ran, files=files), took_s=ran.took_s, limits=options.limits)
 
 
 def _prepare(playing: Playing, folder: Path) -> dict[str, str]:
@@ -130,7 +146,7 @@ def _token(choice: Choice) -> str:
 
 
 def filled_in(part: str, places: Mapping[str, str]) -> str:
-    """One word of a command with its places filled in; other braces stay."""
+    """One word of a command with its places filled in; other braces stay as they are."""
     return _PLACE.sub(lambda found: places[found[1]], part)
 
 

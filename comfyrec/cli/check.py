@@ -1,22 +1,29 @@
-"""Run a client once per scenario on a fresh fake server, and say what it did well and what not.
+"""Run a client through the scenarios and report what it gets wrong.
 
-The command stands behind --. In it {url}, {ws_url}, {host}, {port}, {workflow} (a file), {out} (an
-empty folder) and {token} are filled in; the address is in the usual environment variables as well.
-The outcome is the exit status (0 success, 130 interrupted, else failed), or better a line of its
-output: {"comfyrec": {"outcome": "success", "prompt_id": "...", "outputs": {...}}} with one of
-success, error, interrupted, cancelled, rejected, lost, timed-out.
+    comfyrec check --html report.html -- python client.py {url} {workflow}
 
-    comfyrec check --jobs 4 --html report.html -- python client.py {url} {workflow}
+The command is run once per scenario, each time with a fresh fake server. In
+the command, {url}, {ws_url}, {host}, {port}, {workflow} (a file), {out} (an
+empty folder) and {token} are filled in. The usual environment variables hold
+the address as well.
 
-The exit status is 0 when nothing is broken, 1 when something is or could not be played, 2 for wrong
-use, 130 when interrupted.
+The client reports its outcome by its exit status (0 success, 130 interrupted,
+anything else failed) or, better, by a line of its output:
+{"comfyrec": {"outcome": "success", "prompt_id": "...", "outputs": {...}}}
+The outcome is success, error, interrupted, cancelled, rejected, lost or
+timed-out.
+
+The scenario 'success' runs first. If the client fails it, or never contacts
+the server, no other scenario is run (see --keep-going).
+
+Exit status: 0 nothing failed, 1 something failed or could not be played,
+2 wrong use, 130 interrupted.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
-import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -27,15 +34,16 @@ from typing import Any
 
 import msgspec
 
-from comfyrec.check.invariants import Bounds
+from comfyrec.check.advice import Fix, blocker, fixes
+from comfyrec.check.case import Limits
 from comfyrec.check.process_tree import adopting_orphans
 from comfyrec.check.render import (
+    COLUMNS,
     as_html,
     as_junit,
+    count_in_words,
     fixes_in_words,
-    in_words,
     one_line,
-    told_in_words,
 )
 from comfyrec.check.result import ScenarioResult, Summary, summary_of
 from comfyrec.check.runner import CheckOptions, check_all
@@ -46,7 +54,7 @@ from fake_server.server.clock import MAX
 JOBS_MAX = 64
 LOG_COLUMNS = 120
 MIB = 1024 * 1024
-DEFAULT_MEMORY = Bounds().memory_bytes
+DEFAULT_MEMORY = Limits().memory_bytes
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,89 +66,108 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--scenarios",
         default="*",
         metavar="GLOB",
-        help="names, rows (A1?) or categories, with commas between; NAME:k=v sets a parameter; "
-        "'comfyrec scenarios' lists them",
+        help="names, rows (A1?) or categories, separated by commas; NAME:k=v sets a parameter; "
+        "'comfyrec scenarios' lists them (default: all)",
     )
-    add("--timeout", type=_seconds, default=30.0, metavar="S", help="for each run (%(default)g)")
-    add("--late", type=_seconds, default=15.0, metavar="S", help="how long after the true end a "
-        "report may come (%(default)g)")  # fmt: skip
-    add("--memory", type=_memory, default=DEFAULT_MEMORY, metavar="MIB|off", help="how much a "
-        "client may grow while messages pour in (80); needs /proc")  # fmt: skip
-    add("--jobs", type=_jobs, default=1, metavar="N", help="runs at a time (%(default)s)")
-    add("--speed", type=_speed, default=None, metavar="N|max", help="of virtual time; max if not "
-        "given, but 1 where a scenario is about waiting")  # fmt: skip
-    add("--seed", type=int, default=0, metavar="N", help="of all chance (%(default)s)")
+    add(
+        "--keep-going",
+        action="store_true",
+        help="run all scenarios even if the client fails 'success' or never contacts the server",
+    )
+    add("--timeout", type=_seconds, default=30.0, metavar="S", help="seconds per run (%(default)g)")
+    add(
+        "--late",
+        type=_seconds,
+        default=15.0,
+        metavar="S",
+        help="seconds from the end of the prompt to the client's report (%(default)g)",
+    )
+    add(
+        "--memory",
+        type=_memory,
+        default=DEFAULT_MEMORY,
+        metavar="MIB|off",
+        help="how much a client may grow during a flood of messages (80); needs /proc",
+    )
+    add("--jobs", type=_jobs, default=1, metavar="N", help="runs at the same time (%(default)s)")
+    add(
+        "--speed",
+        type=_speed,
+        default=None,
+        metavar="N|max",
+        help="of virtual time (default: max, but 1 in scenarios about waiting)",
+    )
+    add("--seed", type=int, default=0, metavar="N", help="of everything random (%(default)s)")
     add("--junit", type=Path, metavar="FILE", help="write JUnit XML")
-    add("--html", type=Path, metavar="FILE", help="write a page")
+    add("--html", type=Path, metavar="FILE", help="write an HTML page")
     add("--json", action="store_true", help="print the results as JSON instead of a table")
     add("command", nargs=argparse.REMAINDER, metavar="-- COMMAND", help=argparse.SUPPRESS)
 
 
 def _seconds(text: str) -> float:
-    seconds = _number(text)
-    if seconds <= 0:
-        raise argparse.ArgumentTypeError(f"{text!r}: give a number of seconds above 0")
-    return seconds
+    return _above_0(text, f"{text!r}: seconds must be a number greater than 0")
 
 
-def _number(text: str) -> float:
+def _above_0(text: str, wrong: str) -> float:
     try:
         number = float(text)
     except ValueError:
         number = math.nan
-    if not math.isfinite(number):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number")
+    if not math.isfinite(number) or number <= 0:
+        raise argparse.ArgumentTypeError(wrong)
     return number
 
 
 def _memory(text: str) -> int | None:
     if text == "off":
         return None
-    mebibytes = _number(text)
-    if mebibytes <= 0:
-        raise argparse.ArgumentTypeError(f"{text!r}: give a number of MiB above 0, or off")
+    mebibytes = _above_0(text, f"{text!r}: memory must be a number of MiB greater than 0, or 'off'")
     return round(mebibytes * MIB)
 
 
 def _jobs(text: str) -> int:
-    if not text.isdigit() or not 1 <= int(text) <= JOBS_MAX:
-        raise argparse.ArgumentTypeError(f"{text!r}: give a number from 1 to {JOBS_MAX}")
+    if not text.isdecimal() or not 1 <= int(text) <= JOBS_MAX:
+        raise argparse.ArgumentTypeError(f"{text!r}: jobs must be a number from 1 to {JOBS_MAX}")
     return int(text)
 
 
 def _speed(text: str) -> float:
     if text == "max":
         return MAX
-    speed = _number(text)
-    if speed <= 0:
-        raise argparse.ArgumentTypeError(f"{text!r}: speed is a number above 0, or max")
-    return speed
+    return _above_0(text, f"{text!r}: speed must be a number greater than 0, or 'max'")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Check, report, and give 1 when anything was not kept."""
+    """Check, report, and give 1 if anything failed."""
     argv = _command(arguments.command)
     choices = select(arguments.scenarios)
     for path in filter(None, (arguments.junit, arguments.html)):
         _see_that_it_can_be_written(path)
-    order = CheckOptions(
+    options = CheckOptions(
         argv=argv,
         timeout_s=arguments.timeout,
         seed=arguments.seed,
         speed=arguments.speed,
-        bounds=Bounds(late_s=arguments.late, memory_bytes=arguments.memory),
+        limits=Limits(late_s=arguments.late, memory_bytes=arguments.memory),
+        keep_going=arguments.keep_going,
     )
     with _sigterm_interrupts(), adopting_orphans(), _progress(len(choices)) as shown:
-        results = check_all(choices, order, jobs=arguments.jobs, on_result=shown)
-    summary = summary_of(results)
-    _write(arguments, results, summary, argv)
-    _print(arguments, results, summary)
+        results = check_all(choices, options, jobs=arguments.jobs, on_result=shown)
+    summary = summary_of(results, not_run=len(choices) - len(results))
+    blocked = blocker(results[0], argv) if summary.not_run else None
+    fixed = fixes(results) if blocked is None else (blocked,)
+    _write(arguments, results, summary, fixed, argv)
+    if arguments.json:
+        whole = msgspec.to_builtins({"summary": summary, "fixes": fixed, "results": results})
+        print(msgspec.json.format(msgspec.json.encode(whole)).decode())
+    else:
+        _print(results, summary, fixed, argv)
     return 0 if all(result.fine for result in results) else 1
 
 
 @contextmanager
 def _sigterm_interrupts() -> Iterator[None]:
-    """Whoever ends the check ends its commands with it, by Ctrl-C or by SIGTERM."""
+    """Ctrl-C or SIGTERM ends the commands together with the check."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
@@ -156,18 +183,18 @@ def _command(given: Sequence[str]) -> tuple[str, ...]:
     command = tuple(given[1:] if given[:1] == ["--"] else given)
     if not command:
         raise UsageError(
-            "there is no command to check; write it behind '--', as in "
+            "there is no command to check; write it after '--', as in "
             "comfyrec check -- python client.py {url} {workflow}"
         )
     if command[0].startswith("-"):
         raise UsageError(
-            f"'{command[0]}' is no option of check; 'comfyrec check --help' lists them"
+            f"unknown option '{command[0]}'; 'comfyrec check --help' lists the options"
         )
     return command
 
 
 def _see_that_it_can_be_written(path: Path) -> None:
-    """Find out before a long run, not behind it."""
+    """Find out before a long run, not after it."""
     try:
         with path.open("a", encoding="utf-8"):
             return
@@ -182,7 +209,7 @@ def _see_that_it_can_be_written(path: Path) -> None:
 
 @contextmanager
 def _progress(total: int) -> Iterator[Callable[[ScenarioResult], None]]:
-    """A bar on a terminal, a line for each result elsewhere; beside the output, on stderr."""
+    """A bar on a terminal, a line for each result elsewhere; on standard error."""
     if not sys.stderr.isatty():
         yield _log
         return
@@ -209,70 +236,52 @@ def _console(*, stderr: bool = False) -> Any:
     return Console(file=stream, highlight=False, width=None if stream.isatty() else LOG_COLUMNS)
 
 
-# --- behind it -------------------------------------------------------------------------------
+# --- afterwards ------------------------------------------------------------------------------
 
 
 def _write(
     arguments: argparse.Namespace,
     results: Sequence[ScenarioResult],
     summary: Summary,
+    fixed: Sequence[Fix],
     argv: Sequence[str],
 ) -> None:
     if arguments.junit:
         arguments.junit.write_text(as_junit(results, summary), encoding="utf-8")
     if arguments.html:
-        page = as_html(results, summary, command=shlex.join(argv))
+        page = as_html(results, summary, fixed, command=argv)
         arguments.html.write_text(page, encoding="utf-8")
 
 
 def _print(
-    arguments: argparse.Namespace, results: Sequence[ScenarioResult], summary: Summary
+    results: Sequence[ScenarioResult],
+    summary: Summary,
+    fixed: Sequence[Fix],
+    argv: Sequence[str],
 ) -> None:
-    if arguments.json:
-        whole = msgspec.to_builtins({"summary": summary, "results": results})
-        print(msgspec.json.format(msgspec.json.encode(whole)).decode())
-        return
     console = _console()
     console.print(_table(results))
-    console.print(
-        f"{summary.scenarios} scenarios: {summary.kept} kept, {summary.broken} broken "
-        f"({summary.hung} hung, {summary.lies} lies), {summary.not_exercised} not exercised"
-        + (f", {summary.errors} could not be played" if summary.errors else "")
-    )
-    if summary.fixes:
-        console.print("\nWhat to mend first:")
-    for line in fixes_in_words(summary):
-        console.print(line, markup=False)
-
-
-_STYLES = {
-    "kept": "green",
-    "broken": "bold red",
-    "not exercised": "dim",
-    "error": "bold yellow",
-}
+    console.print(count_in_words(summary), markup=False)
+    if summary.not_run:
+        console.print("The other scenarios were not run; --keep-going runs them.")
+    if fixed:
+        console.print("\nFix first:")
+    for line in fixes_in_words(fixed, argv):
+        console.print(line, markup=False, soft_wrap=True)
 
 
 def _table(results: Sequence[ScenarioResult]) -> Any:
     """A table for a terminal, by category."""
     from rich import box
     from rich.table import Table
-
-    table = Table(header_style="bold", box=box.SIMPLE)
-    for name in ("scenario", "result", "it said", "after", "what was wrong"):
-        table.add_column(name, no_wrap=name == "scenario")
-    for _, some in groupby(results, key=lambda result: result.category):
-        for result in some:
-            table.add_row(*_cells(result))
-        table.add_section()
-    return table
-
-
-def _cells(result: ScenarioResult) -> Iterator[Any]:
     from rich.text import Text
 
-    yield Text(result.name)
-    yield Text(result.status, style=_STYLES[result.status])
-    yield Text(told_in_words(result))
-    yield Text("" if result.after_end_s is None else f"{result.after_end_s:.2f} s")
-    yield Text(in_words(result) if result.status != "kept" else "")
+    table = Table(header_style="bold", box=box.SIMPLE)
+    for column in COLUMNS:
+        table.add_column(column.title, no_wrap=not column.wraps)
+    for _, some in groupby(results, key=lambda result: result.category):
+        for result in some:
+            cells = [Text(column.text(result), style=column.style(result)) for column in COLUMNS]
+            table.add_row(*cells)
+        table.add_section()
+    return table

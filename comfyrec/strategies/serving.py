@@ -14,7 +14,8 @@ from inspect import iscoroutine
 from typing import Any, Final, NoReturn, TypeVar, cast, get_args, overload
 
 from comfyrec.check import Playing, play
-from comfyrec.check.invariants import INVARIANTS, Bounds, Outcome, Report
+from comfyrec.check.case import Limits, Outcome, Report
+from comfyrec.check.invariants import INVARIANTS
 from comfyrec.errors import ServerDied
 from comfyrec.events.outputs import all_files_in
 from comfyrec.strategies.streams import Stream, choice_of_stream, options_of
@@ -144,7 +145,7 @@ class Served:
             Judged: always; a correct client reports one.
         """
         self._conclude(Report(at_s=self._clock(), crash=repr(error)))
-        raise AssertionError("a client that crashes keeps nothing") from error
+        raise AssertionError("a client that crashes fails K1") from error
 
     def hung(self) -> NoReturn:
         """Judge a client that was stopped as it did not come back.
@@ -153,16 +154,16 @@ class Served:
             Judged: always.
         """
         self._conclude(Report())
-        raise AssertionError("a client that hangs keeps nothing")
+        raise AssertionError("a client that hangs fails K1")
 
     def _conclude(self, report: Report, late_s: float = LATE_S) -> None:
-        # Whoever fetches many files asks many questions, and is not to be blamed.
-        bounds = Bounds(late_s=late_s, busy=Bounds().busy + self._files())
-        result = self._playing.conclude(report, bounds=bounds)
-        if result.broken:
+        # A client that fetches many files has to send many requests.
+        limits = Limits(late_s=late_s, busy=Limits().busy + self._files())
+        result = self._playing.conclude(report, limits=limits)
+        if result.failed:
             whys = [
-                f"  {verdict.invariant}, a client {INVARIANTS[verdict.invariant]}: {verdict.why}"
-                for verdict in result.broken
+                f"  {one.invariant}: it {one.why}; a correct client {INVARIANTS[one.invariant]}"
+                for one in result.failed
             ]
             raise Judged("\n".join([f"{result.name}: {result.summary}", *whys, repr(self.drawn)]))
 

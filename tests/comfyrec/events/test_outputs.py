@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from comfyrec.check.invariants import Case, Deeds, Report, Truth, judge
+from comfyrec.check.case import Case, Report, Traffic, Truth
+from comfyrec.check.invariants import judge
 from comfyrec.client.outputs import files as files_of_client
 from comfyrec.client.outputs import texts as texts_of_client
 from comfyrec.events import ExecutedData, HistoryEntry
@@ -75,9 +76,9 @@ def k5(reported: dict[str, Any], true: dict[str, Any]) -> bool | None:
         scenario=find("output-kinds"),
         report=Report(outcomes=("success",), at_s=1.0, outputs=reported),
         truth=Truth(ending="success", at_s=0.5, prompt_id="p", outputs=true),
-        deeds=Deeds(sockets=1, posts=1),
+        traffic=Traffic(sockets=1, posts=1),
     )
-    return next(verdict.kept for verdict in judge(case) if verdict.invariant == "K5")
+    return next(verdict.passed for verdict in judge(case) if verdict.invariant == "K5")
 
 
 @given(OUTPUTS)

@@ -40,7 +40,7 @@ def test_a_client_without_an_end_is_stopped_at_the_limit_of_its_own_time() -> No
 
     loop = leaping_thread().loop
     began = loop.time()
-    with fake_comfyui(RUN) as server, pytest.raises(Judged, match="never reported an end"):
+    with fake_comfyui(RUN) as server, pytest.raises(Judged, match="never reported an outcome"):
         server.bounded(waits, seconds=HOUR_S)
 
     assert loop.time() - began >= HOUR_S
@@ -54,7 +54,7 @@ def test_a_client_that_will_not_be_cancelled_is_stopped_all_the_same() -> None:
             except asyncio.CancelledError:
                 continue
 
-    with fake_comfyui(RUN) as server, pytest.raises(Judged, match="never reported an end"):
+    with fake_comfyui(RUN) as server, pytest.raises(Judged, match="never reported an outcome"):
         server.bounded(stubborn)
 
 
@@ -63,7 +63,7 @@ def test_a_client_that_spins_gets_to_its_limit_too() -> None:
         while True:  # noqa: ASYNC110  # what is to be stopped
             await asyncio.sleep(0)
 
-    with fake_comfyui(RUN) as server, pytest.raises(Judged, match="never reported an end"):
+    with fake_comfyui(RUN) as server, pytest.raises(Judged, match="never reported an outcome"):
         server.bounded(spins)
 
 

@@ -1,8 +1,8 @@
 """Every specimen in every scenario, in one process and in the time of a jumping loop.
 
 ``python -m tests.comfyrec.check.specimens.matrix`` writes the table. It says of each specimen in
-which scenarios it fails, and how: it ``hangs``, it ``lies``, or which invariant it breaks. What is
-not listed it passes.
+which scenarios it fails, and how: it ``hangs``, reports an untruth, or which invariant fails. What
+is not listed it passes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from comfyrec.check import Playing, ScenarioResult, play
-from comfyrec.check.invariants import Report
+from comfyrec.check.case import Report
 from comfyrec.check.play import IMAGES
 from fake_server.scenarios import Choice, select
 from fake_server.server import clock
@@ -126,9 +126,9 @@ def _how(result: ScenarioResult) -> str:
         return f"never came to bear: {result.notes[0]}"
     if result.ended == "hung":
         return "hangs"
-    if result.told == "a lie":
-        return f"lies: {result.outcome}"
-    return f"breaks {result.broken[0].invariant}"
+    if result.reported == "an untruth":
+        return f"untrue: {result.outcome}"
+    return f"fails {result.failed[0].invariant}"
 
 
 if __name__ == "__main__":

@@ -41,14 +41,14 @@ def test_a_stopped_command_never_reported() -> None:
 
 
 CRASHES = {
-    "a signal": (Ran(status=None, signal="SIGSEGV"), "ended by SIGSEGV"),
+    "a signal": (Ran(status=None, signal="SIGSEGV"), "killed by SIGSEGV"),
     "a traceback": (
         Ran(status=1, stderr="Traceback (most recent call last):\n  ...\na.b.KeyError: 'x'\n"),
         "a.b.KeyError: 'x'",
     ),
     "an odd outcome": (
         Ran(status=0, stdout='{"comfyrec": {"outcome": "done"}}'),
-        "it printed the outcome 'done', which is none of ",
+        "unknown outcome 'done'; the outcomes are success, ",
     ),
     "nothing": (Ran(status=1, stderr="sorry"), ""),
 }
@@ -58,6 +58,34 @@ CRASHES = {
 def test_a_crash_is_told_from_a_failure(ran: Ran, words: str) -> None:
     assert report_of(ran).crash.startswith(words)
     assert bool(report_of(ran).crash) == bool(words)
+
+
+TRACE = """Traceback (most recent call last):
+  File "/home/me/client.py", line 12, in <module>
+    run()
+  File "/usr/lib/python3.11/json/decoder.py", line 355, in raw_decode
+    raise JSONDecodeError
+json.decoder.JSONDecodeError: Expecting value
+"""
+PLACES = {
+    "the innermost line of the client's own": (TRACE, "client.py:12"),
+    "of the last traceback": (TRACE + TRACE.replace("12", "30"), "client.py:30"),
+    "of a library where nothing else is known": (
+        TRACE.replace("/home/me/client", "/usr/lib/python3.11/site"), "decoder.py:355"
+    ),
+    "of another system": (TRACE.replace("/home/me/", "C:\\\\me\\\\"), "client.py:12"),
+    "nowhere": ("Traceback (most recent call last):\nKeyError: 1\n", ""),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("stderr, place", PLACES.values(), ids=PLACES)
+def test_a_crash_is_placed_in_the_client(stderr: str, place: str) -> None:
+    assert report_of(Ran(status=1, stderr=stderr)).crash_at == place
+
+
+def test_the_last_line_of_the_errors_is_kept() -> None:
+    assert report_of(Ran(status=1, stderr="a\n b \n\n")).last_words == "b"
+    assert report_of(Ran(status=1)).last_words == ""
 
 
 def test_id_and_outputs_are_taken_where_they_are_what_they_should_be() -> None:

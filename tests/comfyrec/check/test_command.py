@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import threading
 import time
@@ -15,7 +14,7 @@ import pytest
 
 from comfyrec.check import command
 from comfyrec.check.command import KEEP_BYTES, find_command, run_command
-from comfyrec.check.process_tree import Family, adopting_orphans, children_of
+from comfyrec.check.process_tree import adopting_orphans, children_of
 from comfyrec.check.report import Ran
 from comfyrec.errors import UsageError
 
@@ -191,30 +190,6 @@ def test_a_command_is_stopped_when_the_check_is() -> None:
 
     assert found.status is None
     assert found.took_s < BOUND_S
-
-
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc")
-def test_memory_is_measured_with_that_of_children() -> None:
-    hoard = "x = b'x' * (64 * 1024 * 1024); print('taken', flush=True); signal.pause()"
-    code = f"""
-import signal, subprocess, sys
-code = "import signal; {hoard}"
-for _ in range(2): subprocess.Popen([sys.executable, "-c", code])
-signal.pause()
-"""
-    argv = [sys.executable, "-c", code]
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, start_new_session=True) as process:
-        assert process.stdout is not None
-        taken = [process.stdout.readline() for _ in range(2)]
-        family = Family(process.pid, "no mark")
-
-        family.look(1.0)
-        family.look(2.0)
-
-        family.kill()
-    assert taken == [b"taken\n"] * 2
-    assert [second for second, _ in family.memory][:1] == [1.0]
-    assert family.memory[0][1] > 128 * 1024 * 1024
 
 
 def test_a_command_that_does_not_exist_is_one_sentence() -> None:

@@ -1,0 +1,214 @@
+"""results -> what to fix first: failures with one cause stand together, the causes come in order.
+
+A group is told by evidence: the invariant that does not hold, and what the client did or printed
+(the same exception at the same line, the same last line, no question to the history). A prompt that
+is submitted before the WebSocket is open loses messages, so that cause comes before all that may
+follow from it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+
+from comfyrec.check.invariants import INVARIANTS, truth_in_words
+from comfyrec.check.result import ScenarioResult
+from comfyrec.wording import plural
+
+__all__ = ["PLAIN", "Fix", "blocker", "fixes"]
+
+PLAIN: Final = "success"
+"""The scenario in which nothing goes wrong."""
+_ADDRESSES: Final = ("{url}", "{ws_url}", "{host}", "{port}")
+
+
+class Fix(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing to fix."""
+
+    cause: str
+    """A sentence without its period."""
+    correct: str
+    """What a correct client does; it continues the words "A correct client"."""
+    invariants: tuple[str, ...] = ()
+    """All that fail in this group, the first ones of the table first."""
+    scenarios: tuple[str, ...] = ()
+    """Where it shows; the one that shows it best comes first."""
+
+
+# --- before everything else ------------------------------------------------------------------
+
+
+def blocker(result: ScenarioResult, command: Sequence[str]) -> Fix | None:
+    """Why the first scenario shows that no other one is worth a run; None: they are.
+
+    Args:
+        result: of the first scenario.
+        command: the client's command, with its places.
+    """
+    if result.ended == "not run":
+        return None
+    if result.traffic.attempts == 0:
+        return _never_came(result, command)
+    # One that ends as it should, and yet does something wrong, shows more in the other scenarios.
+    ends_well = result.outcome in result.truth
+    if result.name == PLAIN and result.status == "fail" and not ends_well:
+        cause = _cause(result)
+        return Fix(
+            cause=f"The client fails where nothing goes wrong: {cause.sentence}",
+            correct=cause.correct,
+            invariants=_failed((result,)),
+            scenarios=(result.name,),
+        )
+    return None
+
+
+def _never_came(result: ScenarioResult, command: Sequence[str]) -> Fix:
+    placed = any(place in part for part in command for place in _ADDRESSES)
+    why = _last_words(result)
+    if placed:
+        cause = f"The client never contacted the server at {{url}}{why}"
+    else:
+        cause = f"The client never contacted the server, and its command has no {{url}}{why}"
+    return Fix(
+        cause=cause,
+        correct="takes the server's address from its command line, as in 'client.py {url}', "
+        "or from COMFYUI_URL",
+        scenarios=(result.name,),
+    )
+
+
+# --- groups ----------------------------------------------------------------------------------
+
+
+class _Cause(NamedTuple):
+    """What is behind a failure; failures with the same key stand together."""
+
+    rank: int
+    key: tuple[str, ...]
+    sentence: str
+    correct: str
+
+
+def fixes(results: Iterable[ScenarioResult]) -> tuple[Fix, ...]:
+    """What to fix, by rank of the cause and then by how many scenarios show it."""
+    groups: dict[tuple[str, ...], list[tuple[ScenarioResult, _Cause]]] = {}
+    for result in results:
+        if result.status == "fail":
+            cause = _cause(result)
+            groups.setdefault(cause.key, []).append((result, cause))
+    ordered = sorted(groups.values(), key=lambda group: (group[0][1].rank, -len(group)))
+    return tuple(_fix(group) for group in ordered)
+
+
+def _fix(group: list[tuple[ScenarioResult, _Cause]]) -> Fix:
+    group.sort(key=lambda one: _how_plain(one[0]))
+    best, cause = group[0]
+    several = len({one.correct for _, one in group}) > 1
+    return Fix(
+        cause=_capital(cause.sentence),
+        correct=f"{cause.correct} (in {best.name})" if several else cause.correct,
+        invariants=_failed(result for result, _ in group),
+        scenarios=tuple(result.name for result, _ in group),
+    )
+
+
+def _how_plain(result: ScenarioResult) -> tuple[bool, bool, int, float]:
+    """What shows a cause best: the plain scenario, one that ends, few failures, a short run."""
+    return result.name != PLAIN, result.ended == "hung", len(result.failed), result.took_s
+
+
+def _failed(results: Iterable[ScenarioResult]) -> tuple[str, ...]:
+    return tuple(sorted({verdict.invariant for result in results for verdict in result.failed}))
+
+
+def _cause(result: ScenarioResult) -> _Cause:
+    """The first of the rules that fits."""
+    found = (rule(result) for rule in _RULES)
+    return next(cause for cause in found if cause is not None)
+
+
+def _socket_late(result: ScenarioResult) -> _Cause | None:
+    if "K7" not in {verdict.invariant for verdict in result.failed} or result.crash:
+        return None
+    return _Cause(
+        0,
+        ("K7",),
+        "it submits the prompt before its WebSocket is open, so it misses messages",
+        f"{INVARIANTS['K7']}, and waits for the first 'status' message",
+    )
+
+
+def _false_success(result: ScenarioResult) -> _Cause | None:
+    if result.outcome != "success" or result.reported != "an untruth":
+        return None
+    why = next((v.why for v in result.failed if v.invariant == "K3"), "reported success")
+    return _Cause(1, ("K3", *result.truth), f"it {why}", result.correct)
+
+
+def _crashed(result: ScenarioResult) -> _Cause | None:
+    if not result.crash:
+        return None
+    at = f" ({result.crash_at})" if result.crash_at else ""
+    key = ("crash", result.crash_at, _without_values(result.crash))
+    correct = result.correct if result.ended == "crashed" else f"{INVARIANTS['K6']}"
+    return _Cause(2, key, f"it crashes: {result.crash}{at}", correct)
+
+
+def _hung(result: ScenarioResult) -> _Cause | None:
+    if result.ended != "hung":
+        return None
+    seen = result.traffic
+    correct = (
+        "asks the history, and then the queue, whenever its WebSocket is silent, and has a time "
+        "limit for each request and for the whole run"
+    )
+    if seen.posts == 0:
+        made = plural(seen.attempts, "request")
+        return _Cause(3, ("hung", "no post"), f"it never submits a prompt ({made})", correct)
+    if seen.history_requests == 0:
+        waits = "it waits for a WebSocket message that never comes, and never asks the history"
+        return _Cause(3, ("hung", "no history"), waits, correct)
+    return _Cause(3, ("hung", "asks"), "it asks the history, but never ends", correct)
+
+
+def _other_untruth(result: ScenarioResult) -> _Cause | None:
+    if result.reported != "an untruth":
+        return None
+    key = ("K3", str(result.outcome), *result.truth, _without_values(result.last_words))
+    sentence = f"it reports {result.outcome}; {truth_in_words(result.truth)}{_last_words(result)}"
+    return _Cause(4, key, sentence, result.correct)
+
+
+def _first_failure(result: ScenarioResult) -> _Cause:
+    first = result.failed[0]
+    key = (first.invariant, _without_values(first.why), _without_values(result.last_words))
+    return _Cause(5, key, f"it {first.why}{_last_words(result)}", result.correct)
+
+
+_RULES: Final[Sequence[Callable[[ScenarioResult], _Cause | None]]] = (
+    _socket_late,
+    _false_success,
+    _crashed,
+    _hung,
+    _other_untruth,
+    _first_failure,
+)
+
+
+_VALUES = re.compile(r"0x[0-9a-f]+|[0-9a-f]{8}-[0-9a-f-]{27}|\d+(?:\.\d+)*|\S+\.(?:png|mp4|webm)")
+
+
+def _without_values(text: str) -> str:
+    """A line without ids, numbers and names of files, which differ from run to run."""
+    return _VALUES.sub("#", text)
+
+
+def _last_words(result: ScenarioResult) -> str:
+    return f"; it printed: {result.last_words}" if result.last_words else ""
+
+
+def _capital(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:]

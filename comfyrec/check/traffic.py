@@ -1,0 +1,45 @@
+"""The journal of a scenario -> what its server saw the client do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from comfyrec.check.case import Traffic
+from fake_server.scenarios.kit.observer import JournalNote
+
+__all__ = ["traffic_of"]
+
+
+def traffic_of(journal: Sequence[JournalNote], seconds: Sequence[float]) -> Traffic:
+    """Count what the client did, by a journal and the real time of each of its entries."""
+    upgrades = [index for index, note in enumerate(journal) if note.what == "knocked"]
+    asked = [(index, note.detail) for index, note in enumerate(journal) if note.what == "asked"]
+    posts = [index for index, detail in asked if _is(detail, "POST", "/prompt")]
+    accepted = [index for index, note in enumerate(journal) if note.what == "accepted"]
+    busy = sorted(seconds[index] for index in [*upgrades, *(index for index, _ in asked)])
+    return Traffic(
+        sockets=len(accepted),
+        socket_first=accepted[0] < posts[0] if accepted and posts else None,
+        posts=len(posts),
+        requests=len(asked),
+        attempts=len(asked) + len(upgrades),
+        history_requests=sum(_is(detail, "GET", "/history") for _, detail in asked),
+        queue_requests=sum(_is(detail, "GET", "/queue") for _, detail in asked),
+        interrupts=sum(_is(detail, "POST", "/interrupt") for _, detail in asked),
+        busiest_second=_most_within(busy, 1.0),
+    )
+
+
+def _is(detail: str, method: str, path: str) -> bool:
+    asked, _, target = detail.partition(" ")
+    bare = target.removeprefix("/api").partition("?")[0]
+    return asked == method and (bare == path or bare.startswith(f"{path}/"))
+
+
+def _most_within(times: Sequence[float], span: float) -> int:
+    most = first = 0
+    for last, time in enumerate(times):
+        while time - times[first] > span:
+            first += 1
+        most = max(most, last - first + 1)
+    return most

@@ -1,0 +1,151 @@
+"""Failures with one cause stand together, and the causes come in the order to fix them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from comfyrec.check.advice import blocker, fixes
+from comfyrec.check.case import Traffic
+from comfyrec.check.invariants import Verdict
+from comfyrec.check.result import ScenarioResult
+
+SEEN = Traffic(sockets=1, socket_first=True, posts=1, attempts=3, history_requests=1)
+COMMAND = ("client", "{url}")
+
+
+def result(name: str, *failed: str, **more: Any) -> ScenarioResult:
+    """A failed scenario; each of ``failed`` is an invariant and why it does not hold."""
+    verdicts = tuple(Verdict(*text.split(" ", 1)[:1], False, text[3:]) for text in failed)
+    facts = {
+        "name": name, "row": "A1", "category": "drift", "summary": "X.",
+        "correct": f"does {name}", "evidence": (), "status": "fail" if failed else "pass",
+        "ended": "finished", "reported": "the truth", "outcome": "success", "truth": ("success",),
+        "verdicts": verdicts, "traffic": SEEN,
+    }  # fmt: skip
+    return ScenarioResult(**{**facts, **more})
+
+
+LATE = "K7 submitted the prompt before its WebSocket was open"
+UNTRUE = {"reported": "an untruth", "truth": ("error",)}
+HUNG: dict[str, Any] = {"ended": "hung", "reported": "nothing", "outcome": None}
+CRASHED = {"ended": "crashed", "reported": "nothing", "outcome": None, "crash_at": "client.py:12"}
+
+
+def causes(*results: ScenarioResult) -> list[str]:
+    return [fix.cause for fix in fixes(results)]
+
+
+def test_nothing_is_to_be_fixed_where_all_passes() -> None:
+    assert fixes([result("a"), result("b")]) == ()
+
+
+def test_a_late_socket_comes_before_what_may_follow_from_it() -> None:
+    lies = result("b", "K3 reported success; the prompt failed", **UNTRUE)
+
+    found = fixes([lies, result("a", LATE, **HUNG), result("c", LATE)])
+
+    assert [(fix.invariants, fix.scenarios) for fix in found] == [
+        (("K7",), ("c", "a")), (("K3",), ("b",)),
+    ]  # fmt: skip
+    assert found[0].correct.startswith("opens the WebSocket before it submits the prompt")
+
+
+def test_a_crash_of_a_client_with_a_late_socket_is_a_cause_of_its_own() -> None:
+    crash = result("a", LATE, crash="KeyError: 1", **CRASHED)
+
+    assert causes(crash) == ["It crashes: KeyError: 1 (client.py:12)"]
+
+
+def test_the_same_exception_at_the_same_line_is_one_cause() -> None:
+    one = result("a", "K1 ended", crash="KeyError: 'node 17'", **CRASHED)
+    same = result("b", "K1 ended", crash="KeyError: 'node 23'", **CRASHED)
+    other = result("c", "K1 ended", crash="KeyError: 'x'", **{**CRASHED, "crash_at": "client.py:9"})
+
+    found = fixes([one, same, other])
+
+    assert [fix.scenarios for fix in found] == [("a", "b"), ("c",)]
+
+
+def test_clients_that_hang_are_told_apart_by_what_they_asked() -> None:
+    silent = Traffic(sockets=1, posts=1, attempts=2)
+    idle = Traffic(attempts=2)
+
+    found = causes(
+        result("a", "K1 never", traffic=silent, **HUNG),
+        result("b", "K1 never", traffic=silent, **HUNG),
+        result("c", "K1 never", **HUNG),
+        result("d", "K1 never", traffic=idle, **HUNG),
+    )
+
+    assert found == [
+        "It waits for a WebSocket message that never comes, and never asks the history",
+        "It asks the history, but never ends",
+        "It never submits a prompt (2 requests)",
+    ]
+
+
+def test_the_same_failure_with_the_same_last_words_is_one_cause() -> None:
+    found = fixes(
+        [
+            result("a", "K5 did not report x.png", last_words="saved 3 files"),
+            result("b", "K5 did not report y.png", last_words="saved 4 files"),
+            result("c", "K5 did not report x.png", last_words="no space left"),
+        ]
+    )
+
+    assert [fix.scenarios for fix in found] == [("a", "b"), ("c",)]
+    assert found[1].cause == "It did not report x.png; it printed: no space left"
+
+
+def test_a_cause_that_more_scenarios_show_comes_first() -> None:
+    few = result("a", "K5 did not report x.png")
+    many = [result(name, "K9 printed a secret") for name in "bc"]
+
+    assert causes(few, *many) == ["It printed a secret", "It did not report x.png"]
+
+
+def test_the_plain_scenario_shows_a_cause_best_and_then_one_that_ends() -> None:
+    late = [result("a", LATE, **HUNG), result("b", LATE), result("success", LATE, took_s=9.0)]
+
+    (fix,) = fixes(late)
+
+    assert fix.scenarios == ("success", "b", "a")
+
+
+NEVER_CAME = {
+    "without an address": (("client",), "and its command has no {url}"),
+    "with an address": (COMMAND, "at {url}"),
+    "with a port only": (("client", "127.0.0.1:{port}"), "at {url}"),
+}
+
+
+@pytest.mark.parametrize("command, words", NEVER_CAME.values(), ids=NEVER_CAME)
+def test_a_client_that_never_came_blocks_everything(command: tuple[str, ...], words: str) -> None:
+    fix = blocker(result("oom", "K1 never", traffic=Traffic(), **HUNG), command)
+
+    assert fix is not None
+    assert words in fix.cause
+
+
+def test_a_client_that_hangs_where_nothing_goes_wrong_blocks_everything() -> None:
+    fix = blocker(result("success", "K1 never", **HUNG), COMMAND)
+
+    assert fix is not None
+    assert fix.cause.startswith("The client fails where nothing goes wrong: it asks the history")
+
+
+NO_BLOCKERS = {
+    "it passes": result("success"),
+    "it ends well, though not by all rules": result("success", LATE),
+    "it fails in another scenario": result("oom", "K1 never", **HUNG),
+    "the scenario could not be played": result(
+        "success", status="error", ended="not run", traffic=Traffic()
+    ),
+}
+
+
+@pytest.mark.parametrize("first", NO_BLOCKERS.values(), ids=NO_BLOCKERS)
+def test_other_first_results_block_nothing(first: ScenarioResult) -> None:
+    assert blocker(first, COMMAND) is None

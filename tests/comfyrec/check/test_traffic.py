@@ -1,0 +1,32 @@
+"""What a server saw a client do, counted from its journal."""
+
+from __future__ import annotations
+
+from comfyrec.check.case import Traffic
+from comfyrec.check.traffic import traffic_of
+from fake_server.scenarios.kit.observer import JournalNote
+
+
+def test_what_a_client_did_is_counted_from_the_journal() -> None:
+    journal = [
+        JournalNote(0, "knocked", 1),
+        JournalNote(0, "accepted", 1),
+        JournalNote(0, "asked", 2, "POST /api/prompt"),
+        JournalNote(0, "asked", 3, "GET /history/p"),
+        JournalNote(0, "asked", 4, "GET /queue?x=1"),
+        JournalNote(0, "asked", 5, "POST /interrupt"),
+    ]
+
+    seen = traffic_of(journal, [0.0, 0.0, 0.1, 0.2, 5.0, 5.5])
+
+    assert seen == Traffic(
+        sockets=1,
+        socket_first=True,
+        posts=1,
+        requests=4,
+        attempts=5,
+        history_requests=1,
+        queue_requests=1,
+        interrupts=1,
+        busiest_second=3,
+    )

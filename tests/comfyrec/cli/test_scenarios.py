@@ -1,0 +1,52 @@
+"""``comfyrec scenarios`` as a person types it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from comfyrec.cli import main
+from fake_server.scenarios import catalogue
+
+
+def test_the_list_has_a_line_for_each_scenario(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["scenarios"]) == 0
+
+    lines = capsys.readouterr().out.splitlines()
+    for scenario in catalogue():
+        assert any(f" {scenario.name} " in line and scenario.summary in line for line in lines)
+    assert "reconnects" in lines
+
+
+def test_one_scenario_is_shown_with_parameters_time_line_and_evidence(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["scenarios", "ws-silent:after=start"]) == 0
+
+    page = capsys.readouterr().out
+    assert 'after = "connect", here "start"' in page
+    assert "<- execution_start" in page
+    assert "A correct client asks the history" in page
+    assert "Comfy-Org/ComfyUI#9393" in page
+    assert "K2: " in page
+
+
+def test_the_catalogue_is_there_for_machines_too(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["scenarios", "--json"]) == 0
+    everything = json.loads(capsys.readouterr().out)
+    assert main(["scenarios", "fragmented", "--json"]) == 0
+    one = json.loads(capsys.readouterr().out)
+
+    assert len(everything) == len(catalogue())
+    assert one["parameters"]["parts"]["minimum"] == 2
+    assert one["time_line"]
+
+
+def test_an_unknown_name_is_one_sentence_with_the_nearest_one(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["scenarios", "oomm"]) == 2
+
+    said = capsys.readouterr().err
+    assert said == "comfyrec scenarios: there is no scenario 'oomm'; did you mean 'oom'?\n"
