@@ -1,12 +1,14 @@
-"""version -> Era: what each ComfyUI generation says, as a table of first releases.
+"""version -> Era: what each ComfyUI generation does, as a table of first releases.
 
 PROTOCOL.md, section 12: a fact belongs to every release from the one that brought it on. So one
-table of first releases answers for any version, also for those nobody has recorded.
+table of first releases answers for any version, also for those nobody has recorded. No other module
+compares versions; it asks an era for a fact.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final
 
@@ -14,15 +16,23 @@ import msgspec
 
 from comfyrec.errors import UsageError
 
-__all__ = ["DEFAULT_VERSION", "ERAS", "FIRST_RELEASE", "Era", "era_of"]
+__all__ = [
+    "DEFAULT_VERSION",
+    "ERAS",
+    "FIRST_RELEASE",
+    "Era",
+    "era_of",
+    "generation_of",
+    "oldest_with",
+]
 
 DEFAULT_VERSION: Final = "0.27.0"
-NEVER: Final = (99, 0, 0)
 
 # fact -> the first release that has it.
 FIRST_RELEASE: Final[dict[str, tuple[int, int, int]]] = {
     "success_event": (0, 0, 3),  # execution_success, and timestamps in the other events
     "display_node": (0, 1, 0),  # display_node, history meta, executed for cached outputs
+    "long_mismatch": (0, 1, 0),  # received_type(A) mismatch input_type(B); A != B before
     "origin_guard": (0, 2, 3),
     "options_everywhere": (0, 3, 0),  # OPTIONS answers 200 on any path
     "internal_routes": (0, 3, 0),  # logs frames, /internal/*, /models
@@ -44,10 +54,12 @@ FIRST_RELEASE: Final[dict[str, tuple[int, int, int]]] = {
     "create_time": (0, 3, 69),
     "template_routes": (0, 3, 71),  # /templates asks a route, no folder
     "user_errors": (0, 3, 76),  # 400 for names no user can have, 403 for moves to outside
+    "mask_preview_animated": (0, 3, 77),  # MaskPreview is written against the newer interface
     "cors_patch": (0, 4, 0),
     "preview_method": (0, 5, 0),
     "jobs": (0, 6, 0),
     "stills_unsaid": (0, 7, 0),  # a moving picture of one frame is saved without "animated"
+    "manager_flag": (0, 8, 0),  # extension.manager among the server's feature flags
     "job_cancelled": (0, 9, 0),  # the status cancelled; failed before
     "throttle": (0, 9, 2),
     "missing_node_type": (0, 12, 0),  # invalid_prompt before
@@ -59,7 +71,6 @@ FIRST_RELEASE: Final[dict[str, tuple[int, int, int]]] = {
     "fetch_site_guard": (0, 19, 0),
     "cycle_check": (0, 20, 0),
     "marked_files": (0, 20, 0),  # "a.png [output]" in the list of /internal/files
-    "mask_preview_animated": (0, 3, 77),  # MaskPreview is written against the newer interface
     "counts_before_the_dot": (0, 21, 0),  # a_00001.txt counts as number 1 of a
     "reprs_in_lists": (0, 21, 0),  # value_not_in_list writes the value as repr
     "ram_cache": (0, 23, 0),  # the default; classic before
@@ -67,6 +78,8 @@ FIRST_RELEASE: Final[dict[str, tuple[int, int, int]]] = {
     "uuid_prompt_ids": (0, 25, 0),
     "usage_source": (0, 25, 0),
     "job_cancel": (0, 26, 0),
+    "model_type_tags": (0, 27, 0),  # among the server's feature flags
+    "asset_flags": (0, 27, 0),  # node_replacements and assets, among the same
     # Recorded at 0.27.0 and not at 0.8.2; nobody has looked between.
     "view_nosniff": (0, 27, 0),  # and stricter headers of files, level marks in the console
     "preview_checks": (0, 27, 0),  # of what is asked of /experiment/models/preview
@@ -100,11 +113,11 @@ class Era(msgspec.Struct, frozen=True):
     def server_flags(self) -> dict[str, object]:
         """The server's feature flags, without ``max_upload_size`` (PROTOCOL.md, section 3)."""
         flags: dict[str, object] = {"supports_preview_metadata": True}
-        if self.release >= (0, 27, 0):
+        if self.has("model_type_tags"):
             flags["supports_model_type_tags"] = True
-        if self.release >= (0, 8, 0):
+        if self.has("manager_flag"):
             flags["extension"] = {"manager": {"supports_v4": True}}
-        if self.release >= (0, 27, 0):
+        if self.has("asset_flags"):
             flags["node_replacements"] = True
             flags["assets"] = self.has("assets_on")
         return flags
@@ -132,9 +145,21 @@ def _release(version: str) -> tuple[int, int, int]:
     match = re.fullmatch(r"v?(\d+)\.(\d+)(?:\.(\d+))?(?:[-+a-z].*)?", version)
     if match is None:
         raise UsageError(
-            f"comfyui version {version!r} is no version: give one like 0.27.0 or 2024-07 "
+            f"comfyui version {version!r} is not a version: give one like 0.27.0 or 2024-07 "
             f"(recorded generations: {', '.join(ERAS)})"
         )
     major, minor, patch = match.groups()
     # '0.3' alone means its last patch, as people say it.
     return (int(major), int(minor), int(patch) if patch is not None else 9_999)
+
+
+def oldest_with(fact: str) -> str:
+    """The oldest recorded generation that has a fact of ``FIRST_RELEASE``."""
+    return next(version for version in ERAS if era_of(version).has(fact))
+
+
+def generation_of(era: Era, versions: Iterable[str]) -> str:
+    """The newest of some versions that is not newer than an era; the oldest if all are."""
+    there = sorted(versions, key=_release)
+    older = [one for one in there if _release(one) <= era.release]
+    return older[-1] if older else there[0]

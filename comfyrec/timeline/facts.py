@@ -9,20 +9,19 @@ from typing import Final
 from comfyrec.cassette.records import Session
 from comfyrec.timeline.model import Exchange, Socket
 from comfyrec.timeline.prompts import plain_path
+from comfyrec.versions import DEFAULT_VERSION, ERAS, oldest_with
 
 __all__ = ["version_of"]
 
 _RELEASE: Final = re.compile(r"v?(\d+\.\d+(?:\.\d+)?|2024-\d\d)")
 
-# A sign -> the oldest recorded generation that gives it (PROTOCOL.md, section 12). First fit wins.
+# A route or message type -> the fact of an era that it shows. The first that is seen decides.
 _SIGNS: Final = (
-    ("/jobs", "0.8.2"),
-    ("progress_state", "0.3.64"),
-    ("feature_flags", "0.3.64"),
-    ("execution_success", "0.3.10"),
-    ("executing", "2024-07"),
+    ("/jobs", "jobs"),
+    ("progress_state", "progress_state"),
+    ("feature_flags", "progress_state"),
+    ("execution_success", "success_event"),
 )
-NEWEST: Final = "0.27.0"
 
 
 def version_of(
@@ -30,14 +29,17 @@ def version_of(
 ) -> str:
     """What the recording says of itself, what /system_stats said, or what the frames show.
 
-    A recording without any sign is taken for the newest generation that was recorded.
+    A recording that nothing ran in is taken for the default version.
     """
     for said in _said(sessions, exchanges):
         if release := _RELEASE.match(said):
             return release[1]
     seen = {message.peek.type for socket in sockets for message in socket.messages}
     seen |= {"/jobs" for e in exchanges if plain_path(e) == "/jobs" and e.status == 200}
-    return next((version for sign, version in _SIGNS if sign in seen), NEWEST)
+    for sign, fact in _SIGNS:
+        if sign in seen:
+            return oldest_with(fact)
+    return ERAS[0] if "executing" in seen else DEFAULT_VERSION
 
 
 def _said(sessions: Sequence[Session], exchanges: Sequence[Exchange]) -> Iterator[str]:

@@ -305,10 +305,10 @@ class _Validator:
         received = source_class.output[value[1]]
         if types_fit(received, each.type):
             return None
-        if self._era.release < (0, 1, 0):
-            details = f"{each.name}, {received} != {each.type}"
-        else:
+        if self._era.has("long_mismatch"):
             details = f"{each.name}, received_type({received}) mismatch input_type({each.type})"
+        else:
+            details = f"{each.name}, {received} != {each.type}"
         extra = {
             "input_name": each.name,
             "input_config": each.config,

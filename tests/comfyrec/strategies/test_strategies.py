@@ -258,7 +258,7 @@ def test_a_graph_of_ones_own_is_used() -> None:
 
 CALLS: dict[str, tuple[Any, type[Exception], str]] = {
     "no such fault": (lambda: faulty_streams(labels=("late",)), ValueError, "no fault 'late'"),
-    "no such version": (lambda: streams(version="new"), UsageError, "is no version"),
+    "no such version": (lambda: streams(version="new"), UsageError, "is not a version"),
     "no such scenario": (lambda: scenarios("nothing-like-it"), ScenarioError, "nothing-like-it"),
 }
 

@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from comfyrec.errors import ScenarioError, UsageError
-from comfyrec.versions import ERAS, FIRST_RELEASE, era_of
 from fake_server.nodes.catalogue import AUTOGROW_INPUTS_MAX, Catalogue
 from fake_server.seeded import SeededRandom
 from fake_server.simulator.graph import EXACT_NODES_MAX, Graph, Order, signatures
@@ -397,34 +396,6 @@ def test_a_dynamic_choice_brings_its_own_inputs() -> None:
 
 
 # --- eras, chance, names -------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("version", ERAS)
-def test_every_recorded_generation_has_an_era(version: str) -> None:
-    era = era_of(version)
-
-    assert era.version == version
-    assert era.has("success_event") == (version != "2024-07")
-
-
-def test_versions_are_read_as_people_write_them() -> None:
-    assert era_of("v0.27.0").release == (0, 27, 0)
-    assert era_of("0.8").facts >= era_of("0.8.2").facts
-    assert era_of("0.3.75-dev").release == (0, 3, 75)
-
-
-@pytest.mark.parametrize("version", ["", "latest", "27", "0.x", "2025-01", "1.2.3.4"])
-def test_what_is_no_version_is_told_so(version: str) -> None:
-    with pytest.raises(UsageError, match="is no version"):
-        era_of(version)
-
-
-@pytest.mark.parametrize("fact", FIRST_RELEASE)
-def test_a_fact_begins_with_its_first_release(fact: str) -> None:
-    major, minor, patch = FIRST_RELEASE[fact]
-
-    assert era_of(f"{major}.{minor}.{patch}").has(fact)
-    assert not era_of("2024-07").has(fact)
 
 
 FLAGS = {

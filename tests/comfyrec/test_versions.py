@@ -1,0 +1,60 @@
+"""Eras: which facts belong to which version, and how versions are written."""
+
+from __future__ import annotations
+
+import pytest
+
+from comfyrec.errors import UsageError
+from comfyrec.versions import ERAS, FIRST_RELEASE, era_of, generation_of, oldest_with
+
+
+@pytest.mark.parametrize("version", ERAS)
+def test_every_recorded_generation_has_an_era(version: str) -> None:
+    era = era_of(version)
+
+    assert era.version == version
+    assert era.has("success_event") == (version != "2024-07")
+
+
+def test_versions_are_read_as_people_write_them() -> None:
+    assert era_of("v0.27.0").release == (0, 27, 0)
+    assert era_of("0.8").facts >= era_of("0.8.2").facts
+    assert era_of("0.3.75-dev").release == (0, 3, 75)
+
+
+@pytest.mark.parametrize("version", ["", "latest", "27", "0.x", "2025-01", "1.2.3.4"])
+def test_what_is_not_a_version_is_told_so(version: str) -> None:
+    with pytest.raises(UsageError, match="is not a version"):
+        era_of(version)
+
+
+@pytest.mark.parametrize("fact", FIRST_RELEASE)
+def test_a_fact_begins_with_its_first_release(fact: str) -> None:
+    major, minor, patch = FIRST_RELEASE[fact]
+
+    assert era_of(f"{major}.{minor}.{patch}").has(fact)
+    assert not era_of("2024-07").has(fact)
+
+
+def test_the_table_stands_in_the_order_of_releases() -> None:
+    releases = list(FIRST_RELEASE.values())
+
+    assert releases == sorted(releases)
+
+
+@pytest.mark.parametrize(
+    "fact, version",
+    [("success_event", "0.3.10"), ("progress_state", "0.3.64"), ("jobs", "0.8.2")],
+)
+def test_a_fact_is_first_seen_in_the_recorded_generation_after_it(fact: str, version: str) -> None:
+    assert oldest_with(fact) == version
+
+
+@pytest.mark.parametrize(
+    "version, generation",
+    [("0.27.0", "0.27.0"), ("0.26.9", "0.8.2"), ("2024-07", "0.3.10"), ("0.40", "0.27.0")],
+)
+def test_a_version_belongs_to_the_newest_generation_before_it(
+    version: str, generation: str
+) -> None:
+    assert generation_of(era_of(version), ["0.27.0", "0.3.10", "0.8.2"]) == generation
