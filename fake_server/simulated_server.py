@@ -12,8 +12,8 @@ from typing import Any
 
 from fake_server.http.console_log import banner, print_end, print_failure
 from fake_server.http.context import Context, HandlerFailed
-from fake_server.http.middleware import answer, is_websocket, lets_in, query_of, split_target
-from fake_server.http.question import empty, server_error
+from fake_server.http.middleware import answer, is_websocket, lets_in
+from fake_server.http.responses import empty, server_error
 from fake_server.options import ServerOptions
 from fake_server.simulator.engine import Engine
 from fake_server.simulator.node_plan import NodePlans, PlanFor, always
@@ -46,22 +46,22 @@ class SimulatedServer:
         options = options or ServerOptions()
         folders = options.folders()
         self.engine = Engine(options, folders=folders, plan_for=plan_for or always(NodePlans()))
-        self.place = Context(
-            engine=self.engine, options=options, folders=folders, chance=self.engine.random
+        self.context = Context(
+            engine=self.engine, options=options, folders=folders, random=self.engine.random
         )
-        self.place.log.extend(banner(self.place))
-        self.engine.worker.on_failed = partial(print_failure, self.place)
-        self.engine.on_ended = partial(print_end, self.place)
+        self.context.log.extend(banner(self.context))
+        self.engine.worker.on_failed = partial(print_failure, self.context)
+        self.engine.on_ended = partial(print_end, self.context)
         if options.multi_user:
-            self.place.users.clear()
+            self.context.users.clear()
 
     def handle(self, happened: Happened, now: int) -> Iterator[Action]:
         """Take what happened and say what shall happen, in order."""
         self.engine.time.reach(now)
-        self.place.now = now
+        self.context.now = now
         match happened:
             case RequestReceived():
-                yield Respond(happened.exchange, answer(self.place, happened.request))
+                yield Respond(happened.exchange, answer(self.context, happened.request))
             case UpgradeRequested():
                 yield self._let_in(happened, now)
             case MessageReceived():
@@ -79,14 +79,12 @@ class SimulatedServer:
     def _let_in(self, knocked: UpgradeRequested, now: int) -> Action:
         request = knocked.request
         try:
-            admitted = lets_in(self.place, request)
+            admitted = lets_in(self.context, request)
         except HandlerFailed:
             return Respond(knocked.socket, server_error())
         if not admitted:
             return Respond(knocked.socket, empty(403))
-        if not is_websocket(self.place, request):
-            return Respond(knocked.socket, answer(self.place, request))
-        query = query_of(split_target(request.target)[1])
-        client_id = query.get("clientId", [""])[0]
-        self.engine.connected(knocked.socket, client_id or None, now)
+        if not is_websocket(self.context, request):
+            return Respond(knocked.socket, answer(self.context, request))
+        self.engine.connected(knocked.socket, request.client_id or None, now)
         return Accept(knocked.socket)

@@ -14,31 +14,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-
-class FormField(msgspec.Struct, frozen=True):
-    """One part of a multipart body, as the shell has parsed it."""
-
-    name: str
-    value: bytes
-    filename: str | None = None
-    content_type: str | None = None
-
-
-class Request(msgspec.Struct, frozen=True, gc=False):
-    """One HTTP request, whole."""
-
-    method: str
-    target: str
-    """Path and query as sent, still percent-encoded."""
-    headers: tuple[tuple[str, str], ...] = ()
-    """In the order and case of the wire."""
-    body: bytes = b""
-    peer: str = ""
-
-    def header(self, name: str, default: str = "") -> str:
-        """The first field of that name, whatever its case."""
-        name = name.lower()
-        return next((value for key, value in self.headers if key.lower() == name), default)
+from comfyrec.http.request import Request as Request
 
 
 class Response(msgspec.Struct, frozen=True, gc=False):

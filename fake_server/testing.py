@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from comfyrec.events import comfy_json
-from fake_server.http.question import loads
+from comfyrec.http.request import loads
 from fake_server.server.clock import MAX
 from fake_server.server.thread import serve
 from fake_server.simulated_server import SimulatedServer
@@ -32,7 +32,7 @@ class AnyPrompt:
         self.world = SimulatedServer(
             plan_for=always(NodePlans(classes={"PreviewAny": {"uncached": True, "steps": 1}}))
         )
-        self.world.place.folders.write("output", "", _PICTURE, _drawn, 0)
+        self.world.context.folders.write("output", "", _PICTURE, _drawn, 0)
 
     def handle(self, happened: Happened, now: int) -> Iterable[Action]:
         """As the world does, the prompt exchanged."""

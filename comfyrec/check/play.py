@@ -20,7 +20,7 @@ from fake_server.scenario_source import scenario_source, transport_of
 from fake_server.scenarios import Choice, Stage
 from fake_server.scenarios.kit import PLAIN
 from fake_server.scenarios.kit.observer import JOURNAL_ENTRIES_MAX, Ending
-from fake_server.scenarios.kit.routes import read_json
+from fake_server.scenarios.kit.requests import read_json
 from fake_server.server.clock import MAX
 from fake_server.server.thread import Handle, LoopThread, serve
 from fake_server.source import Action, Happened, Request, Response, Source

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from comfyrec.check.case import Traffic
+from comfyrec.http.request import target_of
 from fake_server.scenarios.kit.observer import JournalNote
 
 __all__ = ["traffic_of"]
@@ -31,9 +32,9 @@ def traffic_of(journal: Sequence[JournalNote], seconds: Sequence[float]) -> Traf
 
 
 def _is(detail: str, method: str, path: str) -> bool:
-    asked, _, target = detail.partition(" ")
-    bare = target.removeprefix("/api").partition("?")[0]
-    return asked == method and (bare == path or bare.startswith(f"{path}/"))
+    given, _, target = detail.partition(" ")
+    bare = target_of(target).path
+    return given == method and (bare == path or bare.startswith(f"{path}/"))
 
 
 def _most_within(times: Sequence[float], span: float) -> int:

@@ -415,7 +415,7 @@ def _from_cassette(given: str) -> Any:
             f"give what GET /object_info answers"
         ) from None
     for exchange in reversed(timeline.exchanges):
-        if exchange.path.removeprefix("/api") == "/object_info" and exchange.status == 200:
+        if exchange.path == "/object_info" and exchange.status == 200:
             return _parsed(exchange.response_body, given)
     raise UsageError(f"--object-info {given}: the cassette holds no answer of GET /object_info")
 

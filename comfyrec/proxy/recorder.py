@@ -25,6 +25,7 @@ from comfyrec.cassette.records import (
     Side,
     WsFrame,
 )
+from comfyrec.http.routes import FIRST_SEGMENTS, STATIC_FOLDERS
 from comfyrec.wire.tap import Part, Seen
 from comfyrec.wire.websocket import Frame
 
@@ -252,14 +253,9 @@ def _sentence(trouble: Exception) -> str:
     return str(trouble) or type(trouble).__name__
 
 
-# First path segments of ComfyUI's own routes (PROTOCOL.md sections 6 to 11), with or without /api.
-_ROUTES: Final = frozenset(
-    b"api ws prompt queue interrupt free history jobs view view_metadata upload users settings "
-    b"userdata v2 i18n workflow_templates node_replacements global_subgraphs internal system_stats "
-    b"features object_info embeddings models experiment".split()
-)
-# Folders of the web frontend and of the packages that it loads.
-_FOLDERS: Final = frozenset(b"assets cursor docs extensions fonts lib scripts templates".split())
+# As bytes: what has a place among ComfyUI's own routes, and what only the web frontend has.
+_FOLDERS: Final = frozenset(name.encode() for name in STATIC_FOLDERS)
+_ROUTES: Final = frozenset(name.encode() for name in {*FIRST_SEGMENTS, "api"}) - _FOLDERS
 _CODE: Final = re.compile(rb"\.(?:m?js|css|map|html?|ico|svg|woff2?|ttf|webmanifest)$")
 _FILE: Final = re.compile(rb"\.[0-9a-z]{1,11}$")
 

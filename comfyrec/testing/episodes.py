@@ -13,7 +13,6 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import parse_qs, urlsplit
 
 import aiohttp
 import yarl
@@ -92,8 +91,7 @@ class Episodes(Source):
             self._spawn(self._forward(happened.exchange, happened.request))
             return
         if isinstance(happened, UpgradeRequested):
-            query = parse_qs(urlsplit(happened.request.target).query)
-            self._sockets[happened.socket] = query.get("clientId", [""])[0]
+            self._sockets[happened.socket] = happened.request.client_id
         elif isinstance(happened, MessageReceived):
             self._heard(happened)
         elif isinstance(happened, Disconnected):
@@ -112,9 +110,9 @@ class Episodes(Source):
     # --- what goes where -----------------------------------------------------------------------
 
     def _goes_upstream(self, request: Request) -> bool:
-        path = urlsplit(request.target).path.removeprefix("/api")
+        path = request.path
         if request.method == "POST" and path == "/prompt":
-            return not self._knows(request.body)
+            return not self._knows(request)
         if path.startswith("/upload/"):
             return request.body not in self._uploads
         if path in ("/interrupt", "/queue") and self._running:
@@ -123,10 +121,10 @@ class Episodes(Source):
             request.method == "POST" and any(n.encode() in request.body for n in self._names)
         )
 
-    def _knows(self, body: bytes) -> bool:
+    def _knows(self, request: Request) -> bool:
         try:
-            shape = Shape(json.loads(body), frozenset(VOLATILE))
-        except ValueError:
+            shape = Shape(request.read_json(), frozenset(VOLATILE))
+        except (ValueError, RecursionError):
             return True  # no prompt at all: the player answers that as well as anybody
         return any(shape.fit(known) >= Fit.STRUCTURE for known in self._shapes)
 
@@ -161,7 +159,7 @@ class Episodes(Source):
 
     async def _ask(self, request: Request) -> Response:
         http, url = await self._session()
-        submitted = request.method == "POST" and request.target.split("?")[0].endswith("/prompt")
+        submitted = request.asks("POST", "/prompt")
         if submitted:
             await self._listen(_client_id(request.body))
         headers = [(k, v) for k, v in request.headers if k.lower() not in _HOP_BY_HOP]

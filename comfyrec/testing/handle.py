@@ -262,7 +262,7 @@ class ComfyUI:
         asked = {(seen.method, _without_ids(seen.path)) for seen in list(self._witness.requests)}
         recorded: dict[tuple[str, str], int] = {}
         for exchange in timeline.exchanges:
-            path = _without_ids(exchange.path.removeprefix("/api"))
+            path = _without_ids(exchange.path)
             recorded[exchange.method, path] = recorded.get((exchange.method, path), 0) + 1
         lines = [
             f"{method} {path} (recorded {count} times)" if count > 1 else f"{method} {path}"

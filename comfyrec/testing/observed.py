@@ -10,7 +10,6 @@ import json
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
-from urllib.parse import parse_qs, unquote, urlsplit
 
 import msgspec
 
@@ -94,11 +93,6 @@ class SeenSocket(msgspec.Struct, eq=False):
         return self.accepted and self.closed_t is None
 
 
-def _plain_path(target: str, prefix: str) -> str:
-    path = unquote(urlsplit(target).path).removeprefix(prefix)
-    return path.removeprefix("/api") if path.startswith("/api/") else path
-
-
 class Witness(Source):
     """Watches a source; see the module's docstring.
 
@@ -114,7 +108,7 @@ class Witness(Source):
         self.sockets: list[SeenSocket] = []
         self.frames: deque[tuple[int, int, str | bytes]] = deque(maxlen=FRAMES_MAX)
         """(virtual microseconds, socket, message), one for each socket that a message went to."""
-        self._open: dict[int, SeenRequest] = {}
+        self._open: dict[int, tuple[SeenRequest, Request]] = {}
         self._by_number: dict[int, SeenSocket] = {}
         self._serial = 0
 
@@ -149,13 +143,16 @@ class Witness(Source):
         if isinstance(happened, RequestReceived):
             seen = self._seen(happened.request, now)
             self.requests.append(seen)
-            self._open[happened.exchange] = seen
+            self._open[happened.exchange] = seen, happened.request
         elif isinstance(happened, UpgradeRequested):
             request = happened.request
-            query = parse_qs(urlsplit(request.target).query)
-            client_id = query.get("clientId", [None])[0]
             socket = SeenSocket(
-                happened.socket, now, self._next(), client_id, request.headers, received=[]
+                happened.socket,
+                now,
+                self._next(),
+                request.client_id or None,
+                request.headers,
+                received=[],
             )
             self.sockets.append(socket)
             self._by_number[happened.socket] = socket
@@ -165,12 +162,12 @@ class Witness(Source):
             self._ended(happened.socket, now)
 
     def _seen(self, request: Request, now: int) -> SeenRequest:
-        parts = urlsplit(request.target)
-        path = _plain_path(request.target, self._prefix)
-        kept = BODY_MAX * (16 if path == "/prompt" else 1)
+        parts = (request.below(self._prefix) or request).parts
+        kept = BODY_MAX * (16 if parts.path == "/prompt" else 1)
+        query = {name: list(values) for name, values in parts.query.items()}
         return SeenRequest(
-            now, self._next(), request.method, path, parse_qs(parts.query, keep_blank_values=True),
-            request.headers, request.body[:kept],
+            now, self._next(), request.method, parts.path, query, request.headers,
+            request.body[:kept],
         )  # fmt: skip
 
     def _acted(self, action: Action, now: int) -> None:
@@ -178,9 +175,9 @@ class Witness(Source):
             for socket in action.sockets:
                 self.frames.append((now, socket, action.message))
         elif isinstance(action, Respond):
-            seen = self._open.pop(action.exchange, None)
-            if seen is not None:
-                self._answered(seen, action.answer)
+            seen, request = self._open.pop(action.exchange, (None, None))
+            if seen is not None and request is not None:
+                self._answered(seen, request, action.answer)
         elif isinstance(action, Accept):
             if action.socket in self._by_number:
                 self._by_number[action.socket].accepted = True
@@ -192,12 +189,12 @@ class Witness(Source):
         if socket is not None and socket.closed_t is None:
             socket.closed_t = now
 
-    def _answered(self, seen: SeenRequest, answer: Response) -> None:
+    def _answered(self, seen: SeenRequest, request: Request, answer: Response) -> None:
         seen.status, seen.answer = answer.status, answer.body[:BODY_MAX]
         if (seen.method, seen.path, seen.status) != ("POST", "/prompt", 200):
             return
         try:
-            body, said = json.loads(seen.body), json.loads(answer.body)
+            body, said = request.read_json(), json.loads(answer.body)
             extra = body.get("extra_data") or {}
             self.prompts.append(
                 SeenPrompt(
@@ -208,6 +205,6 @@ class Witness(Source):
                     extra,
                 )
             )
-        except (ValueError, KeyError, AttributeError, TypeError):
+        except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
             # A scenario may answer 200 with anything; then there is no prompt to speak of.
             return

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Final
-from urllib.parse import parse_qsl
 
 import msgspec
 
@@ -311,12 +310,11 @@ def _closing(record: WsFrame, at: int, payload: bytes) -> Closing:
 
 
 def _socket(number: int, upgrade: Exchange, connected: _OpenConnection) -> Socket:
-    query = dict(parse_qsl(upgrade.target.partition("?")[2], keep_blank_values=True))
     return Socket(
         number=number,
         conn=upgrade.conn,
         upgrade=upgrade,
-        client_id=query.get("clientId"),
+        client_id=upgrade.asked.first("clientId"),
         sid=next((m.peek.sid for m in connected.messages if m.peek.sid is not None), None),
         messages=tuple(connected.messages),
         pings=tuple(connected.pings),

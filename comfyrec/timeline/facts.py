@@ -8,7 +8,6 @@ from typing import Final
 
 from comfyrec.cassette.records import Session
 from comfyrec.timeline.model import Exchange, Socket
-from comfyrec.timeline.prompts import plain_path
 from comfyrec.versions import DEFAULT_VERSION, ERAS, oldest_with
 
 __all__ = ["version_of"]
@@ -35,7 +34,7 @@ def version_of(
         if release := _RELEASE.match(said):
             return release[1]
     seen = {message.peek.type for socket in sockets for message in socket.messages}
-    seen |= {"/jobs" for e in exchanges if plain_path(e) == "/jobs" and e.status == 200}
+    seen |= {"/jobs" for e in exchanges if e.path == "/jobs" and e.status == 200}
     for sign, fact in _SIGNS:
         if sign in seen:
             return oldest_with(fact)
@@ -46,6 +45,6 @@ def _said(sessions: Sequence[Session], exchanges: Sequence[Exchange]) -> Iterato
     for session in sessions:
         yield str(session.about.get("comfyui_version", ""))
     for exchange in exchanges:
-        if plain_path(exchange) == "/system_stats" and isinstance(exchange.response_json, dict):
+        if exchange.path == "/system_stats" and isinstance(exchange.response_json, dict):
             system = exchange.response_json.get("system")
             yield str(system.get("comfyui_version", "")) if isinstance(system, dict) else ""

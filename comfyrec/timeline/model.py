@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from functools import cached_property
 from typing import Any, Final
-from urllib.parse import parse_qsl, unquote
 
 import msgspec
 
 from comfyrec.cassette.records import Side
-from comfyrec.timeline.peek import NOTHING, Peek, loads
+from comfyrec.http.request import Request, loads_or_none, target_of
+from comfyrec.timeline.peek import NOTHING, Peek
 
 __all__ = ["Closing", "Exchange", "HttpMessage", "Message", "RecordedPrompt", "Socket"]
 
@@ -63,22 +63,30 @@ class Exchange(msgspec.Struct, frozen=True, dict=True):
 
     @cached_property
     def target(self) -> str:
-        """Path and query as sent, still percent-encoded."""
+        """Path and query as sent, still percent-encoded; the origin of an absolute form is not."""
         _, _, rest = self.request.start.partition(" ")
         target = rest.rpartition(" ")[0] or rest
-        if "://" in target.partition("?")[0]:
-            target = "/" + target.partition("://")[2].partition("/")[2]
-        return target
+        if target.startswith("/"):
+            return target
+        parts = target_of(target)
+        return f"{parts.raw_path}?{parts.raw_query}" if parts.raw_query else parts.raw_path
 
-    @cached_property
+    @property
+    def asked(self) -> Request:
+        """The request, to be taken apart. Made anew each time, so that a long recording does not
+        keep what was read of each large body."""
+        message = self.request
+        return Request(self.method, self.target, message.headers, message.body)
+
+    @property
     def path(self) -> str:
-        """The path, percent-decoded."""
-        return unquote(self.target.partition("?")[0])
+        """Percent-decoded, without query and without ``/api`` in front."""
+        return target_of(self.target).path
 
-    @cached_property
+    @property
     def query(self) -> tuple[tuple[str, str], ...]:
         """The query, decoded, in order."""
-        return tuple(parse_qsl(self.target.partition("?")[2], keep_blank_values=True))
+        return target_of(self.target).pairs
 
     @cached_property
     def status(self) -> int | None:
@@ -96,12 +104,12 @@ class Exchange(msgspec.Struct, frozen=True, dict=True):
     @property
     def request_json(self) -> Any:
         """The request body as JSON, None when it is none."""
-        return loads(self.request.body) if self.request.body else None
+        return loads_or_none(self.request.body) if self.request.body else None
 
     @property
     def response_json(self) -> Any:
         """The answer's body as JSON, None when it is none."""
-        return loads(self.response.body) if self.response and self.response.body else None
+        return loads_or_none(self.response.body) if self.response and self.response.body else None
 
 
 class Message(msgspec.Struct, frozen=True):

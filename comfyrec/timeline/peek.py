@@ -6,14 +6,13 @@ is stepped over instead of being decoded; ``comfyrec.events`` gives the whole ev
 
 from __future__ import annotations
 
-import json
 from typing import Any, Final
 
 import msgspec
 
-from comfyrec.events.nesting import NESTED_MAX, nests_deeper
+from comfyrec.http.request import loads_or_none
 
-__all__ = ["NOTHING", "Peek", "data_of", "loads", "peek_at"]
+__all__ = ["NOTHING", "Peek", "data_of", "peek_at"]
 
 
 class Peek(msgspec.Struct, frozen=True):
@@ -83,7 +82,7 @@ def _remaining(status: _Status | None) -> int | None:
 
 def _slowly(text: str | bytes) -> Peek:
     """NaN is no JSON, and data need be no object: what is left is the type and the prompt."""
-    message = loads(text)
+    message = loads_or_none(text)
     if not isinstance(message, dict) or not isinstance(message.get("type"), str):
         return NOTHING
     data = message.get("data")
@@ -99,15 +98,5 @@ def _slowly(text: str | bytes) -> Peek:
 
 def data_of(text: str | bytes) -> Any:
     """The ``data`` of a message; None where there is none, or the message cannot be read."""
-    message = loads(text)
+    message = loads_or_none(text)
     return message.get("data") if isinstance(message, dict) else None
-
-
-def loads(text: str | bytes) -> Any:
-    """JSON as ComfyUI's Python writes it, NaN included; None for what is no JSON, or too deep."""
-    if nests_deeper(text, NESTED_MAX):
-        return None
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None

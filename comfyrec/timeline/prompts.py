@@ -24,7 +24,7 @@ from comfyrec.timeline.model import (
 )
 from comfyrec.timeline.peek import data_of
 
-__all__ = ["is_terminal", "plain_path", "prompts_of", "removed_ids", "submission"]
+__all__ = ["is_terminal", "prompts_of", "removed_ids", "submission"]
 
 _TERMINAL: Final = {
     "execution_success": SUCCESS,
@@ -33,14 +33,9 @@ _TERMINAL: Final = {
 }
 
 
-def plain_path(exchange: Exchange) -> str:
-    """The path without ``/api`` in front."""
-    return exchange.path.removeprefix("/api") or "/"
-
-
 def submission(exchange: Exchange) -> tuple[dict[str, Any], dict[str, Any]] | None:
     """Body and answer of a POST /prompt that was accepted, else None."""
-    if exchange.method != "POST" or plain_path(exchange) != "/prompt" or exchange.status != 200:
+    if exchange.method != "POST" or exchange.path != "/prompt" or exchange.status != 200:
         return None
     body, answer = exchange.request_json, exchange.response_json
     if not isinstance(answer, dict) or not isinstance(answer.get("prompt_id"), str):
@@ -68,7 +63,7 @@ def removed_ids(exchange: Exchange) -> Sequence[str] | None:
     """Which pending prompts a request takes off the queue; None: all of them (``clear``)."""
     if exchange.method != "POST" or exchange.status != 200:
         return ()
-    path, body = plain_path(exchange), exchange.request_json
+    path, body = exchange.path, exchange.request_json
     body = body if isinstance(body, dict) else {}
     if path == "/queue":
         if body.get("clear"):
@@ -191,9 +186,7 @@ def _unanswered(exchanges: Sequence[Exchange]) -> list[Exchange]:
     return [
         exchange
         for exchange in exchanges
-        if exchange.method == "POST"
-        and plain_path(exchange) == "/prompt"
-        and exchange.response is None
+        if exchange.method == "POST" and exchange.path == "/prompt" and exchange.response is None
     ]
 
 
@@ -256,7 +249,7 @@ def _from_history(
 def history_entries(exchanges: Sequence[Exchange]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Every (prompt_id, history entry) that an answer of GET /history held, in order."""
     for exchange in exchanges:
-        if exchange.method != "GET" or not plain_path(exchange).startswith("/history"):
+        if exchange.method != "GET" or not exchange.path.startswith("/history"):
             continue
         answer = exchange.response_json
         if isinstance(answer, dict):

@@ -1,33 +1,37 @@
-"""What all families of routes share: the place they answer from, and how the real handlers fail."""
+"""What all routes share: the server they answer for, and how the real handlers fail."""
 
 from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import msgspec
 
+from comfyrec.http.request import NotJson, NotText
 from comfyrec.versions import Era
-from fake_server.http.forms import BadForm, parameters
-from fake_server.http.question import RoutedRequest, loads
+from fake_server.http.responses import text
 from fake_server.nodes.catalogue import Catalogue
 from fake_server.options import ServerOptions
 from fake_server.seeded import SeededRandom
 from fake_server.simulator.engine import Engine
-from fake_server.source import Response
+from fake_server.source import Request, Response
 from fake_server.storage.memory import Folders, inside
 
 __all__ = [
     "LOG_LINES_MAX",
+    "BodyNotJson",
     "ConsoleLine",
     "Context",
+    "Handler",
     "HandlerFailed",
     "HttpError",
     "below",
+    "extension",
+    "keys_of",
+    "listed",
     "read_json",
-    "text",
 ]
 
 LOG_LINES_MAX: Final = 300
@@ -51,7 +55,7 @@ class Context(msgspec.Struct):
     engine: Engine
     options: ServerOptions
     folders: Folders
-    chance: SeededRandom
+    random: SeededRandom
     now: int = 0
     """Virtual microseconds."""
     users: dict[str, str] = msgspec.field(default_factory=lambda: {"default": "default"})
@@ -72,11 +76,6 @@ class Context(msgspec.Struct):
         return self.options.catalogue
 
     @property
-    def shop(self) -> ServerOptions:
-        """The options."""
-        return self.options
-
-    @property
     def upload_max(self) -> int | float:
         """The largest body of a request, in bytes."""
         return self.options.max_upload_size
@@ -86,14 +85,13 @@ class Context(msgspec.Struct):
         """Unix time at virtual time 0, in microseconds."""
         return self.options.epoch_us
 
-    @property
-    def now_us(self) -> int:
-        """Microseconds since 1970."""
-        return self.epoch_us + self.now
-
 
 class HandlerFailed(Exception):
     """Here the real handler raises: the client gets the 500 of aiohttp."""
+
+
+class BodyNotJson(HandlerFailed):
+    """Here it raises because the body is not JSON, which some handlers are ready for."""
 
 
 class HttpError(Exception):
@@ -105,32 +103,54 @@ class HttpError(Exception):
         self.answer = text(said or f"{status}: {_REASONS[status]}", status, more)
 
 
-def text(said: str, status: int = 200, headers: tuple[tuple[str, str], ...] = ()) -> Response:
-    """An answer of plain text."""
-    return Response(
-        status, (("Content-Type", "text/plain; charset=utf-8"), *headers), said.encode()
-    )
-
-
-def below(place: Context, kind: str, *parts: str) -> str | None:
+def below(context: Context, kind: str, *parts: str) -> str | None:
     """A path in one of the server's folders, None when it leads out of it."""
-    return inside(*parts, root=f"{place.engine.options.base}/{kind}")
+    return inside(*parts, root=f"{context.engine.options.base}/{kind}")
 
 
-def read_json(ask: RoutedRequest) -> Any:
-    """The body as JSON, in the charset that its Content-Type names.
+def read_json(request: Request) -> Any:
+    """The body as JSON; it belongs to all who look at the request, so nobody changes it.
 
     Raises:
-        Failed: it is none.
+        BodyNotJson: it is text, and not JSON.
+        HandlerFailed: it is not even text, or nests too deeply.
     """
     try:
-        charset = parameters(ask.header("Content-Type"))[1].get("charset", "utf-8")
-        return loads(ask.body.decode(charset))
-    except (BadForm, ValueError, LookupError, RecursionError) as error:
+        return request.read_json()
+    except NotJson as error:
+        raise BodyNotJson(str(error)) from None
+    except (NotText, RecursionError) as error:
         raise HandlerFailed(str(error)) from None
 
 
-Handler = Callable[[Context, RoutedRequest], Response]
+def keys_of(request: Request) -> Mapping[str, Any]:
+    """A body in which the server looks for ``clear`` and ``delete``: lists and texts have none.
+
+    Raises:
+        HandlerFailed: a body that has no keys to look for, or no JSON at all.
+    """
+    body = read_json(request)
+    if isinstance(body, dict):
+        return body
+    if isinstance(body, (list, str)) and "clear" not in body and "delete" not in body:
+        return {}
+    raise HandlerFailed("the body is not an object")
+
+
+def listed(body: Mapping[str, Any], name: str) -> list[Any]:
+    """What a body lists under a name.
+
+    Raises:
+        HandlerFailed: it is nothing that one could go through.
+    """
+    try:
+        return list(body.get(name, ()))
+    except TypeError as error:
+        raise HandlerFailed(str(error)) from None
+
+
+Handler = Callable[..., Response]
+"""Takes context and request, and each variable part of its path by name."""
 
 
 def extension(name: str) -> str:

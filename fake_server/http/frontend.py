@@ -6,11 +6,10 @@ import posixpath
 from typing import Final
 from urllib.parse import unquote
 
+from comfyrec.http.media_types import served_type
 from fake_server.http.context import Context, HandlerFailed, HttpError
-from fake_server.http.media_types import served_type
-from fake_server.http.question import RoutedRequest
 from fake_server.http.static import file_answer, no_file
-from fake_server.source import Response
+from fake_server.source import Request, Response
 from fake_server.storage.memory import StoredFile, nameable
 
 __all__ = ["no_template", "root", "static_file"]
@@ -27,22 +26,22 @@ web page here.</p></body></html>
 """
 
 
-def root(place: Context, ask: RoutedRequest) -> Response:
+def root(context: Context, request: Request) -> Response:
     """GET /: index.html, which nobody may store."""
-    found = place.shop.static("index.html") if place.shop.static else None
-    store = "no-store, must-revalidate" if place.era.has("no_store") else "no-cache"
+    found = context.options.static("index.html") if context.options.static else None
+    store = "no-store, must-revalidate" if context.era.has("no_store") else "no-cache"
     headers = [("Cache-Control", store), ("Pragma", "no-cache"), ("Expires", "0")]
     return file_answer(
-        ask, found or StoredFile(_PAGE, 0), place.epoch_us, headers, guess="text/html"
+        request, found or StoredFile(_PAGE, 0), context.epoch_us, headers, guess="text/html"
     )
 
 
-def no_template(place: Context, ask: RoutedRequest) -> Response:
+def no_template(context: Context, request: Request, path: str) -> Response:
     """GET /templates/{path}: nobody has brought the package of workflow templates."""
     raise HttpError(404)
 
 
-def static_file(place: Context, ask: RoutedRequest, path: str) -> Response:
+def static_file(context: Context, request: Request, path: str) -> Response:
     """Any path that no route has: a file below the web root, or 404 without a length."""
     name = unquote(path[1:])
     if name.startswith("/") or "\0" in name:
@@ -50,19 +49,19 @@ def static_file(place: Context, ask: RoutedRequest, path: str) -> Response:
     normal = posixpath.normpath(name)
     if normal.startswith(".."):
         raise HttpError(404)
-    if normal in _FOLDERS or (normal == "templates" and not place.era.has("template_routes")):
+    if normal in _FOLDERS or (normal == "templates" and not context.era.has("template_routes")):
         raise HttpError(403)
     if not nameable(name):
         raise HandlerFailed("no file system has such a name")
-    found = _found(place, normal)
-    return no_file() if found is None else _served(place, ask, normal, found)
+    found = _found(context, normal)
+    return no_file() if found is None else _served(context, request, normal, found)
 
 
-def _found(place: Context, name: str) -> StoredFile | None:
-    if place.shop.static is not None:
-        return place.shop.static(name)
+def _found(context: Context, name: str) -> StoredFile | None:
+    if context.options.static is not None:
+        return context.options.static(name)
     return StoredFile(_PAGE, 0) if name == "index.html" else None
 
 
-def _served(place: Context, ask: RoutedRequest, name: str, file: StoredFile) -> Response:
-    return file_answer(ask, file, place.epoch_us, guess=served_type(name))
+def _served(context: Context, request: Request, name: str, file: StoredFile) -> Response:
+    return file_answer(request, file, context.epoch_us, guess=served_type(name))

@@ -8,62 +8,61 @@ from __future__ import annotations
 from fake_server.http.console_log import TERMINAL, entry_of
 from fake_server.http.context import Context, HandlerFailed, read_json
 from fake_server.http.models import dirs_of, known_folders
-from fake_server.http.question import RoutedRequest, empty, json_answer
+from fake_server.http.responses import empty, json_response
 from fake_server.http.view import KINDS
-from fake_server.source import Response
+from fake_server.source import Request, Response
 
 __all__ = ["files", "folder_paths", "logs", "raw_logs", "subscribe"]
 
 
-def logs(place: Context, ask: RoutedRequest) -> Response:
+def logs(context: Context, request: Request) -> Response:
     """GET /internal/logs: the console as one text."""
-    entries = (entry_of(place, line) for line in place.log)
-    return json_answer("".join(f"{entry['t']} - {entry['m']}" for entry in entries))
+    entries = (entry_of(context, line) for line in context.log)
+    return json_response("".join(f"{entry['t']} - {entry['m']}" for entry in entries))
 
 
-def raw_logs(place: Context, ask: RoutedRequest) -> Response:
+def raw_logs(context: Context, request: Request) -> Response:
     """GET /internal/logs/raw."""
-    place.told_size = True
-    entries = [entry_of(place, line) for line in place.log]
-    return json_answer({"entries": entries, "size": TERMINAL})
+    context.told_size = True
+    entries = [entry_of(context, line) for line in context.log]
+    return json_response({"entries": entries, "size": TERMINAL})
 
 
-def subscribe(place: Context, ask: RoutedRequest) -> Response:
+def subscribe(context: Context, request: Request) -> Response:
     """PATCH /internal/logs/subscribe."""
-    wanted = read_json(ask)
+    wanted = read_json(request)
     try:
         client_id, enabled = wanted["clientId"], wanted["enabled"]
         hash(client_id)
     except (KeyError, TypeError, IndexError) as error:
         raise HandlerFailed(str(error)) from None
     if enabled:
-        place.subscribers[client_id] = None
+        context.subscribers[client_id] = None
     else:
-        place.subscribers.pop(client_id, None)
+        context.subscribers.pop(client_id, None)
     return empty()
 
 
-def folder_paths(place: Context, ask: RoutedRequest) -> Response:
+def folder_paths(context: Context, request: Request) -> Response:
     """GET /internal/folder_paths."""
-    return json_answer({name: dirs_of(place, name) for name in known_folders(place)})
+    return json_response({name: dirs_of(context, name) for name in known_folders(context)})
 
 
-def files(place: Context, ask: RoutedRequest) -> Response:
+def files(context: Context, request: Request, directory: str) -> Response:
     """GET /internal/files/{directory}: the newest first."""
-    kind = ask.param["directory"]
-    if kind not in KINDS:
-        return json_answer({"error": "Invalid directory type"}, 400)
+    if directory not in KINDS:
+        return json_response({"error": "Invalid directory type"}, 400)
     # Of files of one moment the later in name was most often written later.
-    newest = sorted(_names(place, kind), reverse=True)
-    mark = f" [{kind}]" if place.era.has("marked_files") else ""
-    return json_answer([name + mark for _, name in newest])
+    newest = sorted(_names(context, directory), reverse=True)
+    mark = f" [{directory}]" if context.era.has("marked_files") else ""
+    return json_response([name + mark for _, name in newest])
 
 
-def _names(place: Context, kind: str) -> list[tuple[int, str]]:
+def _names(context: Context, kind: str) -> list[tuple[int, str]]:
     found = []
-    for name in place.folders.names(kind):
-        if name.startswith(".") and place.era.has("preview_method"):
+    for name in context.folders.names(kind):
+        if name.startswith(".") and context.era.has("preview_method"):
             continue
-        modified = place.folders.modified_us(kind, "", name)
+        modified = context.folders.modified_us(kind, "", name)
         found.append((modified or 0, name))
     return found

@@ -1,4 +1,4 @@
-"""An HTTP request + the place -> the answer: find the route, and what stands around every route.
+"""A request -> the answer of its route, and what the real server's middleware makes of it.
 
 The middleware of ComfyUI in its order, PROTOCOL.md section 11: cache headers, compression, then
 either the CORS headers or the guard against foreign origins. What aiohttp itself refuses (405, 413,
@@ -10,20 +10,19 @@ from __future__ import annotations
 import ipaddress
 import re
 import zlib
-from functools import lru_cache
 from typing import Final
-from urllib.parse import parse_qsl, unquote, urlparse, urlsplit
+from urllib.parse import unquote, urlparse, urlsplit
 
 import msgspec
 
 from fake_server.http.context import Context, HandlerFailed, HttpError
 from fake_server.http.frontend import static_file
-from fake_server.http.question import RoutedRequest, empty, server_error
-from fake_server.http.routes import INTERNAL, Found, routes_of
+from fake_server.http.responses import empty, server_error
+from fake_server.http.routes import INTERNAL, Found, handler_of, routes_of
 from fake_server.http.static import FileAnswer
 from fake_server.source import Request, Response
 
-__all__ = ["answer", "is_websocket", "lets_in", "query_of"]
+__all__ = ["answer", "is_websocket", "lets_in"]
 
 _IMAGES: Final = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 _GONE_S: Final = 3_600
@@ -37,141 +36,97 @@ _OLD_NUMBER: Final = re.compile(r"0x[0-9a-f]{1,8}|0[0-7]{0,11}|[1-9][0-9]{0,9}")
 _READING: Final = frozenset({"POST", "PUT", "PATCH"})
 
 
-def split_target(target: str) -> tuple[str, str]:
-    """A request target -> its raw path and its raw query."""
-    if not target.startswith("/"):
-        # The absolute form, as proxies get it.
-        parts = urlsplit(target)
-        return parts.path or "/", parts.query
-    path, _, query = target.partition("#")[0].partition("?")
-    return path, query
-
-
-def query_of(raw: str) -> dict[str, list[str]]:
-    """A raw query -> its values by name, in order."""
-    found: dict[str, list[str]] = {}
-    for name, value in _pairs(raw) if raw else ():
-        found.setdefault(name, []).append(value)
-    return found
-
-
-@lru_cache(maxsize=256)
-def _pairs(raw: str) -> tuple[tuple[str, str], ...]:
-    # Clients ask the same again and again; nobody's query is longer than a head may be.
-    return tuple(parse_qsl(raw, keep_blank_values=True))
-
-
-def answer(place: Context, request: Request) -> Response:
+def answer(context: Context, request: Request) -> Response:
     """Answer a request that is no websocket."""
-    path, query = split_target(request.target)
     try:
-        given = _around(place, request, path, query)
+        given = _around(context, request)
     except HttpError as refused:
         return refused.answer
-    except HandlerFailed:
+    except (HandlerFailed, RecursionError):  # Python's encoder has its limit, too
         return server_error()
     if given.close:
         return given
-    return _cache_headers(place, unquote(path), given)
+    return _cache_headers(context, unquote(request.parts.raw_path), given)
 
 
-def _around(place: Context, request: Request, path: str, query: str) -> Response:
-    if place.shop.cors is not None:
+def _around(context: Context, request: Request) -> Response:
+    if context.options.cors is not None:
         options = request.method == "OPTIONS"
-        given = empty() if options else _routed(place, request, path, query)
-        given = given if given.close else _cors(place, given)
+        given = empty() if options else _routed(context, request)
+        given = given if given.close else _cors(context, given)
     else:
-        blocked = not lets_in(place, request)
-        given = empty(403) if blocked else _unguarded(place, request, path, query)
-    return _squeezed(request, given) if place.shop.compress and not given.close else given
+        blocked = not lets_in(context, request)
+        given = empty(403) if blocked else _unguarded(context, request)
+    return _squeezed(request, given) if context.options.compress and not given.close else given
 
 
-def _unguarded(place: Context, request: Request, path: str, query: str) -> Response:
-    if request.method == "OPTIONS" and place.era.has("options_everywhere"):
+def _unguarded(context: Context, request: Request) -> Response:
+    if request.method == "OPTIONS" and context.era.has("options_everywhere"):
         return empty()
-    return _routed(place, request, path, query)
+    return _routed(context, request)
 
 
-def _routed(place: Context, request: Request, path: str, query: str) -> Response:
-    found = routes_of(place.era).find(request.method, path)
+def _routed(context: Context, request: Request) -> Response:
+    path = request.parts.raw_path
+    found = routes_of(context.era).find(request.method, path)
     if found.route is None:
-        return _no_route(place, request, path, found)
-    ask = _question(request, path, query, found)
+        return _no_route(context, request, path, found)
     if found.route.path == "/ws":
         raise HttpError(400, handshake_problem(request))
-    if request.method in _READING and len(request.body) > round(place.upload_max):
-        limit = round(place.upload_max)
+    if request.method in _READING and len(request.body) > round(context.upload_max):
+        limit = round(context.upload_max)
         raise HttpError(413, f"Maximum request body size {limit} exceeded.")
-    return found.route.handler(place, ask)
+    return handler_of(found.route)(context, request, **found.params)
 
 
-def _question(request: Request, path: str, query: str, found: Found) -> RoutedRequest:
-    decoded = unquote(path)
-    prefixed = decoded.startswith("/api/")
-    return RoutedRequest(
-        method=request.method,
-        path=decoded.removeprefix("/api") if prefixed else decoded,
-        prefixed=prefixed,
-        query=query_of(query),
-        headers=request.headers,
-        body=request.body,
-        param=found.param,
-    )
-
-
-def _no_route(place: Context, request: Request, path: str, found: Found) -> Response:
+def _no_route(context: Context, request: Request, path: str, found: Found) -> Response:
     first = f"/{unquote(path.split('/')[1])}" if "/" in path else ""
-    if first == INTERNAL and place.era.has("internal_routes"):
+    if first == INTERNAL and context.era.has("internal_routes"):
         if found.allowed:
             raise HttpError(405, allow=",".join(sorted(found.allowed)))
         raise HttpError(404)
     if request.method in _STATIC_METHODS:
-        ask = RoutedRequest(request.method, path, headers=request.headers)
-        return static_file(place, ask, path)
+        return static_file(context, request, path)
     raise HttpError(405, allow=",".join(sorted({*found.allowed, *_STATIC_METHODS})))
 
 
 # --- websockets ------------------------------------------------------------------------------
 
 
-def is_websocket(place: Context, request: Request) -> bool:
+def is_websocket(context: Context, request: Request) -> bool:
     """Whether the path is that of the websocket, and asked as one asks for it."""
-    found = routes_of(place.era).find(request.method, split_target(request.target)[0])
+    found = routes_of(context.era).find(request.method, request.parts.raw_path)
     return found.route is not None and found.route.path == "/ws"
 
 
 def handshake_problem(request: Request) -> str:
     """What aiohttp says of a request that is no proper upgrade."""
-    upgrade = _field(request, "Upgrade")
+    fields = request.fields
+    upgrade = fields.get("upgrade")
     if (upgrade or "").strip().lower() != "websocket":
         return f'No WebSocket UPGRADE hdr: {upgrade}\n Can "Upgrade" only to "WebSocket".'
-    connection = _field(request, "Connection")
+    connection = fields.get("connection")
     if "upgrade" not in (connection or "").lower():
         return f"No CONNECTION upgrade hdr: {connection}"
-    version = _field(request, "Sec-WebSocket-Version") or ""
+    version = fields.get("sec-websocket-version", "")
     if version not in ("13", "8", "7"):
         return f"Unsupported version: {version}"
-    return f"Handshake error: {_field(request, 'Sec-WebSocket-Key')!r}"
-
-
-def _field(request: Request, name: str) -> str | None:
-    name = name.lower()
-    return next((value for key, value in request.headers if key.lower() == name), None)
+    return f"Handshake error: {fields.get('sec-websocket-key')!r}"
 
 
 # --- the guard -------------------------------------------------------------------------------
 
 
-def lets_in(place: Context, request: Request) -> bool:
+def lets_in(context: Context, request: Request) -> bool:
     """Whether the guard against foreign origins lets a request pass; always with CORS.
 
     Raises:
         Failed: a port that is no number.
     """
-    if place.shop.cors is not None or not place.era.has("origin_guard"):
+    if context.options.cors is not None or not context.era.has("origin_guard"):
         return True
-    fields = {name.lower(): value for name, value in reversed(request.headers)}
-    if fields.get("sec-fetch-site") == "cross-site" and place.era.has("fetch_site_guard"):
+    fields = request.fields
+    if fields.get("sec-fetch-site") == "cross-site" and context.era.has("fetch_site_guard"):
         return False
     host, origin = fields.get("host"), fields.get("origin")
     if host is None or origin is None:
@@ -227,29 +182,29 @@ def _with(given: Response, *fields: tuple[str, str]) -> Response:
     return msgspec.structs.replace(given, headers=(*headers[:late], *fields, *headers[late:]))
 
 
-def _cors(place: Context, given: Response) -> Response:
-    assert place.shop.cors is not None
-    methods = _CORS_METHODS + (", PATCH" if place.era.has("cors_patch") else "")
+def _cors(context: Context, given: Response) -> Response:
+    assert context.options.cors is not None
+    methods = _CORS_METHODS + (", PATCH" if context.era.has("cors_patch") else "")
     return _with(
         given,
-        ("Access-Control-Allow-Origin", place.shop.cors),
+        ("Access-Control-Allow-Origin", context.options.cors),
         ("Access-Control-Allow-Methods", methods),
         ("Access-Control-Allow-Headers", "Content-Type, Authorization"),
         ("Access-Control-Allow-Credentials", "true"),
     )
 
 
-def _cache_headers(place: Context, path: str, given: Response) -> Response:
-    value = _cache_control(place, path, 200 if isinstance(given, FileAnswer) else given.status)
+def _cache_headers(context: Context, path: str, given: Response) -> Response:
+    value = _cache_control(context, path, 200 if isinstance(given, FileAnswer) else given.status)
     if value is None or any(name.lower() == "cache-control" for name, _ in given.headers):
         return given
     return _with(given, ("Cache-Control", value))
 
 
-def _cache_control(place: Context, path: str, status: int) -> str | None:
+def _cache_control(context: Context, path: str, status: int) -> str | None:
     last = path.rpartition("/")[2]
     if path.endswith((".js", ".css")) or (last.startswith("index") and last.endswith(".json")):
-        return "no-store" if place.era.has("no_store") else "no-cache"
+        return "no-store" if context.era.has("no_store") else "no-cache"
     if not path.lower().endswith(_IMAGES):
         return None
     if status == 404:
@@ -260,7 +215,7 @@ def _cache_control(place: Context, path: str, status: int) -> str | None:
 
 
 def _squeezed(request: Request, given: Response) -> Response:
-    accepted = _field(request, "Accept-Encoding") or ""
+    accepted = request.header("Accept-Encoding")
     kind = next((v for k, v in given.headers if k.lower() == "content-type"), "")
     if kind.partition(";")[0] not in _SQUEEZED or isinstance(given, FileAnswer):
         return given

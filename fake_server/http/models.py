@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from fake_server.http.context import Context, HandlerFailed, below, extension
-from fake_server.http.question import RoutedRequest, empty, json_answer
+from fake_server.http.responses import empty, json_response
 from fake_server.nodes.replacements import REPLACEMENTS
-from fake_server.source import Response
+from fake_server.source import Request, Response
 from fake_server.storage import pictures as images
 
 __all__ = [
@@ -55,104 +55,105 @@ _SINCE: Final = {
 }  # fmt: skip
 
 
-def known_folders(place: Context) -> dict[str, Sequence[str]]:
+def known_folders(context: Context) -> dict[str, Sequence[str]]:
     """The model folders that the era has, and what lies in them."""
     return {
         name: files
-        for name, files in place.catalogue.models.items()
-        if name not in _SINCE or files or place.era.has(_SINCE[name])
+        for name, files in context.catalogue.models.items()
+        if name not in _SINCE or files or context.era.has(_SINCE[name])
     }
 
 
-def dirs_of(place: Context, name: str) -> list[str]:
+def dirs_of(context: Context, name: str) -> list[str]:
     """The folders on the simulated disk that make up a model folder."""
-    base = place.engine.options.base
+    base = context.engine.options.base
     if name == "custom_nodes":
         return [f"{base}/custom_nodes"]
     dirs = [f"{base}/models/{each}" for each in _OTHER_DIRS.get(name, (name,))]
     return dirs + ([f"{base}/output/{_OUTPUT_TOO[name]}"] if name in _OUTPUT_TOO else [])
 
 
-def folders(place: Context, ask: RoutedRequest) -> Response:
+def folders(context: Context, request: Request) -> Response:
     """GET /models."""
-    return json_answer(list(known_folders(place)))
+    return json_response(list(known_folders(context)))
 
 
-def folder(place: Context, ask: RoutedRequest) -> Response:
+def folder(context: Context, request: Request, folder: str) -> Response:
     """GET /models/{folder}."""
-    files = known_folders(place).get(ask.param["folder"])
-    return empty(404) if files is None else json_answer(list(files))
+    files = known_folders(context).get(folder)
+    return empty(404) if files is None else json_response(list(files))
 
 
-def embeddings(place: Context, ask: RoutedRequest) -> Response:
+def embeddings(context: Context, request: Request) -> Response:
     """GET /embeddings: their names without extension."""
-    files = place.catalogue.models.get("embeddings", ())
-    return json_answer([name.removesuffix(extension(name)) for name in files])
+    files = context.catalogue.models.get("embeddings", ())
+    return json_response([name.removesuffix(extension(name)) for name in files])
 
 
-def experiment_folders(place: Context, ask: RoutedRequest) -> Response:
+def experiment_folders(context: Context, request: Request) -> Response:
     """GET /experiment/models."""
     told: list[dict[str, Any]] = []
-    for name in known_folders(place):
+    for name in known_folders(context):
         if name not in _NOT_LISTED:
-            entry: dict[str, Any] = {"name": name, "folders": dirs_of(place, name)}
-            if place.era.has("preview_checks"):
+            entry: dict[str, Any] = {"name": name, "folders": dirs_of(context, name)}
+            if context.era.has("preview_checks"):
                 entry["extensions"] = _OTHER_EXTENSIONS.get(name, _EXTENSIONS)
             told.append(entry)
-    return json_answer(told)
+    return json_response(told)
 
 
-def experiment_folder(place: Context, ask: RoutedRequest) -> Response:
+def experiment_folder(context: Context, request: Request, folder: str) -> Response:
     """GET /experiment/models/{folder}."""
-    files = known_folders(place).get(ask.param["folder"])
+    files = known_folders(context).get(folder)
     if files is None:
         return empty(404)
-    return json_answer([_file(place, name) for name in files])
+    return json_response([_file(context, name) for name in files])
 
 
-def _file(place: Context, name: str) -> dict[str, Any]:
+def _file(context: Context, name: str) -> dict[str, Any]:
     facts: dict[str, Any] = {"name": name, "pathIndex": 0}
-    if place.era.has("frontend_routes"):
-        since = place.epoch_us / 1e6
+    if context.era.has("frontend_routes"):
+        since = context.epoch_us / 1e6
         # Nobody has the file; its size is told as something that a model may have.
         size = 500_000_000 + zlib.crc32(name.encode()) % 6_000_000_000
         facts |= {"modified": since, "created": since, "size": size}
     return facts
 
 
-def experiment_preview(place: Context, ask: RoutedRequest) -> Response:
+def experiment_preview(
+    context: Context, request: Request, folder: str, index: str, file: str
+) -> Response:
     """GET /experiment/models/preview/...: a picture that lies beside a model."""
-    name, index, file = ask.param["folder"], ask.param["index"], ask.param["file"]
-    if name not in known_folders(place):
+    if folder not in known_folders(context):
         return empty(404)
-    number = _number(place, index) if file or not place.era.has("preview_checks") else None
+    number = _number(context, index) if file or not context.era.has("preview_checks") else None
     if number is None:
         return empty(400)
-    if not 0 <= number < len(dirs_of(place, name)):
+    if not 0 <= number < len(dirs_of(context, folder)):
         return empty(404)
-    path = below(place, f"models/{name}", file)
+    path = below(context, f"models/{folder}", file)
     if path is None:
         return empty(403)
-    picture = _beside(place, f"models/{name}", path)
+    picture = _beside(context, f"models/{folder}", path)
     return (
         empty(404) if picture is None else Response(200, (("Content-Type", "image/webp"),), picture)
     )
 
 
-def _number(place: Context, written: str) -> int | None:
+def _number(context: Context, written: str) -> int | None:
     try:
         return int(written)
     except ValueError as error:
-        if place.era.has("preview_checks"):
+        if context.era.has("preview_checks"):
             return None
         raise HandlerFailed(str(error)) from None
 
 
-def _beside(place: Context, kind: str, path: str) -> bytes | None:
+def _beside(context: Context, kind: str, path: str) -> bytes | None:
     where, name = posixpath.split(path)
     stem = name.removesuffix(extension(name))
     for end in _PICTURES:
-        found = place.folders.read(kind, where, stem + end)
+        found = context.folders.read(kind, where, stem + end)
         if found is not None and images.is_image(found.data):
             return images.preview(found.data, format="webp", quality=80, rgb=False)
     return None
@@ -161,13 +162,13 @@ def _beside(place: Context, kind: str, path: str) -> bytes | None:
 # --- object_info -----------------------------------------------------------------------------
 
 
-def object_info(place: Context, ask: RoutedRequest) -> Response:
+def object_info(context: Context, request: Request) -> Response:
     """GET /object_info: every class."""
-    uploads = tuple(place.folders.names("input"))
-    body = _whole.get(place.catalogue, uploads)
+    uploads = tuple(context.folders.names("input"))
+    body = _whole.get(context.catalogue, uploads)
     if body is None:
-        body = json.dumps(place.catalogue.all_info(uploads)).encode()
-        _whole.keep(place.catalogue, uploads, body)
+        body = json.dumps(context.catalogue.all_info(uploads)).encode()
+        _whole.keep(context.catalogue, uploads, body)
     return Response(200, (("Content-Type", "application/json; charset=utf-8"),), body)
 
 
@@ -190,13 +191,12 @@ class _Last:
 _whole = _Last()
 
 
-def object_info_class(place: Context, ask: RoutedRequest) -> Response:
+def object_info_class(context: Context, request: Request, class_type: str) -> Response:
     """GET /object_info/{class}: one class, or nothing for one that nobody has."""
-    name = ask.param["class"]
-    info = place.catalogue.info(name, place.folders.names("input"))
-    return json_answer({} if info is None else {name: info})
+    info = context.catalogue.info(class_type, context.folders.names("input"))
+    return json_response({} if info is None else {class_type: info})
 
 
-def node_replacements(place: Context, ask: RoutedRequest) -> Response:
-    """GET /node_replacements: retired classes and what took their place."""
-    return json_answer(REPLACEMENTS)
+def node_replacements(context: Context, request: Request) -> Response:
+    """GET /node_replacements: retired classes and what took their context."""
+    return json_response(REPLACEMENTS)

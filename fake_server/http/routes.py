@@ -1,124 +1,105 @@
-"""Method and path -> the handler: every route of the server, one row each.
+"""Method and path -> the handler: what answers each route of ``comfyrec.http.routes``.
 
-PROTOCOL.md, sections 1, 10 and 11. Each row also answers below ``/api``, except ``/internal``.
+How a path finds its route: PROTOCOL.md, sections 1, 10 and 11.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Final
 from urllib.parse import unquote
 
 import msgspec
 
+from comfyrec.http.routes import ROUTES, Route
 from comfyrec.versions import Era
-from fake_server.http import frontend as pages
-from fake_server.http import internal, models, system, upload, userdata, view
-from fake_server.http import prompts as prompting
-from fake_server.http import users as people
-from fake_server.http.console_log import write_line
+from fake_server.http import (
+    frontend,
+    history,
+    internal,
+    jobs,
+    models,
+    prompts,
+    system,
+    upload,
+    userdata,
+    users,
+    view,
+)
 from fake_server.http.context import Context, Handler
-from fake_server.http.question import RoutedRequest
-from fake_server.source import Response
+from fake_server.source import Request, Response
 
-__all__ = ["INTERNAL", "ROUTES", "UNPREFIXED", "Found", "Route", "Routes", "routes_of"]
-
-
-class Route(msgspec.Struct, frozen=True):
-    """One row: ``{name}`` stands for one segment of the path, ``{name*}`` for all the rest,
-    ``{name:uuid}`` for a segment that is a UUID."""
-
-    method: str
-    path: str
-    handler: Handler
-    since: str | None = None
-    """The fact of an era that brought it; None: it has always been there."""
+__all__ = ["HANDLERS", "INTERNAL", "Found", "Routes", "handler_of", "routes_of"]
 
 
-def _engine(asking: prompting.PromptHandler) -> Handler:
-    return lambda place, ask: asking(place.engine, ask, place.now)
-
-
-def _announced(asking: prompting.PromptHandler) -> Handler:
-    """The server says that it has got a prompt before it looks at it."""
-
-    def handler(place: Context, ask: RoutedRequest) -> Response:
-        write_line(place, "got prompt")
-        return asking(place.engine, ask, place.now)
-
-    return handler
-
-
-def _unreachable(place: Context, ask: RoutedRequest) -> Response:
+def _unreachable(context: Context, request: Request) -> Response:
     raise AssertionError("a websocket is let in before its route is asked")
 
 
-_SUBMIT: Final = ("POST", "/prompt")
-ROUTES: Final = (
-    Route("GET", "/ws", _unreachable),
-    Route("GET", "/", pages.root),
+HANDLERS: Final[dict[str, Handler]] = {
+    "GET /ws": _unreachable,
+    "GET /": frontend.root,
     # the worker
-    *(Route(method, path, (_announced if (method, path) == _SUBMIT else _engine)(asking))
-      for (method, path), asking in prompting.ROUTES.items()),
-    *(Route(method, f"/api{path}", _engine(asking), "job_cancel" if "cancel" in path else "jobs")
-      for (method, path), asking in prompting.JOB_ROUTES.items()),
-    Route("GET", "/node_replacements", models.node_replacements, "node_replacement"),
+    "GET /prompt": prompts.get_prompt,
+    "POST /prompt": prompts.post_prompt,
+    "GET /queue": prompts.get_queue,
+    "POST /queue": prompts.post_queue,
+    "GET /history": history.get_history,
+    "GET /history/{prompt_id}": history.get_history_of,
+    "POST /history": history.post_history,
+    "POST /interrupt": prompts.post_interrupt,
+    "POST /free": prompts.post_free,
+    "GET /jobs": jobs.get_jobs,
+    "GET /jobs/{job_id}": jobs.get_job,
+    "POST /jobs/{job_id}/cancel": jobs.cancel_job,
+    "POST /jobs/cancel": jobs.cancel_jobs,
+    "GET /node_replacements": models.node_replacements,
     # files
-    Route("GET", "/view", view.view),
-    Route("GET", "/view_metadata/{folder}", view.view_metadata),
-    Route("POST", "/upload/image", upload.upload_image),
-    Route("POST", "/upload/mask", upload.upload_mask),
+    "GET /view": view.view,
+    "GET /view_metadata/{folder}": view.view_metadata,
+    "POST /upload/image": upload.upload_image,
+    "POST /upload/mask": upload.upload_mask,
     # what there is
-    Route("GET", "/object_info", models.object_info),
-    Route("GET", "/object_info/{class}", models.object_info_class),
-    Route("GET", "/embeddings", models.embeddings),
-    Route("GET", "/models", models.folders, "internal_routes"),
-    Route("GET", "/models/{folder}", models.folder, "internal_routes"),
-    Route("GET", "/experiment/models", models.experiment_folders, "internal_routes"),
-    Route("GET", "/experiment/models/{folder}", models.experiment_folder, "internal_routes"),
-    Route("GET", "/experiment/models/preview/{folder}/{index}/{file*}", models.experiment_preview,
-          "internal_routes"),
-    Route("GET", "/extensions", system.extensions),
-    Route("GET", "/system_stats", system.system_stats),
-    Route("GET", "/features", system.features, "progress_state"),
-    Route("GET", "/i18n", system.no_entries, "frontend_routes"),
-    Route("GET", "/workflow_templates", system.no_entries, "frontend_routes"),
-    Route("GET", "/global_subgraphs", system.no_entries, "global_subgraphs"),
-    Route("GET", "/global_subgraphs/{id}", system.global_subgraph, "global_subgraphs"),
-    # people
-    Route("GET", "/users", people.get_users),
-    Route("POST", "/users", people.add_user),
-    Route("GET", "/settings", people.get_settings),
-    Route("POST", "/settings", people.post_settings),
-    Route("GET", "/settings/{id}", people.get_setting),
-    Route("POST", "/settings/{id}", people.post_setting),
-    Route("GET", "/userdata", userdata.listing),
-    Route("GET", "/v2/userdata", userdata.list_v2, "frontend_routes"),
-    Route("GET", "/userdata/{file}", userdata.get),
-    Route("POST", "/userdata/{file}", userdata.post),
-    Route("DELETE", "/userdata/{file}", userdata.delete),
-    Route("POST", "/userdata/{file}/move/{dest}", userdata.move),
-    # off
-    *(Route(method, f"/api{path}", system.assets_off, "assets_events") for method, path in (
-        ("GET", "/assets"), ("POST", "/assets"), ("POST", "/assets/from-hash"),
-        ("HEAD", "/assets/hash/{hash}"), ("GET", "/assets/tags/refine"),
-        ("POST", "/assets/seed"), ("GET", "/assets/seed/status"), ("POST", "/assets/seed/cancel"),
-        ("POST", "/assets/prune"), ("GET", "/assets/{id:uuid}"), ("PUT", "/assets/{id:uuid}"),
-        ("DELETE", "/assets/{id:uuid}"), ("GET", "/assets/{id:uuid}/content"),
-        ("POST", "/assets/{id:uuid}/tags"), ("DELETE", "/assets/{id:uuid}/tags"), ("GET", "/tags"),
-    )),
-    # a world of its own: no prefix, and no static files behind it
-    Route("GET", "/templates/{path*}", pages.no_template, "template_routes"),
-    Route("GET", "/internal/logs", internal.logs, "internal_routes"),
-    Route("GET", "/internal/logs/raw", internal.raw_logs, "internal_routes"),
-    Route("PATCH", "/internal/logs/subscribe", internal.subscribe, "internal_routes"),
-    Route("GET", "/internal/folder_paths", internal.folder_paths, "internal_routes"),
-    Route("GET", "/internal/files/{directory}", internal.files, "frontend_routes"),
-)  # fmt: skip
+    "GET /object_info": models.object_info,
+    "GET /object_info/{class_type}": models.object_info_class,
+    "GET /embeddings": models.embeddings,
+    "GET /models": models.folders,
+    "GET /models/{folder}": models.folder,
+    "GET /experiment/models": models.experiment_folders,
+    "GET /experiment/models/{folder}": models.experiment_folder,
+    "GET /experiment/models/preview/{folder}/{index}/{file*}": models.experiment_preview,
+    "GET /extensions": system.extensions,
+    "GET /system_stats": system.system_stats,
+    "GET /features": system.features,
+    "GET /i18n": system.no_entries,
+    "GET /workflow_templates": system.no_entries,
+    "GET /global_subgraphs": system.no_entries,
+    "GET /global_subgraphs/{subgraph_id}": system.global_subgraph,
+    # users
+    "GET /users": users.get_users,
+    "POST /users": users.add_user,
+    "GET /settings": users.get_settings,
+    "POST /settings": users.post_settings,
+    "GET /settings/{setting}": users.get_setting,
+    "POST /settings/{setting}": users.post_setting,
+    "GET /userdata": userdata.listing,
+    "GET /v2/userdata": userdata.list_v2,
+    "GET /userdata/{file}": userdata.get,
+    "POST /userdata/{file}": userdata.post,
+    "DELETE /userdata/{file}": userdata.delete,
+    "POST /userdata/{file}/move/{destination}": userdata.move,
+    "GET /templates/{path*}": frontend.no_template,
+    "GET /internal/logs": internal.logs,
+    "GET /internal/logs/raw": internal.raw_logs,
+    "PATCH /internal/logs/subscribe": internal.subscribe,
+    "GET /internal/folder_paths": internal.folder_paths,
+    "GET /internal/files/{directory}": internal.files,
+}
+"""By method and path; all routes that came with assets have one handler."""
+_ASSETS_SINCE: Final = "assets_events"
 INTERNAL: Final = "/internal"
-UNPREFIXED: Final = (INTERNAL, "/templates")
 _SEGMENTS: Final = {
     "": re.compile(r"[^{}]+"),
     "uuid": re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"),
@@ -129,7 +110,7 @@ class Found(msgspec.Struct, frozen=True):
     """What a path leads to: a route and its variable parts, or what else the path would take."""
 
     route: Route | None
-    param: dict[str, str] = {}
+    params: dict[str, str] = {}
     allowed: tuple[str, ...] = ()
     """Methods that routes of this path have; HEAD comes with GET."""
 
@@ -137,7 +118,7 @@ class Found(msgspec.Struct, frozen=True):
 class Routes:
     """The routes of one era, looked up by raw path."""
 
-    def __init__(self, rows: Iterator[tuple[str, Route]]) -> None:
+    def __init__(self, rows: Iterable[tuple[str, Route]]) -> None:
         self._exact: dict[str, dict[str, Found]] = {}
         # first segments of a pattern -> the patterns that begin like that, in their order
         self._patterns: dict[tuple[str, str], list[_Pattern]] = {}
@@ -173,10 +154,10 @@ class Routes:
                 return exact[method]
             allowed |= dict.fromkeys(exact)
         for pattern in self._beside(decoded):
-            param = pattern.fits(decoded)
-            if param is not None:
+            params = pattern.fits(decoded)
+            if params is not None:
                 if method in pattern.by_method:
-                    return Found(pattern.by_method[method].route, param)
+                    return Found(pattern.by_method[method].route, params)
                 allowed |= dict.fromkeys(pattern.by_method)
         return Found(None, {}, tuple(allowed))
 
@@ -198,29 +179,39 @@ class _Pattern(msgspec.Struct):
         takes_all = pattern[-1].endswith("*}")
         if len(pattern) > len(decoded) or (len(pattern) < len(decoded) and not takes_all):
             return None
-        param = {}
+        params = {}
         for wanted, segment in zip(pattern, decoded, strict=False):
             if wanted.startswith("{"):
                 name, _, kind = wanted.strip("{*}").partition(":")
                 if not wanted.endswith("*}") and not _SEGMENTS[kind].fullmatch(segment):
                     return None
-                param[name] = segment
+                params[name] = segment
             elif wanted != segment:
                 return None
         if takes_all:
-            param[pattern[-1].strip("{*}")] = "/".join(decoded[len(pattern) - 1 :])
-        return param
+            params[pattern[-1].strip("{*}")] = "/".join(decoded[len(pattern) - 1 :])
+        return params
 
 
 @cache
 def routes_of(era: Era) -> Routes:
     """The routes that an era has, with and without ``/api``."""
-    return Routes(_rows(era))
+    return Routes(_paths(era))
 
 
-def _rows(era: Era) -> Iterator[tuple[str, Route]]:
+def _paths(era: Era) -> Iterator[tuple[str, Route]]:
     for route in ROUTES:
         if route.since is None or era.has(route.since):
-            yield route.path, route
-            if not route.path.startswith(UNPREFIXED):
+            if route.api is not True:
+                yield route.path, route
+            if route.api is not False:
                 yield f"/api{route.path}", route
+            if route.api is True:  # written so in ComfyUI's table, which gets a second prefix
+                yield f"/api/api{route.path}", route
+
+
+def handler_of(route: Route) -> Handler:
+    """What answers a route."""
+    if route.since == _ASSETS_SINCE:
+        return system.assets_off
+    return HANDLERS[f"{route.method} {route.path}"]

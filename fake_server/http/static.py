@@ -9,10 +9,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from fake_server.http.dates import date_us, http_date
-from fake_server.http.media_types import OCTETS
-from fake_server.http.question import RoutedRequest
-from fake_server.source import Response
+from comfyrec.http.dates import date_us, http_date
+from comfyrec.http.media_types import OCTETS
+from fake_server.source import Request, Response
 from fake_server.storage.memory import StoredFile
 
 __all__ = ["FileAnswer", "file_answer", "no_file", "no_plain_file"]
@@ -40,7 +39,7 @@ def no_plain_file(headers: Sequence[tuple[str, str]] = ()) -> FileAnswer:
 
 
 def file_answer(
-    ask: RoutedRequest,
+    request: Request,
     file: StoredFile,
     epoch_us: int,
     headers: Sequence[tuple[str, str]] = (),
@@ -54,7 +53,7 @@ def file_answer(
         headers: what the route adds, in front.
         guess: the type to name when ``headers`` name none.
     """
-    fields = {name.lower(): value for name, value in reversed(ask.headers)}
+    fields = request.fields
     modified = epoch_us + file.modified_us
     tag = f"{modified * 1_000:x}-{len(file.data):x}"
     given = list(headers)

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from fake_server.http.context import Context
-from fake_server.http.question import RoutedRequest, json_answer
-from fake_server.source import Response
+from fake_server.http.responses import json_response
+from fake_server.source import Request, Response
 
 __all__ = [
     "assets_off",
@@ -46,9 +46,9 @@ _ASSETS_OFF: Final = {
 }
 
 
-def system_stats(place: Context, ask: RoutedRequest) -> Response:
+def system_stats(context: Context, request: Request) -> Response:
     """GET /system_stats: 64 GiB of memory, mostly free."""
-    era = place.era
+    era = context.era
     known: dict[str, Any] = {"os": "linux" if era.has("jobs") else "posix"}
     if era.has("internal_routes"):
         version = era.version if era.has("value_wrapper") else "unknown"
@@ -71,34 +71,36 @@ def system_stats(place: Context, ask: RoutedRequest) -> Response:
     if era.has("usage_source"):
         known["deploy_environment"] = "local-git"
     if era.has("internal_routes"):
-        known["argv"] = list(place.shop.argv)
+        known["argv"] = list(context.options.argv)
     # A server without a graphics card, as ``--cpu`` starts it.
     device: dict[str, Any] = {"name": "cpu", "type": "cpu", "index": None}
     for name in ("vram_total", "vram_free", "torch_vram_total", "torch_vram_free"):
         device[name] = _RAM_TOTAL if name.endswith("total") else _RAM_FREE
-    return json_answer({"system": known, "devices": [device]})
+    return json_response({"system": known, "devices": [device]})
 
 
-def features(place: Context, ask: RoutedRequest) -> Response:
+def features(context: Context, request: Request) -> Response:
     """GET /features: what the socket's ``feature_flags`` say."""
-    return json_answer(place.engine.features())
+    return json_response(context.engine.features())
 
 
-def extensions(place: Context, ask: RoutedRequest) -> Response:
+def extensions(context: Context, request: Request) -> Response:
     """GET /extensions: scripts that a frontend loads."""
-    return json_answer(list(_EXTENSIONS if place.shop.scripts is None else place.shop.scripts))
+    return json_response(
+        list(_EXTENSIONS if context.options.scripts is None else context.options.scripts)
+    )
 
 
-def no_entries(place: Context, ask: RoutedRequest) -> Response:
+def no_entries(context: Context, request: Request) -> Response:
     """Lists that are empty without custom nodes: /i18n, /workflow_templates, ..."""
-    return json_answer({})
+    return json_response({})
 
 
-def global_subgraph(place: Context, ask: RoutedRequest) -> Response:
+def global_subgraph(context: Context, request: Request, subgraph_id: str) -> Response:
     """GET /global_subgraphs/{id}: ``null``, for nobody brought any."""
-    return json_answer(None)
+    return json_response(None)
 
 
-def assets_off(place: Context, ask: RoutedRequest) -> Response:
+def assets_off(context: Context, request: Request, **params: str) -> Response:
     """Every asset route, while assets are off."""
-    return json_answer(_ASSETS_OFF, 503)
+    return json_response(_ASSETS_OFF, 503)

@@ -10,11 +10,11 @@ import posixpath
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
+from comfyrec.http.forms import BadForm, FormField, parameters
 from fake_server.http.context import Context, HandlerFailed, below, extension
-from fake_server.http.forms import BadForm, fields_of, parameters
-from fake_server.http.question import RoutedRequest, empty, json_answer
+from fake_server.http.responses import empty, json_response
 from fake_server.http.view import KINDS, annotated
-from fake_server.source import FormField, Response
+from fake_server.source import Request, Response
 from fake_server.storage import pictures as images
 from fake_server.storage.memory import StoredFile
 
@@ -26,22 +26,22 @@ Value: TypeAlias = str | bytes | FormField
 Form: TypeAlias = Mapping[str, Value]
 
 
-def upload_image(place: Context, ask: RoutedRequest) -> Response:
+def upload_image(context: Context, request: Request) -> Response:
     """Keep the file that was sent."""
-    return _keep(place, _form(ask), lambda image, name: image)
+    return _keep(context, _form(request), lambda image, name: image)
 
 
-def upload_mask(place: Context, ask: RoutedRequest) -> Response:
+def upload_mask(context: Context, request: Request) -> Response:
     """Keep the original that ``original_ref`` names, with the alpha of the file that was sent."""
-    form = _form(ask)
-    return _keep(place, form, lambda image, name: _masked(place, form, image, name))
+    form = _form(request)
+    return _keep(context, form, lambda image, name: _masked(context, form, image, name))
 
 
-def _form(ask: RoutedRequest) -> dict[str, Value]:
+def _form(request: Request) -> dict[str, Value]:
     """The first field of each name."""
     form: dict[str, Value] = {}
     try:
-        for field in fields_of(ask.header("Content-Type"), ask.body):
+        for field in request.form():
             form.setdefault(field.name, _value(field))
     except (BadForm, LookupError, UnicodeDecodeError) as error:
         raise HandlerFailed(str(error)) from None
@@ -55,7 +55,7 @@ def _value(field: FormField) -> Value:
     return field.value.decode(found.get("charset", "utf-8")) if kind[:5] == "text/" else field.value
 
 
-def _keep(place: Context, form: Form, make: Callable[[bytes, str], bytes | None]) -> Response:
+def _keep(context: Context, form: Form, make: Callable[[bytes, str], bytes | None]) -> Response:
     image, kind, subfolder = form.get("image"), form.get("type", "input"), form.get("subfolder", "")
     if kind not in KINDS:
         raise HandlerFailed(f"no such folder: {kind!r}")
@@ -64,46 +64,46 @@ def _keep(place: Context, form: Form, make: Callable[[bytes, str], bytes | None]
     if not isinstance(image, FormField) or not isinstance(subfolder, str):
         raise HandlerFailed("a file where a text should be, or the other way round")
     assert image.filename and isinstance(kind, str)
-    where = below(place, kind, posixpath.normpath(subfolder))
-    path = below(place, kind, posixpath.normpath(subfolder), image.filename)
+    where = below(context, kind, posixpath.normpath(subfolder))
+    path = below(context, kind, posixpath.normpath(subfolder), image.filename)
     if path is None:
         return empty(400)
-    if where is None or not place.folders.takes_folder(kind, where):
+    if where is None or not context.folders.takes_folder(kind, where):
         raise HandlerFailed(f"the folder {subfolder} cannot be made")
-    place.folders.make_folder(kind, where)
+    context.folders.make_folder(kind, where)
     name, is_there = image.filename, False
     if form.get("overwrite") not in ("true", "1"):
-        name, is_there = _free(place, kind, where, image)
+        name, is_there = _free(context, kind, where, image)
     made = None if is_there else make(image.value, name)
     if made is not None:
-        _write(place, kind, posixpath.join(where, name), made)
-    return json_answer({"name": name, "subfolder": subfolder, "type": kind})
+        _write(context, kind, posixpath.join(where, name), made)
+    return json_response({"name": name, "subfolder": subfolder, "type": kind})
 
 
-def _write(place: Context, kind: str, path: str, data: bytes) -> None:
-    if not place.folders.takes_file(kind, path):
+def _write(context: Context, kind: str, path: str, data: bytes) -> None:
+    if not context.folders.takes_file(kind, path):
         raise HandlerFailed(f"{path} cannot be written")
-    place.folders.write(kind, "", path, data, place.now)
+    context.folders.write(kind, "", path, data, context.now)
 
 
-def _free(place: Context, kind: str, where: str, image: FormField) -> tuple[str, bool]:
+def _free(context: Context, kind: str, where: str, image: FormField) -> tuple[str, bool]:
     """A name that is free or whose file holds the same bytes, and which of the two."""
     assert image.filename is not None
     name, end = image.filename, extension(image.filename)
     stem, number = name[: len(name) - len(end)], 1
-    while (there := place.folders.read(kind, where, name)) is not None:
+    while (there := context.folders.read(kind, where, name)) is not None:
         if there.data == image.value:
             return name, True
         name = f"{stem} ({number}){end}"
         number += 1
-    if place.folders.has_folder(kind, posixpath.normpath(posixpath.join(where, name))):
+    if context.folders.has_folder(kind, posixpath.normpath(posixpath.join(where, name))):
         raise HandlerFailed("a folder has no bytes to compare")
     return name, False
 
 
-def _masked(place: Context, form: Form, image: bytes, name: str) -> bytes | None:
+def _masked(context: Context, form: Form, image: bytes, name: str) -> bytes | None:
     """The masked picture; None where the real handler leaves without writing."""
-    original = _original(place, form.get("original_ref"))
+    original = _original(context, form.get("original_ref"))
     if original is None:
         return None
     # Whatever Pillow raises, the real handler raises it too; there is no common base.
@@ -113,7 +113,7 @@ def _masked(place: Context, form: Form, image: bytes, name: str) -> bytes | None
         raise HandlerFailed(str(error)) from None
 
 
-def _original(place: Context, written: Value | None) -> StoredFile | None:
+def _original(context: Context, written: Value | None) -> StoredFile | None:
     try:
         ref = json.loads(written)  # type: ignore[arg-type]  # what is no text fails here
         name, kind = annotated(ref["filename"])
@@ -123,7 +123,7 @@ def _original(place: Context, written: Value | None) -> StoredFile | None:
         kind = kind or ref.get("type", "output")
         if kind not in KINDS:
             return None
-        where = below(place, kind, subfolder)
+        where = below(context, kind, subfolder)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise HandlerFailed(str(error)) from None
-    return None if where is None else place.folders.read(kind, where, name)
+    return None if where is None else context.folders.read(kind, where, name)

@@ -9,12 +9,12 @@ import posixpath
 from typing import Any, Final
 from urllib.parse import unquote
 
-from fake_server.http.context import Context, HandlerFailed, below, text
-from fake_server.http.media_types import OCTETS, guessed_type, served_type
-from fake_server.http.question import RoutedRequest, empty, json_answer
+from comfyrec.http.media_types import OCTETS, guessed_type, served_type
+from fake_server.http.context import Context, HandlerFailed, below
+from fake_server.http.responses import empty, json_response, text
 from fake_server.http.static import file_answer, no_plain_file
 from fake_server.http.view import is_dangerous
-from fake_server.source import Response
+from fake_server.source import Request, Response
 from fake_server.storage.memory import StoredFile, nameable
 
 __all__ = [
@@ -41,95 +41,95 @@ class UnknownUser(HandlerFailed):
     """``comfy-user`` names nobody."""
 
 
-def user_of(place: Context, ask: RoutedRequest) -> str:
+def user_of(context: Context, request: Request) -> str:
     """The id of the user who asks.
 
     Raises:
         UnknownUser: with ``--multi-user``, an id that is not registered.
     """
-    user = ask.header("comfy-user", "default") if place.shop.multi_user else "default"
-    if user not in place.users:
+    user = request.header("comfy-user", "default") if context.options.multi_user else "default"
+    if user not in context.users:
         raise UnknownUser(user)
     return user
 
 
-def path_of(place: Context, ask: RoutedRequest, name: str, *, make: bool = True) -> str | None:
+def path_of(context: Context, request: Request, name: str, *, make: bool = True) -> str | None:
     """A name as a path below the users' folder; None when it leaves the user's own.
 
     ``make``: make the folder that it lies in, as the real server does even when it only reads.
     """
-    user = user_of(place, ask)
+    user = user_of(context, request)
     if "%" in name:
         name = unquote(name)
-    found = below(place, f"{USER_FILES}/{user}", name)
+    found = below(context, f"{USER_FILES}/{user}", name)
     if found is None:
         return None
     path = posixpath.join(user, found) if found else user
     if make:
-        _make_parent(place, posixpath.dirname(path))
+        _make_parent(context, posixpath.dirname(path))
     return path
 
 
-def _make_parent(place: Context, folder: str) -> None:
-    if place.folders.has(USER_FILES, "", folder):
+def _make_parent(context: Context, folder: str) -> None:
+    if context.folders.has(USER_FILES, "", folder):
         return
-    if not place.folders.takes_folder(USER_FILES, folder):
+    if not context.folders.takes_folder(USER_FILES, folder):
         raise HandlerFailed(f"{folder} cannot be made")
-    place.folders.make_folder(USER_FILES, folder)
+    context.folders.make_folder(USER_FILES, folder)
 
 
-def _exists(place: Context, path: str) -> bool:
-    return place.folders.has(USER_FILES, "", path) or place.folders.has_folder(USER_FILES, path)
+def _exists(context: Context, path: str) -> bool:
+    return context.folders.has(USER_FILES, "", path) or context.folders.has_folder(USER_FILES, path)
 
 
-def _read(place: Context, path: str) -> StoredFile | None:
-    return place.folders.read(USER_FILES, "", path)
+def _read(context: Context, path: str) -> StoredFile | None:
+    return context.folders.read(USER_FILES, "", path)
 
 
-def _info(place: Context, path: str, relative_to: str) -> dict[str, Any]:
-    file = _read(place, path) or StoredFile(bytes(_FOLDER_SIZE), place.now, place.now)
+def _info(context: Context, path: str, relative_to: str) -> dict[str, Any]:
+    file = _read(context, path) or StoredFile(bytes(_FOLDER_SIZE), context.now, context.now)
     return {
         "path": posixpath.relpath(path, relative_to),
         "size": len(file.data),
-        "modified": _stamp(place, file.modified_us),
-        "created": _stamp(place, file.changed_us),
+        "modified": _stamp(context, file.modified_us),
+        "created": _stamp(context, file.changed_us),
     }
 
 
-def _stamp(place: Context, moment_us: int) -> int | float:
+def _stamp(context: Context, moment_us: int) -> int | float:
     """Whole milliseconds; seconds before 0.8."""
-    moment = place.epoch_us + moment_us
-    return moment // 1_000 if place.era.has("userdata_milliseconds") else moment / 1e6
+    moment = context.epoch_us + moment_us
+    return moment // 1_000 if context.era.has("userdata_milliseconds") else moment / 1e6
 
 
-def _told(place: Context, ask: RoutedRequest, path: str) -> Response:
-    user = user_of(place, ask)
-    if (ask.asked("full_info") or "").lower() == "true":
-        return json_answer(_info(place, path, user))
-    return json_answer(posixpath.relpath(path, user))
+def _told(context: Context, request: Request, path: str) -> Response:
+    user = user_of(context, request)
+    if (request.first("full_info") or "").lower() == "true":
+        return json_response(_info(context, path, user))
+    return json_response(posixpath.relpath(path, user))
 
 
 # --- listings --------------------------------------------------------------------------------
 
 
-def listing(place: Context, ask: RoutedRequest) -> Response:
+def listing(context: Context, request: Request) -> Response:
     """GET /userdata?dir=: names, paths or facts of the files in a folder."""
-    wordy = place.era.has("internal_routes")
-    folder = ask.asked("dir") or ""
+    wordy = context.era.has("internal_routes")
+    folder = request.first("dir") or ""
     if not folder:
         return text("Directory not provided", 400) if wordy else empty(400)
-    path = path_of(place, ask, folder)
+    path = path_of(context, request, folder)
     if path is None:
         return text("Invalid directory", 403) if wordy else empty(403)
-    if not _exists(place, path):
+    if not _exists(context, path):
         return text("Directory not found", 404) if wordy else empty(404)
-    flags = {name: (ask.asked(name) or "").lower() == "true"
+    flags = {name: (request.first(name) or "").lower() == "true"
              for name in ("recurse", "full_info", "split")}  # fmt: skip
     found = []
-    for where, _, names in place.folders.walk(USER_FILES, path):
+    for where, _, names in context.folders.walk(USER_FILES, path):
         if where == path or (flags["recurse"] and not _is_hidden(posixpath.relpath(where, path))):
             found += [posixpath.join(where, name) for name in names if not _is_hidden(name)]
-    return json_answer([_entry(place, one, path, flags) for one in found])
+    return json_response([_entry(context, one, path, flags) for one in found])
 
 
 def _is_hidden(path: str) -> bool:
@@ -137,39 +137,39 @@ def _is_hidden(path: str) -> bool:
     return any(name.startswith(".") for name in path.split("/"))
 
 
-def _entry(place: Context, path: str, folder: str, flags: dict[str, bool]) -> Any:
+def _entry(context: Context, path: str, folder: str, flags: dict[str, bool]) -> Any:
     if flags["full_info"]:
-        return _info(place, path, folder)
+        return _info(context, path, folder)
     relative = posixpath.relpath(path, folder)
     return [relative, *relative.split("/")] if flags["split"] else relative
 
 
-def list_v2(place: Context, ask: RoutedRequest) -> Response:
+def list_v2(context: Context, request: Request) -> Response:
     """GET /v2/userdata?path=: everything below a folder, folders first."""
-    wanted = unquote(ask.asked("path") or "")
+    wanted = unquote(request.first("path") or "")
     try:
-        user = user_of(place, ask)
-        path = path_of(place, ask, wanted, make=False) if wanted else user
+        user = user_of(context, request)
+        path = path_of(context, request, wanted, make=False) if wanted else user
     except UnknownUser:
         return text("Invalid user specified in request", 403)
     if path is None:
         return text("Invalid path requested", 400)
-    if not _exists(place, path):
-        return json_answer([]) if path == user else text("Requested path not found", 404)
-    if not place.folders.has_folder(USER_FILES, path):
+    if not _exists(context, path):
+        return json_response([]) if path == user else text("Requested path not found", 404)
+    if not context.folders.has_folder(USER_FILES, path):
         return text("Requested path is not a directory", 400)
     entries: list[dict[str, Any]] = []
-    for where, folders, names in place.folders.walk(USER_FILES, path):
+    for where, folders, names in context.folders.walk(USER_FILES, path):
         relative = "" if where == user else posixpath.relpath(where, user)
         entries += [_v2(posixpath.join(relative, name), "directory") for name in folders]
         for name in names:
-            file = _read(place, posixpath.join(where, name))
+            file = _read(context, posixpath.join(where, name))
             assert file is not None
-            modified = (place.epoch_us + file.modified_us) / 1e6
+            modified = (context.epoch_us + file.modified_us) / 1e6
             facts = {"size": len(file.data), "modified": modified}
             entries.append(_v2(posixpath.join(relative, name), "file") | facts)
     entries.sort(key=lambda entry: (entry["type"] != "directory", entry["name"].lower()))
-    return json_answer(entries)
+    return json_response(entries)
 
 
 def _v2(path: str, kind: str) -> dict[str, Any]:
@@ -179,18 +179,18 @@ def _v2(path: str, kind: str) -> dict[str, Any]:
 # --- single files ----------------------------------------------------------------------------
 
 
-def get(place: Context, ask: RoutedRequest) -> Response:
+def get(context: Context, request: Request, file: str) -> Response:
     """GET /userdata/{file}."""
-    path = path_of(place, ask, ask.param["file"])
+    path = path_of(context, request, file)
     if path is None:
         return empty(403)
-    if not _exists(place, path):
+    if not _exists(context, path):
         return empty(404)
-    file = _read(place, path)
-    headers = _download(path) if place.era.has("view_nosniff") else []
-    if file is None:
+    stored = _read(context, path)
+    headers = _download(path) if context.era.has("view_nosniff") else []
+    if stored is None:
         return no_plain_file(headers)
-    return file_answer(ask, file, place.epoch_us, headers, guess=served_type(path))
+    return file_answer(request, stored, context.epoch_us, headers, guess=served_type(path))
 
 
 def _download(path: str) -> list[tuple[str, str]]:
@@ -202,23 +202,23 @@ def _download(path: str) -> list[tuple[str, str]]:
     ]
 
 
-def post(place: Context, ask: RoutedRequest) -> Response:
+def post(context: Context, request: Request, file: str) -> Response:
     """POST /userdata/{file}: the body is the file."""
-    path = path_of(place, ask, ask.param["file"])
+    path = path_of(context, request, file)
     if path is None:
         return empty(403)
-    if ask.asked("overwrite") == "false" and _exists(place, path):
-        return _taken(place)
+    if request.first("overwrite") == "false" and _exists(context, path):
+        return _taken(context)
     if "\0" in path:
         return _broken("a zero byte in the name")
-    if not place.folders.takes_file(USER_FILES, path):
+    if not context.folders.takes_file(USER_FILES, path):
         return (
             Response(400, reason=_BAD_NAME)
-            if place.era.has("frontend_routes")
+            if context.era.has("frontend_routes")
             else _broken("it cannot be written")
         )
-    place.folders.write(USER_FILES, "", path, ask.body, place.now)
-    return _told(place, ask, path)
+    context.folders.write(USER_FILES, "", path, request.body, context.now)
+    return _told(context, request, path)
 
 
 _BAD_NAME: Final = 'Invalid filename. Please avoid special characters like :\\/*?"<>|'
@@ -228,48 +228,48 @@ def _broken(why: str) -> Response:
     raise HandlerFailed(why)
 
 
-def _taken(place: Context) -> Response:
-    return text("File already exists", 409) if place.era.has("internal_routes") else empty(409)
+def _taken(context: Context) -> Response:
+    return text("File already exists", 409) if context.era.has("internal_routes") else empty(409)
 
 
-def delete(place: Context, ask: RoutedRequest) -> Response:
+def delete(context: Context, request: Request, file: str) -> Response:
     """DELETE /userdata/{file}."""
-    path = path_of(place, ask, ask.param["file"])
+    path = path_of(context, request, file)
     if path is None:
         return empty(403)
-    if not _exists(place, path):
+    if not _exists(context, path):
         return empty(404)
-    if not place.folders.remove(USER_FILES, "", path):
+    if not context.folders.remove(USER_FILES, "", path):
         raise HandlerFailed("the file is a folder")
     return empty(204)
 
 
-def move(place: Context, ask: RoutedRequest) -> Response:
+def move(context: Context, request: Request, file: str, destination: str) -> Response:
     """POST /userdata/{file}/move/{dest}."""
-    source = path_of(place, ask, ask.param["file"])
+    source = path_of(context, request, file)
     if source is None:
         return empty(403)
-    if not _exists(place, source):
+    if not _exists(context, source):
         return empty(404)
-    target = path_of(place, ask, ask.param["dest"])
+    target = path_of(context, request, destination)
     if target is None:
-        return empty(403) if place.era.has("user_errors") else _broken("nowhere to move it to")
-    if ask.asked("overwrite") == "false" and _exists(place, target):
-        return _taken(place)
-    place.folders.move(USER_FILES, source, _landing(place, source, target), place.now)
-    return _told(place, ask, target)
+        return empty(403) if context.era.has("user_errors") else _broken("nowhere to move it to")
+    if request.first("overwrite") == "false" and _exists(context, target):
+        return _taken(context)
+    context.folders.move(USER_FILES, source, _landing(context, source, target), context.now)
+    return _told(context, request, target)
 
 
-def _landing(place: Context, source: str, target: str) -> str:
+def _landing(context: Context, source: str, target: str) -> str:
     """Where ``shutil.move`` puts it: into a folder of that name, where there is one."""
-    folders = place.folders
+    folders = context.folders
     end = target
     if folders.has_folder(USER_FILES, target):
         end = posixpath.join(target, posixpath.basename(source))
-        if _exists(place, end):
+        if _exists(context, end):
             raise HandlerFailed(f"{end} exists")
     is_folder = folders.has_folder(USER_FILES, source)
-    if is_folder and (f"{end}/".startswith(f"{source}/") or _exists(place, end)):
+    if is_folder and (f"{end}/".startswith(f"{source}/") or _exists(context, end)):
         raise HandlerFailed(f"a folder cannot become {end}")
     if not nameable(end) or not folders.has_folder(USER_FILES, posixpath.dirname(end)):
         raise HandlerFailed(f"{end} cannot be written")

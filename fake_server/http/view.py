@@ -11,11 +11,11 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
+from comfyrec.http.media_types import OCTETS, guessed_type
 from fake_server.http.context import Context, HandlerFailed, below
-from fake_server.http.media_types import OCTETS, guessed_type
-from fake_server.http.question import RoutedRequest, empty, json_answer
+from fake_server.http.responses import empty, json_response
 from fake_server.http.static import file_answer
-from fake_server.source import Response
+from fake_server.source import Request, Response
 from fake_server.storage import pictures as images
 from fake_server.storage.memory import StoredFile
 
@@ -45,29 +45,29 @@ def annotated(name: str) -> tuple[str, str | None]:
     return name, None
 
 
-def view(place: Context, ask: RoutedRequest) -> Response:
+def view(context: Context, request: Request) -> Response:
     """One file, or the picture in it in another form."""
-    asked = ask.asked("filename")
+    asked = request.first("filename")
     if asked is None:
         return empty(404)
     name, kind = annotated(asked)
     if not name or name.startswith("/") or ".." in name:
         return empty(400)
     if kind is None:
-        kind = ask.asked("type")
+        kind = request.first("type")
     kind = "output" if kind is None else kind
     if kind not in KINDS:
         return empty(400)
-    subfolder = below(place, kind, ask.asked("subfolder") or "")
+    subfolder = below(context, kind, request.first("subfolder") or "")
     if subfolder is None:
         return empty(403)
     name = posixpath.basename(name)
-    file = place.folders.read(kind, subfolder, name) if name else None
-    return empty(404) if file is None else _shown(place, ask, name, file)
+    file = context.folders.read(kind, subfolder, name) if name else None
+    return empty(404) if file is None else _shown(context, request, name, file)
 
 
-def _shown(place: Context, ask: RoutedRequest, name: str, file: StoredFile) -> Response:
-    channel, preview = ask.asked("channel"), ask.asked("preview")
+def _shown(context: Context, request: Request, name: str, file: StoredFile) -> Response:
+    channel, preview = request.first("channel"), request.first("preview")
     named = ("Content-Disposition", f'filename="{name}"')
     if preview is not None:
         format, quality = _preview_wanted(preview, channel or "")
@@ -79,8 +79,10 @@ def _shown(place: Context, ask: RoutedRequest, name: str, file: StoredFile) -> R
         convert = images.rgb_only if channel == "rgb" else images.alpha_only
         picture = _converted(lambda: convert(file.data))
         return Response(200, (named, ("Content-Type", "image/png")), picture)
-    models, nosniff = place.era.has("model_types"), place.era.has("view_nosniff")
-    return file_answer(ask, file, place.epoch_us, _headers(name, models=models, nosniff=nosniff))
+    models, nosniff = context.era.has("model_types"), context.era.has("view_nosniff")
+    return file_answer(
+        request, file, context.epoch_us, _headers(name, models=models, nosniff=nosniff)
+    )
 
 
 def _preview_wanted(preview: str, channel: str) -> tuple[str, int]:
@@ -122,10 +124,10 @@ def is_dangerous(kind: str) -> bool:
     return listed or bare.endswith(("+xml", "/xml"))
 
 
-def view_metadata(place: Context, ask: RoutedRequest) -> Response:
+def view_metadata(context: Context, request: Request, folder: str) -> Response:
     """The ``__metadata__`` of a safetensors file."""
-    name = ask.asked("filename")
-    known = place.catalogue.models.get(ask.param["folder"], ())
+    name = request.first("filename")
+    known = context.catalogue.models.get(folder, ())
     if name is None or not name.endswith(".safetensors") or name not in known:
         return empty(404)
-    return json_answer(_METADATA)
+    return json_response(_METADATA)

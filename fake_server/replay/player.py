@@ -21,7 +21,7 @@ from comfyrec.versions import era_of
 from fake_server.replay.live.live_state import playthrough_of_token
 from fake_server.replay.live.messages import RecordedMessages
 from fake_server.replay.live.playthrough import Playthrough, cancel_target_of
-from fake_server.replay.live.playthrough_index import SAFE_METHODS, Playthroughs, query_of
+from fake_server.replay.live.playthrough_index import SAFE_METHODS, Playthroughs
 from fake_server.replay.live.recorded_facts import RecordedFacts
 from fake_server.replay.matching.graphs import VOLATILE, Fit
 from fake_server.replay.matching.intake import PromptMatcher
@@ -192,7 +192,7 @@ class Player:
         if recorded is not None:
             yield self._recorded_outcome(number, recorded, request, self._playthroughs.latest)
             return
-        asked_for = query_of(request.target).get("clientId", "")
+        asked_for = request.client_id
         client = asked_for or self._chance.hex32()
         playthrough = self._playthroughs.of_client(client)
         if playthrough is None or not playthrough.expects(client):
@@ -225,7 +225,7 @@ class Player:
     # --- requests ------------------------------------------------------------------------------
 
     def _asked(self, exchange: int, request: Request, now: int) -> Iterator[Action]:
-        if request.method == "POST" and _plain(request.target) == "/prompt":
+        if request.asks("POST", "/prompt"):
             yield from self._submitted(exchange, request, now)
         elif request.method in SAFE_METHODS:
             yield self._answered(exchange, request)
@@ -314,8 +314,3 @@ class Player:
     def _refused(self, request_key: RequestKey) -> Response:
         assert self._strict is not None, "only a strict replay refuses"
         return self._strict.refuse_request(request_key)
-
-
-def _plain(target: str) -> str:
-    path = target.partition("?")[0]
-    return path.removeprefix("/api") if path.startswith("/api/") else path

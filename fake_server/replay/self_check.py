@@ -15,8 +15,8 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from comfyrec.http.request import loads_or_none
 from comfyrec.timeline import Exchange, HttpMessage, Message, Side, Socket, Timeline
-from comfyrec.timeline.peek import loads
 from comfyrec.wording import shortened
 from fake_server.replay.player import Player
 from fake_server.replay.rewrite_response import MARK
@@ -181,12 +181,12 @@ class _SelfCheck:
                 pass
             socket = self._timeline.sockets[happened.socket - self._live(0)]
             for message in self._received[happened.socket][:1]:
-                said = loads(message) if isinstance(message, str) else None
+                said = loads_or_none(message) if isinstance(message, str) else None
                 if socket.sid and isinstance(said, dict) and "sid" in said.get("data", {}):
                     self._ids[socket.sid] = said["data"]["sid"]
         elif isinstance(happened, RequestReceived):
             answer = self._answers.get(happened.exchange)
-            peek = loads(answer.body) if answer is not None and answer.body else None
+            peek = loads_or_none(answer.body) if answer is not None and answer.body else None
             prompt = self._prompt_of.get(happened.exchange)
             if prompt is not None and isinstance(peek, dict):
                 self._ids[prompt.prompt_id] = str(peek.get("prompt_id"))
@@ -278,13 +278,13 @@ class _SelfCheck:
             return data == live
         sizes = int.from_bytes(data[4:8], "big"), int.from_bytes(live[4:8], "big")
         metadata = data[8 : 8 + sizes[0]], live[8 : 8 + sizes[1]]
-        same = self._same(loads(metadata[0]), loads(metadata[1]))
+        same = self._same(loads_or_none(metadata[0]), loads_or_none(metadata[1]))
         return same and data[8 + sizes[0] :] == live[8 + sizes[1] :]
 
     def _same_text(self, recorded: str, live: str) -> bool:
         if recorded == live and not any(i in recorded for i in self._ids if len(i) >= _LONG):
             return True
-        one, other = loads(recorded), loads(live)
+        one, other = loads_or_none(recorded), loads_or_none(live)
         return self._same(one, other) if one is not None else self._same_words(recorded, live)
 
     def _same_words(self, recorded: str, live: str) -> bool:
@@ -331,9 +331,9 @@ class _SelfCheck:
         one, other = _plain(recorded.body), _plain(live.body)
         if one == other and not any(i.encode() in one for i in self._ids if len(i) >= _LONG):
             return True
-        said = loads(one)
+        said = loads_or_none(one)
         if said is not None:
-            return self._same(said, loads(other))
+            return self._same(said, loads_or_none(other))
         return self._same_words(one.decode("latin-1"), other.decode("latin-1"))
 
 

@@ -11,10 +11,10 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from comfyrec.http.forms import BadForm
 from comfyrec.versions import Era
 from fake_server.http import job_view as jobs
-from fake_server.http.forms import BadForm, fields_of
-from fake_server.http.question import server_error
+from fake_server.http.responses import server_error
 from fake_server.replay.live.live_state import LivePrompt, Stage
 from fake_server.replay.live.playthrough import Playthrough
 from fake_server.replay.live.recorded_facts import File, RecordedFacts
@@ -208,9 +208,8 @@ class Synthesizer:
         return Response(200, headers, file.body)
 
     def _upload(self, context: _Context) -> Response:
-        request = context.request
         try:
-            fields = fields_of(request.header("Content-Type"), request.body)
+            fields = context.request.form()
         except BadForm:
             return Response(400)
         values = {field.name: field.value.decode("utf-8", "replace") for field in fields}

@@ -14,7 +14,6 @@ from fake_server.scenarios.kit import (
     drop,
     event,
     patch_json,
-    query_of,
     route,
     threads,
 )
@@ -28,7 +27,7 @@ def direct(settings: Parameters) -> Directions:
             return value
         other = json.loads(json.dumps(value[mine[-1]]).replace("ComfyUI_", "somebody_else_"))
         older, newest = scene_id(1), scene_id(2)
-        if query_of(request).get("max_items") == "1":
+        if request.first("max_items") == "1":
             return {newest: other}
         return {older: other, **value, newest: other}
 

@@ -12,7 +12,6 @@ from fake_server.scenarios.kit import (
     Scenario,
     one_of,
     patch_outputs,
-    query_of,
     respond,
     threads,
 )
@@ -42,7 +41,7 @@ def direct(settings: OutputKindsParameters) -> Directions:
     names = {item for items in more.values() for item in items if _is_file(item)}
 
     def listed(request: Request) -> bool:
-        return VIEW(request) and query_of(request).get("filename") in names
+        return VIEW(request) and request.first("filename") in names
 
     return Directions(
         operators=(
@@ -53,7 +52,7 @@ def direct(settings: OutputKindsParameters) -> Directions:
 
 
 def _content(request: Request, observer: Observer) -> Response:
-    name = query_of(request)["filename"]
+    name = request.first("filename") or ""
     return Response(200, (("Content-Type", "application/octet-stream"),), f"all of {name}".encode())
 
 

@@ -11,7 +11,6 @@ from fake_server.scenarios.kit import (
     Scenario,
     change_request,
     posts,
-    read_json,
     threads,
     write_json,
 )
@@ -20,7 +19,7 @@ from fake_server.source import Request
 
 def direct(settings: Parameters) -> Directions:
     def unnamed(request: Request, observer: Observer) -> Request:
-        body = read_json(request.body)
+        body = request.json
         if not isinstance(body, dict) or "prompt_id" not in body:
             return request
         rest = {key: value for key, value in body.items() if key != "prompt_id"}

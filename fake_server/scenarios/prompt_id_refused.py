@@ -9,7 +9,6 @@ from fake_server.scenarios.kit import (
     Scenario,
     json_response,
     posts,
-    read_json,
     respond,
     threads,
 )
@@ -18,7 +17,7 @@ from fake_server.source import Request
 
 def direct(settings: Parameters) -> Directions:
     def has_id(request: Request, observer: Observer) -> bool:
-        body = read_json(request.body)
+        body = request.json
         return isinstance(body, dict) and body.get("prompt_id") is not None
 
     error = {

@@ -9,9 +9,7 @@ from fake_server.scenarios.kit import (
     Observer,
     Parameters,
     Scenario,
-    path_of,
     posts,
-    query_of,
     respond,
     threads,
 )
@@ -26,10 +24,10 @@ class RedirectDropsPostParameters(Parameters, frozen=True, kw_only=True):
 
 def direct(settings: RedirectDropsPostParameters) -> Directions:
     def elsewhere(request: Request, observer: Observer) -> Response:
-        return Response(settings.status, (("Location", f"{path_of(request)}?moved=1"),))
+        return Response(settings.status, (("Location", f"{request.path}?moved=1"),))
 
     def still_here(request: Request, observer: Observer) -> bool:
-        return "moved" not in query_of(request)
+        return "moved" not in request.query
 
     moved = respond(posts, "POST /prompt", elsewhere, when=still_here, needed=True)
     return Directions(operators=(moved,))

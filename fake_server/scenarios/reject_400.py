@@ -12,7 +12,6 @@ from fake_server.scenarios.kit import (
     Scenario,
     json_response,
     posts,
-    read_json,
     respond,
     threads,
 )
@@ -28,7 +27,7 @@ class Reject400Parameters(Parameters, frozen=True, kw_only=True):
 
 def direct(settings: Reject400Parameters) -> Directions:
     def refuse(request: Request, observer: Observer) -> Response:
-        body = read_json(request.body)
+        body = request.json
         graph = body.get("prompt", {}) if isinstance(body, dict) else {}
         errors = _errors(graph) if settings.node_errors else {}
         message = _MESSAGES.get(settings.type, settings.type)

@@ -11,7 +11,6 @@ from fake_server.scenarios.kit import (
     Scenario,
     change_request,
     posts,
-    read_json,
     slow,
     threads,
     write_json,
@@ -21,7 +20,7 @@ from fake_server.source import Request
 
 def direct(settings: Parameters) -> Directions:
     def anonymous(request: Request, observer: Observer) -> Request:
-        body = read_json(request.body)
+        body = request.json
         if not isinstance(body, dict) or "client_id" not in body:
             return request
         del body["client_id"]

@@ -9,14 +9,13 @@ from fake_server.scenarios.kit import (
     Scenario,
     change_upgrade,
     threads,
-    with_query,
 )
 from fake_server.source import UpgradeRequested
 
 
 def direct(settings: Parameters) -> Directions:
     def nameless(knocked: UpgradeRequested, observer: Observer) -> UpgradeRequested:
-        return UpgradeRequested(knocked.socket, with_query(knocked.request, clientId=None))
+        return UpgradeRequested(knocked.socket, knocked.request.with_query(clientId=None))
 
     return Directions(operators=(change_upgrade("the client id", nameless),))
 

@@ -11,7 +11,6 @@ from fake_server.scenarios.kit import (
     Parameters,
     Scenario,
     change_response,
-    query_of,
     threads,
 )
 from fake_server.source import Request, Response
@@ -20,7 +19,7 @@ from fake_server.source import Request, Response
 def direct(settings: Parameters) -> Directions:
     def sparse(reply: Response, request: Request, observer: Observer) -> Response:
         kept = [pair for pair in reply.headers if pair[0].lower() == "etag"]
-        name = query_of(request).get("filename", "")
+        name = request.first("filename") or ""
         own = [
             ("Content-Type", "application/octet-stream"),
             ("Content-Disposition", f'filename="{name}"'),

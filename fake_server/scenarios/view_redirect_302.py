@@ -8,7 +8,6 @@ from fake_server.scenarios.kit import (
     Observer,
     Parameters,
     Scenario,
-    query_of,
     respond,
     threads,
 )
@@ -23,7 +22,7 @@ def direct(settings: Parameters) -> Directions:
         return Response(302, (("Location", f"http://{other}:{port}{target}"),))
 
     def unsigned(request: Request, observer: Observer) -> bool:
-        return "signature" not in query_of(request)
+        return "signature" not in request.query
 
     return Directions(operators=(respond(VIEW, "GET /view", elsewhere, when=unsigned),))
 

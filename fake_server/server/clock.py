@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
-from fake_server.http.dates import http_date
+from comfyrec.http.dates import http_date
 
 __all__ = ["MAX", "Clock", "date_field"]
 

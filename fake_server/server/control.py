@@ -11,7 +11,7 @@ import json
 import math
 from collections.abc import Callable
 from typing import Any, Final, TypeGuard
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import urlsplit
 
 from comfyrec import __version__
 from comfyrec.errors import ComfyrecError, UsageError
@@ -58,7 +58,7 @@ class Control:
         """Answer one request below ``/__fake__``."""
         if _is_foreign(request):
             return _plain({"error": "a page of another origin cannot use the control plane"}, 403)
-        path = unquote(urlsplit(request.target).path).removeprefix(CONTROL_PATH).rstrip("/")
+        path = request.path.removeprefix(CONTROL_PATH).rstrip("/")
         by_method = _ROUTES.get(path)
         if by_method is None:
             return _plain({"error": _no_such_path(path)}, 404)
@@ -121,15 +121,14 @@ class Control:
                 raise UsageError("this source can only be reset as a whole")
         world.engine.reset([name for name in what if name in _ENGINE_RESETS], self._server.now)
         if "files" in what:
-            world.place.folders.clear()
+            world.context.folders.clear()
 
     # --- what came and went ----------------------------------------------------------------------
 
     def _requests(self, request: Request) -> dict[str, Any]:
-        query = parse_qs(urlsplit(request.target).query)
         journal = self._server.journal
-        after = int(query.get("after", ["-1"])[0])
-        what = query.get("what", [""])[0]
+        after = int(request.first("after") or "-1")
+        what = request.first("what") or ""
         entries = list(journal.entries(after=after, what=what))
         return {"entries": entries, "forgotten": journal.forgotten}
 

@@ -130,7 +130,10 @@ class Journal:
                     yield _plain(one)
 
     def _request(self, what: str, number: int, request: Request, now: int) -> None:
-        self._note(now, what, number, request, request.body)
+        # A copy, without what others will have read of it by then: a parsed body takes ten times
+        # the room, and thousands of requests are kept.
+        bare = msgspec.structs.replace(request)
+        self._note(now, what, number, bare, request.body)
 
     def _note(
         self, now: int, what: str, number: int, facts: Any = None, content: str | bytes = b""

@@ -29,7 +29,7 @@ import msgspec
 from aiohttp import web
 
 from comfyrec.errors import ComfyrecError
-from fake_server.http.question import server_error
+from fake_server.http.responses import server_error
 from fake_server.server.clock import Clock, date_field
 from fake_server.server.fast_path.connection import Front, PlainRequest
 from fake_server.server.journal import Journal
@@ -495,7 +495,7 @@ class Server:
             return _Written(exchange.stays)
         body = await self._body(request)
         asked = Request(request.method, request.raw_path, _fields(request), body, _peer(request))
-        if self.control is not None and asked.target.startswith(CONTROL_PATH):
+        if self.control is not None and asked.parts.raw_path.startswith(CONTROL_PATH):
             # Not among the exchanges: a reset cuts those.
             self._answer(exchange, self.control(asked))
         else:
@@ -528,7 +528,7 @@ class Server:
         if len(asked.body) > self.body_limit:
             asked = msgspec.structs.replace(asked, body=asked.body[: self.body_limit + 1])
         try:
-            if self.control is not None and asked.target.startswith(CONTROL_PATH):
+            if self.control is not None and asked.parts.raw_path.startswith(CONTROL_PATH):
                 # Not among the exchanges: a reset cuts those.
                 self._answer(exchange, self.control(asked))
             else:

@@ -12,7 +12,7 @@ from math import isfinite
 from typing import Any, Final
 
 from comfyrec.events import comfy_json
-from fake_server.http.question import loads
+from comfyrec.http.request import loads
 from fake_server.seeded import SeededRandom
 from fake_server.source import Action, Send
 

@@ -201,7 +201,7 @@ class Sequencer:
         """Take what happened and say what shall happen."""
         self._now = now
         if isinstance(happened, RequestReceived):
-            route = happened.request.target.partition("?")[0]
+            route = happened.request.parts.raw_path
             if route in ROUTES:
                 yield from self._asked(happened.exchange, route, happened.request)
                 return

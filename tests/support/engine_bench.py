@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any
+from urllib.parse import quote
 
 from comfyrec.versions import era_of
-from fake_server.http.prompts import JOB_ROUTES, ROUTES
-from fake_server.http.question import RoutedRequest
+from fake_server.http import middleware
+from fake_server.http.context import Context
 from fake_server.nodes.catalogue import Catalogue
 from fake_server.options import ServerOptions
 from fake_server.simulator.engine import Engine
 from fake_server.simulator.node_plan import NodePlans, always
-from fake_server.source import Response, Send, Wake
+from fake_server.source import Request, Response, Send, Wake
 from fake_server.storage.memory import Folders
 
 Frame = dict[str, Any] | bytes
@@ -97,6 +98,12 @@ class Rig:
             folders=self.folders,
             plan_for=always(NodePlans(nodes, classes, lifelike=lifelike, strict=strict)),
         )
+        self.context = Context(
+            engine=self.engine,
+            options=self.engine.options,
+            folders=self.folders,
+            random=self.engine.random,
+        )
         self.now = 0
         self.wakes: list[int] = []
         self.frames: dict[str, list[Frame]] = {}
@@ -135,16 +142,13 @@ class Rig:
         raw = (
             body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
         )
-        handler = ROUTES.get((method, path)) or JOB_ROUTES[method, path]
-        question = RoutedRequest(
-            method=method,
-            path=path,
-            query={key: [value] for key, value in (query or {}).items()},
-            headers=tuple(headers),
-            body=raw,
-            param=param,
-        )
-        answer = handler(self.engine, question, self.now)
+        below = "/api" if path.startswith("/jobs") else ""
+        target = below + path.format(**{name: quote(value) for name, value in param.items()})
+        fields = tuple((name, value) for name, value in headers)
+        request = Request(method, target, fields, raw).with_query(**(query or {}))
+        self.engine.time.reach(self.now)
+        self.context.now = self.now
+        answer = middleware.answer(self.context, request)
         self.collect()
         return answer
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from typing import Final
-from urllib.parse import parse_qsl
 
-from comfyrec.timeline.peek import loads
 from fake_server.replay.live.playthrough import Playthrough
 from fake_server.replay.recording.request_key import RequestKey
 from fake_server.source import Request
 
-__all__ = ["SAFE_METHODS", "Playthroughs", "query_of"]
+__all__ = ["SAFE_METHODS", "Playthroughs"]
 
 SAFE_METHODS: Final = ("GET", "HEAD", "OPTIONS")
 PLAYTHROUGHS_MAX: Final = 256
@@ -130,16 +128,11 @@ class Playthroughs:
         return next(found, None)
 
 
-def query_of(target: str) -> dict[str, str]:
-    """The query of a request target; the last value of a name."""
-    return dict(parse_qsl(target.partition("?")[2], keep_blank_values=True))
-
-
 def _words(request: Request) -> Iterator[str]:
     """Everything in a request that may be the id of a client or a prompt."""
-    yield from request.target.partition("?")[0].split("/")
-    yield from query_of(request.target).values()
-    body = loads(request.body) if request.body[:1] == b"{" else None
+    yield from request.parts.segments
+    yield from (value for _, value in request.parts.pairs)
+    body = request.json if request.body[:1] == b"{" else None
     for value in body.values() if isinstance(body, dict) else ():
         words = value if isinstance(value, list) else [value]
         yield from (word for word in words if isinstance(word, str))

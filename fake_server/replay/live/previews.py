@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from comfyrec.timeline.peek import loads
+from comfyrec.http.request import loads_or_none
 
 __all__ = ["announces", "as_described", "as_plain"]
 
@@ -25,7 +25,7 @@ def announces(message: str | bytes) -> bool | None:
 
     Only the first message that is an object counts, whatever it says.
     """
-    said = loads(message) if isinstance(message, str) else None
+    said = loads_or_none(message) if isinstance(message, str) else None
     if not isinstance(said, dict):
         return None
     data = said.get("data")
@@ -36,7 +36,7 @@ def announces(message: str | bytes) -> bool | None:
 def as_plain(data: bytes) -> bytes:
     """Type 4 -> type 1; anything else as it is."""
     size = int.from_bytes(data[4:8], "big")
-    metadata = loads(data[8 : 8 + size]) if data[:4] == _DESCRIBED else None
+    metadata = loads_or_none(data[8 : 8 + size]) if data[:4] == _DESCRIBED else None
     if not isinstance(metadata, dict) or metadata.get("image_type") not in _FORMATS:
         return data
     number = _FORMATS[metadata["image_type"]]

@@ -13,9 +13,10 @@ from typing import Any, Final
 import msgspec
 
 from comfyrec.events.outputs import all_files_in
+from comfyrec.http.request import loads_or_none
 from comfyrec.timeline import Exchange, RecordedPrompt, Timeline
-from comfyrec.timeline.peek import data_of, loads
-from comfyrec.timeline.prompts import history_entries, is_terminal, plain_path
+from comfyrec.timeline.peek import data_of
+from comfyrec.timeline.prompts import history_entries, is_terminal
 from comfyrec.versions import Era
 from fake_server.replay.live.live_state import LivePrompt
 from fake_server.replay.recording.id_mapping import RecordedIds
@@ -64,7 +65,7 @@ class RecordedFacts:
         """The last JSON that a recorded GET of that path answered, None if there is none."""
         found = None
         for exchange in self._timeline.exchanges:
-            if exchange.method == "GET" and plain_path(exchange) == path and exchange.status == 200:
+            if exchange.method == "GET" and exchange.path == path and exchange.status == 200:
                 found = exchange.response_json if exchange.response_json is not None else found
         return found
 
@@ -126,7 +127,9 @@ class RecordedFacts:
     def _renamed(self, live: LivePrompt, recorded: Mapping[str, Any]) -> dict[str, Any]:
         text = json.dumps(recorded)
         ids = {live.prompt.prompt_id: live.live_id}
-        entry: dict[str, Any] = loads(self._recorded_ids.renamed(text, lambda i: ids.get(i, i)))
+        entry: dict[str, Any] = loads_or_none(
+            self._recorded_ids.renamed(text, lambda i: ids.get(i, i))
+        )
         return entry
 
     def _from_frames(self, live: LivePrompt) -> dict[str, Any]:
@@ -182,7 +185,7 @@ def _sinks(graph: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _queue_items(exchanges: tuple[Exchange, ...]) -> Iterator[list[Any]]:
-    asked = (e for e in exchanges if e.method == "GET" and plain_path(e) == "/queue")
+    asked = (e for e in exchanges if e.method == "GET" and e.path == "/queue")
     for exchange in asked:
         answer = exchange.response_json
         for items in answer.values() if isinstance(answer, dict) else ():
@@ -195,7 +198,7 @@ def _files(exchanges: tuple[Exchange, ...]) -> Iterator[tuple[str, File]]:
     """Whole files by name; a preview of one, or a part, is none."""
     for exchange in exchanges:
         query = dict(exchange.query)
-        if exchange.method != "GET" or plain_path(exchange) != "/view" or exchange.status != 200:
+        if exchange.method != "GET" or exchange.path != "/view" or exchange.status != 200:
             continue
         response = exchange.response
         if response is None or response.omitted_bytes or {"preview", "channel"} & query.keys():

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import msgspec
 
+from comfyrec.http.request import loads_or_none
 from comfyrec.timeline import RecordedPrompt, Timeline
-from comfyrec.timeline.peek import loads
 from comfyrec.versions import Era
 from fake_server.replay.live.live_state import LivePrompt
 from fake_server.replay.live.playthrough import Playthrough
@@ -75,7 +75,7 @@ class PromptMatcher:
 
     def submit(self, request: Request) -> SubmissionResult:
         """One POST /prompt."""
-        said = loads(request.body)
+        said = request.json
         shape = self._submissions.shape(said)
         body: dict[str, Any] = said if isinstance(said, dict) else {}
         client = _client_of(body)
@@ -180,7 +180,7 @@ class PromptMatcher:
         )
         body = answer.body
         if not fitting.fresh:
-            body = json.dumps({**loads(body), "number": live.number}).encode()
+            body = json.dumps({**loads_or_none(body), "number": live.number}).encode()
         return Response(answer.status, (*answer.headers, *_marks(fitting)), body)
 
     def _unfitting(self, playthrough: Playthrough, request: Request, shape: Shape) -> Response:

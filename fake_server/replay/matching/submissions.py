@@ -8,7 +8,6 @@ from typing import Any, Final
 import msgspec
 
 from comfyrec.timeline import RecordedPrompt, Timeline
-from comfyrec.timeline.prompts import plain_path
 from comfyrec.wording import shortened_list
 from fake_server.replay.matching.graphs import Fit, Shape, differences
 
@@ -45,7 +44,7 @@ class Submissions:
             Submission(e.number, Shape(e.request_json, volatile), of_exchange.get(e.number))
             for e in timeline.exchanges
             if e.method == "POST"
-            and plain_path(e) == "/prompt"
+            and e.path == "/prompt"
             and (e.response is not None or e.number in of_exchange)
             and not e.request.omitted_bytes
         ]

@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from comfyrec.timeline import Exchange, RecordedPrompt, Socket, Timeline
-from comfyrec.timeline.prompts import plain_path, removed_ids
+from comfyrec.timeline.prompts import removed_ids
 
 __all__ = ["BEFORE_ALL", "BEHIND", "HERE", "Lifecycle", "Place", "Statuses", "lifecycles_of"]
 
@@ -231,7 +231,7 @@ def _corrected(peek: Place, seen: _Seen | None, lifecycle: Lifecycle) -> Place:
 def _seen_in_history(exchanges: Sequence[Exchange]) -> dict[str, _Seen]:
     seen: dict[str, _Seen] = {}
     for exchange in exchanges:
-        path, answer = plain_path(exchange), exchange.response_json
+        path, answer = exchange.path, exchange.response_json
         if exchange.method != "GET" or not isinstance(answer, dict) or exchange.status != 200:
             continue
         at = exchange.request.at
@@ -310,7 +310,7 @@ def _interrupt(timeline: Timeline, lifecycles: Sequence[Lifecycle]) -> None:
 
 
 def _stops(exchange: Exchange) -> bool:
-    path = plain_path(exchange)
+    path = exchange.path
     cancels = path.startswith("/jobs/") and path.endswith("/cancel")
     return (
         exchange.method == "POST" and exchange.status == 200 and (path == "/interrupt" or cancels)
@@ -318,7 +318,7 @@ def _stops(exchange: Exchange) -> bool:
 
 
 def _names_prompt(exchange: Exchange, prompt_id: str) -> bool:
-    if plain_path(exchange) != "/interrupt":
+    if exchange.path != "/interrupt":
         return prompt_id in (removed_ids(exchange) or ())
     body = exchange.request_json
     cancel = body.get("prompt_id") if isinstance(body, dict) else None

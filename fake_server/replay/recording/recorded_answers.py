@@ -14,7 +14,6 @@ from typing import Any, Final
 import msgspec
 
 from comfyrec.timeline import Exchange, Side, Timeline
-from comfyrec.timeline.prompts import plain_path
 from fake_server.replay.recording.prompt_states import Lifecycle, Place
 from fake_server.replay.recording.request_key import RequestKey, recorded_request_key
 
@@ -224,7 +223,7 @@ def _changes(
         if lifecycle.ended is not None:
             yield lifecycle.ended, _ended(number)
     for exchange in timeline.exchanges:
-        if exchange.method == "POST" and plain_path(exchange) == "/history":
+        if exchange.method == "POST" and exchange.path == "/history":
             yield (exchange.request.at, 0), _forgotten(exchange.request_json, numbers)
 
 

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, Final
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import urlsplit
 
 import msgspec
 
+from comfyrec.http.forms import BadForm
 from comfyrec.timeline import Exchange
-from comfyrec.timeline.peek import loads
-from fake_server.http.forms import BadForm, fields_of
 from fake_server.replay.recording.id_mapping import deep_renamed
 from fake_server.source import Request
 
@@ -66,35 +65,29 @@ class RequestKey(msgspec.Struct, frozen=True):
 
 def request_key_of(request: Request, rename: Rename) -> RequestKey:
     """What a live request asks for; ``rename`` turns a live id into the recorded one."""
-    return _request_key(request.method, request.target, request.headers, request.body, rename)
+    return _request_key(request, rename)
 
 
 def recorded_request_key(exchange: Exchange) -> RequestKey:
     """What a recorded request asked for."""
-    request = exchange.request
-    return _request_key(exchange.method, exchange.target, request.headers, request.body, str)
+    return _request_key(exchange.asked, str)
 
 
-def _request_key(
-    method: str, target: str, headers: Sequence[tuple[str, str]], body: bytes, rename: Rename
-) -> RequestKey:
-    raw_path, _, raw_query = target.partition("?")
-    parts = [rename(unquote(part)) for part in raw_path.split("/")]
-    prefixed = parts[1:2] == ["api"] and len(parts) > 2
+def _request_key(request: Request, rename: Rename) -> RequestKey:
+    target = request.parts
     # A slash that was encoded belongs to a name, not to the path.
-    path = "/".join(part.replace("/", "%2F") for part in (["", *parts[2:]] if prefixed else parts))
-    query = parse_qsl(raw_query, keep_blank_values=True)
-    fields = {name.lower(): value for name, value in reversed(headers)}
-    parsed = loads(body) if body[:1].strip() in _JSON_STARTS else None
+    segments = [rename(segment).replace("/", "%2F") for segment in target.segments]
+    # Uploads are not worth the try.
+    parsed = request.json if request.body[:1].strip() in _JSON_STARTS else None
     renamed = deep_renamed(parsed, rename) if parsed is not None else None
     return RequestKey(
-        method=method,
-        path=path,
-        prefixed=prefixed,
-        query=tuple(sorted((n, rename(v)) for n, v in query if n not in _UNREAD)),
-        manner=_manner(fields),
-        body_key=_body_key(body, fields.get("content-type", ""), renamed),
-        body_bytes=len(body),
+        method=request.method,
+        path="/" + "/".join(segments) if segments else target.path,
+        prefixed=target.prefixed,
+        query=tuple(sorted((n, rename(v)) for n, v in target.pairs if n not in _UNREAD)),
+        manner=_manner(request.fields),
+        body_key=_body_key(request, renamed),
+        body_bytes=len(request.body),
         json=renamed,
     )
 
@@ -102,14 +95,14 @@ def _request_key(
 _JSON_STARTS: Final = frozenset((b"{", b"[", b'"', b""))
 
 
-def _manner(fields: dict[str, str]) -> tuple[str, ...]:
+def _manner(fields: Mapping[str, str]) -> tuple[str, ...]:
     telling = tuple(
         f"{name}: {fields[name.lower()]}" for name in _TELLING if name.lower() in fields
     )
     return (_origin(fields), fields.get("sec-fetch-site", ""), _upgrade(fields), *telling)
 
 
-def _upgrade(fields: dict[str, str]) -> str:
+def _upgrade(fields: Mapping[str, str]) -> str:
     """Whether it asks for a WebSocket, and what is missing for one (PROTOCOL.md, section 3)."""
     if fields.get("upgrade", "").lower() != "websocket":
         return ""
@@ -117,7 +110,7 @@ def _upgrade(fields: dict[str, str]) -> str:
     return "upgrade" if whole else "bad upgrade"
 
 
-def _origin(fields: dict[str, str]) -> str:
+def _origin(fields: Mapping[str, str]) -> str:
     """How Origin and Host relate, which is all that the server's guard reads (PROTOCOL.md, 11)."""
     try:
         origin = urlsplit(fields.get("origin", "")).netloc
@@ -141,18 +134,17 @@ def _port(netloc: str) -> str:
     return tail if tail.isdigit() and tail != netloc else ""
 
 
-def _body_key(body: bytes, content_type: str, parsed: Any) -> bytes:
-    if not body:
+def _body_key(request: Request, parsed: Any) -> bytes:
+    if not request.body:
         return b""
     if parsed is not None:
         return _digest(json.dumps(parsed, sort_keys=True).encode())
-    if content_type.startswith("multipart/"):
+    if request.header("Content-Type").startswith("multipart/"):
         try:
-            fields = fields_of(content_type, body)
+            return _digest(repr(request.form()).encode())
         except BadForm:
-            return _digest(body)
-        return _digest(repr(fields).encode())
-    return _digest(body)
+            return _digest(request.body)
+    return _digest(request.body)
 
 
 def _digest(data: bytes) -> bytes:

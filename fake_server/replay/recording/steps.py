@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
 
 import msgspec
 
+from comfyrec.http.request import loads_or_none
+from comfyrec.http.routes import is_announced
 from comfyrec.timeline import Closing, Exchange, Message, RecordedPrompt, Side, Socket, Timeline
-from comfyrec.timeline.peek import loads
-from comfyrec.timeline.prompts import plain_path, removed_ids
+from comfyrec.timeline.prompts import removed_ids
 from fake_server.replay.recording.id_mapping import RecordedIds
 from fake_server.replay.recording.prompt_states import HERE, Lifecycle, Place, lifecycles_of
 
@@ -162,13 +162,6 @@ class Role(msgspec.Struct, frozen=True):
     prompts: tuple[int, ...]
 
 
-# Requests that change something, and that no frame follows: nothing waits for them.
-_SILENT: Final = (
-    "/prompt", "/history", "/free", "/upload/", "/userdata", "/settings", "/users", "/interrupt",
-    "/queue", "/jobs", "/experiment", "/ws", "/v2/userdata",
-)  # fmt: skip
-
-
 class Script(msgspec.Struct, frozen=True):
     """All that a play-through reads; it is made once and never changed."""
 
@@ -285,12 +278,12 @@ class _Writer:
         changes = exchange.method not in ("GET", "HEAD", "OPTIONS")
         if not changes or exchange.status is None or exchange.status >= 400:
             return None
-        path = plain_path(exchange)
+        path = exchange.path
         if path == "/queue" and removed_ids(exchange) is None:
             return cancelled
         if path == "/internal/logs/subscribe":
             return cancelled if self.logs else None
-        return None if path.startswith(_SILENT) else cancelled
+        return cancelled if is_announced(exchange.asked.parts) else None
 
     # --- sockets -------------------------------------------------------------------------------
 
@@ -428,7 +421,7 @@ def _greets(message: Message) -> bool:
 def _flags_behind(socket: Socket, place: int) -> int | None:
     """The ``feature_flags`` that answer a client's message."""
     message = socket.messages[place]
-    if not isinstance(message.data, str) or not isinstance(loads(message.data), dict):
+    if not isinstance(message.data, str) or not isinstance(loads_or_none(message.data), dict):
         return None
     for behind in range(place + 1, len(socket.messages)):
         later = socket.messages[behind]

@@ -80,16 +80,11 @@ from fake_server.scenarios.kit.other_users import (
     small_post,
     third_party_request,
 )
-from fake_server.scenarios.kit.routes import (
-    client_id_of,
+from fake_server.scenarios.kit.requests import (
     json_response,
-    path_of,
     posts,
-    query_of,
     read_json,
     route,
-    with_query,
-    with_target,
     write_json,
 )
 from fake_server.scenarios.kit.scenario import (
@@ -156,7 +151,6 @@ __all__ = [
     "change_request",
     "change_response",
     "change_upgrade",
-    "client_id_of",
     "coalesce",
     "crash",
     "cut",
@@ -195,11 +189,9 @@ __all__ = [
     "patch_json",
     "patch_outputs",
     "patch_queue",
-    "path_of",
     "planned",
     "posts",
     "prerun",
-    "query_of",
     "queued_before",
     "read_json",
     "refusal",
@@ -221,7 +213,5 @@ __all__ = [
     "throttle",
     "truncate",
     "under_prefix",
-    "with_query",
-    "with_target",
     "write_json",
 ]

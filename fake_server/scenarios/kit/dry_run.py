@@ -19,7 +19,7 @@ import msgspec
 from comfyrec.events.outputs import all_files_in
 from comfyrec.wording import shortened
 from fake_server.scenarios.kit.matchers import FrameView, look
-from fake_server.scenarios.kit.routes import read_json, write_json
+from fake_server.scenarios.kit.requests import read_json, write_json
 from fake_server.scenarios.kit.stage import Stage
 from fake_server.source import (
     Abort,

@@ -22,13 +22,11 @@ from fake_server.scenarios.kit.http_ops import (
 from fake_server.scenarios.kit.matchers import Match, dump, event
 from fake_server.scenarios.kit.observer import MILLISECOND, ObservedPrompt, Observer
 from fake_server.scenarios.kit.operator import HearAgain, Operator, Step, Tally
-from fake_server.scenarios.kit.routes import (
+from fake_server.scenarios.kit.requests import (
     json_response,
     posts,
-    query_of,
     read_json,
     route,
-    with_query,
     write_json,
 )
 from fake_server.source import Action, Happened, Request, RequestReceived, Respond, Send, Woke
@@ -216,7 +214,7 @@ class _NeverStarting:
             yield happened
 
     def accept(self, posted: RequestReceived, observer: Observer) -> Iterator[Step]:
-        body = read_json(posted.request.body)
+        body = posted.request.json
         wanted = body.get("prompt_id") if isinstance(body, dict) else None
         prompt = ObservedPrompt(
             wanted or observer.uuid(), mine=True, number=len(self.waiting), body=body or {}
@@ -276,10 +274,11 @@ class _RenamedFiles:
         return other
 
     def find(self, request: Request, observer: Observer) -> Request:
+        shown = request.first("filename") or "", request.first("subfolder") or ""
         # A real name is not known any more.
         nowhere = ("no-such-file", "")
-        filename, subfolder = self.real.get(_named(query_of(request)), nowhere)
-        return with_query(request, filename=filename, subfolder=subfolder)
+        filename, subfolder = self.real.get(shown, nowhere)
+        return request.with_query(filename=filename, subfolder=subfolder)
 
 
 def _named(item: Mapping[str, Any]) -> tuple[str, str]:

@@ -12,7 +12,7 @@ import msgspec
 
 from fake_server.scenarios.kit.observer import MILLISECOND, Observer
 from fake_server.scenarios.kit.operator import DoLater, Operator, Step, Tally
-from fake_server.scenarios.kit.routes import read_json, route, write_json
+from fake_server.scenarios.kit.requests import read_json, route, write_json
 from fake_server.source import (
     Action,
     Happened,

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from fake_server.scenarios.kit.matchers import FrameView, look
-from fake_server.scenarios.kit.routes import client_id_of, posts, read_json
+from fake_server.scenarios.kit.requests import posts, read_json
 from fake_server.source import (
     Abort,
     Accept,
@@ -183,9 +183,9 @@ class Observer:
         """Something came from outside, before any operator."""
         match happened:
             case UpgradeRequested():
-                self.sockets[happened.socket] = client_id_of(happened.request)
+                self.sockets[happened.socket] = happened.request.client_id
                 self.handshakes[happened.socket] = happened.request
-                self.note("knocked", happened.socket, client_id_of(happened.request))
+                self.note("knocked", happened.socket, happened.request.client_id)
             case RequestReceived():
                 request = happened.request
                 if posts(request):
@@ -248,7 +248,7 @@ class Observer:
             return
         value = read_json(reply.answer.body)
         if reply.answer.status == 200 and isinstance(value, dict) and "prompt_id" in value:
-            body = read_json(request.body)
+            body = request.json
             self.prompts[value["prompt_id"]] = ObservedPrompt(
                 id=value["prompt_id"],
                 mine=reply.exchange >= 0,

@@ -19,7 +19,7 @@ from fake_server.scenarios.kit.graphs import sinks
 from fake_server.scenarios.kit.matchers import FrameView, Match, dump, some_node
 from fake_server.scenarios.kit.observer import MILLISECOND, Ending, ObservedPrompt, Observer
 from fake_server.scenarios.kit.operator import DoLater, EndPrompts, HearAgain, Operator, Step, Tally
-from fake_server.scenarios.kit.routes import posts, read_json, write_json
+from fake_server.scenarios.kit.requests import posts, write_json
 from fake_server.scenarios.kit.scenario import OTHER_USER
 from fake_server.source import (
     Action,
@@ -105,7 +105,7 @@ class _Preruns:
         if not isinstance(happened, RequestReceived) or not posts(happened.request):
             yield happened
             return
-        body = read_json(happened.request.body)
+        body = happened.request.json
         new = happened.exchange not in self.earlier
         if new and isinstance(body, dict) and "prompt" in body:
             self.tally.hit()

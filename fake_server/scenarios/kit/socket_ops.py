@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
+from comfyrec.http.routes import shows_state
 from fake_server.scenarios.kit.frames_ops import per_frame
 from fake_server.scenarios.kit.matchers import FrameView, Match, Nth, Since, some_node
 from fake_server.scenarios.kit.observer import MILLISECOND, Observer
@@ -21,7 +22,6 @@ from fake_server.scenarios.kit.operator import (
     Step,
     Tally,
 )
-from fake_server.scenarios.kit.routes import route, with_target
 from fake_server.source import (
     Abort,
     Accept,
@@ -61,20 +61,11 @@ __all__ = [
     "under_prefix",
 ]
 
-_POLLS = route(
-    "GET /history",
-    "GET /history/{}",
-    "GET /queue",
-    "GET /prompt",
-    "GET /api/jobs",
-    "GET /api/jobs/{}",
-)
-
 
 def is_poll_or_upgrade(happened: Happened) -> bool:
     """The client does something about a silence: it connects again, or asks how things stand."""
     if isinstance(happened, RequestReceived):
-        return _POLLS(happened.request)
+        return shows_state(happened.request.method, happened.request.parts)
     return isinstance(happened, UpgradeRequested)
 
 
@@ -449,12 +440,11 @@ def under_prefix(prefix: str) -> Operator:
         if not isinstance(happened, UpgradeRequested | RequestReceived):
             yield happened
             return
-        request = happened.request
         tally.hit()
-        if not request.target.startswith(prefix):
+        inner = happened.request.below(prefix)
+        if inner is None:
             yield Respond(_number(happened), Response(404))
             return
-        inner = with_target(request, request.target[len(prefix) - 1 :])
         yield msgspec.structs.replace(happened, request=inner)
 
     return Operator(tally, hear)

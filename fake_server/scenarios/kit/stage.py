@@ -25,7 +25,7 @@ from fake_server.scenarios.kit.operator import (
     RestartSource,
     Step,
 )
-from fake_server.scenarios.kit.routes import posts, read_json
+from fake_server.scenarios.kit.requests import posts
 from fake_server.source import (
     Action,
     Disconnected,
@@ -212,7 +212,7 @@ class Stage:
         # A server says nothing of a prompt whose client has no socket, and operators wait for a
         # moment in what it says. So somebody listens in the place of a client that does not; if it
         # connects later, its own socket takes over (PROTOCOL.md section 3).
-        body = read_json(request.body)
+        body = request.json
         client_id = body.get("client_id") if isinstance(body, dict) else None
         if isinstance(client_id, str) and client_id not in self.observer.sockets.values():
             target = f"/ws?clientId={quote(client_id, safe='')}"

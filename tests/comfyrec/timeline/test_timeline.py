@@ -93,7 +93,7 @@ def test_an_exchange_has_its_request_apart_and_its_answer_as_json() -> None:
 
     (exchange,) = built(recording).exchanges
 
-    assert (exchange.method, exchange.path, exchange.status) == ("GET", "/api/view", 200)
+    assert (exchange.method, exchange.path, exchange.status) == ("GET", "/view", 200)
     assert exchange.query == (("filename", "a b.png"), ("type", ""))
     assert exchange.response_json == {"a": [1]}
     assert exchange.request.header("host") == "127.0.0.1:8188"

@@ -86,7 +86,7 @@ def only(operator: Operator) -> list[Operator]:
 
 
 def no_client_id(knocked: UpgradeRequested, observer: k.Observer) -> UpgradeRequested:
-    return UpgradeRequested(knocked.socket, k.with_query(knocked.request, clientId=None))
+    return UpgradeRequested(knocked.socket, knocked.request.with_query(clientId=None))
 
 
 def quiet(request: Request, observer: k.Observer) -> Request:

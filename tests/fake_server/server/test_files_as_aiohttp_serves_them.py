@@ -11,10 +11,10 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from fake_server.http.dates import http_date
-from fake_server.http.media_types import OCTETS, guessed_type, served_type
-from fake_server.http.question import RoutedRequest
+from comfyrec.http.dates import http_date
+from comfyrec.http.media_types import OCTETS, guessed_type, served_type
 from fake_server.http.static import file_answer
+from fake_server.source import Request
 from fake_server.storage.memory import StoredFile
 
 DATA = bytes(range(100))
@@ -111,7 +111,7 @@ def test_a_file_is_served_as_aiohttp_does(
 
     different = []
     for (method, headers), (status, theirs, body) in zip(EVERY, aiohttps, strict=True):
-        ask = RoutedRequest(method, "/", headers=tuple(headers.items()))
+        ask = Request(method, "/", headers=tuple(headers.items()))
         ours = file_answer(ask, file, 0, [("Content-Type", "image/png")])
         ours_body = b"" if method == "HEAD" else ours.body
         got = (ours.status, _kept(dict(ours.headers)), ours_body)

@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from fake_server.http.forms import BadForm, fields_of
+from comfyrec.http.forms import BadForm, fields_of
 
 MULTIPART = "multipart/form-data; boundary=b"
 

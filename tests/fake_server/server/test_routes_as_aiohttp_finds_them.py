@@ -7,16 +7,15 @@ import itertools
 from pathlib import Path
 
 import aiohttp
-import msgspec
 import pytest
 from aiohttp import web
 from yarl import URL
 
-from fake_server.http import routes as table
-from fake_server.http.context import Context
+from comfyrec.http.routes import ROUTES, Route
+from fake_server.http.context import Handler
 from fake_server.http.middleware import answer
-from fake_server.http.question import json_answer
-from fake_server.http.routes import INTERNAL, ROUTES, UNPREFIXED
+from fake_server.http.responses import json_response
+from fake_server.http.routes import INTERNAL
 from fake_server.simulated_server import SimulatedServer
 from fake_server.source import Request
 
@@ -53,7 +52,7 @@ def _named(path: str):
     return handler
 
 
-def _defined(route: table.Route, path: str) -> web.RouteDef:
+def _defined(route: Route, path: str) -> web.RouteDef:
     path = path.replace("*}", ":.*}").replace(":uuid}", ":[0-9a-fA-F-]{36}}")
     if route.method == "GET":
         return web.get(path, _named(route.path))  # which answers HEAD too
@@ -68,8 +67,9 @@ async def _found_by_aiohttp(root: Path) -> list[tuple[int, str, bytes]]:
     app.add_subapp(INTERNAL, inner)
     for prefix in ("/api", ""):
         for route in ROUTES:
-            if not route.path.startswith(UNPREFIXED if prefix else INTERNAL):
-                app.add_routes([_defined(route, prefix + route.path)])
+            path = f"/api{route.path}" if route.api is True else route.path
+            if not route.path.startswith(INTERNAL) and not (prefix and route.api is False):
+                app.add_routes([_defined(route, prefix + path)])
     app.add_routes([web.static("/", root)])
     runner = web.AppRunner(app)
     await runner.setup()
@@ -93,17 +93,15 @@ def aiohttps(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[int, str, b
 def test_a_path_leads_where_aiohttp_finds_it(
     aiohttps: list[tuple[int, str, bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def named(path: str) -> table.Handler:
-        return lambda place, ask: json_answer([path, dict(ask.param)])
+    def named(route: Route) -> Handler:
+        return lambda context, request, **params: json_response([route.path, params])
 
-    rows = [msgspec.structs.replace(r, handler=named(r.path)) for r in ROUTES]
-    monkeypatch.setattr(table, "ROUTES", tuple(rows))
-    table.routes_of.cache_clear()
-    place: Context = SimulatedServer().place
+    monkeypatch.setattr("fake_server.http.middleware.handler_of", named)
+    context = SimulatedServer().context
 
     different = []
     for (method, path), (status, allow, body) in zip(EVERY, aiohttps, strict=True):
-        ours = answer(place, Request(method, path, (("Host", "127.0.0.1"),)))
+        ours = answer(context, Request(method, path, (("Host", "127.0.0.1"),)))
         got = (
             ours.status,
             dict(ours.headers).get("Allow", ""),
@@ -111,6 +109,5 @@ def test_a_path_leads_where_aiohttp_finds_it(
         )
         if got != (status, allow, body):
             different.append((method, path, got, (status, allow, body)))
-    table.routes_of.cache_clear()
 
     assert not different

@@ -385,7 +385,7 @@ def test_a_subscription_ends_when_it_is_taken_back_or_its_socket_is_gone() -> No
     ask(world, "PATCH", "/internal/logs/subscribe", {"clientId": "gone", "enabled": True})
     ask(world, "POST", "/prompt", b"")
 
-    assert world.place.subscribers == {}
+    assert world.context.subscribers == {}
 
 
 @pytest.mark.parametrize(
@@ -436,7 +436,7 @@ def test_a_frontend_is_served_where_one_is_given() -> None:
 
 def test_a_picture_beside_a_model_is_its_preview() -> None:
     world = SimulatedServer()
-    world.place.folders.write("models/loras", "", "style.png", png(), 0)
+    world.context.folders.write("models/loras", "", "style.png", png(), 0)
     path = "/experiment/models/preview/loras"
 
     found = ask(world, "GET", f"{path}/0/style.safetensors")

@@ -68,7 +68,7 @@ def test_any_body_is_answered_and_the_next_prompt_runs(body: Any, version: str) 
 
     answer = rig.ask("POST", "/prompt", json.dumps(body).encode())
     rig.finish()
-    for path in ("/queue", "/history", "/jobs"):
+    for path in ("/queue", "/history", *(["/jobs"] if rig.engine.era.has("jobs") else [])):
         assert rig.ask("GET", path).status in (200, 500)
 
     assert answer.status in (200, 400, 500)

@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl
 import msgspec
 import pytest
 
-from fake_server.http.prompts import JOB_ROUTES, ROUTES
+from comfyrec.http.routes import ROUTES
 from fake_server.simulator.node_plan import NodePlans, always
 from tests.support.engine_bench import Rig, catalogue, entry
 from tests.support.paths import SHARED
@@ -358,7 +358,7 @@ def play(
             rig.leave(line["conn"])
         elif line["kind"] == "ws.frame" and line["dir"] == "c2s":
             rig.say(line["conn"], line["text"] if "text" in line else base64.b64decode(line["b64"]))
-        elif line["kind"] == "http.request" and ("POST", line["path"]) in ROUTES:
+        elif line["kind"] == "http.request" and ("POST", line["path"]) in WORKER_POSTS:
             if line["path"] == "/prompt":
                 rig.engine.worker.plan_for = always(
                     NodePlans(case.plans[min(len(prompts), len(case.plans) - 1)])
@@ -419,11 +419,26 @@ ANSWERS: dict[str, Case] = {
 LEFT_OUT = ("TestCustomValidation5", '"nope"', '"self"')
 
 
+WORKER_ROUTES = [
+    route
+    for route in ROUTES
+    if route.first_segment in ("prompt", "queue", "history", "interrupt", "free", "jobs")
+]
+WORKER_POSTS = [
+    (route.method, route.path)
+    for route in WORKER_ROUTES
+    if route.method == "POST" and route.api is None
+]
+
+
 def asked(line: dict[str, Any]) -> tuple[str, dict[str, str]] | None:
     """The route of a recorded request, if it is one of ours."""
     prefixed = line["path"].startswith("/api/")
     path = line["path"].removeprefix("/api") if prefixed else line["path"]
-    for (method, template), _ in [*ROUTES.items(), *(JOB_ROUTES.items() if prefixed else ())]:
+    for route in WORKER_ROUTES:
+        method, template = route.method, route.path
+        if route.api is True and not prefixed:
+            continue
         pattern = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", template)
         match = re.fullmatch(pattern, path)
         if match and method == line["method"]:

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from typing import Final
 from urllib.parse import parse_qsl, unquote
 
-from fake_server.source import FormField
+import msgspec
 
-__all__ = ["FIELDS_MAX", "BadForm", "fields_of", "parameters"]
+__all__ = ["FIELDS_MAX", "BadForm", "FormField", "fields_of", "parameters"]
 
 FIELDS_MAX: Final = 1_000
 """More parts than any client sends."""
@@ -24,6 +24,15 @@ _EXTENDED: Final = re.compile(r"([\w.:-]*)'[^']*'(.*)", re.DOTALL)
 
 class BadForm(Exception):
     """The body is not what its Content-Type says."""
+
+
+class FormField(msgspec.Struct, frozen=True):
+    """One part of a form."""
+
+    name: str
+    value: bytes
+    filename: str | None = None
+    content_type: str | None = None
 
 
 def parameters(value: str) -> tuple[str, dict[str, str]]:
