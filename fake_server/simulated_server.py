@@ -58,16 +58,15 @@ class SimulatedServer:
     def handle(self, happened: Happened, now: int) -> Iterator[Action]:
         """Take what happened and say what shall happen, in order."""
         self.engine.time.reach(now)
-        self.context.now = now
         match happened:
             case RequestReceived():
                 yield Respond(happened.exchange, answer(self.context, happened.request))
             case UpgradeRequested():
                 yield self._let_in(happened, now)
             case MessageReceived():
-                self.engine.said(happened.socket, happened.message, now)
+                self.engine.received(happened.socket, happened.message, now)
             case Disconnected():
-                self.engine.left(happened.socket, now)
+                self.engine.disconnected(happened.socket, now)
             case Woke():
                 self.engine.woke(now)
         yield from self.engine.take()

@@ -56,8 +56,6 @@ class Context(msgspec.Struct):
     options: ServerOptions
     folders: Folders
     random: SeededRandom
-    now: int = 0
-    """Virtual microseconds."""
     users: dict[str, str] = msgspec.field(default_factory=lambda: {"default": "default"})
     log: deque[ConsoleLine] = msgspec.field(default_factory=lambda: deque(maxlen=LOG_LINES_MAX))
     subscribers: dict[str, None] = msgspec.field(default_factory=dict)
@@ -84,6 +82,11 @@ class Context(msgspec.Struct):
     def epoch_us(self) -> int:
         """Unix time at virtual time 0, in microseconds."""
         return self.options.epoch_us
+
+    @property
+    def now(self) -> int:
+        """Virtual time in microseconds."""
+        return self.engine.time.now
 
 
 class HandlerFailed(Exception):

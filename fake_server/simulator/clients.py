@@ -46,8 +46,8 @@ def _word(value: int) -> bytes:
 class Clients:
     """The registered sockets, and the actions that wait to be taken."""
 
-    def __init__(self, chance: SeededRandom) -> None:
-        self.chance = chance
+    def __init__(self, random: SeededRandom) -> None:
+        self._random = random
         self.actions: list[Action] = []
         self.waiting_size = 0
         """How many letters and bytes wait to be taken."""
@@ -61,7 +61,7 @@ class Clients:
 
     def connected(self, socket: int, client_id: str | None) -> str:
         """Register a socket; an older one with the same id goes deaf. Gives its id."""
-        sid = client_id or self.chance.hex32()
+        sid = client_id or self._random.hex32()
         # Taken out first: the newest registration stands last in a broadcast.
         self._sockets.pop(sid, None)
         self._sockets[sid] = (socket,)
@@ -70,7 +70,7 @@ class Clients:
         self._everyone = None
         return sid
 
-    def left(self, socket: int) -> None:
+    def disconnected(self, socket: int) -> None:
         """A socket is gone; so is the registration of its id, whoever holds it by now."""
         sid = self._ids.pop(socket, None)
         self._has_spoken.discard(socket)
@@ -91,7 +91,7 @@ class Clients:
         self._has_spoken.add(socket)
         return said
 
-    def announce(self, socket: int, flags: Any) -> str | None:
+    def set_flags(self, socket: int, flags: Any) -> str | None:
         """Keep what a client can do; gives the id that the reply goes to, None if unregistered."""
         sid = self._ids.get(socket)
         if sid is None or sid not in self._sockets:
@@ -113,7 +113,7 @@ class Clients:
         """The registered ids."""
         return list(self._sockets)
 
-    def audience(self, client_id: Any) -> tuple[int, ...]:
+    def sockets_of(self, client_id: Any) -> tuple[int, ...]:
         """The sockets of a client id; all of them for None."""
         if client_id is None:
             if self._everyone is None:
@@ -123,19 +123,19 @@ class Clients:
 
     # --- messages ----------------------------------------------------------------------------
 
-    def tell(self, client_id: Any, kind: str, data: Any) -> None:
-        """Say an event to a client, or to all for None."""
-        sockets = self.audience(client_id)
+    def send_event(self, client_id: Any, kind: str, data: Any) -> None:
+        """Send an event to a client, or to all for None."""
+        sockets = self.sockets_of(client_id)
         if sockets:
-            self._send(sockets, event(kind, data))
+            self._append(sockets, event(kind, data))
 
-    def tell_raw(self, client_id: Any, message: str | bytes) -> None:
-        """Say something that is encoded already."""
-        sockets = self.audience(client_id)
+    def send(self, client_id: Any, message: str | bytes) -> None:
+        """Send a message that is encoded already."""
+        sockets = self.sockets_of(client_id)
         if sockets:
-            self._send(sockets, message)
+            self._append(sockets, message)
 
-    def _send(self, sockets: tuple[int, ...], message: str | bytes) -> None:
+    def _append(self, sockets: tuple[int, ...], message: str | bytes) -> None:
         self.actions.append(Send(sockets, message))
         self.waiting_size += len(message)
 
@@ -146,17 +146,17 @@ class Clients:
 
     def preview(self, client_id: Any, kind: str, picture: bytes) -> None:
         """A binary frame of type 1."""
-        self.tell_raw(client_id, _word(1) + _word(PREVIEW_FORMATS[kind]) + picture)
+        self.send(client_id, _word(1) + _word(PREVIEW_FORMATS[kind]) + picture)
 
     def preview_with(
         self, client_id: Any, kind: str, picture: bytes, metadata: Mapping[str, Any]
     ) -> None:
         """A binary frame of type 4, for clients that announced ``supports_preview_metadata``."""
         text = comfy_json({**metadata, "image_type": f"image/{kind}"}).encode()
-        self.tell_raw(client_id, _word(4) + _word(len(text)) + text + picture)
+        self.send(client_id, _word(4) + _word(len(text)) + text + picture)
 
     def text(self, node_id: str, text: str) -> None:
         """A binary frame of type 3, to everybody."""
         name = node_id.encode("utf-8", "replace")
         body = text.encode("utf-8", "replace")
-        self.tell_raw(None, _word(3) + _word(len(name)) + name + body)
+        self.send(None, _word(3) + _word(len(name)) + name + body)

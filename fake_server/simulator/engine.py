@@ -114,12 +114,12 @@ class Engine:
         """A socket has been accepted; ``client_id`` is the ``clientId`` of its query."""
         self._at(now)
         sid = self.clients.connected(socket, client_id)
-        self.clients.tell(sid, "status", {"status": self.queue_info(), "sid": sid})
+        self.clients.send_event(sid, "status", {"status": self.queue_info(), "sid": sid})
         running = self._execution
         if running is not None and running.client_id == sid and running.last_node is not None:
-            self.clients.tell(sid, "executing", {"node": running.last_node})
+            self.clients.send_event(sid, "executing", {"node": running.last_node})
 
-    def said(self, socket: int, message: str | bytes, now: int) -> None:
+    def received(self, socket: int, message: str | bytes, now: int) -> None:
         """A client has sent something; only its feature flags mean anything."""
         self._at(now)
         first = self.clients.first_object(socket, message)
@@ -127,14 +127,14 @@ class Engine:
             return
         if not self.era.has("progress_state"):
             return
-        sid = self.clients.announce(socket, first.get("data", {}))
+        sid = self.clients.set_flags(socket, first.get("data", {}))
         if sid is not None:
-            self.clients.tell(sid, "feature_flags", self.features())
+            self.clients.send_event(sid, "feature_flags", self.features())
 
-    def left(self, socket: int, now: int) -> None:
+    def disconnected(self, socket: int, now: int) -> None:
         """A socket is gone."""
         self._at(now)
-        self.clients.left(socket)
+        self.clients.disconnected(socket)
 
     def features(self) -> dict[str, Any]:
         """The server's feature flags, as /features and the socket have them."""
@@ -148,7 +148,7 @@ class Engine:
     def publish(self, kind: str, data: Any, client_id: str | None, now: int) -> None:
         """Say an event that is not the worker's: to one client, or to all for None."""
         self._at(now)
-        self.clients.tell(client_id, kind, data)
+        self.clients.send_event(client_id, kind, data)
 
     # --- queue -------------------------------------------------------------------------------
 
@@ -185,7 +185,7 @@ class Engine:
         self._at(now)
         self._queued += 1
         heapq.heappush(self._queue, (job.number, job.prompt_id, self._queued, job))
-        self.tell_status()
+        self.send_status()
         self._due = True
 
     def delete(self, fits: Callable[[Job], bool]) -> bool:
@@ -197,20 +197,20 @@ class Engine:
                 else:
                     self._queue.pop(index)
                     heapq.heapify(self._queue)
-                self.tell_status()
+                self.send_status()
                 return True
         return False
 
     def clear_queue(self) -> None:
         """Take all waiting prompts out of the queue."""
         self._queue = []
-        self.tell_status()
+        self.send_status()
 
-    def tell_status(self) -> None:
-        """Tell everybody how long the queue is."""
+    def send_status(self) -> None:
+        """Tell every client how long the queue is."""
         # The same as ``queue_info``, written out: there are three of them in every prompt.
         said = f'{{"exec_info": {{"queue_remaining": {self.remaining}}}}}'
-        self.clients.tell_raw(None, f'{{"type": "status", "data": {{"status": {said}}}}}')
+        self.clients.send(None, f'{{"type": "status", "data": {{"status": {said}}}}}')
 
     # --- interrupt, free ---------------------------------------------------------------------
 
@@ -271,7 +271,7 @@ class Engine:
         while self._queue:
             *_, job = heapq.heappop(self._queue)
             self.running = job
-            self.tell_status()
+            self.send_status()
             yield None
             self.worker.interrupted = False
             self.files.begin(job.prompt if self.cache_kind != "none" else {})
@@ -285,13 +285,13 @@ class Engine:
             yield self.time.now + self.options.history_delay_us
         self._remember(job, ended)
         self.running = self._execution = None
-        self.tell_status()
+        self.send_status()
         yield None
         if ended.client_id is None:
             self.on_ended(ended.messages)
             return
         said = f'{{"node": null, "prompt_id": {comfy_json(job.prompt_id)}}}'
-        self.clients.tell_raw(ended.client_id, f'{{"type": "executing", "data": {said}}}')
+        self.clients.send(ended.client_id, f'{{"type": "executing", "data": {said}}}')
         self.on_ended(ended.messages)
         yield None
 

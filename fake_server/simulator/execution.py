@@ -170,7 +170,7 @@ class Execution:
         self.messages.append((kind, data))
         if self.client_id is None and not broadcast:
             return False
-        self._clients.tell(self.client_id, kind, data)
+        self._clients.send_event(self.client_id, kind, data)
         return True
 
     def _interrupted(self, node_id: str) -> None:
@@ -303,7 +303,7 @@ class Execution:
 
     def _say(self, beginning: str) -> bool:
         """Send a message to the client; the prompt's id is added behind its other data."""
-        self._clients.tell_raw(self.client_id, f'{beginning}"prompt_id": {self._quoted_id}}}}}')
+        self._clients.send(self.client_id, f'{beginning}"prompt_id": {self._quoted_id}}}}}')
         return True
 
     def _prepared(self, node_id: str) -> NodeAtWork:

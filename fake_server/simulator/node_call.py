@@ -70,7 +70,7 @@ class NodeCall:
         """What change checks have said; it stands in the prompt that nodes see."""
         self._worker, self._era, self._files = worker, worker.era, worker.files
         self._client_id = job.client_id
-        self._tell = worker.clients.tell
+        self._send_event = worker.clients.send_event
         self._progress = progress
         self._executed, self._lifelike = executed, lifelike
         self._dumped: dict[str, str] | None = None
@@ -115,7 +115,7 @@ class NodeCall:
             "current_inputs": [],
             "current_outputs": [],
         }
-        self._tell(self._client_id, "execution_error", data)
+        self._send_event(self._client_id, "execution_error", data)
         yield None
 
     def _call(
@@ -172,7 +172,7 @@ class NodeCall:
             self._worker.clients.text(node.id, text)
             yield None
         for kind, data, to_all in plan.events:
-            self._tell(None if to_all else self._client_id, kind, data)
+            self._send_event(None if to_all else self._client_id, kind, data)
             yield None
         if plan.activity is not None and self._progress.activity(node.id, plan.activity):
             yield None

@@ -70,7 +70,7 @@ class ProgressReporter:
         said = f', "activity": {comfy_json(what)}}}' if what is not None else "}"
         bare = self._parts[node_id].partition(', "activity": ')[0].removesuffix("}")
         self._parts[node_id] = bare + said
-        return self._tell()
+        return self._send_state()
 
     def finish(self, node_id: str) -> bool:
         """A node has its result; one that never started shows 1/1."""
@@ -113,7 +113,7 @@ class ProgressReporter:
             yield
         # Older servers name the node that was last announced, which is none without a client.
         named = node_id if self._has_states else announced
-        self._clients.tell_raw(
+        self._clients.send(
             self._client_id,
             f'{{"type": "progress", "data": {{"value": {shown}, '
             f'"max": {maximum}, "prompt_id": {self._quoted_id}, '
@@ -147,11 +147,11 @@ class ProgressReporter:
             affixes = self._affixes[node_id] = self._affix(node_id)
         # Each frame repeats every node, so a node's entry is encoded only when it changes.
         self._parts[node_id] = f"{affixes[0]}{state}{affixes[1]}"
-        return self._tell()
+        return self._send_state()
 
-    def _tell(self) -> bool:
+    def _send_state(self) -> bool:
         everything = ", ".join(self._parts.values())
-        self._clients.tell_raw(
+        self._clients.send(
             self._client_id,
             f'{{"type": "progress_state", "data": {{"prompt_id": {self._quoted_id}, '
             f'"nodes": {{{everything}}}}}}}',

@@ -122,11 +122,11 @@ class Rig:
 
     def say(self, letter: str, message: Any) -> None:
         raw = message if isinstance(message, (str, bytes)) else json.dumps(message)
-        self.engine.said(self._sockets[letter], raw, self.now)
+        self.engine.received(self._sockets[letter], raw, self.now)
         self.collect()
 
     def leave(self, letter: str) -> None:
-        self.engine.left(self._sockets[letter], self.now)
+        self.engine.disconnected(self._sockets[letter], self.now)
         self.collect()
 
     def ask(
@@ -147,7 +147,6 @@ class Rig:
         fields = tuple((name, value) for name, value in headers)
         request = Request(method, target, fields, raw).with_query(**(query or {}))
         self.engine.time.reach(self.now)
-        self.context.now = self.now
         answer = middleware.answer(self.context, request)
         self.collect()
         return answer
