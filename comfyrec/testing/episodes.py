@@ -21,7 +21,7 @@ from comfyrec.events.outputs import files_in
 from comfyrec.proxy.upstream import parse_upstream
 from comfyrec.testing.recording import Recording
 from comfyrec.timeline import Timeline
-from fake_server.replay.matching.graphs import VOLATILE, Fit, Shape
+from fake_server.replay.matching.shape import VOLATILE, Shape, Tier
 from fake_server.server.server import Server
 from fake_server.source import (
     Action,
@@ -126,7 +126,7 @@ class Episodes(Source):
             shape = Shape(request.read_json(), frozenset(VOLATILE))
         except (ValueError, RecursionError):
             return True  # no prompt at all: the player answers that as well as anybody
-        return any(shape.fit(known) >= Fit.STRUCTURE for known in self._shapes)
+        return any(shape.tier(known) >= Tier.STRUCTURE for known in self._shapes)
 
     # --- the upstream --------------------------------------------------------------------------
 

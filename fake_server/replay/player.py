@@ -13,19 +13,23 @@ all of them. A change that names nobody goes to the play-through that waits for 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final, Literal
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, Literal, get_args
 
 from comfyrec.timeline import Timeline
-from comfyrec.versions import era_of
+from comfyrec.versions import Era, era_of
 from fake_server.replay.live.live_state import playthrough_of_token
 from fake_server.replay.live.messages import RecordedMessages
 from fake_server.replay.live.playthrough import Playthrough, cancel_target_of
 from fake_server.replay.live.playthrough_index import SAFE_METHODS, Playthroughs
 from fake_server.replay.live.recorded_facts import RecordedFacts
-from fake_server.replay.matching.graphs import VOLATILE, Fit
-from fake_server.replay.matching.intake import PromptMatcher
-from fake_server.replay.matching.submissions import Submissions
+from fake_server.replay.live.uploads import upload_of
+from fake_server.replay.live_values import with_live_values
+from fake_server.replay.matching.prompt_matcher import PromptMatcher, Unmatched
+from fake_server.replay.matching.shape import VOLATILE, Tier
+from fake_server.replay.matching.submissions import Submission, Submissions
+from fake_server.replay.matching.validity import Validity
+from fake_server.replay.recording.pace import seconds_by_class
 from fake_server.replay.recording.recorded_answers import RecordedAnswers, RecordedExchange
 from fake_server.replay.recording.request_key import (
     RequestKey,
@@ -34,9 +38,11 @@ from fake_server.replay.recording.request_key import (
 )
 from fake_server.replay.recording.steps import Script
 from fake_server.replay.rewrite_response import rewritten_response
+from fake_server.replay.simulation import Simulation
 from fake_server.replay.strict import StrictMode
 from fake_server.replay.synthesize import Synthesizer
 from fake_server.seeded import SeededRandom
+from fake_server.simulated_server import ServerOptions
 from fake_server.source import (
     Action,
     Disconnected,
@@ -55,8 +61,9 @@ from fake_server.source import (
 
 __all__ = ["Match", "Player"]
 
-Match = Literal["graph", "structure", "any"]
-_LEAST: Final = {"graph": Fit.GRAPH, "structure": Fit.STRUCTURE, "any": Fit.ANY}
+Match = Literal["graph", "structure", "shape", "renumbered", "overlap", "any"]
+_LEAST: Final = {name: Tier[name.upper()] for name in get_args(Match)}
+NOTICES_MAX: Final = 1_000
 
 
 class Player:
@@ -66,9 +73,13 @@ class Player:
         timeline: the recording.
         strict: a request that was not recorded is an error, not answered as well as possible.
         match: the loosest way in which a live prompt may stand for a recorded one: ``graph`` (the
-            same nodes and inputs), ``structure`` (but for volatile inputs) or ``any`` (then the
-            next that was not played yet). The best that there is is taken. None: ``structure`` when
-            strict, else ``any``.
+            same nodes and inputs), ``structure`` (but for volatile inputs), ``shape`` (the same
+            node ids, classes, input names and links), ``renumbered`` (the same under other node
+            ids), ``overlap`` (classes or links in common) or ``any``. The best that there is is
+            taken. None: ``structure`` when strict, else ``overlap``.
+        unmatched: what becomes of a prompt that no recorded one fits: ``simulate`` (it is run as a
+            server with the recorded classes would), ``next`` (the next recorded one is played) or
+            ``refuse``. A strict replay refuses.
         volatile: names of the inputs that do not count for the structure.
         idle_time_limit_us: no pause is longer.
         seed: of the ids that the server mints.
@@ -80,6 +91,7 @@ class Player:
         *,
         strict: bool = False,
         match: Match | None = None,
+        unmatched: Unmatched = "simulate",
         volatile: Iterable[str] = VOLATILE,
         idle_time_limit_us: int | None = None,
         seed: int = 0,
@@ -90,20 +102,31 @@ class Player:
         self._answers = RecordedAnswers(timeline, script.lifecycles)
         self._strict = StrictMode(self._answers) if strict else None
         recorded_facts = RecordedFacts(timeline, script.recorded_ids, era)
+        self._recorded_facts = recorded_facts
         self._synthesizer = Synthesizer(recorded_facts, era)
+        self._simulation = Simulation(
+            ServerOptions(catalogue=recorded_facts.node_classes.catalogue(), era=era, seed=seed),
+            seconds_by_class(timeline),
+        )
         flags = recorded_facts.flags() if era.has("progress_state") else None
         self._messages = RecordedMessages(timeline, script.recorded_ids, flags=flags)
         self._playthroughs = Playthroughs(self._begin)
+        submissions = Submissions(timeline, frozenset(volatile))
+        validity = _validity(timeline, recorded_facts, era, submissions.all)
+        submissions.judge(validity)
         self._matcher = PromptMatcher(
             timeline,
             script.recorded_ids,
-            Submissions(timeline, frozenset(volatile)),
+            submissions,
+            validity,
             era=era,
             playthroughs=self._playthroughs,
             chance=self._chance,
-            least=_LEAST[match or ("structure" if strict else "any")],
+            least=_LEAST[match or ("structure" if strict else "overlap")],
             strict=self._strict,
+            unmatched=unmatched,
         )
+        self.notices: list[str] = []
         self._accepted_manners = {recorded_request_key(s.upgrade).manner for s in timeline.sockets}
         self._of_socket: dict[int, Playthrough] = {}
         self._wakes: list[tuple[int, int]] = []
@@ -146,6 +169,7 @@ class Player:
 
     def handle(self, happened: Happened, now: int) -> Iterator[Action]:
         """Take what happened and say what shall happen, in order."""
+        yield from self._simulation.heard(happened, now)
         match happened:
             case Woke():
                 yield from self._woke(now)
@@ -190,7 +214,12 @@ class Player:
     def _upgrade_requested(self, number: int, request: Request, now: int) -> Iterator[Action]:
         recorded = self._refusal(request)
         if recorded is not None:
-            yield self._recorded_outcome(number, recorded, request, self._playthroughs.latest)
+            self._simulation.refused(number)
+            if recorded.hung_up:
+                yield HangUp(number)
+            else:
+                answer = self._rewritten(recorded, request, self._playthroughs.latest)
+                yield Respond(number, answer)
             return
         asked_for = request.client_id
         client = asked_for or self._chance.hex32()
@@ -225,15 +254,24 @@ class Player:
     # --- requests ------------------------------------------------------------------------------
 
     def _asked(self, exchange: int, request: Request, now: int) -> Iterator[Action]:
-        if request.asks("POST", "/prompt"):
+        if self._simulation.owns(request):
+            yield from self._simulation.answer(exchange, request, now)
+        elif request.asks("POST", "/prompt"):
             yield from self._submitted(exchange, request, now)
         elif request.method in SAFE_METHODS:
-            yield self._answered(exchange, request)
+            yield self._answered(exchange, request, now)
+        elif self._simulation.is_running and request.path == "/interrupt":
+            yield from self._simulation.answer(exchange, request, now)
         else:
             yield from self._changed(exchange, request, now)
 
     def _submitted(self, exchange: int, request: Request, now: int) -> Iterator[Action]:
         submitted = self._matcher.submit(request)
+        if submitted.notice:
+            self._notice(submitted.notice)
+        if submitted.answer is None:
+            yield from self._simulation.submit(exchange, request, now)
+            return
         yield Respond(exchange, submitted.answer)
         if submitted.live is not None:
             playthrough = submitted.playthrough
@@ -241,17 +279,29 @@ class Player:
                 playthrough, playthrough.submit(submitted.live, now, fresh=submitted.fresh)
             )
 
-    def _answered(self, exchange: int, request: Request) -> Action:
+    def _notice(self, sentence: str) -> None:
+        if len(self.notices) < NOTICES_MAX:
+            self.notices.append(sentence)
+
+    def _answered(self, exchange: int, request: Request, now: int) -> Action:
         """A question: as recorded where the recording fits, else as it follows from its events."""
         known = self._playthroughs.known(request)
         playthroughs = [known] if known is not None else self._playthroughs.active
-        request_key = request_key_of(request, playthroughs[-1].live_state.recorded)
-        recorded = playthroughs[0].recorded(request_key) if len(playthroughs) == 1 else None
+        request_key = playthroughs[-1].key_of(request, strict=self._is_strict)
+        recorded = None
+        if len(playthroughs) == 1:
+            recorded = playthroughs[0].recorded(request_key, strict=self._is_strict)
         if recorded is None and self._is_unknown(request_key):
             return Respond(exchange, self._refused(request_key))
+        if recorded is not None and recorded.hung_up:
+            return HangUp(exchange)
         if recorded is None:
-            return Respond(exchange, self._synthesizer.answer(request_key, request, playthroughs))
-        return self._recorded_outcome(exchange, recorded, request, playthroughs[0])
+            answer = self._synthesizer.answer(request_key, request, playthroughs)
+        else:
+            answer = self._rewritten(recorded, request, playthroughs[0])
+        if request_key.route in _ABOUT_QUEUE:
+            answer = self._simulation.joined(request, answer, now)
+        return Respond(exchange, answer)
 
     def _changed(self, exchange: int, request: Request, now: int) -> Iterator[Action]:
         """A change: answered as recorded, and done if the recording did it, or had no such one."""
@@ -260,8 +310,8 @@ class Player:
         active = self._playthroughs.active
         awaiting = known or self._playthroughs.awaiting(plain)
         playthrough = awaiting or self._playthroughs.running or active[-1]
-        request_key = request_key_of(request, playthrough.live_state.recorded)
-        recorded = playthrough.recorded(request_key)
+        request_key = playthrough.key_of(request, strict=self._is_strict)
+        recorded = playthrough.recorded(request_key, strict=self._is_strict)
         if recorded is None and self._is_unknown(request_key):
             yield Respond(exchange, self._refused(request_key))
             return
@@ -270,13 +320,23 @@ class Player:
             return
         cancel = cancel_target_of(request_key)
         stopped = cancel is not None and bool(playthrough.cancelled(cancel))
-        yield Respond(
-            exchange,
-            self._answer_to_change(request_key, request, recorded, playthrough, stopped=stopped),
+        answer = self._answer_to_change(
+            request_key, request, recorded, playthrough, stopped=stopped
         )
+        yield Respond(exchange, answer)
+        if request_key.route == "upload":
+            self._uploaded(request, answer, playthrough, now)
         # Of several play-throughs none waits for it: somebody's recorded change that did nothing.
         if awaiting is not None or len(active) == 1 or recorded is None:
             yield from self._noted(playthrough, playthrough.change(request_key, recorded, now))
+
+    def _uploaded(
+        self, request: Request, answer: Response, playthrough: Playthrough, now: int
+    ) -> None:
+        stored = upload_of(request, answer.body) if answer.status == 200 else None
+        if stored is not None:
+            playthrough.live_state.keep_upload(*stored)
+            self._simulation.uploaded(request, now)
 
     def _answer_to_change(
         self,
@@ -289,24 +349,23 @@ class Player:
     ) -> Response:
         if recorded is None or recorded.exchange.response is None:
             return self._synthesizer.answer(request_key, request, [playthrough], stopped=stopped)
+        if request_key.route == "upload":
+            playthrough.live_state.learn_upload(recorded.exchange.request, request)
         return self._rewritten(recorded, request, playthrough)
-
-    def _recorded_outcome(
-        self, number: int, recorded: RecordedExchange, request: Request, playthrough: Playthrough
-    ) -> Action:
-        """What came of a recorded question."""
-        return (
-            HangUp(number)
-            if recorded.hung_up
-            else Respond(number, self._rewritten(recorded, request, playthrough))
-        )
 
     def _rewritten(
         self, recorded: RecordedExchange, request: Request, playthrough: Playthrough
     ) -> Response:
-        return rewritten_response(
+        response = rewritten_response(
             recorded.exchange, request, self._script.recorded_ids, playthrough.live_state.renamed
         )
+        return with_live_values(
+            response, recorded.request_key, request, playthrough.live_state, self._recorded_facts
+        )
+
+    @property
+    def _is_strict(self) -> bool:
+        return self._strict is not None
 
     def _is_unknown(self, request_key: RequestKey) -> bool:
         return self._strict is not None and not self._answers.at(request_key)
@@ -314,3 +373,24 @@ class Player:
     def _refused(self, request_key: RequestKey) -> Response:
         assert self._strict is not None, "only a strict replay refuses"
         return self._strict.refuse_request(request_key)
+
+
+# What the answer to these shows is the queue or the history of the whole server.
+_ABOUT_QUEUE: Final = frozenset(("queue", "prompt", "history", "jobs"))
+
+
+def _validity(
+    timeline: Timeline, facts: RecordedFacts, era: Era, submissions: Sequence[Submission]
+) -> Validity:
+    return Validity(
+        facts.node_classes.catalogue(),
+        facts.node_classes.described,
+        era,
+        (prompt.graph for prompt in timeline.prompts if prompt.graph),
+        (
+            (one.shape.graph, answer.get("error"), answer.get("node_errors"))
+            for one in submissions
+            if one.prompt is None
+            and isinstance(answer := timeline.exchanges[one.exchange].response_json, dict)
+        ),
+    )

@@ -12,9 +12,9 @@ from fake_server.replay.recording.id_mapping import RecordedIds
 from fake_server.source import Request, Response
 from fake_server.storage.pictures import picture
 
-__all__ = ["MARK", "image_type", "json_answer", "rewritten_response", "substitute"]
+__all__ = ["SYNTHESIZED", "image_type", "json_answer", "rewritten_response", "substitute"]
 
-MARK: Final = "X-Comfyrec-Synthesized"
+SYNTHESIZED: Final = "X-Comfyrec-Synthesized"
 """The header of every answer that was not recorded; its value says where the answer comes from."""
 INFLATED_MAX: Final = 64 * 1024 * 1024
 """Bytes of one inflated body; a recording is hostile input too."""
@@ -110,7 +110,7 @@ def _inflated(body: bytes, coding: str) -> bytes | None:
 def _omitted(exchange: Exchange, status: int, headers: tuple[tuple[str, str], ...]) -> Response:
     """The recording left the body out: an honest substitute, a picture for a picture."""
     assert exchange.response is not None
-    mark = (MARK, f"body of {exchange.response.omitted_bytes} bytes was not recorded")
+    mark = (SYNTHESIZED, f"body of {exchange.response.omitted_bytes} bytes was not recorded")
     kind = exchange.response.header("Content-Type").lower()
     if kind.startswith("image/"):
         name = dict(exchange.query).get("filename", f"x.{kind.rpartition('/')[2]}")
@@ -134,5 +134,5 @@ def _format(name: str) -> str:
 
 def json_answer(value: Any, status: int, mark: str) -> Response:
     """A JSON answer that was not recorded; ``mark`` says where it comes from."""
-    headers = (("Content-Type", "application/json; charset=utf-8"), (MARK, mark))
+    headers = (("Content-Type", "application/json; charset=utf-8"), (SYNTHESIZED, mark))
     return Response(status, headers, json.dumps(value).encode())

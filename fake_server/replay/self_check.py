@@ -19,7 +19,7 @@ from comfyrec.http.request import loads_or_none
 from comfyrec.timeline import Exchange, HttpMessage, Message, Side, Socket, Timeline
 from comfyrec.wording import shortened
 from fake_server.replay.player import Player
-from fake_server.replay.rewrite_response import MARK
+from fake_server.replay.rewrite_response import SYNTHESIZED
 from fake_server.source import (
     Abort,
     Accept,
@@ -322,7 +322,7 @@ class _SelfCheck:
         elif answer.status != exchange.status:
             yield f"{name}: the answer was {exchange.status}, in the replay {answer.status}"
         elif response.omitted_bytes == 0 and not self._same_body(response, answer):
-            made = next((value for key, value in answer.headers if key == MARK), "")
+            made = next((value for key, value in answer.headers if key == SYNTHESIZED), "")
             how = f" (made up: {made})" if made else ""
             was, now = _short(_plain(response.body)), _short(_plain(answer.body))
             yield f"{name}: the answer was {was}, in the replay {now}{how}"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from typing import Any, Final
+from urllib.parse import parse_qsl
 
 from comfyrec.http.forms import BadForm
 from comfyrec.versions import Era
@@ -18,8 +19,9 @@ from fake_server.http.responses import server_error
 from fake_server.replay.live.live_state import LivePrompt, Stage
 from fake_server.replay.live.playthrough import Playthrough
 from fake_server.replay.live.recorded_facts import File, RecordedFacts
+from fake_server.replay.live.uploads import viewed_file
 from fake_server.replay.recording.request_key import RequestKey
-from fake_server.replay.rewrite_response import MARK, image_type, substitute
+from fake_server.replay.rewrite_response import SYNTHESIZED, image_type, substitute
 from fake_server.source import Request, Response
 
 __all__ = ["Synthesizer"]
@@ -65,7 +67,9 @@ class Synthesizer:
             # The recording holds what no server says; one that held it would fail as well.
             made = server_error()
         answer = made or self._unknown(request_key)
-        return Response(answer.status, (*answer.headers, (MARK, word or "index")), answer.body)
+        return Response(
+            answer.status, (*answer.headers, (SYNTHESIZED, word or "index")), answer.body
+        )
 
     def _unknown(self, request_key: RequestKey) -> Response:
         if request_key.method == "OPTIONS":
@@ -156,19 +160,12 @@ class Synthesizer:
         return _json(self._recorded_facts.flags()) if self._era.has("progress_state") else None
 
     def _object_info(self, context: _Context) -> Response:
-        known = self._recorded_facts.json_at("/object_info") or self._classes()
+        known = (
+            self._recorded_facts.json_at("/object_info") or self._recorded_facts.node_classes.info
+        )
         if not context.rest:
             return _json(known)
         return _json({context.rest: known[context.rest]} if context.rest in known else {})
-
-    def _classes(self) -> dict[str, Any]:
-        """What the recorded graphs show of their nodes' classes."""
-        found: dict[str, set[str]] = {}
-        for node in self._recorded_facts.graphs():
-            inputs = node.get("inputs")
-            names = found.setdefault(str(node.get("class_type")), set())
-            names.update(inputs if isinstance(inputs, dict) else ())
-        return {name: _class_info(name, sorted(inputs)) for name, inputs in found.items()}
 
     def _settings(self, context: _Context) -> Response:
         return _json(None if context.rest else {})
@@ -192,20 +189,21 @@ class Synthesizer:
     # --- files ---------------------------------------------------------------------------------
 
     def _view(self, context: _Context) -> Response | None:
-        name = dict(context.request_key.query).get("filename")
+        asked = dict(parse_qsl(context.request.target.partition("?")[2], keep_blank_values=True))
+        name = asked.get("filename")
         if not name:
             return Response(404 if name is None else 400)
-        file = self._uploads.get(name) or self._recorded_facts.files.get(name)
-        if file is None and name in self._recorded_facts.file_names:
+        live = viewed_file(context.request)
+        for playthrough in context.playthroughs:
+            if live is not None and (upload := playthrough.live_state.uploads.get(live)):
+                return _file(name, File(upload.body, upload.content_type))
+        recorded = dict(context.request_key.query).get("filename", name)
+        file = self._uploads.get(name) or self._recorded_facts.files.get(recorded)
+        if file is None and recorded in self._recorded_facts.file_names:
             file = File(substitute(name), image_type(name))
         if file is None:
             return Response(404)
-        headers = (
-            ("Content-Type", file.content_type),
-            ("Content-Disposition", f'filename="{name}"'),
-            ("X-Content-Type-Options", "nosniff"),
-        )
-        return Response(200, headers, file.body)
+        return _file(name, file)
 
     def _upload(self, context: _Context) -> Response:
         try:
@@ -275,7 +273,7 @@ class _Context:
             rest,
             stopped,
         )
-        self._playthroughs = playthroughs
+        self.playthroughs = playthroughs
         self.waiting = [
             live for playthrough in playthroughs for live in playthrough.live_state.waiting
         ]
@@ -290,10 +288,19 @@ class _Context:
 
     def live_id(self, prompt_id: str) -> str:
         """The live id, for a recorded id that a live one was turned into."""
-        for playthrough in self._playthroughs:
+        for playthrough in self.playthroughs:
             if playthrough.live_state.renamed(prompt_id) != prompt_id:
                 return playthrough.live_state.renamed(prompt_id)
         return prompt_id
+
+
+def _file(name: str, file: File) -> Response:
+    headers = (
+        ("Content-Type", file.content_type),
+        ("Content-Disposition", f'filename="{name}"'),
+        ("X-Content-Type-Options", "nosniff"),
+    )
+    return Response(200, headers, file.body)
 
 
 def _json(value: Any, status: int = 200) -> Response:
@@ -310,19 +317,3 @@ def _page(history: list[LivePrompt], max_items: int | None, offset: int | None) 
     if offset is None or offset < 0:
         return history[-max_items:]
     return history[offset : offset + max_items]
-
-
-def _class_info(name: str, inputs: Sequence[str]) -> dict[str, Any]:
-    return {
-        "input": {"required": {}, "optional": {input_name: ["*"] for input_name in inputs}},
-        "input_order": {"required": [], "optional": list(inputs)},
-        "output": [],
-        "output_is_list": [],
-        "output_name": [],
-        "name": name,
-        "display_name": name,
-        "description": "",
-        "python_module": "nodes",
-        "category": "",
-        "output_node": False,
-    }

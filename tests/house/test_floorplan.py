@@ -36,7 +36,9 @@ STAIRS: tuple[tuple[str, ...], ...] = (
     ("fake_server.options",),
     ("fake_server.simulator",),
     ("fake_server.http",),
-    ("fake_server.simulated_server", "fake_server.replay", "fake_server.surfaces"),
+    ("fake_server.simulated_server", "fake_server.surfaces"),
+    # A replay simulates what was not recorded.
+    ("fake_server.replay",),
     ("fake_server.scenarios",),
     ("fake_server.scenario_source", "fake_server.server"),
     ("fake_server.testing", "comfyrec.check"),

@@ -340,10 +340,12 @@ class Cursor:
         peek = step.message.peek
         live = None if step.owner is None else self._live_state.main.get(step.owner)
         if peek.type == "executing" and live is not None:
-            live.runs(peek.node)
+            live.runs(live.live_node(peek.node))
         target = self._live_state.socket_playing(step.socket)
         of_queue = peek.queue_remaining is not None and step.reply_to is None
         if target is None or (of_queue and self.diverged):
+            return
+        if live is not None and not live.shows(peek.node):
             return
         message = self._messages.for_client(
             step,

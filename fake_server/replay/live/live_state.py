@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import enum
 import json
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final, Protocol
 
 import msgspec
 
-from comfyrec.timeline import RecordedPrompt, Socket
+from comfyrec.events.outputs import FileEntry
+from comfyrec.timeline import HttpMessage, RecordedPrompt, Socket
+from fake_server.replay.live.bindings import Bindings
+from fake_server.replay.live.live_files import LiveFiles
+from fake_server.replay.live.prompt_rewriter import PromptRewriter
+from fake_server.replay.live.uploads import Upload, bound_fields, form_of
 from fake_server.replay.recording.recorded_answers import State
 from fake_server.replay.recording.steps import MarkKind, Role, Script
-from fake_server.source import Action, Send
+from fake_server.source import Action, Request, Send
 
 __all__ = [
     "LivePrompt",
@@ -22,6 +27,29 @@ __all__ = [
     "playthrough_of_token",
     "status_message",
 ]
+
+
+UPLOADS_BYTES_MAX: Final = 64 * 1024 * 1024
+"""Files that clients uploaded and may view again; the oldest go first."""
+
+
+class Pair(Protocol):
+    """An input that a recorded graph and a live one give different values."""
+
+    @property
+    def name(self) -> str:
+        """Of the input."""
+        ...
+
+    @property
+    def recorded(self) -> Any:
+        """Its recorded value."""
+        ...
+
+    @property
+    def live(self) -> Any:
+        """The live client's."""
+        ...
 
 
 class Stage(enum.IntEnum):
@@ -56,6 +84,8 @@ class LivePrompt(msgspec.Struct, eq=False):
     """It was stopped, or taken off the queue, though its recording was not."""
     interrupted: dict[str, Any] | None = None
     """What was said when it was stopped."""
+    rewriter: PromptRewriter | None = None
+    """Puts the client's own values in place; None: its graph is the recorded one."""
 
     @property
     def waits(self) -> bool:
@@ -71,6 +101,22 @@ class LivePrompt(msgspec.Struct, eq=False):
     def as_recorded(self) -> int:
         """Its number for a comparison with recorded states; none fits one that diverged."""
         return _DIVERGED if self.diverged else self.token
+
+    @property
+    def graph(self) -> Mapping[str, Any]:
+        """As the live client submitted it; the recorded one when nobody did."""
+        graph = self.body.get("prompt")
+        return graph if isinstance(graph, dict) else self.prompt.graph
+
+    def shows(self, node: str | None) -> bool:
+        """Whether the live client can make something of what is said of a recorded node."""
+        return self.rewriter is None or self.rewriter.knows(node)
+
+    def live_node(self, node: str | None) -> str | None:
+        """The live node that a recorded one stands for."""
+        if node is None or self.rewriter is None:
+            return node
+        return self.rewriter.node(node) or node
 
     def runs(self, node: str | None) -> None:
         """Another node runs now, or none any more."""
@@ -112,6 +158,10 @@ class LiveState:
         self._players: dict[int, str | None] = {}
         self._were_here: set[str] = set()
         self._playing: dict[int, int] = {}
+        self.bindings = Bindings()
+        self.files = LiveFiles(script.files)
+        self.uploads: dict[FileEntry, Upload] = {}
+        self._variants: dict[int, list[bytes]] = {}
         self._to_live: dict[str, str] = {}
         self._to_recorded: dict[str, str] = {}
 
@@ -134,6 +184,44 @@ class LiveState:
         """One id takes the place of another from now on."""
         self._to_live[recorded] = live
         self._to_recorded[live] = recorded
+
+    def recorded_word(self, live: str) -> str:
+        """The recorded id, name or other word whose place a live one took."""
+        recorded = self._to_recorded.get(live)
+        return self.bindings.recorded(live) if recorded is None else recorded
+
+    def learn(self, pairs: Iterable[Pair]) -> None:
+        """The values of a live prompt stand for those of a recorded one."""
+        for pair in pairs:
+            self.bindings.bind_value(pair.name, pair.recorded, pair.live)
+
+    def learn_upload(self, recorded: HttpMessage, live: Request) -> None:
+        """The names in an upload stand for those in a recorded one."""
+        forms = [form_of(one.header("Content-Type"), one.body) for one in (recorded, live)]
+        for theirs, ours in bound_fields(*forms):
+            self.bindings.bind(theirs, ours)
+
+    def has_upload(self, text: str) -> bool:
+        """Whether a text input names a file that was uploaded."""
+        folder, _, name = text.removesuffix(" [input]").rpartition("/")
+        return FileEntry(name, folder, "input") in self.uploads
+
+    def has_file(self, file: FileEntry) -> bool:
+        """Whether it is a file of this play-through alone."""
+        return file in self.uploads or self.files.recorded(file) != file
+
+    def keep_upload(self, place: FileEntry, upload: Upload) -> None:
+        """A file was uploaded; the oldest are forgotten when they are too large together."""
+        self.uploads[place] = upload
+        while sum(len(file.body) for file in self.uploads.values()) > UPLOADS_BYTES_MAX:
+            del self.uploads[next(iter(self.uploads))]
+
+    def variant(self, prompt: int, graph_key: bytes) -> int:
+        """Which graph it is that is played of a recorded prompt: 0 for the first one, ..."""
+        known = self._variants.setdefault(prompt, [])
+        if graph_key not in known:
+            known.append(graph_key)
+        return known.index(graph_key)
 
     # --- clients -------------------------------------------------------------------------------
 

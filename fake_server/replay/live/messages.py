@@ -9,6 +9,7 @@ from typing import Any, Final
 from comfyrec.timeline import Message, Side, Socket, Timeline
 from fake_server.replay.live.live_state import LivePrompt
 from fake_server.replay.live.previews import announces, as_described, as_plain
+from fake_server.replay.live.prompt_rewriter import PromptRewriter
 from fake_server.replay.recording.id_mapping import IdTemplate, RecordedIds
 from fake_server.replay.recording.steps import SendStep
 
@@ -51,6 +52,8 @@ class RecordedMessages:
             about: the prompt that it belongs to.
         """
         message = self.with_live_ids(step, rename)
+        if about is not None and about.rewriter is not None:
+            message = _rewritten(message, about.rewriter)
         if isinstance(message, str) or described == self._was_described(step):
             return message
         if not described:
@@ -89,6 +92,19 @@ class RecordedMessages:
             return data
         renamed = template.filled(rename).encode()
         return data[:4] + len(renamed).to_bytes(4, "big") + renamed + data[8 + size :]
+
+
+def _rewritten(message: str | bytes, rewriter: PromptRewriter) -> str | bytes:
+    if isinstance(message, str):
+        return rewriter.text(message)
+    if message[:4] != _METADATA.to_bytes(4, "big"):
+        return message
+    size = int.from_bytes(message[4:8], "big")
+    try:
+        metadata = rewriter.text(message[8 : 8 + size].decode()).encode()
+    except UnicodeDecodeError:
+        return message
+    return message[:4] + len(metadata).to_bytes(4, "big") + metadata + message[8 + size :]
 
 
 def _announced_at(socket: Socket) -> int | None:

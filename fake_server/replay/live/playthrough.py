@@ -18,6 +18,7 @@ from fake_server.replay.live.live_state import LivePrompt, LiveSocket, LiveState
 from fake_server.replay.live.messages import RecordedMessages
 from fake_server.replay.live.previews import announces
 from fake_server.replay.live.repeats import Repeats
+from fake_server.replay.live.uploads import viewed_file
 from fake_server.replay.recording.recorded_answers import (
     AnswerPicker,
     RecordedAnswers,
@@ -25,7 +26,7 @@ from fake_server.replay.recording.recorded_answers import (
     forgotten_ids,
     state_shown_by,
 )
-from fake_server.replay.recording.request_key import RequestKey
+from fake_server.replay.recording.request_key import RequestKey, request_key_of
 from fake_server.replay.recording.steps import MarkKind, Need, NeedKind, Role, Script, SendStep
 from fake_server.source import Accept, Action, Request, Send, Wake
 
@@ -134,11 +135,47 @@ class Playthrough:
         here = self.live_state.newest(client) is not None
         return here or self._next_socket(client) is not None
 
-    def recorded(self, request_key: RequestKey) -> RecordedExchange | None:
+    def key_of(self, request: Request, *, strict: bool) -> RequestKey:
+        """What a live request asks for, in the recording's words.
+
+        A name that the live client drew anew stands for the recorded one of the same form from the
+        first time on that it is used.
+        """
+        bindings = self.live_state.bindings
+        key = request_key_of(request, self.live_state.recorded_word)
+        if key.route == "view":
+            return self._recorded_view(key, request)
+        if strict or key.route in _BY_ID or self._answers.at(key):
+            return key
+        for like in self._answers.like(key):
+            texts = list(zip(_words(like), _words(key), strict=True))
+            if all(bindings.live(theirs) in (theirs, ours) for theirs, ours in texts):
+                for theirs, ours in texts:
+                    bindings.bind(theirs, ours)
+                return msgspec.structs.replace(key, path=like.path, query=like.query)
+        return key
+
+    def _recorded_view(self, key: RequestKey, request: Request) -> RequestKey:
+        """A /view of a live name asks for the file that was recorded under another one."""
+        live = viewed_file(request)
+        recorded = self.live_state.files.recorded(live) if live is not None else None
+        if recorded is None or recorded == live:
+            return key
+        named = {"filename": recorded.filename, "subfolder": recorded.subfolder}
+        named["type"] = "" if recorded.type == "output" else recorded.type
+        query = {**dict(key.query), **named}
+        return msgspec.structs.replace(
+            key, query=tuple(sorted((name, value) for name, value in query.items() if value))
+        )
+
+    def recorded(self, request_key: RequestKey, *, strict: bool) -> RecordedExchange | None:
         """The recorded answer that fits now."""
+        any_body = not strict and request_key.route not in _BY_ID
         past, ahead = self.cursor.place
         seen = state_shown_by(request_key, self.live_state.state(), self._answers.numbers)
-        return self._picker.answer(request_key, seen=seen, past=past, ahead=ahead)
+        return self._picker.answer(
+            request_key, seen=seen, past=past, ahead=ahead, any_body=any_body
+        )
 
     def timestamp(self, now: int) -> int:
         """Milliseconds on the recording's clock."""
@@ -385,8 +422,8 @@ class Playthrough:
 
     def _interrupt(self, live: LivePrompt, now: int) -> Iterator[Action]:
         """End a prompt whose recording ran on: what a real server says then."""
-        node = live.node or next(iter(live.prompt.graph), "")
-        graph_node = live.prompt.graph.get(node)
+        node = live.node or next(iter(live.graph), "")
+        graph_node = live.graph.get(node)
         live.diverged = True
         live.interrupted = {
             "prompt_id": live.live_id,
@@ -415,7 +452,13 @@ class Playthrough:
         ]
 
 
+# What requests of these name is an id, or a file that is looked up as one.
+_BY_ID: Final = frozenset(("history", "queue", "prompt", "jobs", "interrupt", "ws", "view"))
 _FLAGS: Final = '"feature_flags"'
+
+
+def _words(request_key: RequestKey) -> list[str]:
+    return [*request_key.path.split("/"), *(value for _, value in request_key.query)]
 
 
 def _alike(recorded: str | bytes, said: str | bytes) -> bool:

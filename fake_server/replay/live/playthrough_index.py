@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from fake_server.replay.live.playthrough import Playthrough
+from fake_server.replay.live.uploads import viewed_file
 from fake_server.replay.recording.request_key import RequestKey
 from fake_server.source import Request
 
@@ -104,6 +105,11 @@ class Playthroughs:
 
     def known(self, request: Request) -> Playthrough | None:
         """The play-through that a request names by an id, or by its connection."""
+        file = viewed_file(request)
+        if file is not None:
+            for one in reversed(self._playthroughs.values()):
+                if one.live_state.has_file(file):
+                    return one
         for word in _words(request):
             playthrough = self._of_prompt.get(word) or self._of_client.get(word)
             if playthrough is not None:

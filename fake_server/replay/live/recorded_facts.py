@@ -20,6 +20,7 @@ from comfyrec.timeline.prompts import history_entries, is_terminal
 from comfyrec.versions import Era
 from fake_server.replay.live.live_state import LivePrompt
 from fake_server.replay.recording.id_mapping import RecordedIds
+from fake_server.replay.recording.node_classes import NodeClasses, node_classes_of
 
 __all__ = ["File", "RecordedFacts"]
 
@@ -79,10 +80,10 @@ class RecordedFacts:
                         return flags
         return {**self._era.server_flags, "max_upload_size": 104_857_600}
 
-    def graphs(self) -> Iterator[Mapping[str, Any]]:
-        """All recorded prompts' nodes."""
-        for prompt in self._timeline.prompts:
-            yield from (node for node in prompt.graph.values() if isinstance(node, dict))
+    @cached_property
+    def node_classes(self) -> NodeClasses:
+        """The node classes of the recorded server."""
+        return node_classes_of(self._timeline)
 
     # --- one prompt ----------------------------------------------------------------------------
 
@@ -95,11 +96,12 @@ class RecordedFacts:
             extra, outputs = recorded[3], recorded[4]
         else:
             extra, outputs = live.prompt.extra_data, list(_sinks(live.prompt.graph))
-        body = live.body.get("prompt")
+        if live.rewriter is not None:
+            outputs = live.rewriter.value(outputs, "nodes")
         return [
             live.number,
             live.live_id,
-            body if isinstance(body, dict) else live.prompt.graph,
+            live.graph,
             self._extra_data(live, extra if isinstance(extra, dict) else {}),
             outputs,
         ]
@@ -119,6 +121,8 @@ class RecordedFacts:
         """The history entry of a finished prompt."""
         recorded = self._entries.get(live.prompt.prompt_id)
         entry = self._renamed(live, recorded) if recorded else self._from_frames(live)
+        if live.rewriter is not None:
+            entry = live.rewriter.value(entry)
         entry["prompt"] = self.item(live)
         if live.interrupted is not None:
             self._cut_short(live, entry)

@@ -151,8 +151,9 @@ class Repeats:
     def _send(self, repeat: _Repeat, step: SendStep) -> Iterator[Action]:
         live, peek = repeat.live, step.message.peek
         if peek.type == "executing":
-            live.runs(peek.node)
-        targets = self._targets(repeat, step) if peek.queue_remaining is None else ()
+            live.runs(live.live_node(peek.node))
+        told = peek.queue_remaining is None and live.shows(peek.node)
+        targets = self._targets(repeat, step) if told else ()
         for target in targets:
             yield Send((target,), self._message(repeat, step, target))
 

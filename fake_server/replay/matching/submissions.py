@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
 
 from comfyrec.timeline import RecordedPrompt, Timeline
 from comfyrec.wording import shortened_list
-from fake_server.replay.matching.graphs import Fit, Shape, differences
+from fake_server.replay.live.bindings import EQUAL, UNLIKE, Bindings
+from fake_server.replay.matching.alignment import Alignment, aligned
+from fake_server.replay.matching.shape import Shape, Tier, differences
+from fake_server.replay.matching.validity import Flaw, Validity, flaws_of
 
-__all__ = ["Fitting", "Submission", "Submissions"]
+__all__ = ["PromptMatch", "Submission", "Submissions"]
 
 DIFFERENCES_SHOWN: Final = 8
 
@@ -23,15 +26,19 @@ class Submission(msgspec.Struct, frozen=True, eq=False):
     shape: Shape
     prompt: RecordedPrompt | None
     """None: it was refused."""
+    flaws: frozenset[Flaw] = frozenset()
+    """Why it was refused, as far as that can be seen from a graph; empty: only its shape tells."""
 
 
-class Fitting(msgspec.Struct, frozen=True):
+class PromptMatch(msgspec.Struct, frozen=True):
     """What a live submission stands for, and how well."""
 
     submission: Submission
-    fit: Fit
+    tier: Tier
     fresh: bool
     """False: it was played already, and is played again."""
+    alignment: Alignment
+    """Which node stands for which; empty where the graphs are the same."""
 
 
 class Submissions:
@@ -40,13 +47,27 @@ class Submissions:
     def __init__(self, timeline: Timeline, volatile: frozenset[str]) -> None:
         self._volatile = volatile
         of_exchange = {p.submitted: p for p in timeline.prompts if p.submitted is not None}
-        self._all = [
-            Submission(e.number, Shape(e.request_json, volatile), of_exchange.get(e.number))
+        self.all = [
+            Submission(
+                e.number,
+                shape := Shape(e.request_json, volatile),
+                of_exchange.get(e.number),
+                frozenset(_flaws(shape, e.response_json))
+                if e.number not in of_exchange
+                else frozenset(),
+            )
             for e in timeline.exchanges
             if e.method == "POST"
             and e.path == "/prompt"
             and (e.response is not None or e.number in of_exchange)
             and not e.request.omitted_bytes
+        ]
+
+    def judge(self, validity: Validity) -> None:
+        """Keep those reasons of refusals that a live graph can be checked for."""
+        self.all = [
+            msgspec.structs.replace(one, flaws=validity.seen_in(one.shape.graph, one.flaws))
+            for one in self.all
         ]
 
     def shape(self, body: Any) -> Shape:
@@ -57,33 +78,77 @@ class Submissions:
         self,
         shape: Shape,
         *,
-        least: Fit,
+        least: Tier,
         fresh: Callable[[Submission], bool],
         own: Callable[[Submission], bool],
-    ) -> Fitting | None:
-        """The one that fits best; among equals one that is not played yet, of the same client,
-        and the earliest. What was all played already is played again: the last of them.
+        flaws: Sequence[Flaw] | None,
+        bindings: Bindings,
+    ) -> PromptMatch | None:
+        """The one that fits best.
+
+        The closest tier counts first, then how near the literals are, then whether it is still to
+        be played; among equals the client's own and the earliest. What was all played already is
+        played again: the last of them.
 
         Args:
             shape: of the live body.
             least: the loosest fit that counts.
             fresh: whether a recorded submission is still to be played.
             own: whether it is the doing of the client that submits now.
+            flaws: why the recorded server would refuse the live prompt; None: a prompt that it
+                refused stands for nothing but the very same graph.
+            bindings: which live values stand for which recorded ones.
         """
         found = [
-            Fitting(submission, fit, fresh(submission))
-            for submission in self._all
-            if (fit := shape.fit(submission.shape)) >= least
-            # What the server refused was refused for this very graph.
-            and (submission.prompt is not None or fit >= Fit.GRAPH)
+            (submission, tier)
+            for submission in self.all
+            if (tier := shape.tier(submission.shape)) >= least
+            and self._may(submission, tier, flaws)
         ]
-        return max(found, key=lambda f: _rank(f, own=own(f.submission)), default=None)
+        candidates = [
+            PromptMatch(submission, tier, fresh(submission), aligned(submission.shape, shape, tier))
+            for submission, tier in _closest(shape, found)
+        ]
+        return max(
+            candidates,
+            key=lambda match: self._rank(match, bindings, own=own(match.submission)),
+            default=None,
+        )
+
+    def _may(self, submission: Submission, tier: Tier, flaws: Sequence[Flaw] | None) -> bool:
+        """Whether a recorded outcome can be that of a live prompt: a refusal needs its reason."""
+        if tier >= Tier.GRAPH:
+            return True
+        if submission.prompt is not None:
+            return not flaws
+        if flaws is None or tier < Tier.RENUMBERED or not submission.shape.graph:
+            return False
+        return not submission.flaws or any(flaw in submission.flaws for flaw in flaws)
+
+    def _rank(self, match: PromptMatch, bindings: Bindings, *, own: bool) -> tuple[int, ...]:
+        distances = [
+            (pair.name, bindings.distance(pair.name, pair.recorded, pair.live))
+            for pair in match.alignment.pairs
+        ]
+        same = all(far == EQUAL or name in self._volatile for name, far in distances)
+        whole = match.tier is Tier.BODY
+        place = match.submission.exchange
+        return (
+            all(far < UNLIKE for _, far in distances),
+            same,
+            whole and match.fresh,
+            match.fresh,
+            -sum(far for _, far in distances),
+            whole,
+            own,
+            -place if match.fresh else place,
+        )
 
     def closest(self, shape: Shape) -> tuple[int | None, list[str]]:
         """The exchange of the recorded graph with the fewest differences, and these."""
         compared = [
             (list(differences(shape.graph, submission.shape.graph)), submission)
-            for submission in self._all
+            for submission in self.all
             if submission.shape.graph
         ]
         if not compared or not shape.graph:
@@ -92,14 +157,18 @@ class Submissions:
         return submission.exchange, shortened_list(found, DIFFERENCES_SHOWN)
 
 
-def _rank(fitting: Fitting, *, own: bool) -> tuple[int, ...]:
-    whole = fitting.fit is Fit.BODY
-    place = fitting.submission.exchange
-    return (
-        min(fitting.fit, Fit.GRAPH),
-        whole and fitting.fresh,
-        fitting.fresh,
-        whole,
-        own,
-        -place if fitting.fresh else place,
-    )
+def _flaws(shape: Shape, answer: Any) -> Iterator[Flaw]:
+    if isinstance(answer, dict) and "error" in answer:
+        yield from flaws_of(shape.graph, answer["error"], answer.get("node_errors"))
+
+
+def _closest(
+    shape: Shape, found: Sequence[tuple[Submission, Tier]]
+) -> list[tuple[Submission, Tier]]:
+    """Those of the closest tier; where graphs only overlap, those with the most in common."""
+    closest = min(max((tier for _, tier in found), default=Tier.ANY), Tier.GRAPH)
+    best = [(submission, tier) for submission, tier in found if tier >= closest]
+    if closest is not Tier.OVERLAP:
+        return best
+    overlaps = [shape.overlap(submission.shape) for submission, _ in best]
+    return [one for one, overlap in zip(best, overlaps, strict=True) if overlap == max(overlaps)]

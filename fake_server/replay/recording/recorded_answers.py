@@ -15,7 +15,7 @@ import msgspec
 
 from comfyrec.timeline import Exchange, Side, Timeline
 from fake_server.replay.recording.prompt_states import Lifecycle, Place
-from fake_server.replay.recording.request_key import RequestKey, recorded_request_key
+from fake_server.replay.recording.request_key import RequestKey, recorded_request_key, skeleton
 
 __all__ = [
     "AnswerPicker",
@@ -138,6 +138,17 @@ class RecordedAnswers:
                 return found
         return [recorded for recorded in exchanges if recorded.request_key.manner == _PLAIN]
 
+    def like(self, request_key: RequestKey) -> list[RequestKey]:
+        """What was asked with other names of the same form, ``1a2b3c.json`` and ``4d5e6f.json``."""
+        skeletons = _skeletons(request_key)
+        found = [
+            recorded.request_key
+            for recorded in self.exchanges
+            if recorded.request_key.manner == request_key.manner
+            and _skeletons(recorded.request_key) == skeletons
+        ]
+        return list({key.place: key for key in found}.values())
+
     def is_same_request(self, request_key: RequestKey, exchange: int) -> bool:
         """Whether a recorded exchange asked for the same, with the same body."""
         exchanges = self._at.get(request_key.place, ())
@@ -151,6 +162,11 @@ class RecordedAnswers:
             reverse=True,
         )
         return ranked[:CLOSEST_SHOWN]
+
+
+def _skeletons(request_key: RequestKey) -> tuple[Any, ...]:
+    query = tuple((name, skeleton(value)) for name, value in request_key.query)
+    return request_key.method, skeleton(request_key.path), query
 
 
 def _is_request(exchange: Exchange) -> bool:
@@ -279,7 +295,7 @@ class AnswerPicker:
         self._changed: dict[int, int] = {}
 
     def answer(
-        self, request_key: RequestKey, *, seen: Any, past: int, ahead: int
+        self, request_key: RequestKey, *, seen: Any, past: int, ahead: int, any_body: bool
     ) -> RecordedExchange | None:
         """The recorded exchange whose answer fits now, None when none does.
 
@@ -288,10 +304,11 @@ class AnswerPicker:
             seen: the part of the live state that the answer shows.
             past: the last place of the script that lies behind.
             ahead: the next place, which has not come yet.
+            any_body: whether a change with another body may stand for this one.
         """
         exchanges = self._answers.at(request_key)
         if request_key.method not in _SAFE_METHODS:
-            return self._change(request_key, exchanges)
+            return self._change(request_key, exchanges, any_body=any_body)
         exchanges = [recorded for recorded in exchanges if recorded.has_an_end]
         if seen is not None:
             exchanges = [recorded for recorded in exchanges if recorded.seen in (None, seen)]
@@ -303,9 +320,11 @@ class AnswerPicker:
         return self._changed.get(recorded.exchange.number, 0) > 1
 
     def _change(
-        self, request_key: RequestKey, exchanges: Sequence[RecordedExchange]
+        self, request_key: RequestKey, exchanges: Sequence[RecordedExchange], *, any_body: bool
     ) -> RecordedExchange | None:
         same = [p for p in exchanges if _same_body(p, request_key)]
+        if not same and any_body:
+            same = [p for p in exchanges if p.has_an_end]
         recorded = next((p for p in same if p.exchange.number not in self._changed), None)
         recorded = recorded or (same[-1] if same else None)
         if recorded is not None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -19,9 +20,30 @@ from comfyrec.timeline import Exchange
 from fake_server.replay.recording.id_mapping import deep_renamed
 from fake_server.source import Request
 
-__all__ = ["RequestKey", "recorded_request_key", "request_key_of"]
+__all__ = ["RequestKey", "recorded_request_key", "request_key_of", "skeleton"]
 
 _UNREAD: Final = frozenset(("clientId", "rand", "t", "_", "timestamp"))
+# The parameters that the server reads, by the first word of the path; of other paths all but those
+# that clients add to get past caches (PROTOCOL.md, sections 8 to 11).
+_READ: Final = {
+    "view": frozenset(("filename", "subfolder", "type", "preview", "channel")),
+    "history": frozenset(("max_items", "offset")),
+    "queue": frozenset[str](),
+    "prompt": frozenset[str](),
+    "object_info": frozenset[str](),
+    "system_stats": frozenset[str](),
+    "features": frozenset[str](),
+    "embeddings": frozenset[str](),
+    "interrupt": frozenset[str](),
+    "free": frozenset[str](),
+    "upload": frozenset[str](),
+    "ws": frozenset[str](),
+    "jobs": frozenset(("status", "workflow_id", "sort_by", "sort_order", "limit", "offset")),
+    "userdata": frozenset(("dir", "recurse", "split", "full_info", "overwrite")),
+}
+# What the server takes where nothing is given.
+_DEFAULTS: Final = {"view": (("subfolder", ""), ("type", "output"))}
+_DRAWN: Final = re.compile(r"[0-9a-fA-F]{6,}|\d+")
 _LOOPBACK: Final = frozenset(("127.0.0.1", "localhost", "::1"))
 # Fields that change an answer by their value.
 _TELLING: Final = (
@@ -53,14 +75,24 @@ class RequestKey(msgspec.Struct, frozen=True):
         return self.method, self.path, self.query
 
     @property
+    def route(self) -> str:
+        """The first word of its path."""
+        return _route(self.path)
+
+    @property
     def family(self) -> str:
         """What it may change, or may be changed by: the first word of its path."""
-        word = self.path.removeprefix("/v2").split("/")[1:2]
-        return {"upload": "view"}.get(word[0], word[0]) if word else ""
+        word = _route(self.path)
+        return {"upload": "view"}.get(word, word)
 
     def __str__(self) -> str:
         query = "&".join(f"{name}={value}" for name, value in self.query)
         return f"{self.method} {self.path}{'?' + query if query else ''}"
+
+
+def skeleton(text: str) -> str:
+    """A text without what looks drawn anew: numbers, and runs of hexadecimal digits."""
+    return _DRAWN.sub("#", text)
 
 
 def request_key_of(request: Request, rename: Rename) -> RequestKey:
@@ -77,19 +109,38 @@ def _request_key(request: Request, rename: Rename) -> RequestKey:
     target = request.parts
     # A slash that was encoded belongs to a name, not to the path.
     segments = [rename(segment).replace("/", "%2F") for segment in target.segments]
+    path = "/" + "/".join(segments) if segments else target.path
     # Uploads are not worth the try.
     parsed = request.json if request.body[:1].strip() in _JSON_STARTS else None
     renamed = deep_renamed(parsed, rename) if parsed is not None else None
     return RequestKey(
         method=request.method,
-        path="/" + "/".join(segments) if segments else target.path,
+        path=path,
         prefixed=target.prefixed,
-        query=tuple(sorted((n, rename(v)) for n, v in target.pairs if n not in _UNREAD)),
+        query=tuple(sorted(_read(path, target.pairs, rename))),
         manner=_manner(request.fields),
         body_key=_body_key(request, renamed),
         body_bytes=len(request.body),
         json=renamed,
     )
+
+
+def _read(path: str, query: Sequence[tuple[str, str]], rename: Rename) -> Iterator[tuple[str, str]]:
+    """The parameters that the server decides by: of a name that is given twice, the first."""
+    word = _route(path)
+    known, defaults = _READ.get(word), _DEFAULTS.get(word, ())
+    seen = set()
+    for name, value in query:
+        if name in seen or (name in _UNREAD if known is None else name not in known):
+            continue
+        seen.add(name)
+        if (name, value) not in defaults:
+            yield name, rename(value)
+
+
+def _route(path: str) -> str:
+    word = path.removeprefix("/v2").split("/")[1:2]
+    return word[0] if word else ""
 
 
 _JSON_STARTS: Final = frozenset((b"{", b"[", b'"', b""))

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
+from comfyrec.events.outputs import FileEntry, all_files_in
 from comfyrec.http.request import loads_or_none
 from comfyrec.http.routes import is_announced
 from comfyrec.timeline import Closing, Exchange, Message, RecordedPrompt, Side, Socket, Timeline
@@ -179,6 +180,8 @@ class Script(msgspec.Struct, frozen=True):
     need_of_prompt: Mapping[int, Need]
     lifecycles: tuple[Lifecycle, ...]
     recorded_ids: RecordedIds
+    files: tuple[FileEntry, ...]
+    """Every file that a prompt made."""
 
     @classmethod
     def of(cls, timeline: Timeline, *, idle_time_limit_us: int | None = None) -> Script:
@@ -228,6 +231,9 @@ class _Writer:
             need_of_prompt={n.prompt: n for n in self.needs if n.kind is NeedKind.SUBMIT},
             lifecycles=tuple(self.lifecycles),
             recorded_ids=RecordedIds(_ids(self.timeline, self.roles)),
+            files=tuple(
+                file for prompt in self.timeline.prompts for file in all_files_in(prompt.outputs)
+            ),
         )
 
     def _in_order(self) -> None:

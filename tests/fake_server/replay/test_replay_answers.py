@@ -11,7 +11,7 @@ import pytest
 from comfyrec.cassette.records import HttpPart, Note
 from comfyrec.events import History, Jobs, PromptInfo, Queue, decode_http
 from comfyrec.timeline import Timeline
-from fake_server.replay import MARK, Player
+from fake_server.replay import SYNTHESIZED, Player
 from fake_server.source import Response
 from tests.support.replay_rig import Rig, graph_of
 from tests.support.timeline_samples import GRAPH, PROMPT, Recording, run, session
@@ -20,7 +20,7 @@ JSON = "Content-Type: application/json; charset=utf-8\r\n"
 
 
 def mark(answer: Response) -> str | None:
-    return dict(answer.headers).get(MARK)
+    return dict(answer.headers).get(SYNTHESIZED)
 
 
 def rig_of(recording: Recording, **options: Any) -> Rig:
@@ -344,10 +344,18 @@ def test_flags_that_cannot_be_read_are_those_of_the_version(frame: bytes) -> Non
 
 
 def test_the_classes_of_recorded_nodes_are_known() -> None:
-    info = rig_of(run(session())).get("/object_info")
+    custom = {"9": {"class_type": "Custom", "inputs": {"strength": 1, "image": ["1", 0]}}}
 
-    assert set(info) == {"EmptyImage", "SaveImage"}
-    assert set(info["EmptyImage"]["input"]["optional"]) == {"width", "color"}
+    info = rig_of(run(session(), graph={**GRAPH, **custom})).get("/object_info")
+
+    assert set(info) == {"EmptyImage", "SaveImage", "Custom"}
+    assert set(info["EmptyImage"]["input"]["required"]) == {
+        "width",
+        "height",
+        "batch_size",
+        "color",
+    }
+    assert set(info["Custom"]["input"]["optional"]) == {"image", "strength"}
 
 
 def test_a_single_class_comes_from_the_recorded_list_of_all() -> None:
@@ -394,14 +402,15 @@ def test_a_strict_replay_answers_what_was_recorded() -> None:
 def test_a_strict_replay_says_what_comes_closest_to_an_unknown_request() -> None:
     rig = rig_of(watched(), strict=True)
 
-    answer = rig.ask("GET", "/queue?all=1")
+    answer = rig.ask("GET", "/jobs?limit=1")
 
     error = json.loads(answer.body)["error"]
     assert (answer.status, error["type"]) == (500, "not_recorded")
     assert error["extra_info"]["closest"][0] == "GET /queue"
-    assert error["details"] == "query all=1, recorded was None"
+    assert error["details"].endswith("query limit=1, recorded was None")
     assert rig.player.complaints == [
-        "GET /queue?all=1 was not recorded; closest: GET /queue (query all=1, recorded was None)"
+        "GET /jobs?limit=1 was not recorded; closest: GET /queue "
+        "(path /jobs, recorded was /queue; query limit=1, recorded was None)"
     ]
 
 

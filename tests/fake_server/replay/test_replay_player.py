@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from comfyrec.timeline import Timeline
-from fake_server.replay import MARK, MATCHED
+from fake_server.replay import SYNTHESIZED, MATCHED
 from fake_server.source import Abort, Close
 from tests.support.replay_rig import UPGRADE, LiveSocket, Rig, graph_of
 from tests.support.timeline_samples import GRAPH, SERVER, Recording, run, session
@@ -95,7 +95,9 @@ def test_old_servers_ignore_a_prompt_id_of_the_clients_own() -> None:
 
 
 def test_ids_follow_from_the_seed() -> None:
-    ids = [Rig("image-only", seed=seed).submit(GRAPH) for seed in (1, 1, 2)]
+    graph = graph_of(Rig("image-only").timeline)
+
+    ids = [Rig("image-only", seed=seed).submit(graph) for seed in (1, 1, 2)]
 
     assert ids[0] == ids[1] != ids[2]
 
@@ -118,13 +120,13 @@ MATCHES = {
     "another name of the file, when the graph counts": ("graph", "filename_prefix", "b", 400, None),
     "another name of the file": ("structure", "filename_prefix", "b", 200, "structure"),
     "another value, when the structure counts": ("structure", "color", 5, 400, None),
-    "another value, when any will do": ("any", "color", 5, 200, "any"),
+    "another value, when any will do": ("any", "color", 5, 200, "shape"),
 }
 
 
 @pytest.mark.parametrize("match, name, value, status, how", MATCHES.values(), ids=MATCHES)
 def test_how_prompts_match(match: str, name: str, value: Any, status: int, how: Any) -> None:
-    rig = Rig("image-only", match=match)
+    rig = Rig("image-only", match=match, unmatched="refuse")
 
     answer = rig.post(changed(graph_of(rig.timeline), name, value), "mine")
 
@@ -132,7 +134,7 @@ def test_how_prompts_match(match: str, name: str, value: Any, status: int, how: 
 
 
 def test_what_is_volatile_can_be_chosen() -> None:
-    rig = Rig("image-only", match="structure", volatile=("color",))
+    rig = Rig("image-only", match="structure", volatile=("color",), unmatched="refuse")
 
     assert rig.post(changed(graph_of(rig.timeline), "color", 5)).status == 200
     assert rig.post(changed(graph_of(rig.timeline), "filename_prefix", "b")).status == 400
@@ -199,7 +201,7 @@ def test_an_answer_to_a_prompt_that_is_played_again_says_so_and_counts_on() -> N
     numbers = [json.loads(answer.body)["number"] for answer in answers]
 
     assert numbers == sorted(set(numbers))
-    assert dict(answers[-1].headers)[MARK] == "played again"
+    assert dict(answers[-1].headers)[SYNTHESIZED] == "played again"
 
 
 def test_prompts_submitted_at_once_run_one_after_the_other() -> None:
