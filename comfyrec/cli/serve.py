@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from comfyrec.timeline import Timeline
     from fake_server.server.server import Server
 
-MATCHES = ("graph", "structure", "any")
+MATCHES = ("graph", "structure", "shape", "renumbered", "overlap", "any")
+UNMATCHED = ("simulate", "next", "refuse")
 WORKERS_MAX = 64
 DOWNLOAD_MAX = 256 * 1024 * 1024
 """Of an object_info that is asked for over HTTP; a server with very many nodes has 30 MB."""
@@ -85,7 +86,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     replay.add_argument(
         "--match",
         choices=MATCHES,
-        help="how alike a prompt must be to a recorded one (any; structure with --strict)",
+        help="the loosest way in which a prompt may stand for a recorded one "
+        "(overlap; structure with --strict)",
+    )
+    replay.add_argument(
+        "--unmatched",
+        choices=UNMATCHED,
+        help="what becomes of a prompt that no recorded one is like (simulate)",
     )
     replay.add_argument(
         "--volatile",
@@ -194,6 +201,7 @@ _OF_REPLAY: Final = {
     "idle_time_limit": "--idle-time-limit",
     "strict": "--strict",
     "match": "--match",
+    "unmatched": "--unmatched",
     "volatile": "--volatile",
 }
 
@@ -442,7 +450,10 @@ def _player(arguments: argparse.Namespace) -> Callable[[], Source]:
         "match": arguments.match,
         "idle_time_limit_us": None if limit is None else round(limit * 1_000_000),
         "seed": arguments.seed,
+        "notify": lambda sentence: print(f"comfyrec serve: {sentence}", file=sys.stderr),
     }
+    if arguments.unmatched:
+        options["unmatched"] = arguments.unmatched
     if arguments.volatile:
         options["volatile"] = frozenset(arguments.volatile)
     return lambda: Player(timeline, **options)

@@ -70,7 +70,13 @@ def replay_of(settings: PluginSettings) -> Source:
     with open_cassette(find_cassette(settings.cassette)) as records:
         timeline = Timeline.build(records)
     # A prompt that was not recorded is refused; replaying another one would hide a change.
-    return Player(timeline, seed=settings.seed, strict=settings.strict, match="structure")
+    return Player(
+        timeline,
+        seed=settings.seed,
+        strict=settings.strict,
+        match="structure",
+        unmatched="refuse",
+    )
 
 
 def walk_in_step(source: Source) -> None:

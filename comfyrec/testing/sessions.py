@@ -71,7 +71,7 @@ class WithEpisodes(ComfyUI):
         self._keep_as, self._working = keep_as, _working_copy(keep_as, of_old=True)
         with open_cassette(keep_as) as records:
             timeline = Timeline.build(records)
-        player = Player(timeline, seed=settings.seed, match="structure")
+        player = Player(timeline, seed=settings.seed, match="structure", unmatched="refuse")
         self._episodes = Episodes(player, timeline, settings.upstream or "", self._working)
         super().__init__(settings, self._episodes)
         self._episodes.attach(self._handle.server)

@@ -13,11 +13,14 @@ all of them. A change that names nobody goes to the play-through that waits for 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, Literal, get_args
+
+import msgspec
 
 from comfyrec.timeline import Timeline
 from comfyrec.versions import Era, era_of
+from fake_server.options import ServerOptions
 from fake_server.replay.live.live_state import playthrough_of_token
 from fake_server.replay.live.messages import RecordedMessages
 from fake_server.replay.live.playthrough import Playthrough, cancel_target_of
@@ -42,7 +45,6 @@ from fake_server.replay.simulation import Simulation
 from fake_server.replay.strict import StrictMode
 from fake_server.replay.synthesize import Synthesizer
 from fake_server.seeded import SeededRandom
-from fake_server.simulated_server import ServerOptions
 from fake_server.source import (
     Action,
     Disconnected,
@@ -63,7 +65,12 @@ __all__ = ["Match", "Player"]
 
 Match = Literal["graph", "structure", "shape", "renumbered", "overlap", "any"]
 _LEAST: Final = {name: Tier[name.upper()] for name in get_args(Match)}
-NOTICES_MAX: Final = 1_000
+UNMATCHED: Final = "X-Comfyrec-Unmatched"
+"""On the answer to POST /prompt: no recorded prompt is like it, what is closest, what differs."""
+
+
+def _nobody(sentence: str) -> None:
+    pass
 
 
 class Player:
@@ -83,6 +90,8 @@ class Player:
         volatile: names of the inputs that do not count for the structure.
         idle_time_limit_us: no pause is longer.
         seed: of the ids that the server mints.
+        notify: gets one sentence for each prompt that no recorded one is like, with the closest
+            one and what differs.
     """
 
     def __init__(
@@ -95,6 +104,7 @@ class Player:
         volatile: Iterable[str] = VOLATILE,
         idle_time_limit_us: int | None = None,
         seed: int = 0,
+        notify: Callable[[str], None] = _nobody,
     ) -> None:
         self._chance = SeededRandom(seed)
         era = era_of(timeline.comfyui_version)
@@ -126,7 +136,7 @@ class Player:
             strict=self._strict,
             unmatched=unmatched,
         )
-        self.notices: list[str] = []
+        self._notify = notify
         self._accepted_manners = {recorded_request_key(s.upgrade).manner for s in timeline.sockets}
         self._of_socket: dict[int, Playthrough] = {}
         self._wakes: list[tuple[int, int]] = []
@@ -268,20 +278,17 @@ class Player:
     def _submitted(self, exchange: int, request: Request, now: int) -> Iterator[Action]:
         submitted = self._matcher.submit(request)
         if submitted.notice:
-            self._notice(submitted.notice)
+            self._notify(submitted.notice)
         if submitted.answer is None:
-            yield from self._simulation.submit(exchange, request, now)
+            for action in self._simulation.submit(exchange, request, now):
+                yield _with_notice(action, submitted.notice)
             return
-        yield Respond(exchange, submitted.answer)
+        yield _with_notice(Respond(exchange, submitted.answer), submitted.notice)
         if submitted.live is not None:
             playthrough = submitted.playthrough
             yield from self._noted(
                 playthrough, playthrough.submit(submitted.live, now, fresh=submitted.fresh)
             )
-
-    def _notice(self, sentence: str) -> None:
-        if len(self.notices) < NOTICES_MAX:
-            self.notices.append(sentence)
 
     def _answered(self, exchange: int, request: Request, now: int) -> Action:
         """A question: as recorded where the recording fits, else as it follows from its events."""
@@ -350,7 +357,7 @@ class Player:
         if recorded is None or recorded.exchange.response is None:
             return self._synthesizer.answer(request_key, request, [playthrough], stopped=stopped)
         if request_key.route == "upload":
-            playthrough.live_state.learn_upload(recorded.exchange.request, request)
+            playthrough.live_state.learn_upload(recorded.exchange.asked, request)
         return self._rewritten(recorded, request, playthrough)
 
     def _rewritten(
@@ -377,6 +384,15 @@ class Player:
 
 # What the answer to these shows is the queue or the history of the whole server.
 _ABOUT_QUEUE: Final = frozenset(("queue", "prompt", "history", "jobs"))
+
+
+def _with_notice(action: Action, notice: str) -> Action:
+    """The answer says it as well, so that it stands in the journal."""
+    if not notice or not isinstance(action, Respond):
+        return action
+    header = UNMATCHED, notice.encode("ascii", "backslashreplace").decode()
+    answer = msgspec.structs.replace(action.answer, headers=(*action.answer.headers, header))
+    return Respond(action.exchange, answer)
 
 
 def _validity(

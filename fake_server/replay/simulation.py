@@ -15,9 +15,10 @@ import msgspec
 from comfyrec.events.outputs import all_files_in
 from comfyrec.http.request import loads_or_none
 from comfyrec.timeline.peek import peek_at
+from fake_server.options import ServerOptions
 from fake_server.replay.live.uploads import viewed_file
 from fake_server.replay.rewrite_response import SYNTHESIZED
-from fake_server.simulated_server import ServerOptions, SimulatedServer
+from fake_server.simulated_server import SimulatedServer
 from fake_server.simulator.node_plan import NodePlans, always
 from fake_server.source import (
     Action,
@@ -125,7 +126,7 @@ class Simulation:
         file = viewed_file(request)
         if file is not None:
             return f"file {file.type}/{file.subfolder}/{file.filename}" in self._names
-        words = request.target.replace("?", "/").replace("=", "/").replace("&", "/").split("/")
+        words = [*request.parts.segments, *(value for _, value in request.parts.pairs)]
         if any(word in self._names for word in words):
             return True
         return request.method == "POST" and any(

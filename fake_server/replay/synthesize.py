@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from typing import Any, Final
-from urllib.parse import parse_qsl
 
 from comfyrec.http.forms import BadForm
 from comfyrec.versions import Era
@@ -189,8 +188,7 @@ class Synthesizer:
     # --- files ---------------------------------------------------------------------------------
 
     def _view(self, context: _Context) -> Response | None:
-        asked = dict(parse_qsl(context.request.target.partition("?")[2], keep_blank_values=True))
-        name = asked.get("filename")
+        name = context.request.first("filename")
         if not name:
             return Response(404 if name is None else 400)
         live = viewed_file(context.request)

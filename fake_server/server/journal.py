@@ -21,6 +21,7 @@ from fake_server.source import (
     RequestAborted,
     RequestReceived,
     Respond,
+    Response,
     Send,
     UpgradeRequested,
 )
@@ -96,7 +97,8 @@ class Journal:
                 self.sent(action, now)
             case Respond():
                 answer = action.answer
-                self._note(now, "answer", action.exchange, {"status": answer.status}, answer.body)
+                facts = {"status": answer.status, **_marks(answer)}
+                self._note(now, "answer", action.exchange, facts, answer.body)
             case Close():
                 self._note(now, "closed", action.socket, {"code": action.code})
             case Abort():
@@ -229,3 +231,15 @@ def _content(entry: _Entry) -> dict[str, Any]:
 def _hex(content: bytes) -> dict[str, Any]:
     # Enough to tell the kind of a binary frame or file; nobody compares pictures here.
     return {"head_hex": content[:32].hex()}
+
+
+def _marks(answer: Response) -> dict[str, str]:
+    """What the source says of its own answer: that it was made up, or matched loosely."""
+    return {
+        name[len(_MARK) :].lower(): value
+        for name, value in answer.headers
+        if name.startswith(_MARK)
+    }
+
+
+_MARK: Final = "X-Comfyrec-"

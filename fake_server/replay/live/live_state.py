@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from comfyrec.events.outputs import FileEntry
-from comfyrec.timeline import HttpMessage, RecordedPrompt, Socket
+from comfyrec.timeline import RecordedPrompt, Socket
 from fake_server.replay.live.bindings import Bindings
 from fake_server.replay.live.live_files import LiveFiles
 from fake_server.replay.live.prompt_rewriter import PromptRewriter
@@ -195,10 +195,9 @@ class LiveState:
         for pair in pairs:
             self.bindings.bind_value(pair.name, pair.recorded, pair.live)
 
-    def learn_upload(self, recorded: HttpMessage, live: Request) -> None:
+    def learn_upload(self, recorded: Request, live: Request) -> None:
         """The names in an upload stand for those in a recorded one."""
-        forms = [form_of(one.header("Content-Type"), one.body) for one in (recorded, live)]
-        for theirs, ours in bound_fields(*forms):
+        for theirs, ours in bound_fields(form_of(recorded), form_of(live)):
             self.bindings.bind(theirs, ours)
 
     def has_upload(self, text: str) -> bool:

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import parse_qsl
 
 import msgspec
 
 from comfyrec.events.outputs import FileEntry
-from comfyrec.http.forms import BadForm, fields_of
+from comfyrec.http.forms import BadForm, FormField
 from comfyrec.http.request import loads_or_none
 from fake_server.source import Request
 
@@ -27,51 +26,45 @@ class Upload(msgspec.Struct, frozen=True):
     content_type: str
 
 
-Form = dict[str, tuple[str, bytes, str]]
-"""Field -> (file name, or "" for a text; value; content type)."""
+Form = dict[str, FormField]
 
 
-def form_of(content_type: str, body: bytes) -> Form:
-    """The fields of a multipart body; empty when it is none."""
-    if not content_type.startswith("multipart/"):
-        return {}
+def form_of(request: Request) -> Form:
+    """The fields of a form by name; empty when the body is not a form."""
     try:
-        fields = fields_of(content_type, body)
+        return {field.name: field for field in request.form()}
     except BadForm:
         return {}
-    return {f.name: (f.filename or "", f.value, f.content_type or "") for f in fields}
 
 
 def viewed_file(request: Request) -> FileEntry | None:
     """The file that a GET /view asks for, by its live name."""
-    path, _, query = request.target.partition("?")
-    if path.removeprefix("/api") != "/view":
+    if not request.asks("GET", "/view"):
         return None
-    return FileEntry.of(dict(reversed(parse_qsl(query, keep_blank_values=True))))
+    return FileEntry.of({name: values[0] for name, values in request.query.items()})
 
 
 def upload_of(request: Request, answer: bytes) -> tuple[FileEntry, Upload] | None:
     """The file that a request stored, by what the server answered; None when it stored none."""
     said: Any = loads_or_none(answer) if answer[:1] == b"{" else None
-    form = form_of(request.header("Content-Type"), request.body)
     if not isinstance(said, dict) or not isinstance(said.get("name"), str):
         return None
-    name, subfolder, kind = said["name"], said.get("subfolder"), said.get("type")
-    files = [(value, content_type) for filename, value, content_type in form.values() if filename]
-    if not files:
+    file = next((field for field in form_of(request).values() if field.filename), None)
+    if file is None:
         return None
-    value, content_type = files[0]
-    place = FileEntry(name, str(subfolder or ""), str(kind or "input"))
-    return place, Upload(value, content_type or "application/octet-stream")
+    place = FileEntry(
+        said["name"], str(said.get("subfolder") or ""), str(said.get("type") or "input")
+    )
+    return place, Upload(file.value, file.content_type or "application/octet-stream")
 
 
 def bound_fields(recorded: Form, live: Form) -> Iterator[tuple[str, str]]:
-    """(recorded text, live text) of the names in two uploads, where they differ."""
-    for name, (filename, value, _) in live.items():
+    """(recorded text, live text) of the names in two uploads."""
+    for name, ours in live.items():
         theirs = recorded.get(name)
         if theirs is None:
             continue
-        if filename and theirs[0]:
-            yield theirs[0], filename
-        elif not filename and not theirs[0]:
-            yield theirs[1].decode("utf-8", "replace"), value.decode("utf-8", "replace")
+        if ours.filename and theirs.filename:
+            yield theirs.filename, ours.filename
+        elif not ours.filename and not theirs.filename:
+            yield theirs.value.decode("utf-8", "replace"), ours.value.decode("utf-8", "replace")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from comfyrec.timeline import Timeline
-from fake_server.replay import SYNTHESIZED, MATCHED
+from fake_server.replay import MATCHED, SYNTHESIZED
 from fake_server.source import Abort, Close
 from tests.support.replay_rig import UPGRADE, LiveSocket, Rig, graph_of
 from tests.support.timeline_samples import GRAPH, SERVER, Recording, run, session
