@@ -12,7 +12,6 @@ import pytest
 from aiohttp import web
 
 from comfyrec.http.dates import http_date
-from comfyrec.http.media_types import OCTETS, guessed_type, served_type
 from fake_server.http.static import file_answer
 from fake_server.source import Request
 from fake_server.storage.memory import StoredFile
@@ -119,29 +118,3 @@ def test_a_file_is_served_as_aiohttp_does(
             different.append((method, headers, got, (status, _kept(theirs), body)))
 
     assert not different
-
-
-@pytest.mark.parametrize(
-    ("name", "guessed", "served"),
-    [
-        ("a.PNG", "image/png", "image/png"),
-        ("a.b.json", "application/json", "application/json"),
-        (".png", OCTETS, OCTETS),
-        ("none", OCTETS, OCTETS),
-        ("a.webp", "image/webp", OCTETS),
-        ("a.js", "application/javascript; charset=utf-8", "application/javascript"),
-        ("a.xml", "application/xml", "text/xml"),
-        ("a.safetensors", "application/safetensors", OCTETS),
-        ("a.gz", OCTETS, "application/gzip"),
-        ("a.tar.gz", "application/x-tar", "application/gzip"),
-        ("a.tgz", "application/x-tar", "application/gzip"),
-        ("a.svgz", "image/svg+xml", "application/gzip"),
-    ],
-)
-def test_a_type_follows_from_the_extension(name: str, guessed: str, served: str) -> None:
-    assert (guessed_type(name), served_type(name)) == (guessed, served)
-
-
-def test_comfyui_told_python_of_model_files_only_later() -> None:
-    assert guessed_type("a.ckpt", models=False) == OCTETS
-    assert guessed_type("a.svg", models=False) == "image/svg+xml"
