@@ -30,7 +30,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,7 @@ from fake_server.source import (
     Happened,
     MessageReceived,
     Send,
+    Source,
     UpgradeRequested,
     Wake,
     Woke,
@@ -115,7 +116,7 @@ def once(sock: socket.socket, request: bytes) -> bytes:
 # --- push -----------------------------------------------------------------------------------------
 
 
-class Pusher:
+class Pusher(Source):
     """Sends as many events as a client asks for, to everybody, in slices of a loop's turn."""
 
     def __init__(self) -> None:
@@ -141,10 +142,6 @@ class Pusher:
             yield Send(everybody, EVENT)
         self.left -= min(self.left, 32)
         yield Wake(now + 1) if self.left else Send(everybody, END)
-
-    def facts(self) -> Mapping[str, Any]:
-        """Nothing to say."""
-        return {}
 
 
 Stop = Callable[[], Coroutine[Any, Any, None]]

@@ -53,7 +53,7 @@ def scenario_source(choices: Sequence[Choice], options: ServerOptions | None = N
     split = any(each.split for each in directions)
     if not operators and not split:
         return make()
-    return Stage(make, operators, seed=options.seed, split=split)
+    return Stage(make, operators, seed=options.seed, split=split, name=_names(choices))
 
 
 def transport_of(choices: Sequence[Choice]) -> Transport:
@@ -127,4 +127,9 @@ def over(choices: Sequence[Choice], make: Callable[[], Source], *, seed: int = 0
                 f"scenario '{choice.scenario.name}' is about what nodes do, and a recording has "
                 f"done it already; leave out the file or the scenario"
             )
-    return Stage(make, operators, seed=seed, split=any(each.split for each in directions))
+    split = any(each.split for each in directions)
+    return Stage(make, operators, seed=seed, split=split, name=_names(choices))
+
+
+def _names(choices: Iterable[Choice]) -> str:
+    return ", ".join(choice.scenario.name for choice in choices)

@@ -6,7 +6,7 @@ on the real server (PROTOCOL.md, section 4).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -25,6 +25,7 @@ from fake_server.source import (
     MessageReceived,
     RequestReceived,
     Respond,
+    Source,
     UpgradeRequested,
     Woke,
 )
@@ -32,7 +33,7 @@ from fake_server.source import (
 __all__ = ["SimulatedServer"]
 
 
-class SimulatedServer:
+class SimulatedServer(Source):
     """Routes, sockets and the engine as one source.
 
     Args:
@@ -74,6 +75,16 @@ class SimulatedServer:
     def facts(self) -> Mapping[str, Any]:
         """The engine's facts."""
         return self.engine.facts()
+
+    def reset(self, parts: Collection[str]) -> None:
+        """Forget parts of the state, silently."""
+        self.engine.reset([name for name in parts if name != "files"])
+        if "files" in parts:
+            self.context.folders.clear()
+
+    def step_by_frame(self, on: bool) -> None:
+        """Whether the worker stops after each frame."""
+        self.engine.stepwise = on
 
     def _let_in(self, knocked: UpgradeRequested, now: int) -> Action:
         request = knocked.request

@@ -9,12 +9,16 @@ shell (``app``) feeds it, carries the actions out in order, and waits.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 
+from comfyrec.errors import UsageError
 from comfyrec.http.request import Request as Request
+
+if TYPE_CHECKING:
+    from comfyrec.timeline import Timeline
 
 
 class Response(msgspec.Struct, frozen=True, gc=False):
@@ -198,8 +202,18 @@ Action = (
 )
 
 
+PARTS: Final = ("queue", "history", "cache", "counters", "files")
+"""What a source may be asked to forget by itself: ``queue`` (what runs, too), ``history``,
+``cache``, ``counters`` (of prompts, ids and file names) and ``files``."""
+
+
 class Source(Protocol):
-    """Anything that behaves like a server: engine, replay, or either under operators."""
+    """Anything that behaves like a server: simulated, replayed, or either inside a wrapper.
+
+    The numbers of exchanges and sockets that reach a source are from 0 up. Those below zero are a
+    source's own and never leave it. A class that inherits from this one has the answers of a source
+    without any state.
+    """
 
     def handle(self, happened: Happened, now: int) -> Iterable[Action]:
         """Take what happened at ``now`` and say what shall happen, in order."""
@@ -207,4 +221,71 @@ class Source(Protocol):
 
     def facts(self) -> Mapping[str, Any]:
         """What ``GET /__fake__/`` shows of the state, as plain JSON values."""
-        ...
+        return {}
+
+    def reset(self, parts: Collection[str]) -> None:
+        """Forget these ``PARTS`` of the state, silently; sockets stay open.
+
+        Raises:
+            UsageError: it cannot forget one of them by itself.
+        """
+        if parts:
+            raise UsageError(
+                f"this server cannot forget its {', '.join(parts)} by itself; "
+                f'start it anew with {{"what": ["scenario"]}}'
+            )
+
+    def step_by_frame(self, on: bool) -> None:
+        """Whether to stop after each frame, so that the state is never ahead of what was sent."""
+        return
+
+    @property
+    def complaints(self) -> Sequence[str]:
+        """What was to happen and did not, or happened and was not to: one sentence each."""
+        return ()
+
+    @property
+    def timeline(self) -> Timeline | None:
+        """The recording that is replayed; None where nothing is."""
+        return None
+
+
+class Wrapper(Source):
+    """A source around another one, which passes everything on; override what it is there for.
+
+    Args:
+        inner: what behaves.
+    """
+
+    def __init__(self, inner: Source) -> None:
+        self.inner = inner
+
+    def handle(self, happened: Happened, now: int) -> Iterable[Action]:
+        """As the inner source."""
+        return self.inner.handle(happened, now)
+
+    def facts(self) -> Mapping[str, Any]:
+        """As the inner source."""
+        return self.inner.facts()
+
+    def reset(self, parts: Collection[str]) -> None:
+        """Reset the inner source.
+
+        Raises:
+            UsageError: it cannot forget one of the parts by itself.
+        """
+        self.inner.reset(parts)
+
+    def step_by_frame(self, on: bool) -> None:
+        """Let the inner source stop after each frame."""
+        self.inner.step_by_frame(on)
+
+    @property
+    def complaints(self) -> Sequence[str]:
+        """As the inner source."""
+        return self.inner.complaints
+
+    @property
+    def timeline(self) -> Timeline | None:
+        """As the inner source."""
+        return self.inner.timeline

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Final
 
 from comfyrec.events import comfy_json
 from comfyrec.http.request import loads
+from fake_server.options import ServerOptions
 from fake_server.server.clock import MAX
 from fake_server.server.thread import serve
 from fake_server.simulated_server import SimulatedServer
 from fake_server.simulator.node_plan import NodePlans, always
-from fake_server.source import Action, Happened, Request, RequestReceived
+from fake_server.source import Action, Happened, Request, RequestReceived, Wrapper
+from fake_server.storage.memory import Folders
 from fake_server.storage.pictures import picture
 
 __all__ = ["AnyPrompt", "running"]
@@ -21,28 +23,26 @@ _STAND_IN: Final = {"9": {"class_type": "PreviewAny", "inputs": {"source": "a"}}
 _PICTURE: Final = "a.png"
 
 
-class AnyPrompt:
+class AnyPrompt(Wrapper):
     """The simulated server for those who measure a client, and not a workflow.
 
     Whatever prompt comes, a small one is run in its place, in full each time: 13 frames, one of
-    them ``executed``. A picture ``a.png`` lies in the output folder.
+    them ``executed``. There is a picture ``a.png`` in the output folder.
     """
 
     def __init__(self) -> None:
-        self.world = SimulatedServer(
-            plan_for=always(NodePlans(classes={"PreviewAny": {"uncached": True, "steps": 1}}))
+        plans = NodePlans(classes={"PreviewAny": {"uncached": True, "steps": 1}})
+        folders = Folders()
+        folders.write("output", "", _PICTURE, _drawn, 0)
+        super().__init__(
+            SimulatedServer(ServerOptions(folders=lambda: folders), plan_for=always(plans))
         )
-        self.world.context.folders.write("output", "", _PICTURE, _drawn, 0)
 
     def handle(self, happened: Happened, now: int) -> Iterable[Action]:
-        """As the world does, the prompt exchanged."""
+        """As the simulated server does, the prompt exchanged."""
         if type(happened) is RequestReceived and happened.request.target.endswith("/prompt"):
             happened = _with_stand_in(happened)
-        return self.world.handle(happened, now)
-
-    def facts(self) -> Mapping[str, Any]:
-        """The world's facts."""
-        return self.world.facts()
+        return self.inner.handle(happened, now)
 
 
 def _drawn() -> bytes:

@@ -23,7 +23,7 @@ from fake_server.scenarios.kit.observer import JOURNAL_ENTRIES_MAX, Ending
 from fake_server.scenarios.kit.requests import read_json
 from fake_server.server.clock import MAX
 from fake_server.server.thread import Handle, LoopThread, serve
-from fake_server.source import Action, Happened, Request, Response, Source
+from fake_server.source import Action, Happened, Request, Response, Source, Wrapper
 from fake_server.storage.pictures import picture
 
 __all__ = ["IMAGES", "SECRET", "Playing", "play"]
@@ -34,10 +34,11 @@ SECRET: Final = "comfyrec-secret-4f1d0c"
 """A key that clients under test are given; nothing that they print may contain it."""
 
 
-class _Watched:
+class _Watched(Wrapper):
     """A stage that notes the real time of each entry of its journal."""
 
     def __init__(self, stage: Stage, clock: Callable[[], float]) -> None:
+        super().__init__(stage)
         self.stage, self._clock = stage, clock
         self.seconds: list[float] = []
 
@@ -47,10 +48,6 @@ class _Watched:
             self._stamp()
             yield action
         self._stamp()
-
-    def facts(self) -> Mapping[str, Any]:
-        """As the stage's."""
-        return self.stage.facts()
 
     def _stamp(self) -> None:
         missing = min(self.stage.observer.notes, JOURNAL_ENTRIES_MAX) - len(self.seconds)

@@ -19,22 +19,24 @@ from msgspec.structs import replace
 
 from comfyrec.errors import NotACassette, ScenarioError, UsageError
 from comfyrec.versions import DEFAULT_VERSION, era_of
+from comfyrec.wording import shortened_list
 from fake_server.nodes.catalogue import Catalogue
 from fake_server.options import ServerOptions
 from fake_server.scenario_source import chosen, over, scenario_source, transport_of
-from fake_server.scenarios import Choice, Stage, choose
+from fake_server.scenarios import Choice, choose
 from fake_server.server.clock import MAX
+from fake_server.server.control import ScenarioMaker
 from fake_server.server.thread import Handle, serve
 from fake_server.simulator.cache import CACHES
 from fake_server.source import Source
 
 if TYPE_CHECKING:
     from comfyrec.timeline import Timeline
-    from fake_server.server.server import Server
 
 MATCHES = ("graph", "structure", "shape", "renumbered", "overlap", "any")
 UNMATCHED = ("simulate", "next", "refuse")
 WORKERS_MAX = 64
+COMPLAINTS_SHOWN_MAX: Final = 20
 DOWNLOAD_MAX = 256 * 1024 * 1024
 """Of an object_info that is asked for over HTTP; a server with very many nodes has 30 MB."""
 _MIB = 1024 * 1024
@@ -164,25 +166,17 @@ def run(arguments: argparse.Namespace) -> int:
     stopped = threading.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: stopped.set())
-    handle = _started(arguments, choices, make, _told(arguments, choices, options, make))
+    handle = _started(arguments, choices, make, _scenario_maker(arguments, options))
     # What is there by now stays; the collector need not look at it again and again.
     gc.collect()
     gc.freeze()
     with handle:
         print(f"{_what(arguments, choices, options)} at {handle.url}", flush=True)
         stopped.wait()
-        left_out = handle.call(_left_out, handle.server)
-    for sentence in left_out:
+        complaints = handle.call(lambda: list(handle.server.source.complaints))
+    for sentence in shortened_list(complaints, COMPLAINTS_SHOWN_MAX):
         print(f"comfyrec serve: {sentence}", file=sys.stderr)
     return 0
-
-
-def _left_out(server: Server) -> list[str]:
-    """What the scenarios wanted to do and had no occasion for, once anything was asked at all."""
-    source = server.source
-    if not isinstance(source, Stage) or not any(server.journal.entries(what="request")):
-        return []
-    return [str(complaint) for complaint in source.finish() if complaint.needed]
 
 
 _OF_THE_ENGINE: Final = {
@@ -263,7 +257,7 @@ def _started(
     arguments: argparse.Namespace,
     choices: Sequence[Choice],
     make: Callable[[], Source],
-    told: Callable[[str, dict[str, Any]], Source],
+    make_scenario: ScenarioMaker,
 ) -> Handle:
     shell = transport_of(choices)
     about = {"scenario": [choice.title for choice in choices] or None, "seed": arguments.seed}
@@ -274,8 +268,8 @@ def _started(
         host=arguments.host,
         port=arguments.port,
         speed=arguments.speed,
-        start=make,
-        told=told,
+        make=make,
+        make_scenario=make_scenario,
         about=about,
         tls=shell.tls,
         prefix=shell.prefix,
@@ -283,15 +277,12 @@ def _started(
     )
 
 
-def _told(
-    arguments: argparse.Namespace,
-    choices: Sequence[Choice],
-    options: ServerOptions,
-    make: Callable[[], Source],
+def _scenario_maker(
+    arguments: argparse.Namespace, options: ServerOptions
 ) -> Callable[[str, dict[str, Any]], Source]:
     """What ``PUT /__fake__/scenario`` plays."""
 
-    def told(name: str, params: dict[str, Any]) -> Source:
+    def make_scenario(name: str, params: dict[str, Any]) -> Source:
         choice = chosen(name, params)
         shell = transport_of([choice])
         if shell.tls or shell.prefix:
@@ -304,7 +295,7 @@ def _told(
         player = _player(arguments)
         return _behind_tasks(arguments, lambda: over([choice], player, seed=options.seed))()
 
-    return told
+    return make_scenario
 
 
 def _what(arguments: argparse.Namespace, choices: Sequence[Choice], options: ServerOptions) -> str:

@@ -35,6 +35,7 @@ from fake_server.source import (
     Send,
     Source,
     UpgradeRequested,
+    Wrapper,
 )
 
 __all__ = ["Episodes"]
@@ -47,7 +48,7 @@ _HOP_BY_HOP: Final = {
 _ENDS: Final = ("execution_success", "execution_error", "execution_interrupted")
 
 
-class Episodes(Source):
+class Episodes(Wrapper):
     """A player that sends what it does not know to the upstream.
 
     Args:
@@ -58,11 +59,11 @@ class Episodes(Source):
     """
 
     def __init__(self, player: Source, timeline: Timeline, upstream: str, file: Path) -> None:
-        self._player = player
+        super().__init__(player)
         self._shapes = [Shape({"prompt": p.graph}, frozenset(VOLATILE)) for p in timeline.prompts]
         self._uploads = {e.request.body for e in timeline.exchanges if "/upload/" in e.path}
         self._upstream, self.file = upstream, file
-        self.complaints: list[str] = []
+        self._unreachable: list[str] = []
         self._recording: Recording | None = None
         self._http: aiohttp.ClientSession | None = None
         self._server: Server | None = None
@@ -96,11 +97,16 @@ class Episodes(Source):
             self._heard(happened)
         elif isinstance(happened, Disconnected):
             self._sockets.pop(happened.socket, None)
-        yield from self._player.handle(happened, now)
+        yield from self.inner.handle(happened, now)
 
     def facts(self) -> Mapping[str, Any]:
         """The player's facts, and what goes to the upstream."""
-        return {**self._player.facts(), "upstream_names": sorted(self._names)}
+        return {**self.inner.facts(), "upstream_names": sorted(self._names)}
+
+    @property
+    def complaints(self) -> list[str]:
+        """The player's, and each request that the upstream could not be asked."""
+        return [*self.inner.complaints, *self._unreachable]
 
     def _heard(self, said: MessageReceived) -> None:
         client_id = self._sockets.get(said.socket, "")
@@ -153,7 +159,7 @@ class Episodes(Source):
         except (aiohttp.ClientError, OSError, TimeoutError) as trouble:
             address = parse_upstream(self._upstream).url
             sentence = f"the upstream {address} cannot be reached: {trouble}"
-            self.complaints.append(sentence)
+            self._unreachable.append(sentence)
             answer = Response(502, (), f"{sentence}\n".encode())
         self._carry([Respond(exchange, answer)])
 

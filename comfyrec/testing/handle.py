@@ -20,11 +20,10 @@ from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar
 
 from comfyrec.errors import ScenarioError, ServerDied
 from comfyrec.testing import assertions
-from comfyrec.testing.make_source import make_source, pace_of, shell_around, walk_in_step
+from comfyrec.testing.make_source import make_source, pace_of, shell_around
 from comfyrec.testing.observed import SeenPrompt, SeenRequest, SeenSocket, Witness
 from comfyrec.testing.settings import PluginSettings
 from comfyrec.wording import shortened
-from fake_server.scenarios import Stage
 from fake_server.scenarios.kit.scenario import Transport
 from fake_server.server.hold import Gate, Hold
 from fake_server.server.thread import Handle, serve
@@ -239,11 +238,7 @@ class ComfyUI:
         hold: that it was not released.
         """
         # Lists are read, nothing is changed: that needs no turn of the server's thread.
-        source = self._gate.source
-        found = list(getattr(source, "complaints", ()))
-        if isinstance(source, Stage) and self._witness.prompts:
-            name = self.settings.scenario
-            found += [f"scenario {name}: {one}" for one in source.finish() if one.needed]
+        found = list(self._gate.complaints)
         if self._gave_up:
             return [*found, *self._gave_up]
         if self._gate.held is not None:
@@ -256,7 +251,7 @@ class ComfyUI:
     @property
     def unused(self) -> list[str]:
         """What the replayed cassette holds and this client never asked for, a line each."""
-        timeline = getattr(self._gate.source, "timeline", None)
+        timeline = self._gate.timeline
         if timeline is None:
             return []
         asked = {(seen.method, _without_ids(seen.path)) for seen in list(self._witness.requests)}
@@ -358,7 +353,7 @@ class ComfyUI:
         """
 
         def place() -> Hold:
-            walk_in_step(self._gate.source)
+            self._gate.step_by_frame(True)
             return self._gate.hold_at(event, where)
 
         return Holding(self, self._call(place))

@@ -14,7 +14,7 @@ from fake_server.scenarios.kit.scenario import Transport
 from fake_server.server.clock import MAX
 from fake_server.source import Source
 
-__all__ = ["make_source", "pace_of", "shell_around", "walk_in_step"]
+__all__ = ["make_source", "pace_of", "shell_around"]
 
 
 def make_source(settings: PluginSettings) -> Source:
@@ -77,10 +77,3 @@ def replay_of(settings: PluginSettings) -> Source:
         match="structure",
         unmatched="refuse",
     )
-
-
-def walk_in_step(source: Source) -> None:
-    """Make an engine stop behind each frame, so that its state is never ahead of a hold."""
-    engine = getattr(getattr(source, "base", source), "engine", None)
-    if engine is not None:
-        engine.stepwise = True

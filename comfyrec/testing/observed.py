@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 import msgspec
@@ -28,6 +28,7 @@ from fake_server.source import (
     Send,
     Source,
     UpgradeRequested,
+    Wrapper,
 )
 
 __all__ = ["SeenPrompt", "SeenRequest", "SeenSocket", "Witness"]
@@ -93,16 +94,17 @@ class SeenSocket(msgspec.Struct, eq=False):
         return self.accepted and self.closed_t is None
 
 
-class Witness(Source):
+class Witness(Wrapper):
     """Watches a source; see the module's docstring.
 
     Args:
-        source: what behaves.
+        inner: what behaves.
         prefix: path in front of the server's own, which is left out of ``SeenRequest.path``.
     """
 
-    def __init__(self, source: Source, *, prefix: str = "") -> None:
-        self.source, self._prefix = source, prefix.rstrip("/")
+    def __init__(self, inner: Source, *, prefix: str = "") -> None:
+        super().__init__(inner)
+        self._prefix = prefix.rstrip("/")
         self.requests: deque[SeenRequest] = deque(maxlen=REQUESTS_MAX)
         self.prompts: list[SeenPrompt] = []
         self.sockets: list[SeenSocket] = []
@@ -115,7 +117,7 @@ class Witness(Source):
     def handle(self, happened: Happened, now: int) -> Iterator[Action]:
         """Note what happened, pass it on, note what is done."""
         self._happened(happened, now)
-        for action in self.source.handle(happened, now):
+        for action in self.inner.handle(happened, now):
             self._acted(action, now)
             yield action
 
@@ -130,10 +132,6 @@ class Witness(Source):
         self.requests, self.prompts = earlier.requests, earlier.prompts
         self.sockets, self.frames = earlier.sockets, earlier.frames
         self._serial = earlier._serial
-
-    def facts(self) -> Mapping[str, Any]:
-        """The source's facts."""
-        return self.source.facts()
 
     def _next(self) -> int:
         self._serial += 1

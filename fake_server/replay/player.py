@@ -56,6 +56,7 @@ from fake_server.source import (
     RequestReceived,
     Respond,
     Response,
+    Source,
     UpgradeRequested,
     Wake,
     Woke,
@@ -73,7 +74,7 @@ def _nobody(sentence: str) -> None:
     pass
 
 
-class Player:
+class Player(Source):
     """Plays a recording; a ``Source`` (see ``fake_server.source``).
 
     Args:

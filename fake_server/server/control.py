@@ -18,14 +18,13 @@ from comfyrec.errors import ComfyrecError, UsageError
 from comfyrec.wording import did_you_mean, nearest
 from fake_server.server.clock import MAX
 from fake_server.server.server import CONTROL_PATH, Server
-from fake_server.source import Request, Response, Source
+from fake_server.source import PARTS, Request, Response, Source
 
-__all__ = ["RESETS", "Control", "Told"]
+__all__ = ["RESETS", "Control", "ScenarioMaker"]
 
-Told = Callable[[str, dict[str, Any]], Source]
+ScenarioMaker = Callable[[str, dict[str, Any]], Source]
 """Scenario name and parameters -> the source that plays it."""
-RESETS: Final = ("queue", "history", "cache", "counters", "files", "scenario", "journal")
-_ENGINE_RESETS: Final = ("queue", "history", "cache", "counters")
+RESETS: Final = (*PARTS, "scenario", "journal")
 _JSON: Final = (("Content-Type", "application/json; charset=utf-8"),)
 ADVANCE_S_MAX: Final = 10 * 365 * 24 * 3_600
 """Ten years; whoever asks for more has mistaken the unit."""
@@ -36,8 +35,8 @@ class Control:
 
     Args:
         server: which one.
-        start: gives the source that the server was started with, fresh.
-        told: gives the source of a scenario; None when scenarios cannot be set (a replay).
+        make: gives the source that the server was started with, fresh.
+        make_scenario: gives the source of a scenario; None when scenarios cannot be set.
         about: what ``GET /__fake__/`` says besides the state.
     """
 
@@ -45,11 +44,11 @@ class Control:
         self,
         server: Server,
         *,
-        start: Callable[[], Source],
-        told: Told | None = None,
+        make: Callable[[], Source],
+        make_scenario: ScenarioMaker | None = None,
         about: dict[str, Any] | None = None,
     ) -> None:
-        self._server, self._start, self._told = server, start, told
+        self._server, self._make, self._make_scenario = server, make, make_scenario
         self._about = about or {}
         self._scenario: dict[str, Any] | None = None
         self._resume_speed = server.clock.speed or 1.0
@@ -89,14 +88,14 @@ class Control:
 
     def _put_scenario(self, request: Request) -> dict[str, Any]:
         body = _object(request, {"name", "params"})
-        if self._told is None:
+        if self._make_scenario is None:
             raise UsageError("this server replays a cassette; scenarios cannot be set")
         if not isinstance(body.get("name"), str):
             raise UsageError('a scenario needs a "name", such as {"name": "success"}')
         params = body.get("params") or {}
         if not isinstance(params, dict):
             raise UsageError('"params" must be an object of parameters')
-        self._server.replace(self._told(body["name"], params))
+        self._server.replace(self._make_scenario(body["name"], params))
         self._scenario = {"name": body["name"], "params": params}
         return {"scenario": self._scenario}
 
@@ -105,23 +104,13 @@ class Control:
         if not isinstance(what, list) or not all(name in RESETS for name in what):
             raise UsageError(f'"what" must be a list out of {", ".join(RESETS)}')
         if "scenario" in what:
-            self._server.replace(self._start())
+            self._server.replace(self._make())
             self._scenario = None
         else:
-            self._reset_parts(what)
+            self._server.source.reset([name for name in what if name in PARTS])
         if "journal" in what:
             self._server.journal.clear()
         return {"reset": what}
-
-    def _reset_parts(self, what: list[str]) -> None:
-        world: Any = self._server.source
-        while not hasattr(world, "engine"):
-            world = getattr(world, "base", None) or getattr(world, "source", None)
-            if world is None:
-                raise UsageError("this source can only be reset as a whole")
-        world.engine.reset([name for name in what if name in _ENGINE_RESETS], self._server.now)
-        if "files" in what:
-            world.context.folders.clear()
 
     # --- what came and went ----------------------------------------------------------------------
 

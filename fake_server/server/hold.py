@@ -28,6 +28,7 @@ from fake_server.source import (
     Source,
     Wake,
     Woke,
+    Wrapper,
 )
 
 __all__ = ["Gate", "Hold", "matches"]
@@ -37,12 +38,11 @@ ANY_FRAME: Final = "*"
 
 
 class Hold(msgspec.Struct, eq=False):
-    """Stop behind the first frame that fits; ``reached`` and ``released`` say how far it got."""
+    """Stop after the first frame that fits; ``reached`` says whether it came."""
 
     event: str
     where: Mapping[str, Any] = {}
     reached: bool = False
-    released: bool = False
     message: str | bytes | None = None
 
     def __str__(self) -> str:
@@ -80,44 +80,44 @@ def _fits(data: Any, where: Mapping[str, Any]) -> bool:
     return all(get(name) == value for name, value in where.items())
 
 
-class Gate(Source):
+class Gate(Wrapper):
     """Wraps a source; the module's docstring says what a hold stops and what it does not.
 
     Args:
-        source: what behaves.
+        inner: what behaves.
         changed: called when a hold is reached or released, and after anything that happened.
-        note: takes a word and a sentence for the journal.
+        note: takes ``held`` or ``released`` and a text, for the journal.
     """
 
     def __init__(
         self,
-        source: Source,
+        inner: Source,
         *,
         changed: Callable[[], None] = lambda: None,
-        note: Callable[[str, str], None] = lambda what, words: None,
+        note: Callable[[str, str], None] = lambda what, text: None,
     ) -> None:
-        self.source = source
+        super().__init__(inner)
         self.holds: list[Hold] = []
         self.held: Hold | None = None
         self._waiting: deque[Action] = deque()
         self._slept_through = False
-        self._changed, self._tell = changed, note
+        self._changed, self._note = changed, note
 
     # --- the shell's side ----------------------------------------------------------------------
 
     def handle(self, happened: Happened, now: int) -> Iterator[Action]:
         """Pass on what happened, unless the source is to sleep; look at what it wants done."""
         if self.held is None:
-            yield from self._through(self.source.handle(happened, now))
+            yield from self._through(self.inner.handle(happened, now))
         elif isinstance(happened, Woke):
             self._slept_through = True
         else:
-            yield from self.source.handle(happened, now)
+            yield from self.inner.handle(happened, now)
         self._changed()
 
     def facts(self) -> Mapping[str, Any]:
         """The source's facts, and what it is held at."""
-        return {**self.source.facts(), "held_at": str(self.held) if self.held else None}
+        return {**self.inner.facts(), "held_at": str(self.held) if self.held else None}
 
     def _through(self, actions: Iterable[Action]) -> Iterator[Action]:
         """Actions until one of them meets a hold; frames behind it wait."""
@@ -136,13 +136,13 @@ class Gate(Source):
             if not hold.reached and matches(message, hold.event, hold.where):
                 hold.reached, hold.message = True, message
                 self.held = hold
-                self._tell("held", f"at {hold}")
+                self._note("held", f"at {hold}")
                 return
 
     # --- the test's side -----------------------------------------------------------------------
 
     def hold_at(self, event: str, where: Mapping[str, Any]) -> Hold:
-        """Stop behind the next frame that fits."""
+        """Stop after the next frame that fits."""
         hold = Hold(event, where)
         self.holds.append(hold)
         return hold
@@ -152,9 +152,8 @@ class Gate(Source):
         held, self.held = self.held, None
         if held is None:
             return
-        held.released = True
         self.holds.remove(held)
-        self._tell("released", f"from {held}")
+        self._note("released", f"from {held}")
         waiting, self._waiting = self._waiting, deque()
         yield from self._through(waiting)
         if self._slept_through and self.held is None:

@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Any, Final, ParamSpec, Self, TypeVar
 
 from comfyrec.errors import ServerDied, UsageError
-from fake_server.server.control import Control, Told
+from fake_server.server.control import Control, ScenarioMaker
 from fake_server.server.listeners import Listeners, listening
 from fake_server.server.server import Server
 from fake_server.source import Source
@@ -276,8 +276,8 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 0,
     thread: LoopThread | None = None,
-    start: Callable[[], Source] | None = None,
-    told: Told | None = None,
+    make: Callable[[], Source] | None = None,
+    make_scenario: ScenarioMaker | None = None,
     about: dict[str, Any] | None = None,
     tls: bool = False,
     prefix: str = "",
@@ -290,9 +290,9 @@ def serve(
         host: where to listen.
         port: 0 picks a free one.
         thread: another loop thread than the process's own.
-        start: gives the source anew, for ``POST /__fake__/reset``; with it the server has a
+        make: gives the source anew, for ``POST /__fake__/reset``; with it the server has a
             control plane.
-        told: scenario name and parameters -> source, for ``PUT /__fake__/scenario``.
+        make_scenario: scenario name and parameters -> source, for ``PUT /__fake__/scenario``.
         about: what ``GET /__fake__/`` says besides the state.
         tls: speak TLS, with a certificate that nobody trusts.
         prefix: the path that the server's addresses end in.
@@ -306,8 +306,9 @@ def serve(
     context = _untrusted() if tls else None
     loop, listeners = thread.loop, thread.listeners
     server = Server(source, loop=loop, listeners=listeners, tls=context, **options)
-    if start is not None:
-        server.control = Control(server, start=start, told=told, about=about).answer
+    if make is not None:
+        control = Control(server, make=make, make_scenario=make_scenario, about=about)
+        server.control = control.answer
     thread.start(server, sock)
     return Handle(server, thread, tls=tls, prefix=prefix)
 

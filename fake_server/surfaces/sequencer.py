@@ -11,6 +11,7 @@ in the queue, running                     ``running``
 history: success                          ``finished``
 history: error; or refused at once        ``failed``
 history: interrupted; or in neither       ``canceled``
+history: success, but was to be stopped   ``canceled``
 ========================================  ===========
 
 The routes and bodies are those of SYSTEMS.md 4. An answer never repeats a key.
@@ -19,9 +20,9 @@ The routes and bodies are those of SYSTEMS.md 4. An answer never repeats a key.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from itertools import count
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID, uuid5
 
 import msgspec
@@ -35,15 +36,20 @@ from fake_server.source import (
     Action,
     HangUp,
     Happened,
+    RealTimePassed,
     Request,
     RequestAborted,
     RequestReceived,
     Respond,
     Response,
     Source,
+    WaitRealTime,
     Wake,
     Woke,
 )
+
+if TYPE_CHECKING:
+    from comfyrec.timeline import Timeline
 
 __all__ = ["GRAPHS", "ROUTES", "Sequencer", "Task"]
 
@@ -53,6 +59,14 @@ _TASKS_MAX: Final = 10_000
 """As many as the real server's history holds; the oldest finished ones are forgotten first."""
 
 _NAMESPACE: Final = UUID("3c6ef372-bb67-5e85-a54f-f53a510e527f")
+
+_ANSWER_US: Final = 30_000_000
+"""Virtual microseconds that a worker has for an answer, as many gateways have it."""
+
+_TOO_SLOW: Final = b"the worker did not answer in time"
+
+_FIRST_OWN_EXCHANGE: Final = 1 << 49
+"""Of the questions to workers: beyond all numbers that come from outside."""
 
 _JSON: Final = (("Content-Type", "application/json; charset=utf-8"),)
 
@@ -125,6 +139,8 @@ class Task(msgspec.Struct):
     latency_s: float | None = None
     deadline: int | None = None
     timed_out: bool = False
+    stopped: bool = False
+    """It was to be stopped before it had ended."""
 
     @property
     def over(self) -> bool:
@@ -142,7 +158,18 @@ _Work = Generator[tuple[int, asks.HttpRequest], asks.HttpResponse, Response | No
 """A piece of work: yields which worker is asked what, returns what the caller is answered."""
 
 
-class Sequencer:
+class _Question(msgspec.Struct, eq=False):
+    """A request to a worker that it has not answered yet."""
+
+    work: _Work
+    caller: int | None
+    """The exchange that is answered in the end; None: nobody waits for that any more."""
+    worker: int
+    until: int
+    """Virtual microseconds."""
+
+
+class Sequencer(Source):
     """Sources with a task interface in front.
 
     Args:
@@ -169,8 +196,10 @@ class Sequencer:
         self._new_id = new_id
         self._graphs = graphs
         self._keys = keys
-        self._exchange = 0
-        self._waiting: dict[int, tuple[_Work, int | None]] = {}
+        self._own_exchanges = count(_FIRST_OWN_EXCHANGE)
+        self._waiting: dict[int, _Question] = {}
+        self._real_waits: dict[int, tuple[int, int]] = {}  # our token -> worker, and its token
+        self._tokens = count()
         self._now = 0
 
     @classmethod
@@ -197,6 +226,32 @@ class Sequencer:
             counts[task.status] = counts.get(task.status, 0) + 1
         return {**self._workers[0].facts(), "tasks": counts, "workers": list(self._miners)}
 
+    def reset(self, parts: Collection[str]) -> None:
+        """Let the workers forget; with ``history`` the tasks that are over are forgotten, too.
+
+        Raises:
+            UsageError: a worker cannot forget one of the parts by itself.
+        """
+        for worker in self._workers:
+            worker.reset(parts)
+        if "history" in parts:
+            self.tasks = {name: task for name, task in self.tasks.items() if not task.over}
+
+    def step_by_frame(self, on: bool) -> None:
+        """Let the workers stop after each frame."""
+        for worker in self._workers:
+            worker.step_by_frame(on)
+
+    @property
+    def complaints(self) -> Sequence[str]:
+        """The workers', each sentence once."""
+        return list(dict.fromkeys(one for worker in self._workers for one in worker.complaints))
+
+    @property
+    def timeline(self) -> Timeline | None:
+        """The recording that the first worker replays."""
+        return self._workers[0].timeline
+
     def handle(self, happened: Happened, now: int) -> Iterable[Action]:
         """Take what happened and say what shall happen."""
         self._now = now
@@ -207,6 +262,9 @@ class Sequencer:
                 return
         if isinstance(happened, Woke):
             yield from self._woke()
+        elif isinstance(happened, RealTimePassed):
+            worker, token = self._real_waits.pop(happened.token)
+            yield from self._pass(worker, RealTimePassed(token))
         elif isinstance(happened, RequestAborted) and self._leave(happened.exchange):
             pass
         else:
@@ -217,14 +275,21 @@ class Sequencer:
     def _pass(self, worker: int, happened: Happened) -> Iterator[Action]:
         """Let a worker handle something; answers to our own questions stay here."""
         for action in self._workers[worker].handle(happened, self._now):
-            if isinstance(action, Respond | HangUp) and action.exchange in self._waiting:
+            if isinstance(action, Respond | HangUp) and action.exchange >= _FIRST_OWN_EXCHANGE:
                 yield from self._answered(action)
+            elif isinstance(action, WaitRealTime):
+                token = next(self._tokens)
+                self._real_waits[token] = worker, action.token
+                yield WaitRealTime(token, action.real_us)
             else:
                 yield action
 
     def _woke(self) -> Iterator[Action]:
         for number in range(len(self._workers)):
             yield from self._pass(number, Woke())
+        for own in [n for n, one in self._waiting.items() if self._now >= one.until]:
+            yield from self._pass(self._waiting[own].worker, RequestAborted(own))
+            yield from self._answered(Respond(own, Response(status=504, body=_TOO_SLOW)))
         for task in [t for t in self.tasks.values() if self._is_late(t)]:
             task.timed_out = True
             yield from self._work(self._expire(task), None)
@@ -248,26 +313,29 @@ class Sequencer:
         except BadAnswer as bad:
             result = _json({"message": f"the worker is out of order: {bad}"}, 502)
         else:
-            self._exchange -= 1
-            self._waiting[self._exchange] = (work, exchange)
-            yield from self._pass(worker, RequestReceived(self._exchange, _request(ask)))
+            own = next(self._own_exchanges)
+            self._waiting[own] = _Question(work, exchange, worker, self._now + _ANSWER_US)
+            yield from self._pass(worker, RequestReceived(own, _request(ask)))
+            if own in self._waiting:
+                yield Wake(self._now + _ANSWER_US)
             return
         if exchange is not None and result is not None:
             yield Respond(exchange, result)
 
     def _answered(self, action: Respond | HangUp) -> Iterator[Action]:
-        work, exchange = self._waiting.pop(action.exchange)
+        question = self._waiting.pop(action.exchange, None)
+        if question is None:  # it took too long
+            return
         # A worker that hangs up instead of answering is out of order, as a gateway would say.
         got = action.answer if isinstance(action, Respond) else Response(status=502)
-        yield from self._go_on(
-            work, exchange, asks.HttpResponse(status=got.status, body=got.body, url="")
-        )
+        answer = asks.HttpResponse(status=got.status, body=got.body, url="")
+        yield from self._go_on(question.work, question.caller, answer)
 
     def _leave(self, exchange: int) -> bool:
         """The caller went away; the work goes on without an answer to give."""
-        for key, (work, caller) in self._waiting.items():
-            if caller == exchange:
-                self._waiting[key] = (work, None)
+        for question in self._waiting.values():
+            if question.caller == exchange:
+                question.caller = None
                 return True
         return False
 
@@ -397,23 +465,35 @@ class Sequencer:
         if not task.prompt_id:
             return
         effect = yield from self._via(task.worker, stopping.stop(task.prompt_id))
+        task.stopped = effect not in (stopping.Effect.TOO_LATE, stopping.Effect.UNKNOWN)
         if effect is stopping.Effect.DELETED:
             task.status = "canceled"
 
     def _look(self, task: Task) -> Generator[tuple[int, asks.HttpRequest], asks.HttpResponse, None]:
-        """Bring a task up to date. The queue is asked first: what left it is in the history."""
+        """Bring a task up to date.
+
+        The history is asked first, as a queue may go on showing what has ended, and once more if
+        the prompt is not in the queue either: it may have ended in between.
+        """
         if task.over or not task.prompt_id:
             return
-        ask = asks.queue()
-        queued = asks.read_queue(ask, (yield task.worker, ask))
-        place = asks.place_in(queued, task.prompt_id)
-        task.position = place.position
-        if place.running or place.position is not None:
-            task.status = "running" if place.running else "waiting"
-            return
-        ask = asks.history(task.prompt_id)
-        entry = asks.read_history(ask, (yield task.worker, ask), task.prompt_id)
+        entry = yield from self._entry(task)
+        if entry is None:
+            ask = asks.queue()
+            queued = asks.read_queue(ask, (yield task.worker, ask))
+            place = asks.place_in(queued, task.prompt_id)
+            task.position = place.position
+            if place.running or place.position is not None:
+                task.status = "running" if place.running else "waiting"
+                return
+            entry = yield from self._entry(task)
         _conclude(task, entry)
+
+    def _entry(
+        self, task: Task
+    ) -> Generator[tuple[int, asks.HttpRequest], asks.HttpResponse, dict[str, Any] | None]:
+        ask = asks.history(task.prompt_id)
+        return asks.read_history(ask, (yield task.worker, ask), task.prompt_id)
 
     def _state(self, task: Task, request: Request) -> dict[str, Any]:
         """The answer to a query; what is not known yet is absent."""
@@ -469,7 +549,10 @@ def _conclude(task: Task, entry: Mapping[str, Any] | None) -> None:
     found, said = entry.get("status"), entry.get("outputs")
     status = found if isinstance(found, dict) else {}
     messages = dict(row for row in status.get("messages", []) if len(row) == 2)
-    if status.get("status_str") == "success":
+    if task.stopped and status.get("status_str") == "success":
+        # The last node had begun, and no node is stopped in the middle of its work.
+        task.status = "canceled"
+    elif status.get("status_str") == "success":
         task.status = "finished"
         task.files = outputs.to_save(said if isinstance(said, dict) else {})
         task.latency_s = _between(messages, "execution_start", "execution_success")

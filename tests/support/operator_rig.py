@@ -23,6 +23,7 @@ from fake_server.source import (
     Respond,
     Response,
     Send,
+    Source,
     UpgradeRequested,
     Wake,
     Woke,
@@ -38,7 +39,7 @@ RUN = [START, NODE, EXECUTED, SUCCESS, STATUS, NULL]
 ENTRY = {"outputs": {"9": {"images": [{"filename": "a.png"}]}}, "status": {"status_str": "success"}}
 
 
-class ToySource:
+class ToySource(Source):
     """A source of few words: accepts every socket, runs the one prompt a step each 10 ms."""
 
     def __init__(self) -> None:

@@ -25,6 +25,7 @@ from fake_server.source import (
     Respond,
     Response,
     Send,
+    Source,
     UpgradeRequested,
     Wake,
 )
@@ -110,7 +111,7 @@ def silent(server: Server, prompt_id: str) -> Iterator[Step]:
     yield finish(prompt_id)
 
 
-class Server:
+class Server(Source):
     """The source."""
 
     def __init__(self, script: Script = fresh) -> None:
@@ -129,9 +130,6 @@ class Server:
         self._number = 0
         self._plays: list[tuple[int, str, Iterator[Step]]] = []
         self._out: list[Action] = []
-
-    def facts(self) -> dict[str, Any]:
-        return {}
 
     def handle(self, happened: Happened, now: int) -> list[Action]:
         if isinstance(happened, UpgradeRequested):

@@ -18,13 +18,14 @@ from fake_server.source import (
     RequestReceived,
     Respond,
     Response,
+    Source,
     UpgradeRequested,
 )
 
 Reaction = Callable[[Happened, int], Iterable[Action]]
 
 
-class Scripted:
+class Scripted(Source):
     """Remembers what happened; reacts as the test says, by type of what happened."""
 
     def __init__(self, **reactions: Reaction) -> None:

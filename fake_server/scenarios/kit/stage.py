@@ -10,9 +10,9 @@ After the last input, ``finish`` says which operators never had anything to do.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import count
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from fake_server.scenarios.kit.observer import Observer
@@ -45,6 +45,9 @@ from fake_server.source import (
     Woke,
 )
 
+if TYPE_CHECKING:
+    from comfyrec.timeline import Timeline
+
 __all__ = ["Stage"]
 
 _OUR_EXCHANGES: Final = 1 << 48
@@ -69,7 +72,7 @@ _HAPPENED: Final = (
 )
 
 
-class Stage:
+class Stage(Source):
     """A source under operators, itself a source.
 
     Args:
@@ -77,6 +80,7 @@ class Stage:
         operators: fresh ones, the first nearest to the client.
         seed: where all chance of the operators comes from.
         split: sockets go to a second source of their own, as behind a careless load balancer.
+        name: of the scenarios, for complaints.
     """
 
     def __init__(
@@ -86,19 +90,22 @@ class Stage:
         *,
         seed: int = 0,
         split: bool = False,
+        name: str = "",
     ) -> None:
         self.observer = Observer(seed=seed, ask=self._ask)
-        self._make, self._split = make, split
+        self._make, self._split, self._name = make, split, name
         self._operators = tuple(operators)
         self._agenda: list[tuple[int, int, int, Step]] = []
         self._serial = count()
         self._announced: set[int] = set()
-        self._awaited: set[int] = set()
+        self._stepwise = False
         self._raise_curtain()
 
     def _raise_curtain(self) -> None:
         self._base = self._make()
         self._wings = self._make() if self._split else self._base
+        if self._stepwise:
+            self.step_by_frame(True)
         self._wakes: list[tuple[int, int, Source]] = []
 
     # --- the source protocol -----------------------------------------------------------------
@@ -121,10 +128,30 @@ class Stage:
         done = {op.tally.name: op.tally.matched for op in self._operators}
         return {**self._base.facts(), "operators": done}
 
+    def reset(self, parts: Collection[str]) -> None:
+        """Let the source forget; what the operators have done stays counted."""
+        for source in self._sources():
+            source.reset(parts)
+
+    def step_by_frame(self, on: bool) -> None:
+        """Let the source stop after each frame, also one that takes its place later."""
+        self._stepwise = on
+        for source in self._sources():
+            source.step_by_frame(on)
+
     @property
-    def base(self) -> Source:
-        """The source behind the operators, as it is now."""
-        return self._base
+    def complaints(self) -> Sequence[str]:
+        """The source's, and once a prompt was accepted: operators that had nothing to do."""
+        idle = [one for one in self.finish() if one.needed] if self.observer.mine() else []
+        return [*self._base.complaints, *(f"scenario {self._name}: {one}" for one in idle)]
+
+    @property
+    def timeline(self) -> Timeline | None:
+        """The recording that the source replays."""
+        return self._base.timeline
+
+    def _sources(self) -> list[Source]:
+        return [self._base, self._wings] if self._split else [self._base]
 
     def finish(self) -> list[Complaint]:
         """Say which operators matched nothing, at the end of a scenario.

@@ -602,7 +602,7 @@ def test_a_caller_that_goes_away_is_not_answered():
 
 
 def test_a_worker_that_hangs_up_is_out_of_order():
-    worker = Server()
+    worker = Server(stays)
     worker.routes["GET", "/queue"] = lambda _: HangUp(0)
     desk = Desk(worker)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -16,6 +16,7 @@ from fake_server.source import (
     Respond,
     Response,
     Send,
+    Source,
     Wake,
     Woke,
 )
@@ -29,7 +30,7 @@ def frame(type_: str) -> str:
     return f'{{"type": "{type_}", "data": {{"prompt_id": "p", "timestamp": 1}}}}'
 
 
-class Toy:
+class Toy(Source):
     """Sends the given frames, one for each time it is woken; answers what it is asked."""
 
     def __init__(self, *frames: str) -> None:
@@ -41,9 +42,6 @@ class Toy:
         elif self.frames:
             yield Send((1,), self.frames.pop(0))
             yield Wake(now)
-
-    def facts(self) -> Mapping[str, Any]:
-        return {}
 
 
 def sent(actions: Iterable[Action]) -> list[str | bytes]:

@@ -31,7 +31,7 @@ def _told(name: str, params: dict[str, Any]) -> Source:
 @pytest.fixture
 def handle() -> Iterator[Handle]:
     with serve(
-        scenario_source([]), speed=0.0, start=lambda: scenario_source([]), told=_told
+        scenario_source([]), speed=0.0, make=lambda: scenario_source([]), make_scenario=_told
     ) as handle:
         yield handle
 
