@@ -31,7 +31,7 @@ class ServerOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     folders: Callable[[], Folders] = Folders
     """Gives the folders of each fresh server; folders on a disk are the same ones again."""
-    base: str = "/ComfyUI"
+    base_directory: str = "/ComfyUI"
     """The folder that holds input, output and temp in the texts of errors."""
     argv: tuple[str, ...] = ("main.py",)
     """The command line that GET /system_stats shows."""
@@ -49,13 +49,13 @@ class ServerOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What ``--feature-flag`` adds to the server's own."""
     multi_user: bool = False
     """Whether there are several users, told apart by the header ``comfy-user``."""
-    cors: str | None = None
+    cors_origin: str | None = None
     """The origin that ``--enable-cors-header`` names; None: cross-site requests are refused."""
-    compress: bool = False
+    compress_responses: bool = False
     """Whether JSON and text are answered in gzip."""
-    static: Callable[[str], StoredFile | None] | None = None
+    frontend: Callable[[str], StoredFile | None] | None = None
     """Path below the web root -> the file; None: no frontend is served."""
-    scripts: tuple[str, ...] | None = None
+    extension_scripts: tuple[str, ...] | None = None
     """What GET /extensions lists; None: what every frontend has."""
 
     @property

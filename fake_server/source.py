@@ -1,10 +1,11 @@
-"""What happened, and what shall happen: the words between a source of behaviour and its shell.
+"""What behaves like a server: the protocol ``Source``, its inputs and its actions.
 
-A source (the engine, a replayed cassette, either of them under a scenario's operators) is a plain
-object: ``handle(happened, now)`` gives actions. It owns no socket, no clock and no chance. The
-shell (``app``) feeds it, carries the actions out in order, and waits.
+A source (the simulated server, a replayed cassette, either of them under a scenario's operators) is
+a plain object: ``handle(happened, now)`` takes an input and gives actions. It has no socket, no
+clock and no randomness of its own. ``server.server`` feeds it, carries out the actions in order,
+and waits.
 
-``now`` and ``Wake.at`` are virtual microseconds since the server was started or reset, integers.
+``now`` and ``Wake.at`` are whole virtual microseconds since the server was started or reset.
 """
 
 from __future__ import annotations
@@ -29,21 +30,21 @@ class Response(msgspec.Struct, frozen=True, gc=False):
     body: bytes = b""
     reason: str | None = None
     close: bool = False
-    """Close the connection behind this answer."""
+    """Close the connection after this answer."""
 
 
-# --- what happened ---------------------------------------------------------------------------
+# --- inputs ----------------------------------------------------------------------------------
 
 
 class RequestReceived(msgspec.Struct, frozen=True, gc=False):
-    """A request came that is no WebSocket upgrade; ``exchange`` names it until it is answered."""
+    """A request that is not a WebSocket upgrade; ``exchange`` names it until it is answered."""
 
     exchange: int
     request: Request
 
 
 class UpgradeRequested(msgspec.Struct, frozen=True):
-    """A WebSocket upgrade was asked for. Answer with ``Accept`` or ``Respond(exchange=socket)``."""
+    """A request for a WebSocket upgrade. Answer with ``Accept`` or ``Respond(exchange=socket)``."""
 
     socket: int
     request: Request
@@ -57,7 +58,7 @@ class MessageReceived(msgspec.Struct, frozen=True, gc=False):
 
 
 class Disconnected(msgspec.Struct, frozen=True):
-    """A socket is gone. ``code`` is 1006 when no close frame came."""
+    """A socket was closed. ``code`` is 1006 when no close frame came."""
 
     socket: int
     code: int = 1006
@@ -90,11 +91,11 @@ Happened = (
 )
 
 
-# --- what shall happen -----------------------------------------------------------------------
+# --- actions --------------------------------------------------------------------------------
 
 
 class Accept(msgspec.Struct, frozen=True):
-    """Finish the upgrade of a socket that knocked."""
+    """Accept the upgrade of a socket, with status 101."""
 
     socket: int
     headers: tuple[tuple[str, str], ...] = ()
@@ -104,14 +105,14 @@ class Accept(msgspec.Struct, frozen=True):
 
 
 class Send(msgspec.Struct, frozen=True, gc=False):
-    """One message to each of the sockets: encoded once, ``str`` as text, ``bytes`` as binary."""
+    """One message to each of the sockets: ``str`` as text, ``bytes`` as binary."""
 
     sockets: tuple[int, ...]
     message: str | bytes
 
 
 class SendPing(msgspec.Struct, frozen=True):
-    """A ping (or, with ``pong``, an unsolicited pong) to a socket, as a recording had it."""
+    """A ping (or, with ``pong``, an unsolicited pong) to a socket."""
 
     socket: int
     payload: bytes = b""
@@ -119,7 +120,7 @@ class SendPing(msgspec.Struct, frozen=True):
 
 
 class Close(msgspec.Struct, frozen=True):
-    """A closing handshake."""
+    """Begin a closing handshake."""
 
     socket: int
     code: int | None = 1000
@@ -165,7 +166,7 @@ class WaitRealTime(msgspec.Struct, frozen=True):
 
 
 class SendRaw(msgspec.Struct, frozen=True):
-    """Bytes into the connection of an accepted socket as they are: the source framed them."""
+    """Bytes for the connection of an accepted socket, as they are: already framed."""
 
     socket: int
     data: bytes
@@ -181,7 +182,7 @@ class Freeze(msgspec.Struct, frozen=True):
 
 
 class Listen(msgspec.Struct, frozen=True):
-    """Stop taking TCP connections (they are refused), or take them again on the same port."""
+    """Refuse TCP connections, or accept them again on the same port."""
 
     accept: bool
 

@@ -318,8 +318,8 @@ def _options(arguments: argparse.Namespace) -> ServerOptions:
         seed=arguments.seed,
         cache="lru" if arguments.cache_lru else arguments.cache,
         multi_user=arguments.multi_user,
-        cors=arguments.enable_cors_header,
-        compress=arguments.enable_compress_response_body,
+        cors_origin=arguments.enable_cors_header,
+        compress_responses=arguments.enable_compress_response_body,
     )
     assert options.cache is None or options.cache in CACHES
     return replace(options, **_if_given(arguments, options.epoch_us))
@@ -341,7 +341,7 @@ def _if_given(arguments: argparse.Namespace, epoch_us: int) -> dict[str, Any]:
         from fake_server.storage.disk import WebRoot
 
         page = WebRoot(epoch_us)
-        given |= {"static": page, "scripts": page.scripts}
+        given |= {"frontend": page, "extension_scripts": page.scripts}
     return given
 
 

@@ -2,7 +2,7 @@
 
 The shell of this room. A server of its own for each example costs well under a millisecond, as
 they all live on one loop in one thread. A client that is a coroutine may live there too, and then
-the time of both leaps: its time-outs cost nothing.
+both are in virtual time: its time-outs cost nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from comfyrec.events.outputs import all_files_in
 from comfyrec.strategies.streams import Stream, choice_of_stream, options_of
 from fake_server.scenarios import Choice, choose
 from fake_server.scenarios.kit.observer import Ending
-from fake_server.server.virtual_time_loop import LeapingThread, leaping_thread
+from fake_server.server.virtual_time_loop import VirtualTimeThread, virtual_time_thread
 
 __all__ = ["Judged", "Served", "fake_comfyui"]
 
@@ -38,7 +38,7 @@ class Judged(AssertionError):
 class Served:
     """A running server, what the client is to run on it, and the judgement of its report."""
 
-    def __init__(self, drawn: Stream | Choice, playing: Playing, thread: LeapingThread) -> None:
+    def __init__(self, drawn: Stream | Choice, playing: Playing, thread: VirtualTimeThread) -> None:
         self.drawn, self._playing, self._thread = drawn, playing, thread
         self._clock = thread.loop.time
         self.url, self.ws_url = playing.url, playing.ws_url
@@ -59,7 +59,7 @@ class Served:
         """Run a client that might hang; gives what it returns, raises what it raises.
 
         A function runs in a thread of its own, in real time. Of a coroutine function the coroutine
-        runs on the server's loop, in leaping time: its ``asyncio.sleep`` and time-outs cost
+        runs on the server's loop, in virtual time: its ``asyncio.sleep`` and time-outs cost
         nothing, and ``seconds`` are of that time. It must not block, and must take its time from
         the loop; ``lambda: asyncio.run(my_client(...))`` runs one that does otherwise.
 
@@ -91,7 +91,7 @@ class Served:
 
     def _on_the_loop(self, client: Coroutine[Any, Any, T], seconds: float) -> T:
         try:
-            ended = self._thread.live(client, seconds)
+            ended = self._thread.run_client(client, seconds)
         except TimeoutError:
             raise Judged(
                 f"the client blocks the loop that it shares with the server; if it is to do so, "
@@ -197,7 +197,7 @@ def fake_comfyui(drawn: Stream | Choice | str, *, speed: float | None = None) ->
         played, options = choice_of_stream(choice), options_of(choice)
     else:
         played, options = choice, None
-    thread = leaping_thread()
+    thread = virtual_time_thread()
     try:
         with play(
             played, options=options, speed=speed, thread=thread, clock=thread.loop.time

@@ -269,7 +269,7 @@ def _words(entry: dict[str, Any]) -> str:
             return f"-> {entry['method']} {entry['target']} {text}"
         case "answer":
             return f"<- {entry['status']} {text}"
-        case "knock":
+        case "upgrade":
             return f"-> ws {number} opens {entry['target']}"
         case "received":
             return f"-> ws {number} {text}"
@@ -284,7 +284,7 @@ def _words(entry: dict[str, Any]) -> str:
         case "cut":
             return f"<- connection {number} cut"
         case what:
-            return f"-- {what} {entry.get('words', '')}"
+            return f"-- {what} {entry.get('text', '')}"
 
 
 def _content(entry: dict[str, Any]) -> str:

@@ -74,11 +74,6 @@ class Context(msgspec.Struct):
         return self.options.catalogue
 
     @property
-    def upload_max(self) -> int | float:
-        """The largest body of a request, in bytes."""
-        return self.options.max_upload_size
-
-    @property
     def epoch_us(self) -> int:
         """Unix time at virtual time 0, in microseconds."""
         return self.options.epoch_us
@@ -108,7 +103,7 @@ class HttpError(Exception):
 
 def below(context: Context, kind: str, *parts: str) -> str | None:
     """A path in one of the server's folders, None when it leads out of it."""
-    return inside(*parts, root=f"{context.engine.options.base}/{kind}")
+    return inside(*parts, root=f"{context.engine.options.base_directory}/{kind}")
 
 
 def read_json(request: Request) -> Any:

@@ -28,7 +28,7 @@ web page here.</p></body></html>
 
 def root(context: Context, request: Request) -> Response:
     """GET /: index.html, which nobody may store."""
-    found = context.options.static("index.html") if context.options.static else None
+    found = context.options.frontend("index.html") if context.options.frontend else None
     store = "no-store, must-revalidate" if context.era.has("no_store") else "no-cache"
     headers = [("Cache-Control", store), ("Pragma", "no-cache"), ("Expires", "0")]
     return file_answer(
@@ -58,8 +58,8 @@ def static_file(context: Context, request: Request, path: str) -> Response:
 
 
 def _found(context: Context, name: str) -> StoredFile | None:
-    if context.options.static is not None:
-        return context.options.static(name)
+    if context.options.frontend is not None:
+        return context.options.frontend(name)
     return StoredFile(_PAGE, 0) if name == "index.html" else None
 
 

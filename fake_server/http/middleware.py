@@ -50,14 +50,15 @@ def answer(context: Context, request: Request) -> Response:
 
 
 def _around(context: Context, request: Request) -> Response:
-    if context.options.cors is not None:
+    if context.options.cors_origin is not None:
         options = request.method == "OPTIONS"
         given = empty() if options else _routed(context, request)
         given = given if given.close else _cors(context, given)
     else:
         blocked = not lets_in(context, request)
         given = empty(403) if blocked else _unguarded(context, request)
-    return _squeezed(request, given) if context.options.compress and not given.close else given
+    compress = context.options.compress_responses and not given.close
+    return _squeezed(request, given) if compress else given
 
 
 def _unguarded(context: Context, request: Request) -> Response:
@@ -73,8 +74,8 @@ def _routed(context: Context, request: Request) -> Response:
         return _no_route(context, request, path, found)
     if found.route.path == "/ws":
         raise HttpError(400, handshake_problem(request))
-    if request.method in _READING and len(request.body) > round(context.upload_max):
-        limit = round(context.upload_max)
+    if request.method in _READING and len(request.body) > round(context.options.max_upload_size):
+        limit = round(context.options.max_upload_size)
         raise HttpError(413, f"Maximum request body size {limit} exceeded.")
     return handler_of(found.route)(context, request, **found.params)
 
@@ -123,7 +124,7 @@ def lets_in(context: Context, request: Request) -> bool:
     Raises:
         Failed: a port that is no number.
     """
-    if context.options.cors is not None or not context.era.has("origin_guard"):
+    if context.options.cors_origin is not None or not context.era.has("origin_guard"):
         return True
     fields = request.fields
     if fields.get("sec-fetch-site") == "cross-site" and context.era.has("fetch_site_guard"):
@@ -183,11 +184,11 @@ def _with(given: Response, *fields: tuple[str, str]) -> Response:
 
 
 def _cors(context: Context, given: Response) -> Response:
-    assert context.options.cors is not None
+    assert context.options.cors_origin is not None
     methods = _CORS_METHODS + (", PATCH" if context.era.has("cors_patch") else "")
     return _with(
         given,
-        ("Access-Control-Allow-Origin", context.options.cors),
+        ("Access-Control-Allow-Origin", context.options.cors_origin),
         ("Access-Control-Allow-Methods", methods),
         ("Access-Control-Allow-Headers", "Content-Type, Authorization"),
         ("Access-Control-Allow-Credentials", "true"),

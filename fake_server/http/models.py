@@ -66,7 +66,7 @@ def known_folders(context: Context) -> dict[str, Sequence[str]]:
 
 def dirs_of(context: Context, name: str) -> list[str]:
     """The folders on the simulated disk that make up a model folder."""
-    base = context.engine.options.base
+    base = context.engine.options.base_directory
     if name == "custom_nodes":
         return [f"{base}/custom_nodes"]
     dirs = [f"{base}/models/{each}" for each in _OTHER_DIRS.get(name, (name,))]

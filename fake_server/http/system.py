@@ -86,9 +86,8 @@ def features(context: Context, request: Request) -> Response:
 
 def extensions(context: Context, request: Request) -> Response:
     """GET /extensions: scripts that a frontend loads."""
-    return json_response(
-        list(_EXTENSIONS if context.options.scripts is None else context.options.scripts)
-    )
+    scripts = context.options.extension_scripts
+    return json_response(list(_EXTENSIONS if scripts is None else scripts))
 
 
 def no_entries(context: Context, request: Request) -> Response:

@@ -1,9 +1,9 @@
 """The reader of time: virtual microseconds, and a call when a moment has come.
 
 Virtual time starts at 0 and runs ``speed`` times as fast as the loop's own, which is real time if
-the loop is no ``leaping`` one. Speed 0 stands still until a test advances it. Speed ``inf`` stands
-still too, but jumps to the next moment as soon as the loop has nothing else to do, so that nothing
-ever waits.
+the loop is not a ``VirtualTimeLoop``. Speed 0 stands still until a test advances it. Speed ``inf``
+stands still too, but jumps to the next moment as soon as the loop has nothing else to do, so that
+nothing ever waits.
 
 Moments are absolute: what is late does not make the next thing later, and all that is due is done
 in one go, each at its own moment.

@@ -1,4 +1,4 @@
-"""``/__fake__/``: what a test in any language tells the fake server, and asks it.
+"""``/__fake__/``: the control plane, for tests in any language.
 
 Nothing here has a name that the real server uses. Answers are JSON; what cannot be done is answered
 with 400 and ``{"error": sentence}``.
@@ -27,7 +27,7 @@ ScenarioMaker = Callable[[str, dict[str, Any]], Source]
 RESETS: Final = (*PARTS, "scenario", "journal")
 _JSON: Final = (("Content-Type", "application/json; charset=utf-8"),)
 ADVANCE_S_MAX: Final = 10 * 365 * 24 * 3_600
-"""Ten years; whoever asks for more has mistaken the unit."""
+"""Ten years; a larger number was meant in another unit."""
 
 
 class Control:
@@ -75,7 +75,7 @@ class Control:
 
     def _state(self, request: Request) -> dict[str, Any]:
         return {
-            "what": "a simulated ComfyUI server; this is its control plane, no part of ComfyUI",
+            "what": "a simulated ComfyUI server; this is its control plane, not a part of ComfyUI",
             "comfyrec": __version__,
             **self._about,
             "scenario": self._scenario or self._about.get("scenario"),
@@ -112,7 +112,7 @@ class Control:
             self._server.journal.clear()
         return {"reset": what}
 
-    # --- what came and went ----------------------------------------------------------------------
+    # --- journal and sockets --------------------------------------------------------------------
 
     def _requests(self, request: Request) -> dict[str, Any]:
         journal = self._server.journal
@@ -240,7 +240,7 @@ def _object(request: Request, known: set[str]) -> dict[str, Any]:
     try:
         body = json.loads(request.body)
     except (ValueError, RecursionError):
-        raise UsageError("the body is no JSON") from None
+        raise UsageError("the body is not valid JSON") from None
     if not isinstance(body, dict):
         raise UsageError("the body must be a JSON object")
     for name in body.keys() - known:

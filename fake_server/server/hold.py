@@ -1,10 +1,9 @@
-"""A source under a test's control: it stops at a chosen event and goes on when told.
+"""A source that a test stops after a chosen frame, and lets go on.
 
-The gate stands between a source and its shell. Everything passes through unchanged until a hold
-matches a frame. That frame is still sent; what the source had ready behind it waits, and so does
-the source itself: it is not woken, so its state stays at that event. What clients ask or say in
-the meantime is passed in and answered, for a real server's network side goes on while its worker
-computes.
+The gate passes everything through unchanged until a hold matches a frame. That frame is still
+sent. The actions after it wait, and the source is not woken, so that its state stays at that frame.
+Requests and messages of clients are passed on and answered meanwhile, as a real server answers
+requests while its worker computes.
 """
 
 from __future__ import annotations
@@ -34,11 +33,11 @@ from fake_server.source import (
 __all__ = ["Gate", "Hold", "matches"]
 
 ANY_FRAME: Final = "*"
-"""Instead of an event's type: the next frame, whatever it is."""
+"""In place of an event's type: the next frame, of whatever type."""
 
 
 class Hold(msgspec.Struct, eq=False):
-    """Stop after the first frame that fits; ``reached`` says whether it came."""
+    """Stop after the first frame that fits; ``reached`` says whether it has come."""
 
     event: str
     where: Mapping[str, Any] = {}
@@ -100,17 +99,17 @@ class Gate(Wrapper):
         self.holds: list[Hold] = []
         self.held: Hold | None = None
         self._waiting: deque[Action] = deque()
-        self._slept_through = False
+        self._missed_wake = False
         self._changed, self._note = changed, note
 
-    # --- the shell's side ----------------------------------------------------------------------
+    # --- the source protocol -------------------------------------------------------------------
 
     def handle(self, happened: Happened, now: int) -> Iterator[Action]:
-        """Pass on what happened, unless the source is to sleep; look at what it wants done."""
+        """Pass on what happened, but no ``Woke`` while it is held."""
         if self.held is None:
             yield from self._through(self.inner.handle(happened, now))
         elif isinstance(happened, Woke):
-            self._slept_through = True
+            self._missed_wake = True
         else:
             yield from self.inner.handle(happened, now)
         self._changed()
@@ -120,7 +119,7 @@ class Gate(Wrapper):
         return {**self.inner.facts(), "held_at": str(self.held) if self.held else None}
 
     def _through(self, actions: Iterable[Action]) -> Iterator[Action]:
-        """Actions until one of them meets a hold; frames behind it wait."""
+        """Pass on actions until a frame meets a hold; what is sent after it waits."""
         for action in actions:
             if self.held is not None and isinstance(
                 action, (Send, SendPing, SendRaw, Close, Abort)
@@ -139,7 +138,7 @@ class Gate(Wrapper):
                 self._note("held", f"at {hold}")
                 return
 
-    # --- the test's side -----------------------------------------------------------------------
+    # --- for a test --------------------------------------------------------------------------
 
     def hold_at(self, event: str, where: Mapping[str, Any]) -> Hold:
         """Stop after the next frame that fits."""
@@ -148,7 +147,7 @@ class Gate(Wrapper):
         return hold
 
     def release(self, now: int) -> Iterator[Action]:
-        """Go on: first what had been ready, then the source."""
+        """Go on: first with the actions that wait, then with the source."""
         held, self.held = self.held, None
         if held is None:
             return
@@ -156,8 +155,8 @@ class Gate(Wrapper):
         self._note("released", f"from {held}")
         waiting, self._waiting = self._waiting, deque()
         yield from self._through(waiting)
-        if self._slept_through and self.held is None:
-            self._slept_through = False
+        if self._missed_wake and self.held is None:
+            self._missed_wake = False
             yield Wake(now)
         self._changed()
 

@@ -1,4 +1,4 @@
-"""What came in and what went out lately, in order, bounded by number and by size."""
+"""The latest requests, answers and messages in order, bounded by number and by size."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from fake_server.source import (
 __all__ = ["ENTRIES_MAX", "TEXT_MAX", "Journal"]
 
 ENTRIES_MAX: Final = 5_000
-"""More than any test looks at; the oldest go first, messages of one moment together."""
+"""More than tests look at. The oldest are dropped first, messages of one moment together."""
 TEXT_MAX: Final = 65_536
 """Of one body or message; what is longer is kept up to here and marked ``cut``."""
 BYTES_MAX: Final = 32 * 1024 * 1024
@@ -60,9 +60,9 @@ class _Sent(msgspec.Struct, gc=False):
 class Journal:
     """Entries as plain JSON objects: ``serial``, ``t`` (virtual microseconds), ``what``, ...
 
-    ``what`` is ``request``, ``answer``, ``knock``, ``open``, ``received``, ``sent``, ``closed``,
-    ``left``, ``dropped`` or ``cut``. ``number`` is that of the exchange or socket, ``sockets``
-    those that a message went to.
+    ``what`` is ``request``, ``answer``, ``upgrade``, ``received``, ``sent``, ``closed``, ``left``,
+    ``dropped``, ``cut``, or what ``note`` was given. ``number`` is that of the exchange or socket,
+    ``sockets`` are those that a message went to.
     """
 
     def __init__(self) -> None:
@@ -82,7 +82,7 @@ class Journal:
             case RequestReceived():
                 self._request("request", happened.exchange, happened.request, now)
             case UpgradeRequested():
-                self._request("knock", happened.socket, happened.request, now)
+                self._request("upgrade", happened.socket, happened.request, now)
             case MessageReceived():
                 self._note(now, "received", happened.socket, None, happened.message)
             case Disconnected():
@@ -107,7 +107,7 @@ class Journal:
                 self._note(now, "cut", action.exchange)
 
     def sent(self, send: Send, now: int) -> None:
-        """Note one message; this is what a server does most."""
+        """Note one message. It is fast, since servers do nothing more often."""
         size = len(send.message)
         if size > TEXT_MAX:
             self._note(now, "sent", -1, send.sockets, send.message)
@@ -120,9 +120,9 @@ class Journal:
         there.size += size
         self._added(size)
 
-    def note(self, now: int, what: str, words: str) -> None:
-        """Put in a remark: a hold, a fault, what a test has to say."""
-        self._note(now, what, -1, {"words": words})
+    def note(self, now: int, what: str, text: str) -> None:
+        """Note what a test did to the server: a hold, a fault."""
+        self._note(now, what, -1, {"text": text})
 
     def entries(self, *, after: int = -1, what: str = "") -> Iterator[dict[str, Any]]:
         """Entries with a serial number above ``after``, of one kind if ``what`` is given."""
@@ -176,7 +176,7 @@ def _each(entry: _Entry | _Sent) -> Iterator[_Entry]:
 
 
 def _hidden(data: bytes, spans: list[tuple[int, int]]) -> bytes:
-    """The same with stars in place of secrets; a journal ends up in logs."""
+    """The same with stars in place of secrets, since journals end up in logs."""
     out = bytearray(data)
     for start, stop in spans:
         out[start:stop] = b"*" * (stop - start)
@@ -229,7 +229,7 @@ def _content(entry: _Entry) -> dict[str, Any]:
 
 
 def _hex(content: bytes) -> dict[str, Any]:
-    # Enough to tell the kind of a binary frame or file; nobody compares pictures here.
+    # Enough to tell the kind of a binary frame or file.
     return {"head_hex": content[:32].hex()}
 
 

@@ -17,7 +17,7 @@ import threading
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, ParamSpec, Self, TypeVar
+from typing import Any, Final, Generic, ParamSpec, Self, TypeVar
 
 from comfyrec.errors import ServerDied, UsageError
 from fake_server.server.control import Control, ScenarioMaker
@@ -25,14 +25,14 @@ from fake_server.server.listeners import Listeners, listening
 from fake_server.server.server import Server
 from fake_server.source import Source
 
-__all__ = ["Handle", "LoopThread", "bound", "loop_thread", "serve"]
+__all__ = ["Handle", "LoopThread", "SharedThread", "bound", "loop_thread", "serve"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
 ANSWER_S: Final = 30.0
-"""A loop that does not answer for so long hangs; better to say so than to hang too."""
+"""Real seconds after which a loop that does not answer counts as hanging."""
 _LAST_S: Final = 5.0
-"""For what a thread that ends has still to do."""
+"""Real seconds that a thread which ends has for closing what it serves."""
 _LAST_TURNS: Final = 8
 
 
@@ -40,7 +40,7 @@ class LoopThread:
     """A loop that runs in a daemon thread.
 
     If the thread ends and nobody has closed it, the ports of its servers are freed, so that clients
-    are refused and do not wait, and whoever waits for it or calls it gets ``ServerDied``.
+    are refused and do not wait, and those who wait for it or call it get ``ServerDied``.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
@@ -68,7 +68,7 @@ class LoopThread:
 
     def _die(self, why: str) -> None:
         self.died = self.died or why
-        with contextlib.suppress(Exception):  # what killed it may do so again
+        with contextlib.suppress(Exception):  # what ended it may do so again
             self.loop.run_until_complete(self._last_things())
         for done in list(self._waiting):
             done.cancel()
@@ -127,7 +127,7 @@ class LoopThread:
         Raises:
             ServerDied: the thread has ended.
         """
-        # In the set first, then the question: whoever dies in between finds it there.
+        # Into the set before the check: a thread that ends in between finds it there.
         self.servers.add(server)
         try:
             self._must_live()
@@ -157,7 +157,7 @@ class LoopThread:
             raise ServerDied(self.died)
 
     def _answer(self, done: concurrent.futures.Future[T]) -> T:
-        # In the set first, then the question: whoever dies in between finds it there.
+        # Into the set before the check: a thread that ends in between finds it there.
         self._waiting.add(done)
         try:
             if self.died is not None:
@@ -184,24 +184,39 @@ async def _turns() -> None:
         await asyncio.sleep(0)
 
 
-_the_thread: LoopThread | None = None
-_making = threading.Lock()
+L = TypeVar("L", bound=LoopThread)
+
+
+class SharedThread(Generic[L]):
+    """The one loop thread of its kind in this process: made when first asked for, or when the last
+    one has ended or was left behind by a fork."""
+
+    def __init__(self, make: Callable[[], L]) -> None:
+        self._make = make
+        self._thread: L | None = None
+        self._making = threading.Lock()
+
+    def get(self) -> L:
+        """The thread; it takes calls."""
+        with self._making:
+            if self._thread is None or not self._thread.usable:
+                self._thread = self._make()
+            return self._thread
+
+
+_shared = SharedThread(LoopThread)
 
 
 def loop_thread() -> LoopThread:
     """The one loop thread of this process, started when first asked for."""
-    global _the_thread
-    with _making:
-        if _the_thread is None or not _the_thread.usable:
-            _the_thread = LoopThread()
-        return _the_thread
+    return _shared.get()
 
 
 def bound(host: str, port: int) -> socket.socket:
     """A listening socket.
 
     Raises:
-        UsageError: the address is taken or is none of this machine's.
+        UsageError: the address is taken or is not one of this machine's.
     """
     try:
         return listening(host, port)
@@ -294,7 +309,7 @@ def serve(
             control plane.
         make_scenario: scenario name and parameters -> source, for ``PUT /__fake__/scenario``.
         about: what ``GET /__fake__/`` says besides the state.
-        tls: speak TLS, with a certificate that nobody trusts.
+        tls: speak TLS, with a self-signed certificate.
         prefix: the path that the server's addresses end in.
         options: of ``Server``: ``speed``, ``body_limit``, ``outgoing_max``.
 
@@ -303,7 +318,7 @@ def serve(
     """
     thread = thread or loop_thread()
     sock = bound(host, port)
-    context = _untrusted() if tls else None
+    context = _self_signed() if tls else None
     loop, listeners = thread.loop, thread.listeners
     server = Server(source, loop=loop, listeners=listeners, tls=context, **options)
     if make is not None:
@@ -313,7 +328,7 @@ def serve(
     return Handle(server, thread, tls=tls, prefix=prefix)
 
 
-def _untrusted() -> ssl.SSLContext:
+def _self_signed() -> ssl.SSLContext:
     """A context with the certificate that lies beside this file; it is nobody's secret."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(Path(__file__).with_name("self_signed.pem"))

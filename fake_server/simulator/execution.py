@@ -227,7 +227,7 @@ class Execution:
                 failed,
                 self._inputs,
                 era=self._era,
-                base=self._worker.options.base,
+                base=self._worker.options.base_directory,
             ) from None
 
     def _cached(self, node_id: str, entry: Entry) -> Steps:

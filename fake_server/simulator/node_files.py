@@ -60,7 +60,7 @@ class NodeFiles:
         random: SeededRandom,
     ) -> None:
         self.folders, self._catalogue, self._time = folders, options.catalogue, time
-        self._random, self._seed, self._base = random, options.seed, options.base
+        self._random, self._seed, self._base = random, options.seed, options.base_directory
         self._before_dot = options.era.has("counts_before_the_dot")
         self._letters: dict[tuple[str, str], str] = {}
         # (kind, subfolder, name) -> the file written last, and the number behind it

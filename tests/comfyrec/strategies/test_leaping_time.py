@@ -12,7 +12,7 @@ import pytest
 
 import fake_server.server.thread
 from comfyrec.strategies import Judged, Served, Stream, fake_comfyui, played
-from fake_server.server.virtual_time_loop import leaping_thread
+from fake_server.server.virtual_time_loop import virtual_time_thread
 
 RUN = played(Stream(graph={"1": {"class_type": "PreviewAny", "inputs": {"source": ""}}}))
 HOUR_S = 3600
@@ -38,7 +38,7 @@ def test_a_client_without_an_end_is_stopped_at_the_limit_of_its_own_time() -> No
     async def waits() -> None:
         await asyncio.Event().wait()
 
-    loop = leaping_thread().loop
+    loop = virtual_time_thread().loop
     began = loop.time()
     with fake_comfyui(RUN) as server, pytest.raises(Judged, match="never reported an outcome"):
         server.bounded(waits, seconds=HOUR_S)
@@ -96,7 +96,7 @@ def test_real_time_goes_on_behind_it() -> None:
 
 def test_a_client_that_blocks_the_loop_is_named_as_that(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fake_server.server.thread, "ANSWER_S", 0.2)
-    blocked, thread = threading.Event(), leaping_thread()
+    blocked, thread = threading.Event(), virtual_time_thread()
 
     async def blocks() -> None:
         blocked.wait(10)

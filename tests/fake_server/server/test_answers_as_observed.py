@@ -504,7 +504,7 @@ def test_a_file_is_taken_for_found_when_caching_is_decided(
 def test_answers_are_squeezed_for_those_who_write_gzip_small(
     accepted: str, coding: str | None
 ) -> None:
-    world = era("0.27.0", compress=True)
+    world = era("0.27.0", compress_responses=True)
     header = ("Accept-Encoding", accepted)
 
     assert dict(ask(world, "GET", "/prompt", b"", header).headers).get("Content-Encoding") == coding

@@ -78,8 +78,8 @@ def _world(name: str) -> SimulatedServer:
             max_upload_size=float(upload) * 1_048_576
             if upload
             else ServerOptions().max_upload_size,
-            cors=given.get("--enable-cors-header"),
-            compress="--enable-compress-response-body" in flags,
+            cors_origin=given.get("--enable-cors-header"),
+            compress_responses="--enable-compress-response-body" in flags,
         )
     )
 

@@ -88,7 +88,7 @@ REFUSED = {
     "parameters that are no object": (
         "PUT", "/scenario", {"name": "success", "params": [1]}, "object",
     ),
-    "a body that is no JSON": ("PUT", "/scenario", b"{", "no JSON"),
+    "a body that is not JSON": ("PUT", "/scenario", b"{", "not valid JSON"),
     "a body that is no object": ("PUT", "/scenario", [1], "must be a JSON object"),
     "an unknown thing to reset": ("POST", "/reset", {"what": ["quue"]}, "queue"),
     "a reset of no list": ("POST", "/reset", {"what": "queue"}, "list"),

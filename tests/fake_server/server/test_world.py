@@ -165,7 +165,7 @@ def test_the_guard_compares_host_and_origin(origin: str, host: str, status: int)
 
 
 def test_cors_is_on_every_answer_of_a_handler_and_not_on_what_aiohttp_refuses() -> None:
-    world = SimulatedServer(ServerOptions(cors="*"))
+    world = SimulatedServer(ServerOptions(cors_origin="*"))
 
     allowed = [
         dict(ask(world, method, target).headers).get("Access-Control-Allow-Origin")
@@ -421,7 +421,7 @@ def test_a_frontend_is_served_where_one_is_given() -> None:
     }
     static = {name: StoredFile(data, 0) for name, data in pages.items()}.get
     world = SimulatedServer(
-        ServerOptions(static=static, scripts=("/extensions/core/groupNode.js",))
+        ServerOptions(frontend=static, extension_scripts=("/extensions/core/groupNode.js",))
     )
 
     root, script = ask(world, "GET", "/"), ask(world, "GET", "/assets/a.js")
