@@ -1,4 +1,4 @@
-"""Turn a cassette, a raw capture or a HAR file into another encoding."""
+"""Turn a cassette, a raw capture or a HAR file into another encoding, a workflow into a prompt."""
 
 from __future__ import annotations
 
@@ -29,32 +29,49 @@ from comfyrec.errors import NotACassette, UsageError
 
 __all__ = ["add_arguments", "run"]
 
-_KINDS = {".crec": "packed", ".jsonl": "jsonl", ".har": "har"}
+_KINDS = {".crec": "packed", ".jsonl": "jsonl", ".har": "har", ".json": "prompt"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of ``comfyrec convert``."""
-    parser.add_argument("file", type=Path, metavar="FILE", help="a cassette, a capture or a HAR")
+    parser.add_argument(
+        "file",
+        type=Path,
+        metavar="FILE",
+        help="a cassette, a raw capture, a HAR file, or a workflow",
+    )
     parser.add_argument(
         "-o", "--output", required=True, type=Path, metavar="FILE", help="the new file"
     )
     parser.add_argument(
         "--to",
-        choices=["packed", "jsonl", "har"],
-        help="by default what the suffix of the output says: .crec, .jsonl or .har",
+        choices=["packed", "jsonl", "har", "prompt"],
+        help="by default what the suffix of the output says: .crec, .jsonl, .har, or .json for a "
+        "workflow in API format",
+    )
+    parser.add_argument(
+        "--object-info",
+        metavar="FILE",
+        help="for workflows: the classes of your server, a file, a cassette or its URL",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace an existing output")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Convert one file; exit 3 if part of it could not be read."""
-    source = find_cassette(arguments.file)
     kind = arguments.to or _KINDS.get(arguments.output.suffix.lower())
     if kind is None:
         raise UsageError(
-            f"--output {arguments.output}: its suffix says no encoding; end it in .crec, .jsonl or "
-            f".har, or give --to"
+            f"--output {arguments.output}: its suffix says no encoding; end it in .crec, .jsonl, "
+            f".har or .json, or give --to"
         )
+    if kind == "prompt":
+        from comfyrec.cli import _workflows
+
+        return _workflows.convert(arguments)
+    if arguments.object_info is not None:
+        raise UsageError("--object-info is for workflows; leave it out to convert a recording")
+    source = find_cassette(arguments.file)
     start = read_start(source)
     if is_cassette(start):
         return _converted(source, arguments, kind)

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import argparse
 import gc
-import json
 import math
 import signal
 import sys
 import threading
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.structs import replace
 
-from comfyrec.errors import NotACassette, ScenarioError, UsageError
+from comfyrec.cli._object_info import catalogue_of
+from comfyrec.errors import ScenarioError, UsageError
 from comfyrec.versions import DEFAULT_VERSION, era_of
 from comfyrec.wording import shortened_list
-from fake_server.nodes.catalogue import Catalogue
 from fake_server.options import ServerOptions
 from fake_server.scenario_source import chosen, over, scenario_source, transport_of
 from fake_server.scenarios import Choice, choose
@@ -37,8 +34,6 @@ MATCHES = ("graph", "structure", "shape", "renumbered", "overlap", "any")
 UNMATCHED = ("simulate", "next", "refuse")
 WORKERS_MAX = 64
 COMPLAINTS_SHOWN_MAX: Final = 20
-DOWNLOAD_MAX = 256 * 1024 * 1024
-"""Of an object_info that is asked for over HTTP; a server with very many nodes has 30 MB."""
 _MIB = 1024 * 1024
 
 
@@ -309,7 +304,7 @@ def _what(arguments: argparse.Namespace, choices: Sequence[Choice], options: Ser
 
 
 def _options(arguments: argparse.Namespace) -> ServerOptions:
-    catalogue = _catalogue(arguments.object_info)
+    catalogue = catalogue_of(arguments.object_info)
     for text in arguments.models:
         catalogue = catalogue.with_models(_models(text))
     options = ServerOptions(
@@ -350,73 +345,6 @@ def _models(text: str) -> dict[str, list[str]]:
     if not equals or not folder:
         raise UsageError(f"--models {text!r}: write FOLDER=NAME,NAME, as in loras=a.safetensors")
     return {folder: [name for name in names.split(",") if name]}
-
-
-def _catalogue(given: str | None) -> Catalogue:
-    if given is None:
-        return Catalogue.core()
-    info = _info(given)
-    try:
-        return Catalogue.from_object_info(info).checked()
-    except UsageError as error:
-        raise UsageError(f"--object-info {given}: {error}") from None
-
-
-def _info(given: str) -> Any:
-    if given.startswith(("http://", "https://")):
-        return _asked(given)
-    data = _file(given)
-    try:
-        return json.loads(data)
-    except (ValueError, RecursionError):
-        return _from_cassette(given)
-
-
-def _file(given: str) -> bytes:
-    try:
-        return Path(given).read_bytes()
-    except OSError as error:
-        raise UsageError(
-            f"--object-info {given}: {error.strerror}; give the file that "
-            f"'curl URL/object_info' wrote, a cassette, or a server's URL"
-        ) from None
-
-
-def _parsed(data: bytes, given: str) -> Any:
-    try:
-        return json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise UsageError(
-            f"--object-info {given}: no JSON ({error}); give what GET /object_info answers"
-        ) from None
-
-
-def _asked(url: str) -> Any:
-    url = url.rstrip("/")
-    url = url if url.endswith("/object_info") else f"{url}/object_info"
-    try:
-        with urllib.request.urlopen(url, timeout=30) as answer:
-            return _parsed(answer.read(DOWNLOAD_MAX), url)
-    except (OSError, ValueError) as error:
-        why = getattr(error, "reason", None) or error
-        raise UsageError(
-            f"--object-info {url}: no answer ({why}); start that server, or give a file"
-        ) from None
-
-
-def _from_cassette(given: str) -> Any:
-    """The last whole answer to GET /object_info in a cassette."""
-    try:
-        timeline = _timeline(given)
-    except NotACassette:
-        raise UsageError(
-            f"--object-info {given}: neither JSON nor a cassette; "
-            f"give what GET /object_info answers"
-        ) from None
-    for exchange in reversed(timeline.exchanges):
-        if exchange.path == "/object_info" and exchange.status == 200:
-            return _parsed(exchange.response_body, given)
-    raise UsageError(f"--object-info {given}: the cassette holds no answer of GET /object_info")
 
 
 def _timeline(name: str) -> Timeline:

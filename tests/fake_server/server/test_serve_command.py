@@ -106,6 +106,8 @@ REFUSED = {
 def test_what_cannot_be_used_is_said_in_one_sentence(
     name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Whoever works on the page has it installed.
+    monkeypatch.setitem(sys.modules, "comfyui_frontend_package", None)
     arguments, words = REFUSED[name]
     # As where it is not installed, whether or not it is here.
     monkeypatch.setitem(sys.modules, "comfyui_frontend_package", None)
@@ -170,9 +172,9 @@ def test_a_taken_port_is_said(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.fixture
 def info_of() -> Callable[[str], Any]:
-    from comfyrec.cli.serve import _catalogue
+    from comfyrec.cli._object_info import catalogue_of
 
-    return lambda given: _catalogue(given).all_info()
+    return lambda given: catalogue_of(given).all_info()
 
 
 def test_the_catalogue_may_come_from_a_running_server(info_of: Callable[[str], Any]) -> None:

@@ -1,0 +1,62 @@
+"""Workflow files on the command line: read, and converted where a server does not run them."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from comfyrec.cassette.files import write_file
+from comfyrec.cli import FINE
+from comfyrec.cli._object_info import catalogue_of
+from comfyrec.cli._output import safe
+from comfyrec.errors import UsageError, WorkflowError
+from comfyrec.workflows import Workflow, read_workflows, to_prompt
+
+__all__ = ["as_prompt", "convert", "only_workflow"]
+
+
+def convert(arguments: argparse.Namespace) -> int:
+    """``comfyrec convert workflow.json -o prompt.json``: the page's format to API format."""
+    path = Path(arguments.file)
+    workflow = only_workflow(_read(path), str(path))
+    classes = catalogue_of(arguments.object_info).all_info()
+    prompt = as_prompt(workflow, classes, where=str(path))
+    data = msgspec.json.format(msgspec.json.encode(prompt), indent=2)
+    write_file(arguments.output, data + b"\n", overwrite=arguments.overwrite)
+    return FINE
+
+
+def only_workflow(data: bytes, where: str) -> Workflow:
+    """The workflow of a file that holds one.
+
+    Raises:
+        WorkflowError: there is none, or there are several.
+    """
+    found = read_workflows(data, where)
+    if len(found) > 1:
+        places = ", ".join(one.where for one in found[:5])
+        raise WorkflowError(where, f"it holds {len(found)} workflows ({places}); give one alone")
+    return found[0]
+
+
+def as_prompt(workflow: Workflow, classes: Mapping[str, Any], *, where: str) -> Mapping[str, Any]:
+    """The workflow in API format; what could not be converted is said on standard error."""
+    if workflow.format == "api":
+        return workflow.graph
+    converted = to_prompt(workflow.graph, classes, where=where, now=datetime.now())
+    for note in converted.notes:
+        print(safe(f"comfyrec: {where}: {note}"), file=sys.stderr)
+    return converted.prompt
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}; give a workflow that the page saved") from None
