@@ -71,16 +71,16 @@ def tracking(messages: list[str], *, telling: bool) -> Callable[[], None]:
     def work() -> None:
         sut = session.ClientSession(ClientSettings(), new_id=lambda: "c")
         sut.start(0)
-        sut.handle(session.Opened(), 1)
-        sut.handle(session.Posting(), 2)
+        sut.handle(session.SocketOpened(), 1)
+        sut.handle(session.SubmitStarted(), 2)
         nodes = tuple(str(n) for n in range(NODES))
-        sut.handle(session.Accept(Accepted(PROMPT, 0, {}), nodes, telling), 3)
+        sut.handle(session.PromptAccepted(Accepted(PROMPT, 0, {}), nodes, telling), 3)
         now = 4
         for message in messages:
             now += 10
-            for action in sut.handle(session.Heard(message), now):
-                told = action.told
-                _ = told.type, told.progress.nodes_progress
+            for action in sut.handle(session.MessageReceived(message), now):
+                event = action.event
+                _ = event.type, event.progress.nodes_progress
 
     return work
 

@@ -130,8 +130,13 @@ def _cause(result: ScenarioResult) -> _Cause:
     return next(cause for cause in found if cause is not None)
 
 
+_OF_A_LATE_SOCKET: Final = frozenset(("K1", "K2", "K6", "K7", "K8"))
+"""What a client may fail because it missed messages: it waits for them, and says nothing."""
+
+
 def _socket_late(result: ScenarioResult) -> _Cause | None:
-    if "K7" not in {verdict.invariant for verdict in result.failed} or result.crash:
+    failed = {verdict.invariant for verdict in result.failed}
+    if result.traffic.socket_first is not False or result.crash or not failed <= _OF_A_LATE_SOCKET:
         return None
     return _Cause(
         0,
@@ -183,7 +188,9 @@ def _other_untruth(result: ScenarioResult) -> _Cause | None:
 
 
 def _first_failure(result: ScenarioResult) -> _Cause:
-    first = result.failed[0]
+    # A late socket is not what a missing output comes from.
+    failed = [verdict for verdict in result.failed if verdict.invariant != "K7"]
+    first = (failed or result.failed)[0]
     key = (first.invariant, _without_values(first.why), _without_values(result.last_words))
     return _Cause(5, key, f"it {first.why}{_last_words(result)}", result.correct)
 

@@ -157,10 +157,10 @@ def _about_the_prompt(seen: Seen) -> list[str | bytes]:
     to its POST is a race that nobody can win (PROTOCOL.md section 4).
     """
     found: list[str | bytes] = []
-    for told in seen.events:
-        if told.message is not None and told.type not in _OF_NO_PROMPT:
-            found.append(told.message)
-            if told.type in _ENDS:
+    for event in seen.events:
+        if event.message is not None and event.type not in _OF_NO_PROMPT:
+            found.append(event.message)
+            if event.type in _ENDS:
                 break
     return found
 

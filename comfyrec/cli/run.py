@@ -445,30 +445,30 @@ class _Run:
 
     @contextlib.contextmanager
     def _progress(self) -> Iterator[OnEvent | None]:
-        arguments = self._arguments
+        arguments, redact = self._arguments, self._client.redaction
         if arguments.no_progress or arguments.no_wait:
             yield None
         elif arguments.json:
-            yield _while_read(ProgressPrinter(veil=self._client.veil))
+            yield _while_read(ProgressPrinter(redact=redact))
         elif arguments.format:
-            yield _while_read(ProgressPrinter(format=arguments.format, veil=self._client.veil))
+            yield _while_read(ProgressPrinter(format=arguments.format, redact=redact))
         elif sys.stderr.isatty():
             names = {node: str(it["class_type"]) for node, it in self._flow.graph.items()}
             with LiveProgress(names=names) as bars:
                 yield bars
         else:
-            yield ProgressPrinter(sys.stderr, format="text", veil=self._client.veil)
+            yield ProgressPrinter(sys.stderr, format="text", redact=redact)
 
 
 def _while_read(printer: OnEvent) -> OnEvent:
     """Print as long as somebody reads (`comfyrec run --json | head`); the run itself goes on."""
     closed = False
 
-    def once_more(told: ProgressEvent) -> None:
+    def once_more(event: ProgressEvent) -> None:
         nonlocal closed
         if not closed:
             try:
-                printer(told)
+                printer(event)
             except BrokenPipeError:
                 closed = True
 
@@ -491,18 +491,18 @@ async def _nothing() -> None:
 
 @contextlib.contextmanager
 def _on_signals(stop: Callable[[], None]) -> Iterator[None]:
-    """Call ``stop`` for SIGINT and SIGTERM, where the loop can be told of them."""
+    """Call ``stop`` for SIGINT and SIGTERM, where the loop can handle them."""
     loop = asyncio.get_running_loop()
-    told = []
+    handled = []
     for name in (signal.SIGINT, signal.SIGTERM):
         # Not on Windows, nor outside the main thread; there Ctrl-C ends the command at once.
         with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
             loop.add_signal_handler(name, stop)
-            told.append(name)
+            handled.append(name)
     try:
         yield
     finally:
-        for name in told:
+        for name in handled:
             loop.remove_signal_handler(name)
 
 
@@ -518,7 +518,7 @@ async def _serve(arguments: argparse.Namespace, client: Client, flow: Workflow) 
     printer = (
         None
         if arguments.no_progress
-        else ProgressPrinter(sys.stderr, format="text", veil=client.veil)
+        else ProgressPrinter(sys.stderr, format="text", redact=client.redaction)
     )
     middleware = Middleware(
         client,

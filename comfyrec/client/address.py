@@ -89,11 +89,11 @@ def parse(text: str, *, where: str = "--server") -> Address:
         parts = urlsplit(written)
         port = parts.port
     except ValueError as wrong:
-        raise UsageError(f"{where}: {_veiled(text)!r} is no address ({wrong})") from None
+        raise UsageError(f"{where}: {_shown(text)!r} is not an address ({wrong})") from None
     if parts.scheme not in _SCHEMES:
         raise UsageError(f"{where}: the scheme '{parts.scheme}' is not spoken; use http or https")
     if not parts.hostname:
-        raise UsageError(f"{where}: {_veiled(text)!r} has no host; give HOST, HOST:PORT or a URL")
+        raise UsageError(f"{where}: {_shown(text)!r} has no host; give HOST, HOST:PORT or a URL")
     if port == 0:
         raise UsageError(f"{where}: port 0 cannot be connected to; give the server's port")
     if parts.query or parts.fragment:
@@ -144,7 +144,7 @@ def _port_of(scheme: str, *, given: bool) -> int:
     return 443 if _SCHEMES[scheme] == "https" else 80
 
 
-def _veiled(text: str) -> str:
+def _shown(text: str) -> str:
     """The text without what stands before an ``@``."""
     head, at, tail = text.rpartition("@")
     scheme = head.partition("://")[0] + "://" if "://" in head else ""

@@ -1,4 +1,4 @@
-"""What a callback is told -> a line for a person, a line of JSON, a line by a format string."""
+"""An event of a prompt -> a line for a person, a line of JSON, a line by a format string."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def chain_callbacks(
     """
     called = [callback for callback in callbacks if callback is not None]
 
-    def chained(told: ProgressEvent) -> None:
+    def chained(event: ProgressEvent) -> None:
         raised: list[Exception] = []
         for callback in called:
             try:
-                callback(told)
+                callback(event)
             except Exception as error:
                 raised.append(error)
         if len(raised) == 1:
@@ -51,14 +51,14 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() or c == " " else repr(c)[1:-1] for c in text)
 
 
-def as_json(told: ProgressEvent, *, raw: bool = False) -> str:
+def as_json(event: ProgressEvent, *, raw: bool = False) -> str:
     """One compact line of JSON; NaN and Infinity, which are no JSON, become null.
 
     Args:
-        told: what happened.
+        event: what happened.
         raw: only the server's message where there is one, instead of everything that is known.
     """
-    return json_line(told.raw if raw and isinstance(told.raw, dict) else dict(told))
+    return json_line(event.raw if raw and isinstance(event.raw, dict) else dict(event))
 
 
 def json_line(value: Any) -> str:
@@ -86,7 +86,7 @@ class FormatError(ValueError):
     """A format string names a field that is not there, or formats it in a way it cannot be."""
 
 
-def as_format(told: ProgressEvent, pattern: str) -> str:
+def as_format(event: ProgressEvent, pattern: str) -> str:
     """A line by ``str.format``, such as ``{type} {node_current} {nodes_progress:.0%}``.
 
     Lists become their length; what is not known becomes an empty text.
@@ -94,8 +94,8 @@ def as_format(told: ProgressEvent, pattern: str) -> str:
     Raises:
         FormatError: names the field and those that there are.
     """
-    values = {key: _plain(value) for key, value in told.items() if key not in ("data", "raw")}
-    values["data"], values["raw"] = _Late(told, "data"), _Late(told, "raw")
+    values = {key: _plain(value) for key, value in event.items() if key not in ("data", "raw")}
+    values["data"], values["raw"] = _Late(event, "data"), _Late(event, "raw")
     try:
         return pattern.format_map(values)
     except KeyError as missing:
@@ -109,8 +109,8 @@ def as_format(told: ProgressEvent, pattern: str) -> str:
 class _Late:
     """A value that costs a parse, taken only when the format names it."""
 
-    def __init__(self, told: ProgressEvent, key: str) -> None:
-        self._told, self._key = told, key
+    def __init__(self, event: ProgressEvent, key: str) -> None:
+        self._told, self._key = event, key
 
     def __format__(self, how: str) -> str:
         return format(str(self._told[self._key]), how)
@@ -129,27 +129,27 @@ def _plain(value: Any) -> Any:
     return _Unknown() if value is None else value
 
 
-def as_text(told: ProgressEvent) -> str | None:
+def as_text(event: ProgressEvent) -> str | None:
     """One line for a person; ``None`` for what is not worth one."""
-    line = _lines.get(told.type)
-    words = line(told) if line is not None else None
+    line = _lines.get(event.type)
+    words = line(event) if line is not None else None
     if words is None:
         return None
-    return f"[{told.progress.nodes_progress:4.0%}] {printable(words)}"
+    return f"[{event.progress.nodes_progress:4.0%}] {printable(words)}"
 
 
-def _queue(told: ProgressEvent) -> str:
-    position = told.progress.queue_position
+def _queue(event: ProgressEvent) -> str:
+    position = event.progress.queue_position
     return "next in the queue" if not position else f"waiting, {position} before it"
 
 
-def _executing(told: ProgressEvent) -> str | None:
-    node = told.progress.node_current
-    return None if node is None or told.data.get("node") is None else f"node {node}"
+def _executing(event: ProgressEvent) -> str | None:
+    node = event.progress.node_current
+    return None if node is None or event.data.get("node") is None else f"node {node}"
 
 
-def _progress(told: ProgressEvent) -> str:
-    now = told.progress
+def _progress(event: ProgressEvent) -> str:
+    now = event.progress
     value, most = now.node_progress_value, now.node_progress_max
     return f"node {now.node_current}: {_short(value)}/{_short(most)}"
 
@@ -158,38 +158,38 @@ def _short(number: float | None) -> str:
     return "?" if number is None else f"{number:g}"
 
 
-def _cached(told: ProgressEvent) -> str | None:
-    skipped = told.progress.nodes_skipped
-    return f"{len(skipped)} of {told.progress.nodes_total} nodes cached" if skipped else None
+def _cached(event: ProgressEvent) -> str | None:
+    skipped = event.progress.nodes_skipped
+    return f"{len(skipped)} of {event.progress.nodes_total} nodes cached" if skipped else None
 
 
-def _connection(told: ProgressEvent) -> str:
-    if told.data["state"] == "back":
+def _connection(event: ProgressEvent) -> str:
+    if event.data["state"] == "back":
         return "connected again"
-    return f"connection lost ({told.data['why']}); asking the history instead"
+    return f"connection lost ({event.data['why']}); asking the history instead"
 
 
-def _completed(told: ProgressEvent) -> str:
-    found = ", found in the history" if told.detected_by else ""
-    return f"completed in {told.time_elapsed_s:.1f} s{found}"
+def _completed(event: ProgressEvent) -> str:
+    found = ", found in the history" if event.detected_by else ""
+    return f"completed in {event.time_elapsed_s:.1f} s{found}"
 
 
-def _failed(told: ProgressEvent) -> str:
-    return f"{told.type}: {told.data.get('reason', '')}"
+def _failed(event: ProgressEvent) -> str:
+    return f"{event.type}: {event.data.get('reason', '')}"
 
 
-def _message(told: ProgressEvent) -> str | None:
+def _message(event: ProgressEvent) -> str | None:
     """``execution_error`` and ``execution_interrupted``: the reason comes with the end."""
-    data = told.data if isinstance(told.data, dict) else {}
+    data = event.data if isinstance(event.data, dict) else {}
     if data.get("exception_type") != "ExecutionBlocked":
         return None
     return f"node {data.get('node_id')}: {data.get('exception_message')}"
 
 
 _lines: dict[str, Callable[[ProgressEvent], str | None]] = {
-    "submitted": lambda told: f"submitted as {told.prompt_id}",
+    "submitted": lambda event: f"submitted as {event.prompt_id}",
     "queue": _queue,
-    "execution_start": lambda told: "started",
+    "execution_start": lambda event: "started",
     "execution_cached": _cached,
     "executing": _executing,
     "progress": _progress,

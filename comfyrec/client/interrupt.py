@@ -8,6 +8,10 @@ from __future__ import annotations
 
 import enum
 import json
+from collections.abc import Generator
+from typing import Any, Final
+
+import msgspec
 
 from comfyrec.client.requests import (
     Conversation,
@@ -23,7 +27,10 @@ from comfyrec.client.requests import (
 from comfyrec.client.result import Outcome
 from comfyrec.errors import BadAnswer
 
-__all__ = ["Effect", "effect_of", "stop"]
+__all__ = ["AwaitEnd", "Effect", "effect_of", "interrupt", "stop"]
+
+REPEAT_S: Final = 2.0
+"""An interrupt between the queue's pop and the prompt's start is lost, so it is repeated."""
 
 
 class Effect(enum.StrEnum):
@@ -32,17 +39,43 @@ class Effect(enum.StrEnum):
     INTERRUPTED = "interrupted"
     """It ran, and stopped."""
     DELETED = "deleted"
-    """It waited, and is out of the queue."""
+    """It waited, and was removed from the queue."""
     TOO_LATE = "too late"
     """It was over before the interrupt took effect."""
     UNKNOWN = "unknown"
     """The server does not know it."""
     STILL_RUNNING = "still running"
-    """The server took the interrupt, and the prompt runs on."""
+    """The server accepted the interrupt, but the prompt still runs."""
+
+
+class AwaitEnd(msgspec.Struct, frozen=True):
+    """Wait until the prompt is over, but not longer than this; send its outcome or None."""
+
+    prompt_id: str
+    limit_s: float
+
+
+def interrupt(prompt_id: str, *, wait_s: float) -> Generator[HttpRequest | AwaitEnd, Any, Effect]:
+    """Stop one prompt and see what comes of it, within ``wait_s``.
+
+    A conversation as in ``requests``, with one more kind of step.
+
+    Raises:
+        BadAnswer: the server refused.
+    """
+    left_s = wait_s
+    while True:
+        effect = yield from stop(prompt_id)
+        if effect is not None:
+            return effect
+        outcome: Outcome | None = yield AwaitEnd(prompt_id, min(left_s, REPEAT_S))
+        left_s -= REPEAT_S
+        if outcome is not None or left_s <= 0:
+            return effect_of(outcome)
 
 
 def stop(prompt_id: str) -> Conversation[Effect | None]:
-    """Stop one prompt. ``None``: the interrupt was sent, and its effect has to be waited for.
+    """Send what stops one prompt. None: the interrupt was sent, and its effect is not known yet.
 
     Raises:
         BadAnswer: the server refused.
@@ -62,7 +95,7 @@ def stop(prompt_id: str) -> Conversation[Effect | None]:
 
 
 def effect_of(outcome: Outcome | None) -> Effect:
-    """The effect of an interrupt by how the prompt ended; ``None``: not within the wait."""
+    """The effect of an interrupt by how the prompt ended; None: it did not end in time."""
     if outcome is None:
         return Effect.STILL_RUNNING
     return {
@@ -74,25 +107,25 @@ def effect_of(outcome: Outcome | None) -> Effect:
 
 
 def _place(prompt_id: str) -> Conversation[QueuePlace]:
-    ask = queue()
-    answer = yield ask
-    return place_in(read_queue(ask, answer), prompt_id)
+    request = queue()
+    response = yield request
+    return place_in(read_queue(request, response), prompt_id)
 
 
 def _gone(prompt_id: str, *, otherwise: Effect) -> Conversation[Effect]:
-    ask = history(prompt_id)
-    answer = yield ask
-    return otherwise if read_history(ask, answer, prompt_id) is None else Effect.TOO_LATE
+    request = history(prompt_id)
+    response = yield request
+    return otherwise if read_history(request, response, prompt_id) is None else Effect.TOO_LATE
 
 
 def _order(path: str, body: dict[str, object]) -> Conversation[HttpResponse]:
-    ask = HttpRequest(
+    request = HttpRequest(
         method="POST",
         path=path,
         body=json.dumps(body).encode(),
         content_type="application/json",
     )
-    answer = yield ask
-    if not 200 <= answer.status < 300:
-        raise BadAnswer(str(ask), answer.status, "the server does not stop prompts for us")
-    return answer
+    response = yield request
+    if not 200 <= response.status < 300:
+        raise BadAnswer(str(request), response.status, "the server does not let us stop prompts")
+    return response

@@ -1,8 +1,8 @@
-"""What a callback is told: one thing that happened to a prompt, and how far it is.
+"""What a callback is called with: one thing that happened to a prompt, and how far it is.
 
-``ProgressEvent`` reads like the dictionary that callbacks of such clients know (``told["type"]``,
-``told["nodes_progress"]``) and has the same as attributes. Parsing of the message, which costs more
-than everything else here, waits until somebody asks for ``data`` or ``raw``.
+``ProgressEvent`` reads like the dictionary that callbacks of such clients know (``event["type"]``,
+``event["nodes_progress"]``) and has the same as attributes. The message is parsed only when
+somebody asks for ``data`` or ``raw``, because that costs more than everything else here.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class ProgressEvent(Mapping[str, Any]):
     Types: ``submitted`` first; every message of the server by its own type, ``preview`` and
     ``text`` for binary ones; ``queue`` when the position changes; ``connection`` when the socket
     is lost or back; and one of ``completed``, ``error``, ``interrupted``, ``cancelled``, ``lost``,
-    ``timed-out`` last. The last one has ``detected_by="history"`` when no frame told of the end.
+    ``timed-out`` last. The last one has ``detected_by="history"`` if no message announced the end.
 
     Attributes:
         type: see above.
@@ -181,4 +181,4 @@ class ProgressEvent(Mapping[str, Any]):
         return len(_FIELDS) + (self.detected_by is not None)
 
     def __repr__(self) -> str:
-        return f"<Told {self.type} {self.prompt_id} {self.progress.nodes_progress:.0%}>"
+        return f"<ProgressEvent {self.type} {self.prompt_id} {self.progress.nodes_progress:.0%}>"

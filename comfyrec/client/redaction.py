@@ -22,7 +22,7 @@ SECRET_VARIABLES = (
 )
 
 _LENGTH_MIN = 4
-"""Shorter values would veil half of an ordinary sentence."""
+"""Shorter values would hide half of an ordinary sentence."""
 
 
 class Redaction(msgspec.Struct, frozen=True):
@@ -38,7 +38,7 @@ class Redaction(msgspec.Struct, frozen=True):
         extra_data: Mapping[str, Any],
         environment: Mapping[str, str],
     ) -> Redaction:
-        """The veil of a client: password, header values, keys for partner nodes."""
+        """That of a client: password, header values, keys for partner nodes."""
         values = [address.password]
         for value in headers.values():
             # ``Bearer abc``: the scheme is no secret, the rest is.
@@ -49,7 +49,7 @@ class Redaction(msgspec.Struct, frozen=True):
 
     @classmethod
     def over(cls, values: Iterable[str]) -> Redaction:
-        """A veil over these values, in plain and percent-encoded form, longest first."""
+        """Hide these values, in plain and percent-encoded form, longest first."""
         found = {form for v in values for form in (v, quote(v, safe="")) if len(v) >= _LENGTH_MIN}
         return cls(tuple(sorted(found, key=len, reverse=True)))
 
@@ -59,7 +59,7 @@ class Redaction(msgspec.Struct, frozen=True):
         return text
 
     def result(self, result: Result) -> Result:
-        """The result with the veil over the words that are shown."""
+        """The result without secrets in the words that are shown."""
         if not self.secrets:
             return result
         failure = result.failure

@@ -1,9 +1,8 @@
-"""What is asked of a server over HTTP, and how its answer is read.
+"""HTTP requests of a client, and how the responses are read.
 
-A short talk (submit, interrupt, upload, fetch) is a generator: it yields an ``HttpRequest``, is
-sent the ``HttpResponse``, and returns what came of it. Any shell can carry it out; none decides
-anything.
-A request that got no answer at all is thrown in as ``Unanswered``.
+A ``Conversation`` (submit, interrupt, upload, fetch) is a generator: it yields an ``HttpRequest``,
+is sent the ``HttpResponse``, and returns what came of it. Any shell can carry it out. A request
+that got no response at all is thrown in as ``Unanswered``.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ import msgspec
 from comfyrec.client.outputs import OutputFile
 from comfyrec.client.workflow import Workflow
 from comfyrec.errors import BadAnswer, OutputError, Rejected
-from comfyrec.wording import shortened
+from comfyrec.wording import shortened, shortened_list
 
 __all__ = [
     "FEATURE_FLAGS",
@@ -50,38 +49,42 @@ class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     method: str = "GET"
     path: str
-    """Below the base path; an absolute URL behind a redirect."""
+    """Below the base path, or an absolute URL."""
     query: tuple[tuple[str, str], ...] = ()
     body: bytes | None = None
     content_type: str = ""
     bare: bool = False
-    """Without the client's own headers: the request leaves the server that they are meant for."""
+    """Without the client's own headers: they are meant for another server."""
+    timeout_s: float | None = None
+    """Instead of the settings' limit for a request."""
 
     def __str__(self) -> str:
         return f"{self.method} {self.path.partition('?')[0]}"
 
 
 def with_query(url: str, query: tuple[tuple[str, str], ...]) -> str:
-    """The URL with the query behind it, percent-encoded (A105)."""
+    """The URL with the query, percent-encoded (A105)."""
     pairs = "&".join(f"{quote(key, safe='')}={quote(value, safe='')}" for key, value in query)
     return f"{url}?{pairs}" if pairs else url
 
 
 class HttpResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """One HTTP answer, whole."""
+    """One HTTP response, complete."""
 
     status: int
     content_type: str = ""
     location: str = ""
     body: bytes = b""
     url: str = ""
-    """Where it came from, for a ``Location`` that is relative."""
+    """Where it came from; a relative ``Location`` starts there."""
 
 
 class Unanswered(Exception):
-    """A request got no answer: refused, reset, too late, cut short.
+    """A request got no response: refused, reset, too late, cut short.
 
-    ``refused`` says that nobody listens there at all.
+    Attributes:
+        why: one line.
+        refused: nobody listens there at all.
     """
 
     def __init__(self, why: str, *, refused: bool = False) -> None:
@@ -93,41 +96,41 @@ class Unanswered(Exception):
 
 
 FEATURE_FLAGS = '{"type": "feature_flags", "data": {"supports_preview_metadata": true}}'
-"""The first message on a socket: what we understand (PROTOCOL.md section 3). Older servers ignore
-it."""
+"""The first message on a WebSocket: what we understand (PROTOCOL.md section 3). Older servers
+ignore it."""
 
 T = TypeVar("T")
 Conversation = Generator[HttpRequest, HttpResponse, T]
 
 # --- reading ---------------------------------------------------------------------------------
 
-_MEND = {
+_REMEDIES = {
     301: "give the address it moved to",
     302: "give the address it moved to, or log in there",
     307: "give the address it moved to",
     308: "give the address it moved to",
     401: "give what the server asks for with --header 'Authorization: ...'",
-    402: "the account has nothing left to pay with",
-    403: "a login, or an Origin check that names another host, is in the way",
-    404: "is this the address of ComfyUI? It may lie below a path such as /api",
-    405: "is this the address of ComfyUI? It may lie below a path such as /api",
+    402: "the account has no credits left",
+    403: "log in, or give the address that the server's Origin check expects",
+    404: "is this the address of ComfyUI? It may be below a path such as /api",
+    405: "is this the address of ComfyUI? It may be below a path such as /api",
     413: "raise the server's --max-upload-size, or send less",
-    429: "the server has enough for now; try again later",
+    429: "the server is busy; try again later",
 }
 _REASON_LENGTH_MAX = 300
 
 
-def reason_of(answer: HttpResponse) -> str:
-    """The server's own words for why it did not do what was asked, in one line.
+def reason_of(response: HttpResponse) -> str:
+    """The server's own reason for not doing what was requested, in one line.
 
     Knows ComfyUI's ``{"error": {"message", "details"}}``, its older ``{"error": "..."}``, any
     ``{"message": ...}``, plain text, and a web page (its title).
     """
     try:
-        value = json.loads(answer.body)
+        value = json.loads(response.body)
     except (ValueError, RecursionError):
-        return _reason_of_text(answer)
-    return _one_line(_reason_of_json(value) or f"answer without a reason ({answer.status})")
+        return _reason_of_text(response)
+    return _one_line(_reason_of_json(value) or f"response without a reason ({response.status})")
 
 
 def _reason_of_json(value: object) -> str:
@@ -142,13 +145,13 @@ def _reason_of_json(value: object) -> str:
     return next((str(value[k]) for k in ("error", "message", "detail", "msg") if value.get(k)), "")
 
 
-def _reason_of_text(answer: HttpResponse) -> str:
-    text = answer.body[:20_000].decode("utf-8", "replace")
-    if "html" in answer.content_type or re.match(r"\s*<(!doctype|html)", text, re.IGNORECASE):
+def _reason_of_text(response: HttpResponse) -> str:
+    text = response.body[:20_000].decode("utf-8", "replace")
+    if "html" in response.content_type or re.match(r"\s*<(!doctype|html)", text, re.IGNORECASE):
         title = re.search(r"<title[^>]*>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
         named = f" titled '{_one_line(title[1])}'" if title and title[1].strip() else ""
         return f"a web page{named} instead of JSON"
-    return _one_line(text) or "an empty answer"
+    return _one_line(text) or "an empty response"
 
 
 def _one_line(text: str) -> str:
@@ -156,56 +159,59 @@ def _one_line(text: str) -> str:
     return shortened(line, _REASON_LENGTH_MAX)
 
 
-def _refused(ask: HttpRequest, answer: HttpResponse) -> BadAnswer:
-    why = reason_of(answer)
-    if 300 <= answer.status < 400:
-        why = f"a redirect to {_without_query(answer.location) or 'nowhere'}"
-    return BadAnswer(str(ask), answer.status, why, _MEND.get(answer.status, ""))
+def _refused(request: HttpRequest, response: HttpResponse) -> BadAnswer:
+    why = reason_of(response)
+    if 300 <= response.status < 400:
+        why = f"a redirect to {_without_query(response.location) or 'nowhere'}"
+    return BadAnswer(str(request), response.status, why, _REMEDIES.get(response.status, ""))
 
 
 def _without_query(url: str) -> str:
     return url.partition("?")[0]
 
 
-def read_json(ask: HttpRequest, answer: HttpResponse) -> Any:
-    """The JSON value of a 2xx answer. ``NaN`` and ``Infinity`` are let through (W13).
+def read_json(request: HttpRequest, response: HttpResponse) -> Any:
+    """The JSON value of a 2xx response. ``NaN`` and ``Infinity`` are accepted (W13).
 
     Raises:
-        BadAnswer: another status, or no JSON.
+        BadAnswer: another status, or not JSON.
     """
-    if not 200 <= answer.status < 300:
-        raise _refused(ask, answer)
+    if not 200 <= response.status < 300:
+        raise _refused(request, response)
     try:
-        return json.loads(answer.body)
+        return json.loads(response.body)
     except (ValueError, RecursionError):
         raise BadAnswer(
-            str(ask), answer.status, _reason_of_text(answer), "is this the address of ComfyUI?"
+            str(request),
+            response.status,
+            _reason_of_text(response),
+            "is this the address of ComfyUI?",
         ) from None
 
 
-def _follow(ask: HttpRequest, *, hops_max: int = 5) -> Conversation[HttpResponse]:
-    """Ask, and go where redirects lead. On another host our own headers stay behind (A83)."""
-    answer = yield ask
+def _follow(request: HttpRequest, *, hops_max: int = 5) -> Conversation[HttpResponse]:
+    """Send a request and follow redirects; our own headers go to no other host (A83)."""
+    response = yield request
     for _ in range(hops_max):
-        if answer.status not in (301, 302, 303, 307, 308) or not answer.location:
+        if response.status not in (301, 302, 303, 307, 308) or not response.location:
             break
-        target = urljoin(answer.url, answer.location)
-        strange = urlsplit(target)[:2] != urlsplit(answer.url)[:2]
-        ask = HttpRequest(path=target, bare=ask.bare or strange)
-        answer = yield ask
-    return answer
+        target = urljoin(response.url, response.location)
+        strange = urlsplit(target)[:2] != urlsplit(response.url)[:2]
+        request = HttpRequest(path=target, bare=request.bare or strange)
+        response = yield request
+    return response
 
 
 # --- submit ----------------------------------------------------------------------------------
 
 
 class Accepted(msgspec.Struct, frozen=True):
-    """The answer to ``POST /prompt``."""
+    """The response to ``POST /prompt``."""
 
     prompt_id: str
     number: float
     node_errors: dict[str, Any]
-    """Not empty when some outputs were refused and the others run (A54)."""
+    """Not empty when some outputs were rejected and the others run (A54)."""
 
 
 def submit(
@@ -218,34 +224,37 @@ def submit(
     """Send a prompt to the queue. A redirect is not followed: the POST would become a GET (A61).
 
     Raises:
-        Rejected: the server did not take it, whatever it answered.
+        Rejected: the server did not accept it.
     """
     body: dict[str, Any] = {**workflow.extra, "prompt": workflow.graph, "client_id": client_id}
     if prompt_id is not None:
         body["prompt_id"] = prompt_id
     if extra_data:
         body["extra_data"] = {**body.get("extra_data", {}), **extra_data}
-    ask = HttpRequest(
+    request = HttpRequest(
         method="POST",
         path="/prompt",
         body=json.dumps(body).encode(),
         content_type="application/json",
     )
-    answer = yield ask
-    return _accepted(ask, answer)
+    response = yield request
+    return _accepted(request, response)
 
 
-def _accepted(ask: HttpRequest, answer: HttpResponse) -> Accepted:
-    if answer.status == 400:
-        raise _rejected(ask, answer)
+def _accepted(request: HttpRequest, response: HttpResponse) -> Accepted:
+    if response.status == 400:
+        raise _rejected(request, response)
     try:
-        value = read_json(ask, answer)
+        value = read_json(request, response)
     except BadAnswer as bad:
         raise Rejected(bad.request, bad.http_status, bad.why, bad.mend) from None
     prompt_id = value.get("prompt_id") if isinstance(value, dict) else None
     if not isinstance(prompt_id, str) or not prompt_id:
         raise Rejected(
-            str(ask), answer.status, "the answer names no prompt_id", "is this ComfyUI itself?"
+            str(request),
+            response.status,
+            "the response has no prompt_id",
+            "is this ComfyUI itself?",
         )
     number, errors = value.get("number"), value.get("node_errors")
     return Accepted(
@@ -255,18 +264,18 @@ def _accepted(ask: HttpRequest, answer: HttpResponse) -> Accepted:
     )
 
 
-def _rejected(ask: HttpRequest, answer: HttpResponse) -> Rejected:
+def _rejected(request: HttpRequest, response: HttpResponse) -> Rejected:
     try:
-        value = json.loads(answer.body)
+        value = json.loads(response.body)
     except (ValueError, RecursionError):
         value = None
     value = value if isinstance(value, dict) else {}
     error, nodes = value.get("error"), value.get("node_errors")
     nodes = nodes if isinstance(nodes, dict) else {}
-    why = "; ".join([reason_of(answer), *node_reasons(nodes)])
+    why = "; ".join([reason_of(response), *node_reasons(nodes)])
     return Rejected(
-        str(ask),
-        answer.status,
+        str(request),
+        response.status,
         why,
         error_type=str(error.get("type", "")) if isinstance(error, dict) else "",
         node_errors=nodes,
@@ -282,38 +291,39 @@ def node_reasons(node_errors: Mapping[str, Any], *, most: int = 8) -> list[str]:
         for error in errors if isinstance(errors, list) else []:
             words = _one_line(_reason_of_json({"error": error}))
             reasons.append(f"node {node_id} ({entry.get('class_type', '?')}): {words}")
-    more = [f"and {len(reasons) - most} more"] if len(reasons) > most else []
-    return reasons[:most] + more
+    return shortened_list(reasons, most)
 
 
 # --- history and queue -----------------------------------------------------------------------
 
 
 def history(prompt_id: str) -> HttpRequest:
-    """The question for the history entry of a prompt."""
+    """The request for the history entry of a prompt."""
     return HttpRequest(path=f"/history/{prompt_id}")
 
 
-def read_history(ask: HttpRequest, answer: HttpResponse, prompt_id: str) -> dict[str, Any] | None:
-    """The entry, or ``None`` while there is none.
+def read_history(
+    request: HttpRequest, response: HttpResponse, prompt_id: str
+) -> dict[str, Any] | None:
+    """The entry, or None while there is none.
 
     Raises:
-        BadAnswer: no history at all.
+        BadAnswer: the response is not a history.
     """
-    value = read_json(ask, answer)
+    value = read_json(request, response)
     if not isinstance(value, dict):
-        raise BadAnswer(str(ask), answer.status, "the answer is no object")
+        raise BadAnswer(str(request), response.status, "the response is not a JSON object")
     entry = value.get(prompt_id)
     return entry if isinstance(entry, dict) else None
 
 
 def queue() -> HttpRequest:
-    """The question for the queue."""
+    """The request for the queue."""
     return HttpRequest(path="/queue")
 
 
 class QueuePlace(msgspec.Struct, frozen=True):
-    """Where a prompt stands. Neither running nor a position: not in the queue."""
+    """Where a prompt is in the queue. Neither running nor a position: not there."""
 
     running: bool = False
     position: int | None = None
@@ -321,22 +331,22 @@ class QueuePlace(msgspec.Struct, frozen=True):
 
 
 class Queued(msgspec.Struct, frozen=True):
-    """The answer to ``GET /queue``, as far as a client needs it."""
+    """The response to ``GET /queue``, as far as a client needs it."""
 
     running: tuple[str, ...]
     pending: tuple[str, ...]
     """In the order they will run: by number, equal ones by id (PROTOCOL.md section 6)."""
 
 
-def read_queue(ask: HttpRequest, answer: HttpResponse) -> Queued:
-    """Who runs, who waits.
+def read_queue(request: HttpRequest, response: HttpResponse) -> Queued:
+    """Which prompts run and which wait.
 
     Raises:
-        BadAnswer: no queue.
+        BadAnswer: the response is not a queue.
     """
-    value = read_json(ask, answer)
+    value = read_json(request, response)
     if not isinstance(value, dict):
-        raise BadAnswer(str(ask), answer.status, "the answer is no object")
+        raise BadAnswer(str(request), response.status, "the response is not a JSON object")
     pending = sorted(_rows(value.get("queue_pending")))
     return Queued(
         tuple(prompt_id for _, prompt_id in _rows(value.get("queue_running"))),
@@ -345,7 +355,7 @@ def read_queue(ask: HttpRequest, answer: HttpResponse) -> Queued:
 
 
 def _rows(rows: object) -> list[tuple[float, str]]:
-    """``[number, prompt_id, ...]`` of each row; rows of another shape are passed over (A72)."""
+    """``[number, prompt_id, ...]`` of each row; rows of another shape are skipped (A72)."""
     found = []
     for row in rows if isinstance(rows, list) else []:
         if isinstance(row, list) and len(row) > 1 and isinstance(row[1], str):
@@ -355,7 +365,7 @@ def _rows(rows: object) -> list[tuple[float, str]]:
 
 
 def place_in(queued: Queued, prompt_id: str) -> QueuePlace:
-    """Where a prompt stands in the queue."""
+    """Where a prompt is in the queue."""
     if prompt_id in queued.running:
         return QueuePlace(running=True)
     if prompt_id in queued.pending:
@@ -367,7 +377,7 @@ def place_in(queued: Queued, prompt_id: str) -> QueuePlace:
 
 
 def view(file: OutputFile) -> HttpRequest:
-    """The question for the bytes of an output."""
+    """The request for the bytes of an output."""
     return HttpRequest(
         path="/view",
         query=(("filename", file.filename), ("subfolder", file.subfolder), ("type", file.type)),
@@ -375,21 +385,21 @@ def view(file: OutputFile) -> HttpRequest:
 
 
 def fetch(file: OutputFile) -> Conversation[bytes]:
-    """The bytes of an output. That they are all there is the shell's to see (``Unanswered``).
+    """The bytes of an output. The shell makes sure that they are complete (``Unanswered``).
 
     Raises:
         OutputError: the server does not have it.
     """
-    answer = yield from _follow(view(file))
-    if not 200 <= answer.status < 300:
-        raise OutputError(file.filename, f"GET /view: {answer.status}, {reason_of(answer)}")
-    if not answer.body:
-        raise OutputError(file.filename, "GET /view gave an empty file")
-    return answer.body
+    response = yield from _follow(view(file))
+    if not 200 <= response.status < 300:
+        raise OutputError(file.filename, f"GET /view: {response.status}, {reason_of(response)}")
+    if not response.body:
+        raise OutputError(file.filename, "GET /view returned an empty file")
+    return response.body
 
 
 class Uploaded(msgspec.Struct, frozen=True):
-    """Where an upload lies on the server; the name may be another than the one given (A85)."""
+    """Where an upload is on the server; the name may differ from the one given (A85)."""
 
     name: str
     subfolder: str
@@ -409,14 +419,14 @@ def upload(
 
     Args:
         data: the file's bytes.
-        name: its name; a path in front of it is put into ``subfolder``, as the server wants it.
+        name: its name; a folder in it is moved into ``subfolder``, as the server wants it.
         boundary: of the multipart body; must not occur in ``data``.
         subfolder: below the input folder.
         type: ``input``, ``temp`` or ``output``.
         overwrite: replace a file of that name instead of getting another name.
 
     Raises:
-        BadAnswer: the server did not take it.
+        BadAnswer: the server did not accept it.
     """
     folder, _, base = name.replace("\\", "/").rpartition("/")
     fields = {
@@ -424,17 +434,17 @@ def upload(
         "subfolder": "/".join(part for part in (subfolder, folder.strip("/")) if part),
         "overwrite": "true" if overwrite else "",
     }
-    ask = HttpRequest(
+    request = HttpRequest(
         method="POST",
         path="/upload/image",
         body=_multipart(boundary, data, base, fields),
         content_type=f"multipart/form-data; boundary={boundary}",
     )
-    answer = yield ask
-    value = read_json(ask, answer)
+    response = yield request
+    value = read_json(request, response)
     stored = value.get("name") if isinstance(value, dict) else None
     if not isinstance(stored, str):
-        raise BadAnswer(str(ask), answer.status, "the answer names no file")
+        raise BadAnswer(str(request), response.status, "the response does not name the file")
     return Uploaded(stored, str(value.get("subfolder") or ""), str(value.get("type") or type))
 
 

@@ -1,15 +1,15 @@
-"""One client id, one socket after the other, any number of prompts: routes and reconnects.
+"""One WebSocket after the other, any number of prompts: routes messages and reconnects.
 
-What happens goes into ``handle``; what shall happen comes out of it, in order. The shell carries
-it out, and feeds what came of it back. ``handle(Woke(), now)`` is due at ``wake_at``.
+Inputs go into ``handle``; actions come out of it, in order. The shell carries them out, and feeds
+what came of them back. ``handle(Woke(), now)`` is due at ``wake_at``.
 
-A frame belongs to the prompt whose id it names (K4). While a POST is on its way, frames of unknown
-prompts are kept, because they may be those of the prompt that is just being accepted (K7).
+A message belongs to the prompt whose id it names (K4). While a POST is on its way, messages about
+unknown prompts are kept, because they may be about the prompt that is being accepted (K7).
 
-Reconnecting: with the same id while prompts are watched, because their frames go to that id; with
-a new one otherwise, because a server may drop the id of a newer socket when the older one closes
-(W6). A socket that was reconnected and stays silent although the queue says that our prompt runs
-may have met that fate: it is closed and opened once more, ever less often.
+Reconnecting: with the same client id while prompts are watched, because their messages go to that
+id; with a new one otherwise, because a server may drop the id of a newer socket when the older one
+closes (W6). A socket that was reconnected and stays silent although the queue says that our prompt
+runs may have met that fate: it is closed and opened once more, ever less often.
 """
 
 from __future__ import annotations
@@ -25,39 +25,39 @@ from comfyrec import events
 from comfyrec.client.backoff import pause_us
 from comfyrec.client.requests import Accepted, Queued, place_in
 from comfyrec.client.settings import ClientSettings
-from comfyrec.client.tracker import AskHistory, AskQueue, Done, Tell, Tracker
+from comfyrec.client.tracker import Done, GetHistory, GetQueue, Notify, Tracker
 from comfyrec.errors import DecodeError
 
 __all__ = [
-    "Accept",
     "Action",
-    "AskHistory",
-    "AskQueue",
     "ClientSession",
     "Connect",
     "ConnectFailed",
     "Disconnect",
     "Done",
-    "Failed",
-    "Forget",
-    "GotHistory",
-    "GotQueue",
-    "Happened",
-    "Heard",
-    "Opened",
-    "Posting",
-    "Refused",
-    "Removed",
+    "GetHistory",
+    "GetQueue",
+    "HistoryReceived",
+    "Input",
+    "MessageReceived",
+    "Notify",
+    "PromptAccepted",
+    "PromptForgotten",
+    "PromptRemoved",
+    "QueueReceived",
+    "RequestFailed",
     "SocketLost",
-    "Tell",
+    "SocketOpened",
+    "SubmitFailed",
+    "SubmitStarted",
     "Woke",
 ]
 
-# --- what happened ---------------------------------------------------------------------------
+# --- inputs ----------------------------------------------------------------------------------
 
 
-class Opened(msgspec.Struct, frozen=True):
-    """The socket that ``Connect`` asked for stands."""
+class SocketOpened(msgspec.Struct, frozen=True):
+    """The WebSocket that ``Connect`` asked for is open."""
 
 
 class ConnectFailed(msgspec.Struct, frozen=True):
@@ -68,67 +68,68 @@ class ConnectFailed(msgspec.Struct, frozen=True):
 
 
 class SocketLost(msgspec.Struct, frozen=True):
-    """The socket is gone, with or without a close frame."""
+    """The WebSocket is gone, with or without a close frame."""
 
     why: str
 
 
-class Heard(msgspec.Struct, frozen=True):
+class MessageReceived(msgspec.Struct, frozen=True):
     """A message came: ``str`` for text, ``bytes`` for binary."""
 
     message: str | bytes
 
 
-class Posting(msgspec.Struct, frozen=True):
-    """A ``POST /prompt`` is about to leave. Exactly one ``Accept`` or ``Refused`` follows."""
+class SubmitStarted(msgspec.Struct, frozen=True):
+    """A ``POST /prompt`` is about to leave. Exactly one ``PromptAccepted`` or
+    ``SubmitFailed`` follows."""
 
 
-class Accept(msgspec.Struct, frozen=True):
-    """A prompt is to be watched from here on."""
+class PromptAccepted(msgspec.Struct, frozen=True):
+    """A prompt was accepted, and is to be watched."""
 
     accepted: Accepted
     nodes: tuple[str, ...] = ()
     """Ids in its graph; they count the progress."""
     listening: bool = True
-    """False: nobody wants ``Tell``."""
+    """False: no callback, so no ``Notify``."""
     timeout_s: float | None = None
     """Total limit instead of the settings' one."""
     posted: bool = True
     """False: accepted at another time, only watched from now on."""
 
 
-class Refused(msgspec.Struct, frozen=True):
-    """The POST was not accepted, or not answered."""
+class SubmitFailed(msgspec.Struct, frozen=True):
+    """The prompt was not accepted, or the request got no response."""
 
 
-class GotHistory(msgspec.Struct, frozen=True):
-    """The answer to ``AskHistory``."""
+class HistoryReceived(msgspec.Struct, frozen=True):
+    """The response to ``GetHistory``."""
 
     prompt_id: str
     entry: dict[str, Any] | None
 
 
-class GotQueue(msgspec.Struct, frozen=True):
-    """The answer to ``AskQueue``."""
+class QueueReceived(msgspec.Struct, frozen=True):
+    """The response to ``GetQueue``."""
 
     queued: Queued
 
 
-class Failed(msgspec.Struct, frozen=True):
-    """No usable answer to ``AskHistory`` (with its prompt) or ``AskQueue`` (without)."""
+class RequestFailed(msgspec.Struct, frozen=True):
+    """No usable response to ``GetHistory`` (with its prompt) or ``GetQueue`` (without)."""
 
     why: str
     prompt_id: str | None = None
     refused: bool = False
 
 
-class Removed(msgspec.Struct, frozen=True):
-    """We took a prompt out of the queue, and it is gone from there."""
+class PromptRemoved(msgspec.Struct, frozen=True):
+    """We removed a prompt from the queue, and the queue confirmed it."""
 
     prompt_id: str
 
 
-class Forget(msgspec.Struct, frozen=True):
+class PromptForgotten(msgspec.Struct, frozen=True):
     """Nobody waits for the prompt any more."""
 
     prompt_id: str
@@ -138,36 +139,36 @@ class Woke(msgspec.Struct, frozen=True):
     """``wake_at`` has come."""
 
 
-Happened = (
-    Opened
+Input = (
+    SocketOpened
     | ConnectFailed
     | SocketLost
-    | Heard
-    | Posting
-    | Accept
-    | Refused
-    | GotHistory
-    | GotQueue
-    | Failed
-    | Removed
-    | Forget
+    | MessageReceived
+    | SubmitStarted
+    | PromptAccepted
+    | SubmitFailed
+    | HistoryReceived
+    | QueueReceived
+    | RequestFailed
+    | PromptRemoved
+    | PromptForgotten
     | Woke
 )
 
-# --- what shall happen (with those of the tracker) -------------------------------------------
+# --- actions (with those of the tracker) -----------------------------------------------------
 
 
 class Connect(msgspec.Struct, frozen=True):
-    """Open a socket under that client id. ``Opened`` or ``ConnectFailed`` follows."""
+    """Open a WebSocket with that client id. ``SocketOpened`` or ``ConnectFailed`` follows."""
 
     client_id: str
 
 
 class Disconnect(msgspec.Struct, frozen=True):
-    """Close the socket, closing handshake included. ``SocketLost`` follows."""
+    """Close the WebSocket, closing handshake included. ``SocketLost`` follows."""
 
 
-Action = AskHistory | AskQueue | Tell | Done | Connect | Disconnect
+Action = GetHistory | GetQueue | Notify | Done | Connect | Disconnect
 
 # --- the session -----------------------------------------------------------------------------
 
@@ -177,8 +178,8 @@ _STEADY_US: Final = 5 * _SECOND
 (A36) does not."""
 _EARLY_MESSAGES_MAX: Final = 4096
 _EARLY_BYTES_MAX: Final = 64 << 20
-"""For frames of unknown prompts while a POST is on its way: a few previews and thousands of events.
-The oldest go first; the history makes good for them."""
+"""For messages about unknown prompts while a POST is on its way: a few previews and thousands of
+events. The oldest are dropped first; the history makes up for them."""
 _OBJECTS_PER_FRAME_MAX: Final = 1000
 
 _BINARY_NAMES: Mapping[type, str] = {
@@ -202,7 +203,7 @@ class ClientSession:
         self.settings = settings
         self.connected = False
         self.skipped = 0
-        """Messages that are none of ComfyUI's (K6)."""
+        """Messages that are not ComfyUI's (K6)."""
         self.foreign = 0
         """Messages about prompts that are not watched (K4)."""
         self.trackers: dict[str, Tracker] = {}
@@ -216,27 +217,27 @@ class ClientSession:
         self._posts = 0
         self._early: deque[tuple[str, Any, str | bytes, str]] = deque()
         self._early_bytes = 0
-        self._queue_asked = False
+        self._queue_awaited = False
         self._waiting_for_queue: set[str] = set()
         self._connecting = False
         self._connect_at: int | None = None
         self._attempts = 0
         self._opened_at = 0
         self._opened_times = 0
-        self._ours_since_open = False
+        self._heard_of_ours = False
         self._revivals = 0
         self._revived = False
         self._revive_at: int | None = None
         self._now = 0
 
-    def handle(self, happened: Happened, now: int) -> list[Action]:
-        """Take what happened at ``now`` (Unix microseconds) and say what shall happen."""
+    def handle(self, given: Input, now: int) -> list[Action]:
+        """Take an input at ``now`` (Unix microseconds); gives the actions that follow."""
         self._now = now
-        if type(happened) is Heard:
+        if type(given) is MessageReceived:
             # The hot path. It makes due only what it touched; all else waits for ``Woke``.
-            self._heard(happened.message)
+            self._receive(given.message)
         else:
-            _HANDLERS[type(happened)](self, happened)
+            _HANDLERS[type(given)](self, given)
             self._wake()
         actions, self._out = self._out, []
         return actions
@@ -263,7 +264,7 @@ class ClientSession:
         self.wake_at = min((at for at in times if at is not None), default=None)
 
     def _touched(self, tracker: Tracker) -> None:
-        """A frame can only make a question due sooner; silence begun anew costs one idle wake."""
+        """A message can only make a request due sooner; silence begun anew costs one idle wake."""
         due = tracker.due
         if due is None:
             return
@@ -272,13 +273,13 @@ class ClientSession:
         elif self.wake_at is None or due < self.wake_at:
             self.wake_at = due
 
-    def _say(self, action: Any) -> None:
-        """What a tracker wants; questions for the queue are put once for all who wait."""
-        if isinstance(action, AskQueue):
+    def _collect(self, action: Any) -> None:
+        """What a tracker wants; the queue is asked for once for all who wait."""
+        if isinstance(action, GetQueue):
             self._waiting_for_queue.add(action.prompt_id)
-            if self._queue_asked:
+            if self._queue_awaited:
                 return
-            self._queue_asked = True
+            self._queue_awaited = True
         elif isinstance(action, Done):
             self._drop(action.result.prompt_id)
         self._out.append(action)
@@ -289,15 +290,15 @@ class ClientSession:
 
     # --- messages ----------------------------------------------------------------------------
 
-    def _heard(self, message: str | bytes) -> None:
+    def _receive(self, message: str | bytes) -> None:
         try:
             event = events.decode(message)
         except DecodeError:
-            self._heard_several(message)
+            self._receive_several(message)
             return
         self._route(event, message)
 
-    def _heard_several(self, message: str | bytes) -> None:
+    def _receive_several(self, message: str | bytes) -> None:
         """Some gateways put several JSON objects into one text frame (A52)."""
         parts = _objects_in(message) if isinstance(message, str) else []
         decoded = []
@@ -315,27 +316,27 @@ class ClientSession:
         name = _NAMES.get(kind) or event.type
         prompt_id = event.prompt_id
         if prompt_id is None:
-            self._overheard(event, message, name)
+            self._share(event, message, name)
             return
         tracker = self.trackers.get(prompt_id)
         if tracker is not None:
-            self._ours_since_open = True
-            tracker.saw(event, message, self._now, name)
+            self._heard_of_ours = True
+            tracker.on_message(event, message, self._now, name)
             self._touched(tracker)
         elif self._posts:
             self._keep(prompt_id, event, message, name)
         else:
             self.foreign += 1
 
-    def _overheard(self, event: Any, message: str | bytes, name: str) -> None:
+    def _share(self, event: Any, message: str | bytes, name: str) -> None:
         """A message that names no prompt. Pictures belong to the one that runs."""
         only_running = isinstance(message, bytes)
         for tracker in list(self.trackers.values()):
             if name == "status":
-                tracker.hint(self._now)
+                tracker.on_status(self._now)
                 self._touched(tracker)
             if tracker.running or not only_running:
-                tracker.overheard(event, message, self._now, name)
+                tracker.on_common_message(event, message, self._now, name)
 
     def _keep(self, prompt_id: str, event: Any, message: str | bytes, name: str) -> None:
         self._early.append((prompt_id, event, message, name))
@@ -344,40 +345,40 @@ class ClientSession:
             self._early_bytes -= len(self._early.popleft()[2])
             self.skipped += 1
 
-    def _posting(self, _happened: Posting) -> None:
+    def _posting(self, _given: SubmitStarted) -> None:
         self._posts += 1
 
-    def _refused(self, _happened: Refused) -> None:
+    def _refused(self, _given: SubmitFailed) -> None:
         self._posts -= 1
         self._forget_early()
 
-    def _accept(self, happened: Accept) -> None:
-        accepted = happened.accepted
+    def _accept(self, given: PromptAccepted) -> None:
+        accepted = given.accepted
         settings = self.settings
-        if happened.timeout_s is not None:
-            settings = msgspec.structs.replace(settings, timeout_s=happened.timeout_s)
+        if given.timeout_s is not None:
+            settings = msgspec.structs.replace(settings, timeout_s=given.timeout_s)
         tracker = Tracker(
             accepted.prompt_id,
-            nodes=happened.nodes,
+            nodes=given.nodes,
             settings=settings,
             client_id=self.client_id,
             now=self._now,
-            out=self._say,
-            listening=happened.listening,
+            out=self._collect,
+            listening=given.listening,
             node_errors=accepted.node_errors,
         )
         self.trackers[accepted.prompt_id] = tracker
-        if not self.connected or not happened.posted:
-            tracker.hint(self._now)
-        if happened.posted:
+        if not self.connected or not given.posted:
+            tracker.on_status(self._now)
+        if given.posted:
             self._posts -= 1
             self._replay_early(tracker)
 
     def _replay_early(self, tracker: Tracker) -> None:
         ours = [kept for kept in self._early if kept[0] == tracker.prompt_id]
         for _, event, message, name in ours:
-            self._ours_since_open = True
-            tracker.saw(event, message, self._now, name)
+            self._heard_of_ours = True
+            tracker.on_message(event, message, self._now, name)
         self._forget_early()
 
     def _forget_early(self) -> None:
@@ -385,42 +386,42 @@ class ClientSession:
             self._early.clear()
             self._early_bytes = 0
 
-    # --- answers -----------------------------------------------------------------------------
+    # --- responses ---------------------------------------------------------------------------
 
-    def _got_history(self, happened: GotHistory) -> None:
-        tracker = self.trackers.get(happened.prompt_id)
+    def _got_history(self, given: HistoryReceived) -> None:
+        tracker = self.trackers.get(given.prompt_id)
         if tracker is not None:
-            tracker.history(happened.entry, self._now)
+            tracker.on_history(given.entry, self._now)
 
-    def _got_queue(self, happened: GotQueue) -> None:
-        for tracker in self._those_who_asked_for_the_queue():
-            place = place_in(happened.queued, tracker.prompt_id)
-            tracker.queue(place, self._now)
+    def _got_queue(self, given: QueueReceived) -> None:
+        for tracker in self._waiting_trackers():
+            place = place_in(given.queued, tracker.prompt_id)
+            tracker.on_queue(place, self._now)
             if place.running:
                 self._plan_revival()
 
-    def _those_who_asked_for_the_queue(self) -> list[Tracker]:
+    def _waiting_trackers(self) -> list[Tracker]:
         waiting, self._waiting_for_queue = self._waiting_for_queue, set()
-        self._queue_asked = False
+        self._queue_awaited = False
         return [self.trackers[prompt_id] for prompt_id in waiting if prompt_id in self.trackers]
 
-    def _failed(self, happened: Failed) -> None:
-        if happened.prompt_id is None:
-            asking = self._those_who_asked_for_the_queue()
+    def _failed(self, given: RequestFailed) -> None:
+        if given.prompt_id is None:
+            waiting = self._waiting_trackers()
         else:
-            asking = [t for t in [self.trackers.get(happened.prompt_id)] if t is not None]
-        for tracker in asking:
-            tracker.failed(happened.why, self._now, refused=happened.refused)
+            waiting = [t for t in [self.trackers.get(given.prompt_id)] if t is not None]
+        for tracker in waiting:
+            tracker.on_request_failed(given.why, self._now, refused=given.refused)
 
-    def _removed(self, happened: Removed) -> None:
-        tracker = self.trackers.get(happened.prompt_id)
+    def _removed(self, given: PromptRemoved) -> None:
+        tracker = self.trackers.get(given.prompt_id)
         if tracker is not None:
-            tracker.removed(self._now)
+            tracker.on_removed(self._now)
 
-    def _forget(self, happened: Forget) -> None:
-        self._drop(happened.prompt_id)
+    def _forget(self, given: PromptForgotten) -> None:
+        self._drop(given.prompt_id)
 
-    def _woke(self, _happened: Woke) -> None:
+    def _woke(self, _given: Woke) -> None:
         """Everything that is due is done in ``_wake``, after each input."""
 
     # --- the socket --------------------------------------------------------------------------
@@ -434,28 +435,28 @@ class ClientSession:
         self._connecting = True
         self._out.append(Connect(self.client_id))
 
-    def _opened(self, _happened: Opened) -> None:
+    def _opened(self, _given: SocketOpened) -> None:
         self._connecting, self.connected = False, True
         self._opened_at = self._now
         self._opened_times += 1
-        self._ours_since_open = self._revived = False
+        self._heard_of_ours = self._revived = False
         if self._opened_times > 1:
             for tracker in list(self.trackers.values()):
-                tracker.socket_up(self._now)
+                tracker.on_socket_opened(self._now)
 
-    def _connect_failed(self, happened: ConnectFailed) -> None:
+    def _connect_failed(self, given: ConnectFailed) -> None:
         self._connecting = False
-        if happened.refused:
+        if given.refused:
             for tracker in self.trackers.values():
-                tracker.server_gone()
+                tracker.on_server_gone()
         self._connect_later()
 
-    def _socket_lost(self, happened: SocketLost) -> None:
+    def _socket_lost(self, given: SocketLost) -> None:
         self.connected = False
         if self._now - self._opened_at >= _STEADY_US:
             self._attempts = 0
         for tracker in list(self.trackers.values()):
-            tracker.socket_down(self._now, happened.why)
+            tracker.on_socket_lost(self._now, given.why)
         self._connect_later()
 
     def _connect_later(self) -> None:
@@ -466,31 +467,31 @@ class ClientSession:
 
     def _plan_revival(self) -> None:
         """Our prompt runs, the socket says nothing: was its id taken from it (W6)?"""
-        silent = self.connected and not (self._ours_since_open or self._revived)
+        silent = self.connected and not (self._heard_of_ours or self._revived)
         if silent and self._opened_times > 1 and self._revive_at is None and self._reconnect:
             wait = round(self.settings.idle_limit_s * _SECOND) << min(self._revivals, 8)
             self._revive_at = self._opened_at + wait
 
     def _revive(self) -> None:
         self._revive_at = None
-        if self.connected and not self._ours_since_open and self.trackers:
+        if self.connected and not self._heard_of_ours and self.trackers:
             self._revivals += 1
             self._revived = True
             self._out.append(Disconnect())
 
 
 _HANDLERS: Mapping[type, Callable[[ClientSession, Any], None]] = {
-    Opened: ClientSession._opened,
+    SocketOpened: ClientSession._opened,
     ConnectFailed: ClientSession._connect_failed,
     SocketLost: ClientSession._socket_lost,
-    Posting: ClientSession._posting,
-    Accept: ClientSession._accept,
-    Refused: ClientSession._refused,
-    GotHistory: ClientSession._got_history,
-    GotQueue: ClientSession._got_queue,
-    Failed: ClientSession._failed,
-    Removed: ClientSession._removed,
-    Forget: ClientSession._forget,
+    SubmitStarted: ClientSession._posting,
+    PromptAccepted: ClientSession._accept,
+    SubmitFailed: ClientSession._refused,
+    HistoryReceived: ClientSession._got_history,
+    QueueReceived: ClientSession._got_queue,
+    RequestFailed: ClientSession._failed,
+    PromptRemoved: ClientSession._removed,
+    PromptForgotten: ClientSession._forget,
     Woke: ClientSession._woke,
 }
 
@@ -499,7 +500,7 @@ _NAMES: dict[type, str] = {
     **_BINARY_NAMES,
     **{kind: name for name, kind in events.KNOWN.items()},
 }
-"""What ``Told.type`` is; others are named by the message itself."""
+"""``ProgressEvent.type`` by the type of the event; others are named by the message itself."""
 
 
 def _objects_in(text: str) -> list[str]:

@@ -30,26 +30,28 @@ class Sim:
         self.refused = False
         self.answering = True
         self.actions: list[Any] = []
-        self.told: list[ProgressEvent] = []
+        self.events: list[ProgressEvent] = []
         self.results: list[Result] = []
         self._take(self.session.start(self.now))
         if connected:
-            self.feed(s.Opened())
+            self.feed(s.SocketOpened())
 
     # --- what happens ------------------------------------------------------------------------
 
-    def feed(self, happened: s.Happened) -> None:
+    def feed(self, happened: s.Input) -> None:
         self._take(self.session.handle(happened, self.now))
 
     def hear(self, type: str, **data: Any) -> None:
-        self.feed(s.Heard(json.dumps({"type": type, "data": data})))
+        self.feed(s.MessageReceived(json.dumps({"type": type, "data": data})))
 
     def accept(
         self, prompt_id: str = PROMPT, *, nodes: tuple[str, ...] = ("1", "2"), **more: Any
     ) -> None:
-        self.feed(s.Posting())
+        self.feed(s.SubmitStarted())
         self.pending.append(prompt_id)
-        self.feed(s.Accept(Accepted(prompt_id, 0.0, more.pop("node_errors", {})), nodes, **more))
+        self.feed(
+            s.PromptAccepted(Accepted(prompt_id, 0.0, more.pop("node_errors", {})), nodes, **more)
+        )
 
     def ours(self, type: str, prompt_id: str = PROMPT, **data: Any) -> None:
         self.hear(type, prompt_id=prompt_id, **data)
@@ -97,21 +99,21 @@ class Sim:
     def _take(self, actions: list[Any]) -> None:
         for action in actions:
             self.actions.append(action)
-            if isinstance(action, s.Tell):
-                self.told.append(action.told)
+            if isinstance(action, s.Notify):
+                self.events.append(action.event)
             elif isinstance(action, s.Done):
                 self.results.append(action.result)
-            elif isinstance(action, s.AskHistory | s.AskQueue) and self.answering:
+            elif isinstance(action, s.GetHistory | s.GetQueue) and self.answering:
                 self._answer(action)
 
     def _answer(self, action: Any) -> None:
-        about = action.prompt_id if isinstance(action, s.AskHistory) else None
+        about = action.prompt_id if isinstance(action, s.GetHistory) else None
         if self.failing is not None:
-            self.feed(s.Failed(self.failing, about, self.refused))
+            self.feed(s.RequestFailed(self.failing, about, self.refused))
         elif about is not None:
-            self.feed(s.GotHistory(about, self.history.get(about)))
+            self.feed(s.HistoryReceived(about, self.history.get(about)))
         else:
-            self.feed(s.GotQueue(Queued(tuple(self.running), tuple(self.pending))))
+            self.feed(s.QueueReceived(Queued(tuple(self.running), tuple(self.pending))))
 
     @property
     def result(self) -> Result:
@@ -120,7 +122,7 @@ class Sim:
 
     @property
     def types(self) -> list[str]:
-        return [told.type for told in self.told]
+        return [event.type for event in self.events]
 
     def count(self, kind: type) -> int:
         return sum(isinstance(action, kind) for action in self.actions)

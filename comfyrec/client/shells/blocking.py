@@ -6,8 +6,8 @@
         result = client.run(workflow, on_event=ProgressPrinter(format="text"))
         client.save(result, Path("pictures"))
 
-Callbacks are called on the thread that waits, in order. While nobody waits, what they would be told
-is kept, up to a bound.
+Callbacks are called on the thread that waits, in order. While nobody waits, their events are kept,
+up to a bound.
 """
 
 from __future__ import annotations
@@ -21,12 +21,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from comfyrec.client import outputs, workflow
-from comfyrec.client import requests as asks
+from comfyrec.client import outputs, requests, workflow
 from comfyrec.client.interrupt import Effect
 from comfyrec.client.progress_event import ProgressEvent, ProgressInfo
 from comfyrec.client.result import Result
 from comfyrec.client.shells import aio
+from comfyrec.client.shells.handle import (
+    OnEvent,
+    PromptHandle,
+    callback_error,
+    check_callback,
+    with_warnings,
+)
 
 __all__ = ["BlockingPromptHandle", "Client"]
 
@@ -44,22 +50,22 @@ class _Mailbox:
         self._box: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self.errors: list[str] = []
 
-    def callback(self, on_event: aio.OnEvent | None) -> aio.OnEvent | None:
+    def callback(self, on_event: OnEvent | None) -> OnEvent | None:
         """What the asyncio shell is to call in place of ``on_event``."""
         if on_event is None:
             return None
 
-        def keep(told: ProgressEvent) -> None:
-            if self._box.qsize() < _KEPT_MAX or told.type not in _DISPENSABLE:
-                self._box.put(lambda: self._call(on_event, told))
+        def keep(event: ProgressEvent) -> None:
+            if self._box.qsize() < _KEPT_MAX or event.type not in _DISPENSABLE:
+                self._box.put(lambda: self._call(on_event, event))
 
         return keep
 
-    def _call(self, on_event: aio.OnEvent, told: ProgressEvent) -> None:
+    def _call(self, on_event: OnEvent, event: ProgressEvent) -> None:
         try:
-            on_event(told)
+            on_event(event)
         except Exception as error:
-            self.errors.append(aio.callback_error(error, told))
+            self.errors.append(callback_error(error, event))
 
     def close(self) -> None:
         """Nothing comes any more."""
@@ -72,9 +78,9 @@ class _Mailbox:
 
 
 class BlockingPromptHandle:
-    """A prompt that is being watched (see ``comfyrec.client.shells.aio.Prompt``)."""
+    """A prompt that is being watched (see ``comfyrec.client.PromptHandle``)."""
 
-    def __init__(self, client: Client, prompt: aio.PromptHandle, mailbox: _Mailbox) -> None:
+    def __init__(self, client: Client, prompt: PromptHandle, mailbox: _Mailbox) -> None:
         self.prompt_id = prompt.prompt_id
         self.number = prompt.number
         self.node_errors = prompt.node_errors
@@ -143,7 +149,7 @@ class Client:
         self,
         graph: workflow.Workflow | Mapping[str, Any],
         *,
-        on_event: aio.OnEvent | None = None,
+        on_event: OnEvent | None = None,
         timeout_s: float | None = None,
         prompt_id: str | None = None,
     ) -> Result:
@@ -161,7 +167,7 @@ class Client:
         self,
         graph: workflow.Workflow | Mapping[str, Any],
         *,
-        on_event: aio.OnEvent | None = None,
+        on_event: OnEvent | None = None,
         timeout_s: float | None = None,
         prompt_id: str | None = None,
     ) -> BlockingPromptHandle:
@@ -179,7 +185,7 @@ class Client:
         self,
         prompt_id: str,
         *,
-        on_event: aio.OnEvent | None = None,
+        on_event: OnEvent | None = None,
         timeout_s: float | None = None,
     ) -> BlockingPromptHandle:
         """Watch a prompt that was submitted earlier."""
@@ -193,7 +199,7 @@ class Client:
         """Stop one prompt, running or waiting, and see what comes of it."""
         return self._call(self._client.interrupt(prompt_id))
 
-    def position(self, prompt_id: str) -> asks.QueuePlace:
+    def position(self, prompt_id: str) -> requests.QueuePlace:
         """Where a prompt stands in the queue."""
         return self._call(self._client.position(prompt_id))
 
@@ -201,7 +207,7 @@ class Client:
         """The history entry of a prompt, ``None`` while there is none."""
         return self._call(self._client.history(prompt_id))
 
-    def upload(self, source: Path | bytes, **options: Any) -> asks.Uploaded:
+    def upload(self, source: Path | bytes, **options: Any) -> requests.Uploaded:
         """Put an image into the server's input folder."""
         return self._call(self._client.upload(source, **options))
 
@@ -224,7 +230,7 @@ class Client:
         with self._cancelling(work) as waiting:
             waiting.add_done_callback(lambda _: mailbox.close())
             mailbox.deliver()
-            return aio.with_warnings(waiting.result(), mailbox.errors)
+            return with_warnings(waiting.result(), mailbox.errors)
 
     @contextlib.contextmanager
     def _cancelling(self, work: Coroutine[Any, Any, T]) -> Iterator[Any]:
@@ -239,6 +245,6 @@ class Client:
             raise
 
 
-def _callable(on_event: aio.OnEvent | None) -> aio.OnEvent | None:
-    aio.check_callback(on_event)
+def _callable(on_event: OnEvent | None) -> OnEvent | None:
+    check_callback(on_event)
     return on_event

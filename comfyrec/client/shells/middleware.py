@@ -38,7 +38,7 @@ _UPLOAD_BYTES_MAX: Final = 512 << 20
 _JSON_BYTES_MAX: Final = 64 << 20
 
 _COMPAT: Final = {202: 200, 409: 400, 422: 500}
-"""Codes of the older script where they differ. Bad JSON is told apart where it is found."""
+"""Codes of the older script where they differ. Bad JSON is answered where it is found."""
 
 
 class _Answer(Exception):
@@ -53,7 +53,7 @@ class Middleware:
     Args:
         client: of the ComfyUI server. It reconnects by itself, so a restart there is survived.
         flow: what is run; ``None`` answers runs with 400.
-        on_event: told of everything that happens to a run.
+        on_event: called for everything that happens to a run.
         run_on_upload: run after each upload.
         compat: see the module.
     """

@@ -27,7 +27,7 @@ class ProgressPrinter:
             once, and lines of JSON follow instead.
         event_types: only these types; ``None`` for all.
         raw: as JSON only the server's own message, where there is one.
-        veil: goes over each line, to hide secrets (``Client.veil``).
+        redact: applied to each line, to hide secrets (``Client.redaction``).
     """
 
     def __init__(
@@ -37,38 +37,38 @@ class ProgressPrinter:
         event_types: Collection[str] | None = None,
         raw: bool = False,
         *,
-        veil: Callable[[str], str] = str,
+        redact: Callable[[str], str] = str,
     ) -> None:
         self._file = file
         self._format = format or "json"
         self._event_types = None if event_types is None else frozenset(event_types)
         self._raw = raw
-        self._veil = veil
+        self._redact = redact
         self._last: str | None = None
 
-    def __call__(self, told: ProgressEvent) -> None:
-        if self._event_types is not None and told.type not in self._event_types:
+    def __call__(self, event: ProgressEvent) -> None:
+        if self._event_types is not None and event.type not in self._event_types:
             return
-        line = self._line(told)
+        line = self._line(event)
         # The same line twice says nothing new: two equal ``status`` come with each submission.
         if line is not None and line != self._last:
             self._last = line
             self._print(line)
 
-    def _line(self, told: ProgressEvent) -> str | None:
+    def _line(self, event: ProgressEvent) -> str | None:
         if self._format == "text":
-            return as_text(told)
+            return as_text(event)
         if self._format != "json":
             try:
-                return printable(as_format(told, self._format))
+                return printable(as_format(event, self._format))
             except FormatError as wrong:
                 self._format = "json"
                 self._print(f"Format error: {wrong}")
-        return as_json(told, raw=self._raw)
+        return as_json(event, raw=self._raw)
 
     def _print(self, line: str) -> None:
         stream = sys.stdout if self._file is None else self._file
-        stream.write(f"{self._veil(line)}\n")
+        stream.write(f"{self._redact(line)}\n")
         stream.flush()
 
 
@@ -113,11 +113,11 @@ class LiveProgress:
         if self._bars is not None:
             self._bars.stop()
 
-    def __call__(self, told: ProgressEvent) -> None:
+    def __call__(self, event: ProgressEvent) -> None:
         if self._bars is None or self._whole is None or self._node is None:
             raise RuntimeError("LiveProgress is used inside 'with'")
-        now = told.progress
-        self._bars.update(self._whole, completed=now.nodes_progress, description=self._state(told))
+        now = event.progress
+        self._bars.update(self._whole, completed=now.nodes_progress, description=self._state(event))
         self._bars.update(
             self._node,
             completed=now.node_progress,
@@ -125,8 +125,8 @@ class LiveProgress:
             visible=now.node_current is not None,
         )
 
-    def _state(self, told: ProgressEvent) -> str:
-        now = told.progress
+    def _state(self, event: ProgressEvent) -> str:
+        now = event.progress
         if now.queue_position is not None:
             return f"waiting, {now.queue_position} before it"
         return f"{len(now.nodes_done)}/{now.nodes_total} nodes"

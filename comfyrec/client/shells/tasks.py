@@ -20,8 +20,7 @@ from typing import Any, Self, TypeVar
 import aiohttp
 import yarl
 
-from comfyrec.client import address, sequencer
-from comfyrec.client import requests as asks
+from comfyrec.client import address, requests, sequencer
 from comfyrec.client.redaction import Redaction
 from comfyrec.client.sequencer import (
     STATUSES,
@@ -81,7 +80,7 @@ class TaskClient:
         self.key = Key.parse(key)
         self._timeout = aiohttp.ClientTimeout(total=request_timeout_s)
         self._http: aiohttp.ClientSession | None = None
-        self._veil = Redaction.over([self.key.api_key])
+        self._redact = Redaction.over([self.key.api_key])
 
     async def __aenter__(self) -> Self:
         return self
@@ -184,10 +183,10 @@ class TaskClient:
             value: T = end.value
             return value
         except TaskError as refusal:
-            refusal.message = self._veil(refusal.message)
+            refusal.message = self._redact(refusal.message)
             raise
 
-    async def _do(self, ask: asks.HttpRequest) -> asks.HttpResponse:
+    async def _do(self, ask: requests.HttpRequest) -> requests.HttpResponse:
         if self._http is None:
             self._http = aiohttp.ClientSession()
         url = self.address.url(ask.path)
@@ -200,7 +199,7 @@ class TaskClient:
                 allow_redirects=False,
                 timeout=self._timeout,
             ) as response:
-                return asks.HttpResponse(
+                return requests.HttpResponse(
                     status=response.status,
                     content_type=response.headers.get("Content-Type", ""),
                     body=await response.read(),
@@ -209,7 +208,7 @@ class TaskClient:
         except TimeoutError:
             why = f"no answer within {self._timeout.total:g} s"
         except (aiohttp.ClientError, OSError) as error:
-            why = self._veil(str(error) or type(error).__name__)
+            why = self._redact(str(error) or type(error).__name__)
         raise NoServer(str(self.address), why)
 
 

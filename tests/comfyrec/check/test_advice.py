@@ -27,6 +27,7 @@ def result(name: str, *failed: str, **more: Any) -> ScenarioResult:
     return ScenarioResult(**{**facts, **more})
 
 
+MISSED = Traffic(sockets=1, socket_first=False, posts=1, attempts=2)
 LATE = "K7 submitted the prompt before its WebSocket was open"
 UNTRUE = {"reported": "an untruth", "truth": ("error",)}
 HUNG: dict[str, Any] = {"ended": "hung", "reported": "nothing", "outcome": None}
@@ -42,18 +43,26 @@ def test_nothing_is_to_be_fixed_where_all_passes() -> None:
 
 
 def test_a_late_socket_comes_before_what_may_follow_from_it() -> None:
-    lies = result("b", "K3 reported success; the prompt failed", **UNTRUE)
+    untrue = result("b", "K3 reported success; the prompt failed", **UNTRUE)
+    hung = result("a", "K1 never reported an outcome", traffic=MISSED, **HUNG)
 
-    found = fixes([lies, result("a", LATE, **HUNG), result("c", LATE)])
+    found = fixes([untrue, hung, result("c", LATE, traffic=MISSED)])
 
     assert [(fix.invariants, fix.scenarios) for fix in found] == [
-        (("K7",), ("c", "a")), (("K3",), ("b",)),
+        (("K1", "K7"), ("c", "a")), (("K3",), ("b",)),
     ]  # fmt: skip
     assert found[0].correct.startswith("opens the WebSocket before it submits the prompt")
 
 
+def test_a_wrong_output_of_a_client_with_a_late_socket_is_a_cause_of_its_own() -> None:
+    wrong = result("a", LATE, "K5 did not report x.png", traffic=MISSED)
+
+    assert fixes([wrong])[0].invariants == ("K5", "K7")
+    assert causes(wrong) == ["It did not report x.png"]
+
+
 def test_a_crash_of_a_client_with_a_late_socket_is_a_cause_of_its_own() -> None:
-    crash = result("a", LATE, crash="KeyError: 1", **CRASHED)
+    crash = result("a", LATE, traffic=MISSED, crash="KeyError: 1", **CRASHED)
 
     assert causes(crash) == ["It crashes: KeyError: 1 (client.py:12)"]
 
@@ -107,7 +116,11 @@ def test_a_cause_that_more_scenarios_show_comes_first() -> None:
 
 
 def test_the_plain_scenario_shows_a_cause_best_and_then_one_that_ends() -> None:
-    late = [result("a", LATE, **HUNG), result("b", LATE), result("success", LATE, took_s=9.0)]
+    late = [
+        result("a", LATE, traffic=MISSED, **HUNG),
+        result("b", LATE, traffic=MISSED),
+        result("success", LATE, traffic=MISSED, took_s=9.0),
+    ]
 
     (fix,) = fixes(late)
 

@@ -411,10 +411,10 @@ REFUSALS: dict[str, tuple[Response, tuple[str, ...]]] = {
         Response(status=302, headers=(("Location", "https://login.example/?token=hush"),)),
         ("302", "a redirect to https://login.example/", "give the address"),
     ),
-    "no prompt_id": (answer({"exec_info": {"queue_remaining": 0}}), ("names no prompt_id",)),
-    "a list": (answer([1]), ("names no prompt_id",)),
-    "an empty 200": (Response(), ("an empty answer",)),
-    "an error without words": (answer({}, 400), ("answer without a reason (400)",)),
+    "no prompt_id": (answer({"exec_info": {"queue_remaining": 0}}), ("has no prompt_id",)),
+    "a list": (answer([1]), ("has no prompt_id",)),
+    "an empty 200": (Response(), ("an empty response",)),
+    "an error without words": (answer({}, 400), ("response without a reason (400)",)),
 }
 
 
@@ -469,7 +469,7 @@ def test_a_server_that_starts_late_is_waited_for(unused_port: int):
     async def both() -> Outcome:
         async with Client(f"127.0.0.1:{unused_port}", environment={}) as client:
             running = asyncio.create_task(client.run(GRAPH))
-            await client._settled.wait()  # the first attempt has failed
+            await client._attempted.wait()  # the first attempt has failed
             handle = await asyncio.to_thread(serve, Server(), port=unused_port, speed=1.0)
             try:
                 async with asyncio.timeout(10):

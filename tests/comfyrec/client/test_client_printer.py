@@ -39,17 +39,17 @@ def a_run() -> list[ProgressEvent]:
     sim.hear("status", status={"exec_info": {"queue_remaining": 1}})
     sim.hear("status", status={"exec_info": {"queue_remaining": 1}})
     sim.feed(
-        s.Heard(
+        s.MessageReceived(
             f'{{"type": "progress", "data": {{"value": NaN, "max": 20, '
             f'"prompt_id": "{PROMPT}", "node": "2"}}}}'
         )
     )
-    sim.feed(s.Heard(b"\x00\x00\x00\x01\x00\x00\x00\x01\xff\xd8\xff"))
+    sim.feed(s.MessageReceived(b"\x00\x00\x00\x01\x00\x00\x00\x01\xff\xd8\xff"))
     sim.ours("executed", node="2", display_node="2", output=OUTPUTS["2"])
     sim.ours("execution_success", timestamp=2)
     sim.ends(entry(PROMPT))
     sim.ours("executing", node=None)
-    return sim.told
+    return sim.events
 
 
 RUN = a_run()
@@ -150,7 +150,7 @@ def test_what_comes_from_the_wire_cannot_steer_a_terminal():
     sim.ours("executing", node="\x1b[2Jgone", display_node="1")
     file = io.StringIO()
 
-    ProgressPrinter(file, format="text")(sim.told[-1])
+    ProgressPrinter(file, format="text")(sim.events[-1])
 
     assert "\x1b" not in file.getvalue()
     assert "\\x1b[2Jgone" in file.getvalue()
@@ -158,7 +158,7 @@ def test_what_comes_from_the_wire_cannot_steer_a_terminal():
 
 def test_secrets_are_veiled_in_every_line():
     file = io.StringIO()
-    printer = ProgressPrinter(file, veil=lambda line: line.replace(PROMPT, "***"))
+    printer = ProgressPrinter(file, redact=lambda line: line.replace(PROMPT, "***"))
 
     printer(RUN[0])
 

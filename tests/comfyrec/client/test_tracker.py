@@ -51,7 +51,7 @@ def test_list_2_point_02_a_run_with_frames_ends_by_frames_and_carries_no_marker(
     assert sim.result.outputs == OUTPUTS
     assert sim.types[0] == "submitted"
     assert sim.types[-1] == "completed"
-    assert "detected_by" not in sim.told[-1]
+    assert "detected_by" not in sim.events[-1]
 
 
 def test_an_ordinary_run_asks_the_history_once_and_the_queue_never():
@@ -60,7 +60,7 @@ def test_an_ordinary_run_asks_the_history_once_and_the_queue_never():
 
     run_by_frames(sim)
 
-    assert (sim.count(s.AskHistory), sim.count(s.AskQueue)) == (1, 0)
+    assert (sim.count(s.GetHistory), sim.count(s.GetQueue)) == (1, 0)
 
 
 def test_a_prompt_of_an_old_server_ends_with_the_null_alone():
@@ -214,9 +214,9 @@ def test_list_2_point_05_an_error_found_in_the_history_ends_at_once_and_is_marke
     assert sim.wait_for_end(5.1) == pytest.approx(5.0, abs=0.1)
 
     assert sim.result.outcome is Outcome.ERROR
-    assert sim.told[-1].type == "error"
-    assert sim.told[-1]["detected_by"] == "history"
-    assert sim.told[-1].raw == {"type": "history_completed", "data": sim.history[PROMPT]}
+    assert sim.events[-1].type == "error"
+    assert sim.events[-1]["detected_by"] == "history"
+    assert sim.events[-1].raw == {"type": "history_completed", "data": sim.history[PROMPT]}
     assert "out of paint" in sim.result.reason
 
 
@@ -282,12 +282,12 @@ def test_list_2_point_03_a_marked_event_holds_the_entry_and_its_parts():
     sim.ends(entry(PROMPT))
 
     sim.wait_for_end(6)
-    told, item = sim.told[-1], sim.history[PROMPT]
+    last, item = sim.events[-1], sim.history[PROMPT]
 
-    assert told.type == "completed"
-    assert told["detected_by"] == told.detected_by == "history"
-    assert told["raw"] == {"type": "history_completed", "data": item}
-    assert {k: told.data[k] for k in ("status", "outputs", "meta", "prompt")} == {
+    assert last.type == "completed"
+    assert last["detected_by"] == last.detected_by == "history"
+    assert last["raw"] == {"type": "history_completed", "data": item}
+    assert {k: last.data[k] for k in ("status", "outputs", "meta", "prompt")} == {
         k: item[k] for k in ("status", "outputs", "meta", "prompt")
     }
 
@@ -300,7 +300,7 @@ def test_parts_that_an_entry_does_not_have_are_absent_from_the_marked_event():
 
     sim.wait_for_end(6)
 
-    assert set(sim.told[-1].data) == {"outputs"}
+    assert set(sim.events[-1].data) == {"outputs"}
 
 
 @pytest.mark.parametrize("frames", range(4))
@@ -328,7 +328,7 @@ def test_frames_put_the_question_off_and_strangers_do_not():
         sim.ours("progress", OTHER, node="1", value=1, max=4)
     sim.wait(0.1)
 
-    assert sim.count(s.AskHistory) > 0
+    assert sim.count(s.GetHistory) > 0
 
 
 def test_a_long_quiet_node_is_waited_for_and_asked_after_ever_less_often():
@@ -339,7 +339,7 @@ def test_a_long_quiet_node_is_waited_for_and_asked_after_ever_less_often():
     sim.wait(600)
 
     assert not sim.results
-    assert 100 < sim.count(s.AskHistory) < 150
+    assert 100 < sim.count(s.GetHistory) < 150
     sim.ends(entry(PROMPT))
     sim.wait_for_end(5.1)
     assert sim.result.outcome is Outcome.SUCCESS
@@ -355,9 +355,9 @@ def test_waiting_in_the_queue_is_told_by_position():
     sim.hear("status", status={"exec_info": {"queue_remaining": 2}})
     sim.wait(2)
 
-    positions = [told.data["position"] for told in sim.told if told.type == "queue"]
+    positions = [event.data["position"] for event in sim.events if event.type == "queue"]
     assert positions == [2, 1]
-    assert sim.told[-1].progress.queue_position == 1
+    assert sim.events[-1].progress.queue_position == 1
 
 
 # --- gone -------------------------------------------------------------------------------------
@@ -434,10 +434,10 @@ def test_a_prompt_between_queue_and_history_is_not_given_up():
     sim.accept()
     sim.runs()
     sim.wait(5.5)
-    sim.feed(s.GotHistory(PROMPT, None))
+    sim.feed(s.HistoryReceived(PROMPT, None))
     sim.ends(entry(PROMPT))
-    sim.feed(s.GotQueue(s.Queued((), ())))
-    sim.feed(s.GotHistory(PROMPT, sim.history[PROMPT]))
+    sim.feed(s.QueueReceived(s.Queued((), ())))
+    sim.feed(s.HistoryReceived(PROMPT, sim.history[PROMPT]))
 
     assert sim.result.outcome is Outcome.SUCCESS
 
@@ -487,11 +487,11 @@ def test_foreign_ends_are_not_ours(ending: str):
 
 def test_frames_that_come_before_the_answer_to_the_post_are_kept():
     sim = Sim()
-    sim.feed(s.Posting())
+    sim.feed(s.SubmitStarted())
     run_by_frames(sim)
     assert not sim.results
 
-    sim.feed(s.Accept(s.Accepted(PROMPT, 0.0, {}), ("1", "2")))
+    sim.feed(s.PromptAccepted(s.Accepted(PROMPT, 0.0, {}), ("1", "2")))
 
     assert sim.result.outcome is Outcome.SUCCESS
     assert sim.types[:3] == ["submitted", "execution_start", "execution_cached"]
@@ -499,12 +499,12 @@ def test_frames_that_come_before_the_answer_to_the_post_are_kept():
 
 def test_kept_frames_are_bounded_and_forgotten_with_the_post():
     sim = Sim()
-    sim.feed(s.Posting())
+    sim.feed(s.SubmitStarted())
     for n in range(6_000):
         sim.ours("progress", OTHER, node=str(n), value=1, max=2)
     assert len(sim.session._early) <= 4_096
 
-    sim.feed(s.Refused())
+    sim.feed(s.SubmitFailed())
 
     assert not sim.session._early
 
@@ -547,7 +547,7 @@ def test_malformed_frames_are_skipped_and_the_run_goes_on(frame: str | bytes):
     sim.accept()
     sim.start()
 
-    sim.feed(s.Heard(frame))
+    sim.feed(s.MessageReceived(frame))
     run_by_frames(sim)
 
     assert sim.result.outcome is Outcome.SUCCESS
@@ -562,10 +562,10 @@ def test_several_objects_in_one_text_frame_are_taken_one_by_one():
         {"type": "executing", "data": {"prompt_id": PROMPT, "node": "1", "display_node": "1"}},
     ]
 
-    sim.feed(s.Heard("\n".join(map(json.dumps, parts))))
+    sim.feed(s.MessageReceived("\n".join(map(json.dumps, parts))))
 
     assert sim.types == ["submitted", "execution_start", "executing"]
-    assert sim.told[-1].data["node"] == "1"
+    assert sim.events[-1].data["node"] == "1"
 
 
 def test_list_3_point_11_execution_complete_is_an_old_name_of_success():
@@ -589,18 +589,18 @@ def test_list_2_point_13_progress_counts_cached_nodes_and_never_exceeds_one():
     sim.accept(nodes=("1", "2", "3", "4"))
     sim.runs()
     sim.ours("execution_cached", nodes=["1", 2, "not in the graph"], timestamp=1)
-    halves = [sim.told[-1].progress.nodes_progress]
+    halves = [sim.events[-1].progress.nodes_progress]
     sim.ours("executing", node=3, display_node=3)
     sim.ours("progress", node="3", value=30, max=20)
-    halves.append(sim.told[-1].progress.nodes_progress)
+    halves.append(sim.events[-1].progress.nodes_progress)
     sim.ours("executing", node="4", display_node="4")
     sim.ours("executing", node="4.0.1", display_node="4")
     sim.ours("executing", node="4.0.2", display_node="4")
 
     assert halves == [0.5, 0.75]
-    assert sim.told[-1].progress.nodes_progress == 1.0
-    assert sim.told[-1].progress.nodes_skipped == ("1", "2")
-    assert sim.told[-1].progress.nodes_done == ("1", "2", "3", "4")
+    assert sim.events[-1].progress.nodes_progress == 1.0
+    assert sim.events[-1].progress.nodes_skipped == ("1", "2")
+    assert sim.events[-1].progress.nodes_done == ("1", "2", "3", "4")
 
 
 @pytest.mark.parametrize(
@@ -623,14 +623,14 @@ def test_list_2_point_13_progress_survives_any_numbers(value: str, most: str):
     sim.start()
 
     sim.feed(
-        s.Heard(
+        s.MessageReceived(
             f'{{"type": "progress", "data": {{"value": {value}, "max": {most}, '
             f'"prompt_id": "{PROMPT}", "node": "1"}}}}'
         )
     )
 
-    assert 0 <= sim.told[-1].progress.nodes_progress <= 1
-    assert 0 <= sim.told[-1]["node_progress"] <= 100
+    assert 0 <= sim.events[-1].progress.nodes_progress <= 1
+    assert 0 <= sim.events[-1]["node_progress"] <= 100
     assert not sim.results
 
 
@@ -641,7 +641,7 @@ def test_progress_of_the_whole_never_falls():
     seen = []
     for value in (5, 9, 2, 10, 1):
         sim.ours("progress", node="1", value=value, max=10)
-        seen.append(sim.told[-1].progress.nodes_progress)
+        seen.append(sim.events[-1].progress.nodes_progress)
 
     assert seen == sorted(seen)
 
@@ -669,7 +669,7 @@ def test_an_end_that_fell_into_the_gap_is_found_right_after_the_reconnect():
     sim.wait(0.3)
     sim.ends(entry(PROMPT))
 
-    sim.feed(s.Opened())
+    sim.feed(s.SocketOpened())
 
     assert sim.result.outcome is Outcome.SUCCESS
 
@@ -683,7 +683,7 @@ def test_the_same_id_is_kept_while_a_prompt_is_watched_and_a_new_one_taken_other
     ids = [a.client_id for a in sim.actions if isinstance(a, s.Connect)]
     assert ids == ["client-0", "client-0"]
 
-    sim.feed(s.Opened())
+    sim.feed(s.SocketOpened())
     sim.ends(entry(PROMPT))
     sim.ours("executing", node=None)
     sim.feed(s.SocketLost("1006"))
@@ -701,7 +701,7 @@ def test_reconnects_back_off_even_when_each_is_accepted_and_closed_at_once():
         if sim.session.connected:
             sim.feed(s.SocketLost("1011"))
         elif sim.session._connecting:
-            sim.feed(s.Opened())
+            sim.feed(s.SocketOpened())
         else:
             sim.wait(0.1)
 
@@ -732,7 +732,7 @@ def test_a_reconnected_socket_that_stays_silent_is_opened_once_more():
     sim.start()
     sim.feed(s.SocketLost("1006"))
     sim.wait(0.3)
-    sim.feed(s.Opened())
+    sim.feed(s.SocketOpened())
 
     sim.wait(12)
 
@@ -745,7 +745,7 @@ def test_a_socket_that_speaks_about_ours_is_not_opened_once_more():
     sim.start()
     sim.feed(s.SocketLost("1006"))
     sim.wait(0.3)
-    sim.feed(s.Opened())
+    sim.feed(s.SocketOpened())
     sim.ours("progress", node="1", value=1, max=2)
 
     sim.wait(60)
@@ -799,7 +799,7 @@ def happen(sim: Sim, what: str, detail: Any) -> None:
     elif what == "down" and sim.session.connected:
         sim.feed(s.SocketLost("x"))
     elif what == "up" and sim.session._connecting:
-        sim.feed(s.Opened())
+        sim.feed(s.SocketOpened())
     elif what == "fail":
         sim.failing = "500" if detail else None
 
