@@ -22,8 +22,8 @@ class ServerOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     era: Era = msgspec.field(default_factory=era_of)
     """The version of ComfyUI whose habits it has."""
-    catalogue: Catalogue = msgspec.field(default_factory=Catalogue.core)
-    """The node classes and model files that it has."""
+    catalogue: Catalogue | None = None
+    """The node classes and model files that it has; None: those that come with the version."""
     seed: int = 0
     """Of ids, temporary names and pictures."""
     epoch_ms: int = EPOCH_MS
@@ -57,6 +57,11 @@ class ServerOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Path below the web root -> the file; None: no frontend is served."""
     extension_scripts: tuple[str, ...] | None = None
     """What GET /extensions lists; None: what every frontend has."""
+
+    @property
+    def node_classes(self) -> Catalogue:
+        """The catalogue that was given, or that of the version."""
+        return Catalogue.core(self.era) if self.catalogue is None else self.catalogue
 
     @property
     def epoch_us(self) -> int:

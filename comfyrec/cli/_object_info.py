@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from comfyrec.errors import NotACassette, UsageError
+from comfyrec.versions import Era
 from fake_server.nodes.catalogue import Catalogue
 
 __all__ = ["catalogue_of", "object_info_of"]
@@ -16,14 +17,14 @@ DOWNLOAD_MAX: Final = 256 * 1024 * 1024
 """Bytes of an object_info that is asked for over HTTP; a server with very many nodes has 30 MB."""
 
 
-def catalogue_of(given: str | None) -> Catalogue:
-    """The node catalogue that the flag names; the built-in one without it.
+def catalogue_of(given: str | None, era: Era | None = None) -> Catalogue:
+    """The node catalogue that the flag names; the built-in one of a version without it.
 
     Raises:
         UsageError: it cannot be read, or is not what ``GET /object_info`` answers.
     """
     if given is None:
-        return Catalogue.core()
+        return Catalogue.core(era)
     info = object_info_of(given)
     try:
         return Catalogue.from_object_info(info).checked()

@@ -304,12 +304,13 @@ def _what(arguments: argparse.Namespace, choices: Sequence[Choice], options: Ser
 
 
 def _options(arguments: argparse.Namespace) -> ServerOptions:
-    catalogue = catalogue_of(arguments.object_info)
+    era = era_of(arguments.comfyui_version or DEFAULT_VERSION)
+    catalogue = catalogue_of(arguments.object_info, era)
     for text in arguments.models:
         catalogue = catalogue.with_models(_models(text))
     options = ServerOptions(
         catalogue=catalogue,
-        era=era_of(arguments.comfyui_version or DEFAULT_VERSION),
+        era=era,
         seed=arguments.seed,
         cache="lru" if arguments.cache_lru else arguments.cache,
         multi_user=arguments.multi_user,

@@ -103,6 +103,7 @@ class _Offer:
             each
             for each in every
             if not each.dynamic
+            and not each.is_async
             and each.behaviour.file is None
             and all(_is_usable(one) for one in each.inputs.values() if one.required)
         ]
@@ -111,7 +112,9 @@ class _Offer:
         while self._reprice():
             continue
         reached = [each for each in usable if self.price[each.name] < math.inf]
-        self.classes = sorted(reached, key=lambda each: (self.price[each.name], each.name))
+        self.classes = sorted(
+            reached, key=lambda each: (self.price[each.name], len(each.inputs), each.name)
+        )
         self.outputs = [each for each in self.classes if each.output_node]
         self._makers: dict[str, list[tuple[NodeClass, int]]] = {}
         self._values: dict[tuple[str, str], st.SearchStrategy[Any]] = {}

@@ -71,7 +71,7 @@ class Context(msgspec.Struct):
     @property
     def catalogue(self) -> Catalogue:
         """The node classes."""
-        return self.options.catalogue
+        return self.engine.worker.catalogue
 
     @property
     def epoch_us(self) -> int:

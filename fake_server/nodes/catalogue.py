@@ -1,84 +1,32 @@
 """What nodes exist: a server's /object_info -> node classes that can be asked about.
 
 A catalogue is made from the built-in core nodes or from any server's own ``/object_info``. It never
-changes; other model lists make another catalogue.
+changes; other model lists, or classes learned from workflows, make another catalogue.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
-import pkgutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache
+from itertools import chain
 from typing import Any, Final
 
 import msgspec
 
 from comfyrec.errors import UsageError
+from comfyrec.versions import Era, era_of, generation_of
+from fake_server.nodes import core_nodes
 from fake_server.nodes.behaviour import Behaviour, behaviour_of
+from fake_server.nodes.model_folders import (
+    ALWAYS_OFFERED,
+    CORE_MODELS,
+    LOADERS,
+    MODEL_FOLDERS,
+    checked_folders,
+)
 
-__all__ = ["LOADERS", "MODEL_FOLDERS", "Catalogue", "Input", "NodeClass"]
-
-# GET /models of 0.27.0, in its order.
-MODEL_FOLDERS: Final = (
-    "checkpoints", "configs", "loras", "vae", "text_encoders", "diffusion_models", "clip_vision",
-    "style_models", "embeddings", "diffusers", "vae_approx", "controlnet", "gligen",
-    "upscale_models", "latent_upscale_models", "custom_nodes", "hypernetworks", "photomaker",
-    "classifiers", "model_patches", "audio_encoders", "background_removal", "frame_interpolation",
-    "geometry_estimation", "optical_flow", "detection",
-)  # fmt: skip
-
-# (class, input) -> the model folder that fills its list.
-LOADERS: Final[dict[tuple[str, str], str]] = {
-    ("CheckpointLoader", "ckpt_name"): "checkpoints",
-    ("CheckpointLoader", "config_name"): "configs",
-    ("CheckpointLoaderSimple", "ckpt_name"): "checkpoints",
-    ("ImageOnlyCheckpointLoader", "ckpt_name"): "checkpoints",
-    ("unCLIPCheckpointLoader", "ckpt_name"): "checkpoints",
-    ("LoraLoader", "lora_name"): "loras",
-    ("LoraLoaderModelOnly", "lora_name"): "loras",
-    ("VAELoader", "vae_name"): "vae",
-    ("CLIPLoader", "clip_name"): "text_encoders",
-    ("DualCLIPLoader", "clip_name1"): "text_encoders",
-    ("DualCLIPLoader", "clip_name2"): "text_encoders",
-    ("TripleCLIPLoader", "clip_name1"): "text_encoders",
-    ("TripleCLIPLoader", "clip_name2"): "text_encoders",
-    ("TripleCLIPLoader", "clip_name3"): "text_encoders",
-    ("UNETLoader", "unet_name"): "diffusion_models",
-    ("CLIPVisionLoader", "clip_name"): "clip_vision",
-    ("StyleModelLoader", "style_model_name"): "style_models",
-    ("ControlNetLoader", "control_net_name"): "controlnet",
-    ("DiffControlNetLoader", "control_net_name"): "controlnet",
-    ("GLIGENLoader", "gligen_name"): "gligen",
-    ("UpscaleModelLoader", "model_name"): "upscale_models",
-    ("HypernetworkLoader", "hypernetwork_name"): "hypernetworks",
-    ("PhotoMakerLoader", "photomaker_model_name"): "photomaker",
-}
-_ALWAYS_OFFERED: Final = {("VAELoader", "vae_name"): ("pixel_space",)}
-# What a freshly installed machine of a person who follows the tutorials has.
-_CORE_MODELS: Final[dict[str, tuple[str, ...]]] = {
-    "checkpoints": (
-        "sd_xl_base_1.0.safetensors",
-        "sd_xl_refiner_1.0.safetensors",
-        "v1-5-pruned-emaonly-fp16.safetensors",
-        "v1-5-pruned-emaonly.safetensors",
-        "512-inpainting-ema.safetensors",
-    ),
-    "configs": ("anything_v3.yaml", "v1-inference.yaml", "v2-inference.yaml"),
-    "loras": ("lcm-lora-sdv1-5.safetensors", "style.safetensors"),
-    "vae": ("ae.safetensors", "vae-ft-mse-840000-ema-pruned.safetensors"),
-    "text_encoders": (
-        "clip_l.safetensors",
-        "t5xxl_fp16.safetensors",
-        "t5xxl_fp8_e4m3fn.safetensors",
-    ),
-    "diffusion_models": ("flux1-dev.safetensors", "flux1-schnell.safetensors"),
-    "clip_vision": ("clip_vision_h.safetensors",),
-    "controlnet": ("control_v11p_sd15_canny.pth", "control_v11p_sd15_openpose.pth"),
-    "upscale_models": ("4x-UltraSharp.pth", "RealESRGAN_x4plus.pth"),
-    "embeddings": ("easynegative.safetensors",),
-}
+__all__ = ["Catalogue", "Input", "NodeClass"]
 
 # Older servers do not say in object_info which classes take whole lists.
 _TAKE_LISTS: Final = ("RebatchImages", "RebatchLatents")
@@ -245,7 +193,7 @@ def _fit(name: str) -> Iterator[None]:
         yield
     except (AttributeError, LookupError, TypeError, ValueError, OverflowError):
         raise UsageError(
-            f"object_info: the entry {name!r} is no node class: its 'input', its 'output' or a "
+            f"object_info: the entry {name!r} is not a node class: its 'input', its 'output' or a "
             "template in them has another shape than in what GET /object_info answers"
         ) from None
 
@@ -253,14 +201,31 @@ def _fit(name: str) -> Iterator[None]:
 class Catalogue:
     """Node classes by name, their object_info, and the model files that loaders offer.
 
-    An entry is looked at when its class is first asked for; what is no node class is a
+    An entry is looked at when its class is first asked for; what is not a node class is a
     ``UsageError`` then. ``checked`` looks at all of them.
+
+    Args:
+        info: class -> its entry in object_info.
+        models: folder -> its files; ComfyUI's own folders are there without files.
+        filled: the folders whose files stand in the lists of loaders, whatever ``info`` has there.
+        loaders: class -> its inputs whose lists are the files of a folder.
+        learned: more classes, as workflows use them; they win over those of ``info``.
     """
 
     def __init__(
-        self, info: Mapping[str, Mapping[str, Any]], models: Mapping[str, Sequence[str]]
+        self,
+        info: Mapping[str, Mapping[str, Any]],
+        models: Mapping[str, Sequence[str]],
+        *,
+        filled: Collection[str] = (),
+        loaders: Mapping[str, Mapping[str, str]] = LOADERS,
+        learned: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         self._info = info
+        self.learned: Mapping[str, Mapping[str, Any]] = learned or {}
+        self._filled = frozenset(filled)
+        self._loaders = loaders
+        self._entries: dict[str, Mapping[str, Any]] = {}
         self._classes: dict[str, NodeClass] = {}
         self.models: Mapping[str, tuple[str, ...]] = {
             **dict.fromkeys(MODEL_FOLDERS, ()),
@@ -268,16 +233,16 @@ class Catalogue:
         }
 
     @classmethod
-    def core(cls) -> Catalogue:
-        """The nodes that come with ComfyUI and that exported workflows use first."""
-        return _core()
+    def core(cls, era: Era | None = None) -> Catalogue:
+        """The classes that come with a version of ComfyUI; with the default one for None."""
+        return _core(generation_of(era or era_of(), core_nodes.versions()))
 
     @classmethod
     def from_object_info(cls, info: Any) -> Catalogue:
         """A server's own answer to GET /object_info, parsed.
 
         Raises:
-            UsageError: it is no object of node classes.
+            UsageError: it is not an object of node classes.
         """
         if not isinstance(info, Mapping) or not info:
             raise UsageError(
@@ -286,7 +251,7 @@ class Catalogue:
         for name, entry in info.items():
             if not isinstance(entry, Mapping) or not isinstance(entry.get("input", {}), Mapping):
                 raise UsageError(
-                    f"object_info: the entry {name!r} is no node class; it needs at least "
+                    f"object_info: the entry {name!r} is not a node class; it needs at least "
                     "'input' and 'output', as GET /object_info answers it"
                 )
         return cls(info, _models_in(info))
@@ -295,10 +260,10 @@ class Catalogue:
         """This catalogue, if every entry is a node class.
 
         Raises:
-            UsageError: one is none.
+            UsageError: one is not.
         """
         self.all_info()
-        for name in self._info:
+        for name in self:
             node_class = self.get(name)
             assert node_class is not None, "its name comes from the catalogue"
             node_class.finalized({})
@@ -309,75 +274,98 @@ class Catalogue:
         return self
 
     def with_models(self, models: Mapping[str, Sequence[str]]) -> Catalogue:
-        """Another catalogue whose loaders offer these files, by folder; other folders stay."""
+        """Another catalogue whose loaders offer these files, by folder; other folders stay.
+
+        Raises:
+            UsageError: ComfyUI has no such folder.
+        """
+        custom = [folder for folder in self.models if folder not in MODEL_FOLDERS]
+        checked_folders(models, custom)
+        return self._with_folders(models)
+
+    def with_learned(
+        self,
+        info: Mapping[str, Mapping[str, Any]],
+        models: Mapping[str, Sequence[str]],
+        loaders: Mapping[str, Mapping[str, str]],
+    ) -> Catalogue:
+        """Another catalogue that also has these classes, model files and loaders."""
+        more = {folder: [*self.models.get(folder, ()), *files] for folder, files in models.items()}
+        together = Catalogue(
+            self._info,
+            self.models,
+            filled=self._filled,
+            loaders={**self._loaders, **loaders},
+            learned={**self.learned, **info},
+        )
+        return together._with_folders({key: dict.fromkeys(files) for key, files in more.items()})
+
+    def _with_folders(self, models: Mapping[str, Iterable[str]]) -> Catalogue:
         together = {**self.models, **{key: tuple(files) for key, files in models.items()}}
-        return Catalogue(_with_lists(self._info, together), together)
+        filled = self._filled | models.keys()
+        return Catalogue(
+            self._info, together, filled=filled, loaders=self._loaders, learned=self.learned
+        )
 
     def get(self, name: Any) -> NodeClass | None:
         """The class of that name. ``TypeError`` for what cannot be a name, as a dict has it."""
         found = self._classes.get(name)
-        if found is None and name in self._info:
+        if found is None and name in self:
             with _fit(name):
-                found = self._classes[name] = _node_class(name, self._info[name])
+                found = self._classes[name] = _node_class(name, self._entry(name))
         return found
 
+    def _entry(self, name: str) -> Mapping[str, Any]:
+        """The entry of a class, with the lists that model folders fill."""
+        found = self._entries.get(name)
+        if found is None:
+            found = self.learned[name] if name in self.learned else self._info[name]
+            for key, folder in self._loaders.get(name, {}).items():
+                if folder in self._filled:
+                    offered = ALWAYS_OFFERED.get((name, key), ())
+                    found = _with_choices(found, key, [*self.models[folder], *offered])
+            self._entries[name] = found
+        return found
+
+    def folder_of(self, name: str, key: str) -> str | None:
+        """The model folder that fills an input's list."""
+        return self._loaders.get(name, {}).get(key)
+
     def __contains__(self, name: object) -> bool:
-        return name in self._info
+        return name in self._info or name in self.learned
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._info)
+        return chain(self._info, (one for one in self.learned if one not in self._info))
 
     def __len__(self) -> int:
-        return len(self._info)
+        return len(self._info) + sum(one not in self._info for one in self.learned)
 
     def info(self, name: str, input_files: Iterable[str] = ()) -> dict[str, Any] | None:
         """One class as GET /object_info/{class} has it; uploads stand in the lists they feed."""
-        entry = self._info.get(name)
-        return None if entry is None else _with_uploads(name, entry, input_files)
+        return _with_uploads(name, self._entry(name), input_files) if name in self else None
 
     def all_info(self, input_files: Iterable[str] = ()) -> dict[str, Any]:
         """Every class, as GET /object_info has it."""
         files = tuple(input_files)
-        return {name: _with_uploads(name, entry, files) for name, entry in self._info.items()}
-
-    def listed_uploads(self, name: str, key: str) -> Sequence[str]:
-        """The files that the catalogue itself names for an upload input."""
-        entry = self._info.get(name, {}).get("input", {})
-        for section in ("required", "optional"):
-            written = entry.get(section, {}).get(key)
-            if written and isinstance(written[0], (list, tuple)):
-                return written[0]
-        return ()
+        return {name: _with_uploads(name, self._entry(name), files) for name in self}
 
 
 @cache
-def _core() -> Catalogue:
-    data = pkgutil.get_data("fake_server.nodes", "core_nodes.json")
-    assert data is not None, "core_nodes.json belongs to the package"
-    return Catalogue(_with_lists(json.loads(data), _CORE_MODELS), _CORE_MODELS)
+def _core(version: str) -> Catalogue:
+    return Catalogue(core_nodes.core_classes(version), CORE_MODELS, filled=CORE_MODELS)
 
 
 def _models_in(info: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = {}
-    for (name, key), folder in LOADERS.items():
+    rows = ((name, key, folder) for name, one in LOADERS.items() for key, folder in one.items())
+    for name, key, folder in rows:
         with _fit(name):
             written = info.get(name, {}).get("input", {}).get("required", {}).get(key)
             choices = None if written is None else _input(key, written, required=True).choices
             if choices and folder not in found:
-                offered = _ALWAYS_OFFERED.get((name, key), ())
+                offered = ALWAYS_OFFERED.get((name, key), ())
                 found[folder] = tuple(str(one) for one in choices if one not in offered)
     return found
-
-
-def _with_lists(
-    info: Mapping[str, Mapping[str, Any]], models: Mapping[str, Sequence[str]]
-) -> dict[str, Mapping[str, Any]]:
-    changed = dict(info)
-    for (name, key), folder in LOADERS.items():
-        if name in changed and folder in models:
-            choices = [*models[folder], *_ALWAYS_OFFERED.get((name, key), ())]
-            changed[name] = _with_choices(changed[name], key, choices)
-    return changed
 
 
 def _with_choices(entry: Mapping[str, Any], key: str, choices: list[str]) -> Mapping[str, Any]:

@@ -65,7 +65,7 @@ class Engine:
         self.worker = Worker(
             era=options.era,
             options=options,
-            catalogue=options.catalogue,
+            catalogue=options.node_classes,
             plan_for=plan_for,
             time=self.time,
             random=self.random,

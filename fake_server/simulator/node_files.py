@@ -59,7 +59,7 @@ class NodeFiles:
         time: ServerTime,
         random: SeededRandom,
     ) -> None:
-        self.folders, self._catalogue, self._time = folders, options.catalogue, time
+        self.folders, self._time = folders, time
         self._random, self._seed, self._base = random, options.seed, options.base_directory
         self._before_dot = options.era.has("counts_before_the_dot")
         self._letters: dict[tuple[str, str], str] = {}
@@ -98,7 +98,8 @@ class NodeFiles:
         if path is not None and self.folders.has(where, *posixpath.split(path)):
             return True
         file = kind.behaviour.file
-        return file is not None and name in self._catalogue.listed_uploads(kind.name, file.input)
+        each = None if file is None else kind.inputs.get(file.input)
+        return each is not None and name in (each.choices or ())
 
     def unreadable(self, kind: NodeClass, given: Mapping[str, Any]) -> NodeFailed | None:
         """How a loader fails on its file; None if it can read it."""

@@ -98,7 +98,7 @@ MISSHAPEN: dict[str, Any] = {
 def test_an_entry_that_is_no_node_class_is_named(misshapen: Any) -> None:
     good = entry({"images": ["IMAGE", {}]})
 
-    with pytest.raises(UsageError, match="entry 'Bad' is no node class"):
+    with pytest.raises(UsageError, match="entry 'Bad' is not a node class"):
         Catalogue.from_object_info({"Good": good, "Bad": misshapen}).checked()
 
 

@@ -124,7 +124,7 @@ def test_what_cannot_be_used_is_said_in_one_sentence(
     ("options", "said"),
     [
         (
-            ("all-cached", "--models", "a=b"),
+            ("all-cached", "--models", "loras=b"),
             "--models changes nothing here: all-cached is replayed",
         ),
         (("all-cached", "--multi-user"), "--multi-user changes nothing here"),
@@ -145,7 +145,7 @@ def test_a_flag_that_changes_nothing_is_told_of(options: tuple[str, ...], said: 
 @pytest.mark.parametrize(
     ("content", "words"),
     [("nonsense", "neither JSON nor a cassette"), ("[1]", "JSON object of node classes"),
-     ('{"A": 1}', "'A'"), ('{"A": {"input": {"required": "x"}}}', "'A' is no node class"),
+     ('{"A": 1}', "'A'"), ('{"A": {"input": {"required": "x"}}}', "'A' is not a node class"),
      ("", "neither JSON nor a cassette")],
 )  # fmt: skip
 def test_a_catalogue_that_is_none_is_said_so(
