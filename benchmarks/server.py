@@ -37,8 +37,8 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
+from comfyrec.wire.frames import message_frame
 from fake_server.server.clock import MAX
-from fake_server.server.server import message_frame
 from fake_server.server.thread import LoopThread, loop_thread, serve
 from fake_server.simulated_server import SimulatedServer
 from fake_server.source import (

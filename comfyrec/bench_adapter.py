@@ -13,6 +13,7 @@ from functools import lru_cache
 
 from comfyrec.cassette import files
 from comfyrec.cassette.records import AnyRecord, End, HttpPart, Session, Side, WsFrame
+from comfyrec.wire.frames import frame_head
 
 __all__ = ["list", "read", "write"]
 
@@ -25,11 +26,7 @@ _KINDS = {bits: kind for kind, bits in _BITS.items()}
 
 @lru_cache(maxsize=4096)
 def _head(kind: int, size: int) -> bytes:
-    if size < 126:
-        return _BITS[kind] + size.to_bytes(1, "big")
-    if size < 1 << 16:
-        return _BITS[kind] + b"\x7e" + size.to_bytes(2, "big")
-    return _BITS[kind] + b"\x7f" + size.to_bytes(8, "big")
+    return frame_head(kind, size)
 
 
 def _records(rows: Iterable[Row]) -> Iterator[AnyRecord]:

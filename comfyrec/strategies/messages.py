@@ -14,7 +14,8 @@ from typing import Any, Final
 
 from hypothesis import strategies as st
 
-from comfyrec.events import KNOWN, comfy_json
+from comfyrec.events import KNOWN
+from comfyrec.events.frames import text_frame
 from comfyrec.versions import ERAS, Era, era_of
 from fake_server.storage.pictures import picture
 
@@ -215,10 +216,6 @@ _TEXT: Final[Mapping[str, tuple[str, Any]]] = {
 }
 
 
-def _text(kind: str, data: Any) -> str:
-    return f'{{"type": {comfy_json(kind)}, "data": {comfy_json(data)}}}'
-
-
 # --- binary events -------------------------------------------------------------------------------
 
 
@@ -286,7 +283,7 @@ def types_of(version: str) -> Makers:
     """type -> its messages, for the types that the version sends."""
     era = era_of(version)
     texts = {
-        kind: data(era).map(lambda value, kind=kind: _text(kind, value))
+        kind: data(era).map(lambda value, kind=kind: text_frame(kind, value))
         for kind, (fact, data) in _TEXT.items()
         if not fact or era.has(fact)
     }
@@ -313,7 +310,7 @@ def unknown_events() -> st.SearchStrategy[Message]:
     A client skips them. Sizes go up to a few kB.
     """
     names = st.sampled_from(["crystools.monitor", "x", "execution_complete", "cg.queue"])
-    texts = st.builds(_text, names | st.text(max_size=8).filter(_is_unknown), PLAIN)
+    texts = st.builds(text_frame, names | st.text(max_size=8).filter(_is_unknown), PLAIN)
     without = names.map(lambda name: json.dumps({"type": name}))
     kinds = st.integers(5, 2**32 - 1)
     frames = st.builds(
@@ -335,9 +332,9 @@ def misfit_events() -> st.SearchStrategy[Message]:
     wrong: st.SearchStrategy[Any] = st.one_of(
         st.none(), st.integers(), TEXTS, st.just([]), st.just({})
     )
-    texts = st.builds(_text, st.sampled_from([*_MUST_BE_OBJECTS]), wrong)
+    texts = st.builds(text_frame, st.sampled_from([*_MUST_BE_OBJECTS]), wrong)
     in_fields = st.sampled_from(sorted(_MISFITS.items())).flatmap(
-        lambda row: st.sampled_from(row[1]).map(lambda data: _text(row[0], data))
+        lambda row: st.sampled_from(row[1]).map(lambda data: text_frame(row[0], data))
     )
     frames = st.sampled_from([b"42", b"[]", b"{}", b"\xff", b""]).map(
         lambda head: _headed(4, head, b"")

@@ -7,36 +7,17 @@ message is encoded once, whoever gets it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
-from math import isfinite
 from typing import Any, Final
 
 from comfyrec.events import comfy_json
+from comfyrec.events.frames import text_frame
 from comfyrec.http.request import loads
 from fake_server.seeded import SeededRandom
 from fake_server.source import Action, Send
 
-__all__ = ["PREVIEW_FORMATS", "Clients", "event", "number"]
+__all__ = ["PREVIEW_FORMATS", "Clients"]
 
 PREVIEW_FORMATS: Final = {"jpeg": 1, "png": 2}
-
-
-def event(kind: str, data: Any) -> str:
-    """One text frame, dumped as the real server does it."""
-    return f'{{"type": {_quoted(kind)}, "data": {comfy_json(data)}}}'
-
-
-def number(value: float) -> str:
-    """A number as JSON; the ordinary ones, which are most, are what Python shows."""
-    kind = type(value)
-    if kind is int or (kind is float and isfinite(value)):
-        return repr(value)
-    return comfy_json(value)
-
-
-@lru_cache(maxsize=256)
-def _quoted(kind: str) -> str:
-    return comfy_json(kind)
 
 
 def _word(value: int) -> bytes:
@@ -127,7 +108,7 @@ class Clients:
         """Send an event to a client, or to all for None."""
         sockets = self.sockets_of(client_id)
         if sockets:
-            self._append(sockets, event(kind, data))
+            self._append(sockets, text_frame(kind, data))
 
     def send(self, client_id: Any, message: str | bytes) -> None:
         """Send a message that is encoded already."""

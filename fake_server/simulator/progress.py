@@ -12,16 +12,16 @@ from typing import Any, Final
 import msgspec
 
 from comfyrec.events import comfy_json
+from comfyrec.events.frames import NodeState, json_number, progress, progress_state
 from comfyrec.versions import Era
 from fake_server.nodes.values import NodeFailed
-from fake_server.simulator.clients import Clients, number
+from fake_server.simulator.clients import Clients
 from fake_server.simulator.graph import Graph
 
 __all__ = ["Bar", "ProgressReporter"]
 
 THROTTLE_US: Final = 100_000
 THROTTLE_PERCENT: Final = 0.5
-_BEGUN: Final = '0.0, "max": 1.0, "state": "running"'
 
 
 class Bar(msgspec.Struct):
@@ -54,30 +54,28 @@ class ProgressReporter:
         self._has_states = era.has("progress_state")
         self._maxima: dict[str, str] = {}
         self._parts: dict[str, str] = {}  # node -> its entry in progress_state, encoded
-        self._affixes: dict[str, tuple[str, str]] = {}
+        self._shown: dict[str, tuple[str, str, str]] = {}  # node -> value, maximum, state
+        self._states: dict[str, NodeState] = {}
 
     def begin(self, node_id: str) -> bool:
         """A node starts."""
         if not self._has_states:
             return False
         self._maxima[node_id] = "1.0"
-        return self._show(node_id, _BEGUN)
+        return self._show(node_id, "0.0", "1.0", "running")
 
     def activity(self, node_id: str, what: str | None) -> bool:
         """A node says in a word what it is busy with, or that it no longer is (about 0.38)."""
         if not self._era.has("activity"):
             return False
-        said = f', "activity": {comfy_json(what)}}}' if what is not None else "}"
-        bare = self._parts[node_id].partition(', "activity": ')[0].removesuffix("}")
-        self._parts[node_id] = bare + said
-        return self._send_state()
+        return self._write(node_id, activity=what)
 
     def finish(self, node_id: str) -> bool:
         """A node has its result; one that never started shows 1/1."""
         if not self._has_states:
             return False
         maximum = self._maxima.get(node_id, "1")
-        return self._show(node_id, f'{maximum}, "max": {maximum}, "state": "finished"')
+        return self._show(node_id, maximum, maximum, "finished")
 
     def update(
         self,
@@ -102,10 +100,10 @@ class ProgressReporter:
             return
         bar.sent(value, at)
         heed()
-        shown, maximum = number(value), number(bar.total)
+        shown, maximum = json_number(value), json_number(bar.total)
         if self._has_states:
             self._maxima[node_id] = maximum
-            self._show(node_id, f'{shown}, "max": {maximum}, "state": "running"')
+            self._show(node_id, shown, maximum, "running")
             yield
         with_metadata = preview is not None and self._supports_metadata()
         if preview is not None and with_metadata:
@@ -115,9 +113,7 @@ class ProgressReporter:
         named = node_id if self._has_states else announced
         self._clients.send(
             self._client_id,
-            f'{{"type": "progress", "data": {{"value": {shown}, '
-            f'"max": {maximum}, "prompt_id": {self._quoted_id}, '
-            f'"node": {comfy_json(named)}}}}}',
+            progress(shown, maximum, prompt_id=self._quoted_id, node=comfy_json(named)),
         )
         yield
         if preview is not None and not with_metadata:
@@ -141,29 +137,30 @@ class ProgressReporter:
             "real_node_id": self._graph.real(node_id),
         }
 
-    def _show(self, node_id: str, state: str) -> bool:
-        affixes = self._affixes.get(node_id)
-        if affixes is None:
-            affixes = self._affixes[node_id] = self._affix(node_id)
+    def _show(self, node_id: str, value: str, maximum: str, state: str) -> bool:
         # Each frame repeats every node, so a node's entry is encoded only when it changes.
-        self._parts[node_id] = f"{affixes[0]}{state}{affixes[1]}"
+        self._shown[node_id] = value, maximum, state
+        return self._write(node_id)
+
+    def _write(self, node_id: str, activity: str | None = None) -> bool:
+        self._parts[node_id] = self._of_node(node_id).entry(
+            *self._shown[node_id], activity=activity
+        )
         return self._send_state()
 
     def _send_state(self) -> bool:
-        everything = ", ".join(self._parts.values())
-        self._clients.send(
-            self._client_id,
-            f'{{"type": "progress_state", "data": {{"prompt_id": {self._quoted_id}, '
-            f'"nodes": {{{everything}}}}}}}',
-        )
+        self._clients.send(self._client_id, progress_state(self._quoted_id, self._parts.values()))
         return True
 
-    def _affix(self, node_id: str) -> tuple[str, str]:
-        name = comfy_json(node_id)
-        behind = (
-            f', "node_id": {name}, "prompt_id": {self._quoted_id}, '
-            f'"display_node_id": {comfy_json(self._graph.display(node_id))}, '
-            f'"parent_node_id": {comfy_json(self._graph.parent(node_id))}, '
-            f'"real_node_id": {comfy_json(self._graph.real(node_id))}}}'
-        )
-        return f'{name}: {{"value": ', behind
+    def _of_node(self, node_id: str) -> NodeState:
+        state = self._states.get(node_id)
+        if state is None:
+            graph = self._graph
+            state = self._states[node_id] = NodeState.of(
+                node_id,
+                prompt_id=self._quoted_id,
+                display=graph.display(node_id),
+                parent=graph.parent(node_id),
+                real=graph.real(node_id),
+            )
+        return state

@@ -62,7 +62,7 @@ ONLY: dict[str, set[str]] = {
         "comfyrec.http",
         "comfyrec.cassette",
     },
-    "comfyrec.bench_adapter": {"comfyrec.cassette"},
+    "comfyrec.bench_adapter": {"comfyrec.cassette", "comfyrec.wire"},
 }
 
 # Nothing imports a front door, but ``python -m comfyrec`` has to open one.

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import enum
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, Protocol
 
 import msgspec
 
+from comfyrec.events.frames import status, text_frame
 from comfyrec.events.outputs import FileEntry
 from comfyrec.timeline import RecordedPrompt, Socket
 from fake_server.replay.live.bindings import Bindings
@@ -25,7 +25,6 @@ __all__ = [
     "LiveState",
     "Stage",
     "playthrough_of_token",
-    "status_message",
 ]
 
 
@@ -348,24 +347,15 @@ class LiveState:
 
     def greet(self, socket: LiveSocket) -> Iterator[Action]:
         """What a server says to a new socket (PROTOCOL.md, section 3)."""
-        yield Send((socket.number,), status_message(self.remaining, socket.client))
+        yield Send((socket.number,), status(self.remaining, socket.client))
         running = self.running
         if running is not None and running.client == socket.client and running.node is not None:
-            message = {"type": "executing", "data": {"node": running.node}}
-            yield Send((socket.number,), json.dumps(message))
+            yield Send((socket.number,), text_frame("executing", {"node": running.node}))
 
     def tell_remaining(self) -> Iterator[Action]:
         """The length of the queue, to everybody."""
         if self.sockets:
-            yield Send(tuple(self.sockets), status_message(self.remaining))
-
-
-def status_message(remaining: int, sid: str | None = None) -> str:
-    """A ``status`` frame as the server writes it."""
-    data: dict[str, Any] = {"status": {"exec_info": {"queue_remaining": remaining}}}
-    if sid is not None:
-        data["sid"] = sid
-    return json.dumps({"type": "status", "data": data})
+            yield Send(tuple(self.sockets), status(self.remaining))
 
 
 def playthrough_of_token(token: int) -> int:

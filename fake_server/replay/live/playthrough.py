@@ -6,12 +6,12 @@ that a shell can hold the script while questions are still answered.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
 
+from comfyrec.events.frames import text_frame
 from comfyrec.timeline import RecordedPrompt
 from fake_server.replay.live.cursor import Cursor
 from fake_server.replay.live.live_state import LivePrompt, LiveSocket, LiveState, Stage
@@ -469,4 +469,4 @@ def _alike(recorded: str | bytes, said: str | bytes) -> bool:
 
 def _said(sockets: tuple[int, ...], kind: str, data: dict[str, Any]) -> Iterator[Action]:
     if sockets:
-        yield Send(sockets, json.dumps({"type": kind, "data": data}))
+        yield Send(sockets, text_frame(kind, data))

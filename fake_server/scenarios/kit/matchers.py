@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import struct
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import msgspec
+
+from comfyrec.events.frames import text_frame
+from comfyrec.http.request import loads_or_none
+from comfyrec.wire.frames import CONTINUATION, frame, payload_of
 
 __all__ = [
     "ANYTHING",
@@ -57,19 +59,12 @@ def look(message: str | bytes) -> FrameView:
     try:
         value = _quick.decode(message)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
-        value = _second_look(message)
+        # NaN and Infinity, which ComfyUI sends and strict JSON does not know (PROTOCOL.md 1).
+        value = loads_or_none(message)
     if not isinstance(value, dict) or not isinstance(value.get("type"), str):
         return FrameView(message)
     data = value.get("data")
     return FrameView(message, value["type"], data if isinstance(data, dict) else {})
-
-
-def _second_look(message: str) -> Any:
-    # NaN and Infinity, which ComfyUI sends and strict JSON does not know (PROTOCOL.md 1).
-    try:
-        return json.loads(message)
-    except (ValueError, RecursionError):
-        return None
 
 
 def _look_at_bytes(message: bytes) -> FrameView:
@@ -77,31 +72,20 @@ def _look_at_bytes(message: bytes) -> FrameView:
     return FrameView(message, kind=kind)
 
 
-def dump(type: str, data: Any) -> str:
-    """An event as ComfyUI's server writes it: Python's default JSON, ``type`` first."""
-    return json.dumps({"type": type, "data": data})
+dump = text_frame
+"""An event, by type and data, as ComfyUI's server writes it."""
 
 
 def framed(message: str | bytes, *, parts: int = 1) -> bytes:
     """A server's WebSocket frame, or ``parts`` fragments of one message (RFC 6455 section 5.4)."""
-    payload = message.encode() if isinstance(message, str) else message
-    opcode = 1 if isinstance(message, str) else 2
+    opcode, payload = payload_of(message)
     size = max(1, -(-len(payload) // parts))
     pieces = [payload[at : at + size] for at in range(0, len(payload), size)] or [b""]
     last = len(pieces) - 1
     return b"".join(
-        _header(opcode if number == 0 else 0, final=number == last, size=len(piece)) + piece
+        frame(opcode if number == 0 else CONTINUATION, piece, final=number == last)
         for number, piece in enumerate(pieces)
     )
-
-
-def _header(opcode: int, *, final: bool, size: int) -> bytes:
-    first = opcode | (0x80 if final else 0)
-    if size < 126:
-        return bytes((first, size))
-    if size < 1 << 16:
-        return struct.pack(">BBH", first, 126, size)
-    return struct.pack(">BBQ", first, 127, size)
 
 
 # --- matchers --------------------------------------------------------------------------------

@@ -14,51 +14,68 @@ from typing import Final
 
 import aiohttp
 
-from fake_server.server.fast_path.parse import BODY_MAX, Plain, plain_head
+from fake_server.server.exchange import Exchange
+from fake_server.server.fast_path.parse import BODY_MAX, RequestHead, parse_head
 from fake_server.source import Request
 
-__all__ = ["Front", "PlainRequest"]
+__all__ = ["FastConnection", "FastExchange", "FastRequest"]
 
 IDLE_S: Final = 3_630.0
 """An unused connection is closed then; aiohttp's own default."""
 
 
-class PlainRequest:
+Take = Callable[[Exchange, Request], None]
+
+
+class FastRequest:
     """What an answer has to know of its request, under the names that aiohttp has for it."""
 
-    __slots__ = ("keep_alive", "method", "number", "transport")
+    __slots__ = ("keep_alive", "method", "transport")
     version = aiohttp.HttpVersion11
 
     def __init__(self, method: str, keep_alive: bool, transport: asyncio.Transport) -> None:
-        self.method, self.keep_alive, self.transport = method, keep_alive, transport
-        self.number = 0
-        """Of the exchange; whoever takes the request sets it."""
+        self.method, self.keep_alive = method, keep_alive
+        self.transport: asyncio.Transport | None = transport
 
 
-class Front(asyncio.Protocol):
+class FastExchange(Exchange):
+    """A request that was read here, and waits for its answer."""
+
+    def __init__(self, request: FastRequest, connection: FastConnection) -> None:
+        super().__init__(request)
+        self._connection = connection
+
+    def finish(self) -> None:
+        """Its answer has been written."""
+        self.over = True
+        self._connection.answered(stays=self.stays)
+
+
+class FastConnection(asyncio.Protocol):
     """The near end of one connection.
 
     Args:
-        ask: takes a request, and calls ``answered`` when its answer has been written, at once or
-            later.
-        lost: called when the connection ends while a request waits.
-        other: makes the protocol that takes over.
-        fronts: where this one stands while it has the connection.
+        take: takes a request, and finishes its exchange when the answer has been written, at once
+            or later.
+        aborted: called when the connection ends while a request waits.
+        otherwise: makes the protocol that takes over.
+        connections: this one is in it while it has the connection.
     """
 
     def __init__(
         self,
-        ask: Callable[[Front, PlainRequest, Request], None],
-        lost: Callable[[PlainRequest], None],
-        other: Callable[[], asyncio.Protocol],
-        fronts: set[Front],
+        take: Take,
+        aborted: Callable[[Exchange], None],
+        otherwise: Callable[[], asyncio.Protocol],
+        connections: set[FastConnection],
         *,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
-        self._ask, self._lost, self._other, self._fronts = ask, lost, other, fronts
+        self._hand_on, self._aborted = take, aborted
+        self._otherwise, self._connections = otherwise, connections
         self._loop = loop
         self._held = b""
-        self._waiting: PlainRequest | None = None
+        self._waiting: FastExchange | None = None
         self._full = self._deaf = False
         self._used = 0.0
         self._idle: asyncio.TimerHandle | None = None
@@ -71,7 +88,7 @@ class Front(asyncio.Protocol):
         """A connection has come."""
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
-        self._fronts.add(self)
+        self._connections.add(self)
         peer = transport.get_extra_info("peername")
         self._peer = f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else ""
         self._used = self._loop.time()
@@ -99,7 +116,7 @@ class Front(asyncio.Protocol):
         """The connection has ended."""
         self._leave()
         if self._waiting is not None:
-            self._lost(self._waiting)
+            self._aborted(self._waiting)
 
     # --- one request after the other -------------------------------------------------------------
 
@@ -124,22 +141,23 @@ class Front(asyncio.Protocol):
         transport = self.transport
         if not self._held or transport is None or transport.is_closing():
             return
-        plain = plain_head(self._held)
-        if plain is None or len(self._held) > plain.size:
+        head = parse_head(self._held)
+        if head is None or len(self._held) > head.size:
             # Several at once stand or fall together: one that is broken takes the rest along.
             self._hand_over(transport)
-        elif len(self._held) == plain.size:
-            self._take(plain, transport)
+        elif len(self._held) == head.size:
+            self._take(head, transport)
 
-    def _take(self, plain: Plain, transport: asyncio.Transport) -> None:
-        body, self._held = self._held[plain.body :], b""
+    def _take(self, head: RequestHead, transport: asyncio.Transport) -> None:
+        body, self._held = self._held[head.body :], b""
         self._used = self._loop.time()
-        self._waiting = request = PlainRequest(plain.method, plain.stays, transport)
-        asked = Request(plain.method, plain.target, plain.fields, body, self._peer)
-        self._ask(self, request, asked)
+        request = FastRequest(head.method, head.stays, transport)
+        self._waiting = exchange = FastExchange(request, self)
+        asked = Request(head.method, head.target, head.fields, body, self._peer)
+        self._hand_on(exchange, asked)
 
     def _hand_over(self, transport: asyncio.Transport) -> None:
-        other, held = self._other(), self._held
+        other, held = self._otherwise(), self._held
         self._leave()
         transport.set_protocol(other)
         other.connection_made(transport)
@@ -148,7 +166,7 @@ class Front(asyncio.Protocol):
     def _leave(self) -> None:
         self.transport = None
         self._held = b""
-        self._fronts.discard(self)
+        self._connections.discard(self)
         if self._idle is not None:
             self._idle.cancel()
 

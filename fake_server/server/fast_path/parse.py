@@ -15,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-__all__ = ["BODY_MAX", "HEAD_MAX", "Plain", "plain_head"]
+__all__ = ["BODY_MAX", "HEAD_MAX", "RequestHead", "parse_head"]
 
 HEAD_MAX: Final = 4_096
 """Bytes of a head that is taken for plain."""
@@ -39,7 +39,7 @@ _ODD: Final = frozenset({
 """Fields that change how a request is read or answered."""
 
 
-class Plain(msgspec.Struct, frozen=True, gc=False):
+class RequestHead(msgspec.Struct, frozen=True, gc=False):
     """A plain request, up to its body."""
 
     method: str
@@ -53,7 +53,7 @@ class Plain(msgspec.Struct, frozen=True, gc=False):
     """Whether the connection may be used again."""
 
 
-class _Fields(msgspec.Struct, frozen=True, gc=False):
+class _HeaderFields(msgspec.Struct, frozen=True, gc=False):
     """What stands behind the first line."""
 
     fields: tuple[tuple[str, str], ...]
@@ -61,30 +61,30 @@ class _Fields(msgspec.Struct, frozen=True, gc=False):
     stays: bool
 
 
-def plain_head(data: bytes) -> Plain | None:
+def parse_head(data: bytes) -> RequestHead | None:
     """The head that these bytes begin with; None when it is not whole, or not plain."""
     end = data.find(_END, 0, HEAD_MAX)
     if end < 0:
         return None
     first = data.find(b"\r\n")
-    line, behind = _line(data[:first]), _behind(data[first + 2 : end + 2])
-    if line is None or behind is None:
+    line, rest = _request_line(data[:first]), _header_fields(data[first + 2 : end + 2])
+    if line is None or rest is None:
         return None
     body = end + len(_END)
-    return Plain(*line, behind.fields, body, body + behind.length, behind.stays)
+    return RequestHead(*line, rest.fields, body, body + rest.length, rest.stays)
 
 
 # Clients send the same again and again, and the same fields with ever new lines before them.
 
 
 @lru_cache(maxsize=256)
-def _line(line: bytes) -> tuple[str, str] | None:
+def _request_line(line: bytes) -> tuple[str, str] | None:
     match = _LINE.fullmatch(line.decode("latin-1"))
     return None if match is None else (match[1], match[2])
 
 
 @lru_cache(maxsize=256)
-def _behind(lines: bytes) -> _Fields | None:
+def _header_fields(lines: bytes) -> _HeaderFields | None:
     text = lines.decode("latin-1")
     if not _FIELDS.fullmatch(text):
         return None
@@ -99,4 +99,4 @@ def _behind(lines: bytes) -> _Fields | None:
         return None
     if int(length) > BODY_MAX or connection.lower() not in ("", "close", "keep-alive"):
         return None
-    return _Fields(fields, int(length), connection.lower() != "close")
+    return _HeaderFields(fields, int(length), connection.lower() != "close")

@@ -11,7 +11,7 @@ from PIL import Image
 
 from comfyrec.versions import era_of
 from fake_server.options import ServerOptions
-from fake_server.server.server import rendered
+from fake_server.server.http_response import rendered
 from fake_server.simulated_server import SimulatedServer
 from fake_server.source import Request, RequestReceived, Respond, Response, UpgradeRequested
 from fake_server.storage.pictures import picture

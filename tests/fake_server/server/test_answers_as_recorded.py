@@ -13,7 +13,7 @@ import pytest
 from comfyrec.versions import era_of
 from fake_server.nodes.catalogue import Catalogue
 from fake_server.options import ServerOptions
-from fake_server.server.server import rendered
+from fake_server.server.http_response import rendered
 from fake_server.simulated_server import SimulatedServer
 from fake_server.source import Request, RequestReceived, Respond, Response
 from tests.support.paths import SHARED

@@ -10,7 +10,6 @@ import ssl
 import urllib.error
 import urllib.request
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from comfyrec.errors import ScenarioError, UsageError
+from comfyrec.wire.frames import message_frame
 from fake_server.server.clock import MAX
 from fake_server.server.thread import LoopThread, loop_thread, serve
 from fake_server.source import (
@@ -264,25 +264,18 @@ def test_an_answer_leaves_before_the_frames_behind_it(start: Start) -> None:
         assert [ws.recv(10) for _ in range(3)] == ["0", "1", "2"]
 
 
-def test_frames_in_front_of_an_answer_leave_before_it(
-    start: Start, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_frames_in_front_of_an_answer_leave_before_it(start: Start) -> None:
     def react(happened: Any, now: int) -> list[Action]:
         return [Send(tuple(source.sockets), "first"), Respond(happened.exchange, Response())]
 
-    def in_order(what: str) -> Callable[..., None]:
-        real = getattr(handle.server, what)
-        return lambda *args: (order.append(what), real(*args))[1]
-
-    order: list[str] = []
     source, handle = start(Scripted(RequestReceived=react))
-    with connect(f"{handle.ws_url}/ws", compression=None) as ws, Plain(handle.port) as client:
-        monkeypatch.setattr(handle.server, "_write", in_order("_write"))
-        monkeypatch.setattr(handle.server, "_answer", in_order("_answer"))
+    with Plain(handle.port) as listener, Plain(handle.port) as client:
+        listener.upgrade()
         client.ask(GET)
-        assert ws.recv(10) == "first"
+        # What was written before the answer is there as soon as the answer is.
+        there = listener.sock.recv(100, socket.MSG_DONTWAIT)
 
-    assert order == ["_write", "_answer"]
+    assert there == message_frame("first")
 
 
 SIZES = {"empty": 0, "7 bits": 125, "16 bits": 126, "most of 16 bits": 65_535, "64 bits": 65_536}
