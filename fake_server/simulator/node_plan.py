@@ -14,7 +14,7 @@ import msgspec
 from comfyrec.errors import ScenarioError
 from comfyrec.wording import did_you_mean
 
-__all__ = ["NodePlan", "NodePlans", "PlanFor", "Previews", "UnfitPlan", "always"]
+__all__ = ["KEYS", "NodePlan", "NodePlans", "PlanFor", "Previews", "UnfitPlan", "always"]
 
 STEPS_MAX: Final = 100_000
 IMAGES_MAX: Final = 4_096
@@ -182,11 +182,11 @@ def _nearest(word: str, words: Iterable[str]) -> str:
 def _node_plan(where: str, entry: Mapping[str, Any]) -> NodePlan:
     fields: dict[str, Any] = {}
     for key, value in entry.items():
-        read = _KEYS.get(key)
+        read = KEYS.get(key)
         if read is None:
             raise ScenarioError(
-                f"{where}: no plan key {key!r}{_nearest(str(key), _KEYS)}; "
-                f"there are {', '.join(_KEYS)}"
+                f"{where}: no plan key {key!r}{_nearest(str(key), KEYS)}; "
+                f"there are {', '.join(KEYS)}"
             )
         fields |= read(f"{where}.{key}", value)
     return NodePlan(**fields)
@@ -307,7 +307,7 @@ def _is_event(one: Any) -> bool:
     return isinstance(one[0], str) and list(one[2:]) in ([], ["all"])
 
 
-_KEYS: Final[dict[str, Any]] = {
+KEYS: Final[dict[str, Any]] = {
     "seconds": _seconds,
     "steps": _count("steps", STEPS_MAX),
     "raise": _fails,
@@ -326,3 +326,4 @@ _KEYS: Final[dict[str, Any]] = {
     "activity": _text("activity"),
     "events": _events,
 }
+"""What an entry of a plan may say, with the reader of each value."""
