@@ -17,6 +17,7 @@ from typing import Any, Final
 
 __all__ = ["Listeners", "listening"]
 
+PORT_MAX: Final = 65_535
 BACKLOG: Final = 512
 RETRY_S: Final = 1.0
 """A socket that cannot accept, mostly for want of descriptors, is left alone for so long, as
@@ -27,8 +28,10 @@ def listening(host: str, port: int) -> socket.socket:
     """A listening socket.
 
     Raises:
-        OSError, OverflowError: the address is taken or is none of this machine's.
+        OSError, OverflowError: the address is taken or is not one of this machine's.
     """
+    if not 0 <= port <= PORT_MAX:
+        raise OverflowError(port)  # create_server would raise it as well, with its socket left open
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     return socket.create_server((host, port), family=family, backlog=BACKLOG)
 

@@ -8,16 +8,20 @@ from typing import Any
 import pytest
 
 from comfyrec.cassette.capture import records_of_capture
+from comfyrec.errors import ScenarioError
 from comfyrec.timeline import Timeline
 from fake_server.replay import Player
-from fake_server.scenario_source import over, scenario_source
+from fake_server.scenario_source import chosen, over, scenario_source, transport_of
 from fake_server.scenarios import (
+    Choice,
     Stage,
     choose,
 )
-from fake_server.scenarios.kit import PLAIN
+from fake_server.scenarios.kit import PLAIN, Directions, Parameters, Scenario
 from fake_server.scenarios.kit.dry_run import dry_run
+from fake_server.simulated_server import SimulatedServer
 from tests.support.paths import SHARED
+from tests.support.source_client import GRAPH, ask, json_of
 
 RECORDING = SHARED / "recordings" / "v0.27.0" / "image_only.jsonl"
 ON_A_RECORDING = [
@@ -50,3 +54,94 @@ def test_scenarios_add_up() -> None:
 
     assert texts.count("status queue_remaining=1") == 6
     assert "executing node=null" not in texts
+
+
+def test_scenarios_add_up_and_so_do_their_transports() -> None:
+    choices = [choose("lifelike"), choose("profile:0.3.10"), choose("base-path:prefix=/comfy/")]
+
+    source = scenario_source(choices)
+
+    assert source.facts()["comfyui_version"] == "0.3.10"
+    assert transport_of(choices).prefix == "/comfy/"
+    assert transport_of([choose("tls-self-signed")]).tls
+    assert ask(source, "GET", "/comfy/features").status == 404
+
+
+def test_a_plan_follows_each_prompt() -> None:
+    source = scenario_source([chosen("execution-error", {})])
+
+    accepted = json_of(ask(source, "POST", "/prompt", {"prompt": GRAPH, "client_id": "me"}))
+    history = json_of(ask(source, "GET", f"/history/{accepted['prompt_id']}", now=10_000_000))
+
+    assert history[accepted["prompt_id"]]["status"]["status_str"] == "error"
+
+
+def test_a_scenario_about_nodes_cannot_be_put_over_a_recording() -> None:
+    with pytest.raises(ScenarioError, match="about what nodes do"):
+        over([choose("lifelike")], SimulatedServer)
+    assert over([choose("ws-silent")], SimulatedServer).facts()["operators"]
+
+
+def test_an_unknown_option_of_the_server_is_named() -> None:
+    wrong = Scenario(
+        name="wrong",
+        category="normal",
+        summary="",
+        correct="",
+        direct=lambda settings: Directions(engine={"colour": "red"}),
+    )
+
+    with pytest.raises(ScenarioError, match="no such option of the server: colour"):
+        scenario_source([Choice(wrong, Parameters())])
+
+
+def test_a_wrong_plan_is_known_before_a_prompt_comes() -> None:
+    with pytest.raises(ScenarioError, match=r"nodes\.3: no plan key 'secnds'"):
+        scenario_source([chosen("success", {"nodes": {"3": {"secnds": 1}}})])
+
+
+def test_a_planned_node_that_no_prompt_has_had_is_a_fact() -> None:
+    source = scenario_source([chosen("success", {"nodes": {"1": {}, "22": {}}})])
+
+    answer = ask(source, "POST", "/prompt", {"prompt": GRAPH})
+
+    assert ("X-Fake-Plan-Unmet", "22") in answer.headers
+    assert source.facts()["plan_not_met"] == ["22"]
+
+
+def test_a_strict_plan_is_not_for_other_users() -> None:
+    strict = chosen("success", {"nodes": {"1": {}}, "strict": True})
+    source = scenario_source([strict, chosen("queued-behind")])
+
+    answer = ask(source, "POST", "/prompt", {"prompt": GRAPH, "client_id": "me"})
+    queue = json_of(ask(source, "GET", "/queue"))
+
+    assert answer.status == 200
+    assert len(queue["queue_running"]) + len(queue["queue_pending"]) > 1
+
+
+def test_complaints_name_the_scenario_once_a_prompt_was_accepted() -> None:
+    source = scenario_source([chosen("cached-no-new-files"), chosen("upload-413")])
+    before = list(source.complaints)
+
+    ask(source, "POST", "/prompt", {"prompt": GRAPH, "client_id": "me"})
+
+    assert before == []
+    assert all(
+        one.startswith("scenario cached-no-new-files, upload-413: ") for one in source.complaints
+    )
+
+
+def test_a_server_that_was_restarted_goes_on_step_by_frame() -> None:
+    made: list[SimulatedServer] = []
+
+    def make() -> SimulatedServer:
+        made.append(SimulatedServer())
+        return made[-1]
+
+    source = over([chosen("server-restart")], make)
+    source.step_by_frame(True)
+    list(dry_run(source, PLAIN))
+
+    assert len(made) > 1
+    assert all(server.engine.stepwise for server in made)

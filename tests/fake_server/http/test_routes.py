@@ -12,10 +12,11 @@ from aiohttp import web
 from yarl import URL
 
 from comfyrec.http.routes import ROUTES, Route
+from comfyrec.versions import era_of
 from fake_server.http.context import Handler
 from fake_server.http.middleware import answer
 from fake_server.http.responses import json_response
-from fake_server.http.routes import INTERNAL
+from fake_server.http.routes import INTERNAL, routes_of
 from fake_server.simulated_server import SimulatedServer
 from fake_server.source import Request
 
@@ -111,3 +112,7 @@ def test_a_path_leads_where_aiohttp_finds_it(
             different.append((method, path, got, (status, allow, body)))
 
     assert not different
+
+
+def test_the_routes_of_a_version_are_made_once() -> None:
+    assert routes_of(era_of()) is routes_of(era_of())

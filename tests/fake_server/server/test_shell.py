@@ -21,7 +21,7 @@ from websockets.sync.client import connect
 from comfyrec.errors import ScenarioError, UsageError
 from comfyrec.wire.frames import message_frame
 from fake_server.server.clock import MAX
-from fake_server.server.thread import LoopThread, loop_thread, serve
+from fake_server.server.thread import loop_thread, serve
 from fake_server.source import (
     Abort,
     Accept,
@@ -587,33 +587,6 @@ def test_a_client_that_was_just_accepted_is_cut_by_a_stop(turns: int, start: Sta
             left = b""
 
     assert left == b""
-
-
-def test_closing_twice_is_fine_and_a_closed_server_refuses(start: Start) -> None:
-    _, handle = start()
-
-    handle.close()
-    handle.close()
-
-    with pytest.raises(ConnectionRefusedError):
-        Plain(handle.port)
-
-
-def test_a_taken_port_is_said_with_the_mend(start: Start) -> None:
-    _, handle = start()
-
-    with pytest.raises(UsageError, match=r"cannot listen on 127\.0\.0\.1:\d+: .*--port 0"):
-        serve(Scripted(), port=handle.port)
-
-
-def test_a_loop_thread_gives_what_is_returned_and_raised() -> None:
-    thread = LoopThread()
-
-    assert thread.call(lambda: thread.inside) is True
-    assert thread.inside is False
-    with pytest.raises(ZeroDivisionError):
-        thread.call(lambda: 1 // 0)
-    thread.close()
 
 
 def test_another_source_takes_over_with_all_connections_cut(start: Start) -> None:

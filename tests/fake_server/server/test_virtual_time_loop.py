@@ -1,4 +1,4 @@
-"""A coroutine under test lives on the server's loop, and its waiting costs nothing."""
+"""A coroutine under test runs on the server's loop in virtual time: waiting costs nothing."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_a_client_that_spins_gets_to_its_limit_too() -> None:
         server.bounded(spins)
 
 
-def test_time_does_not_leap_while_something_runs_in_another_thread() -> None:
+def test_time_is_real_while_something_runs_in_another_thread() -> None:
     async def asks() -> Any:
         async with asyncio.timeout(30):
             return await asyncio.to_thread(queue, server)

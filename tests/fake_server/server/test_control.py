@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from fake_server.scenario_source import chosen, scenario_source
+from comfyrec.cassette.files import find_cassette, open_cassette
+from comfyrec.timeline import Timeline
+from fake_server.replay import Player
+from fake_server.scenario_source import chosen, over, scenario_source
+from fake_server.server.hold import Gate
 from fake_server.server.thread import Handle, serve
 from fake_server.source import Source
+from fake_server.surfaces.sequencer import Sequencer
 from tests.support.scripted_source import Plain
 
 PROMPT = {
@@ -264,3 +269,58 @@ def test_whoever_is_of_the_same_origin_may_use_the_control_plane(
     handle: Handle, fields: tuple[str, ...]
 ) -> None:
     assert status_for(handle, *fields) == 200
+
+
+def replayed() -> Source:
+    with open_cassette(find_cassette("all-cached")) as records:
+        return Player(Timeline.build(records))
+
+
+# Sources that cannot be reset in parts, or that have others inside.
+SOURCES = {
+    "a replay": replayed,
+    "tasks": lambda: Sequencer.before(lambda: scenario_source([]), workers=2),
+    "tasks under a scenario": lambda: Sequencer.before(
+        lambda: scenario_source([chosen("ws-silent")])
+    ),
+    "tasks of a replay": lambda: Sequencer.before(replayed),
+    "a replay under a scenario": lambda: over([chosen("ws-silent")], replayed),
+    "a gate": lambda: Gate(scenario_source([])),
+}
+
+
+@pytest.mark.parametrize("make", SOURCES.values(), ids=SOURCES)
+def test_the_journal_can_be_forgotten_whatever_is_served(make: Callable[[], Source]) -> None:
+    with serve(make(), speed=0.0, make=make) as handle:
+        ask(handle, "GET", "/queue")
+
+        told = control(handle, "POST", "/reset", {"what": ["journal"]})
+
+        assert told == {"reset": ["journal"]}
+        assert control(handle, "GET", "/requests")["entries"] == []
+
+
+@pytest.mark.parametrize("kind", ["tasks", "tasks under a scenario", "a gate"])
+def test_what_is_simulated_can_be_reset_in_parts_inside_of_others(kind: str) -> None:
+    with serve(SOURCES[kind](), speed=0.0, make=SOURCES[kind]) as handle:
+        ask(handle, "POST", "/userdata/a.txt", b"x")
+
+        control(handle, "POST", "/reset", {"what": ["files"]})
+
+        assert ask(handle, "GET", "/userdata/a.txt")[0] == 404
+
+
+@pytest.mark.parametrize("kind", ["a replay", "tasks of a replay", "a replay under a scenario"])
+def test_a_replay_is_only_reset_as_a_whole(kind: str) -> None:
+    with serve(SOURCES[kind](), speed=0.0, make=SOURCES[kind]) as handle:
+        refused = ask(handle, "POST", "/__fake__/reset", {"what": ["history"]})
+        whole = control(handle, "POST", "/reset")
+
+    assert refused == (
+        400,
+        {
+            "error": "this server cannot forget its history by itself; "
+            'start it anew with {"what": ["scenario"]}'
+        },
+    )
+    assert "scenario" in whole["reset"]
