@@ -66,6 +66,9 @@ __all__ = ["Match", "Player"]
 
 Match = Literal["graph", "structure", "shape", "renumbered", "overlap", "any"]
 _LEAST: Final = {name: Tier[name.upper()] for name in get_args(Match)}
+# A simulated server that was recorded may have had the same seed: its ids are not drawn again.
+_REPLAY: Final = 0x5EED_0F_A_4E91A7
+_SIMULATION: Final = 0x5EED_0F_A_514D1A
 UNMATCHED: Final = "X-Comfyrec-Unmatched"
 """On the answer to POST /prompt: no recorded prompt is like it, what is closest, what differs."""
 
@@ -107,7 +110,7 @@ class Player(Source):
         seed: int = 0,
         notify: Callable[[str], None] = _nobody,
     ) -> None:
-        self._chance = SeededRandom(seed)
+        self._chance = SeededRandom(seed ^ _REPLAY)
         era = era_of(timeline.comfyui_version)
         self._script = script = Script.of(timeline, idle_time_limit_us=idle_time_limit_us)
         self._answers = RecordedAnswers(timeline, script.lifecycles)
@@ -116,7 +119,11 @@ class Player(Source):
         self._recorded_facts = recorded_facts
         self._synthesizer = Synthesizer(recorded_facts, era)
         self._simulation = Simulation(
-            ServerOptions(catalogue=recorded_facts.node_classes.catalogue(), era=era, seed=seed),
+            ServerOptions(
+                catalogue=recorded_facts.node_classes.catalogue(),
+                era=era,
+                seed=seed ^ _SIMULATION,
+            ),
             seconds_by_class(timeline),
         )
         flags = recorded_facts.flags() if era.has("progress_state") else None

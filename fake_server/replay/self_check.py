@@ -71,9 +71,7 @@ class _SelfCheck:
         self._ended: dict[int, Close | Abort] = {}
         self._accepted: set[int] = set()
         self._answers: dict[int, Response | None] = {}
-        self._sockets_at = [
-            [m.at for m in s.messages if m.side is Side.SERVER] for s in timeline.sockets
-        ]
+        self._sockets_at = [[m.at for m in _receivable(s)] for s in timeline.sockets]
 
     def differences(self) -> Iterator[str]:
         began, last = 0, self._timeline.t
@@ -254,7 +252,7 @@ class _SelfCheck:
         if number not in self._accepted:
             yield f"{name}: it was accepted, and the replay refused it"
             return
-        recorded, got = socket.received, self._received[number]
+        recorded, got = _receivable(socket), self._received[number]
         if len(recorded) != len(got):
             yield f"{name}: {len(recorded)} messages were recorded, {len(got)} were replayed"
         for place, (message, live) in enumerate(zip(recorded, got, strict=False)):
@@ -338,6 +336,13 @@ class _SelfCheck:
 
 
 _LONG: Final = 32
+
+
+def _receivable(socket: Socket) -> list[Message]:
+    """What its client could get: behind a close frame of its own it reads no more."""
+    closing = socket.closing
+    left = closing.at if closing is not None and closing.by is Side.CLIENT else None
+    return [m for m in socket.received if left is None or m.at < left]
 
 
 def _code(socket: Socket) -> int:

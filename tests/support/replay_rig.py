@@ -29,6 +29,7 @@ from fake_server.source import (
     Response,
     Send,
     SendPing,
+    Source,
     UpgradeRequested,
     WaitRealTime,
     Wake,
@@ -96,12 +97,11 @@ class LiveSocket:
         return [peek_at(m).type for m in mine if peek_at(m).prompt_id == prompt_id]
 
 
-class Rig:
-    """A player and its live clients."""
+class SourceRig:
+    """A source and its live clients."""
 
-    def __init__(self, recording: str | Timeline, **options: Any) -> None:
-        self.timeline = timeline_of(recording) if isinstance(recording, str) else recording
-        self.player = Player(self.timeline, **options)
+    def __init__(self, source: Source) -> None:
+        self.source = source
         self.now = 0
         self.sockets: dict[int, LiveSocket] = {}
         self.answers: dict[int, Response | None] = {}
@@ -203,7 +203,7 @@ class Rig:
         return self._numbers
 
     def feed(self, happened: Happened) -> None:
-        for action in self.player.handle(happened, self.now):
+        for action in self.source.handle(happened, self.now):
             self._carry(action)
 
     def _carry(self, action: Action) -> None:
@@ -228,3 +228,12 @@ class Rig:
                 self._lingers.append(action)
             case _:
                 raise AssertionError(f"a player does not do this: {action!r}")
+
+
+class Rig(SourceRig):
+    """A player and its live clients."""
+
+    def __init__(self, recording: str | Timeline, **options: Any) -> None:
+        self.timeline = timeline_of(recording) if isinstance(recording, str) else recording
+        self.player = Player(self.timeline, **options)
+        super().__init__(self.player)

@@ -20,11 +20,11 @@ CORE_MIN: Final = 6
 EQUAL: Final = 0
 NEW: Final = 1
 """Drawn anew: the same but for numbers and hexadecimal digits, or another number."""
-OTHER: Final = 2
-"""Another text of the same form."""
 CONFLICT: Final = 3
-"""Another value stood for it before."""
-UNLIKE: Final = 4
+"""The same, but another value stood for it before."""
+OTHER: Final = 10
+"""Another text of the same form."""
+UNLIKE: Final = 100
 """Another kind of value, or a path of another form."""
 
 
@@ -86,9 +86,9 @@ class Bindings:
             return EQUAL
         if _form(recorded) != _form(live):
             return UNLIKE
-        if recorded in self._words:
-            return CONFLICT
-        return NEW if skeleton(recorded) == skeleton(live) else OTHER
+        if skeleton(recorded) != skeleton(live):
+            return OTHER
+        return CONFLICT if recorded in self._words else NEW
 
 
 def _is_core(word: str) -> bool:

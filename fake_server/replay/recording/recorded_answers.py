@@ -324,7 +324,9 @@ class AnswerPicker:
     ) -> RecordedExchange | None:
         same = [p for p in exchanges if _same_body(p, request_key)]
         if not same and any_body:
-            same = [p for p in exchanges if p.has_an_end]
+            ended = [p for p in exchanges if p.has_an_end]
+            alike = [p for p in ended if p.request_key.body_form == request_key.body_form]
+            same = alike or ended
         recorded = next((p for p in same if p.exchange.number not in self._changed), None)
         recorded = recorded or (same[-1] if same else None)
         if recorded is not None:

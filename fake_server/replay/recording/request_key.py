@@ -44,6 +44,7 @@ _READ: Final = {
 # What the server takes where nothing is given.
 _DEFAULTS: Final = {"view": (("subfolder", ""), ("type", "output"))}
 _DRAWN: Final = re.compile(r"[0-9a-fA-F]{6,}|\d+")
+_TEXT_MAX: Final = 256
 _LOOPBACK: Final = frozenset(("127.0.0.1", "localhost", "::1"))
 # Fields that change an answer by their value.
 _TELLING: Final = (
@@ -65,6 +66,8 @@ class RequestKey(msgspec.Struct, frozen=True):
     manner: tuple[str, ...]
     """How it was asked: from which origin, for which part."""
     body_key: bytes
+    body_form: tuple[str, ...] = ()
+    """Names and short texts of a form, without what looks drawn anew."""
     body_bytes: int = 0
     json: Any = None
     """The body as JSON, ids renamed; None when it is none."""
@@ -120,6 +123,7 @@ def _request_key(request: Request, rename: Rename) -> RequestKey:
         query=tuple(sorted(_read(path, target.pairs, rename))),
         manner=_manner(request.fields),
         body_key=_body_key(request, renamed),
+        body_form=tuple(_form(request)),
         body_bytes=len(request.body),
         json=renamed,
     )
@@ -196,6 +200,18 @@ def _body_key(request: Request, parsed: Any) -> bytes:
         except BadForm:
             return _digest(request.body)
     return _digest(request.body)
+
+
+def _form(request: Request) -> Iterator[str]:
+    if not request.header("Content-Type").startswith("multipart/"):
+        return
+    try:
+        fields = request.form()
+    except BadForm:
+        return
+    for field in fields:
+        text = field.value[:_TEXT_MAX].decode("utf-8", "replace")
+        yield f"{field.name}={skeleton(text if field.filename is None else field.filename)}"
 
 
 def _digest(data: bytes) -> bytes:

@@ -43,7 +43,7 @@ DISTANCES = {
     "a new tag": ("ab12cd34", "ef56ab78", NEW),
     "a new number": (7, 8, NEW),
     "another text": ("a bird", "a fish", OTHER),
-    "a text that another one stands for": ("cat", "cow", CONFLICT),
+    "a tag that another one stands for": ("ef56ab78", "0123abcd", CONFLICT),
     "a number that another one stands for": (5, 7, CONFLICT),
     "a path that leaves its folder": ("ab12cd34", "../../ef56ab78", UNLIKE),
     "another kind of file": ("a.png", "a.mp4", UNLIKE),
@@ -57,6 +57,7 @@ DISTANCES = {
 def test_how_far_a_value_is(recorded: Any, live: Any, far: int) -> None:
     bindings = Bindings()
     bindings.bind_value("text", "cat", "dog")
+    bindings.bind_value("tag", "ef56ab78", "9876fedc")
     bindings.bind_value("seed", 5, 6)
 
     assert bindings.distance("seed", recorded, live) == far
