@@ -8,6 +8,8 @@ from typing import Any
 
 from PIL import Image
 
+from comfyrec.versions import era_of
+from fake_server.options import ServerOptions
 from fake_server.simulated_server import SimulatedServer
 from fake_server.source import (
     Action,
@@ -30,18 +32,50 @@ GRAPH = {
 }
 
 
+HOST = ("Host", "127.0.0.1:8188")
+BOUNDARY = "limit"
+FORM = ("Content-Type", f"multipart/form-data; boundary={BOUNDARY}")
+
+
+def server_of(version: str, **options: Any) -> SimulatedServer:
+    """A server of that version of ComfyUI."""
+    return SimulatedServer(ServerOptions(era=era_of(version), **options))
+
+
 def ask(
-    server: Any, method: str, target: str, body: Any = b"", now: int = 0, **fields: str
+    server: Any,
+    method: str,
+    target: str,
+    body: Any = b"",
+    *headers: tuple[str, str],
+    now: int = 0,
+    **fields: str,
 ) -> Response:
-    """One request without a shell."""
+    """One request without a shell; ``fields`` are headers too, with ``_`` for ``-``."""
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    headers = (("Host", "127.0.0.1:8188"), *((k.replace("_", "-"), v) for k, v in fields.items()))
-    actions = list(server.handle(RequestReceived(1, Request(method, target, headers, data)), now))
+    others = ((name.replace("_", "-"), value) for name, value in fields.items())
+    request = Request(method, target, (HOST, *headers, *others), data)
+    actions = list(server.handle(RequestReceived(1, request), now))
     return next(action.answer for action in actions if isinstance(action, Respond))
 
 
 def json_of(answer: Response) -> Any:
     return json.loads(answer.body)
+
+
+def part(name: str, value: bytes | str, filename: str | None = None, kind: str = "") -> bytes:
+    """One field of a form."""
+    head = f'Content-Disposition: form-data; name="{name}"'
+    head += f'; filename="{filename}"' if filename is not None else ""
+    head += f"\r\nContent-Type: {kind}" if kind else ""
+    data = value if isinstance(value, bytes) else value.encode()
+    return f"--{BOUNDARY}\r\n{head}\r\n\r\n".encode() + data + b"\r\n"
+
+
+def upload(server: SimulatedServer, *parts: bytes, route: str = "image") -> Response:
+    """Send a form."""
+    body = b"".join(parts) + f"--{BOUNDARY}--\r\n".encode()
+    return ask(server, "POST", f"/upload/{route}", body, FORM)
 
 
 def upgrade(

@@ -9,8 +9,14 @@ from fake_server.simulated_server import SimulatedServer
 from fake_server.source import (
     Request,
     RequestReceived,
+    Respond,
+    UpgradeRequested,
 )
-from tests.support.source_client import ask
+from tests.support.source_client import (
+    HOST,
+    ask,
+    server_of,
+)
 
 
 @pytest.mark.parametrize(
@@ -87,3 +93,66 @@ def test_a_body_over_the_limit_is_refused_where_a_handler_would_read_it(method: 
         "PATCH": (413, b"Maximum request body size 10 exceeded."),
         "PUT": (405, b"405: Method Not Allowed"),
     }[method]
+
+
+LONG = "l" * 256
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "status"),
+    [
+        ("GET", "/api/assets/123e4567-e89b-12d3-a456-426614174000", 503),
+        ("GET", "/api/assets/not-a-uuid", 404),
+        ("PUT", "/api/assets/not-a-uuid", 405),
+        ("HEAD", "/api/assets/hash/x", 503),
+        ("GET", "/api/assets/hash/x", 404),
+        ("GET", "/api/assets/seed/status", 503),
+        ("POST", "/api/assets/prune", 503),
+        ("GET", "/%69nternal/x", 404),
+        ("GET", f"/{LONG}", 500),
+        ("GET", "/index.html", 200),
+        ("GET", "/templates", 404),
+        ("GET", "/templates/x.json", 404),
+        ("GET", "/docs", 403),
+        ("GET", "/experiment/models/preview/loras/+0/x", 404),
+        ("GET", "/experiment/models/preview/loras/-1/x", 404),
+        ("GET", "/experiment/models/preview/loras/x/y", 400),
+        ("GET", "/experiment/models/preview/loras/0/", 400),
+        ("GET", "/experiment/models/preview/none/x/", 404),
+        ("GET", "/experiment/models/preview/loras/0/../loras/x", 404),
+        ("GET", "/experiment/models/preview/loras/0/../vae/x", 403),
+    ],
+)
+def test_a_path_gets_its_status(method: str, target: str, status: int) -> None:
+    assert ask(SimulatedServer(), method, target).status == status
+
+
+@pytest.mark.parametrize(
+    ("accepted", "coding"),
+    [("gzip", "gzip"), ("gzip, Deflate", "deflate"), ("GZIP", None), ("deflate", None)],
+)
+def test_answers_are_squeezed_for_those_who_write_gzip_small(
+    accepted: str, coding: str | None
+) -> None:
+    server = server_of("0.27.0", compress_responses=True)
+    header = ("Accept-Encoding", accepted)
+
+    assert (
+        dict(ask(server, "GET", "/prompt", b"", header).headers).get("Content-Encoding") == coding
+    )
+    broken = ask(server, "POST", "/prompt", b"{", header)
+    assert (broken.status, dict(broken.headers).get("Content-Encoding")) == (500, None)
+
+
+@pytest.mark.parametrize(
+    ("method", "status"), [("POST", 405), ("PUT", 405), ("OPTIONS", 200), ("DELETE", 405)]
+)
+def test_only_a_get_can_become_a_websocket(method: str, status: int) -> None:
+    knocked = UpgradeRequested(
+        7, Request(method, "/ws?clientId=a", (HOST, ("Upgrade", "websocket")))
+    )
+
+    (reply,) = SimulatedServer().handle(knocked, 0)
+
+    assert isinstance(reply, Respond)
+    assert reply.answer.status == status

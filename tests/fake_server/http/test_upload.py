@@ -14,7 +14,13 @@ from fake_server.source import (
     Response,
 )
 from fake_server.storage.pictures import picture
-from tests.support.source_client import ask, json_of, png
+from tests.support.source_client import (
+    ask,
+    json_of,
+    part,
+    png,
+    upload,
+)
 
 
 def form(*fields: tuple[str, bytes, str | None]) -> dict[str, Any]:
@@ -84,3 +90,98 @@ def test_a_mask_of_another_size_or_without_a_reference_breaks_the_handler() -> N
     no_ref = ask(server, "POST", "/upload/mask", **form(("image", png(), "m.png")))
 
     assert (other_size.status, no_ref.status) == (500, 500)
+
+
+LONG = "l" * 256
+
+
+BASE = "../input"
+
+
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [
+        ([part("image", b"x", "a/b.png")], 500),
+        ([part("image", b"x", "a/b.png"), part("subfolder", "a")], 500),
+        ([part("image", b"x", "there/b.png")], 200),
+        ([part("image", b"x", "there")], 500),
+        ([part("image", b"x", "there"), part("overwrite", "1")], 500),
+        ([part("image", b"x", ".")], 500),
+        ([part("image", b"x", "..")], 400),
+        ([part("image", b"x", f"{LONG}.png")], 500),
+        ([part("image", b"x", "a.png"), part("subfolder", LONG)], 500),
+        ([part("image", b"x", "a.png"), part("subfolder", "there/b.txt")], 500),
+        ([part("image", b"x", "a.png"), part("subfolder", BASE)], 200),
+        ([part("image", b"x", "a.png"), part("subfolder", f"../{BASE}")], 400),
+        ([part("image", b"x", "a.png"), part("subfolder", "/ComfyUI/input/there")], 200),
+        ([part("image", b"x", "a.png"), part("subfolder", "/there")], 400),
+        ([part("image", b"x", "a.png"), part("overwrite", "1", "f.txt")], 200),
+        ([part("image", b"x", "a.png"), part("subfolder", "s", "f.txt")], 500),
+        ([part("image", b"x", "a.png"), part("type", "temp", kind="text/plain")], 200),
+        ([part("image", b"x", "a.png"), part("type", "temp", kind="application/json")], 500),
+        ([part("image", b"x", "a.png"), part("x", "y", kind="multipart/mixed")], 500),
+        ([part("image", b"x", "a.png"), part("x", b"\xff")], 500),
+        ([part("image", b"x", kind="image/png")], 500),
+        ([part("image", b"", kind="image/png")], 400),
+    ],
+)
+def test_an_upload_ends_as_the_file_system_lets_it(fields: list[bytes], status: int) -> None:
+    server = SimulatedServer()
+    upload(server, part("image", b"1", "b.txt"), part("subfolder", "there"))
+
+    assert upload(server, *fields).status == status
+
+
+def test_a_text_of_a_form_has_the_charset_that_its_part_names() -> None:
+    latin = part("subfolder", "ü".encode("latin-1"), kind="text/plain; charset=latin-1")
+
+    told = json.loads(upload(SimulatedServer(), part("image", b"x", "a.png"), latin).body)
+
+    assert told["subfolder"] == "ü"
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "format"),
+    [("m.png", 200, "PNG"), ("m.webp", 200, "WEBP"), ("m.jpg", 500, None), ("m", 500, None)],
+)
+def test_a_mask_is_kept_in_the_format_of_its_name(
+    name: str, status: int, format: str | None
+) -> None:
+    server = SimulatedServer()
+    original = picture(width=6, height=4, seed=1, text={"prompt": "{}"})
+    upload(server, part("image", original, "o.png"))
+    mask = picture(width=6, height=4, seed=2, mode="RGBA")
+    ref = json.dumps({"filename": "o.png", "type": "input"})
+
+    done = upload(server, part("image", mask, name), part("original_ref", ref), route="mask")
+    kept = ask(server, "GET", f"/view?filename={name}&type=input")
+
+    assert done.status == status
+    assert kept.status == (200 if format else 404)
+    assert format is None or Image.open(io.BytesIO(kept.body)).format == format
+
+
+@pytest.mark.parametrize(
+    ("ref", "written"),
+    [
+        ({"filename": "o.png", "type": "input"}, True),
+        ({"filename": "o.png [input]", "type": "output"}, True),
+        ({"filename": "o.png", "type": "input", "subfolder": BASE}, True),
+        ({"filename": "o.png", "type": "input", "subfolder": f"../{BASE}"}, False),
+        ({"filename": "o.png"}, False),
+        ({"filename": "o.png", "type": None}, False),
+        ({"filename": "none.png", "type": "input"}, False),
+        ({"filename": "", "type": "input"}, False),
+    ],
+)
+def test_a_mask_without_its_original_is_told_and_not_kept(
+    ref: dict[str, Any], written: bool
+) -> None:
+    server = SimulatedServer()
+    upload(server, part("image", picture(width=6, height=4, seed=1), "o.png"))
+    mask = part("image", picture(width=6, height=4, seed=2, mode="RGBA"), "m.png")
+
+    done = upload(server, mask, part("original_ref", json.dumps(ref)), route="mask")
+
+    assert (done.status, json.loads(done.body)["name"]) == (200, "m.png")
+    assert (ask(server, "GET", "/view?filename=m.png&type=input").status == 200) is written

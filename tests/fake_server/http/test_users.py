@@ -8,7 +8,11 @@ import pytest
 
 from fake_server.options import ServerOptions
 from fake_server.simulated_server import SimulatedServer
-from tests.support.source_client import ask, json_of
+from tests.support.source_client import (
+    ask,
+    json_of,
+    server_of,
+)
 
 
 def test_users_are_told_apart_by_a_header() -> None:
@@ -45,3 +49,32 @@ def test_a_user_that_cannot_be_is_refused(body: Any, status: int, error: str | N
 
     assert got.status == status
     assert error is None or json_of(got) == {"error": error}
+
+
+@pytest.mark.parametrize(
+    ("stored", "one", "all_of_them", "posting"),
+    [
+        (b"[1]", 200, 200, 500),
+        (b'"abc"', 200, 200, 500),
+        (b"null", 500, 200, 500),
+        (b"not json", 200, 200, 200),
+        (b'{"x": 5}', 200, 200, 200),
+    ],
+)
+def test_settings_are_whatever_the_file_holds(
+    stored: bytes, one: int, all_of_them: int, posting: int
+) -> None:
+    server = SimulatedServer()
+    ask(server, "POST", "/userdata/comfy.settings.json", stored)
+
+    assert ask(server, "GET", "/settings/x").status == one
+    assert ask(server, "GET", "/settings").status == all_of_them
+    assert ask(server, "POST", "/settings/y", b"1").status == posting
+
+
+@pytest.mark.parametrize(
+    ("version", "username", "status"),
+    [("0.27.0", "__x", 400), ("0.3.64", "__x", 200), ("0.27.0", " ", 400), ("0.3.64", " ", 500)],
+)
+def test_names_that_no_user_can_have(version: str, username: str, status: int) -> None:
+    assert ask(server_of(version), "POST", "/users", {"username": username}).status == status

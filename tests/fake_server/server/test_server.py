@@ -1,15 +1,13 @@
-"""The shell around a source: order, framing, closing, limits, and that nothing stays behind."""
+"""A source as a server: requests, upgrades, what it does in which order, start and stop."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
-import os
 import socket
 import ssl
 import urllib.error
 import urllib.request
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -26,19 +24,14 @@ from fake_server.source import (
     Abort,
     Accept,
     Action,
-    Close,
     Disconnected,
-    Freeze,
     HangUp,
     Listen,
-    MessageReceived,
     RequestAborted,
     RequestReceived,
     Respond,
     Response,
     Send,
-    SendPing,
-    SendRaw,
     UpgradeRequested,
     Wake,
     Woke,
@@ -46,9 +39,6 @@ from fake_server.source import (
 from tests.support.scripted_source import Plain, Scripted, Start, wait_until
 
 GET = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
-
-
-# --- HTTP --------------------------------------------------------------------------------------
 
 
 def test_a_request_comes_whole_and_its_answer_goes_back(start: Start) -> None:
@@ -68,44 +58,6 @@ def test_a_request_comes_whole_and_its_answer_goes_back(start: Start) -> None:
     assert fields["date"].endswith(" GMT")
 
 
-@pytest.mark.parametrize(
-    ("request_head", "connection", "open_after"),
-    [
-        ("GET / HTTP/1.1\r\nHost: x\r\n\r\n", None, True),
-        ("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "close", False),
-        ("GET / HTTP/1.0\r\nHost: x\r\n\r\n", None, False),
-        ("GET / HTTP/1.0\r\nHost: x\r\nConnection: keep-alive\r\n\r\n", "keep-alive", True),
-    ],
-)
-def test_a_connection_is_kept_as_http_says(
-    start: Start, request_head: str, connection: str | None, open_after: bool
-) -> None:
-    _, handle = start()
-
-    with Plain(handle.port) as client:
-        _, fields, _ = client.ask(request_head)
-        client.sock.settimeout(0.2 if open_after else 10)
-        try:
-            closed = client.sock.recv(1) == b""
-        except TimeoutError:
-            closed = False
-
-    assert fields.get("connection") == connection
-    assert closed is not open_after
-
-
-def test_an_answer_may_close_its_connection(start: Start) -> None:
-    _, handle = start(
-        Scripted(RequestReceived=lambda h, _: [Respond(h.exchange, Response(500, close=True))])
-    )
-
-    with Plain(handle.port) as client:
-        status, fields, _ = client.ask(GET)
-        rest = client.rest()
-
-    assert (status, fields["connection"], rest) == (500, "close", b"")
-
-
 def test_requests_that_are_sent_together_are_answered_in_their_order(start: Start) -> None:
     _, handle = start()
 
@@ -115,38 +67,6 @@ def test_requests_that_are_sent_together_are_answered_in_their_order(start: Star
         answers = [client.answer()[2] for _ in range(5)]
 
     assert answers == [b"0", b"1", b"2", b"3", b"4"]
-
-
-def test_a_chunked_body_and_one_that_waits_for_100_are_read(start: Start) -> None:
-    _, handle = start()
-
-    with Plain(handle.port) as client:
-        chunked = client.ask(
-            "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n",
-            b"2\r\nab\r\n0\r\n\r\n",
-        )
-        client.send(
-            b"POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n"
-        )
-        interim = client.until(b"\r\n\r\n")
-        client.send(b"cd")
-        expected = client.answer()
-
-    assert chunked[2] == b"ab"
-    assert interim == b"HTTP/1.1 100 Continue\r\n\r\n"
-    assert expected[2] == b"cd"
-
-
-def test_no_more_of_a_body_is_kept_than_the_limit_and_one_byte(start: Start) -> None:
-    source, handle = start(body_limit=10)
-
-    with Plain(handle.port) as client:
-        status, _, _ = client.ask(
-            "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n", b"x" * 50
-        )
-
-    assert status == 200
-    assert source.happened[0].request.body == b"x" * 11
 
 
 def test_an_answer_can_come_later(start: Start) -> None:
@@ -246,9 +166,6 @@ def test_it_can_speak_tls_with_a_certificate_that_nobody_trusts(start: Start) ->
         urllib.request.urlopen(f"{handle.url}/", timeout=10)
 
 
-# --- websockets --------------------------------------------------------------------------------
-
-
 def test_an_answer_leaves_before_the_frames_behind_it(start: Start) -> None:
     def react(happened: Any, now: int) -> list[Action]:
         return [
@@ -276,60 +193,6 @@ def test_frames_in_front_of_an_answer_leave_before_it(start: Start) -> None:
         there = listener.sock.recv(100, socket.MSG_DONTWAIT)
 
     assert there == message_frame("first")
-
-
-SIZES = {"empty": 0, "7 bits": 125, "16 bits": 126, "most of 16 bits": 65_535, "64 bits": 65_536}
-
-
-@pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
-@pytest.mark.parametrize("compression", [None, "deflate"])
-def test_a_message_arrives_as_it_was_sent(start: Start, size: int, compression: str | None) -> None:
-    source, handle = start(Scripted(MessageReceived=lambda h, _: [Send((h.socket,), h.message)]))
-
-    with connect(f"{handle.ws_url}/ws", compression=compression, max_size=None) as ws:
-        for message in ("ä" * (size // 2), os.urandom(size)):
-            ws.send(message)
-            assert ws.recv(10) == message
-
-    assert [type(h.message) for h in source.happened if isinstance(h, MessageReceived)] == [
-        str,
-        bytes,
-    ]
-
-
-def test_compressed_and_plain_sockets_get_the_same_messages(start: Start) -> None:
-    def react(happened: Any, now: int) -> list[Action]:
-        sends = [Send(tuple(source.sockets), f"{n} " * 50) for n in range(20)]
-        return [*sends, Respond(happened.exchange, Response())]
-
-    source, handle = start(Scripted(RequestReceived=react))
-
-    with (
-        connect(f"{handle.ws_url}/ws", compression=None) as plain,
-        connect(f"{handle.ws_url}/ws", compression="deflate") as one,
-        connect(f"{handle.ws_url}/ws", compression="deflate") as other,
-        Plain(handle.port) as client,
-    ):
-        client.ask(GET)
-        got = [[ws.recv(10) for _ in range(20)] for ws in (plain, one, other)]
-
-    assert got[0] == [f"{n} " * 50 for n in range(20)]
-    assert got[0] == got[1] == got[2]
-
-
-def test_a_compressed_frame_needs_none_before_it(start: Start) -> None:
-    _, handle = start(Scripted(MessageReceived=lambda h, _: [Send((h.socket,), "word " * 9)] * 2))
-    offer = "Sec-WebSocket-Extensions: permessage-deflate\r\n"
-
-    with Plain(handle.port) as client:
-        assert "permessage-deflate" in client.upgrade(more=offer)
-        client.say(1, b"go")
-        frames = [client.frame() for _ in range(2)]
-
-    for first, payload in frames:
-        assert first == 0xC1
-        inflated = zlib.decompressobj(wbits=-15).decompress(payload + b"\0\0\xff\xff")
-        assert inflated == b"word word word word word word word word word "
 
 
 def test_the_source_chooses_the_subprotocol(start: Start) -> None:
@@ -366,31 +229,6 @@ def test_bytes_can_come_with_the_handshake_in_one_go(start: Start) -> None:
         assert client.buffer.startswith(first)
 
 
-def test_pings_pongs_and_raw_bytes_go_out_in_order(start: Start) -> None:
-    def react(happened: Any, now: int) -> list[Action]:
-        ours = happened.socket
-        return [
-            Send((ours,), "a"), SendPing(ours, b"p"), SendPing(ours, b"q", pong=True),
-            SendRaw(ours, b"\x01\x01b\x80\x01c"), Send((ours,), "d"),
-        ]  # fmt: skip
-
-    _, handle = start(Scripted(MessageReceived=react))
-
-    with Plain(handle.port) as client:
-        client.upgrade()
-        client.say(1, b"go")
-        frames = [client.frame() for _ in range(6)]
-
-    assert frames == [
-        (0x81, b"a"),
-        (0x89, b"p"),
-        (0x8A, b"q"),
-        (1, b"b"),
-        (0x80, b"c"),
-        (0x81, b"d"),
-    ]
-
-
 def test_a_client_that_pings_gets_a_pong(start: Start) -> None:
     _, handle = start()
 
@@ -398,31 +236,6 @@ def test_a_client_that_pings_gets_a_pong(start: Start) -> None:
         client.upgrade()
         client.say(9, b"hello")
         assert client.frame() == (0x8A, b"hello")
-
-
-@pytest.mark.parametrize(
-    ("code", "payload"), [(1000, b"\x03\xe8bye"), (None, b"bye"), (4001, b"\x0f\xa1bye")]
-)
-def test_a_closing_handshake_has_the_code_it_was_given(
-    start: Start, code: int | None, payload: bytes
-) -> None:
-    reason = "bye" if code else ""
-    source, handle = start(
-        Scripted(
-            MessageReceived=lambda h, _: [Send((h.socket,), "last"), Close(h.socket, code, reason)]
-        )
-    )
-
-    with Plain(handle.port) as client:
-        client.upgrade()
-        client.say(1, b"go")
-        assert client.frame() == (0x81, b"last")
-        assert client.frame() == (0x88, payload if code else b"")
-        client.say(8, b"\x03\xe8")
-        assert client.rest() == b""
-    wait_until(handle, lambda: isinstance(source.happened[-1], Disconnected))
-
-    assert source.happened[-1].code == 1000
 
 
 @pytest.mark.parametrize(
@@ -459,23 +272,6 @@ def test_a_cut_shows_as_1006_on_either_side(start: Start) -> None:
     assert [h.code for h in source.happened if isinstance(h, Disconnected)] == [1006, 1006]
 
 
-def test_a_frozen_socket_hears_and_says_nothing_more(start: Start) -> None:
-    source, handle = start(
-        Scripted(MessageReceived=lambda h, _: [Freeze(h.socket), Send((h.socket,), "lost")])
-    )
-
-    with Plain(handle.port) as client:
-        client.upgrade()
-        client.say(1, b"go")
-        wait_until(handle, lambda: any(isinstance(h, MessageReceived) for h in source.happened))
-        client.say(9, b"anybody?")
-        client.sock.settimeout(0.2)
-        with pytest.raises(TimeoutError):
-            client.sock.recv(1)
-
-    assert len([h for h in source.happened if isinstance(h, MessageReceived)]) == 1
-
-
 def test_a_server_can_refuse_connections_and_take_them_again(start: Start) -> None:
     source, handle = start()
 
@@ -502,39 +298,6 @@ def test_it_takes_them_again_at_an_address_of_ipv6(start: Start) -> None:
     with socket.create_connection((handle.host, handle.port), 10) as client:
         client.sendall(GET.encode())
         assert client.recv(12) == b"HTTP/1.1 200"
-
-
-# --- one who does not read ---------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("speed", [1.0, MAX], ids=["in real time", "as fast as the wire"])
-def test_a_client_that_stops_reading_stops_nobody_and_is_cut_in_the_end(
-    start: Start, speed: float
-) -> None:
-    message = b"x" * 100_000
-
-    def flood(happened: Any, now: int) -> list[Action]:
-        nonlocal left
-        left -= 1
-        everybody = tuple(source.sockets)
-        return [Send(everybody, message), Wake(now + 1)] if left else [Send(everybody, b"end")]
-
-    left = 300
-    source, handle = start(
-        Scripted(MessageReceived=flood, Woke=flood), speed=speed, outgoing_max=8_000_000
-    )
-
-    with Plain(handle.port) as deaf, connect(f"{handle.ws_url}/ws", max_size=None) as ws:
-        deaf.upgrade()
-        ws.send("go")
-        got = [ws.recv(30) for _ in range(300)]
-        wait_until(handle, lambda: any(isinstance(h, Disconnected) for h in source.happened))
-
-    assert got[-1] == b"end"
-    assert set(got[:-1]) == {message}
-
-
-# --- nothing stays behind ----------------------------------------------------------------------
 
 
 def _open_files() -> int:
