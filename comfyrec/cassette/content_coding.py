@@ -1,8 +1,8 @@
 """Bodies under a content coding: read them, and write them anew with the same size.
 
-A body that was sent as gzip or deflate cannot be changed in place. It is inflated, changed,
-deflated again and filled up: gzip with a comment, deflate with empty blocks, so that its length
-still is what Content-Length says and any client can read it.
+A body that was sent as gzip, deflate or zstd cannot be changed in place. It is unpacked, changed,
+packed again and filled up: gzip with a comment, deflate with empty blocks, zstd with a frame to be
+skipped, so that its length still is what Content-Length says and any client can read it.
 """
 
 from __future__ import annotations
@@ -11,15 +11,18 @@ import re
 import zlib
 from typing import Final
 
-__all__ = ["CODINGS", "coding_of", "inflated", "inflater", "same_size"]
+from comfyrec.cassette.packed.zstandard import ZstdCompressor, ZstdDecompressor, ZstdError
 
-CODINGS: Final = {b"gzip": 31, b"x-gzip": 31, b"deflate": 15}
-"""Content codings that the standard library reads, with zlib's number for them."""
+__all__ = ["READABLE", "Decoder", "coding_of", "decoded", "same_size"]
+
+READABLE: Final = frozenset((b"gzip", b"x-gzip", b"deflate", b"zstd"))
+"""Content codings that are undone here."""
+_PLAIN: Final = frozenset((b"identity", b""))
 
 _BODY_BYTES_MAX: Final = 64 << 20
-"""No body of ComfyUI inflates to more; behind it a body is not looked into."""
+"""No body of ComfyUI unpacks to more; behind it a body is not looked into."""
 
-_CODING: Final = re.compile(rb"(?im)^content-encoding:[ \t]*([a-z-]+)[ \t]*\r?$")
+_CODING: Final = re.compile(rb"(?im)^content-encoding[ \t]*:[ \t]*([^\r\n]*)")
 _COMMENT_BIT: Final = 16
 _GZIP_HEAD: Final = b"\x1f\x8b\x08%c\0\0\0\0\0\xff"
 _FINAL_BLOCK: Final = b"\x03\x00"
@@ -31,28 +34,85 @@ _EMPTY_9: Final = b"\x02\x08\x20\x00\x00\0\0\xff\xff"
 
 
 def coding_of(head: bytes) -> bytes:
-    """The content coding that a head names, in lower case; empty for none or several."""
-    if b"ncoding" not in head:
+    """The content codings that a head names, in lower case and in order; empty for none."""
+    if b"ncoding" not in head and b"NCODING" not in head.upper():
         return b""
-    match = _CODING.search(head)
-    return match[1].lower() if match else b""
+    values = [value.strip(b" \t") for match in _CODING.findall(head) for value in match.split(b",")]
+    return b",".join(value for value in (v.lower() for v in values) if value not in _PLAIN)
 
 
-def inflater(coding: bytes) -> zlib._Decompress:
-    """What undoes a coding of ``CODINGS`` piece by piece."""
-    return zlib.decompressobj(CODINGS[coding])
+class Decoder:
+    """Undoes a coding of ``READABLE`` piece by piece: all members and frames, one after another.
+
+    ``broken`` says that the bytes do not make sense, ``too_much`` that they unpack to more than is
+    read; from then on nothing comes out.
+    """
+
+    def __init__(self, coding: bytes) -> None:
+        self._coding = coding
+        self._room = _BODY_BYTES_MAX
+        self._is_first = True
+        self.broken = self.too_much = False
+        self._inflater = self._fresh()
+
+    def _fresh(self) -> zlib._Decompress | ZstdDecompressor:
+        if self._coding == b"zstd":
+            return ZstdDecompressor()
+        return zlib.decompressobj(15 if self._coding == b"deflate" else 31)
+
+    def more(self, data: bytes) -> bytes:
+        """What these bytes add to the text."""
+        out: list[bytes] = []
+        while not (self.broken or self.too_much):
+            piece, data = self._step(data)
+            out.append(piece)
+            self._room -= len(piece)
+            self.too_much = self._room <= 0
+            if not data and not piece:
+                break
+        return b"".join(out)
+
+    def _step(self, data: bytes) -> tuple[bytes, bytes]:
+        """One piece of text, and what is left of the bytes."""
+        inflater = self._inflater
+        if inflater.eof:
+            data = inflater.unused_data.lstrip(b"\0") + data
+            if not data:
+                return b"", b""
+            self._inflater = inflater = self._fresh()
+        try:
+            piece = inflater.decompress(data, _STEP_BYTES)
+        except (zlib.error, ZstdError):
+            return self._other_deflate(data)
+        self._is_first = False
+        rest = b"" if isinstance(inflater, ZstdDecompressor) else inflater.unconsumed_tail
+        return piece, rest
+
+    def _other_deflate(self, data: bytes) -> tuple[bytes, bytes]:
+        """Some servers send bare deflate under that name."""
+        if self._coding == b"deflate" and self._is_first:
+            self._is_first, self._inflater = False, zlib.decompressobj(-15)
+            return self._step(data)
+        self.broken = True
+        return b"", b""
 
 
-def inflated(body: bytes, coding: bytes) -> bytes | None:
+_STEP_BYTES: Final = 1 << 20
+
+
+def decoded(body: bytes, coding: bytes) -> bytes | None:
     """A whole body without its coding; None if it is not in that coding after all."""
-    try:
-        return inflater(coding).decompress(body, _BODY_BYTES_MAX)
-    except zlib.error:
+    if coding not in READABLE:
         return None
+    decoder = Decoder(coding)
+    text = decoder.more(body)
+    return None if decoder.broken or decoder.too_much else text
 
 
 def same_size(data: bytes, coding: bytes, size: int) -> bytes | None:
     """``data`` under a coding, in exactly ``size`` bytes; None if it does not fit."""
+    if coding == b"zstd":
+        return _zstd(data, size)
     for level in (9, 6, 1):
         packer = zlib.compressobj(level, zlib.DEFLATED, -15)
         raw = packer.compress(data) + packer.flush(zlib.Z_FULL_FLUSH)
@@ -85,4 +145,20 @@ def _filling(room: int) -> bytes | None:
         rest = room - len(odd)
         if rest >= 0 and rest % len(_EMPTY_STORED) == 0:
             return odd + _EMPTY_STORED * (rest // len(_EMPTY_STORED))
+    return None
+
+
+_SKIPPABLE: Final = b"\x50\x2a\x4d\x18"
+"""The mark of a frame that readers pass over (RFC 8878 section 3.1.2)."""
+
+
+def _zstd(data: bytes, size: int) -> bytes | None:
+    for level in (19, 9, 3, 1):
+        packer = ZstdCompressor(level)
+        packed = packer.compress(data) + packer.flush()
+        room = size - len(packed) - len(_SKIPPABLE) - 4
+        if room == -len(_SKIPPABLE) - 4:
+            return packed
+        if room >= 0:
+            return packed + _SKIPPABLE + room.to_bytes(4, "little") + bytes(room)
     return None

@@ -21,7 +21,7 @@ from comfyrec.cassette.files import (
     write_file,
 )
 from comfyrec.cassette.records import AnyRecord, Session
-from comfyrec.cassette.redact import Redactor
+from comfyrec.cassette.redact.redactor import Redactor
 from comfyrec.cassette.repair import mended
 from comfyrec.cli import FINE
 from comfyrec.cli._output import said, tool

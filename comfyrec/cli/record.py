@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from comfyrec.cassette.files import Writer, create_cassette
-from comfyrec.cassette.redact import CLASSES, Redactor, check_classes
+from comfyrec.cassette.redact.redactor import CLASSES, Redactor, check_classes
 from comfyrec.client.redaction import SECRET_VARIABLES
 from comfyrec.errors import SecretKept, UsageError
 from comfyrec.proxy.recorder import Recorder, next_conn, now_us

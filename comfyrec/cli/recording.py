@@ -9,7 +9,7 @@ from argparse import Namespace
 from collections.abc import AsyncIterator, Sequence
 
 from comfyrec.cassette.files import Writer, create_cassette
-from comfyrec.cassette.redact import Redactor
+from comfyrec.cassette.redact.redactor import Redactor
 from comfyrec.client.address import Address, parse
 from comfyrec.client.formatting import printable
 from comfyrec.client.redaction import SECRET_VARIABLES

@@ -43,8 +43,7 @@ class Sink(Protocol):
 class RecordRedactor(Protocol):
     """What takes secrets out: ``comfyrec.cassette.redact.Redactor``."""
 
-    @property
-    def known(self) -> tuple[bytes, ...]: ...
+    def take_unread(self) -> list[tuple[int, str]]: ...
     def record(self, record: AnyRecord, /) -> AnyRecord: ...
     def is_clean_text(self, payload: bytes, /) -> bool: ...
 
@@ -55,10 +54,6 @@ SENTENCES_MAX: Final = 6
 """Sentences about records that could not be written."""
 PATH_BYTES_MAX: Final = 512
 """Longer paths are no files of the frontend."""
-CLEAN_MAX: Final = 256
-"""Messages that are remembered to hold no secret."""
-CLEAN_BYTES_MAX: Final = 8192
-"""Longer ones are looked through each time."""
 
 # Wall time that cannot run backwards while we record.
 _EPOCH_NS: Final = time.time_ns() - time.monotonic_ns()
@@ -99,8 +94,6 @@ class Recorder:
     ) -> None:
         self._sink, self._redactor, self._say = sink, redactor, say
         self._next_conn = first_conn
-        self._clean: set[tuple[bytes, bytes]] = set()
-        self._known = -1
         self._told = 0
         self._try_at = self._recovered = 0
         self._trouble = ""
@@ -153,13 +146,32 @@ class Recorder:
                         redact(WsFrame(seq, t, conn, side, head, payload, item.last, item.inflated))
                     )
             elif isinstance(item, Part):
-                put(self._part(item, seq, t, conn, side))
+                put(
+                    redact(
+                        HttpPart(
+                            seq,
+                            t,
+                            conn,
+                            side,
+                            item.exchange,
+                            item.head,
+                            item.body,
+                            item.trailers,
+                            item.last,
+                            0,
+                            item.chunks,
+                        )
+                    )
+                )
             else:
                 self.unread += 1
                 if item.data:
                     put(redact(Raw(seq, t, conn, side, item.data, item.why)))
                 else:
                     put(redact(Note(seq, t, conn, "unread", item.why)))
+            seq += 1
+        for unread_on, what in self._redactor.take_unread():
+            put(Note(seq, t, unread_on, "not_looked_into", f"{what}; for known secrets only"))
             seq += 1
         return records
 
@@ -188,27 +200,6 @@ class Recorder:
     def _write(self, record: AnyRecord) -> None:
         self._sink.write([self._redactor.record(record)])
         self.records += 1
-
-    def _part(self, item: Part, seq: int, t: int, conn: int, side: Side) -> AnyRecord:
-        """Clients ask the same again and again: a message that was clean once is clean, until
-        the redactor has learnt of another secret."""
-        head, body, last = item.head, item.body, item.last
-        part = HttpPart(
-            seq, t, conn, side, item.exchange, head, body, item.trailers, last, 0, item.chunks
-        )
-        whole = last and head and not item.trailers
-        if not whole or len(head) + len(body) > CLEAN_BYTES_MAX:
-            return self._redactor.record(part)
-        if (head, body) in self._clean and len(self._redactor.known) == self._known:
-            return part
-        redacted = self._redactor.record(part)
-        known = len(self._redactor.known)
-        if known != self._known or len(self._clean) >= CLEAN_MAX:
-            self._clean.clear()
-            self._known = known
-        if redacted is part:
-            self._clean.add((head, body))
-        return redacted
 
     def _lose(self, count: int, trouble: Exception) -> None:
         self.lost += count

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Self
 
 from comfyrec.cassette.files import create_cassette
-from comfyrec.cassette.redact import Redactor
+from comfyrec.cassette.redact.redactor import Redactor
 from comfyrec.proxy.recorder import Recorder, next_conn, now_us
 from comfyrec.proxy.relay import Relay
 from comfyrec.proxy.upstream import parse_upstream

@@ -151,9 +151,9 @@ def _tokens(values: list[bytes]) -> list[bytes]:
 def _content_length(values: list[bytes]) -> int:
     (value,) = values
     if not value.isdigit():
-        raise _ProtocolError(f"the Content-Length is no number: {value[:40]!r}")
+        raise _ProtocolError("the Content-Length is not a number")
     if len(value) > SIZE_DIGITS_MAX:
-        raise _ProtocolError(f"the Content-Length is beyond all bounds: {value[:40]!r}", 413)
+        raise _ProtocolError("the Content-Length is beyond all bounds", 413)
     return int(value)
 
 
@@ -393,7 +393,7 @@ class RequestReader(_Reader):
         read = _request_facts if end - at <= MEMO_BYTES_MAX else _request_facts.__wrapped__
         head = read(raw)
         if head.upgrade and self._upgrades is not None and head.upgrade not in self._upgrades:
-            raise _ProtocolError(f"an upgrade to {head.upgrade[:40]!r} is not passed on", 501)
+            raise _ProtocolError(f"an upgrade to {_named(head.upgrade)} is not passed on", 501)
         self._upgrading = bool(head.upgrade)
         self._events.append(msgspec.structs.replace(head, at=at) if at else head)
         self._body_follows(head.size)
@@ -451,7 +451,7 @@ def _request_size(lower: bytes, minor: bytes) -> int | None:
         if len(codings) > 1 or minor == b"0":
             raise _ProtocolError("Transfer-Encoding twice, or in HTTP/1.0")
         if codings[0] != b"chunked":
-            raise _ProtocolError(f"the transfer coding {codings[0][:40]!r} is not known here", 501)
+            raise _ProtocolError(f"the transfer coding {_named(codings[0])} is not known here", 501)
         return None
     if len(lengths) > 1:
         raise _ProtocolError("more than one Content-Length")
@@ -467,23 +467,36 @@ def _could_be_request(line: bytes) -> bool:
 def _bad_request_line(line: bytes) -> _ProtocolError:
     if line.startswith(b"\x16\x03"):
         return _ProtocolError("the client speaks TLS; this address is plain: use http:// and ws://")
-    if re.fullmatch(rb"\S+ \S+ HTTP/[0-9.]+\r?\n", line):
+    version = re.fullmatch(rb"\S+ \S+ HTTP/([0-9.]{1,9})\r?\n", line)
+    if version:
         if not line.endswith(b"\r\n"):
             return _ProtocolError("the request line ends without a carriage return")
-        if not re.search(rb" HTTP/1\.[01]\r\n", line):
-            return _ProtocolError(
-                f"only HTTP/1.1 and 1.0 are spoken here, not {line[-12:-2]!r}", 505
-            )
-    return _ProtocolError(f"no HTTP request: it begins with {line.split(b' ', 1)[0][:20]!r}")
+        if version[1] not in (b"1.0", b"1.1"):
+            spoken = version[1].decode()
+            return _ProtocolError(f"only HTTP/1.1 and 1.0 are spoken here, not {spoken}", 505)
+    return _ProtocolError("not an HTTP request: its first line is not one of HTTP/1.1")
 
 
 def _bad_field(fields: bytes) -> _ProtocolError:
-    for line in fields.split(b"\r\n"):
+    """What is wrong with a head. What stands in it is not said: it may be a key, and this sentence
+    is shown and recorded."""
+    for number, line in enumerate(fields.split(b"\r\n"), 2):
         if line and _REQUEST_FIELDS.fullmatch(line + b"\r\n\r\n") is None:
-            # Not the value: it may be a key, and this sentence is shown and recorded.
-            name = line.partition(b":")[0].strip().partition(b" ")[0]
-            return _ProtocolError(f"a line that is no header field: it begins with {name[:40]!r}")
+            what = (
+                "goes on with the one before it" if line[:1] in b" \t" else "is not a header field"
+            )
+            return _ProtocolError(f"line {number} of the head {what}")
     return _ProtocolError("no header lines")
+
+
+_NAMES_TO_SAY: Final = frozenset(
+    (b"h2c", b"h2", b"http/2.0", b"websocket", b"gzip", b"deflate", b"compress", b"br", b"zstd")
+)
+
+
+def _named(word: bytes) -> str:
+    """A protocol or coding by its name, if it is one that is known to be no secret."""
+    return word.decode() if word in _NAMES_TO_SAY else "another name"
 
 
 class ResponseReader(_Reader):
@@ -567,7 +580,7 @@ class ResponseReader(_Reader):
             self.dead = True
             return _MORE
         if not data.startswith(b"HTTP/1."[: len(data) - at], at):
-            raise _ProtocolError(f"no HTTP answer: it begins with {data[at : at + 8]!r}")
+            raise _ProtocolError("not an HTTP answer")
         end = self._find_head(data, at)
         if end == _MORE:
             return _MORE

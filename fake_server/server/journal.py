@@ -8,7 +8,10 @@ from typing import Any, Final
 
 import msgspec
 
-from comfyrec.cassette.secret_rules import TextScan, head_spans, url_spans
+from comfyrec.cassette.redact.address import address_found
+from comfyrec.cassette.redact.head import head_found
+from comfyrec.cassette.redact.spans import Found
+from comfyrec.cassette.redact.text import TextWalk
 from fake_server.source import (
     Abort,
     Action,
@@ -175,10 +178,10 @@ def _each(entry: _Entry | _Sent) -> Iterator[_Entry]:
         yield _Entry(number, entry.t, "sent", -1, send.sockets, message, len(message))
 
 
-def _hidden(data: bytes, spans: list[tuple[int, int]]) -> bytes:
+def _hidden(data: bytes, found: list[Found]) -> bytes:
     """The same with stars in place of secrets, since journals end up in logs."""
     out = bytearray(data)
-    for start, stop in spans:
+    for start, stop, _ in found:
         out[start:stop] = b"*" * (stop - start)
     return bytes(out)
 
@@ -187,7 +190,7 @@ def _without_secrets(request: Request) -> list[list[str]]:
     shown = []
     for name, value in request.headers:
         line = f"GET / HTTP/1.1\r\n{name}: {value}\r\n\r\n".encode("utf-8", "replace")
-        hidden = _hidden(line, head_spans(line)).decode("utf-8", "replace").splitlines()[1]
+        hidden = _hidden(line, head_found(line)).decode("utf-8", "replace").splitlines()[1]
         shown.append([name, hidden.partition(": ")[2]])
     return shown
 
@@ -203,7 +206,7 @@ def _plain(entry: _Entry) -> dict[str, Any]:
         target = request.target.encode("utf-8", "replace")
         plain |= {
             "method": request.method,
-            "target": _hidden(target, list(url_spans(target))).decode("utf-8", "replace"),
+            "target": _hidden(target, address_found(target)).decode("utf-8", "replace"),
             "headers": _without_secrets(request),
         }
     elif isinstance(entry.facts, dict):
@@ -216,7 +219,7 @@ def _plain(entry: _Entry) -> dict[str, Any]:
 def _content(entry: _Entry) -> dict[str, Any]:
     content = entry.content
     if entry.what == "request" and isinstance(content, bytes):
-        content = _hidden(content, TextScan().feed(content))
+        content = _hidden(content, TextWalk().feed(content))
     shown: dict[str, Any] = {"size_bytes": entry.size}
     if entry.size > TEXT_MAX:
         shown["cut"] = True

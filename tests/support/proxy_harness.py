@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from comfyrec.cassette.records import AnyRecord
-from comfyrec.cassette.redact import Redactor
+from comfyrec.cassette.redact.redactor import Redactor
 from comfyrec.proxy import Recorder, Relay, parse_upstream
 
 LIMIT_S = 20.0

@@ -19,7 +19,7 @@ from comfyrec.cassette.files.replace import replacing
 from comfyrec.cassette.files.write import encoding_for, write_records
 from comfyrec.cassette.packed import container
 from comfyrec.cassette.records import FORMAT, AnyRecord, End, Note, Session
-from comfyrec.cassette.redact import hide_in_url
+from comfyrec.cassette.redact.redactor import hide_in_url
 from comfyrec.errors import CassetteError, CassetteExists, SecretKept
 
 __all__ = ["Writer", "create_cassette"]
@@ -35,6 +35,10 @@ class RecordRedactor(Protocol):
 
     def knows_secrets(self) -> bool:
         """Whether there is anything to look for."""
+        ...
+
+    def rescan(self) -> None:
+        """The same records come once more, from the first on."""
         ...
 
     def record(self, record: AnyRecord) -> AnyRecord:
@@ -241,7 +245,10 @@ class Writer:
 
     def _rewrite(self, unwritten: list[AnyRecord]) -> str:
         """Replace the file by its final form, all at once; why that failed, or ""."""
-        again = self._redactor.record if self._redactor and self._redactor.knows_secrets() else None
+        again = None
+        if self._redactor is not None and self._redactor.knows_secrets():
+            self._redactor.rescan()
+            again = self._redactor.record
         try:
             with (
                 open_cassette(self.path) as reader,
@@ -261,6 +268,7 @@ class Writer:
         """No known secret stays, though the file was left as it is for this reason."""
         if self._redactor is None or not self._redactor.knows_secrets():
             return
+        self._redactor.rescan()
         with open_cassette(self.path) as reader:
             count = sum(self._redactor.record(record) is not record for record in reader)
         if not count:

@@ -8,7 +8,7 @@ import pytest
 
 from comfyrec.cassette.files import create_cassette
 from comfyrec.cassette.records import AnyRecord, HttpPart, Note, Raw, Side, WsFrame
-from comfyrec.cassette.redact import Redactor
+from comfyrec.cassette.redact.redactor import Redactor
 from comfyrec.proxy.recorder import Recorder, is_frontend_file, next_conn, now_us
 from comfyrec.wire.tap import Part, Seen
 from comfyrec.wire.websocket import Frame, Unread

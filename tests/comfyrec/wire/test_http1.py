@@ -256,7 +256,7 @@ def test_a_refusal_does_not_tell_the_value_of_a_header() -> None:
     (broken,) = RequestReader().feed(post(b"Authorization : Bearer sk-123\r\n"))
 
     assert isinstance(broken, Broken)
-    assert broken.why == "a line that is no header field: it begins with b'Authorization'"
+    assert broken.why == "line 3 of the head is not a header field"
 
 
 def test_the_bytes_behind_an_upgrade_wait_for_the_answer() -> None:

@@ -21,7 +21,7 @@ from comfyrec.cassette.records import (
     Side,
     WsFrame,
 )
-from comfyrec.cassette.redact import Redactor
+from comfyrec.cassette.redact.redactor import Redactor
 from comfyrec.errors import (
     CassetteExists,
     SecretKept,
@@ -233,7 +233,7 @@ def test_closing_twice_is_closing_once(path: Path) -> None:
     assert len(read(path)[0]) == 3
 
 
-SECRET = b"sk-Very5ecretValue-9172053648"
+SECRET = b"q7Zr0-nobody-knew-1b9x"
 
 
 def late(writer: Writer, redactor: Redactor) -> None:

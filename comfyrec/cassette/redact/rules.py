@@ -1,0 +1,349 @@
+"""The rules of redaction, each of them once: in which place, under which name or in which shape.
+
+A rule has a class (``secret``; identity and content will join), the places where it holds, and the
+kind of value that it takes out. ``NAMES`` and ``SHAPES`` are the list. Everything that is quicker
+than a rule is made from it: ``WAKE`` finds, in one pass, every spot where some rule could hold, and
+says of most texts that there is none.
+
+A name is judged by its words: ``secretKey``, ``SECRET_KEY`` and ``secret-key`` are secret and key.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+from comfyrec.cassette.redact.values import (
+    is_nothing,
+    is_number,
+    is_random,
+    looks_like_credential,
+    stands_out,
+)
+
+__all__ = [
+    "NAMES",
+    "SHAPES",
+    "STARTS",
+    "STEMS",
+    "WAKE",
+    "Need",
+    "Place",
+    "has_start_with_digits",
+    "is_secret",
+    "may_hold_secret",
+    "need_of",
+]
+
+
+def _words(listed: str) -> list[str]:
+    return listed.split()
+
+
+class Place(enum.Enum):
+    """Where a name and its value stand."""
+
+    HEADER = "the fields of an HTTP head, trailers too"
+    QUERY = "the parameters of an address, behind ? or #, and the fields of a form"
+    COOKIE = "the cookies of Cookie and Set-Cookie"
+    MEMBER = "a member of a JSON object or of what is written like one; a pair of name and value"
+    WORDS = "a text in which a name stands before = or :"
+
+
+class Need(enum.IntEnum):
+    """What a value must be, under a name, to be taken out."""
+
+    ANY_TEXT = 1
+    """The name says that it is a credential: any value that does not say otherwise."""
+    RANDOM = 2
+    """The name says that it may be one: only what no person would write."""
+
+
+class NameRule(NamedTuple):
+    """Names that hold a credential: one of these runs of words stands in them."""
+
+    redaction: str
+    places: frozenset[Place]
+    words: tuple[str, ...]
+    need: Need
+
+
+_ALL: Final = frozenset(Place)
+_HTTP: Final = frozenset({Place.HEADER, Place.QUERY, Place.COOKIE})
+_IN_QUERY: Final = frozenset({Place.QUERY})
+_IN_HEADER: Final = frozenset({Place.HEADER})
+
+NAMES: Final = (
+    NameRule("secret", _ALL, (
+        "api key", "apikey", "access key", "accesskey", "private key", "privatekey", "secret key",
+        "secretkey", "auth key", "authkey", "client key", "signing key", "encryption key",
+        "license key", "service key", "account key", "master key", "admin key", "user key",
+        "hf key", "openai key", "x key", "token", "id token", "password", "passwd", "passphrase",
+        "passcode", "pass phrase", "pass word", "pwd", "secret", "authorization", "credential",
+        "bearer", "jwt",
+    ), Need.ANY_TEXT),
+    NameRule("secret", _HTTP, (
+        "key", "auth", "session", "session id", "sessionid", "cookie", "signature", "sig",
+    ), Need.ANY_TEXT),
+    NameRule("secret", _IN_HEADER, (
+        "cf access client id", "cf access client secret", "api keys", "tokens", "secrets",
+        "credentials", "cookies", "pass",
+    ), Need.ANY_TEXT),
+    NameRule("secret", _IN_QUERY, (
+        "policy", "key pair", "x amz", "x goog", "pass", "code verifier", "client assertion",
+    ), Need.ANY_TEXT),
+    NameRule("secret", frozenset({Place.MEMBER, Place.WORDS}), (
+        "key", "keys", "api keys", "tokens", "secrets", "passwords", "credentials", "cookies",
+        "auth", "session", "session id", "sessionid", "cookie", "signature", "civitai", "pass",
+    ), Need.RANDOM),
+)  # fmt: skip
+"""One row for each kind of name. The words of a row are in lower case, with a space between."""
+
+_BEHIND: Final = frozenset(
+    _words(
+        "alg algorithm budget class cost count counter counts desc description dim dims "
+        "disabled dropout embedding embeddings enabled end env expiration expires expiry field "
+        "fields file filename files format frame frames header headers help hint id ids image "
+        "index idx input inputs interpretation kind label len length lengths lifetime limit "
+        "limits loader location manager max merge merging method min mode name names node "
+        "normalization num number of output outputs padding path paths per placeholder policy "
+        "prefix price prob probs prompt provider rate ratio required rotation rules scale "
+        "scheme settings size start state status stop storage store strength style suffix text "
+        "title tokenizer tooltip ttl type types uri url usage used valid validity variable "
+        "version vocab weight weights widget window"
+    )
+)
+"""Words behind that of a credential that make the name one of something else: ``token_count``."""
+_OF_WHOM: Final = frozenset(
+    _words(
+        "a admin again anthropic api app aws azure b backup bot cloud civitai client comfy "
+        "comfyui confirm confirmation current dev env fal gemini github gitlab google hf "
+        "huggingface ideogram key live kling local luma main minimax new old openai org org1 "
+        "pika plain primary prod production raw repeat replicate runpod runway s secondary "
+        "server service stability staging str string test user value v x"
+    )
+)
+"""Words behind that of a credential that only say whose it is: ``api_key_comfy_org``. With any
+other word behind it, a name may be of something else (``secret_garden``): the value decides."""
+_BEFORE_TOKEN: Final = frozenset(
+    _words(
+        "added bos class cls concept continuation count eos finish image init initializer input "
+        "instance learned mask max min n neg new next num output pad padding page per "
+        "placeholder pos prompt sep special start stop end style sub text total trigger unk "
+        "vocab activation keyword"
+    )
+)
+"""Words before ``token`` that make it a piece of text, or of a list that comes in pages."""
+_LAST_WORDS: Final = tuple(
+    word
+    for rule in NAMES
+    if rule.places == _ALL
+    for word in rule.words
+    if " " not in word and len(word) >= 5
+)
+"""A name may be written without a sign between its words: ``mytoken``, ``userpassword``."""
+
+_WHATEVER_FOLLOWS: Final = ("x amz", "x goog")
+_GENERIC: Final = frozenset(_words("key auth session cookie signature sig policy pass"))
+"""Names of credentials by themselves, in an address; in longer names they may be of other things:
+``sort_key``."""
+_WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+_HARMLESS_HEADERS: Final = frozenset(
+    _words(
+        "sec-websocket-key sec-websocket-accept sec-websocket-version idempotency-key "
+        "surrogate-key public-key-pins origin-agent-cluster keep-alive x-key-frame"
+    )
+)
+_LETTERS: Final = re.compile(r"[A-Za-z]+")
+_NAME_CHARACTERS_MAX: Final = 128
+
+
+@lru_cache(maxsize=8192)
+def need_of(name: str, place: Place) -> Need | None:
+    """What a value under this name, in this place, must be to be a credential; None: never."""
+    if len(name) > _NAME_CHARACTERS_MAX:
+        return None
+    words = [word.lower() for word in _WORD.findall(name)]
+    if place is Place.HEADER and (
+        name.lower() in _HARMLESS_HEADERS or name.lower().startswith("access-control-")
+    ):
+        return None
+    found = [
+        need
+        for rule in NAMES
+        if place in rule.places
+        for run in rule.words
+        if (need := _need_of_run(words, run, rule.need, place)) is not None
+    ]
+    last = _LETTERS.findall(name)[-1:]
+    if last and last[0].lower().endswith(_LAST_WORDS) and not _BEFORE_TOKEN & set(words):
+        found.append(Need.ANY_TEXT)
+    return min(found, default=None)
+
+
+def _need_of_run(words: list[str], run: str, need: Need, place: Place) -> Need | None:
+    """What a value must be, if a run of words stands in a name and makes it a credential's."""
+    parts = run.split(" ")
+    for at in range(len(words) - len(parts) + 1):
+        if words[at : at + len(parts)] != parts:
+            continue
+        behind = set(words[at + len(parts) :])
+        if run in _WHATEVER_FOLLOWS:
+            return need
+        if behind & _BEHIND or (run == "token" and _BEFORE_TOKEN & set(words[:at])):
+            continue
+        if behind - _OF_WHOM or (
+            place is Place.QUERY and run in _GENERIC and len(words) > len(parts)
+        ):
+            return Need.RANDOM
+        return need
+    return None
+
+
+def is_secret(name: str, value: bytes, place: Place) -> bool:
+    """Whether a value is a credential, by its name, its place and what it looks like."""
+    need = need_of(name, place)
+    if need is None:
+        return False
+    if need is Need.RANDOM:
+        return is_random(value)
+    if place is Place.WORDS:
+        return stands_out(value)
+    if place is Place.MEMBER:
+        return looks_like_credential(value)
+    if place is Place.QUERY:
+        if name.lower() in _GENERIC and value.isalpha() and len(value) < _WORD_LETTERS_MAX:
+            return False  # as in an example: ?key=value
+        return not is_nothing(value) and not (is_number(value) and len(value) < _CODE_DIGITS_MIN)
+    return not is_nothing(value) and not (place is Place.HEADER and is_number(value))
+
+
+_WORD_LETTERS_MAX: Final = 12
+_CODE_DIGITS_MIN: Final = 6
+"""Fewer digits in an address are a number of something, not a one-time code."""
+
+
+# --- shapes --------------------------------------------------------------------------------------
+
+
+class Shape(NamedTuple):
+    """Keys of a well-known service, told wherever they stand by how they look."""
+
+    redaction: str
+    starts: tuple[bytes, ...]
+    """What they begin with."""
+    rest: re.Pattern[bytes]
+    """What follows."""
+    must_be_random: bool = False
+    """The start is one that words have too."""
+
+
+def _shape(starts: str, rest: bytes, *, must_be_random: bool = False) -> Shape:
+    begins = tuple(start.encode() for start in starts.split())
+    return Shape("secret", begins, re.compile(rest), must_be_random)
+
+
+SHAPES: Final = (
+    _shape("sk- rk- pk-", rb"[\w-]{16,}", must_be_random=True),
+    _shape("sk_live_ sk_test_ rk_live_ rk_test_ whsec_", rb"[A-Za-z0-9]{12,}"),
+    _shape("hf_", rb"[A-Za-z0-9]{16,}", must_be_random=True),
+    _shape("ghp_ gho_ ghu_ ghs_ ghr_", rb"[A-Za-z0-9]{20,}"),
+    _shape("github_pat_", rb"\w{20,}"),
+    _shape("glpat-", rb"[\w-]{20,}"),
+    _shape("comfyui-", rb"[0-9a-f]{32,}"),
+    _shape("AKIA ASIA", rb"[0-9A-Z]{16}(?![0-9A-Z])"),
+    _shape("AIza", rb"[\w-]{30,}"),
+    _shape("ya29.", rb"[\w-]{20,}"),
+    _shape("xoxa- xoxb- xoxp- xoxr- xoxs-", rb"[A-Za-z0-9-]{10,}"),
+    _shape("npm_ gsk_ nvapi- pypi- dop_v", rb"[A-Za-z0-9_-]{30,}", must_be_random=True),
+    _shape("r8_", rb"[A-Za-z0-9]{30,}", must_be_random=True),
+    _shape("eyJ", rb"[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]*"),
+)
+"""One row for each kind of key."""
+
+
+# --- quick looks ---------------------------------------------------------------------------------
+
+_MARKS: Final = (b"://", b"basic ", b"-----begin")
+"""What else begins something to take out: a login in an address, a scheme, a private key."""
+
+
+def _anchor(run: str) -> str:
+    """Of a run of words the one that is looked for: itself the name of a credential if one is,
+    else the longest."""
+    words = run.split(" ")
+    named = [word for word in words if word in _SINGLE_WORDS]
+    return max(named or words, key=len)
+
+
+_SINGLE_WORDS: Final = {run for rule in NAMES for run in rule.words if " " not in run}
+
+
+def _shortest(words: Iterable[str]) -> list[bytes]:
+    """Those that hold no other of them: who finds these, finds all."""
+    every = set(words)
+    short = (w for w in every if not any(other != w and other in w for other in every))
+    return sorted(word.encode() for word in short)
+
+
+STEMS: Final = _shortest(
+    _anchor(run) for rule in NAMES if not rule.places <= _HTTP for run in rule.words
+)
+"""In lower case: one of them stands in every name that a rule takes for that of a credential, in
+JSON and in texts."""
+_IN_ADDRESSES: Final = [
+    anchor + b"=" for anchor in _shortest(_anchor(run) for run in ("sig", "signature", "policy"))
+] + [b"amz-", b"goog-", b"verifier", b"assertion"]
+"""What stands, besides, in the names of parameters that are secret in addresses only."""
+
+STARTS: Final = {start.lower(): shape for shape in SHAPES for start in shape.starts}
+"""In lower case: with what keys of well-known services begin."""
+WITH_DIGITS: Final = tuple(
+    start for shape in SHAPES for start in shape.starts if any(48 <= byte < 58 for byte in start)
+)
+"""Those that cannot be found in a text without its digits."""
+
+
+def _any_of(literals: Iterable[bytes]) -> re.Pattern[bytes]:
+    """One pattern for all of them. What they begin with is shared, as in a trie: tried once."""
+    return re.compile(_alternatives(sorted(set(literals))))
+
+
+def _alternatives(literals: list[bytes]) -> bytes:
+    if literals == [b""]:
+        return b""
+    by_first: dict[bytes, list[bytes]] = {}
+    for literal in literals:
+        by_first.setdefault(literal[:1], []).append(literal[1:])
+    optional = by_first.pop(b"", None) is not None
+    branches = [re.escape(first) + _alternatives(rest) for first, rest in by_first.items()]
+    one = branches[0] if len(branches) == 1 else b"(?:%b)" % b"|".join(branches)
+    return b"(?:%b)?" % one if optional else one
+
+
+WAKE: Final = _any_of((*STEMS, *_IN_ADDRESSES, *STARTS, *_MARKS))
+"""In a text in lower case: every spot where a rule may hold, but for names that are escaped."""
+_WAKE_WITHOUT_DIGITS: Final = _any_of(
+    (
+        *STEMS,
+        *_IN_ADDRESSES,
+        *(start for start in STARTS if start not in WITH_DIGITS),
+        *_MARKS,
+        b"\\u",
+        b"%",
+    )
+)
+
+
+def may_hold_secret(skeleton: bytes) -> bool:
+    """Whether some rule could find something in a text of which this is left when its digits are
+    taken out; ``has_start_with_digits`` looks at the text itself."""
+    return _WAKE_WITHOUT_DIGITS.search(skeleton.lower()) is not None
+
+
+def has_start_with_digits(data: bytes) -> bool:
+    """Whether a key could stand in a text whose beginning has a digit in it."""
+    return any(start in data for start in WITH_DIGITS)

@@ -1,0 +1,449 @@
+"""A text -> where secrets stand in it, by name and by shape; in as many pieces as it comes in.
+
+JSON, what is written like it (Python's repr, YAML, settings), JSON inside JSON strings, addresses
+and plain words are all walked the same way: ``WAKE`` gives the few spots where a rule may hold, and
+what stands around such a spot says which kind of name it is and where its value begins.
+"""
+
+from __future__ import annotations
+
+import binascii
+import re
+from collections.abc import Callable
+from typing import Final
+
+from comfyrec.cassette.redact.address import parameters, userinfo
+from comfyrec.cassette.redact.rules import STARTS, WAKE, Need, Place, is_secret, need_of
+from comfyrec.cassette.redact.spans import Found, Learn
+from comfyrec.cassette.redact.values import is_random, looks_like_credential, stands_out
+from comfyrec.cassette.redact.views import View, percent_undone, unescaped
+
+__all__ = ["TextWalk", "found_in"]
+
+_CARRY_BYTES: Final = 768
+"""How much of the text before is looked at again: a name, a sign and the beginning of a value."""
+_NAME_BYTES: Final = 64
+_VALUE_BYTES_MAX: Final = 16384
+"""A longer value is blanked all the same, but no longer looked for elsewhere."""
+
+_NAME: Final = re.compile(rb"[\w.\-]+")
+_QUOTE: Final = re.compile(rb"(\\*)([\"'])")
+_QUOTED_NAME: Final = re.compile(rb"([\"'])((?:[^\"'\\\n]|\\u[0-9a-fA-F]{4}){1,120}?)(\\*)\1")
+_COLON: Final = re.compile(rb"\s*(?::|=>)\s*")
+_COMMA: Final = re.compile(rb"\s*,\s*")
+_SPACES: Final = re.compile(rb"\s*")
+_ASSIGN: Final = re.compile(rb"[ \t]{0,8}(?::=|=>|=|:|\x00)[ \t\x00]{0,8}")
+_SCHEME_WORD: Final = re.compile(rb"(?i)(?:bearer|basic|token|digest|apikey|api-key)[ \t]+")
+_BARE: Final = re.compile(rb"[^\s\"',;&\\{}\[\]()<>|\x00-\x1f]+")
+_FLAG_VALUE: Final = re.compile(rb"[ \t]+(?=[^\s\-=:])")
+_ELEMENT: Final = re.compile(rb">([^<>\r\n]{4,4096})</")
+_SCHEME: Final = re.compile(rb"(?i)(bearer|basic)[ ]+([\w.~+/=:-]{8,})")
+_PRIVATE_KEY: Final = re.compile(rb"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY-----")
+_END_OF_KEY: Final = b"-----END"
+_BEFORE_SHAPE: Final = re.compile(rb"[A-Za-z0-9]")
+
+# An object that says name and value apart: {"name": "HF_TOKEN", "value": "S"}.
+_NAMING: Final = re.compile(
+    rb"\\*[\"'](?:name|key|id|k|field|header|var|variable|env|param|parameter|setting|label)\\*[\"']"
+    rb"\s*:\s*\\*\Z"
+)
+_MEMBER: Final = (
+    rb"\\*[\"'][^\"'\\]{1,40}\\*[\"']\s*:\s*(?:\\*[\"'][^\"'\\]{0,200}\\*[\"']|[\w.+\-]{1,40})"
+)
+_VALUE_NAME: Final = rb"\\*[\"'](?:value|val|v|secret|content|data|current|default)\\*[\"']\s*:\s*"
+_VALUE_AHEAD: Final = re.compile(rb"(?:\s*,\s*" + _MEMBER + rb"){0,4}?\s*,\s*" + _VALUE_NAME)
+_VALUE_BEHIND: Final = re.compile(_VALUE_NAME)
+_REST_BEHIND: Final = re.compile(rb"(?:\s*,\s*" + _MEMBER + rb"){0,4}\s*,\s*\Z")
+# A value in a wrapper: {"api_key": {"__value__": "S"}}, ["STRING", {"default": "S"}].
+_WRAPPED: Final = re.compile(
+    rb"\{[^{}\[\]]{0,400}?\\*[\"'](?:__value__|value|default|plain|current)\\*[\"']\s*:\s*\[?\s*"
+)
+_LIST_STRINGS_MAX: Final = 256
+
+_DIGIT: Final = re.compile(rb"[0-9]")
+_ENOUGH_BYTES: Final = 32
+
+_Test = Callable[[bytes], bool]
+
+
+def ends_string(slashes: int, level: int) -> bool:
+    """Whether a quote behind so many backslashes ends a string whose own quotes have ``level``."""
+    while level:
+        if slashes % 2 == 0:
+            return True  # the string around it ends
+        slashes, level = (slashes - 1) // 2, (level - 1) // 2
+    return slashes % 2 == 0
+
+
+def _string_end(data: bytes, at: int, quote: bytes, level: int) -> int | None:
+    """Behind the closing quote of a string whose content begins at ``at``."""
+    for match in _QUOTE.finditer(data, at):
+        if match[2] == quote and ends_string(len(match[1]), level):
+            return match.end()
+    return None
+
+
+_UNICODE: Final = re.compile(rb"\\+u([0-9a-fA-F]{4})")
+
+
+def _read(content: bytes) -> bytes:
+    """A text as its reader sees it, as far as letters go."""
+    if b"\\" not in content:
+        return content
+    return _UNICODE.sub(lambda m: chr(int(m[1], 16)).encode("utf-8", "replace"), content)
+
+
+def _is_enough(begun: bytes) -> bool:
+    """Whether the beginning of a value says what it is: "Passw" may become a label."""
+    return len(begun) >= _ENOUGH_BYTES or _DIGIT.search(begun) is not None
+
+
+def _slashes_before(data: bytes, at: int) -> int:
+    count = 0
+    while at > count and data[at - 1 - count] == 0x5C:
+        count += 1
+    return count
+
+
+def _text(name: bytes) -> str:
+    """A name as its reader sees it."""
+    view = unescaped(name)
+    return (name if view is None else view.data).decode("utf-8", "replace")
+
+
+class _OpenValue:
+    """A secret whose end has not come yet: all that comes is blanked up to it."""
+
+    def __init__(self, quote: bytes, level: int, begun: bytes) -> None:
+        self._quote, self._level = quote, level
+        self.begun = begun
+        self._slashes = 0
+
+    def end(self, piece: bytes) -> tuple[int, int] | None:
+        """Where the secret ends in this piece, and where what follows begins; None: not in it."""
+        if not self._quote:
+            seam = self.begun[-len(_END_OF_KEY) + 1 :]
+            at = (seam + piece).find(_END_OF_KEY)
+            end = None if at < 0 else (max(0, at - len(seam)),) * 2
+        else:
+            slashes = _slashes_before(self.begun, len(self.begun))
+            stop = _string_end(
+                self.begun[len(self.begun) - slashes :] + piece, 0, self._quote, self._level
+            )
+            if stop is None:
+                end = None
+            else:
+                stop -= slashes
+                end = max(0, stop - 1 - self._level), stop
+        content = piece if end is None else piece[: end[0]]
+        keep = _VALUE_BYTES_MAX - len(self.begun)
+        self.begun = self.begun + content[:keep] if keep > 0 else self.begun[-64:] + content[-64:]
+        return end
+
+
+class TextWalk:
+    """One body or message, in as many pieces as it comes in."""
+
+    def __init__(self) -> None:
+        self._open: _OpenValue | None = None
+        self._carry = b""
+        self.learned: list[bytes] = []
+        """Secrets that were put together from pieces."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the next piece begins inside a secret."""
+        return self._open is not None
+
+    @property
+    def seam(self) -> bytes:
+        """The end of what came before, which belongs to what comes next."""
+        return self._carry
+
+    def skip(self, piece: bytes) -> None:
+        """Pass over a piece in which nothing can stand, together with the seam before it."""
+        self._carry = (self._carry + piece[-_CARRY_BYTES:])[-_CARRY_BYTES:]
+
+    def feed(self, piece: bytes) -> list[Found]:
+        """Where secrets stand in this piece."""
+        found: list[Found] = []
+        begin = 0
+        if self._open is not None:
+            end = self._open.end(piece)
+            found.append(Found(0, len(piece) if end is None else end[0], Learn.NEVER))
+            if end is None:
+                self._carry = piece[-_CARRY_BYTES:]
+                return found
+            begin = end[1]
+            self.learned.append(self._open.begun)
+            self._open, self._carry = None, b""
+        data = self._carry + piece[begin:]
+        offset = len(self._carry) - begin
+        walk = _Walk(data)
+        walk.everything()
+        self._open = walk.open
+        self._carry = data[-_CARRY_BYTES:]
+        found += [
+            Found(max(begin, start - offset), stop - offset, learn)
+            for start, stop, learn in walk.found
+            if stop - offset > begin
+        ]
+        # What began in the piece before is learnt as the whole that it is; what is known for a
+        # secret only now, though all of it came before, is taken out when the recording is closed.
+        self.learned += [
+            data[start:stop]
+            for start, stop, learn in walk.found
+            if learn and start - offset < begin
+        ]
+        return found
+
+
+def found_in(view: View) -> list[Found]:
+    """Where secrets stand in a text, by what it says when its escapes are undone."""
+    walk = _Walk(view.data)
+    walk.everything()
+    return [Found(*view.back(f.start, f.stop), f.learn) for f in walk.found if f.stop > f.start]
+
+
+class _Walk:
+    """One pass over one text."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.found: list[Found] = []
+        self.open: _OpenValue | None = None
+        self._behind = 0  # a name that stands before this is a part of a value that is blanked
+
+    def everything(self) -> None:
+        """Find all that there is."""
+        self._spots()
+        for view in (unescaped(self.data), percent_undone(self.data)):
+            if view is not None:
+                self._in_view(view)
+
+    def _in_view(self, view: View) -> None:
+        """Names that are written with escapes."""
+        walk = _Walk(view.data)
+        walk._spots()
+        for start, stop, learn in walk.found:
+            if stop > start:
+                self.found.append(Found(*view.back(start, stop), learn))
+        if walk.open is not None and self.open is None:
+            self.open = walk.open
+
+    def _spots(self) -> None:
+        data = self.data
+        last = -1
+        for spot in WAKE.finditer(data.lower()):
+            at, literal = spot.start(), spot[0]
+            if literal in STARTS:
+                self._shape(at, literal)
+            if literal == b"://":
+                self.found += userinfo(data, at)
+            elif literal == b"-----begin":
+                self._private_key(at)
+            elif at >= self._behind:
+                if literal in (b"bearer", b"basic "):
+                    self._scheme(at)
+                name = self._name_around(at)
+                if name.start() != last:
+                    last = name.start()
+                    self._name(name)
+
+    # --- shapes ----------------------------------------------------------------------------
+
+    def _shape(self, at: int, literal: bytes) -> None:
+        shape, start = STARTS[literal], at + len(literal)
+        written = self.data[at:start]
+        if written not in shape.starts or _BEFORE_SHAPE.match(self.data, max(0, at - 1), at):
+            return
+        match = shape.rest.match(self.data, start)
+        if match and (not shape.must_be_random or is_random(match[0])):
+            self.found.append(Found(at, match.end(), Learn.IF_DISTINCTIVE))
+
+    def _scheme(self, at: int) -> None:
+        match = _SCHEME.match(self.data, at)
+        if match and _is_credential(match[1].lower(), match[2]):
+            self.found.append(Found(*match.span(2)))
+
+    def _private_key(self, at: int) -> None:
+        begin = _PRIVATE_KEY.match(self.data, at)
+        if begin is None:
+            return
+        end = self.data.find(_END_OF_KEY, begin.end())
+        stop = end if end >= 0 else len(self.data)
+        self.found.append(Found(begin.end(), stop))
+        self._behind = stop
+        if end < 0:
+            self.open = _OpenValue(b"", 0, self.data[begin.end() :])
+
+    # --- names -----------------------------------------------------------------------------
+
+    def _name_around(self, at: int) -> re.Match[bytes]:
+        before = self.data[max(0, at - _NAME_BYTES) : at][::-1]
+        run = _NAME.match(before)
+        match = _NAME.search(self.data, at - (run.end() if run else 0))
+        assert match is not None, "a spot is made of letters"
+        return match
+
+    def _name(self, name: re.Match[bytes]) -> None:
+        data, start, stop = self.data, name.start(), name.end()
+        low = max(0, start - _NAME_BYTES)
+        quote = max(data.rfind(b'"', low, start), data.rfind(b"'", low, start))
+        quoted = _QUOTED_NAME.match(data, quote) if quote >= 0 else None
+        if quoted is not None and quoted.end(2) >= stop and self._quoted(quoted):
+            return
+        before = data[start - 1 : start] if start else b""
+        if before in (b"?", b"&", b";", b"#") and data[stop : stop + 1] == b"=":
+            self.found += parameters(data, start)
+            return
+        self._plain(name)
+
+    def _quoted(self, name: re.Match[bytes]) -> bool:
+        """A name in quotes: a key, an item of a list, the value of a member ``name``."""
+        data = self.data
+        level = _slashes_before(data, name.start())
+        if level != len(name[3]):
+            return False
+        written = _text(name[2])
+        need = need_of(written, Place.MEMBER)
+        if need is None:
+            return False
+        colon = _COLON.match(data, name.end())
+        if colon:
+            self._value(colon.end(), written, need)
+            return True
+        before = name.start() - level
+        if _NAMING.search(data, max(0, before - 60), before):
+            self._named_apart(written, before, name.end())
+            return True
+        comma = _COMMA.match(data, name.end())
+        if comma:
+            self._item(name, written, comma.end(), before)
+        return bool(comma)
+
+    def _value(self, at: int, name: str, need: Need) -> None:
+        """The value of a member: a text, a list of texts, a text in a wrapper; nothing else."""
+        data = self.data
+        string = _QUOTE.match(data, at)
+        if string:
+            self._string(string, lambda text: is_secret(name, text, Place.MEMBER))
+        elif data[at : at + 1] == b"[":
+            self._list(at + 1, need)
+        elif data[at : at + 1] == b"{":
+            self._wrapped(at)
+
+    def _wrapped(self, at: int) -> None:
+        wrapped = _WRAPPED.match(self.data, at)
+        string = _QUOTE.match(self.data, wrapped.end()) if wrapped else None
+        if string:
+            self._string(string, lambda text: is_random(text) or stands_out(text))
+
+    def _list(self, at: int, need: Need) -> None:
+        """Texts in a list, as far as nothing else stands before them. What is random is secret; a
+        type with its options may have a secret for a default."""
+        data = self.data
+        for number in range(_LIST_STRINGS_MAX):
+            spaces = _SPACES.match(data, at)
+            at = spaces.end() if spaces else at
+            string = _QUOTE.match(data, at)
+            if string is None:
+                if number == 1 and data[at : at + 1] == b"{":
+                    self._wrapped(at)
+                return
+            end = self._string(string, is_random)
+            comma = _COMMA.match(data, end) if end is not None else None
+            if comma is None:
+                return
+            at = comma.end()
+
+    def _string(self, opening: re.Match[bytes], secret: _Test) -> int | None:
+        """Take out a text that passes the test; where it ends, None if it goes on."""
+        data, level, quote = self.data, len(opening[1]), opening[2]
+        begin = opening.end()
+        end = _string_end(data, begin, quote, level)
+        if end is None:
+            content = data[begin:]
+            if _is_enough(content) and secret(_read(content)):
+                self.found.append(Found(begin, len(data), Learn.NEVER))
+                self.open = _OpenValue(quote, level, content)
+                self._behind = len(data)
+            return None
+        stop = end - 1 - level if data[end - 1 - level : end - 1] == b"\\" * level else end - 1
+        content = data[begin:stop]
+        if secret(_read(content)):
+            self.found.append(Found(begin, stop))
+            self._behind = max(self._behind, stop)
+        return end
+
+    def _named_apart(self, name: str, before: int, behind: int) -> None:
+        data = self.data
+        ahead = _VALUE_AHEAD.match(data, behind)
+        if ahead:
+            string = _QUOTE.match(data, ahead.end())
+            if string:
+                self._string(string, lambda text: is_secret(name, text, Place.MEMBER))
+            return
+        low = max(0, before - 600)
+        naming = _NAMING.search(data, max(0, before - 60), before)
+        limit = naming.start() if naming else before
+        for value in _VALUE_BEHIND.finditer(data, low, limit):
+            string = _QUOTE.match(data, value.end())
+            end = _string_end(data, string.end(), string[2], len(string[1])) if string else None
+            if string and end and _REST_BEHIND.fullmatch(data, end, limit):
+                self._string(string, lambda text: is_secret(name, text, Place.MEMBER))
+
+    def _item(self, name: re.Match[bytes], written: str, at: int, before: int) -> None:
+        """A flag and its value in a list of arguments, or a list of two: name and value."""
+        string = _QUOTE.match(self.data, at)
+        if string is None:
+            return
+        if written.startswith("-"):
+            self._string(string, looks_like_credential)
+            return
+        opened = self.data[:before][-16:].rstrip()[-1:]
+        end = _string_end(self.data, string.end(), string[2], len(string[1]))
+        closed = self.data[end : end + 16].lstrip()[:1] if end is not None else b""
+        if opened in (b"[", b"(") and closed in (b"]", b")", b""):
+            is_field = "-" in written or written.lower() in ("authorization", "cookie")
+            self._string(string, looks_like_credential if is_field else is_random)
+
+    def _plain(self, name: re.Match[bytes]) -> None:
+        """A name without quotes, a sign, and a value."""
+        data, stop = self.data, name.end()
+        if data[stop : stop + 1] == b"]" and data[stop + 1 : stop + 2] in (b"=", b" "):
+            stop += 1
+        sign = _ASSIGN.match(data, stop)
+        written = _text(name[0])
+        if need_of(written, Place.WORDS) is None:
+            return
+        if sign is None and name[0].startswith(b"-"):
+            sign = _FLAG_VALUE.match(data, stop)
+        if sign is None:
+            element = _ELEMENT.match(data, stop)
+            if element and is_secret(written, element[1], Place.WORDS):
+                self.found.append(Found(*element.span(1)))
+            return
+        at = sign.end()
+        scheme = _SCHEME_WORD.match(data, at)
+        at = scheme.end() if scheme else at
+        string = _QUOTE.match(data, at)
+        if string:
+            self._string(string, lambda text: is_secret(written, text, Place.WORDS))
+            return
+        bare = _BARE.match(data, at)
+        if bare:
+            value = bare[0].rstrip(b".!?:")
+            if is_secret(written, value, Place.WORDS):
+                self.found.append(Found(at, at + len(value)))
+
+
+def _is_credential(scheme: bytes, value: bytes) -> bool:
+    """Whether it is more than a word of prose: a workflow may have a group "Basic Sampling"."""
+    if scheme == b"bearer":
+        return stands_out(value)
+    try:
+        named = binascii.a2b_base64(value + b"=" * (-len(value) % 4)).decode()
+    except ValueError:
+        return False
+    return ":" in named and named.isprintable()

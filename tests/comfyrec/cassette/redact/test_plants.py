@@ -1,0 +1,36 @@
+"""Traffic with a secret in it, through the recorder: it must not be found afterwards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.recorded import everything, recording_of
+from tests.support.redaction_samples import PLANTS, Row
+
+IDS = [f"{row.place}: {row.sample}" for row in PLANTS]
+
+
+def test_the_table_has_enough_rows_and_none_twice() -> None:
+    assert len(PLANTS) >= 300
+    assert len(set(IDS)) == len(IDS)
+
+
+@pytest.mark.parametrize("suffix", [".crec", ".jsonl"])
+@pytest.mark.parametrize("row", PLANTS, ids=IDS)
+def test_a_secret_is_in_the_cassette_neither_live_nor_closed_nor_killed(
+    row: Row, suffix: str, tmp_path: Path
+) -> None:
+    closed, killed = tmp_path / f"closed{suffix}", tmp_path / f"killed{suffix}"
+
+    writer, sentences = recording_of(closed, row.said)
+    live = everything(closed)
+    writer.close()
+    recording_of(killed, row.said)[0].abandon()
+
+    secret = row.secret.encode()
+    assert secret not in live
+    assert secret not in everything(closed)
+    assert secret not in everything(killed)
+    assert row.secret not in "\n".join(sentences)
