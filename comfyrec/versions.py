@@ -84,13 +84,19 @@ FIRST_RELEASE: Final[dict[str, tuple[int, int, int]]] = {
     "view_nosniff": (0, 27, 0),  # and stricter headers of files, level marks in the console
     "preview_checks": (0, 27, 0),  # of what is asked of /experiment/models/preview
     "userdata_milliseconds": (0, 27, 0),  # times of user files as whole milliseconds
+    "cached_history_again": (0, 28, 0),  # history of cached outputs is filled without a client_id
+    "view_no_store": (0, 30, 0),  # files that might run: no-store, Vary, SVG inline as an image
+    "user_css": (0, 30, 0),  # read: /userdata/user.css is text/css, inline
+    "text_ranks_last": (0, 30, 0),  # read: texts come after pictures as the preview of a job
+    "previewable_count": (0, 32, 0),  # previewable_outputs_count in every job
+    # Seen at 0.33.0, and not at 0.27.0; nobody has looked between.
+    "datasets_folder": (0, 33, 0),  # among the model folders
+    "newer_packages": (0, 33, 0),  # the versions in /system_stats
     "previews_unescaped": (0, 33, 0),  # read: PreviewAny writes letters outside ASCII as they are
     # About 0.38, read and not run.
     "activity": (0, 38, 0),
     "assets_on": (0, 38, 0),
-    "cached_history_again": (0, 38, 0),
     "emitted_once": (0, 38, 0),
-    "job_previewable": (0, 38, 0),
     "job_workflow_always": (0, 38, 0),
 }
 
@@ -124,7 +130,7 @@ class Era(msgspec.Struct, frozen=True):
 
 
 # The generations that were recorded, and the one that was read.
-ERAS: Final = ("2024-07", "0.3.10", "0.3.40", "0.3.64", "0.8.2", "0.27.0", "0.38.0")
+ERAS: Final = ("2024-07", "0.3.10", "0.3.40", "0.3.64", "0.8.2", "0.27.0", "0.33.0", "0.38.0")
 
 
 @lru_cache(maxsize=64)

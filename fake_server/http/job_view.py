@@ -37,7 +37,7 @@ def from_queue(item: Sequence[Any], status: str, era: Era, *, alone: bool = Fals
             "priority": number,
             "create_time": extra_data.get("create_time"),
             "outputs_count": 0,
-            "previewable_outputs_count": 0 if era.has("job_previewable") else None,
+            "previewable_outputs_count": 0 if era.has("previewable_count") else None,
             "workflow_id": _workflow_id(extra_data),
         }
     )
@@ -67,7 +67,7 @@ def from_history(prompt_id: str, entry: Mapping[str, Any], era: Era, *, alone: b
             "execution_error": error,
             "outputs_count": count,
             "previewable_outputs_count": _previewable(outputs)
-            if era.has("job_previewable")
+            if era.has("previewable_count")
             else None,
             "preview_output": preview,
             "workflow_id": _workflow_id(extra_data),
@@ -174,8 +174,8 @@ def _summary(outputs: Mapping[str, Any], era: Era) -> tuple[int, Job | None]:
 
 def _rank(media: str, item: Mapping[str, Any], era: Era) -> int:
     if "content" in item and "filename" not in item:
-        return 4 if era.has("job_previewable") else 2
-    if era.has("job_previewable") and _is_text(media, item):
+        return 4 if era.has("text_ranks_last") else 2
+    if era.has("text_ranks_last") and _is_text(media, item):
         return 3
     return 1 if item.get("type") == "output" else 2
 

@@ -51,7 +51,7 @@ _SINCE: Final = {
     "model_patches": "history_offset", "audio_encoders": "history_offset",
     "latent_upscale_models": "jobs", "background_removal": "job_cancel",
     "frame_interpolation": "job_cancel", "geometry_estimation": "job_cancel",
-    "optical_flow": "job_cancel", "detection": "job_cancel",
+    "optical_flow": "job_cancel", "detection": "job_cancel", "datasets": "datasets_folder",
 }  # fmt: skip
 
 

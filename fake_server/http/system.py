@@ -23,12 +23,21 @@ __all__ = [
 _RAM_TOTAL: Final = 64 * 1024**3
 _RAM_FREE: Final = 48 * 1024**3
 _PYTHON: Final = "3.12.11 (main, Jun  4 2025, 08:56:18) [GCC 13.3.0]"
-_PACKAGES: Final = {
-    "comfyui-frontend-package": "1.45.20",
-    "comfyui-workflow-templates": "0.11.9",
-    "comfyui-embedded-docs": "0.5.8",
-    "comfy-kitchen": "0.2.19",
-    "comfy-aimdo": "0.4.10",
+# package -> the version that is installed, None for one that is not; and the one that is required.
+_PACKAGES: Final[dict[str, tuple[str | None, str]]] = {
+    "comfyui-frontend-package": ("1.45.20", "1.45.20"),
+    "comfyui-workflow-templates": ("0.11.9", "0.11.9"),
+    "comfyui-embedded-docs": ("0.5.8", "0.5.8"),
+    "comfy-kitchen": ("0.2.19", "0.2.19"),
+    "comfy-aimdo": ("0.4.10", "0.4.10"),
+}
+# As captured at 0.33.0, where no templates were installed.
+_NEWER_PACKAGES: Final[dict[str, tuple[str | None, str]]] = {
+    "comfyui-frontend-package": ("1.49.6", "1.49.6"),
+    "comfyui-workflow-templates": (None, "0.11.44"),
+    "comfyui-embedded-docs": ("0.5.10", "0.5.10"),
+    "comfy-kitchen": ("0.2.31", "0.2.31"),
+    "comfy-aimdo": ("0.4.13", "0.4.13"),
 }
 # Some of the scripts that every frontend of the last years has; the full list is its own affair.
 _EXTENSIONS: Final = (
@@ -49,20 +58,21 @@ _ASSETS_OFF: Final = {
 def system_stats(context: Context, request: Request) -> Response:
     """GET /system_stats: 64 GiB of memory, mostly free."""
     era = context.era
+    packages = _NEWER_PACKAGES if era.has("newer_packages") else _PACKAGES
     known: dict[str, Any] = {"os": "linux" if era.has("jobs") else "posix"}
     if era.has("internal_routes"):
         version = era.version if era.has("value_wrapper") else "unknown"
         known |= {"ram_total": _RAM_TOTAL, "ram_free": _RAM_FREE, "comfyui_version": version}
     if era.has("text_frames"):
-        known["required_frontend_version"] = _PACKAGES["comfyui-frontend-package"]
+        known["required_frontend_version"] = packages["comfyui-frontend-package"][1]
     if era.has("targeted_interrupt"):
-        templates = _PACKAGES["comfyui-workflow-templates"]
-        known["installed_templates_version"] = templates
-        known["required_templates_version"] = templates
+        installed, required = packages["comfyui-workflow-templates"]
+        known["installed_templates_version"] = installed
+        known["required_templates_version"] = required
     if era.has("job_cancel"):
         known["comfy_package_versions"] = [
-            {"name": name, "installed": version, "required": version}
-            for name, version in _PACKAGES.items()
+            {"name": name, "installed": installed, "required": required}
+            for name, (installed, required) in packages.items()
         ]
     known["python_version"] = _PYTHON
     if era.has("internal_routes"):

@@ -188,9 +188,18 @@ def get(context: Context, request: Request, file: str) -> Response:
         return empty(404)
     stored = _read(context, path)
     headers = _download(path) if context.era.has("view_nosniff") else []
+    if file == "user.css" and context.era.has("user_css"):
+        headers = _STYLES
     if stored is None:
         return no_plain_file(headers)
     return file_answer(request, stored, context.epoch_us, headers, guess=served_type(path))
+
+
+_STYLES: Final = [
+    ("Content-Type", "text/css"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Content-Disposition", "inline"),
+]
 
 
 def _download(path: str) -> list[tuple[str, str]]:

@@ -79,10 +79,26 @@ def _shown(context: Context, request: Request, name: str, file: StoredFile) -> R
         convert = images.rgb_only if channel == "rgb" else images.alpha_only
         picture = _converted(lambda: convert(file.data))
         return Response(200, (named, ("Content-Type", "image/png")), picture)
-    models, nosniff = context.era.has("model_types"), context.era.has("view_nosniff")
-    return file_answer(
-        request, file, context.epoch_us, _headers(name, models=models, nosniff=nosniff)
-    )
+    era = context.era
+    headers = _headers(name, models=era.has("model_types"), nosniff=era.has("view_nosniff"))
+    if era.has("view_no_store") and ("Content-Type", OCTETS) in headers:
+        headers = _kept_by_nobody(name, headers, request.header("Sec-Fetch-Dest"))
+    return file_answer(request, file, context.epoch_us, headers)
+
+
+def _kept_by_nobody(
+    name: str, headers: tuple[tuple[str, str], ...], destination: str
+) -> tuple[tuple[str, str], ...]:
+    """Headers of a file that a browser might run: they depend on where it is to be shown."""
+    kind = guessed_type(name, models=True)
+    if not is_dangerous(kind):
+        return headers
+    if destination == "image" and kind.partition(";")[0] == "image/svg+xml":
+        headers = tuple(
+            (key, kind if key == "Content-Type" else value.removeprefix("attachment; "))
+            for key, value in headers
+        )
+    return (*headers, ("Vary", "Sec-Fetch-Dest"), ("Cache-Control", "no-store"))
 
 
 def _preview_wanted(preview: str, channel: str) -> tuple[str, int]:

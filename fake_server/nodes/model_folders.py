@@ -10,13 +10,13 @@ from comfyrec.wording import did_you_mean
 
 __all__ = ["ALWAYS_OFFERED", "CORE_MODELS", "LOADERS", "MODEL_FOLDERS", "checked_folders"]
 
-# GET /models of 0.27.0, in its order.
+# GET /models of the newest generation, in its order.
 MODEL_FOLDERS: Final = (
     "checkpoints", "configs", "loras", "vae", "text_encoders", "diffusion_models", "clip_vision",
     "style_models", "embeddings", "diffusers", "vae_approx", "controlnet", "gligen",
-    "upscale_models", "latent_upscale_models", "custom_nodes", "hypernetworks", "photomaker",
-    "classifiers", "model_patches", "audio_encoders", "background_removal", "frame_interpolation",
-    "geometry_estimation", "optical_flow", "detection",
+    "upscale_models", "latent_upscale_models", "custom_nodes", "datasets", "hypernetworks",
+    "photomaker", "classifiers", "model_patches", "audio_encoders", "background_removal",
+    "frame_interpolation", "geometry_estimation", "optical_flow", "detection",
 )  # fmt: skip
 
 # class -> its inputs whose lists are the files of a model folder.
