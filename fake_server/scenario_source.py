@@ -10,24 +10,13 @@ import msgspec
 from comfyrec.errors import ScenarioError
 from comfyrec.versions import era_of
 from fake_server.options import ServerOptions
-from fake_server.scenarios import Choice, Directions, Stage, choice_of
+from fake_server.scenarios import Choice, Directions, Stage
 from fake_server.scenarios.kit.scenario import OTHER_USER, Transport
 from fake_server.simulated_server import SimulatedServer
 from fake_server.simulator.node_plan import NodePlans, PlanFor
 from fake_server.source import Source
 
-__all__ = ["chosen", "over", "scenario_source", "transport_of"]
-
-
-def chosen(name: str, params: Mapping[str, Any] | None = None) -> Choice:
-    """A scenario by name, with parameters as JSON has them.
-
-    Raises:
-        ScenarioError: an unknown name or parameter, a wrong type, out of range.
-    """
-    if not isinstance(name, str):
-        raise ScenarioError("the name of a scenario is a text")
-    return choice_of(name, params or {})
+__all__ = ["scenario_source", "scenarios_over", "transport_of"]
 
 
 def scenario_source(choices: Sequence[Choice], options: ServerOptions | None = None) -> Source:
@@ -38,7 +27,7 @@ def scenario_source(choices: Sequence[Choice], options: ServerOptions | None = N
         options: how the server is started; a scenario may ask for another version of ComfyUI.
 
     Raises:
-        ScenarioError: settings that do not go together or that no node can follow.
+        ScenarioError: options that do not exist, or plans that no node can follow.
     """
     options = options or ServerOptions()
     directions = [choice.scenario.direct(choice.settings) for choice in choices]
@@ -67,7 +56,7 @@ _OF_THE_PLAN: Final = ("classes", "strict", "lifelike")
 
 
 def _merged(directions: Iterable[Directions]) -> dict[str, Any]:
-    """The settings of the engine that the scenarios ask for; those of ``classes`` add up."""
+    """The options and plans that the scenarios ask for; those of ``classes`` add up."""
     merged: dict[str, Any] = {}
     for each in directions:
         for name, value in each.engine.items():
@@ -113,7 +102,9 @@ def _plan_for(directions: Sequence[Directions], wanted: Mapping[str, Any]) -> Pl
     return plan_for
 
 
-def over(choices: Sequence[Choice], make: Callable[[], Source], *, seed: int = 0) -> Source:
+def scenarios_over(
+    choices: Sequence[Choice], make: Callable[[], Source], *, seed: int = 0
+) -> Source:
     """A recording under the operators of scenarios.
 
     Raises:

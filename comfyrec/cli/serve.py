@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,8 +20,8 @@ from comfyrec.errors import ScenarioError, UsageError
 from comfyrec.versions import DEFAULT_VERSION, era_of
 from comfyrec.wording import shortened_list
 from fake_server.options import ServerOptions
-from fake_server.scenario_source import chosen, over, scenario_source, transport_of
-from fake_server.scenarios import Choice, choose
+from fake_server.scenario_source import scenario_source, scenarios_over, transport_of
+from fake_server.scenarios import Choice, choice_of, choose
 from fake_server.server.clock import MAX
 from fake_server.server.control import ScenarioMaker
 from fake_server.server.thread import Handle, serve
@@ -232,7 +233,7 @@ def _maker(
     if arguments.file is None:
         return _behind_tasks(arguments, lambda: scenario_source(choices, options))
     player = _player(arguments)
-    replayed = (lambda: over(choices, player, seed=options.seed)) if choices else player
+    replayed = (lambda: scenarios_over(choices, player, seed=options.seed)) if choices else player
     return _behind_tasks(arguments, replayed)
 
 
@@ -278,7 +279,7 @@ def _scenario_maker(
     """What ``PUT /__fake__/scenario`` plays."""
 
     def make_scenario(name: str, params: dict[str, Any]) -> Source:
-        choice = chosen(name, params)
+        choice = choice_of(name, params)
         shell = transport_of([choice])
         if shell.tls or shell.prefix:
             raise ScenarioError(
@@ -288,7 +289,8 @@ def _scenario_maker(
         if arguments.file is None:
             return _behind_tasks(arguments, lambda: scenario_source([choice], options))()
         player = _player(arguments)
-        return _behind_tasks(arguments, lambda: over([choice], player, seed=options.seed))()
+        under = partial(scenarios_over, [choice], player, seed=options.seed)
+        return _behind_tasks(arguments, under)()
 
     return make_scenario
 

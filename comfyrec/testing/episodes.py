@@ -41,7 +41,7 @@ from fake_server.source import (
 __all__ = ["Episodes"]
 
 _UPSTREAM_S: Final = aiohttp.ClientTimeout(total=300)
-# The connection's own business; everything else passes as it came.
+# Headers of one connection; all others are passed on.
 _HOP_BY_HOP: Final = {
     "connection", "content-encoding", "content-length", "host", "keep-alive", "transfer-encoding",
 }  # fmt: skip
@@ -81,7 +81,7 @@ class Episodes(Wrapper):
         return self._recording is not None
 
     def attach(self, server: Server) -> None:
-        """Say which server carries out what the upstream says."""
+        """Name the server that sends what the upstream sends."""
         self._server = server
 
     # --- the source protocol -------------------------------------------------------------------
@@ -131,7 +131,7 @@ class Episodes(Wrapper):
         try:
             shape = Shape(request.read_json(), frozenset(VOLATILE))
         except (ValueError, RecursionError):
-            return True  # no prompt at all: the player answers that as well as anybody
+            return True  # not a prompt: the player can answer that
         return any(shape.tier(known) >= Tier.STRUCTURE for known in self._shapes)
 
     # --- the upstream --------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar
 
 from comfyrec.errors import ScenarioError, ServerDied
 from comfyrec.testing import assertions
-from comfyrec.testing.make_source import make_source, pace_of, shell_around
+from comfyrec.testing.make_source import make_source, speed_for, transport_for
 from comfyrec.testing.observed import SeenPrompt, SeenRequest, SeenSocket, Witness
 from comfyrec.testing.settings import PluginSettings
 from comfyrec.wording import shortened
@@ -107,10 +107,10 @@ class ComfyUI:
         self._changed, self._changes = threading.Condition(), 0
         self._patience: asyncio.TimerHandle | None = None
         self._gave_up: list[str] = []
-        self._shell = Transport() if source else shell_around(settings)
+        self._shell = Transport() if source else transport_for(settings)
         self._witness, self._gate = self._stack(source or make_source(settings))
         self._handle: Handle = serve(
-            self._witness, speed=pace_of(settings), tls=self._shell.tls, prefix=self._shell.prefix
+            self._witness, speed=speed_for(settings), tls=self._shell.tls, prefix=self._shell.prefix
         )
         self.host, self.port = self._handle.host, self._handle.port
         self.url, self.ws_url = self._handle.url, self._handle.ws_url
@@ -154,7 +154,7 @@ class ComfyUI:
         from msgspec.structs import replace
 
         settings = replace(self.settings, **changes)
-        if shell_around(settings) != self._shell:
+        if transport_for(settings) != self._shell:
             raise ScenarioError(
                 f"scenario {settings.scenario!r} changes the server's address, so a test has it "
                 f"from its start or not at all: name it in the marker, or use comfyui_factory"
@@ -400,7 +400,7 @@ class ComfyUI:
 
     def resume(self) -> None:
         """Go on at the speed of the settings."""
-        self._call(self._handle.server.clock.set_speed, pace_of(self.settings))
+        self._call(self._handle.server.clock.set_speed, speed_for(self.settings))
 
     def advance(self, seconds: float) -> None:
         """Move virtual time on; everything that is due on the way happens, at its own moment."""

@@ -95,7 +95,7 @@ class SeenSocket(msgspec.Struct, eq=False):
 
 
 class Witness(Wrapper):
-    """Watches a source; see the module's docstring.
+    """Notes what passes a source; see the module's docstring.
 
     Args:
         inner: what behaves.
@@ -115,20 +115,20 @@ class Witness(Wrapper):
         self._serial = 0
 
     def handle(self, happened: Happened, now: int) -> Iterator[Action]:
-        """Note what happened, pass it on, note what is done."""
+        """Pass on inputs and actions, and note them."""
         self._happened(happened, now)
         for action in self.inner.handle(happened, now):
             self._acted(action, now)
             yield action
 
     def watched(self, actions: Iterable[Action], now: int) -> Iterator[Action]:
-        """Note actions that a test has caused past ``handle``."""
+        """Note actions that a test has caused, not the source."""
         for action in actions:
             self._acted(action, now)
             yield action
 
     def go_on_from(self, earlier: Witness) -> None:
-        """Keep what another witness of the same server has seen."""
+        """Take over what an earlier witness of the same server has seen."""
         self.requests, self.prompts = earlier.requests, earlier.prompts
         self.sockets, self.frames = earlier.sockets, earlier.frames
         self._serial = earlier._serial

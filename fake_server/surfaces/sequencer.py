@@ -1,9 +1,9 @@
 """A task interface in front of ComfyUI servers: POST a task, query it, cancel it.
 
-``Sequencer`` is a source that wraps other sources. What is no task route goes to the first worker
-untouched, so one address serves both. For tasks it is a client of its workers like any other: it
-submits prompts, asks queue and history, interrupts, through the same ``handle``; it has no way of
-its own into their state. Which ComfyUI state gives which task status:
+``Sequencer`` is a source with other sources as workers. Requests for other routes than those of
+tasks go to the first worker unchanged, so one address serves both. For tasks it is an ordinary
+client of its workers: it submits prompts, reads queue and history, and interrupts, through their
+``handle``. Which ComfyUI state gives which task status:
 
 ========================================  ===========
 in the queue, waiting                     ``waiting``
@@ -11,10 +11,10 @@ in the queue, running                     ``running``
 history: success                          ``finished``
 history: error; or refused at once        ``failed``
 history: interrupted; or in neither       ``canceled``
-history: success, but was to be stopped   ``canceled``
+history: success, but canceled before     ``canceled``
 ========================================  ===========
 
-The routes and bodies are those of SYSTEMS.md 4. An answer never repeats a key.
+The routes and bodies are those of Heurist's sequencer. No answer repeats a key.
 """
 
 from __future__ import annotations
@@ -22,14 +22,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from itertools import count
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from uuid import UUID, uuid5
 
 import msgspec
 
-from comfyrec.client import interrupt as stopping
-from comfyrec.client import outputs
-from comfyrec.client import requests as asks
+from comfyrec.client import interrupt, requests
 from comfyrec.client.workflow import Workflow
 from comfyrec.errors import BadAnswer, Rejected
 from fake_server.source import (
@@ -47,16 +45,18 @@ from fake_server.source import (
     Wake,
     Woke,
 )
+from fake_server.surfaces.task import Task
+from fake_server.surfaces.task_graphs import GRAPHS, Graph, Parameters
 
 if TYPE_CHECKING:
     from comfyrec.timeline import Timeline
 
-__all__ = ["GRAPHS", "ROUTES", "Sequencer", "Task"]
+__all__ = ["ROUTES", "Sequencer"]
 
 ROUTES: Final = ("/resource_request", "/task_create", "/task_result_query", "/task_cancel")
 
 _TASKS_MAX: Final = 10_000
-"""As many as the real server's history holds; the oldest finished ones are forgotten first."""
+"""As many as the real server's history holds; the oldest that are over are forgotten first."""
 
 _NAMESPACE: Final = UUID("3c6ef372-bb67-5e85-a54f-f53a510e527f")
 
@@ -70,82 +70,8 @@ _FIRST_OWN_EXCHANGE: Final = 1 << 49
 
 _JSON: Final = (("Content-Type", "application/json; charset=utf-8"),)
 
-Parameters = Mapping[str, Any]
-Graph = dict[str, dict[str, Any]]
 
-
-def _size(parameters: Parameters, name: str, default: int) -> int:
-    value = parameters.get(name)
-    return value if isinstance(value, int) and 1 <= value <= 4096 else default
-
-
-def _picture(parameters: Parameters, *, batch: int = 1) -> dict[str, Any]:
-    inputs = {
-        "width": _size(parameters, "width", 64),
-        "height": _size(parameters, "height", 64),
-        "batch_size": batch,
-        "color": 0,
-    }
-    return {"class_type": "EmptyImage", "inputs": inputs}
-
-
-def _text_to_image(parameters: Parameters) -> Graph:
-    """Without a model: the harness is about the task, not about the picture."""
-    save = {"images": ["1", 0], "filename_prefix": "txt2img"}
-    return {"1": _picture(parameters), "2": {"class_type": "SaveImage", "inputs": save}}
-
-
-def _upscale(parameters: Parameters) -> Graph:
-    scale = {"image": ["1", 0], "upscale_method": "nearest-exact", "scale_by": 2.0}
-    save = {"images": ["2", 0], "filename_prefix": "upscaler"}
-    return {
-        "1": _picture(parameters),
-        "2": {"class_type": "ImageScaleBy", "inputs": scale},
-        "3": {"class_type": "SaveImage", "inputs": save},
-    }
-
-
-def _text_to_video(parameters: Parameters) -> Graph:
-    save = {"images": ["1", 0], "filename_prefix": "txt2vid"}
-    frames = min(_size(parameters, "length", 4), 16)
-    return {
-        "1": _picture(parameters, batch=frames),
-        "2": {"class_type": "SaveImage", "inputs": save},
-    }
-
-
-GRAPHS: Mapping[str, Callable[[Parameters], Graph]] = {
-    "txt2img": _text_to_image,
-    "txt2vid": _text_to_video,
-    "upscaler": _upscale,
-}
-"""What is run for a task type; hand in others to ``Sequencer`` for workflows of your own."""
-
-
-class Task(msgspec.Struct):
-    """A task's state. ``status`` is as of the last look at its worker."""
-
-    task_id: str
-    worker: int
-    asked: dict[str, Any]
-    """The body of ``/task_create`` without the key."""
-    created: int
-    """Virtual microseconds."""
-    status: str = "waiting"
-    prompt_id: str = ""
-    msg: str = ""
-    files: tuple[outputs.OutputFile, ...] = ()
-    position: int | None = None
-    latency_s: float | None = None
-    deadline: int | None = None
-    timed_out: bool = False
-    stopped: bool = False
-    """It was to be stopped before it had ended."""
-
-    @property
-    def over(self) -> bool:
-        """Whether the status will not change any more."""
-        return self.status in ("finished", "failed", "canceled")
+T = TypeVar("T")
 
 
 class _Refusal(Exception):
@@ -154,8 +80,10 @@ class _Refusal(Exception):
         self.status, self.message = status, message
 
 
-_Work = Generator[tuple[int, asks.HttpRequest], asks.HttpResponse, Response | None]
-"""A piece of work: yields which worker is asked what, returns what the caller is answered."""
+_Asking = Generator[tuple[int, requests.HttpRequest], requests.HttpResponse, T]
+"""Yields which worker is asked what, and is sent its answer."""
+_Work = _Asking[Response | None]
+"""A piece of work, which returns what the caller is answered."""
 
 
 class _Question(msgspec.Struct, eq=False):
@@ -273,7 +201,7 @@ class Sequencer(Source):
     # --- workers -----------------------------------------------------------------------------
 
     def _pass(self, worker: int, happened: Happened) -> Iterator[Action]:
-        """Let a worker handle something; answers to our own questions stay here."""
+        """Let a worker handle an input; answers to the sequencer's own requests are taken out."""
         for action in self._workers[worker].handle(happened, self._now):
             if isinstance(action, Respond | HangUp) and action.exchange >= _FIRST_OWN_EXCHANGE:
                 yield from self._answered(action)
@@ -302,7 +230,7 @@ class Sequencer(Source):
         yield from self._go_on(work, exchange, None)
 
     def _go_on(
-        self, work: _Work, exchange: int | None, answer: asks.HttpResponse | None
+        self, work: _Work, exchange: int | None, answer: requests.HttpResponse | None
     ) -> Iterator[Action]:
         try:
             worker, ask = next(work) if answer is None else work.send(answer)
@@ -326,13 +254,13 @@ class Sequencer(Source):
         question = self._waiting.pop(action.exchange, None)
         if question is None:  # it took too long
             return
-        # A worker that hangs up instead of answering is out of order, as a gateway would say.
+        # What a gateway answers for a server that hangs up.
         got = action.answer if isinstance(action, Respond) else Response(status=502)
-        answer = asks.HttpResponse(status=got.status, body=got.body, url="")
+        answer = requests.HttpResponse(status=got.status, body=got.body, url="")
         yield from self._go_on(question.work, question.caller, answer)
 
     def _leave(self, exchange: int) -> bool:
-        """The caller went away; the work goes on without an answer to give."""
+        """The caller went away: the work goes on, and nobody is answered."""
         for question in self._waiting.values():
             if question.caller == exchange:
                 question.caller = None
@@ -363,9 +291,9 @@ class Sequencer(Source):
         try:
             body = json.loads(request.body)
         except (ValueError, RecursionError):
-            raise _Refusal(400, "the body is no JSON") from None
+            raise _Refusal(400, "the body is not valid JSON") from None
         if not isinstance(body, dict):
-            raise _Refusal(400, "the body has to be an object")
+            raise _Refusal(400, "the body must be an object")
         key = body.get("api_key")
         if not isinstance(key, str) or not key:
             raise _Refusal(401, "api_key is missing")
@@ -394,12 +322,12 @@ class Sequencer(Source):
         if not isinstance(body.get("consumer_id"), str) or not body["consumer_id"]:
             raise _Refusal(400, "consumer_id is missing")
         if kind not in self._graphs:
-            raise _Refusal(400, f"task_type has to be one of {', '.join(sorted(self._graphs))}")
+            raise _Refusal(400, f"task_type must be one of {', '.join(sorted(self._graphs))}")
         if not isinstance(parameters, dict):
-            raise _Refusal(400, "task_details.parameters has to be an object")
+            raise _Refusal(400, "task_details.parameters must be an object")
         limit = body.get("timeout_seconds")
         if limit is not None and not (isinstance(limit, int | float) and 0 < limit < 1e9):
-            raise _Refusal(400, "timeout_seconds has to be a number above 0")
+            raise _Refusal(400, "timeout_seconds must be a number greater than 0")
         task = Task(
             task_id=self._new_id(),
             worker=self._least_busy(),
@@ -420,11 +348,11 @@ class Sequencer(Source):
             del self.tasks[oldest]
 
     def _submit(self, task: Task, graph: Graph) -> _Work:
-        talk = asks.submit(Workflow(graph), client_id=f"task-{task.task_id}")
+        conversation = requests.submit(Workflow(graph), client_id=f"task-{task.task_id}")
         try:
-            accepted = yield from self._via(task.worker, talk)
+            accepted = yield from self._via(task.worker, conversation)
         except Rejected as refusal:
-            # The task exists all the same; asking for it tells why it failed.
+            # The task exists all the same; a query says why it failed.
             task.status, task.msg = "failed", refusal.why
         else:
             task.prompt_id = accepted.prompt_id
@@ -433,7 +361,8 @@ class Sequencer(Source):
     def _query(self, body: dict[str, Any], request: Request) -> _Work:
         task = self._known(body)
         yield from self._look(task)
-        return _json(self._state(task, request))
+        host = request.header("Host", "127.0.0.1")
+        return _json(task.state(miner=self._miners[task.worker], host=host))
 
     def _cancel(self, body: dict[str, Any], _request: Request) -> _Work:
         task = self._known(body)
@@ -459,17 +388,17 @@ class Sequencer(Source):
             raise _Refusal(404, "task not found")
         return task
 
-    # --- what ComfyUI says -------------------------------------------------------------------
+    # --- as a client of ComfyUI ----------------------------------------------------------------
 
-    def _stop(self, task: Task) -> Generator[tuple[int, asks.HttpRequest], asks.HttpResponse, None]:
+    def _stop(self, task: Task) -> _Asking[None]:
         if not task.prompt_id:
             return
-        effect = yield from self._via(task.worker, stopping.stop(task.prompt_id))
-        task.stopped = effect not in (stopping.Effect.TOO_LATE, stopping.Effect.UNKNOWN)
-        if effect is stopping.Effect.DELETED:
+        effect = yield from self._via(task.worker, interrupt.stop(task.prompt_id))
+        task.stopped = effect not in (interrupt.Effect.TOO_LATE, interrupt.Effect.UNKNOWN)
+        if effect is interrupt.Effect.DELETED:
             task.status = "canceled"
 
-    def _look(self, task: Task) -> Generator[tuple[int, asks.HttpRequest], asks.HttpResponse, None]:
+    def _look(self, task: Task) -> _Asking[None]:
         """Bring a task up to date.
 
         The history is asked first, as a queue may go on showing what has ended, and once more if
@@ -479,58 +408,32 @@ class Sequencer(Source):
             return
         entry = yield from self._entry(task)
         if entry is None:
-            ask = asks.queue()
-            queued = asks.read_queue(ask, (yield task.worker, ask))
-            place = asks.place_in(queued, task.prompt_id)
+            ask = requests.queue()
+            queued = requests.read_queue(ask, (yield task.worker, ask))
+            place = requests.place_in(queued, task.prompt_id)
             task.position = place.position
             if place.running or place.position is not None:
                 task.status = "running" if place.running else "waiting"
                 return
             entry = yield from self._entry(task)
-        _conclude(task, entry)
+        task.conclude(entry)
 
-    def _entry(
-        self, task: Task
-    ) -> Generator[tuple[int, asks.HttpRequest], asks.HttpResponse, dict[str, Any] | None]:
-        ask = asks.history(task.prompt_id)
-        return asks.read_history(ask, (yield task.worker, ask), task.prompt_id)
+    def _entry(self, task: Task) -> _Asking[dict[str, Any] | None]:
+        ask = requests.history(task.prompt_id)
+        return requests.read_history(ask, (yield task.worker, ask), task.prompt_id)
 
-    def _state(self, task: Task, request: Request) -> dict[str, Any]:
-        """The answer to a query; what is not known yet is absent."""
-        state: dict[str, Any] = {
-            "task_id": task.task_id,
-            "status": task.status,
-            "task_type": task.asked.get("task_type"),
-            "workflow_id": task.asked.get("workflow_id"),
-            "timeout_seconds": task.asked.get("timeout_seconds"),
-            "task_details": task.asked.get("task_details"),
-            "job_id": task.asked.get("job_id"),
-            "create_timestamp": task.created // 1_000_000,
-            "miner_id": self._miners[task.worker],
-            "queue_position": task.position,
-            "inference_latency": task.latency_s,
-            "upload_latency": 0.0 if task.status == "finished" else None,
-            "msg": task.msg or None,
-        }
-        if task.status == "finished":
-            host = request.header("Host", "127.0.0.1")
-            urls = [_url(host, file) for file in task.files]
-            state["result"] = urls[0] if len(urls) == 1 else urls
-        return {key: value for key, value in state.items() if value is not None}
-
-    def _via(
-        self, worker: int, talk: asks.Conversation[Any]
-    ) -> Generator[Any, asks.HttpResponse, Any]:
-        """A client's talk, held with one of the workers."""
+    def _via(self, worker: int, conversation: requests.Conversation[T]) -> _Asking[T]:
+        """A client's conversation with one of the workers."""
         try:
-            ask = next(talk)
+            ask = next(conversation)
             while True:
-                ask = talk.send((yield worker, ask))
+                ask = conversation.send((yield worker, ask))
         except StopIteration as end:
-            return end.value
+            result: T = end.value
+            return result
 
     def _deadlines(self) -> Iterator[Action]:
-        """Wakes may come too often, never too late."""
+        """Be woken at the next deadline."""
         times: Sequence[int] = [
             task.deadline
             for task in self.tasks.values()
@@ -540,53 +443,17 @@ class Sequencer(Source):
             yield Wake(min(times))
 
 
-def _conclude(task: Task, entry: Mapping[str, Any] | None) -> None:
-    """The prompt has left the queue; ``None``: it left without a trace."""
-    task.position = None
-    if entry is None:
-        task.status = "canceled"
-        return
-    found, said = entry.get("status"), entry.get("outputs")
-    status = found if isinstance(found, dict) else {}
-    messages = dict(row for row in status.get("messages", []) if len(row) == 2)
-    if task.stopped and status.get("status_str") == "success":
-        # The last node had begun, and no node is stopped in the middle of its work.
-        task.status = "canceled"
-    elif status.get("status_str") == "success":
-        task.status = "finished"
-        task.files = outputs.to_save(said if isinstance(said, dict) else {})
-        task.latency_s = _between(messages, "execution_start", "execution_success")
-    elif "execution_interrupted" in messages:
-        task.status = "canceled"
-    else:
-        task.status = "failed"
-        error = messages.get("execution_error") or {}
-        task.msg = str(error.get("exception_message") or "the workflow failed").strip()
-
-
-def _between(messages: Mapping[str, Any], start: str, end: str) -> float | None:
-    times = [messages.get(name, {}).get("timestamp") for name in (start, end)]
-    if not all(isinstance(time, int) for time in times):
-        return None
-    return float(times[1] - times[0]) / 1000
-
-
-def _url(host: str, file: outputs.OutputFile) -> str:
-    query = asks.view(file).query
-    return asks.with_query(f"http://{host}/view", query)
-
-
 def _at_once(answer: Response) -> _Work:
-    """Work that asks nobody."""
+    """Work without a request to a worker."""
     yield from ()
     return answer
 
 
-def _request(ask: asks.HttpRequest) -> Request:
+def _request(ask: requests.HttpRequest) -> Request:
     headers = (("Content-Type", ask.content_type),) if ask.content_type else ()
     return Request(
         method=ask.method,
-        target=asks.with_query(ask.path, ask.query),
+        target=requests.with_query(ask.path, ask.query),
         headers=(("Host", "127.0.0.1"), *headers),
         body=ask.body or b"",
     )

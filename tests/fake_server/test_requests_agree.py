@@ -14,7 +14,8 @@ from comfyrec.http import request as reader
 from comfyrec.testing.observed import Witness
 from comfyrec.timeline.model import Exchange, HttpMessage
 from fake_server.replay.recording.request_key import recorded_request_key, request_key_of
-from fake_server.scenario_source import chosen, scenario_source
+from fake_server.scenario_source import scenario_source
+from fake_server.scenarios import choice_of
 from fake_server.scenarios.kit import PLAIN, route
 from fake_server.scenarios.kit.observer import JournalNote, Observer
 from fake_server.server.journal import Journal
@@ -119,7 +120,7 @@ def test_the_body_of_a_prompt_is_parsed_once_on_its_way(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(reader, "loads", counting)
     body = json.dumps({"prompt": PLAIN, "client_id": "me"})
-    witness = Witness(scenario_source([chosen("queued-behind"), chosen("duplicate-status")]))
+    witness = Witness(scenario_source([choice_of("queued-behind"), choice_of("duplicate-status")]))
     journal = Journal()
 
     happened = RequestReceived(1, Request("POST", "/prompt", HOST, body.encode()))

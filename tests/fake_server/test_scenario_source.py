@@ -11,10 +11,11 @@ from comfyrec.cassette.capture import records_of_capture
 from comfyrec.errors import ScenarioError
 from comfyrec.timeline import Timeline
 from fake_server.replay import Player
-from fake_server.scenario_source import chosen, over, scenario_source, transport_of
+from fake_server.scenario_source import scenario_source, scenarios_over, transport_of
 from fake_server.scenarios import (
     Choice,
     Stage,
+    choice_of,
     choose,
 )
 from fake_server.scenarios.kit import PLAIN, Directions, Parameters, Scenario
@@ -37,7 +38,7 @@ def test_operators_work_alike_on_a_recording(name: str) -> None:
         timeline = Timeline.build(records_of_capture(file))
     post = next(one for one in timeline.exchanges if one.method == "POST")
     graph: dict[str, Any] = json.loads(post.request.body)["prompt"]
-    stage = over([choose(name)], lambda: Player(timeline))
+    stage = scenarios_over([choose(name)], lambda: Player(timeline))
     assert isinstance(stage, Stage)
 
     lines = list(dry_run(stage, graph))
@@ -68,7 +69,7 @@ def test_scenarios_add_up_and_so_do_their_transports() -> None:
 
 
 def test_a_plan_follows_each_prompt() -> None:
-    source = scenario_source([chosen("execution-error", {})])
+    source = scenario_source([choice_of("execution-error", {})])
 
     accepted = json_of(ask(source, "POST", "/prompt", {"prompt": GRAPH, "client_id": "me"}))
     history = json_of(ask(source, "GET", f"/history/{accepted['prompt_id']}", now=10_000_000))
@@ -78,8 +79,8 @@ def test_a_plan_follows_each_prompt() -> None:
 
 def test_a_scenario_about_nodes_cannot_be_put_over_a_recording() -> None:
     with pytest.raises(ScenarioError, match="about what nodes do"):
-        over([choose("lifelike")], SimulatedServer)
-    assert over([choose("ws-silent")], SimulatedServer).facts()["operators"]
+        scenarios_over([choose("lifelike")], SimulatedServer)
+    assert scenarios_over([choose("ws-silent")], SimulatedServer).facts()["operators"]
 
 
 def test_an_unknown_option_of_the_server_is_named() -> None:
@@ -97,11 +98,11 @@ def test_an_unknown_option_of_the_server_is_named() -> None:
 
 def test_a_wrong_plan_is_known_before_a_prompt_comes() -> None:
     with pytest.raises(ScenarioError, match=r"nodes\.3: no plan key 'secnds'"):
-        scenario_source([chosen("success", {"nodes": {"3": {"secnds": 1}}})])
+        scenario_source([choice_of("success", {"nodes": {"3": {"secnds": 1}}})])
 
 
 def test_a_planned_node_that_no_prompt_has_had_is_a_fact() -> None:
-    source = scenario_source([chosen("success", {"nodes": {"1": {}, "22": {}}})])
+    source = scenario_source([choice_of("success", {"nodes": {"1": {}, "22": {}}})])
 
     answer = ask(source, "POST", "/prompt", {"prompt": GRAPH})
 
@@ -110,8 +111,8 @@ def test_a_planned_node_that_no_prompt_has_had_is_a_fact() -> None:
 
 
 def test_a_strict_plan_is_not_for_other_users() -> None:
-    strict = chosen("success", {"nodes": {"1": {}}, "strict": True})
-    source = scenario_source([strict, chosen("queued-behind")])
+    strict = choice_of("success", {"nodes": {"1": {}}, "strict": True})
+    source = scenario_source([strict, choice_of("queued-behind")])
 
     answer = ask(source, "POST", "/prompt", {"prompt": GRAPH, "client_id": "me"})
     queue = json_of(ask(source, "GET", "/queue"))
@@ -121,7 +122,7 @@ def test_a_strict_plan_is_not_for_other_users() -> None:
 
 
 def test_complaints_name_the_scenario_once_a_prompt_was_accepted() -> None:
-    source = scenario_source([chosen("cached-no-new-files"), chosen("upload-413")])
+    source = scenario_source([choice_of("cached-no-new-files"), choice_of("upload-413")])
     before = list(source.complaints)
 
     ask(source, "POST", "/prompt", {"prompt": GRAPH, "client_id": "me"})
@@ -139,7 +140,7 @@ def test_a_server_that_was_restarted_goes_on_step_by_frame() -> None:
         made.append(SimulatedServer())
         return made[-1]
 
-    source = over([chosen("server-restart")], make)
+    source = scenarios_over([choice_of("server-restart")], make)
     source.step_by_frame(True)
     list(dry_run(source, PLAIN))
 

@@ -132,15 +132,17 @@ def find(name: str) -> Scenario:
     return _known(ALIASES[name][0] if name in ALIASES else name)
 
 
-def choice_of(name: str, params: Mapping[str, Any]) -> Choice:
+def choice_of(name: str, params: Mapping[str, Any] | None = None) -> Choice:
     """A scenario by name or everyday name, with parameters as JSON has them.
 
     Raises:
         ScenarioError: an unknown name, an unknown parameter, a wrong type, out of range.
     """
+    if not isinstance(name, str):
+        raise ScenarioError("the name of a scenario must be a string")
     preset = ALIASES[name][1] if name in ALIASES else {}
     scenario = find(name)
-    return Choice(scenario, settings_from(scenario, {**preset, **params}))
+    return Choice(scenario, settings_from(scenario, {**preset, **(params or {})}))
 
 
 def choose(text: str) -> Choice:

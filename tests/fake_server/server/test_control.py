@@ -13,7 +13,8 @@ from websockets.sync.client import connect
 from comfyrec.cassette.files import find_cassette, open_cassette
 from comfyrec.timeline import Timeline
 from fake_server.replay import Player
-from fake_server.scenario_source import chosen, over, scenario_source
+from fake_server.scenario_source import scenario_source, scenarios_over
+from fake_server.scenarios import choice_of
 from fake_server.server.hold import Gate
 from fake_server.server.thread import Handle, serve
 from fake_server.source import Source
@@ -30,7 +31,7 @@ PROMPT = {
 
 
 def _told(name: str, params: dict[str, Any]) -> Source:
-    return scenario_source([chosen(name, params)])
+    return scenario_source([choice_of(name, params)])
 
 
 @pytest.fixture
@@ -281,10 +282,10 @@ SOURCES = {
     "a replay": replayed,
     "tasks": lambda: Sequencer.before(lambda: scenario_source([]), workers=2),
     "tasks under a scenario": lambda: Sequencer.before(
-        lambda: scenario_source([chosen("ws-silent")])
+        lambda: scenario_source([choice_of("ws-silent")])
     ),
     "tasks of a replay": lambda: Sequencer.before(replayed),
-    "a replay under a scenario": lambda: over([chosen("ws-silent")], replayed),
+    "a replay under a scenario": lambda: scenarios_over([choice_of("ws-silent")], replayed),
     "a gate": lambda: Gate(scenario_source([])),
 }
 
