@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 __all__ = [
@@ -34,12 +35,19 @@ def frame_head(
 ) -> bytes:
     """The header of a frame; a mask is all zeros, which changes no byte of the payload."""
     first = opcode | (_FINAL if final else 0) | (_COMPRESSED if compressed else 0)
-    mask, key = (_MASKED, bytes(4)) if masked else (0, b"")
+    if masked:
+        return _head(first, _MASKED, size) + bytes(4)
+    return _head(first, 0, size)
+
+
+# Made once for each size: a server sends the same sizes over and over.
+@lru_cache(maxsize=4096)
+def _head(first: int, mask: int, size: int) -> bytes:
     if size < 126:
-        return bytes((first, mask | size)) + key
+        return bytes((first, mask | size))
     if size < 1 << 16:
-        return bytes((first, mask | 126, size >> 8, size & 255)) + key
-    return bytes((first, mask | 127)) + size.to_bytes(8, "big") + key
+        return bytes((first, mask | 126)) + size.to_bytes(2, "big")
+    return bytes((first, mask | 127)) + size.to_bytes(8, "big")
 
 
 def frame(opcode: int, payload: bytes, *, final: bool = True, compressed: bool = False) -> bytes:
@@ -56,8 +64,9 @@ def payload_of(message: str | bytes) -> tuple[int, bytes]:
 
 
 def message_frame(message: str | bytes) -> bytes:
-    """A message as one frame."""
-    return frame(*payload_of(message))
+    """A message as one frame; this is what a server does most."""
+    opcode, payload = payload_of(message)
+    return _head(_FINAL | opcode, 0, len(payload)) + payload
 
 
 def close_payload(code: int | None, reason: str = "") -> bytes:

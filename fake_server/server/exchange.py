@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Final
 
 from aiohttp import web
 
@@ -10,6 +11,10 @@ from fake_server.server.http_response import AnsweredRequest
 from fake_server.source import Accept, Action, Request
 
 __all__ = ["Exchange", "SocketExchange", "transport_of"]
+
+
+HELD_MAX: Final = 1_000
+"""Actions for a socket whose upgrade is on its way; the greeting is one or two."""
 
 
 class Exchange:
@@ -69,6 +74,11 @@ class SocketExchange(Exchange):
         self.transport = transport_of(request)
         self.draining: asyncio.Task[None] | None = None
         self.giving_up: asyncio.TimerHandle | None = None
+
+    def hold(self, action: Action) -> None:
+        """Keep an action until the socket is open; beyond a bound it is dropped."""
+        if len(self.held) < HELD_MAX:
+            self.held.append(action)
 
 
 def transport_of(request: web.BaseRequest) -> asyncio.Transport:

@@ -70,8 +70,6 @@ __all__ = ["BODY_LIMIT", "CONTROL_PATH", "Server"]
 BODY_LIMIT: Final = 100 * 1024 * 1024
 """ComfyUI's ``--max-upload-size`` when the option is not given (PROTOCOL.md section 6)."""
 CONTROL_PATH: Final = "/__fake__"
-_CONTROLS_HELD: Final = 1_000
-"""Actions for a socket whose upgrade is on its way; the greeting is one or two."""
 
 
 class Server:
@@ -103,7 +101,8 @@ class Server:
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self.source = source
-        self._out = WebSocketOut(loop, outgoing_max=outgoing_max)
+        self._sockets: dict[int, SocketExchange] = {}
+        self._out = WebSocketOut(self._sockets, loop=loop, outgoing_max=outgoing_max)
         self.clock = Clock(loop, self._ring, speed=speed, settle=self._out.settle)
         self.journal = Journal()
         self.body_limit = body_limit
@@ -113,7 +112,6 @@ class Server:
         self.host, self.port = "", 0
         self._loop = loop
         self._exchanges: dict[int, Exchange] = {}
-        self._sockets: dict[int, SocketExchange] = {}
         self._numbers = itertools.count(1)
         self._listeners = listeners
         self._listener: sockets.socket | None = None
@@ -217,7 +215,7 @@ class Server:
                 kind = type(action)
                 if kind is Send:
                     self.journal.sent(action, now)  # type: ignore[arg-type]  # just looked at
-                    self._send(action)  # type: ignore[arg-type]  # likewise
+                    self._out.send(action)  # type: ignore[arg-type]  # likewise
                 elif kind is Wake:
                     self.clock.ring_at(action.at)  # type: ignore[union-attr]  # likewise
                 else:
@@ -260,7 +258,7 @@ class Server:
         if socket is None:
             return
         if not socket.open and not isinstance(action, Abort):
-            self._hold(socket, action)
+            socket.hold(action)
             return
         match action:
             case SendPing():
@@ -274,25 +272,6 @@ class Server:
                 socket.transport.pause_reading()
             case Abort():
                 socket.cut()
-
-    def _hold(self, socket: SocketExchange, action: Action) -> None:
-        if len(socket.held) < _CONTROLS_HELD:
-            socket.held.append(action)
-
-    # --- sockets ---------------------------------------------------------------------------------
-
-    def _send(self, action: Send) -> None:
-        ready = []
-        for number in action.sockets:
-            socket = self._sockets.get(number)
-            if socket is None or socket.closing:
-                continue
-            if socket.open:
-                ready.append(socket)
-            else:
-                self._hold(socket, Send((number,), action.message))
-        if ready:
-            self._out.collect(ready, action.message)
 
     # --- listening -------------------------------------------------------------------------------
 
@@ -457,7 +436,7 @@ class Server:
     def _replay(self, number: int, held: list[Action]) -> None:
         for action in held:
             if isinstance(action, Send):
-                self._send(action)
+                self._out.send(action)
             else:
                 self._out.flush()
                 self._on_socket(number, action)

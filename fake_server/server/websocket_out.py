@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import zlib
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Mapping
 from typing import Any, Final
 
 from comfyrec.wire.frames import CLOSE, close_payload, frame, message_frame, payload_of
 from fake_server.server.exchange import SocketExchange
-from fake_server.source import Close
+from fake_server.source import Close, Send
 
 __all__ = ["OUTGOING_MAX", "WebSocketOut"]
 
@@ -36,26 +36,40 @@ class WebSocketOut:
     """The way out of all sockets of one server.
 
     Args:
+        sockets: by number, from their handshake on.
         outgoing_max: bytes that may wait for one client.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, *, outgoing_max: int) -> None:
-        self._loop, self.outgoing_max = loop, outgoing_max
+    def __init__(
+        self,
+        sockets: Mapping[int, SocketExchange],
+        *,
+        loop: asyncio.AbstractEventLoop,
+        outgoing_max: int,
+    ) -> None:
+        self._sockets, self._loop, self.outgoing_max = sockets, loop, outgoing_max
         self._full: set[SocketExchange] = set()
         self._deflaters: dict[int, Any] = {}
         self._collected: dict[SocketExchange, list[bytes]] = {}
 
     # --- messages ----------------------------------------------------------------------------
 
-    def collect(self, sockets: Iterable[SocketExchange], message: str | bytes) -> None:
-        """Send a message to open sockets with the next ``flush``.
+    def send(self, action: Send) -> None:
+        """Send a message with the next ``flush``, to sockets that are not open yet once they are.
 
         Strategy: messages that follow each other leave in one write; most of what a message costs
         is the call into the system.
         """
+        message = action.message
         plain: bytes | None = None
         deflated: dict[int, bytes] = {}
-        for socket in sockets:
+        for number in action.sockets:
+            socket = self._sockets.get(number)
+            if socket is None or socket.closing:
+                continue
+            if not socket.open:
+                socket.hold(Send((number,), message))
+                continue
             if socket.deflate:
                 data = deflated.get(socket.deflate)
                 if data is None:
