@@ -1,9 +1,12 @@
-"""Print the records of a cassette, one a line; with --json as JSON, decoded."""
+"""Print the records of a cassette, one a line; with --json as JSON, decoded.
+
+On a terminal a line is cut to its width; in a pipe it is whole.
+"""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -11,6 +14,7 @@ from typing import Any
 import msgspec
 
 from comfyrec.cassette import text as jsonl
+from comfyrec.cassette.files import Reader
 from comfyrec.cassette.records import (
     AnyRecord,
     Closed,
@@ -25,8 +29,14 @@ from comfyrec.cassette.records import (
     payload_of,
 )
 from comfyrec.cli import FINE
+from comfyrec.cli._drawing import on_a_terminal, terminal_width
 from comfyrec.cli._output import Lines, opened, safe, safe_json, said
+from comfyrec.cli._selection import add_filters, selection_of
 from comfyrec.errors import DecodeError
+from comfyrec.show.selection import Selection
+from comfyrec.timeline import Timeline
+from comfyrec.timeline.moments import moments_of
+from comfyrec.wording import shortened
 
 __all__ = ["add_arguments", "as_json", "as_line", "run"]
 
@@ -39,20 +49,53 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of ``comfyrec cat``."""
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a path or a name")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    add_filters(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print each file, as far as it can be read."""
     status = FINE
+    selection = selection_of(arguments)
     shape = as_json if arguments.json else as_line
+    width = terminal_width() if on_a_terminal() and not arguments.json else None
     for name in arguments.files:
         with opened(name) as reader:
             lines, start_us = Lines(), reader.header.t
-            for record in reader:
-                lines.add(shape(record, start_us))
+            for record in _selected(reader, selection):
+                whole = shape(record, start_us)
+                lines.add(whole if width is None else _cut(whole, width))
             lines.flush()
             status = max(status, said(reader, "cat"))
     return status
+
+
+def _cut(whole: bytes, width: int) -> bytes:
+    return shortened(whole.decode("utf-8", "replace"), width).encode()
+
+
+def _selected(reader: Reader, selection: Selection) -> Iterator[AnyRecord]:
+    """The records of the moments that are asked for; pieces of a message belong to its last one."""
+    if selection.everything:
+        yield from reader
+        return
+    timeline = Timeline.build(reader)
+    wanted = {moment.at for moment in selection.of(moments_of(timeline), timeline)}
+    pieces: dict[tuple[int, Side], list[AnyRecord]] = {}
+    for at, record in enumerate(reader):
+        held: list[AnyRecord] = []
+        if isinstance(record, HttpPart | WsFrame):
+            held = pieces.setdefault((record.conn, record.side), [])
+            if not record.last or (isinstance(record, WsFrame) and not _final(record)):
+                held.append(record)
+                continue
+        if at in wanted:
+            yield from held
+            yield record
+        held.clear()
+
+
+def _final(frame: WsFrame) -> bool:
+    return not frame.head or bool(frame.head[0] & _FIN)
 
 
 # --- for a person, and for git's textconv ----------------------------------------------------

@@ -1,4 +1,8 @@
-"""Say what is in a cassette: how much, from whom, of which server, and whether it is whole."""
+"""Say in ten lines what happened in a cassette: outcome, errors, slow nodes, which ComfyUI.
+
+``--records`` counts instead: how much, from whom, and whether it is whole. ``--json`` says both;
+docs/show.md lists its fields, and ``info_version`` is their version.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +10,24 @@ import argparse
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from comfyrec.cassette.files import Reader
 from comfyrec.cassette.records import AnyRecord, HttpPart, Note, Opened, Session, Side, WsFrame
 from comfyrec.cli import FINE
-from comfyrec.cli._output import opened, safe, said
+from comfyrec.cli._drawing import draw
+from comfyrec.cli._output import opened, safe, safe_json, said
+from comfyrec.errors import CutOff
+from comfyrec.show.summary import summary, summary_json
+from comfyrec.show.text import bytes_in_words, instant, line
+from comfyrec.timeline import Timeline
+from comfyrec.timeline.story import tell
 from comfyrec.wording import shortened
 
-__all__ = ["add_arguments", "facts_of", "run"]
+__all__ = ["INFO_VERSION", "add_arguments", "facts_of", "run"]
+
+INFO_VERSION: Final = 1
+"""Moves when a field of the JSON changes its meaning or goes; new fields do not move it."""
 
 _PROMPT = re.compile(rb"POST (?:/api)?/prompt[? ]")
 _VERSION = re.compile(rb'"comfyui_version": ?"([^"]{1,40})"')
@@ -24,6 +37,7 @@ _CONTROL_OPCODE, _OPCODE = 8, 0x0F
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of ``comfyrec info``."""
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a path or a name")
+    parser.add_argument("--records", action="store_true", help="count records instead")
     parser.add_argument("--json", action="store_true", help="one JSON object a file, a line each")
 
 
@@ -32,13 +46,29 @@ def run(arguments: argparse.Namespace) -> int:
     status = FINE
     for number, name in enumerate(arguments.files):
         with opened(name) as reader:
-            facts = facts_of(reader)
-            if arguments.json:
-                print(json.dumps(facts))
-            else:
-                print(*([""] if number else []), *_table(facts), sep="\n")
+            if number and not arguments.json:
+                print()
+            _say(reader, arguments)
             status = max(status, said(reader, "info"))
     return status
+
+
+def _say(reader: Reader, arguments: argparse.Namespace) -> None:
+    if arguments.records:
+        print(*_table(facts_of(reader)), sep="\n")
+        return
+    count = _Count()
+    timeline = Timeline.build(map(count.seen, reader))
+    whole = not any(isinstance(problem, CutOff) for problem in reader.problems)
+    story = tell(timeline, whole=whole)
+    if arguments.json:
+        facts = {**_facts(reader, count), **summary_json(story)}
+        print(safe_json(json.dumps(facts).encode()).decode())
+        return
+    state = "whole" if not reader.problems else "damaged or cut off"
+    redacted = ", ".join(reader.header.redacted) or "nothing"
+    about = f"{reader.path}, {bytes_in_words(Path(reader.path).stat().st_size)}, {state}"
+    draw([*summary(story), line(("file      ", "dim"), f"{about}, redacted: {redacted}")])
 
 
 class _Count:
@@ -56,7 +86,13 @@ class _Count:
         self.t_first: int | None = None
         self.t_last = 0
 
+    def seen(self, record: AnyRecord) -> AnyRecord:
+        """Count one record that passes by."""
+        self.take(record)
+        return record
+
     def take(self, record: AnyRecord) -> None:
+        """Count one record."""
         name = type(record).__name__
         self.kinds[name] = self.kinds.get(name, 0) + 1
         self.records += 1
@@ -103,8 +139,13 @@ def facts_of(reader: Reader) -> dict[str, Any]:
     count = _Count()
     for record in reader:
         count.take(record)
+    return _facts(reader, count)
+
+
+def _facts(reader: Reader, count: _Count) -> dict[str, Any]:
     header = reader.header
     return {
+        "info_version": INFO_VERSION,
         "file": reader.path,
         "encoding": reader.encoding,
         "format": header.format,
@@ -134,7 +175,7 @@ def facts_of(reader: Reader) -> dict[str, Any]:
 
 
 def _table(f: dict[str, Any]) -> list[str]:
-    started = f"{_moment(f['start_us'])}, {f['duration_us'] / 1e6:.3f} s"
+    started = f"{instant(f['start_us'])}, {f['duration_us'] / 1e6:.3f} s"
     told = f"{f['messages_from_server']} from the server, {f['messages_from_client']} to it"
     classes = ", ".join(f["redacted_classes"]) or "nothing"
     rows = {
@@ -158,13 +199,3 @@ def _table(f: dict[str, Any]) -> list[str]:
 
 def _short(value: Any) -> str:
     return shortened(value if isinstance(value, str) else json.dumps(value), 200)
-
-
-def _moment(t_us: int) -> str:
-    from datetime import UTC, datetime, timedelta
-
-    try:
-        moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=t_us)
-    except OverflowError:
-        return f"{t_us} us"
-    return moment.strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -27,6 +27,7 @@ STAIRS: tuple[tuple[str, ...], ...] = (
     ("comfyrec.http",),
     ("comfyrec.cassette",),
     ("comfyrec.timeline",),
+    ("comfyrec.show",),
     ("comfyrec.workflows",),
     ("comfyrec.client", "comfyrec.proxy", "comfyrec.bench_adapter"),
     ("fake_server.source", "fake_server.seeded"),

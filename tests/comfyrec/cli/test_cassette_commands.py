@@ -159,12 +159,43 @@ def test_info_counts(cassette: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert facts["whole"] is True
 
 
-def test_info_reads_well(cassette: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["info", str(cassette)]) == 0
+def test_info_counts_records_when_it_is_asked_to(
+    cassette: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["info", "--records", str(cassette)]) == 0
 
     out = capsys.readouterr().out
     assert "ComfyUI          0.27.0" in out
     assert "2026-11-20 23:56:04 UTC, 1.700 s, by comfyrec test" in out
+
+
+def test_info_says_in_ten_lines_what_happened(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", "execution-error"]) == 0
+
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) <= 10
+    assert lines[0] == "outcome   3 prompts: 1 succeeded, 2 failed"
+    assert lines[1] == "error     GTBoom 3: ValueError: deliberate failure (prompt 310f679b)"
+    assert "slowest   GTBoom 3 15.6 ms" in lines[3]
+
+
+def test_info_as_json_tells_errors_and_slow_nodes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", "--json", "execution-error"]) == 0
+
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["info_version"] == 1
+    assert facts["outcomes"] == {"error": 2, "success": 1}
+    assert facts["errors"][0]["message"].strip() == "deliberate failure"
+    assert facts["slowest"][0]["class_type"] == "GTBoom"
+
+
+def test_cat_prints_only_what_the_filters_fit(
+    cassette: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["cat", str(cassette), "--connection", "2", "--type", "POST"]) == 0
+
+    (line,) = capsys.readouterr().out.splitlines()
+    assert "#2 -> http 0 POST /prompt" in line
 
 
 def test_info_says_damage(damaged: Path, capsys: pytest.CaptureFixture[str]) -> None:

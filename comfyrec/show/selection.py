@@ -1,0 +1,133 @@
+"""Which moments a person wants to see: the filters of ``show`` and ``cat``."""
+
+from __future__ import annotations
+
+import re
+from fnmatch import fnmatchcase
+from typing import Final
+
+import msgspec
+
+from comfyrec.errors import UsageError
+from comfyrec.timeline import Timeline
+from comfyrec.timeline.moments import Moment
+from comfyrec.timeline.node_runs import class_of
+
+__all__ = ["Selection", "microseconds"]
+
+_TIME: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(us|ms|s|m|min|h|)")
+_UNIT_US: Final = {
+    "us": 1, "ms": 1_000, "s": 1_000_000, "": 1_000_000, "m": 60_000_000, "min": 60_000_000,
+    "h": 3_600_000_000,
+}  # fmt: skip
+
+
+def microseconds(text: str, flag: str) -> int:
+    """A time since the first record: ``2.5``, ``2.5s``, ``800ms``, ``3min``.
+
+    Raises:
+        UsageError: it is not a time.
+    """
+    found = _TIME.fullmatch(text.strip())
+    if found is None:
+        raise UsageError(
+            f"{flag} {text!r} is not a time since the start; write it as 2.5s, 800ms or 3min"
+        )
+    return round(float(found[1]) * _UNIT_US[found[2]])
+
+
+class Selection(msgspec.Struct, frozen=True, kw_only=True):
+    """Filters; all that are given have to fit, and of several values of one filter any."""
+
+    prompts: tuple[str, ...] = ()
+    """Ids or beginnings of ids; or ``#2``, counted from 1."""
+    connections: tuple[str, ...] = ()
+    """Numbers of connections, or names of clients."""
+    types: tuple[str, ...] = ()
+    """Event types, HTTP methods, statuses or kinds; ``*`` and ``?`` stand for any letters."""
+    nodes: tuple[str, ...] = ()
+    """Node ids or classes."""
+    since_us: int | None = None
+    until_us: int | None = None
+    grep: re.Pattern[str] | None = None
+    """Searched in what is said of the moment."""
+
+    @property
+    def everything(self) -> bool:
+        """No filter was given."""
+        return self == Selection()
+
+    @property
+    def finely(self) -> bool:
+        """Whether single frames are asked for, so that none may be left out for brevity."""
+        return bool(self.types or self.nodes or self.grep)
+
+    def of(self, moments: list[Moment], timeline: Timeline) -> list[Moment]:
+        """The moments that fit.
+
+        Raises:
+            UsageError: a filter names a prompt or connection that is not in the recording.
+        """
+        if self.everything:
+            return moments
+        prompts, conns = self._prompts(timeline), self._conns(timeline)
+        return [
+            moment
+            for moment in moments
+            if (prompts is None or moment.prompt in prompts)
+            and (conns is None or moment.conn in conns)
+            and self._fits(moment, timeline)
+        ]
+
+    def _fits(self, moment: Moment, timeline: Timeline) -> bool:
+        if self.since_us is not None and moment.t_us < self.since_us:
+            return False
+        if self.until_us is not None and moment.t_us > self.until_us:
+            return False
+        if self.types and not any(
+            fnmatchcase(said, wanted)
+            for wanted in self.types
+            for said in (moment.type, moment.kind)
+        ):
+            return False
+        if self.nodes and not self._at_a_node(moment, timeline):
+            return False
+        return self.grep is None or self.grep.search(f"{moment.type} {moment.words}") is not None
+
+    def _at_a_node(self, moment: Moment, timeline: Timeline) -> bool:
+        if moment.node is None:
+            return False
+        known = {moment.node}
+        if moment.prompt is not None:
+            known.add(class_of(timeline.prompts[moment.prompt], moment.node))
+        return not known.isdisjoint(self.nodes)
+
+    def _prompts(self, timeline: Timeline) -> set[int] | None:
+        if not self.prompts:
+            return None
+        found = {
+            prompt.number
+            for prompt in timeline.prompts
+            for wanted in self.prompts
+            if prompt.prompt_id.startswith(wanted) or wanted == f"#{prompt.number + 1}"
+        }
+        if not found:
+            raise UsageError(
+                f"--prompt {self.prompts[0]} fits none of the {len(timeline.prompts)} prompts; "
+                f"'comfyrec show' without it lists their ids"
+            )
+        return found
+
+    def _conns(self, timeline: Timeline) -> set[int] | None:
+        if not self.connections:
+            return None
+        wanted = set(self.connections)
+        found = {e.conn for e in timeline.exchanges if str(e.conn) in wanted}
+        found |= {s.conn for s in timeline.sockets if {s.name, s.client_id, str(s.conn)} & wanted}
+        if not found:
+            names = ", ".join(sorted({s.name for s in timeline.sockets})[:5])
+            raise UsageError(
+                f"--connection {self.connections[0]} is neither the number of a connection nor "
+                f"the name of a client; there are: {names or 'no sockets'}"
+            )
+        return found
