@@ -1,7 +1,7 @@
 """Fixtures, markers and options: a fake ComfyUI server for each test that asks for one.
 
 Every pytest run of every project that has comfyrec installed imports this module, so it imports
-pytest and nothing else. What the fixtures are made of stands in ``comfyrec.testing``.
+next to nothing but pytest. What the fixtures are made of is in ``comfyrec.testing``.
 
 Settings are looked up in this order: command line, marker, fixture, ini file, default.
 
@@ -18,16 +18,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from comfyrec.testing.record_mode import RecordMode
+
 if TYPE_CHECKING:
     from comfyrec.testing.handle import ComfyUI
     from comfyrec.testing.sessions import PluginSession
 
-MODES = ("none", "once", "new_episodes", "all", "rewrite")
-
 # setting -> (what the option's help says, choices). Option --comfyui-X, ini comfyui_X, fixture
 # comfyui_X, and as a keyword of the marker: one name everywhere.
 SETTINGS: dict[str, tuple[str, tuple[str, ...] | None]] = {
-    "record": ("record mode of cassettes (default none: replay, never record)", MODES),
+    "record": ("record mode of cassettes (default none: replay, never record)", tuple(RecordMode)),
     "upstream": ("address of the ComfyUI server that is recorded", None),
     "speed": ("pace of the fake server: a number, or max (default max)", None),
     "version": ("ComfyUI version that the fake server speaks", None),

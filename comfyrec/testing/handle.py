@@ -21,7 +21,7 @@ from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar
 from comfyrec.errors import ScenarioError, ServerDied
 from comfyrec.testing import assertions
 from comfyrec.testing.make_source import make_source, speed_for, transport_for
-from comfyrec.testing.observed import SeenPrompt, SeenRequest, SeenSocket, Witness
+from comfyrec.testing.observed import Seen, SeenPrompt, SeenRequest, SeenSocket, Witness
 from comfyrec.testing.settings import PluginSettings
 from comfyrec.wording import shortened
 from fake_server.scenarios.kit.scenario import Transport
@@ -495,12 +495,42 @@ class ComfyUI:
 
     # --- assertions ----------------------------------------------------------------------------
 
-    assert_one_terminal_event = assertions.one_terminal_event
-    assert_interrupted = assertions.interrupted
-    assert_no_foreign_prompt_used = assertions.no_foreign_prompt_used
-    assert_socket_before_post = assertions.socket_before_post
-    assert_all_closed = assertions.all_closed
-    assert_prompt = assertions.prompt_equals
+    def assert_one_terminal_event(self, prompt_id: str | None = None) -> str:
+        """Exactly one of success, error and interrupted was sent for the prompt; gives its type."""
+        __tracebackhide__ = True
+        return assertions.one_terminal_event(self._seen(), prompt_id)
+
+    def assert_interrupted(self, prompt_id: str | None = None) -> None:
+        """The client interrupted this prompt by its id, and not whatever happens to run."""
+        __tracebackhide__ = True
+        assertions.interrupted(self._seen(), prompt_id)
+
+    def assert_no_foreign_prompt_used(self) -> None:
+        """The client took no id and no file from messages about another user's prompt."""
+        __tracebackhide__ = True
+        assertions.no_foreign_prompt_used(self._seen())
+
+    def assert_socket_before_post(self) -> None:
+        """The WebSocket of each prompt's client_id was open before the prompt was posted."""
+        __tracebackhide__ = True
+        assertions.socket_before_post(self._seen())
+
+    def assert_all_closed(self, timeout: float | None = None) -> None:
+        """The client has closed every WebSocket; waits for that."""
+        __tracebackhide__ = True
+        self.wait_until(
+            lambda: not any(socket.open for socket in list(self._witness.sockets)),
+            "the client to close its WebSockets",
+            timeout,
+        )
+
+    def assert_prompt(self, expected: dict[str, Any], *, number: int = -1) -> None:
+        """The graph of a submitted prompt (the last one) equals ``expected``."""
+        __tracebackhide__ = True
+        assertions.prompt_equals(self._seen(), expected, number=number)
+
+    def _seen(self) -> Seen:
+        return self._read(lambda: self._witness.seen())
 
     def timeline(self) -> list[dict[str, Any]]:
         """The journal: requests, frames, holds and faults in order, as plain objects."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Iterable, Iterator
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -31,7 +31,7 @@ from fake_server.source import (
     Wrapper,
 )
 
-__all__ = ["SeenPrompt", "SeenRequest", "SeenSocket", "Witness"]
+__all__ = ["Seen", "SeenPrompt", "SeenRequest", "SeenSocket", "Witness"]
 
 REQUESTS_MAX: Final = 5_000
 FRAMES_MAX: Final = 20_000
@@ -94,6 +94,15 @@ class SeenSocket(msgspec.Struct, eq=False):
         return self.accepted and self.closed_t is None
 
 
+class Seen(NamedTuple):
+    """What a test saw until now."""
+
+    requests: list[SeenRequest]
+    prompts: list[SeenPrompt]
+    sockets: list[SeenSocket]
+    frames: list[tuple[int, int, str | bytes]]
+
+
 class Witness(Wrapper):
     """Notes what passes a source; see the module's docstring.
 
@@ -126,6 +135,10 @@ class Witness(Wrapper):
         for action in actions:
             self._acted(action, now)
             yield action
+
+    def seen(self) -> Seen:
+        """All that was seen until now; to be called on the server's thread."""
+        return Seen(list(self.requests), list(self.prompts), list(self.sockets), list(self.frames))
 
     def go_on_from(self, earlier: Witness) -> None:
         """Take over what an earlier witness of the same server has seen."""

@@ -15,12 +15,12 @@ from typing import Any, Final, NoReturn
 
 import pytest
 
+from comfyrec.testing.record_mode import RecordMode, no_such_mode
 from comfyrec.testing.settings import PluginSettings
 from comfyrec.wording import did_you_mean
 
 __all__ = ["gather", "overridden", "scenario_names"]
 
-MODES: Final = ("none", "once", "new_episodes", "all", "rewrite")
 _OWN_KEYWORDS: Final = {
     "scenario", "cassette", "record", "upstream", "speed", "version", "object_info", "seed",
     "cassette_dir", "strict", "block_network", "timeout",
@@ -49,13 +49,13 @@ def gather(
 
     scenario = said.get("scenario", None if "cassette" in said else fixtures.get("scenario"))
     record = look_up("record") or "none"
-    if record not in MODES:
-        _wrong(item, f"record mode {record!r} is none of {', '.join(MODES)}")
+    if record not in list(RecordMode):
+        _wrong(item, no_such_mode(record))
     return PluginSettings(
         scenario=scenario or "success",
         params={k: v for k, v in said.items() if k not in _OWN_KEYWORDS},
         cassette=_cassette(item, said.get("cassette"), look_up("cassette_dir")),
-        record=record,
+        record=RecordMode(record),
         upstream=look_up("upstream"),
         speed=_speed(item, look_up("speed")),
         version=look_up("version"),

@@ -1,4 +1,4 @@
-"""All servers of one test: made from its settings, closed at its end, told about when it fails.
+"""All servers of one test: made from its settings, closed at its end, in the report if it fails.
 
 What only a recorded test needs is imported when it is recorded: the first test that uses a fake
 server pays for these imports, and most projects never record in a run.
@@ -18,6 +18,7 @@ from msgspec.structs import replace
 
 from comfyrec.errors import ComfyrecError, ServerDied
 from comfyrec.testing.handle import ComfyUI
+from comfyrec.testing.record_mode import RecordMode, Use, no_such_mode
 from comfyrec.testing.settings import PluginSettings
 from comfyrec.wording import shortened
 
@@ -109,13 +110,11 @@ class PluginSession:
         known = set(PluginSettings.__struct_fields__)
         params = {k: v for k, v in changes.items() if k not in known}
         own = {k: v for k, v in changes.items() if k in known}
-        return self._start(
-            replace(self.settings, **{"cassette": None, "record": "none", "params": params, **own})
-        )
+        own["record"] = _mode(own.get("record", RecordMode.NONE))
+        plain = {"cassette": None, "params": params}
+        return self._start(replace(self.settings, **{**plain, **own}))
 
     def _start(self, settings: PluginSettings) -> ComfyUI:
-        if isinstance(settings.cassette, Path) and settings.record == "none":
-            _demand(settings.cassette)
         try:
             server = _server(settings)
         except ComfyrecError as error:
@@ -177,8 +176,15 @@ def _hosts(upstream: str | None) -> tuple[str, ...]:
 # --- recording -------------------------------------------------------------------------------
 
 
-def _demand(cassette: Path) -> None:
-    if not cassette.exists():
+def _mode(name: object) -> RecordMode:
+    if name not in list(RecordMode):
+        pytest.fail(no_such_mode(name), pytrace=False)
+    return RecordMode(str(name))
+
+
+def _demand(cassette: Path | str) -> None:
+    """Only a path can be missing here; a bundled cassette is looked up by its name."""
+    if isinstance(cassette, Path) and not cassette.exists():
         pytest.fail(
             f"there is no cassette {cassette}; record it with "
             f"--comfyui-record once --comfyui-upstream URL",
@@ -187,20 +193,22 @@ def _demand(cassette: Path) -> None:
 
 
 def _server(settings: PluginSettings) -> ComfyUI | Recorded:
-    if settings.cassette is None or settings.record == "none":
+    if settings.cassette is None:
         return ComfyUI(settings)
-    if settings.record == "once" and Path(settings.cassette).exists():
+    use = settings.record.use(recorded=Path(settings.cassette).exists())
+    if use is Use.REPLAY:
+        _demand(settings.cassette)
         return ComfyUI(settings)
     _demand_upstream(settings)
-    if settings.record == "new_episodes" and Path(settings.cassette).exists():
+    if use is Use.EXTEND:
         return WithEpisodes(settings)
-    return _recorded(settings)
+    return _recorded(settings, append=use is Use.APPEND)
 
 
 def _demand_upstream(settings: PluginSettings) -> None:
     if not settings.upstream:
         pytest.fail(
-            f"record mode {settings.record!r} needs the server to record: "
+            f"record mode '{settings.record}' needs the server to record: "
             f"--comfyui-upstream URL, or comfyui_upstream in the ini file",
             pytrace=False,
         )
@@ -221,12 +229,11 @@ def _demand_that_it_answers(upstream: str) -> None:
         )
 
 
-def _recorded(settings: PluginSettings) -> Recorded:
+def _recorded(settings: PluginSettings, *, append: bool) -> Recorded:
     from comfyrec.testing.recording import Recording
 
     _demand_that_it_answers(settings.upstream or "")
     keep_as = Path(settings.cassette or "")
-    append = settings.record == "all" and keep_as.exists()
     working = _working_copy(keep_as, of_old=append)
     return Recorded(Recording(settings.upstream or "", working, append=append), keep_as)
 

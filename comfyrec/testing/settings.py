@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+from comfyrec.testing.record_mode import RecordMode
+
 __all__ = ["PluginSettings", "address_variables"]
 
 
@@ -17,7 +19,7 @@ class PluginSettings(msgspec.Struct, frozen=True, kw_only=True):
     params: dict[str, Any] = {}
     cassette: Path | str | None = None
     """A path, or the name of a bundled cassette."""
-    record: str = "none"
+    record: RecordMode = RecordMode.NONE
     upstream: str | None = None
     speed: float | None = None
     """``inf`` never waits; None: only in scenarios that are about waiting."""

@@ -12,6 +12,7 @@ import pytest
 
 from comfyrec import pytest_plugin
 from comfyrec.cli import COMMANDS
+from comfyrec.testing.record_mode import RecordMode
 from fake_server.simulator.node_plan import KEYS
 from tests.support.paths import ROOT
 
@@ -96,7 +97,7 @@ def test_a_page_names_only_settings_that_exist(page: str) -> None:
     assert set(re.findall(r"`(comfyui_[a-z_]+)`", PAGES[page])) - known == set()
 
 
-@pytest.mark.parametrize("mode", pytest_plugin.MODES)
+@pytest.mark.parametrize("mode", tuple(RecordMode))
 def test_every_record_mode_is_documented(mode: str) -> None:
     assert f"| `{mode}` |" in PYTEST_PAGE
 

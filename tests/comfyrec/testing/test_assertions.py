@@ -108,15 +108,15 @@ def another_graph(server: ComfyUI) -> None:
 
 FAILURES: dict[Callable[[ComfyUI], None], str] = {
     two_terminal_events: r"has 2 terminal events: \['execution_success', 'execution_success'\]",
-    two_prompts: "2 prompts were submitted; say which prompt_id",
+    two_prompts: "2 prompts were submitted; give prompt_id",
     nobody_interrupts: "nobody posted to /interrupt",
-    whatever_runs_is_interrupted: "one /interrupt named no prompt_id: it stops whatever runs",
-    another_is_interrupted: r"/interrupt was posted 1 times, for \['another'\], not for",
+    whatever_runs_is_interrupted: "one POST /interrupt has no prompt_id: it stops whatever runs",
+    another_is_interrupted: r"/interrupt was posted 1 time, for \['another'\], but not for",
     foreign_history: f"foreign prompts: GET /history/{FOREIGN} names {FOREIGN}",
     foreign_prompt_interrupted: f"foreign prompts: POST /interrupt names {FOREIGN}",
     foreign_file: r"foreign prompts: GET /view names theirs\.png",
-    late_socket: r"was posted before a websocket with clientId 'me' was open",
-    open_socket: "waited 0.05 s for the client to close its websockets",
+    late_socket: r"was posted before a WebSocket with clientId 'me' was open",
+    open_socket: "waited 0.05 s for the client to close its WebSockets",
     another_graph: r"(?s)1/inputs/width: 8, expected 16.*1/inputs/extra: missing, expected 1",
 }
 
