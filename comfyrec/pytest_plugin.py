@@ -5,7 +5,7 @@ next to nothing but pytest. What the fixtures are made of is in ``comfyrec.testi
 
 Settings are looked up in this order: command line, marker, fixture, ini file, default.
 
-PYTEST_DONT_REWRITE: nobody reads the assertions of a plugin, see ``AsInstalled``.
+PYTEST_DONT_REWRITE: the assertions of a plugin need no rewriting, see ``AsInstalled``.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ if TYPE_CHECKING:
 # comfyui_X, and as a keyword of the marker: one name everywhere.
 SETTINGS: dict[str, tuple[str, tuple[str, ...] | None]] = {
     "record": ("record mode of cassettes (default none: replay, never record)", tuple(RecordMode)),
-    "upstream": ("address of the ComfyUI server that is recorded", None),
-    "speed": ("pace of the fake server: a number, or max (default max)", None),
-    "version": ("ComfyUI version that the fake server speaks", None),
+    "upstream": ("address of the ComfyUI server to record", None),
+    "speed": ("speed of virtual time: a number, or max (default max)", None),
+    "version": ("ComfyUI version that the fake server simulates", None),
     "object_info": ("file with a server's /object_info: the fake server's node catalogue", None),
-    "seed": ("seed of everything that the fake server makes up (default 0)", None),
-    "cassette_dir": ("folder of recorded cassettes (default: cassettes/ beside the tests)", None),
+    "seed": ("seed of everything random in the fake server (default 0)", None),
+    "cassette_dir": ("folder of cassettes (default: cassettes/ next to the test file)", None),
     "strict": ("a replayed cassette answers only what was recorded (1 or 0)", None),
     "block_network": ("refuse connections to other machines while a test runs (1 or 0)", None),
-    "timeout": ("seconds that a wait of the handle may take at most (default 5)", None),
+    "timeout": ("longest wait of the comfyui fixture in seconds (default 5)", None),
 }
 
 MARKERS = (
@@ -125,7 +125,7 @@ def comfyui_speed() -> float | str | None:
 
 @pytest.fixture(scope="session")
 def comfyui_version() -> str | None:
-    """ComfyUI version that the fake server speaks."""
+    """ComfyUI version that the fake server simulates."""
     return None
 
 
@@ -137,7 +137,7 @@ def comfyui_object_info() -> Any:
 
 @pytest.fixture(scope="session")
 def comfyui_seed() -> int | None:
-    """Seed of everything that the fake server makes up, ids included."""
+    """Seed of everything random in the fake server, ids included."""
     return None
 
 
@@ -161,7 +161,7 @@ def comfyui_block_network() -> bool | None:
 
 @pytest.fixture(scope="session")
 def comfyui_timeout() -> float | None:
-    """Seconds that a wait of the handle may take at most."""
+    """Longest wait of the handle, in seconds."""
     return None
 
 
@@ -170,7 +170,7 @@ def comfyui_timeout() -> float | None:
 
 @pytest.fixture
 def comfyui_settings(request: pytest.FixtureRequest, comfyui_scenario: str | None) -> Any:
-    """All settings of this test, after command line, marker, fixture and ini file were asked."""
+    """All settings of this test, from command line, marker, fixture and ini file."""
     from comfyrec.testing.resolve_settings import gather, overridden
 
     names = overridden(request.node, [f"comfyui_{name}" for name in SETTINGS], __name__)
@@ -197,19 +197,19 @@ def _comfyui_session(
 
 @pytest.fixture
 def comfyui(_comfyui_session: PluginSession) -> ComfyUI:
-    """A fresh fake ComfyUI server on a port of its own: ``url``, ``ws_url``, journal, control."""
+    """A fresh fake ComfyUI server on its own port: ``url``, ``ws_url``, journal, control."""
     return _comfyui_session.first()
 
 
 @pytest.fixture
 def comfyui_factory(_comfyui_session: PluginSession) -> Callable[..., ComfyUI]:
-    """Makes more servers, each with settings of its own: ``comfyui_factory(scenario="oom")``."""
+    """Makes more servers, each with its own settings: ``comfyui_factory(scenario="oom")``."""
     return _comfyui_session.another
 
 
 @pytest.fixture
 def comfyui_environment(comfyui: ComfyUI, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """Set the environment variables that ComfyUI tools take their server's address from."""
+    """Set the environment variables from which ComfyUI tools take their server's address."""
     from comfyrec.testing.settings import address_variables
 
     variables = address_variables(comfyui.url)
@@ -218,7 +218,7 @@ def comfyui_environment(comfyui: ComfyUI, monkeypatch: pytest.MonkeyPatch) -> di
     return variables
 
 
-# --- what a failing test tells ---------------------------------------------------------------
+# --- the report of a failing test------------------------------------------------------------
 
 _SESSION: pytest.StashKey[PluginSession] = pytest.StashKey()
 _PASSED: pytest.StashKey[bool] = pytest.StashKey()
@@ -230,7 +230,7 @@ _UNUSED = "comfyui_unused"
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Add the time line of the fake server to the report of a test that failed."""
+    """Add the timeline of the fake server to the report of a test that failed."""
     report = yield
     session = item.stash.get(_SESSION, None)
     if session is not None:
@@ -242,7 +242,7 @@ def pytest_runtest_makereport(
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Name the recorded interactions of cassettes that their tests have not used."""
+    """List the recorded interactions that their tests have not used."""
     lines = [
         f"{report.nodeid}: {line}"
         for reports in terminalreporter.stats.values()

@@ -1,6 +1,6 @@
-"""results -> what to fix first: failures with one cause stand together, the causes come in order.
+"""results -> what to fix first: failures grouped by their cause, and the causes in order.
 
-A group is told by evidence: the invariant that does not hold, and what the client did or printed
+A group follows from evidence: the invariant that does not hold, and what the client did or printed
 (the same exception at the same line, the same last line, no question to the history). A prompt that
 is submitted before the WebSocket is open loses messages, so that cause comes before all that may
 follow from it.
@@ -84,7 +84,7 @@ def _never_came(result: ScenarioResult, command: Sequence[str]) -> Fix:
 
 
 class _Cause(NamedTuple):
-    """What is behind a failure; failures with the same key stand together."""
+    """What is behind a failure; failures with the same key are one group."""
 
     rank: int
     key: tuple[str, ...]

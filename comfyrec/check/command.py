@@ -183,7 +183,7 @@ def _wait(process: subprocess.Popen[bytes], timeout_s: float) -> bool:
 
 
 def _end(process: subprocess.Popen[bytes], tree: ProcessTree) -> None:
-    """End the command if it still runs, and whatever it left behind."""
+    """End the command if it still runs, and everything that it left behind."""
     if process.poll() is None:
         tree.find()  # as long as their parent lives
         _signal_group(process.pid, signal.SIGTERM)

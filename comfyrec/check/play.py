@@ -173,7 +173,7 @@ def play(
     thread: LoopThread | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Playing]:
-    """Serve a scenario on a port of its own as long as the block runs.
+    """Serve a scenario on its own port as long as the block runs.
 
     Args:
         choice: the scenario and its settings.

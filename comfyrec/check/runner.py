@@ -100,7 +100,7 @@ def check_all(
 def check_one(
     choice: Choice, options: CheckOptions, folder: Path, *, stop: threading.Event | None = None
 ) -> ScenarioResult:
-    """Run the command in one scenario, with a folder of its own, until ``stop`` is set."""
+    """Run the command in one scenario, with its own folder, until ``stop`` is set."""
     try:
         with play(choice, seed=options.seed, speed=options.speed) as playing:
             return _run(playing, options, folder, stop)

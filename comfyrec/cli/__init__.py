@@ -1,7 +1,7 @@
 """The command line: finds the command, turns our errors into one sentence and an exit status.
 
-Exit status (a contract): 0 fine, 1 the thing checked does not hold or the work failed, 2 wrong use,
-3 a file was read as far as possible and part of it is missing or damaged, 130 interrupted.
+Exit status (stable): 0 fine, 1 a check or the work failed, 2 wrong use, 3 a file was read as far as
+possible and part of it is missing or damaged, 130 interrupted.
 
 Each command is one module with ``add_arguments(parser)`` and ``run(arguments) -> int``. They are
 imported when they are asked for, so that ``--help`` stays light.
@@ -25,20 +25,20 @@ __all__ = ["COMMANDS", "entry", "main"]
 
 FINE, FAILED, WRONG_USE, DAMAGED, INTERRUPTED = 0, 1, 2, 3, 130
 
-# command -> what --help says of it; the module has the same name.
+# command -> its line in --help; the module has the same name.
 COMMANDS = {
-    "demo": "record, replay and compare one run on an embedded server",
-    "record": "stand between a client and a ComfyUI server and record what both say",
-    "serve": "be a ComfyUI server: replay a cassette or play a scenario",
-    "scenarios": "list what can go wrong, or say all about one of it",
-    "check": "put a client through the scenarios and say what it did well and what not",
-    "run": "run a workflow on a server, or keep it on a port",
-    "info": "say in ten lines what happened in a cassette",
+    "demo": "record a run on an embedded server, replay it and compare",
+    "record": "record the traffic between a client and a ComfyUI server",
+    "serve": "act as a ComfyUI server: replay a cassette or play a scenario",
+    "scenarios": "list what can go wrong, or describe one scenario",
+    "check": "run a client through the scenarios and report what it gets wrong",
+    "run": "run a workflow on a server, or serve it over HTTP",
+    "info": "summarize in ten lines what happened in a cassette",
     "show": "tell the story of a cassette: prompts, nodes, frames, what went wrong",
     "cat": "print the records of a cassette",
-    "doctor": "check a cassette and prove that it replays itself",
-    "recover": "write what is whole of a damaged cassette into a new one",
-    "convert": "turn a cassette or a capture into another encoding",
+    "doctor": "check a cassette, and that it replays what it recorded",
+    "recover": "save the undamaged part of a cassette as a new one",
+    "convert": "convert a cassette, a capture, a HAR file or a workflow",
 }
 
 
@@ -47,9 +47,9 @@ def _top_parser() -> argparse.ArgumentParser:
     listing = "\n".join(f"  {name:<{width}}  {line}" for name, line in COMMANDS.items())
     parser = argparse.ArgumentParser(
         prog="comfyrec",
-        description="Record what a ComfyUI server says, replay it, or make it up.",
+        description="Record, replay and simulate ComfyUI servers.",
         usage="comfyrec [--help] [--version] COMMAND ...",
-        epilog=f"commands:\n{listing}\n\n'comfyrec COMMAND --help' says more about one.",
+        epilog=f"commands:\n{listing}\n\n'comfyrec COMMAND --help' describes one command.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"comfyrec {__version__}")
@@ -59,7 +59,7 @@ def _top_parser() -> argparse.ArgumentParser:
 def _command(name: str) -> ModuleType | None:
     if name not in COMMANDS:
         hint = did_you_mean(name, COMMANDS, otherwise="'comfyrec --help' lists the commands")
-        print(f"comfyrec: there is no command '{name}'; {hint}", file=sys.stderr)
+        print(f"comfyrec: unknown command '{name}'; {hint}", file=sys.stderr)
         return None
     return importlib.import_module(f"comfyrec.cli.{name}")
 
@@ -94,7 +94,7 @@ def _run(name: str, module: ModuleType, parsed: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader of our output is gone (`comfyrec cat | head`): nothing is left to say to it.
+        # The reader of our output is gone (`comfyrec cat | head`): nothing is left to do.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FINE
     except ComfyrecError as error:

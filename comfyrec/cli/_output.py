@@ -1,4 +1,4 @@
-"""What the cassette commands share: opening by name, safe text, saying what is damaged."""
+"""What the cassette commands share: opening by name, safe text, reporting damage."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from comfyrec.errors import CassetteError
 __all__ = ["Lines", "opened", "safe", "safe_json", "said", "tell", "tool"]
 
 _PROBLEMS_SHOWN: Final = 8
-"""A destroyed file has hundreds; the first ones say it."""
+"""A destroyed file has hundreds; the first ones are enough."""
 _BUFFER_BYTES: Final = 64 << 10
 
-# C0, DEL and C1 move cursors and change colours; the rest of the list turns text around.
+# C0, DEL and C1 move cursors and change colors; the rest of the list reverses text.
 _UNSAFE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _UNSAFE_UTF8: Final = re.compile(b"\x7f|\xc2[\x80-\x9f]|\xe2\x80[\xa8-\xae]|\xe2\x81[\xa6-\xa9]")
 _SHORT: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
@@ -29,14 +29,14 @@ def safe(text: str) -> str:
 
 
 def safe_json(line: bytes) -> bytes:
-    """The same JSON, with what a terminal may obey written as escapes."""
+    """The same JSON, with what a terminal would interpret written as escapes."""
     if _UNSAFE_UTF8.search(line) is None:
         return line
     return _UNSAFE_UTF8.sub(lambda m: b"\\u%04x" % ord(m[0].decode()), line)
 
 
 def tool() -> str:
-    """What stands in files as their maker."""
+    """What files name as their maker."""
     from comfyrec import __version__
 
     return f"comfyrec {__version__}"
@@ -48,12 +48,12 @@ def opened(name: str | Path, *, beyond_holes: bool = False) -> Reader:
 
 
 def tell(command: str, sentence: object) -> None:
-    """One sentence for a person, beside the output."""
+    """One sentence for a person, on standard error."""
     print(f"comfyrec {command}: {safe(str(sentence))}", file=sys.stderr)
 
 
 def said(reader: Reader, command: str) -> int:
-    """Say what is damaged or missing in a cassette that was read; the exit status for it."""
+    """Report what is damaged or missing in a cassette that was read; gives the exit status."""
     problems: list[CassetteError] = reader.problems
     for problem in problems[:_PROBLEMS_SHOWN]:
         tell(command, problem)
@@ -64,7 +64,7 @@ def said(reader: Reader, command: str) -> int:
 
 
 class Lines:
-    """Lines of UTF-8 for standard output, some at a time: a system call a line would be slow."""
+    """Lines of UTF-8 for standard output, many at a time: a system call per line is slow."""
 
     def __init__(self) -> None:
         sys.stdout.flush()

@@ -15,7 +15,7 @@ from comfyrec.errors import CassetteExists
 from comfyrec.testing.make_source import make_source
 from comfyrec.testing.recording import Recording
 from comfyrec.testing.settings import PluginSettings
-from comfyrec.wording import shortened
+from comfyrec.wording import plural, shortened
 from fake_server.server.clock import MAX
 from fake_server.server.thread import serve
 
@@ -58,13 +58,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output",
         type=Path,
         metavar="FILE",
-        help="where the cassette goes (default: a new folder for temporary files)",
+        help="where to save the cassette (default: a new temporary folder)",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace FILE if it exists")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Do it, and say what happened."""
+    """Record, replay, compare, and print what happened."""
     cassette = arguments.output or Path(tempfile.mkdtemp(prefix="comfyrec-demo-")) / "demo.jsonl"
     if cassette.is_file() and cassette.stat().st_size and not arguments.overwrite:
         raise CassetteExists(str(cassette))
@@ -74,7 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
     for line in _summary(recorded, cassette):
         print(line)
     if differences:
-        print(f"Replayed to the same client: {len(differences)} DIFFERENCES")
+        print(f"Replayed to the same client: {plural(len(differences), 'DIFFERENCE').upper()}")
         for line in differences[:DIFFERENCES_SHOWN_MAX]:
             print(f"  {line}")
         return 1
@@ -183,7 +183,7 @@ def _summary(recorded: Seen, cassette: Path) -> list[str]:
     return [
         f"Recorded one run of {len(WORKFLOW)} nodes through the proxy: {recorded.result.outcome}.",
         f"  {ran} nodes executed, {len(messages) - previews} text messages, {previews} previews, "
-        f"{len(recorded.pictures)} picture{'s' * (len(recorded.pictures) != 1)}.",
+        f"{plural(len(recorded.pictures), 'picture')}.",
         f"  Cassette: {cassette} ({size})",
     ]
 
@@ -192,6 +192,6 @@ def _what_next(cassette: Path) -> list[str]:
     return [
         "Try next:",
         f"  comfyrec info {cassette}",
-        f"  comfyrec serve {cassette}          then point your own client at it",
-        "  comfyrec record --upstream URL -o session.crec    with a real ComfyUI",
+        f"  comfyrec serve {cassette}          (then connect your own client)",
+        "  comfyrec record --upstream URL -o session.crec    (with a real ComfyUI)",
     ]

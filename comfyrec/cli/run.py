@@ -1,9 +1,13 @@
-"""Run a workflow on a ComfyUI server: summary, question, progress, outputs; or keep it on a port.
+"""Run a workflow on a ComfyUI server, or serve it over HTTP.
 
-Exit status: 0 success (or the question was answered with no), 1 the workflow failed, 2 wrong use
-or no workflow, 4 interrupted by somebody else, 5 lost, 6 timed out, 7 not accepted, 8 no server,
-9 taken out of the queue, 10 outputs not saved, 130 Ctrl-C. With --json the last line of standard
-output is {"comfyrec": {"outcome", "prompt_id", "outputs", "error"}}.
+Shows a summary, asks whether to run it, shows progress, prints and saves the
+outputs. With --json, the last line of standard output is
+{"comfyrec": {"outcome", "prompt_id", "outputs", "error"}}.
+
+Exit status: 0 success (or you chose not to run it), 1 the workflow failed,
+2 wrong use or not a workflow, 4 interrupted by somebody else, 5 lost,
+6 timed out, 7 rejected, 8 no server, 9 removed from the queue, 10 outputs
+could not be saved, 130 Ctrl-C.
 """
 
 from __future__ import annotations
@@ -57,10 +61,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         f"else 127.0.0.1:{address.DEFAULT_PORT}",
     )
     parser.add_argument("--yes", "-y", action="store_true", help="do not ask before running")
-    parser.add_argument("--no-wait", action="store_true", help="submit, print the id, leave")
+    parser.add_argument("--no-wait", action="store_true", help="submit, print the prompt id, exit")
     parser.add_argument("--no-progress", action="store_true", help="show no progress")
     parser.add_argument(
-        "--json", action="store_true", help="events and the final report as JSON, one a line"
+        "--json", action="store_true", help="events and the final report as JSON, one per line"
     )
     parser.add_argument(
         "--format",
@@ -77,16 +81,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _add_saving(parser: argparse.ArgumentParser) -> None:
     saving = parser.add_argument_group("saving")
     saving.add_argument(
-        "--save-images", metavar="DIR", type=Path, help="save all output files there"
+        "--save-images", metavar="DIR", type=Path, help="save all output files to DIR"
     )
     saving.add_argument(
         "--filepattern",
         metavar="P",
         default=None,
-        help="names of saved files, with ### or %%04d for the number (frame.###.png)",
+        help="names of saved files; ### or %%04d is the number (frame.###.png)",
     )
     saving.add_argument(
-        "--index-offset", metavar="N", type=int, default=None, help="the first number (0)"
+        "--index-offset", metavar="N", type=int, default=None, help="number of the first file (0)"
     )
     saving.add_argument("--overwrite", action="store_true", help="replace files that exist")
 
@@ -97,56 +101,70 @@ def _add_uploading(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         nargs="?",
         const="",
-        help="upload the files that load nodes name, where they lie in DIR (beside the workflow)",
+        help="upload the files that load nodes name from DIR (default: the workflow's folder)",
     )
 
 
 def _add_limits(parser: argparse.ArgumentParser) -> None:
     limits = parser.add_argument_group("limits, in seconds (environment: COMFYREC_..._S)")
-    limits.add_argument("--timeout", metavar="S", help="in all; none by default")
-    limits.add_argument("--idle-limit", metavar="S", help="silence until the history is asked (5)")
-    limits.add_argument("--connect-timeout", metavar="S", help="wait for a starting server (10)")
+    limits.add_argument("--timeout", metavar="S", help="for the whole run (default: no limit)")
+    limits.add_argument("--idle-limit", metavar="S", help="silence before asking the history (5)")
+    limits.add_argument("--connect-timeout", metavar="S", help="wait for a server to start (10)")
     limits.add_argument("--request-timeout", metavar="S", help="one HTTP request (100)")
-    limits.add_argument("--patience", metavar="S", help="failing requests until it is lost (10)")
-    limits.add_argument("--grace", metavar="S", help="unknown to the server until believed (3)")
+    limits.add_argument("--patience", metavar="S", help="failing requests before giving up (10)")
+    limits.add_argument(
+        "--grace",
+        metavar="S",
+        help="in neither queue nor history before giving up (3)",
+    )
 
 
 def _add_connection(parser: argparse.ArgumentParser) -> None:
     connection = parser.add_argument_group("connection")
     connection.add_argument(
-        "--header", metavar="'NAME: VALUE'", action="append", default=[], help="with every request"
+        "--header",
+        metavar="'NAME: VALUE'",
+        action="append",
+        default=[],
+        help="sent with every request",
     )
     connection.add_argument(
         "--api-key",
         metavar="KEY",
         help="for partner nodes, sent as extra_data.api_key_comfy_org (environment: COMFY_API_KEY)",
     )
-    connection.add_argument("--client-id", metavar="ID", help="instead of a new one")
+    connection.add_argument("--client-id", metavar="ID", help="instead of a new id")
     connection.add_argument("--insecure", action="store_true", help="accept any TLS certificate")
     connection.add_argument(
-        "--ca-file", metavar="FILE", type=Path, help="accept certificates signed by this one"
+        "--ca-file", metavar="FILE", type=Path, help="accept certificates signed by this CA"
     )
     connection.add_argument(
-        "--record", metavar="FILE", type=Path, help="record the run into a cassette on the way"
+        "--record", metavar="FILE", type=Path, help="record the run into a cassette"
     )
 
 
 def _add_continuous(parser: argparse.ArgumentParser) -> None:
     continuous = parser.add_argument_group("continuous mode")
     continuous.add_argument(
-        "--continuous", action="store_true", help="serve the workflow: run, upload, update, ..."
+        "--continuous",
+        action="store_true",
+        help="serve the workflow over HTTP (run, upload, ...)",
     )
     continuous.add_argument(
-        "--listen", metavar="HOST:PORT", help="where (127.0.0.1:8190; port 0 picks a free one)"
+        "--listen",
+        metavar="HOST:PORT",
+        help="address (127.0.0.1:8190; port 0 picks a free one)",
     )
     continuous.add_argument("--run-on-upload", action="store_true", help="run after each upload")
     continuous.add_argument(
-        "--compat", action="store_true", help="plain texts and the codes of the older executor"
+        "--compat",
+        action="store_true",
+        help="plain texts and status codes of the older executor",
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Check everything that can be checked here, then talk to the server."""
+    """Check everything that can be checked here, then contact the server."""
     _check_combination(arguments)
     pattern = outputs.Pattern.parse(
         arguments.filepattern or outputs.Pattern().text, offset=arguments.index_offset or 0
@@ -155,9 +173,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.save_images is not None:
         _check_folder(arguments.save_images, pattern, overwrite=arguments.overwrite)
     try:
-        return asyncio.run(_talk(arguments, flow, pattern))
+        return asyncio.run(_run(arguments, flow, pattern))
     except ClientError as error:
-        # When only saving failed, the run itself is reported already.
+        # If only saving failed, the run itself is reported already.
         if arguments.json and not isinstance(error, OutputError):
             _print_report(*_told_by(error), {}, error=str(error))
         raise
@@ -183,7 +201,7 @@ def _check_combination(arguments: argparse.Namespace) -> None:
         ("--insecure", "--ca-file"),
     ):
         if given[one] and given[other]:
-            raise UsageError(f"{one} and {other} exclude each other; give one of them")
+            raise UsageError(f"{one} and {other} cannot be combined; give one of them")
     for flag, needed in (
         ("--filepattern", "--save-images"),
         ("--index-offset", "--save-images"),
@@ -194,7 +212,7 @@ def _check_combination(arguments: argparse.Namespace) -> None:
     ):
         # An offset of 0 is given, too.
         if given[flag] is not None and given[flag] is not False and not given[needed]:
-            raise UsageError(f"{flag} says nothing without {needed}; give both")
+            raise UsageError(f"{flag} has no effect without {needed}; give both")
 
 
 def _read(path: Path) -> Workflow:
@@ -207,17 +225,19 @@ def _read(path: Path) -> Workflow:
 
 
 def _check_folder(folder: Path, pattern: outputs.Pattern, *, overwrite: bool) -> None:
-    """That outputs can be saved there is found out before the GPU works for them."""
+    """Make sure that outputs can be saved before the GPU works for them."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as wrong:
-        raise OutputError(f"--save-images {folder}", f"cannot be made ({wrong.strerror})") from None
+        raise OutputError(
+            f"--save-images {folder}", f"cannot be created ({wrong.strerror})"
+        ) from None
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise OutputError(f"--save-images {folder}", "cannot be written to; choose another folder")
+        raise OutputError(f"--save-images {folder}", "is not writable; choose another folder")
     first = folder / pattern.name(0)
     if first.exists() and not overwrite:
         raise OutputError(
-            str(first), "exists already; give --overwrite, or --index-offset, or another folder"
+            str(first), "already exists; give --overwrite, --index-offset or another folder"
         )
 
 
@@ -237,15 +257,15 @@ def _print_report(
 
 
 def _say(sentence: str) -> None:
-    """For a person, beside the output proper."""
+    """For a person, on standard error."""
     shown = "\n".join(map(printable, sentence.splitlines()))
     print(shown, file=sys.stderr, flush=True)
 
 
-# --- talking to the server -------------------------------------------------------------------
+# --- with the server -------------------------------------------------------------------------
 
 
-async def _talk(arguments: argparse.Namespace, flow: Workflow, pattern: outputs.Pattern) -> int:
+async def _run(arguments: argparse.Namespace, flow: Workflow, pattern: outputs.Pattern) -> int:
     async with _client(arguments) as client:
         if arguments.continuous:
             return await _serve(arguments, client, flow)
@@ -260,7 +280,7 @@ async def _talk(arguments: argparse.Namespace, flow: Workflow, pattern: outputs.
 
 @contextlib.asynccontextmanager
 async def _client(arguments: argparse.Namespace) -> AsyncIterator[Client]:
-    """The client, with a recording proxy in between where one is asked for."""
+    """The client, with a recording proxy in between if --record is given."""
     from comfyrec.client.shells.aio import Client
     from comfyrec.client.shells.tls import context_for
 
@@ -299,7 +319,7 @@ def _headers(given: list[str]) -> dict[str, str]:
     for text in given:
         name, colon, value = text.partition(":")
         if not colon or not name.strip() or not value.strip() or "\n" in text or "\r" in text:
-            raise UsageError("--header: a header reads 'NAME: VALUE'")
+            raise UsageError("--header: give it as 'NAME: VALUE'")
         headers[name.strip()] = value.strip()
     return headers
 
@@ -324,14 +344,14 @@ def _agreed(arguments: argparse.Namespace, flow: Workflow, client: Client) -> bo
         print("Run it? [y/n] ", end="", file=sys.stderr, flush=True)
         answer = sys.stdin.readline()
         if not answer:
-            raise UsageError("nobody answered whether to run it; --yes does not ask")
+            raise UsageError("there was no answer to 'Run it?'; --yes runs it without asking")
         word = answer.strip().lower()
         if word in _YES or word in _NO:
             return word in _YES
 
 
 async def _uploaded(folder: Path, client: Client, flow: Workflow) -> Workflow:
-    """The workflow with the names that the server gave to the files it loads (A85)."""
+    """The workflow with the names that the server gave to the uploaded files (A85)."""
     graph = flow.graph
     for node_id in workflow.image_nodes(graph):
         name = str(graph[node_id]["inputs"]["image"])
@@ -362,7 +382,7 @@ class _Run:
         self._result: asyncio.Future[Result] | None = None
 
     async def go(self) -> int:
-        """Submit, wait, save. Ctrl-C stops the prompt; a second one leaves at once."""
+        """Submit, wait, save. Ctrl-C stops the prompt; a second one exits at once."""
         main = asyncio.current_task()
         if main is None:
             raise AssertionError("runs in a task")
@@ -416,7 +436,7 @@ class _Run:
             result, folder, pattern=self._pattern, overwrite=self._arguments.overwrite
         )
         if not written:
-            _say("the prompt gave no files to save")
+            _say("the prompt has no files to save")
         return written
 
     # --- Ctrl-C ------------------------------------------------------------------------------
@@ -430,11 +450,11 @@ class _Run:
         self._stopping = asyncio.create_task(self._interrupt(self._prompt, main))
 
     async def _interrupt(self, prompt: PromptHandle, main: asyncio.Task[Any]) -> None:
-        _say(f"interrupting prompt {prompt.prompt_id}; Ctrl-C again leaves it alone")
+        _say(f"interrupting prompt {prompt.prompt_id}; Ctrl-C again exits at once")
         try:
             effect = await prompt.interrupt()
         except ClientError as error:
-            _say(f"the interrupt did not get through: {error}")
+            _say(f"the interrupt failed: {error}")
             main.cancel()
             return
         _say(f"the interrupt {_effect_in_words(effect)}")
@@ -461,7 +481,7 @@ class _Run:
 
 
 def _while_read(printer: OnEvent) -> OnEvent:
-    """Print as long as somebody reads (`comfyrec run --json | head`); the run itself goes on."""
+    """Print as long as somebody reads (`comfyrec run --json | head`); the run goes on."""
     closed = False
 
     def once_more(event: ProgressEvent) -> None:
@@ -477,16 +497,16 @@ def _while_read(printer: OnEvent) -> OnEvent:
 
 def _effect_in_words(effect: Effect) -> str:
     return {
-        Effect.INTERRUPTED: "took effect: the prompt is stopped",
-        Effect.DELETED: "took effect: the prompt is out of the queue",
-        Effect.TOO_LATE: "came too late: the prompt was over",
+        Effect.INTERRUPTED: "took effect: the prompt was stopped",
+        Effect.DELETED: "took effect: the prompt was removed from the queue",
+        Effect.TOO_LATE: "came too late: the prompt was already over",
         Effect.UNKNOWN: "had no effect: the server does not know the prompt",
         Effect.STILL_RUNNING: "was sent, but the prompt still runs",
     }[effect]
 
 
 async def _nothing() -> None:
-    """Stands for an interrupt where there is nothing to interrupt."""
+    """In place of an interrupt where there is nothing to interrupt."""
 
 
 @contextlib.contextmanager
@@ -535,7 +555,7 @@ async def _serve(arguments: argparse.Namespace, client: Client, flow: Workflow) 
             await site.start()
         except OSError as wrong:
             raise UsageError(
-                f"--listen {host}:{port}: cannot be listened on ({wrong.strerror})"
+                f"--listen: cannot listen on {host}:{port} ({wrong.strerror})"
             ) from None
         bound = runner.addresses[0][1]
         shown = f"[{host}]" if ":" in host else host
@@ -555,5 +575,5 @@ def _listen_address(text: str) -> tuple[str, int]:
     host, colon, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     if not colon or not host or not port.isdecimal() or int(port) > 65535:
-        raise UsageError(f"--listen: {text!r} is no HOST:PORT")
+        raise UsageError(f"--listen: {text!r} is not HOST:PORT")
     return host, int(port)

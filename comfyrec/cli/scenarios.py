@@ -1,4 +1,4 @@
-"""List the scenarios of the catalogue, or say all about one of them."""
+"""List the scenarios of the catalogue, or describe one of them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from fake_server.scenarios.kit import PLAIN, under_prefix
 from fake_server.scenarios.kit.dry_run import DryRunLine, dry_run
 
 LINES_SHOWN = 60
-"""Of a time line; the beginning is what matters."""
+"""Of a timeline; its beginning matters most."""
 REPEATS_SHOWN = 3
 EXCERPT, EXCERPT_BEFORE = 90, 20
 """Characters of an answer around what is unusual in it."""
@@ -63,12 +63,12 @@ def _listing(scenarios: list[Scenario]) -> Iterator[str]:
         for one in some:
             yield f"  {one.row:<4} {one.name:<{width}}  {one.summary}"
         yield ""
-    yield "everyday names"
+    yield "short names"
     for alias, (name, params) in ALIASES.items():
         given = choice_of(name, params).title
         yield f"       {alias:<{width}}  {given}"
     yield ""
-    yield "'comfyrec scenarios NAME' says more about one of them."
+    yield "'comfyrec scenarios NAME' describes one of them."
 
 
 def _entry(scenario: Scenario) -> dict[str, Any]:
@@ -97,10 +97,10 @@ def _parameters(scenario: Scenario) -> dict[str, Any]:
 def _whole(choice: Choice) -> dict[str, Any]:
     lines = [
         {"t_us": line.t, "to": "client" if line.to_client else "server", "what": line.text}
-        for line in _time_line(choice)
+        for line in _timeline(choice)
     ]
     settings = msgspec.to_builtins(choice.settings)
-    return {**_entry(choice.scenario), "settings": settings, "time_line": lines}
+    return {**_entry(choice.scenario), "settings": settings, "timeline": lines}
 
 
 def _page(choice: Choice) -> Iterator[str]:
@@ -114,14 +114,14 @@ def _page(choice: Choice) -> Iterator[str]:
     for name in scenario.keeps:
         yield f"  {name}: it {INVARIANTS[name]}"
     yield ""
-    yield "What is said (a polite client, in virtual time; * is other than in a normal run,"
-    yield "- is said in a normal run and not here):"
+    yield "Traffic of a correct client, in virtual time (* differs from a normal run,"
+    yield "- is missing here):"
     lines = list(_compared(choice))
-    if all(told.mark == " " for told in lines) and choice.scenario.name != "success":
-        yield "  (as in a normal run: this client never comes where the scenario departs from one)"
+    if all(marked.mark == " " for marked in lines) and choice.scenario.name != "success":
+        yield "  (as in a normal run: this client never gets to where the scenario differs)"
     yield from (_in_columns(line) for line in lines[:LINES_SHOWN])
     if len(lines) > LINES_SHOWN:
-        yield f"  ... and {len(lines) - LINES_SHOWN} more"
+        yield f"  ... and {len(lines) - LINES_SHOWN} more lines"
     yield ""
     yield f"Evidence: {'; '.join(scenario.evidence) or 'none'}"
 
@@ -148,24 +148,24 @@ def _kind(about: dict[str, Any]) -> str:
     if "anyOf" in about:
         return " or ".join(_kind(one) for one in about["anyOf"])
     if about.get("type") == "array":
-        return f"several, with | between: {_kind(about['items'])}"
+        return f"one or more, separated by |: {_kind(about['items'])}"
     words = [str(about.get("type", "any value"))]
     words += [f"from {about['minimum']}"] if "minimum" in about else []
-    words += [f"above {about['exclusiveMinimum']}"] if "exclusiveMinimum" in about else []
+    words += [f"greater than {about['exclusiveMinimum']}"] if "exclusiveMinimum" in about else []
     words += [f"to {about['maximum']}"] if "maximum" in about else []
     return " ".join(words)
 
 
-class _Told(NamedTuple):
-    """A line of the page: ``mark`` is ``*`` where it departs from a normal run, ``-`` if absent."""
+class _Marked(NamedTuple):
+    """A line of the page; its mark is ``*`` if it differs from a normal run, ``-`` if missing."""
 
     mark: str
     line: DryRunLine
 
 
-def _compared(choice: Choice) -> Iterator[_Told]:
-    """The time line, beside that of the same prompt where nothing goes wrong."""
-    here = list(_folded(_time_line(choice)))
+def _compared(choice: Choice) -> Iterator[_Marked]:
+    """The timeline, compared with that of the same prompt where nothing goes wrong."""
+    here = list(_folded(_timeline(choice)))
     normal = list(_folded(_normal_run(choice)))
     match = SequenceMatcher(
         None, [line.text for line in normal], [line.text for line in here], autojunk=False
@@ -175,11 +175,13 @@ def _compared(choice: Choice) -> Iterator[_Told]:
             pairs = zip(range(first, last), range(here_first, here_last), strict=True)
             yield from (_beside(normal, old, here, new) for old, new in pairs)
         else:
-            yield from (_Told("-", line) for line in normal[first:last])
-            yield from (_Told("*", line) for line in here[here_first:here_last])
+            yield from (_Marked("-", line) for line in normal[first:last])
+            yield from (_Marked("*", line) for line in here[here_first:here_last])
 
 
-def _beside(normal: Sequence[DryRunLine], old: int, here: Sequence[DryRunLine], new: int) -> _Told:
+def _beside(
+    normal: Sequence[DryRunLine], old: int, here: Sequence[DryRunLine], new: int
+) -> _Marked:
     """A line that reads the same in both runs, and may yet be late or hold something else."""
     line = here[new]
     before, after = _content(normal[old]), _content(line)
@@ -188,8 +190,8 @@ def _beside(normal: Sequence[DryRunLine], old: int, here: Sequence[DryRunLine], 
         excerpt = after[start : start + EXCERPT]
         rest = "..." if len(after) > start + EXCERPT else ""
         text = f"{line.text.partition(': ')[0]}: ...{excerpt}{rest}"
-        return _Told("*", msgspec.structs.replace(line, text=text))
-    return _Told("*" if _pause(here, new) > _pause(normal, old) else " ", line)
+        return _Marked("*", msgspec.structs.replace(line, text=text))
+    return _Marked("*" if _pause(here, new) > _pause(normal, old) else " ", line)
 
 
 # What differs from run to run though nothing is wrong: ids, stamps, and numbers of prompts.
@@ -215,7 +217,7 @@ def _pause(lines: Sequence[DryRunLine], number: int) -> int:
 
 
 def _folded(lines: Iterable[DryRunLine]) -> Iterator[DryRunLine]:
-    """The same several times over is one line."""
+    """Many equal lines in a row become one."""
     for _, some in groupby(lines, key=lambda line: (line.to_client, line.text)):
         same = list(some)
         if len(same) <= REPEATS_SHOWN:
@@ -225,14 +227,14 @@ def _folded(lines: Iterable[DryRunLine]) -> Iterator[DryRunLine]:
             yield msgspec.structs.replace(same[0], text=text)
 
 
-def _time_line(choice: Choice) -> Iterable[DryRunLine]:
+def _timeline(choice: Choice) -> Iterable[DryRunLine]:
     source = scenario_source([choice])
     workflow = choice.scenario.workflow or PLAIN
     return dry_run(source, workflow, prefix=transport_of([choice]).prefix, images=IMAGES)
 
 
 def _normal_run(choice: Choice) -> Iterable[DryRunLine]:
-    """The same prompt under the same path, and nothing goes wrong."""
+    """The same prompt below the same path, where nothing goes wrong."""
     prefix = transport_of([choice]).prefix
     source = scenario_source([choose("success")])
     inside = Stage(lambda: source, [under_prefix(prefix)]) if prefix else source
@@ -240,8 +242,8 @@ def _normal_run(choice: Choice) -> Iterable[DryRunLine]:
     return dry_run(inside, workflow, prefix=prefix, images=IMAGES)
 
 
-def _in_columns(told: _Told) -> str:
-    line = told.line
+def _in_columns(marked: _Marked) -> str:
+    line = marked.line
     arrow = "<-" if line.to_client else "->"
-    when = "" if told.mark == "-" else f"{line.t / 1000:.1f} ms"
-    return f"{told.mark} {when:>12}  {arrow} {safe(line.text)}"
+    when = "" if marked.mark == "-" else f"{line.t / 1000:.1f} ms"
+    return f"{marked.mark} {when:>12}  {arrow} {safe(line.text)}"

@@ -63,7 +63,7 @@ class Address(msgspec.Struct, frozen=True):
         return f"{self.origin}{self.path}{path}"
 
     def below(self, prefix: str) -> Address:
-        """The same server with ``prefix`` (such as ``/api``) behind its base path."""
+        """The same server with ``prefix`` (such as ``/api``) after its base path."""
         return msgspec.structs.replace(self, path=self.path + prefix)
 
     def __str__(self) -> str:
@@ -91,11 +91,11 @@ def parse(text: str, *, where: str = "--server") -> Address:
     except ValueError as wrong:
         raise UsageError(f"{where}: {_shown(text)!r} is not an address ({wrong})") from None
     if parts.scheme not in _SCHEMES:
-        raise UsageError(f"{where}: the scheme '{parts.scheme}' is not spoken; use http or https")
+        raise UsageError(f"{where}: unsupported scheme '{parts.scheme}'; use http or https")
     if not parts.hostname:
         raise UsageError(f"{where}: {_shown(text)!r} has no host; give HOST, HOST:PORT or a URL")
     if port == 0:
-        raise UsageError(f"{where}: port 0 cannot be connected to; give the server's port")
+        raise UsageError(f"{where}: nobody can connect to port 0; give the server's port")
     if parts.query or parts.fragment:
         raise UsageError(f"{where}: an address has no '?' and no '#'; give the base URL alone")
     return Address(
@@ -145,7 +145,7 @@ def _port_of(scheme: str, *, given: bool) -> int:
 
 
 def _shown(text: str) -> str:
-    """The text without what stands before an ``@``."""
+    """The text without what comes before an ``@``."""
     head, at, tail = text.rpartition("@")
     scheme = head.partition("://")[0] + "://" if "://" in head else ""
     return f"{scheme}***@{tail}" if at else text

@@ -47,16 +47,16 @@ def chain_callbacks(
 
 
 def printable(text: str) -> str:
-    """The text with control characters escaped: what comes from a server is shown, never obeyed."""
+    """The text with control characters escaped: what a server sends is shown, never interpreted."""
     return "".join(c if c.isprintable() or c == " " else repr(c)[1:-1] for c in text)
 
 
 def as_json(event: ProgressEvent, *, raw: bool = False) -> str:
-    """One compact line of JSON; NaN and Infinity, which are no JSON, become null.
+    """One compact line of JSON; NaN and Infinity, which JSON does not have, become null.
 
     Args:
         event: what happened.
-        raw: only the server's message where there is one, instead of everything that is known.
+        raw: only the server's message, if there is one, instead of everything that is known.
     """
     return json_line(event.raw if raw and isinstance(event.raw, dict) else dict(event))
 
@@ -83,7 +83,7 @@ def _finite(value: Any, most: int) -> Any:
 
 
 class FormatError(ValueError):
-    """A format string names a field that is not there, or formats it in a way it cannot be."""
+    """A format string names an unknown field, or a format that does not fit its value."""
 
 
 def as_format(event: ProgressEvent, pattern: str) -> str:
@@ -92,18 +92,16 @@ def as_format(event: ProgressEvent, pattern: str) -> str:
     Lists become their length; what is not known becomes an empty text.
 
     Raises:
-        FormatError: names the field and those that there are.
+        FormatError: names the field and those that exist.
     """
     values = {key: _plain(value) for key, value in event.items() if key not in ("data", "raw")}
     values["data"], values["raw"] = _Late(event, "data"), _Late(event, "raw")
     try:
         return pattern.format_map(values)
     except KeyError as missing:
-        raise FormatError(
-            f"there is no field {missing} to print; there are {', '.join(values)}"
-        ) from None
+        raise FormatError(f"unknown field {missing}; the fields are {', '.join(values)}") from None
     except (ValueError, IndexError, TypeError, AttributeError) as wrong:
-        raise FormatError(f"the format {pattern!r} does not fit: {wrong}") from None
+        raise FormatError(f"the format {pattern!r} cannot be used: {wrong}") from None
 
 
 class _Late:
@@ -130,7 +128,7 @@ def _plain(value: Any) -> Any:
 
 
 def as_text(event: ProgressEvent) -> str | None:
-    """One line for a person; ``None`` for what is not worth one."""
+    """One line for a person; None if the event is not worth one."""
     line = _lines.get(event.type)
     words = line(event) if line is not None else None
     if words is None:
@@ -165,8 +163,8 @@ def _cached(event: ProgressEvent) -> str | None:
 
 def _connection(event: ProgressEvent) -> str:
     if event.data["state"] == "back":
-        return "connected again"
-    return f"connection lost ({event.data['why']}); asking the history instead"
+        return "reconnected"
+    return f"connection lost ({event.data['why']}); watching the history instead"
 
 
 def _completed(event: ProgressEvent) -> str:

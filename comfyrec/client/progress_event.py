@@ -30,7 +30,7 @@ class ProgressInfo(msgspec.Struct, frozen=True, kw_only=True):
 
     node_current: str | None = None
     node_progress_value: float | None = None
-    """Of the running node, as the server said it; may be NaN."""
+    """Of the running node, as the server sent it; may be NaN."""
     node_progress_max: float | None = None
     nodes_completed: tuple[str, ...] = ()
     """Nodes that ran."""
@@ -40,7 +40,7 @@ class ProgressInfo(msgspec.Struct, frozen=True, kw_only=True):
     nodes_progress: float = 0.0
     """Of the whole prompt, 0 to 1; cached nodes count, and it never falls."""
     queue_position: int | None = None
-    """Prompts that run before this one; ``None`` when it is not known to wait."""
+    """Prompts that run before this one; None if it is not known to wait."""
 
     @property
     def node_progress(self) -> float:
@@ -90,8 +90,8 @@ class ProgressEvent(Mapping[str, Any]):
         client_id: of this client.
         prompt_id: of the prompt that is watched.
         progress: how far it is.
-        event: the decoded message, ``None`` for what is not one.
-        message: the message as it came, ``None`` for what is not one.
+        event: the decoded message; None for an event that is not a message.
+        message: the message as it came; None for an event that is not a message.
         detected_by: ``history`` or ``None``.
     """
 
@@ -153,14 +153,14 @@ class ProgressEvent(Mapping[str, Any]):
 
     @property
     def raw(self) -> Any:
-        """The whole message as JSON value; what was asked for a synthetic one; else ``None``."""
+        """The whole message as a JSON value; the history entry if that was the end; else None."""
         if self._raw is None and isinstance(self.message, str):
             self._raw = json.loads(self.message)
         return self._raw
 
     @property
     def data(self) -> Any:
-        """The message's ``data``, or the payload of what is no message of the server."""
+        """The message's ``data``, or the payload of an event that is not a message."""
         if self._data is None and isinstance(self.message, str):
             self._data = self.raw.get("data") if isinstance(self.raw, dict) else None
         return self._data

@@ -15,18 +15,18 @@ __all__ = ["EXIT_STATUS", "Failure", "Outcome", "Result", "report"]
 
 
 class Outcome(enum.StrEnum):
-    """The one terminal outcome of a prompt (K1 in SCENARIOS.md 2.1)."""
+    """The one terminal outcome of a prompt (K1 in docs/catalogue.md)."""
 
     SUCCESS = "success"
     ERROR = "error"
     INTERRUPTED = "interrupted"
-    """Stopped while it ran, by whomever."""
+    """Stopped while it ran, by anybody."""
     CANCELLED = "cancelled"
-    """Taken out of the queue before it ran."""
+    """Removed from the queue before it ran."""
     REJECTED = "rejected"
     """Never accepted."""
     LOST = "lost"
-    """The server does not know it any more, or does not answer any more."""
+    """The server no longer knows it, or no longer answers."""
     TIMED_OUT = "timed-out"
     """The total limit was reached; the prompt may still run."""
 
@@ -66,7 +66,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     outputs: dict[str, Any] = {}
     """``{node_id: {kind: [items]}}``, as in the history (K5)."""
     detected_by: str = "frames"
-    """``frames``, or ``history`` when the socket did not tell."""
+    """``frames``, or ``history`` if no message announced the end."""
     reason: str = ""
     """One line; the server's own words where it gave any. ``""`` for success."""
     failure: Failure | None = None
@@ -75,11 +75,11 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     prompt: list[Any] | None = None
     """``[number, prompt_id, graph, extra_data, outputs_to_execute]`` of the history."""
     node_errors: dict[str, Any] = {}
-    """Outputs that were refused although the prompt was accepted (A54)."""
+    """Outputs that were rejected although the prompt was accepted (A54)."""
     warnings: tuple[str, ...] = ()
-    """What went wrong beside the prompt: refused outputs, a callback that raised, ..."""
+    """What went wrong apart from the prompt: rejected outputs, a callback that raised, ..."""
     elapsed_s: float = 0.0
-    """From the acceptance to here."""
+    """From the acceptance to the end."""
 
     @property
     def files(self) -> tuple[OutputFile, ...]:
@@ -95,11 +95,11 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
         """The outputs of one node.
 
         Raises:
-            KeyError: the node gave none; the message lists those that did (A10).
+            KeyError: the node has none; the message lists the nodes that have (A10).
         """
         if node_id not in self.outputs:
             there = ", ".join(self.outputs) or "none"
-            raise KeyError(f"node {node_id} gave no output; nodes that did: {there}")
+            raise KeyError(f"node {node_id} has no output; nodes that have: {there}")
         return dict(self.outputs[node_id])
 
     def expect_success(self) -> Result:
@@ -117,5 +117,5 @@ def report(
     outcome: str, prompt_id: str | None, outputs: Mapping[str, Any], *, error: str = ""
 ) -> dict[str, Any]:
     """The object of the last line of ``comfyrec run --json``, which ``comfyrec check`` reads."""
-    said = {"outcome": outcome, "prompt_id": prompt_id, "outputs": dict(outputs)}
-    return {"comfyrec": {**said, "error": error} if error else said}
+    fields = {"outcome": outcome, "prompt_id": prompt_id, "outputs": dict(outputs)}
+    return {"comfyrec": {**fields, "error": error} if error else fields}

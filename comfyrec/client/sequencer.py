@@ -221,9 +221,9 @@ def check_wait(timeout_s: float, interval_s: float) -> None:
         ValueError: an interval below a second, a timeout that is not above 0.
     """
     if not interval_s >= INTERVAL_S_MIN:
-        raise ValueError(f"interval_s has to be {INTERVAL_S_MIN:g} or more, not {interval_s!r}")
+        raise ValueError(f"interval_s must be at least {INTERVAL_S_MIN:g}, not {interval_s!r}")
     if not timeout_s > 0:
-        raise ValueError(f"timeout_s has to be above 0, not {timeout_s!r}")
+        raise ValueError(f"timeout_s must be greater than 0, not {timeout_s!r}")
 
 
 def wait(

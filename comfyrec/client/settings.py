@@ -12,26 +12,26 @@ from comfyrec.errors import UsageError
 __all__ = ["IDLE_LIMIT_S_MIN", "VARIABLES", "ClientSettings", "settle"]
 
 IDLE_LIMIT_S_MIN = 0.5
-"""Floor of the idle limit: below it a client would ask the history between two ordinary frames."""
+"""Smallest idle limit: below it a client would request the history between ordinary messages."""
 
 
 class ClientSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What a client goes by. All times in seconds."""
+    """Settings of a client. All times in seconds."""
 
     idle_limit_s: float = 5.0
-    """Silence about a prompt until its history is asked; never below ``IDLE_LIMIT_S_MIN``."""
+    """Silence about a prompt before its history is requested; at least ``IDLE_LIMIT_S_MIN``."""
     timeout_s: float | None = None
-    """Total limit of one prompt from its acceptance; ``None`` for none."""
+    """Total limit of one prompt, from its acceptance; None: no limit."""
     poll_interval_s: float = 1.0
-    """Between two questions while the silence lasts (grows up to the idle limit)."""
+    """Between two requests while the silence lasts (grows up to the idle limit)."""
     connect_timeout_s: float = 10.0
     """How long to wait for a server that does not answer yet."""
     request_timeout_s: float = 100.0
     """Limit of one HTTP request. Busy servers were seen to take 90 s for a history (A24)."""
     patience_s: float = 10.0
-    """How long requests may fail one after the other until a prompt counts as lost."""
+    """How long requests may fail in a row before a prompt counts as lost."""
     grace_s: float = 3.0
-    """How long a prompt may be in neither queue nor history until that is believed."""
+    """How long a prompt may be in neither queue nor history before it counts as gone."""
     interrupt_wait_s: float = 10.0
     """How long an interrupt may take to show an effect."""
     client_id: str = ""
@@ -50,15 +50,15 @@ VARIABLES: dict[str, tuple[str, ...]] = {
     "interrupt_wait_s": ("COMFYREC_INTERRUPT_WAIT_S",),
     "client_id": ("COMFYREC_CLIENT_ID",),
 }
-"""Which environment variables stand for which setting; the first one that is set counts."""
+"""The environment variables of each setting; the first one that is set counts."""
 
 
 def settle(environment: Mapping[str, str], /, **given: float | str | None) -> ClientSettings:
     """Settings from arguments (``None`` counts as not given), environment and defaults.
 
     Raises:
-        UsageError: a value that is no number of seconds above 0.
-        TypeError: a name that is no setting.
+        UsageError: a value that is not a number of seconds greater than 0.
+        TypeError: a name that is not a setting.
     """
     chosen: dict[str, float | str] = {}
     for field, names in VARIABLES.items():
@@ -68,7 +68,7 @@ def settle(environment: Mapping[str, str], /, **given: float | str | None) -> Cl
         if value is not None:
             chosen[field] = str(value) if field == "client_id" else _seconds(where, value)
     if given:
-        raise TypeError(f"no setting of a client: {', '.join(sorted(given))}")
+        raise TypeError(f"unknown settings: {', '.join(sorted(given))}")
     if "idle_limit_s" in chosen:
         chosen["idle_limit_s"] = max(float(chosen["idle_limit_s"]), IDLE_LIMIT_S_MIN)
     return msgspec.convert(chosen, ClientSettings)
@@ -80,5 +80,5 @@ def _seconds(where: str, value: float | str) -> float:
     except ValueError:
         seconds = math.nan
     if not (math.isfinite(seconds) and seconds > 0):
-        raise UsageError(f"{where}: {value!r} is no number of seconds above 0")
+        raise UsageError(f"{where}: {value!r} is not a number of seconds greater than 0")
     return seconds

@@ -40,45 +40,45 @@ _ENVELOPE = ("extra_data", "front", "number", "partial_execution_targets")
 
 
 class Workflow(msgspec.Struct, frozen=True):
-    """A graph in API format, and what stood around it."""
+    """A graph in API format, and what came with it."""
 
     graph: Graph
     extra: dict[str, Any] = {}
-    """Fields of a whole ``POST /prompt`` body that go along: ``extra_data``, ``front``, ..."""
+    """Other fields of a whole ``POST /prompt`` body: ``extra_data``, ``front``, ..."""
 
 
 def read(text: str | bytes, *, where: str) -> Workflow:
     """Read the text of a workflow file.
 
     Args:
-        text: JSON; ``NaN`` and ``Infinity`` are let through as ComfyUI does.
+        text: JSON; ``NaN`` and ``Infinity`` are accepted, as ComfyUI does.
         where: the file's name, for the error.
 
     Raises:
-        WorkflowError: no JSON, the UI format, empty, or entries that are no nodes.
+        WorkflowError: not JSON, the UI format, empty, or entries that are not nodes.
     """
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as broken:
-        raise WorkflowError(where, f"this is no JSON ({broken})") from None
+        raise WorkflowError(where, f"not JSON ({broken})") from None
     return of(value, where=where)
 
 
 def of(value: object, *, where: str = "workflow") -> Workflow:
-    """A workflow from what stands in such a file: the bare graph, or one inside ``prompt``.
+    """A workflow from the content of such a file: the bare graph, or one inside ``prompt``.
 
     Raises:
-        WorkflowError: the UI format, empty, or entries that are no nodes.
+        WorkflowError: the UI format, empty, or entries that are not nodes.
     """
     extra: dict[str, Any] = {}
     if isinstance(value, dict) and _is_wrapper(value):
         extra = {key: value[key] for key in _ENVELOPE if key in value}
         value = value["prompt"]
     if not isinstance(value, dict):
-        raise WorkflowError(where, "a workflow is a JSON object of nodes by their id")
+        raise WorkflowError(where, "a workflow must be a JSON object of nodes by id")
     _refuse_ui_format(value, where)
     if not value:
-        raise WorkflowError(where, "the workflow holds no node")
+        raise WorkflowError(where, "the workflow has no nodes")
     for node_id, node in value.items():
         _check_node(where, node_id, node)
     return Workflow({str(node_id): node for node_id, node in value.items()}, extra)
@@ -94,18 +94,18 @@ def _refuse_ui_format(value: dict[str, Any], where: str) -> None:
     if isinstance(value.get("nodes"), list):
         raise WorkflowError(
             where,
-            "this is the UI format (it has 'nodes' and 'links'), which a server does not run; "
+            "this is the UI format (it has 'nodes' and 'links'), which a server cannot run; "
             "export it with 'Workflow > Export (API)' in ComfyUI",
         )
 
 
 def _check_node(where: str, node_id: str, node: object) -> None:
     if not isinstance(node, dict):
-        raise WorkflowError(where, f"'{node_id}' is no node: it has to be an object")
+        raise WorkflowError(where, f"'{node_id}' is not a node: it must be an object")
     if not isinstance(node.get("class_type"), str):
         raise WorkflowError(where, f"node '{node_id}' has no class_type")
     if not isinstance(node.get("inputs", {}), dict):
-        raise WorkflowError(where, f"node '{node_id}': inputs has to be an object")
+        raise WorkflowError(where, f"node '{node_id}': inputs must be an object")
 
 
 def summary(workflow: Workflow, *, where: str) -> str:
@@ -190,11 +190,11 @@ def with_text(graph: Graph, node_id: str, text: str) -> Graph:
 
     Raises:
         KeyError: no such node.
-        ValueError: the node holds no text of its own.
+        ValueError: the node has no text of its own.
     """
     node = graph[node_id]
     if not _holds_text(node):
-        raise ValueError(f"node {node_id} ({node['class_type']}) holds no text of its own")
+        raise ValueError(f"node {node_id} ({node['class_type']}) has no text of its own")
     inputs = dict(node["inputs"])
     for key in _TEXT_INPUTS:
         if isinstance(inputs.get(key), str):

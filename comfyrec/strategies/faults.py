@@ -1,6 +1,6 @@
 """A label and a position -> what goes wrong with the frames of a run, once.
 
-A fault speaks of the server's stream: frames are counted from 0, from the first one behind the
+A fault speaks of the server's stream: frames are counted from 0, from the first one after the
 accepted ``POST /prompt``; what a connection is greeted with does not count. So the same fault does
 the same to a stream in memory and to a live client, whenever that connects.
 """
@@ -53,7 +53,7 @@ FAULTS: Final[Mapping[str, Kind]] = {
         keeps=("K6",),
     ),
     "malformed": Kind(
-        what="something that is no event comes before the frame at the position",
+        what="something that is not an event comes before the frame at the position",
         shows=True,
         keeps=("K6",),
     ),

@@ -45,7 +45,7 @@ def graphs(
         max_nodes: no graph has more nodes.
 
     Raises:
-        UsageError: the mapping is no object_info.
+        UsageError: the mapping is not an object_info.
         ValueError: no graph of so few nodes can be made of this catalogue.
     """
     if catalogue is None:

@@ -228,7 +228,7 @@ class _Session(RuleBasedStateMachine):
             may_say = _MAY_SAY[truth]
         if outcome not in may_say:
             raise Judged(
-                f"prompt {prompt_id}: it said {outcome}, true is {' or '.join(sorted(may_say))}"
+                f"prompt {prompt_id}: it reported {outcome}; true is {' or '.join(sorted(may_say))}"
             )
 
     def _look(self) -> None:

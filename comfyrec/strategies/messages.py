@@ -305,7 +305,7 @@ def _of(version: str, type: str | None) -> st.SearchStrategy[Message]:
 
 
 def unknown_events() -> st.SearchStrategy[Message]:
-    """Messages of types that are no part of ComfyUI: an extension's, or a newer server's.
+    """Messages of types that ComfyUI does not have: an extension's, or a newer server's.
 
     A client skips them. Sizes go up to a few kB.
     """
@@ -326,7 +326,7 @@ def _is_unknown(name: str) -> bool:
 def misfit_events() -> st.SearchStrategy[Message]:
     """Messages of a known type whose payload is another than the server's.
 
-    Fields that are missing, null, or of another kind; metadata of a preview that is no object.
+    Fields that are missing, null, or of another kind; metadata of a preview that is not an object.
     A client skips them, and keeps its place.
     """
     wrong: st.SearchStrategy[Any] = st.one_of(
@@ -359,7 +359,7 @@ _MISFITS: Final[Mapping[str, list[Any]]] = {
 
 
 def malformed_messages() -> st.SearchStrategy[Message]:
-    """Messages that are no ComfyUI message at all: ``decode`` raises ``DecodeError`` for each.
+    """Messages that are not ComfyUI messages at all: ``decode`` raises ``DecodeError`` for each.
 
     Not JSON, no object, no ``type`` that is a text, a binary frame that ends in its own header.
     """

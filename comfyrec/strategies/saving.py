@@ -66,7 +66,7 @@ def save_example(stream: Stream, path: str | os.PathLike[str], *, overwrite: boo
 
 
 def records_of(stream: Stream) -> Iterator[AnyRecord]:
-    """The records of a stream, behind the ``Session``, numbered from 1."""
+    """The records of a stream, after the ``Session``, numbered from 1."""
     for seq, (at, kind, fields) in enumerate(_told(stream), start=1):
         yield kind(seq=seq, t=EPOCH_MS * 1_000 + at, **fields)
 

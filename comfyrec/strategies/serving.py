@@ -46,7 +46,7 @@ class Served:
 
     @property
     def workflow(self) -> dict[str, Any]:
-        """The graph in API format that the client is to submit; a copy of its own."""
+        """The graph in API format that the client is to submit; a copy."""
         return cast(dict[str, Any], _copied(self._playing.workflow))
 
     @overload
@@ -125,7 +125,7 @@ class Served:
             ValueError: ``outcome`` is none of the words.
         """
         if outcome not in OUTCOMES:
-            raise ValueError(f"no outcome {outcome!r}; there are {', '.join(OUTCOMES)}")
+            raise ValueError(f"unknown outcome {outcome!r}; the outcomes are {', '.join(OUTCOMES)}")
         self._conclude(
             Report(
                 outcomes=(cast(Outcome, outcome),),
@@ -180,7 +180,7 @@ def _copied(value: Any) -> Any:
 
 @contextmanager
 def fake_comfyui(drawn: Stream | Choice | str, *, speed: float | None = None) -> Iterator[Served]:
-    """Serve what was drawn, on a port of its own, as long as the block runs.
+    """Serve what was drawn, on its own port, as long as the block runs.
 
     It is no fixture, so that hypothesis can have a fresh server for each example.
 

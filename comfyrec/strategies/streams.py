@@ -61,7 +61,7 @@ INTERRUPT_S: Final = 300
 """When somebody interrupts. By then a node that takes twice as long is running for sure: it is a
 matter of time and not of frames, for a client may have no socket to get them."""
 SIZES: Final = (4 << 20, 16 << 20)
-"""Limits that websocket libraries set by themselves: 1 MiB and 4 MiB are in use, none of 16 MiB.
+"""Limits that WebSocket libraries set by themselves: 1 MiB and 4 MiB are in use, none of 16 MiB.
 What goes beyond the larger one goes beyond both."""
 _SMALL: Final = {"size": [8, 8]}
 _CLOSE_CODES: Final = (None, 1000, 1001, 1011, 1012)
@@ -104,7 +104,7 @@ class Stream(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def position(self) -> int | None:
-        """Where the fault is: the number of a frame, counted from 0 behind the greeting."""
+        """Where the fault is: the number of a frame, counted from 0 after the greeting."""
         return self.fault.position if self.fault else None
 
     @property
@@ -329,7 +329,7 @@ def _extras(label: str) -> st.SearchStrategy[tuple[Message, ...]]:
 
 
 def choice_of_stream(stream: Stream) -> Choice:
-    """A stream as a scenario of its own, for whatever plays scenarios."""
+    """A stream as a scenario, for whatever plays scenarios."""
     kind = stream.fault.kind if stream.fault else None
     scenario = Scenario(
         name=stream.label,

@@ -34,12 +34,12 @@ __all__ = ["ComfyUI", "Holding", "WaitedTooLong"]
 P = ParamSpec("P")
 T = TypeVar("T")
 HELD_LIMITS: Final = 6
-"""So many times the limit of a wait a hold may last. Then the test has forgotten it, or stands
-still itself, in a read of its client that has no limit."""
+"""A hold may last so many times the limit of a wait. Then the test has forgotten it, or is stuck
+itself, in a read of its client that has no time limit."""
 
 
 class WaitedTooLong(AssertionError):
-    """A wait of the handle came to its limit."""
+    """A wait of the handle reached its time limit."""
 
 
 class Holding:
@@ -50,16 +50,16 @@ class Holding:
 
     @property
     def reached(self) -> bool:
-        """Whether the server stands there, or stood there before it was released."""
+        """Whether the server is held there, or was before it was released."""
         return self._hold.reached
 
     @property
     def message(self) -> str | bytes | None:
-        """The frame that it stopped behind."""
+        """The frame after which it was held."""
         return self._hold.message
 
     def wait(self, timeout: float | None = None) -> Self:
-        """Wait until the server stands there.
+        """Wait until the server is held there.
 
         Raises:
             WaitedTooLong: it did not get there in time.
@@ -250,7 +250,7 @@ class ComfyUI:
 
     @property
     def unused(self) -> list[str]:
-        """What the replayed cassette holds and this client never asked for, a line each."""
+        """What the replayed cassette holds and this client never requested, a line each."""
         timeline = self._gate.timeline
         if timeline is None:
             return []
@@ -274,7 +274,7 @@ class ComfyUI:
     def wait_until(
         self, holds: Callable[[], object], what: str, timeout: float | None = None
     ) -> None:
-        """Wait until ``holds()`` is true; it is asked again whenever something has happened.
+        """Wait until ``holds()`` is true; it is called again whenever something has happened.
 
         Raises:
             WaitedTooLong: not in time; says ``what`` was waited for.
@@ -347,7 +347,7 @@ class ComfyUI:
     # --- control -------------------------------------------------------------------------------
 
     def hold_at(self, event: str, **where: Any) -> Holding:
-        """Stop the server behind the next frame of that type with those fields.
+        """Hold the server after the next frame of that type with those fields.
 
         ``event`` is a type like ``executing``, or ``preview`` or ``text`` for binary frames.
         """
@@ -384,7 +384,7 @@ class ComfyUI:
         return held.message if held else None
 
     def run_until(self, event: str, timeout: float | None = None, **where: Any) -> Holding:
-        """Release, and wait until the server stands behind such a frame.
+        """Release, and wait until the server is held after such a frame.
 
         Raises:
             WaitedTooLong: there was none in time.

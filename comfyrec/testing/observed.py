@@ -57,7 +57,7 @@ class SeenRequest(msgspec.Struct, eq=False):
         """The body as JSON.
 
         Raises:
-            ValueError: it is none.
+            ValueError: it is not JSON.
         """
         return json.loads(self.body)
 
@@ -76,7 +76,7 @@ class SeenPrompt(msgspec.Struct, eq=False):
 
 
 class SeenSocket(msgspec.Struct, eq=False):
-    """A websocket connection. ``closed_t`` is None while it is open."""
+    """A WebSocket connection. ``closed_t`` is None while it is open."""
 
     number: int
     opened_t: int
@@ -86,7 +86,7 @@ class SeenSocket(msgspec.Struct, eq=False):
     accepted: bool = False
     closed_t: int | None = None
     received: list[str | bytes] = []
-    """What the client said."""
+    """The client's messages."""
 
     @property
     def open(self) -> bool:

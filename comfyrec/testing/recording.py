@@ -81,7 +81,7 @@ class Recording:
         await self._relay.stop()
 
     def finish(self) -> None:
-        """Close the cassette, behind ``stop``."""
+        """Close the cassette, after ``stop``."""
         self._writer.close(lost=self._recorder.unnoted)
 
     def close(self) -> None:

@@ -1,7 +1,7 @@
-"""What a test's server is told: command line, marker, fixture, ini file, default, in that order.
+"""Settings of a test: from command line, marker, fixture, ini file or default, in that order.
 
 A marker nearer to the test wins over one on its class or module. ``cassette`` and ``scenario``
-exclude each other; whichever stands nearer to the test counts.
+exclude each other; the one nearer to the test counts.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def gather(
     """The settings of one test.
 
     Raises:
-        pytest.fail.Exception: a value that cannot be used; the sentence says where it stands.
+        pytest.fail.Exception: an invalid value; the sentence names the setting.
     """
     said = _said_by_markers(item)
 
@@ -73,15 +73,15 @@ def _said_by_markers(item: pytest.Item) -> dict[str, Any]:
     replayed: tuple[object, Any] = (None, None)
     for node, marker in reversed(list(item.iter_markers_with_node("comfyui"))):
         if marker.args:
-            _wrong(item, "the comfyui marker takes keywords only, like comfyui(scenario='oom')")
+            _wrong(item, "the comfyui marker takes only keywords, such as comfyui(scenario='oom')")
         behaviour = [kind for kind in ("cassette", "scenario") if kind in marker.kwargs]
         if len(behaviour) > 1:
-            _wrong(item, "the comfyui marker names a cassette and a scenario; take one of them")
+            _wrong(item, "the comfyui marker has a cassette and a scenario; give one of them")
         if "cassette" in behaviour:
             cassette = marker.kwargs["cassette"]
             if replayed[0] is node and replayed[1] != cassette:
                 names = f"{cassette!r} and {replayed[1]!r}"
-                _wrong(item, f"two comfyui markers name the cassettes {names}; take one of them")
+                _wrong(item, f"two comfyui markers name the cassettes {names}; give one of them")
             replayed = node, cassette
         if behaviour:
             said = {k: v for k, v in said.items() if k not in ("cassette", "scenario")}
@@ -125,7 +125,7 @@ def _cassette(item: pytest.Item, value: Any, folder: Any) -> Path | str | None:
     if value is True:
         return beside / item.path.stem / f"{_file_name(item)}.jsonl"
     if not isinstance(value, (str, Path)):
-        _wrong(item, f"cassette={value!r} is no path, no name and not True")
+        _wrong(item, f"cassette={value!r} is neither a path nor a name nor True")
     path = Path(value)
     for candidate in (item.path.parent / path, beside / path):
         if candidate.exists():
@@ -156,9 +156,9 @@ def _number(item: pytest.Item, name: str, value: Any, kind: type, default: Any) 
     if number is None or (name != "seed" and not number > 0):
         _wrong(
             item,
-            f"comfyui {name}: {value!r} is no number above 0"
+            f"comfyui {name}: {value!r} is not a number greater than 0"
             if name != "seed"
-            else f"comfyui seed: {value!r} is no whole number",
+            else f"comfyui seed: {value!r} is not a whole number",
         )
     return number
 
@@ -193,14 +193,14 @@ def _object_info(item: pytest.Item, value: Any) -> Any:
     except OSError as error:
         _wrong(item, f"comfyui object_info: {path} cannot be read ({error.strerror})")
     except ValueError as error:
-        _wrong(item, f"comfyui object_info: {path} is no JSON ({error})")
+        _wrong(item, f"comfyui object_info: {path} is not JSON ({error})")
 
 
 def scenario_names(patterns: Sequence[str], *, where: str) -> list[str]:
     """Scenarios whose name or category fits one of the patterns; all of them without a pattern.
 
     Raises:
-        pytest.UsageError: a pattern fits nothing; the nearest name is told.
+        pytest.UsageError: a pattern fits nothing; the sentence names the nearest.
     """
     from fake_server.scenarios import catalogue
 
@@ -212,6 +212,6 @@ def scenario_names(patterns: Sequence[str], *, where: str) -> list[str]:
             hint = did_you_mean(
                 pattern, [*known, *known.values()], otherwise="'comfyrec scenarios' lists them"
             )
-            raise pytest.UsageError(f"{where}: no scenario or category fits {pattern!r}; {hint}")
+            raise pytest.UsageError(f"{where}: no scenario or category matches {pattern!r}; {hint}")
         chosen.update(dict.fromkeys(fitting))
     return list(chosen)

@@ -28,15 +28,15 @@ if TYPE_CHECKING:
 __all__ = ["PluginSession", "Recorded"]
 
 REPORT_LINES_MAX: Final = 120
-"""Of the time line of one server in a failing test's report: the first and the last ones."""
+"""Of the timeline of one server in a failing test's report: the first and the last ones."""
 LINE_MAX: Final = 200
 COMPLAINTS_SHOWN_MAX: Final = 10
 UPSTREAM_S: Final = 10.0
-"""For a connection to the server that is to be recorded."""
+"""For a connection to the server that is recorded."""
 
 
 class Recorded:
-    """What ``comfyui`` is while a test is recorded: the address of the proxy, and its cassette."""
+    """The ``comfyui`` fixture while a test is recorded: the proxy's address, and its cassette."""
 
     def __init__(self, recording: Recording, keep_as: Path) -> None:
         self.recording, self.keep_as = recording, keep_as
@@ -46,7 +46,7 @@ class Recorded:
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(
             f"comfyui.{name} belongs to the fake server, but this test is being recorded "
-            f"from a real one; it works again when the cassette is replayed"
+            f"from a real one; it works when the cassette is replayed"
         )
 
     def finish(self, *, passed: bool) -> None:
@@ -146,7 +146,7 @@ class PluginSession:
             pytest.fail(f"the fake server complains:\n{listed}", pytrace=False)
 
     def unused(self) -> list[str]:
-        """What the cassettes hold and the test never asked for."""
+        """What the cassettes hold and the test never requested."""
         return [
             f"{server.settings.cassette}: {line}"
             for server in self._servers
@@ -162,7 +162,7 @@ class PluginSession:
             which = f" {number}" if len(self._servers) > 1 else ""
             if complaints := server.complaints:
                 yield f"comfyui{which} complaints", "\n".join(complaints[:COMPLAINTS_SHOWN_MAX])
-            yield f"comfyui{which} time line", "\n".join(time_line(server.timeline()))
+            yield f"comfyui{which} timeline", "\n".join(timeline_lines(server.timeline()))
 
 
 def _hosts(upstream: str | None) -> tuple[str, ...]:
@@ -251,8 +251,8 @@ def _working_copy(keep_as: Path, *, of_old: bool) -> Path:
 # --- the report ------------------------------------------------------------------------------
 
 
-def time_line(entries: list[dict[str, Any]]) -> list[str]:
-    """The journal in words, bounded in length: requests, frames, holds and faults in order."""
+def timeline_lines(entries: list[dict[str, Any]]) -> list[str]:
+    """The journal in words, of bounded length: requests, frames, holds and faults in order."""
     if len(entries) > REPORT_LINES_MAX:
         half = REPORT_LINES_MAX // 2
         left_out = len(entries) - 2 * half
@@ -261,7 +261,7 @@ def time_line(entries: list[dict[str, Any]]) -> list[str]:
             f"{'':>11}   ... {left_out} more ...",
             *map(_line, entries[-half:]),
         ]
-    return [_line(entry) for entry in entries] or ["nothing came, nothing was sent"]
+    return [_line(entry) for entry in entries] or ["nothing was received, nothing was sent"]
 
 
 def _line(entry: dict[str, Any]) -> str:

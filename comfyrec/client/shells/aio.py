@@ -1,4 +1,4 @@
-"""The asyncio shell around a session: WebSockets, HTTP, time, files. It decides nothing.
+"""The asyncio shell around a session: WebSocket, HTTP, time and files.
 
 ::
 
@@ -59,15 +59,15 @@ class Client:
 
     Args:
         server: address (see ``comfyrec.client.address``); ``None`` reads the environment.
-        headers: sent with every request, the websocket included: keys of a proxy.
+        headers: sent with every request, the WebSocket included; for a proxy's keys.
         extra_data: goes into each prompt's ``extra_data``, such as ``api_key_comfy_org``.
         tls: ``False`` accepts any certificate; or a context of your own.
-        reconnect: whether a lost socket is opened again. Without, HTTP alone tells of the end.
+        reconnect: whether a lost WebSocket is opened again. If not, queue and history are watched.
         environment: instead of the process's own.
-        settings: fields of ``comfyrec.client.settings.Settings``.
+        settings: fields of ``ClientSettings``.
 
     Raises:
-        UsageError: an address or a setting that cannot be used.
+        UsageError: an invalid address or setting.
     """
 
     def __init__(
@@ -114,12 +114,12 @@ class Client:
 
     @property
     def client_id(self) -> str:
-        """The id that the server sends our prompts' messages to; changes with the socket."""
+        """The id that the server sends our messages to; it may change with a new WebSocket."""
         return self._session.client_id
 
     @property
     def connected(self) -> bool:
-        """Whether the socket stands now. Prompts can be run without."""
+        """Whether the WebSocket is open now. Prompts can be run without it."""
         return self._session.connected
 
     async def __aenter__(self) -> Self:
@@ -134,7 +134,7 @@ class Client:
         await self.close()
 
     async def close(self) -> None:
-        """Close the socket and everything else. Prompts go on without being watched."""
+        """Close all connections. Prompts go on, but are not watched any more."""
         if self.closed:
             return
         self.closed = True
@@ -153,12 +153,13 @@ class Client:
     # --- what a user asks for ------------------------------------------------------------------
 
     async def connect(self) -> None:
-        """Open the socket; wait for a server that is starting, up to the connect timeout.
+        """Open the WebSocket; wait for a server that is starting, up to the connect timeout.
 
-        A server that answers HTTP but refuses the socket can still be used; then silence rules.
+        A server that answers HTTP but refuses the WebSocket can still be used: the client then
+        watches queue and history.
 
         Raises:
-            NoServer: nothing answered.
+            NoServer: the server did not answer.
         """
         if self.closed:
             raise RuntimeError("this client is closed")
@@ -186,11 +187,11 @@ class Client:
             graph: API format, bare or inside ``{"prompt": ...}``.
             on_event: called for everything that happens to it.
             timeout_s: total limit for this prompt instead of the settings' one.
-            prompt_id: a UUID of your own; servers before 0.3.45 give another one all the same.
+            prompt_id: a UUID of your own; servers before 0.3.45 ignore it.
 
         Raises:
-            WorkflowError: no workflow in API format; nothing was sent.
-            NoServer: nothing answers there.
+            WorkflowError: not a workflow in API format; nothing was sent.
+            NoServer: the server does not answer.
             Rejected: the server did not accept it.
             TimedOut: see ``PromptHandle.wait``.
         """
@@ -210,7 +211,7 @@ class Client:
         timeout_s: float | None = None,
         prompt_id: str | None = None,
     ) -> PromptHandle:
-        """Submit a workflow and watch it. Arguments and errors as in ``run``, but ``TimedOut``."""
+        """Submit a workflow and watch it. Arguments and errors are those of ``run``."""
         flow = graph if isinstance(graph, workflow.Workflow) else workflow.of(dict(graph))
         check_limit(timeout_s)
         check_callback(on_event)
@@ -258,7 +259,7 @@ class Client:
         """Watch a prompt that was submitted earlier, by this client or any other.
 
         Raises:
-            NoServer: nothing answers there.
+            NoServer: the server does not answer.
         """
         check_limit(timeout_s)
         check_callback(on_event)
@@ -277,7 +278,7 @@ class Client:
         return prompt
 
     async def interrupt(self, prompt_id: str) -> Effect:
-        """Stop one prompt, running or waiting, and see what comes of it.
+        """Stop one prompt, running or waiting; returns what came of it.
 
         Raises:
             NoServer, BadAnswer: the server does not answer, or refuses.
@@ -299,7 +300,7 @@ class Client:
         return prompt.over.result().outcome if done else None
 
     async def position(self, prompt_id: str) -> QueuePlace:
-        """Where a prompt stands in the queue.
+        """Where a prompt is in the queue.
 
         Raises:
             NoServer, BadAnswer: the server does not answer, or not with a queue.
@@ -309,7 +310,7 @@ class Client:
         return requests.place_in(queued, prompt_id)
 
     async def history(self, prompt_id: str) -> dict[str, Any] | None:
-        """The history entry of a prompt, ``None`` while there is none.
+        """The history entry of a prompt; None while there is none.
 
         Raises:
             NoServer, BadAnswer: the server does not answer, or not with a history.
@@ -339,7 +340,7 @@ class Client:
 
         Raises:
             OutputError: the file cannot be read.
-            NoServer, BadAnswer: the server does not answer, or does not take it.
+            NoServer, BadAnswer: the server does not answer, or does not accept it.
         """
         if isinstance(source, Path):
             try:
@@ -361,10 +362,10 @@ class Client:
         )
 
     async def fetch(self, file: outputs.OutputFile) -> bytes:
-        """The bytes of an output, all of them; tried three times when the connection breaks.
+        """The complete bytes of an output; tried three times if the connection breaks.
 
         Raises:
-            OutputError: the server does not have it, or it never came whole.
+            OutputError: the server does not have it, or it never came completely.
         """
         why = ""
         for _ in range(_FETCH_TRIES):
@@ -386,11 +387,11 @@ class Client:
     ) -> list[Path]:
         """Fetch the result's files and write them as the pattern says.
 
-        Previews (type ``temp``) are saved only when there is nothing else.
+        Previews (type ``temp``) are saved only if there is nothing else.
 
         Raises:
             UsageError: a pattern without a counter.
-            OutputError: not there, not whole, not writable, or in the way.
+            OutputError: a file is missing, incomplete, or cannot be written.
         """
         if isinstance(pattern, str):
             pattern = outputs.Pattern.parse(pattern)
@@ -442,7 +443,7 @@ class Client:
                 return SocketWaited(self._session.connected, self._now())
             case AwaitMessage(limit_s):
                 return await _within(self._first_message, limit_s)
-        raise AssertionError(f"no such step: {step!r}")
+        raise AssertionError(f"unknown step: {step!r}")
 
     # --- what the session wants ----------------------------------------------------------------
 
@@ -494,7 +495,7 @@ class Client:
         return task
 
     def _arm(self, at: int | None) -> None:
-        """Keep one timer, for the earliest time that is asked for."""
+        """Keep one timer, for the earliest time that is needed."""
         if at == self._timer_at:
             return
         if self._timer is not None:
@@ -604,7 +605,7 @@ def _write(path: Path, data: bytes, *, overwrite: bool) -> None:
             file.write(data)
     except FileExistsError:
         raise OutputError(
-            str(path), "exists already; choose another folder, --filepattern or --index-offset"
+            str(path), "already exists; choose another folder, --filepattern or --index-offset"
         ) from None
     except OSError as wrong:
         raise OutputError(str(path), f"cannot be written ({wrong.strerror})") from None

@@ -1,4 +1,4 @@
-"""The blocking shell: the asyncio one on a loop thread of its own, without a copy of its logic.
+"""The blocking shell: the asyncio client on a loop in its own thread.
 
 ::
 
@@ -39,7 +39,7 @@ __all__ = ["BlockingPromptHandle", "Client"]
 T = TypeVar("T")
 
 _KEPT_MAX = 10_000
-"""Tellings kept for a caller that does not wait; beyond it progress and previews are left out."""
+"""Events kept for a caller that does not wait; beyond it progress and previews are dropped."""
 _DISPENSABLE = frozenset({"progress", "progress_state", "preview", "status"})
 
 
@@ -90,7 +90,7 @@ class BlockingPromptHandle:
 
     @property
     def progress(self) -> ProgressInfo:
-        """How far it is, as of the last message."""
+        """How far it is, by the last message."""
         return self._prompt.progress
 
     def done(self) -> bool:
@@ -200,7 +200,7 @@ class Client:
         return self._call(self._client.interrupt(prompt_id))
 
     def position(self, prompt_id: str) -> requests.QueuePlace:
-        """Where a prompt stands in the queue."""
+        """Where a prompt is in the queue."""
         return self._call(self._client.position(prompt_id))
 
     def history(self, prompt_id: str) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""(shell) The continuous mode: one workflow on a port of its own, run as often as it is asked for.
+"""The continuous mode: one workflow served over HTTP, run on request.
 
 =======  ==================  ==================================================================
 method   path                does
@@ -218,7 +218,9 @@ class Middleware:
         node = body.get("node_id")
         if node is not None:
             if str(node) not in flow.graph:
-                raise _Answer(404, f"there is no node {node}; there are {', '.join(flow.graph)}")
+                raise _Answer(
+                    404, f"there is no node {node}; the nodes are {', '.join(flow.graph)}"
+                )
             return [str(node)]
         role = body.get("role", body.get("type"))
         if role not in workflow.ROLES:
@@ -232,9 +234,9 @@ class Middleware:
         try:
             body = json.loads(await request.read())
         except (ValueError, RecursionError):
-            raise _Answer(500 if self._compat else 400, "the body is no JSON") from None
+            raise _Answer(500 if self._compat else 400, "the body is not valid JSON") from None
         if not isinstance(body, dict):
-            raise _Answer(400, "the body has to be an object")
+            raise _Answer(400, "the body must be a JSON object")
         return body
 
     async def _interrupt(self, _request: web.Request) -> web.Response:

@@ -57,7 +57,7 @@ class ReconnectError(msgspec.Struct, frozen=True):
 
 
 class Reconnected(msgspec.Struct, frozen=True):
-    """A new socket stands. What was said in between is lost."""
+    """A new WebSocket is open. Messages sent in between are lost."""
 
     attempts: int
 

@@ -296,7 +296,7 @@ def test_list_3_point_05_ctrl_c_interrupts_only_our_prompt_and_says_that_it_took
         code, _, said = interrupted(handle, flow)
 
     assert code == 130, said
-    assert "the interrupt took effect: the prompt is stopped" in said
+    assert "the interrupt took effect: the prompt was stopped" in said
     [request] = server.asked("POST", "/interrupt")
     assert json.loads(request.body) == {"prompt_id": PROMPT}
     assert "Traceback" not in said

@@ -19,7 +19,7 @@ def test_the_list_has_a_line_for_each_scenario(capsys: pytest.CaptureFixture[str
     assert "reconnects" in lines
 
 
-def test_one_scenario_is_shown_with_parameters_time_line_and_evidence(
+def test_one_scenario_is_shown_with_parameters_timeline_and_evidence(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert main(["scenarios", "ws-silent:after=start"]) == 0
@@ -40,7 +40,7 @@ def test_the_catalogue_is_there_for_machines_too(capsys: pytest.CaptureFixture[s
 
     assert len(everything) == len(catalogue())
     assert one["parameters"]["parts"]["minimum"] == 2
-    assert one["time_line"]
+    assert one["timeline"]
 
 
 def test_an_unknown_name_is_one_sentence_with_the_nearest_one(

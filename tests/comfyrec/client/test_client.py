@@ -636,7 +636,7 @@ def test_a_file_in_the_way_is_not_replaced(tmp_path: Path):
     async def save(client: Client) -> list[Path]:
         return await client.save(await client.run(GRAPH), tmp_path)
 
-    with served(Server()) as handle, pytest.raises(OutputError, match="exists already"):
+    with served(Server()) as handle, pytest.raises(OutputError, match="already exists"):
         talk(handle, save)
 
     assert (tmp_path / "frame.000.png").read_bytes() == b"mine"

@@ -65,7 +65,7 @@ def test_a_missing_output_is_named_with_those_that_are_there():
     result = Result(prompt_id="p", outcome=Outcome.SUCCESS, outputs={"9": {"text": ["x"]}})
 
     assert result.output("9") == {"text": ["x"]}
-    with pytest.raises(KeyError, match="node 3 gave no output; nodes that did: 9"):
+    with pytest.raises(KeyError, match="node 3 has no output; nodes that have: 9"):
         result.output("3")
 
 

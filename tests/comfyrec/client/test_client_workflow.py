@@ -54,20 +54,20 @@ def test_a_node_whose_id_is_prompt_is_a_node():
 
 
 REFUSED = {
-    "no JSON": ("{", "no JSON"),
-    "nothing": ("", "no JSON"),
-    "brackets without end": ("[" * 100_000, "no JSON"),
+    "no JSON": ("{", "not JSON"),
+    "nothing": ("", "not JSON"),
+    "brackets without end": ("[" * 100_000, "not JSON"),
     "UI format": ('{"nodes": [], "links": []}', "Export (API)"),
     "UI format in a wrapper": ('{"prompt": {"nodes": [], "links": []}}', "Export (API)"),
-    "an empty object": ("{}", "holds no node"),
-    "an empty wrapper": ('{"prompt": {}}', "holds no node"),
+    "an empty object": ("{}", "has no nodes"),
+    "an empty wrapper": ('{"prompt": {}}', "has no nodes"),
     "a list": ("[]", "JSON object of nodes"),
     "a text": ('"x"', "JSON object of nodes"),
-    "a node that is none": ('{"1": 5}', "'1' is no node"),
+    "a node that is none": ('{"1": 5}', "'1' is not a node"),
     "a node without a class": ('{"1": {"inputs": {}}}', "node '1' has no class_type"),
     "inputs that are a list": (
         '{"1": {"class_type": "X", "inputs": []}}',
-        "node '1': inputs has to be",
+        "node '1': inputs must be",
     ),
 }
 

@@ -143,7 +143,7 @@ def test_limits_are_checked_before_anything_is_sent(limits: dict[str, float]):
     async def talk(client: TaskClient) -> None:
         await client.execute_and_wait(FLUX, **limits)
 
-    with pytest.raises(ValueError, match="_s has to be"):
+    with pytest.raises(ValueError, match="_s must be"):
         visit(server, talk)
     assert not server.tasks
 

@@ -252,7 +252,7 @@ FAILING = {
     ),
     "scenario and cassette": (
         "@pytest.mark.comfyui(scenario='success', cassette='x')\ndef test(comfyui): pass",
-        ["take one of them"],
+        ["give one of them"],
     ),
     "missing cassette": (
         "@pytest.mark.comfyui(cassette=True)\ndef test(comfyui): pass",
@@ -266,7 +266,7 @@ FAILING = {
         "@pytest.mark.comfyui(speed='fast')\ndef test(comfyui): pass",
         ["speed", "'fast'"],
     ),
-    "holds and faults in the time line": (
+    "holds and faults in the timeline": (
         "from helper import GRAPH, connect, post\n"
         "def test(comfyui):\n"
         "    with connect(f'{comfyui.ws_url}/ws?clientId=a') as ws:\n"
@@ -281,9 +281,9 @@ FAILING = {
         "def test(comfyui): comfyui.hold_at('executed').wait(timeout=0.05)",
         ["waited 0.05 s for the frame executed", "it has sent nothing"],
     ),
-    "the time line of a failing test": (
+    "the timeline of a failing test": (
         "from helper import run\ndef test(comfyui):\n    run(comfyui)\n    assert 0",
-        ["comfyui time line", "-> POST /prompt", "execution_success"],
+        ["comfyui timeline", "-> POST /prompt", "execution_success"],
     ),
     "a scenario that did not take place": (
         "from helper import run\n"
@@ -299,7 +299,7 @@ FAILING = {
     ),
     "a list of cassettes": (
         "@pytest.mark.comfyui(cassette=['a', 'b'])\ndef test(comfyui): pass",
-        ["cassette=['a', 'b'] is no path, no name and not True"],
+        ["cassette=['a', 'b'] is neither a path nor a name nor True"],
     ),
     "a cassette of a wrong name": (
         "@pytest.mark.comfyui(cassette='all-chached')\ndef test(comfyui): pass",

@@ -16,7 +16,7 @@ from websockets.sync.client import connect
 
 from comfyrec.testing.assertions import difference
 from comfyrec.testing.network import NetworkBlocked, blocked_network
-from comfyrec.testing.sessions import LINE_MAX, REPORT_LINES_MAX, time_line
+from comfyrec.testing.sessions import LINE_MAX, REPORT_LINES_MAX, timeline_lines
 from comfyrec.testing.settings import address_variables
 from fake_server.testing import running
 
@@ -116,12 +116,12 @@ def test_variables_name_the_address() -> None:
     assert (variables["COMFYUI_HOST"], variables["COMFYUI_PORT"]) == ("127.0.0.1", "8188")
 
 
-def test_the_time_line_of_a_report_is_bounded() -> None:
+def test_the_timeline_lines_of_a_report_is_bounded() -> None:
     entries = [
         {"t": n, "what": "request", "method": "GET", "target": "x" * 999} for n in range(999)
     ]
 
-    lines = time_line(entries)
+    lines = timeline_lines(entries)
 
     assert len(lines) == REPORT_LINES_MAX + 1
     assert lines[REPORT_LINES_MAX // 2].endswith(f"... {999 - REPORT_LINES_MAX} more ...")

@@ -118,10 +118,10 @@ class Hasty(Poller):
 
 
 WRONG = {
-    AllIsWell: "it said success, true is",
+    AllIsWell: "it reported success; true is",
     SaysItTwice: "has 2 outcomes: ",
     Waits: "no outcome for",
-    Hasty: "it said success, true is",
+    Hasty: "it reported success; true is",
 }
 
 

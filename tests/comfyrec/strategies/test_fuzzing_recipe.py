@@ -119,6 +119,6 @@ def test_wrong_outputs_are_named() -> None:
 def test_an_outcome_that_is_no_word_is_a_wrong_call() -> None:
     with (
         fake_comfyui(played(Stream(graph=ONE_NODE))) as server,
-        pytest.raises(ValueError, match="no outcome 'fine'; there are success"),
+        pytest.raises(ValueError, match="unknown outcome 'fine'; the outcomes are success"),
     ):
         server.judge("fine")
