@@ -112,7 +112,8 @@ def kinds(events: list[Event]) -> list[str]:
     return [found["type"] for found in events]
 
 
-def test_w1_a_normal_run_says_status_twice_start_cached_nodes_success_status_null() -> None:
+# W1
+def test_a_normal_run_says_status_twice_start_cached_nodes_success_status_null() -> None:
     with serving() as server, server.socket() as socket:
         first = event(socket)
         server.post(client_id="me")
@@ -129,7 +130,8 @@ def test_w1_a_normal_run_says_status_twice_start_cached_nodes_success_status_nul
     assert events[3]["data"]["nodes"] == []
 
 
-def test_w2_all_cached_says_executed_for_outputs_and_no_executing_with_a_node() -> None:
+# W2
+def test_all_cached_says_executed_for_outputs_and_no_executing_with_a_node() -> None:
     with serving() as server, server.socket() as socket:
         event(socket)
         server.post(client_id="me")
@@ -145,7 +147,8 @@ def test_w2_all_cached_says_executed_for_outputs_and_no_executing_with_a_node() 
     assert events[3]["data"]["nodes"] == ["1", "9"]
 
 
-def test_w3_success_may_be_seen_before_the_history_entry_and_the_null_may_not() -> None:
+# W3
+def test_success_may_be_seen_before_the_history_entry_and_the_null_may_not() -> None:
     with (
         serving(scenario_source([choose("success-before-history")])) as server,
         server.socket() as socket,
@@ -161,7 +164,8 @@ def test_w3_success_may_be_seen_before_the_history_entry_and_the_null_may_not() 
     assert prompt_id in late
 
 
-def test_w4_a_socket_behind_a_fast_prompt_gets_one_status_and_silence() -> None:
+# W4
+def test_a_socket_behind_a_fast_prompt_gets_one_status_and_silence() -> None:
     with serving() as server:
         server.post(client_id="me")
         with server.socket() as socket:
@@ -172,7 +176,8 @@ def test_w4_a_socket_behind_a_fast_prompt_gets_one_status_and_silence() -> None:
     assert silent
 
 
-def test_w5_a_reconnect_is_greeted_with_executing_without_prompt_id() -> None:
+# W5
+def test_a_reconnect_is_greeted_with_executing_without_prompt_id() -> None:
     with serving(slow(seconds=1), speed=0) as server:
         with server.socket() as first:
             server.post(client_id="me")
@@ -187,7 +192,8 @@ def test_w5_a_reconnect_is_greeted_with_executing_without_prompt_id() -> None:
     assert rest[-3]["type"] == "execution_success"
 
 
-def test_w6_closing_the_old_of_two_sockets_with_one_id_silences_the_new_one() -> None:
+# W6
+def test_closing_the_old_of_two_sockets_with_one_id_silences_the_new_one() -> None:
     with serving() as server, server.socket() as old:
         event(old)
         with server.socket() as new:
@@ -203,7 +209,8 @@ def test_w6_closing_the_old_of_two_sockets_with_one_id_silences_the_new_one() ->
     assert prompt_id in history
 
 
-def test_w7_of_two_sockets_with_one_id_the_last_takes_all() -> None:
+# W7
+def test_of_two_sockets_with_one_id_the_last_takes_all() -> None:
     with serving() as server, server.socket() as first, server.socket() as last:
         event(first)
         event(last)
@@ -215,7 +222,8 @@ def test_w7_of_two_sockets_with_one_id_the_last_takes_all() -> None:
         assert is_silent(server, first)
 
 
-def test_w8_without_client_id_only_progress_reaches_everybody() -> None:
+# W8
+def test_without_client_id_only_progress_reaches_everybody() -> None:
     with serving(slow(seconds=0.5, steps=3)) as server, server.socket() as socket:
         event(socket)
         server.post()
@@ -232,7 +240,8 @@ def test_w8_without_client_id_only_progress_reaches_everybody() -> None:
     assert history[again]["outputs"] == {}
 
 
-def test_w9_a_node_that_raises_gives_an_error_status_null_and_an_error_entry() -> None:
+# W9
+def test_a_node_that_raises_gives_an_error_status_null_and_an_error_entry() -> None:
     failing = slow(**{"raise": {"type": "ValueError", "message": "no"}})
     with serving(failing) as server, server.socket() as socket:
         prompt_id = server.post(client_id="me")
@@ -249,7 +258,8 @@ def test_w9_a_node_that_raises_gives_an_error_status_null_and_an_error_entry() -
     assert entry["status"]["completed"] is False
 
 
-def test_w10_a_blocker_with_a_message_is_an_error_frame_and_then_a_success() -> None:
+# W10
+def test_a_blocker_with_a_message_is_an_error_frame_and_then_a_success() -> None:
     with serving(slow(block="not today")) as server, server.socket() as socket:
         prompt_id = server.post(client_id="me")
         events = up_to_the_end(socket)
@@ -266,7 +276,8 @@ def test_w10_a_blocker_with_a_message_is_an_error_frame_and_then_a_success() -> 
     assert "execution_error" not in [kind for kind, _ in entry["status"]["messages"]]
 
 
-def test_w11_an_interrupt_is_noticed_at_the_next_check_and_stands_in_the_history() -> None:
+# W11
+def test_an_interrupt_is_noticed_at_the_next_check_and_stands_in_the_history() -> None:
     with serving(slow(seconds=60, steps=60), speed=0) as server, server.socket() as socket:
         prompt_id = server.post(client_id="me")
         until(socket, "executing")
@@ -283,7 +294,8 @@ def test_w11_an_interrupt_is_noticed_at_the_next_check_and_stands_in_the_history
     assert entry["status"]["messages"][-1][0] == "execution_interrupted"
 
 
-def test_w12_a_deleted_pending_prompt_leaves_only_status() -> None:
+# W12
+def test_a_deleted_pending_prompt_leaves_only_status() -> None:
     with serving(slow(seconds=60), speed=0) as server, server.socket() as socket:
         server.post(client_id="me")
         until(socket, "executing")
@@ -301,7 +313,8 @@ def test_w12_a_deleted_pending_prompt_leaves_only_status() -> None:
     assert history == {}
 
 
-def test_w13_nan_and_infinity_are_bare_tokens_in_frames_and_history() -> None:
+# W13
+def test_nan_and_infinity_are_bare_tokens_in_frames_and_history() -> None:
     ui = {"values": [float("nan"), float("inf"), float("-inf")], "odd": [None]}
     with (
         serving(SimulatedServer(plan_for=always(NodePlans({"9": {"ui": ui}})))) as server,
@@ -323,7 +336,8 @@ def _raw(socket: ClientConnection) -> bytes:
     return message.encode() if isinstance(message, str) else message
 
 
-def test_w14_an_unserializable_output_ends_frames_and_server() -> None:
+# W14
+def test_an_unserializable_output_ends_frames_and_server() -> None:
     source = scenario_source([choose("unserializable-kills-server")])
     with serving(source) as server, server.socket() as socket:
         server.post(client_id="me")
@@ -338,7 +352,8 @@ def test_w14_an_unserializable_output_ends_frames_and_server() -> None:
     assert "executed" not in seen
 
 
-def test_w15_what_a_stalled_peer_holds_up_comes_in_one_burst() -> None:
+# W15
+def test_what_a_stalled_peer_holds_up_comes_in_one_burst() -> None:
     source = scenario_source([choose("stalled-peer:release_after_s=5")])
     with serving(source, speed=0) as server, server.socket() as socket:
         event(socket)
@@ -354,8 +369,9 @@ def test_w15_what_a_stalled_peer_holds_up_comes_in_one_burst() -> None:
     assert "execution_success" in kinds(events)
 
 
+# W16
 @pytest.mark.parametrize("size, passes", {900_000: True, 1_100_000: False}.items())
-def test_w16_the_default_limit_of_websockets_is_a_mebibyte(size: int, passes: bool) -> None:
+def test_the_default_limit_of_websockets_is_a_mebibyte(size: int, passes: bool) -> None:
     source = scenario_source([choose(f"big-frame:bytes={size}")])
     with (
         serving(source) as server,
@@ -371,7 +387,8 @@ def test_w16_the_default_limit_of_websockets_is_a_mebibyte(size: int, passes: bo
     assert closed == (None if passes else 1009)
 
 
-def test_w17_progress_is_throttled_to_one_in_a_hundred_milliseconds() -> None:
+# W17
+def test_progress_is_throttled_to_one_in_a_hundred_milliseconds() -> None:
     with serving(slow(seconds=0.3, steps=10)) as server, server.socket() as socket:
         server.post(client_id="me")
 
@@ -404,8 +421,9 @@ REFUSALS = {
 }
 
 
+# W18
 @pytest.mark.parametrize("body, status, kind", REFUSALS.values(), ids=REFUSALS)
-def test_w18_refusals_are_400_with_a_type(body: Any, status: int, kind: str) -> None:
+def test_refusals_are_400_with_a_type(body: Any, status: int, kind: str) -> None:
     with serving() as server:
         answer = server.ask("POST", "/prompt", body)
 
@@ -416,8 +434,9 @@ def test_w18_refusals_are_400_with_a_type(body: Any, status: int, kind: str) -> 
 BROKEN = {"no json": b"{", "prompt is a list": b'{"prompt": []}', "bad number": None}
 
 
+# W18
 @pytest.mark.parametrize("body", BROKEN.values(), ids=BROKEN)
-def test_w18_broken_bodies_are_500_in_plain_text(body: bytes | None) -> None:
+def test_broken_bodies_are_500_in_plain_text(body: bytes | None) -> None:
     body = body or json.dumps({"prompt": GRAPH, "number": "many"}).encode()
     with serving() as server:
         status, text, headers = server.ask("POST", "/prompt", body)
@@ -427,7 +446,8 @@ def test_w18_broken_bodies_are_500_in_plain_text(body: bytes | None) -> None:
     assert b"Server got itself in trouble" in text
 
 
-def test_w18_numbers_may_be_floats_and_negative() -> None:
+# W18
+def test_numbers_may_be_floats_and_negative() -> None:
     with serving() as server:
         given = json.loads(server.ask("POST", "/prompt", {"prompt": GRAPH, "number": 12.5})[1])
         server.post()
@@ -437,7 +457,8 @@ def test_w18_numbers_may_be_floats_and_negative() -> None:
     assert front["number"] < 0
 
 
-def test_w19_gets_answer_as_the_real_ones_do() -> None:
+# W19
+def test_gets_answer_as_the_real_ones_do() -> None:
     with serving() as server:
         unknown = server.ask("GET", "/history/nobody")
         not_a_number = server.ask("GET", "/history?max_items=abc")
@@ -456,7 +477,8 @@ def test_w19_gets_answer_as_the_real_ones_do() -> None:
     assert greeting["data"]["sid"] == "me"
 
 
-def test_w20_another_origin_is_refused_and_no_origin_is_fine() -> None:
+# W20
+def test_another_origin_is_refused_and_no_origin_is_fine() -> None:
     with serving() as server:
         port = urlsplit(server.url).port
         foreign = server.ask("GET", "/queue", headers={"Origin": "http://elsewhere.example"})
@@ -475,14 +497,16 @@ def test_w20_another_origin_is_refused_and_no_origin_is_fine() -> None:
     assert refused.value.response.status_code == 403
 
 
-def test_w21_deflate_is_negotiated() -> None:
+# W21
+def test_deflate_is_negotiated() -> None:
     with serving() as server, server.socket() as socket:
         offered = socket.response.headers.get("Sec-WebSocket-Extensions", "")
 
     assert "permessage-deflate" in offered
 
 
-def test_w21_feature_flags_are_answered_only_as_the_first_message() -> None:
+# W21
+def test_feature_flags_are_answered_only_as_the_first_message() -> None:
     flags = json.dumps({"type": "feature_flags", "data": {"supports_preview_metadata": True}})
     with serving() as server, server.socket("a") as first, server.socket("b") as late:
         event(first)
@@ -496,7 +520,8 @@ def test_w21_feature_flags_are_answered_only_as_the_first_message() -> None:
         assert is_silent(server, late)
 
 
-def test_w21_other_messages_are_ignored_and_lower_case_clientid_is_no_parameter() -> None:
+# W21
+def test_other_messages_are_ignored_and_lower_case_clientid_is_no_parameter() -> None:
     with serving() as server, connect(f"{server.handle.ws_url}/ws?clientid=me") as socket:
         sid = event(socket)["data"]["sid"]
         for message in ("not json", b"\x00\x01", "[1, 2]", '{"op": "x"}'):
