@@ -11,7 +11,7 @@ from comfyrec.errors import ScenarioError
 from comfyrec.versions import era_of
 from fake_server.options import ServerOptions
 from fake_server.scenarios import Choice, Directions, Stage
-from fake_server.scenarios.kit.scenario import OTHER_USER, Transport
+from fake_server.scenarios.kit.scenario import EARLIER_USER, OTHER_USER, Transport
 from fake_server.simulated_server import SimulatedServer
 from fake_server.simulator.node_plan import NodePlans, PlanFor
 from fake_server.source import Source
@@ -40,9 +40,26 @@ def scenario_source(choices: Sequence[Choice], options: ServerOptions | None = N
 
     operators = [operator for each in directions for operator in each.operators]
     split = any(each.split for each in directions)
-    if not operators and not split:
+    waits = any(map(_waits_for_socket, choices, directions))
+    if not operators and not split and not waits:
         return make()
-    return Stage(make, operators, seed=options.seed, split=split, name=_names(choices))
+    return Stage(
+        make,
+        operators,
+        seed=options.seed,
+        split=split,
+        waits_for_socket=waits,
+        lifelike=bool(wanted.get("lifelike")),
+        name=_names(choices),
+    )
+
+
+def _waits_for_socket(choice: Choice, directions: Directions) -> bool:
+    """Whether a client without a socket would miss what the scenario is about.
+
+    A normal run does not wait: that a client misses its frames is what it shows.
+    """
+    return choice.scenario.category != "normal" and directions.is_about_frames
 
 
 def transport_of(choices: Sequence[Choice]) -> Transport:
@@ -89,6 +106,8 @@ def _plan_for(directions: Sequence[Directions], wanted: Mapping[str, Any]) -> Pl
     others_s = max((each.other_users_s for each in directions), default=0.0)
 
     def plan_for(graph: Mapping[str, Any], client_id: Any) -> NodePlans:
+        if client_id == EARLIER_USER:
+            return NodePlans()
         if client_id == OTHER_USER:
             nodes = {first: {"seconds": others_s} for first in [*graph][:1] if others_s}
             return NodePlans(nodes, lifelike=unplanned.lifelike)
@@ -96,10 +115,18 @@ def _plan_for(directions: Sequence[Directions], wanted: Mapping[str, Any]) -> Pl
             return unplanned
         planned: dict[str, Any] = {}
         for plan in plans:
-            planned |= plan(graph)
+            for node_id, does in plan(graph).items():
+                planned[node_id] = _both(planned.get(node_id, {}), does)
         return NodePlans(planned, **common)
 
     return plan_for
+
+
+def _both(first: Mapping[str, Any], second: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What two scenarios want of a node: what either says, and the longer of two times."""
+    longer = max(first, second, key=lambda does: float(does.get("seconds") or 0))
+    time = {key: longer[key] for key in ("seconds", "steps") if key in longer}
+    return {**first, **second, **time}
 
 
 def scenarios_over(
@@ -118,8 +145,14 @@ def scenarios_over(
                 f"scenario '{choice.scenario.name}' is about what nodes do, and a recording has "
                 f"done it already; leave out the file or the scenario"
             )
-    split = any(each.split for each in directions)
-    return Stage(make, operators, seed=seed, split=split, name=_names(choices))
+    return Stage(
+        make,
+        operators,
+        seed=seed,
+        split=any(each.split for each in directions),
+        waits_for_socket=any(map(_waits_for_socket, choices, directions)),
+        name=_names(choices),
+    )
 
 
 def _names(choices: Iterable[Choice]) -> str:

@@ -130,7 +130,7 @@ _OF_ANY_RUN: Final = ("K1", "K2", "K5", "K7")
 
 
 def _status(case: Case, verdicts: Sequence[Verdict], complaints: Sequence[Complaint]) -> Status:
-    idle = any(complaint.needed for complaint in complaints)
+    idle = any(complaint.needed and not complaint.missed for complaint in complaints)
     # Where nothing was done to a run, what the scenario expects to be reported does not count.
     as_it_was = bool(complaints) and _as_it_ended(case)
     counted = _OF_ANY_RUN if as_it_was else tuple(INVARIANTS)

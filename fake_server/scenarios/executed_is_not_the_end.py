@@ -27,7 +27,7 @@ class ExecutedIsNotTheEndParameters(Parameters, frozen=True, kw_only=True):
 def direct(settings: ExecutedIsNotTheEndParameters) -> Directions:
     def plan(graph: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
         late = sinks(graph)[: settings.outputs]
-        return {name: {"seconds": settings.gap_ms / 1000} for name in late}
+        return {name: {"seconds": settings.gap_ms / 1000, "at_least": True} for name in late}
 
     return Directions(plan=plan)
 

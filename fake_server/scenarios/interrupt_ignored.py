@@ -31,7 +31,7 @@ def direct(settings: InterruptIgnoredParameters) -> Directions:
 
     return Directions(
         operators=(third_party_request("an interrupt", stop),),
-        plan=planned(seconds=settings.for_s, deaf=True),
+        plan=planned(seconds=settings.for_s, at_least=True, deaf=True),
     )
 
 

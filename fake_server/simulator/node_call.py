@@ -200,16 +200,19 @@ class NodeCall:
 
     def _pace(self, node: NodeAtWork, given: Mapping[str, Any]) -> _Pace:
         plan, pace = node.plan, node.kind.behaviour.pace
-        if not self._lifelike or plan.seconds is not None or pace is None:
+        decided = plan.seconds is not None and not plan.at_least
+        if not self._lifelike or decided or pace is None:
             # Async work that waits is not reached by the flag.
             deaf = plan.deaf or plan.parallel or node.kind.is_async
             return _Pace(plan.duration_us, plan.steps or 0, plan.previews, deaf)
-        steps, previews = plan.steps, plan.previews
-        if steps is None:
-            steps = pace.steps(given) if pace.per_step else 0
+        previews = plan.previews
+        own_steps = pace.steps(given) if pace.per_step else 0
+        steps = own_steps if plan.steps is None or plan.at_least else plan.steps
         if previews is None and pace.per_step and self._wants_previews():
             previews = Previews(size=preview_size(whole(list(given.values()))))
         duration = round((pace.seconds + steps * pace.per_step) * 1_000_000)
+        if duration < plan.duration_us:
+            duration, steps = plan.duration_us, plan.steps or own_steps
         return _Pace(duration, steps, previews, True)
 
     def _wants_previews(self) -> bool:

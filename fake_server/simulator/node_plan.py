@@ -51,6 +51,8 @@ class NodePlan(msgspec.Struct, frozen=True):
 
     seconds: float | None = None
     """How long it runs."""
+    at_least: bool = False
+    """In a lifelike run ``seconds`` is a minimum: a node that takes longer there does so."""
     steps: int | None = None
     """Progress updates spread over that time, with the values 1 to ``steps``."""
     fails: tuple[str, str] | None = None
@@ -309,6 +311,7 @@ def _is_event(one: Any) -> bool:
 
 KEYS: Final[dict[str, Any]] = {
     "seconds": _seconds,
+    "at_least": _flag("at_least"),
     "steps": _count("steps", STEPS_MAX),
     "raise": _fails,
     "images": _count("images", IMAGES_MAX),

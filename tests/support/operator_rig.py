@@ -89,8 +89,8 @@ ASK = RequestReceived(3, Request("GET", "/history/p"))
 class OperatorRig:
     """A stage over the toy source, with what came out of it."""
 
-    def __init__(self, *operators: Operator) -> None:
-        self.stage = Stage(ToySource, operators, seed=5)
+    def __init__(self, *operators: Operator, waits_for_socket: bool = False) -> None:
+        self.stage = Stage(ToySource, operators, seed=5, waits_for_socket=waits_for_socket)
         self.now = 0
         self.out: list[tuple[int, Action]] = []
         self.wakes: list[int] = []

@@ -8,33 +8,38 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import msgspec
 
 from comfyrec.check.play import IMAGES
 from fake_server.options import ServerOptions
 from fake_server.scenario_source import scenario_source, transport_of
-from fake_server.scenarios import Stage, choose, names
+from fake_server.scenarios import choose, names
 from fake_server.scenarios.kit import PLAIN
 from fake_server.scenarios.kit.dry_run import dry_run
-from fake_server.source import Action, Happened, Source, WaitRealTime
+from fake_server.source import Action, Happened, Source, WaitRealTime, Wake
 
 
-class Taped(Stage):
-    """A stage, and a digest of all that it does."""
+class Taped:
+    """A source, and a digest of all that it does."""
 
     def __init__(self, source: Source) -> None:
-        super().__init__(lambda: source)
+        self.source = source
         self.digest = hashlib.blake2b(digest_size=12)
 
     def handle(self, happened: Happened, now: int) -> Iterator[Action]:
-        """As the source; what the shell waits in real time is nothing that a client is sent."""
-        for action in super().handle(happened, now):
-            if not isinstance(action, WaitRealTime):
+        """As the source; what the shell waits for is nothing that a client is sent."""
+        for action in self.source.handle(happened, now):
+            if not isinstance(action, Wake | WaitRealTime):
                 kind = type(action).__name__.encode()
                 self.digest.update(b"%d %s " % (now, kind) + msgspec.msgpack.encode(action))
             yield action
+
+    def facts(self) -> Mapping[str, Any]:
+        """As the source's."""
+        return self.source.facts()
 
 
 def digest_of(text: str, seed: int) -> str:

@@ -17,6 +17,7 @@ from fake_server.scenarios.kit.graphs import (
     PLAIN,
     TWO_OUTPUTS,
     WITH_UPLOAD,
+    GraphPlan,
     chain,
     middle,
     other_outputs,
@@ -89,7 +90,6 @@ from fake_server.scenarios.kit.requests import (
 )
 from fake_server.scenarios.kit.scenario import (
     Directions,
-    GraphPlan,
     Parameters,
     Scenario,
     Transport,

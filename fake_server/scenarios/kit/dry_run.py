@@ -10,7 +10,7 @@ from __future__ import annotations
 import heapq
 import json
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -18,7 +18,7 @@ import msgspec
 
 from comfyrec.events.outputs import all_files_in
 from comfyrec.wording import shortened
-from fake_server.scenarios.kit.matchers import FrameView, look
+from fake_server.scenarios.kit.matchers import FrameView, look, unframed
 from fake_server.scenarios.kit.requests import read_json, write_json
 from fake_server.scenarios.kit.stage import Stage
 from fake_server.source import (
@@ -77,8 +77,10 @@ class _PoliteClient:
     """The client's state: what it waits for, and what it has tried."""
 
     def __init__(
-        self, workflow: Mapping[str, Any], prefix: str, images: Mapping[str, bytes]
+        self, workflow: Mapping[str, Any], prefix: str, images: Mapping[str, bytes], client_id: str
     ) -> None:
+        self.client_id = client_id
+        """Empty until the server has given it one."""
         self.workflow = json.loads(json.dumps(workflow))
         self.prefix, self.images = prefix, images
         self.to_upload = [
@@ -106,13 +108,14 @@ class _PoliteClient:
 
     def plain(self, text: str) -> str:
         """The text with words for the ids."""
-        text = text.replace(_CLIENT, "{client}")
+        text = text.replace(self.client_id, "{client}") if self.client_id else text
         return text.replace(self.prompt_id, "{id}") if self.prompt_id else text
 
     def connect(self) -> None:
         self.connects += 1
         if self.connects <= CONNECTS_MAX:
-            knock = Request("GET", f"{self.prefix}/ws?clientId={_CLIENT}", _HANDSHAKE)
+            query = f"?clientId={self.client_id}" if self.client_id else ""
+            knock = Request("GET", f"{self.prefix}/ws{query}", _HANDSHAKE)
             self.inbox.append(UpgradeRequested(self.number(), knock))
 
     def ask(self, method: str, target: str, body: bytes = b"", *headers: tuple[str, str]) -> None:
@@ -132,9 +135,17 @@ class _PoliteClient:
 
     def submit(self) -> None:
         self.submits += 1
-        body = {"prompt": self.workflow, "client_id": _CLIENT}
+        body: dict[str, Any] = {"prompt": self.workflow}
+        if self.client_id:
+            body["client_id"] = self.client_id
         self.ask("POST", "/prompt", write_json(body))
         self.submitting = self.numbers
+
+    def read(self, message: str | bytes) -> None:
+        """Take over the id that the server greets it with, if it has none of its own."""
+        sid = look(message).data.get("sid")
+        if not self.client_id and isinstance(sid, str):
+            self.client_id = sid
 
     def failed(self, number: int) -> None:
         """A request came to nothing: it may be worth another attempt."""
@@ -155,7 +166,7 @@ class _PoliteClient:
             self.now += PAUSE_US if self.submits else 0
         if connect:
             self.connect()
-        if submit:
+        if submit and (self.client_id or not connect):
             self.submit()
         return bool(self.inbox)
 
@@ -181,6 +192,7 @@ def dry_run(
     *,
     prefix: str = "",
     images: Mapping[str, bytes] = _NOTHING,
+    own_id: bool = True,
 ) -> Iterator[DryRunLine]:
     """Play the source to its end with one polite client, and tell what was said.
 
@@ -188,8 +200,9 @@ def dry_run(
         workflow: what the client submits.
         prefix: the path that the server's address ends in.
         images: files that it uploads where the workflow loads them.
+        own_id: it brings a client id; otherwise it goes by the one that the server gives it.
     """
-    client = _PoliteClient(workflow, prefix.rstrip("/"), images)
+    client = _PoliteClient(workflow, prefix.rstrip("/"), images, _CLIENT if own_id else "")
     client.connect()
     for _ in range(LINES_MAX):
         happened = _next(client)
@@ -216,7 +229,7 @@ def _next(client: _PoliteClient) -> Happened | None:
     """What happens next: what the client does at once, then time, then its patience."""
     if client.inbox:
         return client.inbox.popleft()
-    if client.submits and client.wakes:
+    if client.wakes and (client.submits or not client.client_id):
         client.now = max(client.now, heapq.heappop(client.wakes))
         return Woke()
     if client.try_again():
@@ -251,6 +264,8 @@ def _heed(client: _PoliteClient, action: Action) -> Iterator[DryRunLine]:
             code = action.code or 1006 if isinstance(action, Close) else 1006
             client.open.discard(action.socket)
             client.inbox.append(Disconnected(action.socket, code))
+    for message in _messages(action):
+        client.read(message)
     yield DryRunLine(client.now, True, client.plain(_deed(client, action)), _content(action))
 
 
@@ -275,6 +290,17 @@ def _views(entry: Mapping[str, Any]) -> Iterator[str]:
     """The addresses of the files in a history entry's outputs."""
     for file in all_files_in(entry.get("outputs")):
         yield f"/view?{urlencode(msgspec.structs.asdict(file))}"
+
+
+def _messages(action: Action) -> Iterable[str | bytes]:
+    match action:
+        case Send():
+            return [action.message]
+        case SendRaw():
+            return unframed(action.data)
+        case Accept():
+            return unframed(action.first)
+    return []
 
 
 def _content(action: Action) -> str | bytes:

@@ -49,10 +49,10 @@ def per_frame(tally: Tally, change: FrameChange) -> Operator:
         if steps is None:
             yield action
             return
-        tally.hit()
+        tally.hit(reached=observer.reaches(action))
         yield from steps
 
-    return Operator(tally, act=act)
+    return Operator(tally, act=act, on_frames=True)
 
 
 def drop(
@@ -166,7 +166,7 @@ def inject(
 def coalesce(match: Match, name: str) -> Operator:
     """Text frames that fit arrive glued to the next text frame, in one message."""
     tally = Tally(f"coalesce {name}")
-    return Operator(tally, act=_Coalescing(tally, match).act)
+    return Operator(tally, act=_Coalescing(tally, match).act, on_frames=True)
 
 
 class _Coalescing:
@@ -181,7 +181,7 @@ class _Coalescing:
             return
         first = self.kept.pop(action.sockets, None)
         if first is not None:
-            self.tally.hit()
+            self.tally.hit(reached=observer.reaches(action))
             yield Send(action.sockets, first + action.message)
         elif self.match(observer.frame(action.message)):
             self.kept[action.sockets] = action.message
@@ -205,7 +205,7 @@ def send_with_handshake(name: str = "the first frames") -> Operator:
     """What is sent in the moment of the accept leaves in one TCP segment with the 101 answer."""
     tally = Tally(f"send {name} with the 101")
     handshakes = _Handshakes(tally)
-    return Operator(tally, handshakes.hear, handshakes.act)
+    return Operator(tally, handshakes.hear, handshakes.act, on_frames=True)
 
 
 class _Handshakes:
@@ -226,7 +226,7 @@ class _Handshakes:
         if isinstance(action, Send) and len(action.sockets) == 1:
             accept = self.waiting.get(action.sockets[0])
             if accept is not None:
-                self.tally.hit()
+                self.tally.hit(reached=observer.reaches(action))
                 first = accept.first + framed(action.message)
                 self.waiting[accept.socket] = msgspec.structs.replace(accept, first=first)
                 return
@@ -243,17 +243,18 @@ def flood(
     tally = Tally(f"flood of {name}", needed=needed)
 
     def act(action: Action, observer: Observer) -> Iterator[Step]:
+        reached = observer.reaches(action)
         yield action
         if tally.spent(1) or not isinstance(action, Send) or not at(observer.frame(action.message)):
             return
-        tally.hit()
+        tally.hit(reached=reached)
         observer.note("flooded", action.sockets[0] if action.sockets else 0, name)
         for number in range(1, n + 1):
             yield DoLater(
                 observer.now + int(number * 1_000_000 / rate_hz), Send(action.sockets, message)
             )
 
-    return Operator(tally, act=act)
+    return Operator(tally, act=act, on_frames=True)
 
 
 def throttle(match: Match, name: str, *, least_ms: int, last: Match) -> Operator:

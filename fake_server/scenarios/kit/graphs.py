@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
-
-from fake_server.scenarios.kit.scenario import GraphPlan
 
 __all__ = [
     "PLAIN",
     "TWO_OUTPUTS",
     "WITH_UPLOAD",
+    "GraphPlan",
     "chain",
     "links",
     "middle",
@@ -21,6 +20,9 @@ __all__ = [
 ]
 
 Graph = Mapping[str, Any]
+
+GraphPlan = Callable[[Mapping[str, Any]], Mapping[str, Mapping[str, Any]]]
+"""The graph of a prompt -> what its nodes shall do, by node id, in the plan's keys."""
 
 _EMPTY: Final = {
     "class_type": "EmptyImage",
@@ -121,8 +123,8 @@ def planned(**does: Any) -> GraphPlan:
 
 
 def slow(seconds: float, *, steps: int = 0) -> GraphPlan:
-    """The node in the ``middle`` takes its time."""
-    return planned(seconds=seconds, steps=steps)
+    """The node in the ``middle`` takes its time; in a lifelike run it may take longer."""
+    return planned(seconds=seconds, steps=steps, at_least=True)
 
 
 def other_outputs(graph: Graph) -> Graph:

@@ -9,7 +9,8 @@ import msgspec
 
 from comfyrec.events.frames import text_frame
 from comfyrec.http.request import loads_or_none
-from comfyrec.wire.frames import CONTINUATION, frame, payload_of
+from comfyrec.wire.frames import CONTINUATION, TEXT, frame, payload_of
+from comfyrec.wire.websocket import FrameReader, Unread
 
 __all__ = [
     "ANYTHING",
@@ -25,6 +26,7 @@ __all__ = [
     "look",
     "no_node",
     "some_node",
+    "unframed",
 ]
 
 _quick = msgspec.json.Decoder()
@@ -41,6 +43,8 @@ class FrameView(msgspec.Struct, frozen=True):
     data: Mapping[str, Any] = _NO_DATA
     kind: int | None = None
     """The first four bytes of a binary frame, None for text."""
+    is_early: bool = False
+    """A lifelike run has not come to its middle yet."""
 
     @property
     def prompt_id(self) -> str | None:
@@ -88,6 +92,20 @@ def framed(message: str | bytes, *, parts: int = 1) -> bytes:
     )
 
 
+def unframed(data: bytes) -> list[str | bytes]:
+    """Whole frames of a server -> their messages."""
+    messages: list[str | bytes] = []
+    opcode, payload = 0, b""
+    for part in FrameReader().feed(data):
+        if isinstance(part, Unread):
+            continue
+        opcode, payload = part.head[0] & 0x0F or opcode, payload + part.payload
+        if part.head[0] & 0x80:
+            messages.append(payload.decode() if opcode == TEXT else payload)
+            payload = b""
+    return messages
+
+
 # --- matchers --------------------------------------------------------------------------------
 
 ANYTHING: Final = object()
@@ -119,8 +137,8 @@ def no_node(frame: FrameView) -> bool:
 
 
 def some_node(frame: FrameView) -> bool:
-    """``executing`` with a node."""
-    return frame.type == "executing" and frame.data.get("node") is not None
+    """``executing`` with a node; in a lifelike run, one in the middle of the graph or an output."""
+    return frame.type == "executing" and frame.data.get("node") is not None and not frame.is_early
 
 
 def binary(*kinds: int) -> Match:

@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from fake_server.scenarios.kit.graphs import middle, sinks
 from fake_server.scenarios.kit.matchers import FrameView, look
 from fake_server.scenarios.kit.requests import posts, read_json
 from fake_server.source import (
@@ -92,12 +93,18 @@ class ObservedPrompt(msgspec.Struct, eq=False):
 class Observer:
     """The state that operators share; see the module's docstring."""
 
-    def __init__(self, *, seed: int, ask: Callable[[Request], Response | None]) -> None:
+    def __init__(
+        self, *, seed: int, ask: Callable[[Request], Response | None], lifelike: bool = False
+    ) -> None:
         self.now = 0
+        self._lifelike = lifelike
         self.seed = seed
         self.prompts: dict[str, ObservedPrompt] = {}
         self.sockets: dict[int, str] = {}
-        """Open sockets of the client under test, by number: their client id."""
+        """Sockets of the client under test that the source has accepted: the id each goes by.
+
+        It is the ``sid`` that the source greeted it with, whoever chose that.
+        """
         self.handshakes: dict[int, Request] = {}
         """How they asked to be let in."""
         self.cut: set[int] = set()
@@ -113,6 +120,8 @@ class Observer:
         self._ask = ask
         self._people = self._tokens = 0
         self._drawn = 0
+        self._upgrades: dict[int, Request] = {}
+        """As the source got them."""
         self._last = look("")
 
     # --- for operators -------------------------------------------------------------------
@@ -121,7 +130,14 @@ class Observer:
         """The message, looked at once for all operators it passes."""
         if self._last.message is not message:
             self._last = look(message)
+            if self._lifelike and self._is_early(self._last):
+                self._last = msgspec.structs.replace(self._last, is_early=True)
         return self._last
+
+    def _is_early(self, frame: FrameView) -> bool:
+        prompt = self.prompts.get(frame.prompt_id or "")
+        graph = prompt.graph if prompt is not None else {}
+        return bool(graph) and frame.data.get("node") not in (middle(graph), *sinks(graph))
 
     def other_user(self) -> int:
         """A fresh number for a socket or exchange of the scenario's other users."""
@@ -147,6 +163,16 @@ class Observer:
     def mine(self) -> list[ObservedPrompt]:
         """The prompts of the client under test, in order of acceptance."""
         return [prompt for prompt in self.prompts.values() if prompt.mine]
+
+    def open_sockets(self) -> list[int]:
+        """The client's sockets that were not closed from this side, oldest first."""
+        return [socket for socket in self.sockets if socket not in self.cut]
+
+    def reaches(self, action: Action) -> bool:
+        """Whether it is a message to a socket of the client under test that is still open."""
+        return isinstance(action, Send) and any(
+            socket >= 0 and socket not in self.cut for socket in action.sockets
+        )
 
     def running(self) -> ObservedPrompt | None:
         """The first of the client's prompts that has not ended."""
@@ -183,7 +209,6 @@ class Observer:
         """Something came from outside, before any operator."""
         match happened:
             case UpgradeRequested():
-                self.sockets[happened.socket] = happened.request.client_id
                 self.handshakes[happened.socket] = happened.request
                 self.note("knocked", happened.socket, happened.request.client_id)
             case RequestReceived():
@@ -211,13 +236,19 @@ class Observer:
         """Something reaches the source, behind all operators."""
         if isinstance(happened, RequestReceived):
             self.exchanges[happened.exchange] = happened.request
+        elif isinstance(happened, UpgradeRequested):
+            self._upgrades[happened.socket] = happened.request
 
     def said(self, action: Action) -> None:
         """The source acts, before any operator."""
         if isinstance(action, Respond):
             self._answered(action)
+        elif isinstance(action, Accept):
+            self._accepted(action.socket)
         elif isinstance(action, Send) and isinstance(action.message, str):
-            self._notice_end(self.frame(action.message))
+            frame = self.frame(action.message)
+            self._greeted(frame, action.sockets)
+            self._notice_end(frame)
 
     def shown(self, action: Action) -> None:
         """Something leaves for the shell, behind all operators."""
@@ -241,6 +272,17 @@ class Observer:
         for prompt in self.mine():
             if prompt.ending is None and (entry := self.history(prompt.id)) is not None:
                 self.end(ending_of(entry), prompt.id)
+
+    def _accepted(self, socket: int) -> None:
+        upgrade = self._upgrades.pop(socket, None)
+        if socket in self.handshakes:
+            # Until it is greeted, as far as the source greets at all: what it asked for.
+            self.sockets[socket] = upgrade.client_id if upgrade is not None else ""
+
+    def _greeted(self, frame: FrameView, sockets: tuple[int, ...]) -> None:
+        sid = frame.data.get("sid")
+        if frame.type == "status" and isinstance(sid, str):
+            self.sockets |= {socket: sid for socket in sockets if socket in self.sockets}
 
     def _answered(self, reply: Respond) -> None:
         request = self.exchanges.pop(reply.exchange, None)

@@ -54,7 +54,7 @@ Step = Action | Happened | DoLater | HearAgain | RestartSource | EndPrompts
 
 
 class Tally:
-    """What an operator is called, and how often it had something to do.
+    """What an operator is called, how often it had something to do, and how often that was felt.
 
     ``needed``: True, it must have; False, a client may never come there; None, it is only there
     for sources that do not do it by themselves.
@@ -62,10 +62,13 @@ class Tally:
 
     def __init__(self, name: str, *, needed: bool | None = True) -> None:
         self.name, self.needed, self.matched = name, needed, 0
+        self.reached = 0
+        """How often what it did reached a socket or a request of the client under test."""
 
-    def hit(self) -> None:
-        """It had something to do."""
+    def hit(self, *, reached: bool = True) -> None:
+        """It had something to do, with an effect that the client under test can (not) notice."""
         self.matched += 1
+        self.reached += reached
 
     def spent(self, times: int | None) -> bool:
         """It has had something to do so many times already; never where None is the limit."""
@@ -78,15 +81,22 @@ class Operator(msgspec.Struct, eq=False):
     tally: Tally
     hear: Callable[[Happened, Observer], Iterable[Step]] | None = None
     act: Callable[[Action, Observer], Iterable[Step]] | None = None
+    on_frames: bool = False
+    """It is about the frames of a run, so a client without a socket does not meet it."""
 
 
 class Complaint(msgspec.Struct, frozen=True):
-    """An operator that matched nothing. ``needed`` false: the client just never asked for it."""
+    """An operator of which the client under test met nothing."""
 
     operator: str
     needed: bool
+    """False: the client just never asked for it."""
+    missed: bool = False
+    """It did something, and before the client had a socket that would have shown it."""
 
     def __str__(self) -> str:
+        if self.missed:
+            return f"the frame for '{self.operator}' passed before the client's socket was open"
         if self.needed:
             return f"the operator '{self.operator}' matched nothing that was sent or asked"
         return f"the client never came to '{self.operator}'"

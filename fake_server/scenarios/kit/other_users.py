@@ -20,7 +20,7 @@ from fake_server.scenarios.kit.matchers import FrameView, Match, dump, some_node
 from fake_server.scenarios.kit.observer import MILLISECOND, Ending, ObservedPrompt, Observer
 from fake_server.scenarios.kit.operator import DoLater, EndPrompts, HearAgain, Operator, Step, Tally
 from fake_server.scenarios.kit.requests import posts, write_json
-from fake_server.scenarios.kit.scenario import OTHER_USER
+from fake_server.scenarios.kit.scenario import EARLIER_USER, OTHER_USER
 from fake_server.source import (
     Action,
     Happened,
@@ -88,7 +88,7 @@ def prerun(
     """
     tally = Tally(f"prerun: {name}")
     runs = _Preruns(tally, change)
-    return Operator(tally, runs.hear, runs.act)
+    return Operator(tally, runs.hear, runs.act, on_frames=True)
 
 
 class _Preruns:
@@ -113,7 +113,7 @@ class _Preruns:
             known = set(observer.prompts)
             graph = self.change(body["prompt"])
             yield RequestReceived(
-                observer.other_user(), post({"prompt": graph, "client_id": OTHER_USER})
+                observer.other_user(), post({"prompt": graph, "client_id": EARLIER_USER})
             )
             self.earlier[happened.exchange] = next(iter(set(observer.prompts) - known), "")
         earlier = self.earlier.get(happened.exchange, "")
@@ -139,7 +139,7 @@ def queued_before(name: str, *, n: int) -> Operator:
                 yield RequestReceived(observer.other_user(), small_post(serial))
         yield happened
 
-    return Operator(tally, hear)
+    return Operator(tally, hear, on_frames=True)
 
 
 def third_party_request(
@@ -170,7 +170,7 @@ def third_party_request(
             if ends is not None:
                 yield DoLater(when, EndPrompts(ends))
 
-    return Operator(tally, act=act)
+    return Operator(tally, act=act, on_frames=True)
 
 
 def _is_the_moment(action: Action, at: Match | None, observer: Observer) -> bool:
@@ -184,15 +184,24 @@ def second_client(name: str, *, at: Match = some_node) -> Operator:
     tally = Tally(f"second client: {name}")
 
     def act(action: Action, observer: Observer) -> Iterator[Step]:
+        reached = observer.reaches(action)
         yield action
         if tally.spent(1) or not isinstance(action, Send):
             return
         if at(observer.frame(action.message)):
-            tally.hit()
+            tally.hit(reached=reached)
             for socket in action.sockets[:1]:
-                yield UpgradeRequested(observer.other_user(), observer.handshakes[socket])
+                yield UpgradeRequested(observer.other_user(), _under_the_id_of(socket, observer))
 
-    return Operator(tally, act=act)
+    return Operator(tally, act=act, on_frames=True)
+
+
+def _under_the_id_of(socket: int, observer: Observer) -> Request:
+    """The client's own handshake, with the id that the source knows it by."""
+    handshake, client_id = observer.handshakes[socket], observer.sockets[socket]
+    if handshake.client_id == client_id:
+        return handshake
+    return handshake.with_query(clientId=client_id)
 
 
 # --- who exist in frames only --------------------------------------------------------------------

@@ -19,14 +19,15 @@ import msgspec
 
 from comfyrec.errors import ScenarioError
 from comfyrec.wording import did_you_mean
+from fake_server.scenarios.kit.graphs import GraphPlan
 from fake_server.scenarios.kit.observer import Ending
 from fake_server.scenarios.kit.operator import Operator
 
 __all__ = [
+    "EARLIER_USER",
     "OTHER_USER",
     "Category",
     "Directions",
-    "GraphPlan",
     "Parameters",
     "Scenario",
     "Transport",
@@ -56,9 +57,8 @@ Category = Literal[
 
 OTHER_USER: Final = "somebody-else"
 """The client id of prompts that a scenario's other users submit."""
-
-GraphPlan = Callable[[Mapping[str, Any]], Mapping[str, Mapping[str, Any]]]
-"""The graph of a prompt -> what its nodes shall do, by node id, in the plan's keys."""
+EARLIER_USER: Final = "somebody-before"
+"""The client id of prompts that were run before the client came: they take no time."""
 
 
 class Transport(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,6 +83,15 @@ class Directions(msgspec.Struct, frozen=True, kw_only=True):
     split: bool = False
     """Sockets reach one server and requests another."""
     transport: Transport = Transport()
+
+    @property
+    def is_about_frames(self) -> bool:
+        """Something of it shows in the frames of a run, or in when they come.
+
+        Without operators it is about the run of its workflow.
+        """
+        on_frames = any(operator.on_frames for operator in self.operators)
+        return on_frames or not self.operators or self.plan is not None or bool(self.engine)
 
 
 class Parameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

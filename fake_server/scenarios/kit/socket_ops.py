@@ -89,14 +89,15 @@ def cut(
     tally, now_it_is = Tally(f"cut {name}"), Nth(at, nth)
 
     def act(action: Action, observer: Observer) -> Iterator[Step]:
+        reached = observer.reaches(action)
         yield action
         if isinstance(action, Send) and now_it_is(observer.frame(action.message)):
-            tally.hit()
+            tally.hit(reached=reached)
             for socket in action.sockets:
                 end = Abort(socket) if code is None else Close(socket, code)
                 yield DoLater(observer.now + after_ms * MILLISECOND, end) if after_ms else end
 
-    return Operator(tally, act=act)
+    return Operator(tally, act=act, on_frames=True)
 
 
 class _Patience:
@@ -134,7 +135,7 @@ def hold(
     """
     tally = Tally(f"hold {name}")
     held = _Hold(tally, Nth(at, nth), until, after_ms, gap_ms, _Patience(patience_ms))
-    return Operator(tally, held.hear, held.act)
+    return Operator(tally, held.hear, held.act, on_frames=True)
 
 
 class _Hold:
@@ -150,15 +151,19 @@ class _Hold:
         self.tally, self.now_it_is, self.until = tally, now_it_is, until
         self.after_us, self.gap_us = after_ms * MILLISECOND, gap_ms * MILLISECOND
         self.patience = patience
+        self.is_felt = False
+        """The frame that set it off went to the client under test."""
 
     def act(self, action: Action, observer: Observer) -> Iterator[Step]:
+        reached = observer.reaches(action)
         yield action
         if not isinstance(action, Send) or not self.now_it_is(observer.frame(action.message)):
             return
+        self.is_felt = reached
         if self.after_us:
             yield HearAgain(observer.now + self.after_us, Woke())
             return
-        self.tally.hit()
+        self.tally.hit(reached=self.is_felt)
         observer.held = True
         yield from self.patience.begin(observer)
 
@@ -166,7 +171,7 @@ class _Hold:
         if isinstance(happened, Woke):
             # Its first alarm begins a hold with ``after_ms``, every other one ends it.
             observer.held = not self.tally.matched
-            self.tally.hit()
+            self.tally.hit(reached=self.is_felt)
         elif self.patience.is_over(happened):
             yield HearAgain(observer.now, Woke())
         else:
@@ -191,7 +196,7 @@ def stall(
     """
     tally = Tally(f"stall {name}")
     stalled = _Stall(tally, Since(at, nth), for_ms * MILLISECOND, until, _Patience(patience_ms))
-    return Operator(tally, stalled.hear, stalled.act)
+    return Operator(tally, stalled.hear, stalled.act, on_frames=True)
 
 
 class _Stall:
@@ -220,7 +225,7 @@ class _Stall:
             yield action
             return
         if not self.kept:
-            self.tally.hit()
+            self.tally.hit(reached=observer.reaches(action))
             yield HearAgain(observer.now + self.for_us, Woke())
             yield from self.patience.begin(observer)
         self.kept.append(action)
@@ -272,14 +277,15 @@ def freeze(name: str, *, at: Match = some_node, nth: int = 1) -> Operator:
     tally, now_it_is = Tally(f"freeze {name}"), Nth(at, nth)
 
     def act(action: Action, observer: Observer) -> Iterator[Step]:
+        reached = observer.reaches(action)
         yield action
         if isinstance(action, Send) and now_it_is(observer.frame(action.message)):
-            tally.hit()
+            tally.hit(reached=reached)
             for socket in action.sockets:
                 observer.cut.add(socket)
                 yield Freeze(socket)
 
-    return Operator(tally, act=act)
+    return Operator(tally, act=act, on_frames=True)
 
 
 def crash(
@@ -299,7 +305,7 @@ def crash(
     """
     tally = Tally(f"crash {name}")
     crashed = _Crash(tally, at, instead, back_ms, forget)
-    return Operator(tally, crashed.hear, crashed.act)
+    return Operator(tally, crashed.hear, crashed.act, on_frames=True)
 
 
 class _Crash:
@@ -487,7 +493,7 @@ def change_upgrade(
             happened = change(happened, observer)
         yield happened
 
-    return Operator(tally, hear)
+    return Operator(tally, hear, on_frames=True)
 
 
 def change_message(
@@ -503,4 +509,4 @@ def change_message(
         tally.hit()
         yield from change(happened, observer)
 
-    return Operator(tally, hear)
+    return Operator(tally, hear, on_frames=True)

@@ -4,7 +4,12 @@ The operators stand in a row, the first one nearest to the client. What happened
 inwards to the source, what shall happen comes back outwards. An operator may let pass, change,
 hold back, drop or add, on both ways; the stage keeps the agenda of what was held back.
 
-After the last input, ``finish`` says which operators never had anything to do.
+A client that submits its prompt before its socket is open would miss what a scenario about frames
+is about. There the run waits behind the answer to ``POST /prompt`` until the client has a socket,
+or has had ``SOCKET_PATIENCE_MS`` of real time to open one.
+
+After the last input, ``finish`` says which operators never had anything to do, or nothing that the
+client under test could notice.
 """
 
 from __future__ import annotations
@@ -12,10 +17,10 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import count
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeGuard
 from urllib.parse import quote
 
-from fake_server.scenarios.kit.observer import Observer
+from fake_server.scenarios.kit.observer import MILLISECOND, Observer
 from fake_server.scenarios.kit.operator import (
     Complaint,
     DoLater,
@@ -41,6 +46,7 @@ from fake_server.source import (
     Send,
     Source,
     UpgradeRequested,
+    WaitRealTime,
     Wake,
     Woke,
 )
@@ -52,6 +58,14 @@ __all__ = ["Stage"]
 
 _OUR_EXCHANGES: Final = 1 << 48
 """Far beyond what a shell counts up to."""
+
+SOCKET_PATIENCE_MS: Final = 1_000
+"""What clients do between their POST and their socket (start a thread, look up an address) takes
+some hundred milliseconds; one that only polls loses this once."""
+
+_HANDSHAKE_MS: Final = 20
+"""Until a socket that was accepted is open at the client too: what comes at once might cut it off
+before its 101 is written."""
 
 _UPGRADE: Final = (
     ("Connection", "Upgrade"),
@@ -81,6 +95,8 @@ class Stage(Source):
         seed: where all chance of the operators comes from.
         split: sockets go to a second source of their own, as behind a careless load balancer.
         name: of the scenarios, for complaints.
+        waits_for_socket: a run waits, with patience, until the client has a socket.
+        lifelike: nodes take their time, so what happens "in a node" happens in the middle one.
     """
 
     def __init__(
@@ -91,14 +107,23 @@ class Stage(Source):
         seed: int = 0,
         split: bool = False,
         name: str = "",
+        waits_for_socket: bool = False,
+        lifelike: bool = False,
     ) -> None:
-        self.observer = Observer(seed=seed, ask=self._ask)
+        self.observer = Observer(seed=seed, ask=self._ask, lifelike=lifelike)
         self._make, self._split, self._name = make, split, name
         self._operators = tuple(operators)
         self._agenda: list[tuple[int, int, int, Step]] = []
         self._serial = count()
         self._announced: set[int] = set()
         self._stepwise = False
+        self._understudies: dict[int, str] = {}
+        """Sockets of ours that listen in the place of the client's: their client id."""
+        self._waits_for_socket = waits_for_socket
+        self._patience: int | None = None
+        """The token of the wait for the client's socket, while the run waits for it."""
+        self._unheard: list[Send] = []
+        """What the source has said meanwhile."""
         self._raise_curtain()
 
     def _raise_curtain(self) -> None:
@@ -116,9 +141,14 @@ class Stage(Source):
         observer.now = max(observer.now, now)
         yield from self._due(now)
         observer.now = now
-        if not isinstance(happened, Woke):
+        if isinstance(happened, RealTimePassed) and happened.token == self._patience:
+            yield from self._go_on_with_the_run()
+            yield from self._due(now)
+        elif not isinstance(happened, Woke):
             observer.heard(happened)
             yield from self._inwards(0, happened)
+            if self._patience is not None and isinstance(happened, UpgradeRequested):
+                yield from self._wait_for_the_handshake()
             yield from self._due(now)
         observer.notice_quiet_ends()
         yield from self._wake_me()
@@ -136,6 +166,9 @@ class Stage(Source):
     def step_by_frame(self, on: bool) -> None:
         """Let the source stop after each frame, also one that takes its place later."""
         self._stepwise = on
+        self._let_step(on or self._patience is not None)
+
+    def _let_step(self, on: bool) -> None:
         for source in self._sources():
             source.step_by_frame(on)
 
@@ -154,15 +187,15 @@ class Stage(Source):
         return [self._base, self._wings] if self._split else [self._base]
 
     def finish(self) -> list[Complaint]:
-        """Say which operators matched nothing, at the end of a scenario.
+        """Say of which operators the client met nothing, at the end of a scenario.
 
-        Those that wait for something a client may well leave undone are only named when none of
-        the operators had anything to do.
+        Those that wait for something a client may well leave undone are only named when it met
+        none of the operators.
         """
-        idle = [op.tally for op in self._operators if op.tally.matched == 0]
+        idle = [op.tally for op in self._operators if op.tally.reached == 0]
         nothing_at_all = len(idle) == len(self._operators)
         return [
-            Complaint(one.name, one.needed)
+            Complaint(one.name, bool(one.needed), missed=one.matched > 0)
             for one in idle
             if one.needed or (nothing_at_all and one.needed is not None)
         ]
@@ -214,7 +247,7 @@ class Stage(Source):
             and happened.exchange >= 0
             and posts(happened.request)
         ):
-            yield from self._send_an_understudy(happened.request)
+            yield from self._see_to_a_listener(happened.request)
         on_a_socket = isinstance(happened, UpgradeRequested | MessageReceived | Disconnected)
         yield from self._feed(self._wings if on_a_socket else self._base, happened)
 
@@ -224,6 +257,9 @@ class Stage(Source):
                 heapq.heappush(self._wakes, (action.at, next(self._serial), source))
                 continue
             self.observer.said(action)
+            if self._patience is not None and _is_for_nobody(action):
+                self._unheard.append(action)
+                continue
             outside = _for_the_client(action)
             if outside is not None:
                 yield from self._outwards(len(self._operators) - 1, outside)
@@ -235,16 +271,57 @@ class Stage(Source):
         alive = tuple(socket for socket in action.sockets if socket not in self.observer.cut)
         return Send(alive, action.message) if alive else None
 
-    def _send_an_understudy(self, request: Request) -> Iterator[Action]:
+    # --- a client without a socket -----------------------------------------------------------
+
+    def _see_to_a_listener(self, request: Request) -> Iterator[Action]:
         # A server says nothing of a prompt whose client has no socket, and operators wait for a
         # moment in what it says. So somebody listens in the place of a client that does not; if it
         # connects later, its own socket takes over (PROTOCOL.md section 3).
         body = request.json
         client_id = body.get("client_id") if isinstance(body, dict) else None
         if isinstance(client_id, str) and client_id not in self.observer.sockets.values():
-            target = f"/ws?clientId={quote(client_id, safe='')}"
-            knocked = UpgradeRequested(self.observer.other_user(), Request("GET", target, _UPGRADE))
-            yield from self._feed(self._wings, knocked)
+            self._send_an_understudy(client_id)
+        if self._waits_for_socket and self._patience is None and not self.observer.open_sockets():
+            self._let_step(True)  # so that its history is never ahead of what was heard
+            yield self._begin_to_wait(SOCKET_PATIENCE_MS)
+
+    def _send_an_understudy(self, client_id: str) -> None:
+        socket = self.observer.other_user()
+        self._understudies[socket] = client_id
+        target = f"/ws?clientId={quote(client_id, safe='')}"
+        upgrade = UpgradeRequested(socket, Request("GET", target, _UPGRADE))
+        for action in self._wings.handle(upgrade, self.observer.now):
+            # What it is greeted with is nothing of the client's.
+            if isinstance(action, Wake):
+                heapq.heappush(self._wakes, (action.at, next(self._serial), self._wings))
+
+    def _begin_to_wait(self, ms: int) -> Action:
+        self._patience = self.observer.token()
+        return WaitRealTime(self._patience, ms * MILLISECOND)
+
+    def _wait_for_the_handshake(self) -> Iterator[Action]:
+        if self.observer.open_sockets():
+            yield self._begin_to_wait(_HANDSHAKE_MS)
+
+    def _go_on_with_the_run(self) -> Iterator[Action]:
+        """End the wait: what the source has said is heard by the socket that took over."""
+        self._patience = None
+        # A client that has not opened a socket by now is not waited for again.
+        self._waits_for_socket = bool(self.observer.open_sockets())
+        self._let_step(self._stepwise)
+        unheard, self._unheard = self._unheard, []
+        for send in unheard:
+            found = [self._successor_of(socket) for socket in send.sockets]
+            sockets = tuple(socket for socket in found if socket is not None)
+            yield from self._outwards(len(self._operators) - 1, Send(sockets, send.message))
+
+    def _successor_of(self, understudy: int) -> int | None:
+        client_id = self._understudies.get(understudy)
+        same = [one for one in self.observer.open_sockets() if self._goes_by(one) == client_id]
+        return same[-1] if same else None
+
+    def _goes_by(self, socket: int) -> str:
+        return self.observer.sockets[socket]
 
     # --- time --------------------------------------------------------------------------------
 
@@ -266,7 +343,7 @@ class Stage(Source):
 
     def _next_time(self) -> int | None:
         times = [self._agenda[0][0]] if self._agenda else []
-        if self._wakes and not self.observer.held:
+        if self._wakes and not self.observer.held and self._patience is None:
             times.append(self._wakes[0][0])
         return min(times, default=None)
 
@@ -299,6 +376,10 @@ class Stage(Source):
             elif isinstance(action, Respond) and action.exchange == exchange:
                 found = action.answer
         return found
+
+
+def _is_for_nobody(action: Action) -> TypeGuard[Send]:
+    return isinstance(action, Send) and all(socket < 0 for socket in action.sockets)
 
 
 def _for_the_client(action: Action) -> Action | None:

@@ -7,6 +7,7 @@ import re
 import pytest
 
 from comfyrec.check.invariants import INVARIANTS
+from comfyrec.check.play import IMAGES
 from fake_server.options import ServerOptions
 from fake_server.scenario_source import scenario_source, transport_of
 from fake_server.scenarios import (
@@ -155,3 +156,32 @@ def test_parameters_can_be_typed_and_the_title_says_them_again(text: str) -> Non
 
     assert choose(choice.title) == choice
     assert lines_of(text)
+
+
+GOES_ELSEWHERE = "sid-changes"
+"""Its own id is not taken there, so a client that keeps to it does not hear of its prompt."""
+WAITS_FOR_ITS_ID = {"late-connect", "slow-start"}
+"""The polite client has to have its id before it submits, and so does that later."""
+BY_CHANCE = re.compile(r"ComfyUI_temp_\w+|[\da-f]{8}-[\da-f-]*|\d+ bytes|sid.*")
+
+
+@pytest.mark.parametrize("name", [n for n in SCENARIOS if n not in WAITS_FOR_ITS_ID])
+def test_a_client_hears_the_same_under_an_id_that_the_server_gave_it(name: str) -> None:
+    own, given = heard(name, own_id=True), heard(name, own_id=False)
+
+    assert (own == given) is (name != GOES_ELSEWHERE)
+    assert len(given) >= len(own)
+
+
+@pytest.mark.parametrize("name", sorted(WAITS_FOR_ITS_ID))
+def test_a_client_that_waits_for_its_id_hears_the_end_of_its_prompt(name: str) -> None:
+    assert "execution_success" in [text for _, text in heard(name, own_id=False)]
+
+
+def heard(name: str, *, own_id: bool) -> list[tuple[int, str]]:
+    """What a polite client is sent and answered, but for what chance decides."""
+    choice = choose(name)
+    source = scenario_source([choice], ServerOptions(seed=3))
+    workflow, prefix = choice.scenario.workflow or PLAIN, transport_of([choice]).prefix
+    lines = dry_run(source, workflow, prefix=prefix, images=IMAGES, own_id=own_id)
+    return [(line.t, BY_CHANCE.sub("", line.text)) for line in lines if line.to_client]

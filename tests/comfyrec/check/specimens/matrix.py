@@ -11,7 +11,7 @@ import asyncio
 import importlib
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,11 @@ def specimen(name: str) -> type[Client]:
     classes = [value for value in vars(module).values() if isinstance(value, type)]
     own = [one for one in classes if one.__module__ == module.__name__]
     return next(one for one in own if issubclass(one, Client))
+
+
+def given_its_id(client: type[Client]) -> type[Client]:
+    """The same specimen, going by the id that the server greets it with."""
+    return type(client.__name__, (client,), {"own_id": False})
 
 
 def run(client: type[Client], choice: Choice) -> ScenarioResult:
@@ -104,11 +109,14 @@ def held_bytes(value: Any) -> int:
 
 
 def run_all(
-    names: Iterable[str] = SPECIMENS, pattern: str = "*"
+    names: Iterable[str] = SPECIMENS,
+    pattern: str = "*",
+    *,
+    change: Callable[[type[Client]], type[Client]] = lambda client: client,
 ) -> list[tuple[str, ScenarioResult]]:
-    """The specimens in the scenarios that fit."""
+    """The specimens, changed alike, in the scenarios that fit."""
     choices = select(pattern)
-    return [(name, run(specimen(name), choice)) for name in names for choice in choices]
+    return [(name, run(change(specimen(name)), choice)) for name in names for choice in choices]
 
 
 def table_of(results: Iterable[tuple[str, ScenarioResult]]) -> Mapping[str, Mapping[str, str]]:

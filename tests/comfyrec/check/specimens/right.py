@@ -42,10 +42,12 @@ class Client:
     attempts = 5
     """So many failures in a row, and the server is given up."""
     frame_bytes_max = 0
+    own_id = True
+    """Otherwise it goes by the id that the server greets it with."""
 
     def __init__(self, url: str) -> None:
         self.base = url.rstrip("/")
-        self.client_id = str(uuid.uuid4())
+        self.client_id = str(uuid.uuid4()) if self.own_id else ""
         self.prompt_id = ""
         self.socket: aiohttp.ClientWebSocketResponse | None = None
         self.early: list[tuple[str, Any]] = []
@@ -75,6 +77,7 @@ class Client:
         await self.be_ready()
         await self.upload(workflow)
         await self.connect()
+        await self.learn_id()
         await self.submit(workflow)
         await self.wait()
 
@@ -106,7 +109,8 @@ class Client:
 
     async def connect(self) -> None:
         """Open the socket; without one the history will have to do."""
-        address = f"{self.base}/ws?clientId={self.client_id}"
+        query = f"?clientId={self.client_id}" if self.client_id else ""
+        address = f"{self.base}/ws{query}"
         self.socket = None
         try:
             self.socket = await asyncio.wait_for(
@@ -120,6 +124,13 @@ class Client:
             await self.socket.send_json(FLAGS)
         except TROUBLES as error:
             self.problems.append(f"no socket: {error}")
+
+    async def learn_id(self) -> None:
+        """Take the id of the greeting; where there is none, one of its own."""
+        if not self.client_id and self.socket is not None:
+            kind, data = await self.receive(self.request_s) or ("", {})
+            self.client_id = data.get("sid", "") if kind == "status" else ""
+        self.client_id = self.client_id or str(uuid.uuid4())
 
     async def upload(self, workflow: Any) -> None:
         """Bring the pictures that the workflow loads, and use the names they get."""
