@@ -39,7 +39,7 @@ def parameters(value: str) -> tuple[str, dict[str, str]]:
     """A header like ``form-data; name="image"`` -> its first word and its parameters.
 
     Raises:
-        BadForm: a parameter in a charset that it is not in, or that nobody knows.
+        BadForm: a parameter that is not in the charset it names, or an unknown charset.
     """
     kind = value.partition(";")[0].strip().lower()
     found = {}
@@ -59,7 +59,7 @@ def parameters(value: str) -> tuple[str, dict[str, str]]:
 
 
 def fields_of(content_type: str, body: bytes) -> list[FormField]:
-    """The fields of a form in their order; none for a Content-Type that is no form's.
+    """The fields of a form in their order; none for a Content-Type that is not a form's.
 
     Raises:
         BadForm: no boundary, no name, an end that is missing, an unknown encoding.
@@ -108,7 +108,7 @@ _FORBIDDEN: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 def _part(piece: bytes) -> FormField:
     head, gap, content = piece.partition(_CRLF + _CRLF)
     if not gap:
-        raise BadForm("a part without a blank line behind its headers")
+        raise BadForm("a part without a blank line after its headers")
     headers = dict(_headers(head))
     found = parameters(headers.get("content-disposition", ""))[1]
     if "name" not in found:
@@ -129,7 +129,7 @@ def _headers(head: bytes) -> Iterator[tuple[str, str]]:
         name, colon, value = line.decode("utf-8", "surrogateescape").partition(":")
         value = value.strip(" \t")
         if not colon or not _TOKEN.fullmatch(name) or _FORBIDDEN.search(value):
-            raise BadForm("a line in the head of a part that is no header")
+            raise BadForm("a line in the head of a part is not a header")
         yield name.lower(), value
 
 

@@ -266,7 +266,7 @@ _PACKED: Final = frozenset({".gz", ".Z", ".bz2", ".xz", ".br"})
 
 
 def served_type(name: str) -> str:
-    """The type that aiohttp names when it serves a file and nobody told it one."""
+    """The type that aiohttp names when it serves a file and was not given one."""
     end = posixpath.splitext(name)[1].lower()
     end = _SUFFIXES.get(end, end)
     return _SERVED.get(end[end.rfind(".") :] if end else "", OCTETS)

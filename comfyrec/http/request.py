@@ -1,8 +1,8 @@
 """An HTTP request, taken apart: the one reader of targets, queries, header fields and JSON bodies.
 
 Every part is read once, when it is first asked for, and stays with the request: a body that passes
-scenarios, a witness and the routes is parsed by whoever looks first. So nobody changes what a
-request gives; who needs to change a value copies it.
+scenarios, a fixture and the routes is parsed by the first of them that looks. So what a request
+gives must not be changed; copy a value to change it.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _ORIGIN: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
 
 
 class NotText(ValueError):
-    """A body that is not in the charset that its Content-Type names, or in one nobody knows."""
+    """A body that is not in the charset that its Content-Type names, or in an unknown one."""
 
 
 class NotJson(ValueError):
@@ -191,7 +191,7 @@ class Request(msgspec.Struct, frozen=True, dict=True):
         """The body as text, in the charset that its Content-Type names.
 
         Raises:
-            NotText: it is not in that charset, or nobody knows the charset.
+            NotText: it is not in that charset, or the charset is unknown.
         """
         return _text(self.body, self.header("Content-Type"))
 
@@ -212,7 +212,7 @@ class Request(msgspec.Struct, frozen=True, dict=True):
     def json(self) -> Any:
         """The body as JSON, parsed once: do not change it.
 
-        None when it is not JSON, or nests more deeply than whoever walks through it goes.
+        None when it is not JSON, or nests more deeply than ``NESTED_MAX``.
         """
         return None if nests_deeper(self.body, NESTED_MAX) else self._json[0]
 
@@ -287,7 +287,7 @@ def loads(text: str | bytes) -> Any:
 
 def loads_or_none(text: str | bytes) -> Any:
     """Read JSON as ComfyUI's Python writes it, NaN included; None for what is not JSON, or nests
-    more deeply than whoever walks through it goes."""
+    more deeply than ``NESTED_MAX``."""
     if nests_deeper(text, NESTED_MAX):
         return None
     try:

@@ -19,8 +19,8 @@ _ERROR: Final = "\x1b[1m\x1b[31m[ERROR]\x1b[0m "
 
 
 def banner(context: Context) -> Iterator[ConsoleLine]:
-    """What stands on the console once the server has started."""
-    for said in (
+    """What the console shows once the server has started."""
+    for text in (
         "Total VRAM 65536 MB, total RAM 65536 MB",
         "pytorch version: 2.8.0+cpu",
         "Set vram state to: DISABLED",
@@ -28,21 +28,21 @@ def banner(context: Context) -> Iterator[ConsoleLine]:
         f"ComfyUI version: {context.era.version}",
         "Starting server\n",
     ):
-        yield ConsoleLine(context.now, f"{_mark(context, _INFO)}{said}\n")
+        yield ConsoleLine(context.now, f"{_mark(context, _INFO)}{text}\n")
 
 
 def _mark(context: Context, level: str) -> str:
     return level if context.era.has("view_nosniff") else ""
 
 
-def write_line(context: Context, said: str, *, level: str = _INFO) -> None:
+def write_line(context: Context, text: str, *, level: str = _INFO) -> None:
     """Put a line on the console, and tell those who subscribed."""
-    line = ConsoleLine(context.now, f"{_mark(context, level)}{said}\n")
+    line = ConsoleLine(context.now, f"{_mark(context, level)}{text}\n")
     context.log.append(line)
     if not context.subscribers:
         return
-    size = None if context.told_size else TERMINAL
-    context.told_size = True
+    size = None if context.size_sent else TERMINAL
+    context.size_sent = True
     for client_id in list(context.subscribers):
         if client_id in context.engine.clients.client_ids:
             data = {"entries": [entry_of(context, line)], "size": size}
@@ -59,10 +59,10 @@ def entry_of(context: Context, line: ConsoleLine) -> dict[str, str]:
 
 def print_failure(context: Context, data: Mapping[str, Any]) -> None:
     """What the worker prints before it says ``execution_error``."""
-    said = data["exception_message"].rstrip("\n")
-    write_line(context, f"!!! Exception during processing !!! {said}", level=_ERROR)
+    message = data["exception_message"].rstrip("\n")
+    write_line(context, f"!!! Exception during processing !!! {message}", level=_ERROR)
     frames = "".join(f"{one.rstrip()}\n" for one in data["traceback"])
-    last = f"{data['exception_type']}: {said}\n"
+    last = f"{data['exception_type']}: {message}\n"
     write_line(context, f"Traceback (most recent call last):\n{frames}{last}", level=_ERROR)
 
 
@@ -70,5 +70,5 @@ def print_end(context: Context, messages: Iterable[tuple[str, Mapping[str, Any]]
     """What the worker prints when a prompt is gone; ``messages`` are those of its history."""
     stamps = [data["timestamp"] for _, data in messages if "timestamp" in data]
     seconds = (stamps[-1] - stamps[0]) / 1000 if stamps else 0.0
-    said = f"Prompt executed in {seconds:.2f} seconds"
-    write_line(context, f"\x1b[32m{said}\x1b[0m" if _mark(context, _INFO) else said)
+    message = f"Prompt executed in {seconds:.2f} seconds"
+    write_line(context, f"\x1b[32m{message}\x1b[0m" if _mark(context, _INFO) else message)

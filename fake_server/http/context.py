@@ -60,8 +60,8 @@ class Context(msgspec.Struct):
     log: deque[ConsoleLine] = msgspec.field(default_factory=lambda: deque(maxlen=LOG_LINES_MAX))
     subscribers: dict[str, None] = msgspec.field(default_factory=dict)
     """Client ids that want ``logs`` frames, in the order they came."""
-    told_size: bool = False
-    """Whether the size of the terminal was told; it is told once."""
+    size_sent: bool = False
+    """Whether the size of the terminal was sent; it is sent once."""
 
     @property
     def era(self) -> Era:
@@ -95,10 +95,10 @@ class BodyNotJson(HandlerFailed):
 class HttpError(Exception):
     """Here the real handler raises an HTTP error, which passes the middleware untouched."""
 
-    def __init__(self, status: int, said: str | None = None, *, allow: str = "") -> None:
+    def __init__(self, status: int, message: str | None = None, *, allow: str = "") -> None:
         super().__init__(status)
         more = (("Allow", allow),) if allow else ()
-        self.answer = text(said or f"{status}: {_REASONS[status]}", status, more)
+        self.answer = text(message or f"{status}: {_REASONS[status]}", status, more)
 
 
 def below(context: Context, kind: str, *parts: str) -> str | None:
@@ -125,7 +125,7 @@ def keys_of(request: Request) -> Mapping[str, Any]:
     """A body in which the server looks for ``clear`` and ``delete``: lists and texts have none.
 
     Raises:
-        HandlerFailed: a body that has no keys to look for, or no JSON at all.
+        HandlerFailed: a body without keys to look for, or one that is not JSON.
     """
     body = read_json(request)
     if isinstance(body, dict):
@@ -139,7 +139,7 @@ def listed(body: Mapping[str, Any], name: str) -> list[Any]:
     """What a body lists under a name.
 
     Raises:
-        HandlerFailed: it is nothing that one could go through.
+        HandlerFailed: it cannot be iterated over.
     """
     try:
         return list(body.get(name, ()))

@@ -27,7 +27,7 @@ web page here.</p></body></html>
 
 
 def root(context: Context, request: Request) -> Response:
-    """GET /: index.html, which nobody may store."""
+    """GET /: index.html, which must not be cached."""
     found = context.options.frontend("index.html") if context.options.frontend else None
     store = "no-store, must-revalidate" if context.era.has("no_store") else "no-cache"
     headers = [("Cache-Control", store), ("Pragma", "no-cache"), ("Expires", "0")]
@@ -37,7 +37,7 @@ def root(context: Context, request: Request) -> Response:
 
 
 def no_template(context: Context, request: Request, path: str) -> Response:
-    """GET /templates/{path}: nobody has brought the package of workflow templates."""
+    """GET /templates/{path}: the package of workflow templates is not installed."""
     raise HttpError(404)
 
 

@@ -23,7 +23,7 @@ def logs(context: Context, request: Request) -> Response:
 
 def raw_logs(context: Context, request: Request) -> Response:
     """GET /internal/logs/raw."""
-    context.told_size = True
+    context.size_sent = True
     entries = [entry_of(context, line) for line in context.log]
     return json_response({"entries": entries, "size": TERMINAL})
 

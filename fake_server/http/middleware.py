@@ -37,7 +37,7 @@ _READING: Final = frozenset({"POST", "PUT", "PATCH"})
 
 
 def answer(context: Context, request: Request) -> Response:
-    """Answer a request that is no websocket."""
+    """Answer a request that does not become a WebSocket."""
     try:
         given = _around(context, request)
     except HttpError as refused:
@@ -101,7 +101,7 @@ def is_websocket(context: Context, request: Request) -> bool:
 
 
 def handshake_problem(request: Request) -> str:
-    """What aiohttp says of a request that is no proper upgrade."""
+    """What aiohttp answers to a request that is not a proper upgrade."""
     fields = request.fields
     upgrade = fields.get("upgrade")
     if (upgrade or "").strip().lower() != "websocket":
@@ -122,7 +122,7 @@ def lets_in(context: Context, request: Request) -> bool:
     """Whether the guard against foreign origins lets a request pass; always with CORS.
 
     Raises:
-        Failed: a port that is no number.
+        HandlerFailed: a port that is not a number.
     """
     if context.options.cors_origin is not None or not context.era.has("origin_guard"):
         return True
@@ -141,7 +141,7 @@ def lets_in(context: Context, request: Request) -> bool:
 def _same(host: str, origin: str) -> bool:
     """The comparison of ComfyUI: without ports where one of the two has none."""
     ours, theirs = urlsplit(f"//{host}"), urlparse(origin)
-    their_port = theirs.port  # read first: a port that is no number ends it here
+    their_port = theirs.port  # read first: a port that is not a number ends it here
     if not _is_loopback(ours.hostname):
         return True
     our_name = host if their_port is not None else ours.hostname
@@ -172,7 +172,7 @@ def _short_address(name: str) -> int | None:
 
 
 _LATE: Final = frozenset({"Transfer-Encoding", "Etag", "Last-Modified", "Content-Length"})
-"""Fields that aiohttp adds when it prepares an answer, behind those of the middleware."""
+"""Fields that aiohttp adds when it prepares an answer, after those of the middleware."""
 
 
 def _with(given: Response, *fields: tuple[str, str]) -> Response:

@@ -31,7 +31,7 @@ __all__ = [
     "object_info_class",
 ]
 
-# folder -> what is told of it instead of a model's extensions.
+# folder -> what is listed for it instead of a model's extensions.
 _OTHER_EXTENSIONS: Final = {"diffusers": ["folder"], "classifiers": [""]}
 _EXTENSIONS: Final = [".bin", ".ckpt", ".pkl", ".pt", ".pt2", ".pth", ".safetensors", ".sft"]
 _NOT_LISTED: Final = ("configs", "custom_nodes")
@@ -92,14 +92,14 @@ def embeddings(context: Context, request: Request) -> Response:
 
 def experiment_folders(context: Context, request: Request) -> Response:
     """GET /experiment/models."""
-    told: list[dict[str, Any]] = []
+    listed: list[dict[str, Any]] = []
     for name in known_folders(context):
         if name not in _NOT_LISTED:
             entry: dict[str, Any] = {"name": name, "folders": dirs_of(context, name)}
             if context.era.has("preview_checks"):
                 entry["extensions"] = _OTHER_EXTENSIONS.get(name, _EXTENSIONS)
-            told.append(entry)
-    return json_response(told)
+            listed.append(entry)
+    return json_response(listed)
 
 
 def experiment_folder(context: Context, request: Request, folder: str) -> Response:
@@ -114,7 +114,7 @@ def _file(context: Context, name: str) -> dict[str, Any]:
     facts: dict[str, Any] = {"name": name, "pathIndex": 0}
     if context.era.has("frontend_routes"):
         since = context.epoch_us / 1e6
-        # Nobody has the file; its size is told as something that a model may have.
+        # There is no such file; its size is made up, one that a model may have.
         size = 500_000_000 + zlib.crc32(name.encode()) % 6_000_000_000
         facts |= {"modified": since, "created": since, "size": size}
     return facts
@@ -192,7 +192,7 @@ _whole = _Last()
 
 
 def object_info_class(context: Context, request: Request, class_type: str) -> Response:
-    """GET /object_info/{class}: one class, or nothing for one that nobody has."""
+    """GET /object_info/{class_type}: one class; an empty object for an unknown one."""
     info = context.catalogue.info(class_type, context.folders.names("input"))
     return json_response({} if info is None else {class_type: info})
 

@@ -209,7 +209,7 @@ def _validated(engine: Engine, prompt: Any, body: Mapping[str, Any]) -> Verdict:
 
 
 def _extra_data(engine: Engine, request: Request, body: Mapping[str, Any]) -> Any:
-    """What stands beside the prompt; only a prompt that may run needs an object there."""
+    """The ``extra_data`` of a prompt; only a prompt that may run needs an object there."""
     extra_data = body.get("extra_data", {})
     extra_data = {**extra_data} if isinstance(extra_data, dict) else extra_data
     source = request.header("Comfy-Usage-Source")

@@ -147,7 +147,7 @@ class Routes:
         segments = path.split("/")
         decoded = [unquote(segment) for segment in segments] if "%" in path else segments
         allowed: dict[str, None] = {}
-        # A slash that is written as %2F stands in a name and divides nothing.
+        # A slash that is written as %2F is part of a name and divides nothing.
         exact = self._exact.get("/".join(decoded)) if "%2f" not in path.lower() else None
         if exact is not None:
             if method in exact:

@@ -106,7 +106,7 @@ def no_entries(context: Context, request: Request) -> Response:
 
 
 def global_subgraph(context: Context, request: Request, subgraph_id: str) -> Response:
-    """GET /global_subgraphs/{id}: ``null``, for nobody brought any."""
+    """GET /global_subgraphs/{subgraph_id}: ``null``, since there are none."""
     return json_response(None)
 
 

@@ -115,7 +115,7 @@ def _masked(context: Context, form: Form, image: bytes, name: str) -> bytes | No
 
 def _original(context: Context, written: Value | None) -> StoredFile | None:
     try:
-        ref = json.loads(written)  # type: ignore[arg-type]  # what is no text fails here
+        ref = json.loads(written)  # type: ignore[arg-type]  # what is not text fails here
         name, kind = annotated(ref["filename"])
         subfolder = ref.get("subfolder", "")
         if not name or name[0] == "/" or ".." in name:

@@ -38,7 +38,7 @@ _FOLDER_SIZE: Final = 4_096
 
 
 class UnknownUser(HandlerFailed):
-    """``comfy-user`` names nobody."""
+    """``comfy-user`` names an unknown user."""
 
 
 def user_of(context: Context, request: Request) -> str:
@@ -102,7 +102,7 @@ def _stamp(context: Context, moment_us: int) -> int | float:
     return moment // 1_000 if context.era.has("userdata_milliseconds") else moment / 1e6
 
 
-def _told(context: Context, request: Request, path: str) -> Response:
+def _described(context: Context, request: Request, path: str) -> Response:
     user = user_of(context, request)
     if (request.first("full_info") or "").lower() == "true":
         return json_response(_info(context, path, user))
@@ -227,7 +227,7 @@ def post(context: Context, request: Request, file: str) -> Response:
             else _broken("it cannot be written")
         )
     context.folders.write(USER_FILES, "", path, request.body, context.now)
-    return _told(context, request, path)
+    return _described(context, request, path)
 
 
 _BAD_NAME: Final = 'Invalid filename. Please avoid special characters like :\\/*?"<>|'
@@ -254,7 +254,7 @@ def delete(context: Context, request: Request, file: str) -> Response:
 
 
 def move(context: Context, request: Request, file: str, destination: str) -> Response:
-    """POST /userdata/{file}/move/{dest}."""
+    """POST /userdata/{file}/move/{destination}."""
     source = path_of(context, request, file)
     if source is None:
         return empty(403)
@@ -266,7 +266,7 @@ def move(context: Context, request: Request, file: str, destination: str) -> Res
     if request.first("overwrite") == "false" and _exists(context, target):
         return _taken(context)
     context.folders.move(USER_FILES, source, _landing(context, source, target), context.now)
-    return _told(context, request, target)
+    return _described(context, request, target)
 
 
 def _landing(context: Context, source: str, target: str) -> str:

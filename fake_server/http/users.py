@@ -86,7 +86,7 @@ def get_settings(context: Context, request: Request) -> Response:
 
 
 def get_setting(context: Context, request: Request, setting: str) -> Response:
-    """GET /settings/{id}; ``null`` for one that nobody has set."""
+    """GET /settings/{setting}; ``null`` for one that is not set."""
     settings = _read(context, request)
     # People can write the file as user data; whatever JSON it holds, the server looks into it.
     try:
@@ -105,7 +105,7 @@ def post_settings(context: Context, request: Request) -> Response:
 
 
 def post_setting(context: Context, request: Request, setting: str) -> Response:
-    """POST /settings/{id}."""
+    """POST /settings/{setting}."""
     settings, new = _read(context, request), read_json(request)
     if not isinstance(settings, dict):
         raise HandlerFailed("settings must be an object")

@@ -37,7 +37,7 @@ _METADATA: Final = {"format": "pt"}
 def annotated(name: str) -> tuple[str, str | None]:
     """``pic.png [input]`` -> the name and the folder it carries, if it carries one.
 
-    What stands in front of the bracket loses one more character: the blank.
+    What precedes the bracket loses one more character: the space.
     """
     for kind in KINDS:
         if name.endswith(f"[{kind}]"):

@@ -238,7 +238,7 @@ def _object(request: Request, known: set[str]) -> dict[str, Any]:
     if not request.body.strip():
         return {}
     try:
-        body = json.loads(request.body)
+        body = request.read_json()
     except (ValueError, RecursionError):
         raise UsageError("the body is not valid JSON") from None
     if not isinstance(body, dict):

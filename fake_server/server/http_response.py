@@ -118,7 +118,7 @@ def rendered(answer: Response, request: AnsweredRequest, stays: bool) -> Iterato
 
 
 def _without_guesses(headers: list[str]) -> list[str]:
-    """Without the mark of chunks, and without the type that aiohttp sets behind it."""
+    """Without the mark of chunks, and without the type that aiohttp sets after it."""
     mark = next(i for i, line in enumerate(headers) if line.lower() == _CHUNKED)
     return headers[:mark] + [h for h in headers[mark + 1 :] if h.lower() != _GUESSED]
 

@@ -73,7 +73,7 @@ CONTROL_PATH: Final = "/__fake__"
 
 
 class Server:
-    """One listening port with one source behind it. All methods belong to the loop's thread.
+    """One listening port and the source that it serves. All methods belong to the loop's thread.
 
     Args:
         source: what the server does.
@@ -142,7 +142,7 @@ class Server:
         self._listeners.open(sock, self._accepted)
 
     async def stop(self) -> None:
-        """Cut all connections and free the port; nothing is left running behind it."""
+        """Cut all connections and free the port; nothing is left running."""
         self._stopped = True
         self.clock.close()
         self._stop_listening()
@@ -205,7 +205,7 @@ class Server:
     # --- out -------------------------------------------------------------------------------------
 
     def carry(self, actions: Iterable[Action], now: int | None = None) -> None:
-        """Do what a source says, in its order; ``now`` is when it said so, if not just now.
+        """Do what a source says, in its order; ``now`` is when it said so, by default this moment.
 
         Messages are collected by socket; anything else flushes them first.
         """

@@ -1,7 +1,7 @@
 """WebSocket messages on their way out: framed once for all who get them, collected, and drained.
 
 Each message is framed, and deflated, once for all sockets that get it, and written at once: so what
-a source wants done is done in its order, and a client that stops reading holds up nobody.
+a source wants done is done in its order, and a client that stops reading does not hold up others.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class WebSocketOut:
                 transport.abort()
 
     def _deflated(self, message: str | bytes, bits: int) -> bytes:
-        """A compressed frame that stands for itself, so that all sockets can share it.
+        """A compressed frame that needs none before it, so that all sockets can share it.
 
         RFC 7692 lets a sender forget its window whenever it likes; a full flush does.
         """
@@ -118,7 +118,7 @@ class WebSocketOut:
         return frame(opcode, data.removesuffix(_FLUSHED), compressed=True)
 
     def close(self, socket: SocketExchange, close: Close) -> None:
-        """Begin the closing handshake, and cut the socket if nobody goes on with it."""
+        """Begin the closing handshake, and cut the socket if the client does not finish it."""
         if socket.closing:
             return
         self.write(socket, frame(CLOSE, close_payload(close.code, close.reason)))
@@ -152,7 +152,7 @@ class WebSocketOut:
         self._full.discard(socket)
 
     def stop(self) -> None:
-        """Wait for nobody any more."""
+        """Stop waiting for clients."""
         for drain in [s.draining for s in self._full if s.draining is not None]:
             drain.cancel()
         self._full.clear()

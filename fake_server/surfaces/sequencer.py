@@ -289,7 +289,7 @@ class Sequencer(Source):
         if request.method != "POST":
             raise _Refusal(405, "this route takes POST")
         try:
-            body = json.loads(request.body)
+            body = request.read_json()
         except (ValueError, RecursionError):
             raise _Refusal(400, "the body is not valid JSON") from None
         if not isinstance(body, dict):

@@ -143,7 +143,7 @@ class FastConnection(asyncio.Protocol):
             return
         head = parse_head(self._held)
         if head is None or len(self._held) > head.size:
-            # Several at once stand or fall together: one that is broken takes the rest along.
+            # aiohttp refuses several that come at once when one of them is broken.
             self._hand_over(transport)
         elif len(self._held) == head.size:
             self._take(head, transport)

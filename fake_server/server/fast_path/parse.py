@@ -1,8 +1,8 @@
-"""Plain HTTP requests: bytes -> what was asked, at once; all that is not plain is told apart.
+"""Plain HTTP requests: bytes -> what was asked, at once; what is not plain is left alone.
 
 Most requests are plain: HTTP/1.1, an ordinary target, a short head of ordinary fields that come
 once each, and a body of a known, small size or none. There is one way to read those, whoever does
-it. Everything else, from chunks and upgrades to what is no HTTP, is for a whole parser.
+it. Everything else, from chunks and upgrades to what is not HTTP, is for a whole parser.
 
 RFC 9112, sections 2 to 6, of which this is a narrow part.
 """
@@ -54,7 +54,7 @@ class RequestHead(msgspec.Struct, frozen=True, gc=False):
 
 
 class _HeaderFields(msgspec.Struct, frozen=True, gc=False):
-    """What stands behind the first line."""
+    """What follows the first line."""
 
     fields: tuple[tuple[str, str], ...]
     length: int

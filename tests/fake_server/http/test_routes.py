@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import itertools
+import re
 from pathlib import Path
 
 import aiohttp
@@ -16,7 +18,7 @@ from comfyrec.versions import era_of
 from fake_server.http.context import Handler
 from fake_server.http.middleware import answer
 from fake_server.http.responses import json_response
-from fake_server.http.routes import INTERNAL, routes_of
+from fake_server.http.routes import HANDLERS, INTERNAL, handler_of, routes_of
 from fake_server.simulated_server import SimulatedServer
 from fake_server.source import Request
 
@@ -116,3 +118,16 @@ def test_a_path_leads_where_aiohttp_finds_it(
 
 def test_the_routes_of_a_version_are_made_once() -> None:
     assert routes_of(era_of()) is routes_of(era_of())
+
+
+def test_each_route_has_a_handler_and_no_handler_is_left_over() -> None:
+    routes = {f"{route.method} {route.path}" for route in ROUTES if route.since != "assets_events"}
+
+    assert set(HANDLERS) == routes
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
+def test_a_handler_takes_the_variable_parts_of_its_path_by_name(route: Route) -> None:
+    parts = dict.fromkeys(re.findall(r"{(\w+)", route.path), "x")
+
+    inspect.signature(handler_of(route)).bind(None, None, **parts)
