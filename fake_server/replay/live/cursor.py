@@ -19,6 +19,7 @@ from typing import Final
 
 from fake_server.replay.live.live_state import LivePrompt, LiveState, Stage
 from fake_server.replay.live.messages import RecordedMessages
+from fake_server.replay.recording.recorded_answers import END
 from fake_server.replay.recording.steps import (
     EndStep,
     Mark,
@@ -38,7 +39,7 @@ PATIENCE_US: Final = 1_000_000
 """Real time that a live prompt is held up for a request that the recorded client made by then."""
 ABSENT_US: Final = 300_000
 """The same for a client that has not shown itself at all."""
-_END: Final = 1 << 60
+
 
 Going = Generator[Action, None, bool]
 """Actions, and in the end whether to go on with the next step."""
@@ -88,7 +89,7 @@ class Cursor:
         """(the last place of the recording that lies behind, the next one)."""
         steps, position = self._script.steps, self.position
         behind = steps[position - 1].place[0] if position else -1
-        return behind, _END if self.finished else steps[position].place[0]
+        return behind, END if self.finished else steps[position].place[0]
 
     @property
     def diverged(self) -> bool:

@@ -7,15 +7,25 @@ Frames tell most of it. For a prompt whose client was not listening, the falls o
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from comfyrec.timeline import Exchange, RecordedPrompt, Socket, Timeline
 from comfyrec.timeline.prompts import removed_ids
 
-__all__ = ["BEFORE_ALL", "BEHIND", "HERE", "Lifecycle", "Place", "Statuses", "lifecycles_of"]
+__all__ = [
+    "BEFORE_ALL",
+    "BEHIND",
+    "HERE",
+    "Lifecycle",
+    "Place",
+    "Statuses",
+    "lifecycles_of",
+    "queue_shown",
+]
 
 Place = tuple[int, int]
 """Where something happens: the record it belongs to, and whether before, at or behind it."""
@@ -156,6 +166,7 @@ def lifecycles_of(timeline: Timeline) -> tuple[list[Lifecycle], Statuses]:
     _end_untold(timeline, lifecycles, seen, statuses)
     for prompt, lifecycle in zip(timeline.prompts, lifecycles, strict=True):
         statuses.claim_taken(prompt.number, lifecycle)
+    _correct_by_queue(timeline, lifecycles, seen)
     _interrupt(timeline, lifecycles)
     return lifecycles, statuses
 
@@ -290,6 +301,60 @@ def _end_untold(
             free_from = None
         elif lifecycle.deleted_by is None and free_from is not None:
             free_from = max(free_from, lifecycle.ended)
+
+
+# --- what the queue showed -----------------------------------------------------------------------
+
+
+def queue_shown(exchange: Exchange) -> tuple[list[str], list[str]] | None:
+    """The ids that an answer of GET /queue shows as running and as pending; None: it shows none."""
+    answer = exchange.response_json if exchange.path == "/queue" else None
+    if exchange.method != "GET" or exchange.status != 200 or not isinstance(answer, dict):
+        return None
+    return _ids(answer.get("queue_running")), _ids(answer.get("queue_pending"))
+
+
+def _ids(items: Any) -> list[str]:
+    items = items if isinstance(items, list) else []
+    return [i[1] for i in items if isinstance(i, list) and len(i) > 1 and isinstance(i[1], str)]
+
+
+def _correct_by_queue(
+    timeline: Timeline, lifecycles: Sequence[Lifecycle], seen: Mapping[str, _Seen]
+) -> None:
+    """The queue knows at once what frames say on a connection of their own, a little later."""
+    counts = Counter(prompt.prompt_id for prompt in timeline.prompts)
+    for exchange in timeline.exchanges:
+        shown = queue_shown(exchange)
+        if shown is None:
+            continue
+        at = exchange.request.at
+        for prompt, lifecycle in zip(timeline.prompts, lifecycles, strict=True):
+            if counts[prompt.prompt_id] > 1 or not _is_queued_by(timeline, prompt, at):
+                continue
+            if prompt.prompt_id in shown[0] and lifecycle.started is not None:
+                lifecycle.started = min(lifecycle.started, (at, BEFORE))
+            elif prompt.prompt_id not in shown[0] + shown[1] and lifecycle.deleted_by is None:
+                _ended_by(lifecycle, at, seen.get(prompt.prompt_id, _Seen()))
+
+
+def _is_queued_by(timeline: Timeline, prompt: RecordedPrompt, at: int) -> bool:
+    """Whether its submission was answered before something was asked."""
+    if prompt.submitted is None:
+        return False
+    response = timeline.exchanges[prompt.submitted].response
+    return response is not None and response.at < at
+
+
+def _ended_by(lifecycle: Lifecycle, at: int, seen: _Seen) -> None:
+    place = (at, BEFORE)
+    if lifecycle.ended is None or lifecycle.ended <= place:
+        return
+    lifecycle.ended = place
+    if lifecycle.started is not None:
+        lifecycle.started = min(lifecycle.started, place)
+    if lifecycle.written is not None and seen.absent < at:
+        lifecycle.written = min(lifecycle.written, place)
 
 
 # --- interrupts ------------------------------------------------------------------------------

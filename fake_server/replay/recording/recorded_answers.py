@@ -14,10 +14,11 @@ from typing import Any, Final
 import msgspec
 
 from comfyrec.timeline import Exchange, Side, Timeline
-from fake_server.replay.recording.prompt_states import Lifecycle, Place
+from fake_server.replay.recording.prompt_states import Lifecycle, Place, queue_shown
 from fake_server.replay.recording.request_key import RequestKey, recorded_request_key, skeleton
 
 __all__ = [
+    "END",
     "AnswerPicker",
     "RecordedAnswers",
     "RecordedExchange",
@@ -29,6 +30,10 @@ __all__ = [
 PromptNumber = int
 """A prompt: its number in the recording, or a negative one for one that is played again."""
 CLOSEST_SHOWN: Final = 3
+
+
+END: Final = 1 << 60
+"""A place behind every record."""
 
 
 class State(msgspec.Struct, frozen=True):
@@ -116,13 +121,33 @@ class RecordedAnswers:
             request_key = recorded_request_key(exchange)
             state = states.at((exchange.request.at, 0))
             seen = (
-                state_shown_by(request_key, state, self.numbers) if _shows_state(exchange) else None
+                state_shown_by(request_key, self._corrected(exchange, state), self.numbers)
+                if _shows_state(exchange)
+                else None
             )
             recorded = RecordedExchange(exchange, request_key, seen)
             self.exchanges.append(recorded)
             self._at.setdefault(request_key.place, []).append(recorded)
             if request_key.method not in _SAFE_METHODS:
                 self.changes.setdefault(request_key.family, []).append(recorded)
+
+    def _corrected(self, exchange: Exchange, state: State) -> State:
+        """The state as the answer itself shows it, where it does."""
+        shown = queue_shown(exchange)
+        if shown is None:
+            return state
+        running, pending = ([*map(self._only, ids)] for ids in shown)
+        if None in running or None in pending:
+            return state
+        return msgspec.structs.replace(
+            state,
+            running=tuple(n for n in running if n is not None),
+            pending=frozenset(n for n in pending if n is not None),
+        )
+
+    def _only(self, prompt_id: str) -> PromptNumber | None:
+        numbers = self.numbers(prompt_id)
+        return numbers[0] if len(numbers) == 1 else None
 
     def numbers(self, prompt_id: str) -> Sequence[PromptNumber]:
         """The recorded prompts of that id."""
@@ -360,7 +385,8 @@ class AnswerPicker:
             recorded.at for recorded in changes if recorded.exchange.number not in self._changed
         ]
         behind = max([past, *done])
-        ahead = min([ahead, *(at for at in undone if at > behind)])
+        # A change that was made before the script came to it leads ahead of the script.
+        ahead = min([at for at in (ahead, *undone) if at > behind], default=END)
         now = [recorded for recorded in exchanges if behind < recorded.at < ahead]
         recorded = next((recorded for recorded in now if recorded.at > read), None)
         recorded = recorded or (now[-1] if now else None)
