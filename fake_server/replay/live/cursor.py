@@ -136,12 +136,24 @@ class Cursor:
         """A live client did what a need waits for; ``advance`` says what follows."""
         self._met[need.number] = now
         for earlier in self._script.needs[: need.number]:
-            own = earlier.role in (need.role, None)
-            if own and self.is_open(earlier) and self._can_be_left_out(earlier, need):
+            if self.is_open(earlier) and self._is_left_out(earlier, need):
                 self._waived.add(earlier.number)
         if self._base is not None and self._hastens(need):
             due = self._script.steps[need.step].due
             self._base = min(self._base, now - due)
+
+    def _is_left_out(self, earlier: Need, met: Need) -> bool:
+        if earlier.role in (met.role, None):
+            return self._can_be_left_out(earlier, met)
+        return not self._live_state.is_here(earlier.role) and self._had_left(earlier.role, met)
+
+    def _had_left(self, role: int, met: Need) -> bool:
+        """Whether a recorded client was gone, with all its prompts, when another did something."""
+        recorded, place = self._script.roles[role], met.place
+        sockets = [self._script.timeline.sockets[number] for number in recorded.sockets]
+        ends = [self._script.lifecycles[number].ended for number in recorded.prompts]
+        closed = all(s.closing is not None and s.closing.at < place[0] for s in sockets)
+        return closed and all(end is not None and end < place for end in ends)
 
     def _hastens(self, need: Need) -> bool:
         """Whether what comes before a need is not played at the recorded pace, now that it is met.
@@ -259,7 +271,7 @@ class Cursor:
         """Wait; with an end when somebody is held up, or when nobody will ever come."""
         held_up = self._live_state.remaining > 0
         absent = need.role is not None and not self._live_state.is_here(need.role)
-        if not held_up and not (absent and self._live_state.sockets):
+        if not held_up and not (absent and self._live_state.is_awaited_by_others(need.place[0])):
             return
         if expected > now:
             # It may come at its recorded time.

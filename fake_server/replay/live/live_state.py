@@ -272,6 +272,15 @@ class LiveState:
         client = self._players.get(self._script.role_of_socket[socket.number].number)
         return self.newest(client) if client is not None else None
 
+    def is_awaited_by_others(self, at: int) -> bool:
+        """Whether a live socket stands for a recorded one that was still open at a place."""
+        for socket in self.sockets.values():
+            if socket.played is not None:
+                closing = self._script.timeline.sockets[socket.played].closing
+                if closing is None or closing.at > at:
+                    return True
+        return False
+
     def newest(self, client: str | None) -> int | None:
         """The socket under which the server knows a client: the one that came last."""
         own = [number for number, s in self.sockets.items() if s.client == client]

@@ -63,6 +63,7 @@ class Statuses:
 
     def __init__(self, sockets: Sequence[Socket]) -> None:
         self.of = [_statuses(socket) for socket in sockets]
+        self._opened = [socket.upgrade.request.at for socket in sockets]
         # The upgrades whose greeting said that nothing is queued.
         self.found_empty = [
             socket.upgrade.request.at
@@ -78,9 +79,21 @@ class Statuses:
                 if status.owner is not None:
                     yield socket, status.place, status.owner
 
-    def claim_enqueued(self, prompt: int, lifecycle: Lifecycle) -> None:
-        """The first rise behind the submission is its doing."""
-        for statuses in self.of:
+    def _open_before(self, at: int | None) -> Iterator[list[_Status]]:
+        """The statuses of the sockets that were open then; None: at any time."""
+        for opened, statuses in zip(self._opened, self.of, strict=True):
+            if at is None or opened < at:
+                yield statuses
+
+    def claim_enqueued(self, prompt: int, lifecycle: Lifecycle, started: int | None) -> None:
+        """The first rise behind the submission is its doing, on sockets that were open by then.
+
+        Args:
+            prompt: its number.
+            lifecycle: says when it was submitted.
+            started: where it began to run, if frames tell.
+        """
+        for statuses in self._open_before(started):
             _claim(
                 prompt,
                 (s for s in statuses if s.at > lifecycle.submitted[0] and s.value > s.before),
@@ -93,7 +106,7 @@ class Statuses:
         """
         claimed = [
             _claim(prompt, (s for s in statuses if s.at > after and s.value < s.before))
-            for statuses in self.of
+            for statuses in self._open_before(after)
         ]
         return min((at for at in claimed if at is not None), default=None)
 
@@ -158,7 +171,7 @@ def lifecycles_of(timeline: Timeline) -> tuple[list[Lifecycle], Statuses]:
     seen = _seen_in_history(timeline.exchanges)
     lifecycles = [_begun(timeline, prompt) for prompt in timeline.prompts]
     for prompt, lifecycle in zip(timeline.prompts, lifecycles, strict=True):
-        statuses.claim_enqueued(prompt.number, lifecycle)
+        statuses.claim_enqueued(prompt.number, lifecycle, prompt.started_at)
     for prompt, lifecycle in zip(timeline.prompts, lifecycles, strict=True):
         if peek := _told_end(timeline, prompt):
             _end(prompt, lifecycle, peek, seen, statuses)
