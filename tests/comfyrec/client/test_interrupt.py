@@ -43,6 +43,11 @@ PLAYS: dict[str, tuple[list[Any], list[str], Effect]] = {
         ["GET /queue", "POST /queue", "GET /queue", "POST /interrupt", "end"],
         Effect.INTERRUPTED,
     ),
+    "it ended while it was removed": (
+        [WAITS, OK, NOWHERE, ENTRY],
+        ["GET /queue", "POST /queue", "GET /queue", "GET /history/p"],
+        Effect.TOO_LATE,
+    ),
     "it is over": ([NOWHERE, ENTRY], ["GET /queue", "GET /history/p"], Effect.TOO_LATE),
     "nobody knows it": ([NOWHERE, NO_ENTRY], ["GET /queue", "GET /history/p"], Effect.UNKNOWN),
     "the first interrupt is lost": (

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from websockets.sync.client import connect
 
+from comfyrec.testing.assertions import difference
 from comfyrec.testing.handle import ComfyUI
 from comfyrec.testing.settings import PluginSettings
 from tests.comfyrec.plugin.downstream_client import GRAPH, get, post, run
@@ -167,3 +168,21 @@ def test_a_wait_may_ask_the_server_for_what_it_waits_for(server: ComfyUI) -> Non
     server.wait_until(lambda: not any(socket.open for socket in server.sockets), "the end", 5)
     with pytest.raises(AssertionError, match=r"waited 0.05 s for 2 prompts; it sent last: \{"):
         server.wait_until(lambda: len(server.prompts) == 2, "2 prompts")
+
+
+SMALL = {"1": {"class_type": "A", "inputs": {"seed": 1, "link": ["2", 0]}}}
+
+
+@pytest.mark.parametrize(
+    ("expected", "actual", "lines"),
+    [
+        (SMALL, SMALL, []),
+        ({"a": 1}, {"a": 2}, ["a: 2, expected 1"]),
+        ({"a": 1}, {"a": 1.0}, ["a: 1.0, expected 1"]),
+        ({"a": {"b": 1}}, {"a": {}}, ["a/b: missing, expected 1"]),
+        ({}, {"a": 1}, ["a: 1, expected nothing"]),
+        ({"a": [1, 2]}, {"a": [2, 1]}, ["a: [2, 1], expected [1, 2]"]),
+    ],
+)
+def test_where_graphs_differ_is_said(expected: Any, actual: Any, lines: list[str]) -> None:
+    assert list(difference(expected, actual)) == lines

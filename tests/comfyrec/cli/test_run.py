@@ -72,7 +72,7 @@ def report_in(out: str) -> dict[str, Any]:
 # --- list 2, point 15 -------------------------------------------------------------------------
 
 
-def test_list_2_point_15_submit_and_wait_prints_the_id_and_exits_with_zero(
+def test_submit_and_wait_prints_the_id_and_exits_with_zero(
     flow: Path, capsys: pytest.CaptureFixture[str]
 ):
     with serve(Server(), speed=1.0) as handle:
@@ -81,7 +81,7 @@ def test_list_2_point_15_submit_and_wait_prints_the_id_and_exits_with_zero(
     assert capsys.readouterr().out.splitlines() == [PROMPT]
 
 
-def test_list_2_point_15_without_waiting_the_id_is_printed_and_nothing_asked(
+def test_without_waiting_the_id_is_printed_and_nothing_asked(
     flow: Path, capsys: pytest.CaptureFixture[str]
 ):
     server = Server(lambda server, prompt_id: [status(1)])
@@ -92,7 +92,7 @@ def test_list_2_point_15_without_waiting_the_id_is_printed_and_nothing_asked(
     assert not server.asked("GET", f"/history/{PROMPT}")
 
 
-def test_list_2_point_15_progress_is_on_while_waiting_and_off_by_a_flag(
+def test_progress_is_on_while_waiting_and_off_by_a_flag(
     flow: Path, capsys: pytest.CaptureFixture[str]
 ):
     with serve(Server(), speed=1.0) as handle:
@@ -105,7 +105,7 @@ def test_list_2_point_15_progress_is_on_while_waiting_and_off_by_a_flag(
     assert "%]" not in hidden
 
 
-def test_list_2_point_15_images_are_saved_by_pattern_and_offset(
+def test_images_are_saved_by_pattern_and_offset(
     flow: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     folder = tmp_path / "out"
@@ -146,7 +146,7 @@ def ends(outcome: str) -> Any:
 
 
 @pytest.mark.parametrize("outcome", [o for o in Outcome if o is not Outcome.REJECTED])
-def test_list_3_point_04_each_outcome_has_its_own_exit_status_and_report(
+def test_each_outcome_has_its_own_exit_status_and_report(
     outcome: Outcome, flow: Path, capsys: pytest.CaptureFixture[str]
 ):
     limits = ["--idle-limit", "0.5", "--grace", "0.2"]
@@ -161,12 +161,12 @@ def test_list_3_point_04_each_outcome_has_its_own_exit_status_and_report(
     assert "Traceback" not in captured.err
 
 
-def test_list_3_point_04_exit_statuses_are_all_different():
+def test_exit_statuses_are_all_different():
     assert len(set(EXIT_STATUS.values())) == len(Outcome)
     assert not {2, 8, 10, 130} & set(EXIT_STATUS.values())
 
 
-def test_list_2_point_15_a_rejected_prompt_says_why_and_has_its_own_exit_status(
+def test_a_rejected_prompt_says_why_and_has_its_own_exit_status(
     flow: Path, capsys: pytest.CaptureFixture[str]
 ):
     server = Server()
@@ -197,7 +197,7 @@ NO_WORKFLOWS = {
 
 
 @pytest.mark.parametrize("text", NO_WORKFLOWS.values(), ids=NO_WORKFLOWS)
-def test_list_3_point_01_a_file_that_is_no_workflow_stops_before_any_network_call(
+def test_a_file_that_is_no_workflow_stops_before_any_network_call(
     text: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     path, server = tmp_path / "flow.json", Server()
@@ -213,7 +213,7 @@ def test_list_3_point_01_a_file_that_is_no_workflow_stops_before_any_network_cal
     assert not server.sockets
 
 
-def test_list_3_point_02_a_summary_is_shown_and_a_no_sends_nothing(
+def test_a_summary_is_shown_and_a_no_sends_nothing(
     flow: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
     server = Server()
@@ -228,7 +228,7 @@ def test_list_3_point_02_a_summary_is_shown_and_a_no_sends_nothing(
 
 
 @pytest.mark.parametrize("word", ["y", "YES", "yeah", "yep"])
-def test_list_3_point_02_a_yes_runs_it(word: str, flow: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_yes_runs_it(word: str, flow: Path, monkeypatch: pytest.MonkeyPatch):
     server = Server()
     monkeypatch.setattr(sys, "stdin", io.StringIO(f"{word}\n"))
     with serve(server, speed=1.0) as handle:
@@ -237,7 +237,7 @@ def test_list_3_point_02_a_yes_runs_it(word: str, flow: Path, monkeypatch: pytes
     assert len(server.asked("POST", "/prompt")) == 1
 
 
-def test_list_3_point_02_nobody_who_answers_is_a_wrong_use(
+def test_nobody_who_answers_is_a_wrong_use(
     flow: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     monkeypatch.setattr(sys, "stdin", io.StringIO(""))
@@ -247,7 +247,7 @@ def test_list_3_point_02_nobody_who_answers_is_a_wrong_use(
     assert "--yes" in capsys.readouterr().err
 
 
-def test_list_3_point_03_connectivity_is_checked_before_the_question(
+def test_connectivity_is_checked_before_the_question(
     flow: Path, unused_port: int, capsys: pytest.CaptureFixture[str]
 ):
     url = f"127.0.0.1:{unused_port}"
@@ -288,7 +288,7 @@ def interrupted(handle: Handle, flow: Path, *flags: str, signals: int = 1) -> tu
 
 
 @pytest.mark.skipif(os.name != "posix", reason="there is no SIGINT for one process elsewhere")
-def test_list_3_point_05_ctrl_c_interrupts_only_our_prompt_and_says_that_it_took_effect(
+def test_ctrl_c_interrupts_only_our_prompt_and_says_that_it_took_effect(
     flow: Path,
 ):
     server = Server(ends("timed-out"))
@@ -303,7 +303,7 @@ def test_list_3_point_05_ctrl_c_interrupts_only_our_prompt_and_says_that_it_took
 
 
 @pytest.mark.skipif(os.name != "posix", reason="there is no SIGINT for one process elsewhere")
-def test_list_3_point_05_a_second_ctrl_c_leaves_at_once(flow: Path):
+def test_a_second_ctrl_c_leaves_at_once(flow: Path):
     server = Server(ends("timed-out"))
     server.routes["POST", "/interrupt"] = lambda _: Response()
     with serve(server, speed=1.0) as handle:
@@ -420,7 +420,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("flags", WRONG.values(), ids=WRONG)
-def test_list_2_point_10_a_wrong_combination_is_refused_before_anything_is_sent(
+def test_a_wrong_combination_is_refused_before_anything_is_sent(
     flags: list[str],
     flow: Path,
     tmp_path: Path,

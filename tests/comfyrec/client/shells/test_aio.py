@@ -1,4 +1,4 @@
-"""The shells against a server that follows a script, over real sockets."""
+"""The asyncio client against a server that follows a script, over real sockets."""
 
 from __future__ import annotations
 
@@ -45,6 +45,8 @@ from tests.support.scripted_comfyui import (
 )
 
 T = TypeVar("T")
+
+
 Talk = Callable[[Client], Awaitable[T]]
 
 
@@ -68,10 +70,7 @@ def run(handle: Handle | str, **options: Any) -> Any:
     return talk(handle, lambda client: client.run(GRAPH), **options)
 
 
-# --- list 2 -----------------------------------------------------------------------------------
-
-
-def test_list_2_point_01_all_cached_ends_with_one_completed_found_by_history():
+def test_all_cached_ends_with_one_completed_found_by_history():
     told: list[ProgressEvent] = []
     with served(Server(silent)) as handle:
         begun = time.monotonic()
@@ -86,7 +85,7 @@ def test_list_2_point_01_all_cached_ends_with_one_completed_found_by_history():
     assert 0.5 <= took_s < 2  # the bound itself is measured under virtual time
 
 
-def test_list_2_point_02_the_same_run_with_frames_carries_no_marker():
+def test_the_same_run_with_frames_carries_no_marker():
     told: list[ProgressEvent] = []
     with served(Server()) as handle:
         result = talk(handle, lambda client: client.run(GRAPH, on_event=told.append))
@@ -97,7 +96,7 @@ def test_list_2_point_02_the_same_run_with_frames_carries_no_marker():
     assert "detected_by" not in dict(told[-1])
 
 
-def test_list_2_point_08_the_socket_is_open_and_greeted_before_the_post():
+def test_the_socket_is_open_and_greeted_before_the_post():
     server = Server()
     order: list[str] = []
     server.routes["POST", "/prompt"] = lambda _: order.append(f"post, {len(server.sockets)} open")
@@ -107,7 +106,7 @@ def test_list_2_point_08_the_socket_is_open_and_greeted_before_the_post():
     assert order == ["post, 1 open"]
 
 
-def test_list_2_point_08_frames_that_leave_before_the_answer_to_the_post_are_not_lost():
+def test_frames_that_leave_before_the_answer_to_the_post_are_not_lost():
     class Early(Server):
         def _accept(self, request: Request, now: int) -> Response:
             accepted = super()._accept(request, now)
@@ -127,7 +126,7 @@ def test_list_2_point_08_frames_that_leave_before_the_answer_to_the_post_are_not
     assert [t.type for t in told][:3] == ["submitted", "execution_start", "execution_cached"]
 
 
-def test_list_2_point_09_the_total_limit_raises_an_error_with_the_prompt_id():
+def test_the_total_limit_raises_an_error_with_the_prompt_id():
     def never(server: Server, prompt_id: str) -> Iterator[Any]:
         yield begin(prompt_id)
 
@@ -164,7 +163,7 @@ def test_after_the_total_limit_the_prompt_can_be_waited_for_by_its_id():
     }.values(),
     ids=str,
 )
-def test_list_2_point_10_wrong_arguments_raise_before_anything_is_sent(
+def test_wrong_arguments_raise_before_anything_is_sent(
     arguments: dict[str, Any], error: type[Exception]
 ):
     server = Server()
@@ -178,7 +177,7 @@ def test_list_2_point_10_wrong_arguments_raise_before_anything_is_sent(
     assert not server.sockets
 
 
-def test_list_2_point_11_callbacks_keep_their_order_and_none_is_skipped():
+def test_callbacks_keep_their_order_and_none_is_skipped():
     seen: list[str] = []
     chained = chain_callbacks(
         lambda told: seen.append(f"a {told.type}"), None, lambda told: seen.append(f"b {told.type}")
@@ -190,7 +189,7 @@ def test_list_2_point_11_callbacks_keep_their_order_and_none_is_skipped():
 
 
 @pytest.mark.parametrize("blocking", [False, True], ids=["asyncio", "blocking"])
-def test_list_2_point_11_a_callback_that_raises_is_reported_and_the_run_goes_on(
+def test_a_callback_that_raises_is_reported_and_the_run_goes_on(
     blocking: bool, caplog: pytest.LogCaptureFixture
 ):
     seen: list[str] = []
@@ -212,32 +211,10 @@ def test_list_2_point_11_a_callback_that_raises_is_reported_and_the_run_goes_on(
     assert "on_event raised" in caplog.text
 
 
-def test_list_2_point_16_every_client_has_an_id_of_its_own():
+def test_every_client_has_an_id_of_its_own():
     ids = {Client("127.0.0.1", environment={}).client_id for _ in range(50)}
 
     assert len(ids) == 50
-
-
-# --- shells -----------------------------------------------------------------------------------
-
-
-def test_the_blocking_client_calls_back_on_the_thread_that_waits():
-    import threading
-
-    threads: set[str] = set()
-    types: list[str] = []
-
-    def note(told: ProgressEvent) -> None:
-        threads.add(threading.current_thread().name)
-        types.append(told.type)
-
-    with served(Server()) as handle, BlockingClient(handle.url, environment={}) as client:
-        prompt = client.submit(GRAPH, on_event=note)
-        result = prompt.wait()
-
-    assert result.outcome is Outcome.SUCCESS
-    assert threads == {threading.current_thread().name}
-    assert (types[0], types[-1]) == ("submitted", "completed")
 
 
 def test_fifty_prompts_at_once_each_get_their_own_outputs():
@@ -356,9 +333,9 @@ def test_frames_of_any_size_are_read():
     assert result.detected_by == "frames"
 
 
-# --- refusals ---------------------------------------------------------------------------------
-
 HTML = b"<!doctype html><html><head><title>Bad\n gateway</title></head></html>"
+
+
 VALIDATION = {
     "error": {
         "type": "prompt_outputs_failed_validation",
@@ -381,6 +358,8 @@ VALIDATION = {
         }
     },
 }
+
+
 REFUSALS: dict[str, tuple[Response, tuple[str, ...]]] = {
     "validation": (
         answer(VALIDATION, 400),
@@ -546,20 +525,6 @@ def test_headers_go_with_http_and_socket_and_keys_into_extra_data():
     assert json.loads(post.body)["extra_data"] == {"api_key_comfy_org": "abcd"}
 
 
-# --- interrupt --------------------------------------------------------------------------------
-
-
-def waiting_for(change: Callable[[Server, str], Any]) -> Callable[[Server, str], Iterator[Any]]:
-    def script(server: Server, prompt_id: str) -> Iterator[Any]:
-        if change is begin:
-            yield begin(prompt_id)
-            yield event("execution_start", prompt_id=prompt_id, timestamp=1)
-        else:
-            yield status(1)
-
-    return script
-
-
 async def submit_and_interrupt(client: Client) -> tuple[Effect, Outcome]:
     prompt = await client.submit(GRAPH)
     effect = await prompt.interrupt()
@@ -614,9 +579,6 @@ def test_an_interrupt_that_shows_no_effect_is_told_within_its_bound():
 
     with served(server) as handle:
         assert talk(handle, stubborn, interrupt_wait_s=0.2) is Effect.STILL_RUNNING
-
-
-# --- files ------------------------------------------------------------------------------------
 
 
 def test_outputs_are_saved_by_pattern(tmp_path: Path):
@@ -760,22 +722,3 @@ def test_a_closed_client_says_so():
 def test_an_address_that_is_none_is_a_wrong_use():
     with pytest.raises(UsageError, match="port 0"):
         Client("127.0.0.1:0", environment={})
-
-
-def test_the_blocking_client_has_the_same_methods(tmp_path: Path):
-    server = Server()
-    server.routes["POST", "/upload/image"] = lambda _: answer({"name": "a.png"})
-    with served(server) as handle, BlockingClient(handle.url, environment={}) as client:
-        result = client.run(GRAPH)
-        [written] = client.save(result, tmp_path)
-        again = client.watch(result.prompt_id).wait()
-
-        assert client.fetch(result.files[0]) == written.read_bytes() == PNG
-        assert client.upload(PNG, name="a.png").name == "a.png"
-        assert client.history(result.prompt_id) == server.history[result.prompt_id]
-        assert client.position(result.prompt_id).position is None
-        assert client.interrupt(result.prompt_id) is Effect.TOO_LATE
-        assert again.outcome is Outcome.SUCCESS
-
-    with pytest.raises(RuntimeError, match="closed"):
-        client.run(GRAPH)

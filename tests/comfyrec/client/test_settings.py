@@ -11,7 +11,7 @@ NUMBERS = [field for field in VARIABLES if field != "client_id"]
 
 
 @pytest.mark.parametrize("field", VARIABLES)
-def test_list_2_point_14_every_setting_comes_from_argument_then_environment_then_default(
+def test_every_setting_comes_from_argument_then_environment_then_default(
     field: str,
 ):
     variable = VARIABLES[field][0]
@@ -27,18 +27,18 @@ def test_list_2_point_14_every_setting_comes_from_argument_then_environment_then
     assert getattr(by_default, field) == getattr(ClientSettings(), field)
 
 
-def test_list_2_point_14_there_is_a_variable_for_every_setting():
+def test_there_is_a_variable_for_every_setting():
     assert set(VARIABLES) == set(ClientSettings.__struct_fields__)
 
 
-def test_list_2_point_04_the_idle_limit_has_its_default_its_variable_and_its_floor():
+def test_the_idle_limit_has_its_default_its_variable_and_its_floor():
     assert settle({}).idle_limit_s == 5.0
     assert settle({"AUTOFLOW_WS_IDLE_TIMEOUT_S": "9"}).idle_limit_s == 9.0
     assert settle({"COMFYREC_IDLE_LIMIT_S": "0.01"}).idle_limit_s == 0.5
     assert settle({"COMFYREC_IDLE_LIMIT_S": "9"}, idle_limit_s=0.1).idle_limit_s == 0.5
 
 
-def test_list_2_point_04_the_idle_limit_does_not_depend_on_the_connect_timeout():
+def test_the_idle_limit_does_not_depend_on_the_connect_timeout():
     assert settle({}, connect_timeout_s=60).idle_limit_s == 5.0
 
 

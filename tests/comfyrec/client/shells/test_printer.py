@@ -1,31 +1,17 @@
-"""What is printed while a prompt runs."""
+"""Events on a terminal and on standard output."""
 
 from __future__ import annotations
 
 import io
 import json
-import math
-from typing import Any
 
 import pytest
 
-from comfyrec.client import LiveProgress, ProgressPrinter, chain_callbacks
+from comfyrec.client import LiveProgress, ProgressPrinter
 from comfyrec.client import session as s
-from comfyrec.client.formatting import json_line
 from comfyrec.client.progress_event import ProgressEvent
 from tests.support.scripted_comfyui import OUTPUTS, entry
 from tests.support.tracker_sim import PROMPT, Sim
-
-
-@pytest.mark.parametrize("depth, kept", [(90, 90), (150, 99), (5_000, 99)])
-def test_a_line_of_json_is_strict_and_no_deeper_than_can_be_read(depth: int, kept: int) -> None:
-    value: Any = math.nan
-    for _ in range(depth):
-        value = [value]
-
-    line = json_line({"outputs": value})
-
-    assert line == '{"outputs":' + "[" * kept + "null" + "]" * kept + "}"
 
 
 def a_run() -> list[ProgressEvent]:
@@ -73,7 +59,7 @@ def strictly(line: str) -> dict[str, object]:
     return value
 
 
-def test_list_2_point_12_json_is_one_strict_line_per_event():
+def test_json_is_one_strict_line_per_event():
     lines = [strictly(line) for line in printed()]
 
     assert (lines[0]["type"], lines[-1]["type"]) == ("submitted", "completed")
@@ -81,26 +67,26 @@ def test_list_2_point_12_json_is_one_strict_line_per_event():
     assert lines[-1]["nodes_done"] == ["1", "2"]
 
 
-def test_list_2_point_12_the_default_stream_is_standard_output(capsys: pytest.CaptureFixture[str]):
+def test_the_default_stream_is_standard_output(capsys: pytest.CaptureFixture[str]):
     ProgressPrinter()(RUN[0])
 
     assert strictly(capsys.readouterr().out)["type"] == "submitted"
 
 
-def test_list_2_point_12_only_the_allowed_types_are_printed():
+def test_only_the_allowed_types_are_printed():
     lines = [strictly(line) for line in printed(event_types=["executed", "completed"])]
 
     assert [line["type"] for line in lines] == ["executed", "completed"]
 
 
-def test_list_2_point_12_raw_prints_the_servers_own_message():
+def test_raw_prints_the_servers_own_message():
     [line] = printed(event_types=["executed"], raw=True)
 
     assert strictly(line)["data"]["output"] == OUTPUTS["2"]  # type: ignore[index]  # JSON
     assert "nodes_progress" not in line
 
 
-def test_list_2_point_12_a_format_string_makes_a_line():
+def test_a_format_string_makes_a_line():
     lines = printed(format="{type} {node_current} {nodes_done}/{nodes_total} {nodes_progress:.0%}")
 
     assert lines[0] == "submitted  0/2 0%"
@@ -111,7 +97,7 @@ def test_list_2_point_12_a_format_string_makes_a_line():
 @pytest.mark.parametrize(
     "pattern", ["{nope}", "{type:d}", "{", "{0}", "{type.x}", "{nodes_total!x}"]
 )
-def test_list_2_point_12_a_format_that_does_not_fit_is_said_once_and_json_follows(pattern: str):
+def test_a_format_that_does_not_fit_is_said_once_and_json_follows(pattern: str):
     lines = printed(format=pattern)
 
     assert lines[0].startswith("Format error: ")
@@ -119,7 +105,7 @@ def test_list_2_point_12_a_format_that_does_not_fit_is_said_once_and_json_follow
     assert strictly(lines[1])["type"] == "submitted"
 
 
-def test_list_2_point_12_an_unknown_field_is_named_with_those_that_there_are():
+def test_an_unknown_field_is_named_with_those_that_there_are():
     [first, *_] = printed(format="{nope}")
 
     assert "'nope'" in first
@@ -173,25 +159,3 @@ def test_live_bars_take_everything_that_happens():
 
     assert bars._bars is not None
     assert bars._bars.tasks[0].completed == 1.0
-
-
-def test_a_told_event_reads_like_a_mapping():
-    told = RUN[0]
-
-    assert dict(told)["type"] == told["type"] == told.type == "submitted"
-    assert len(told) == len(list(told)) == len(dict(told))
-    assert "detected_by" not in told
-    with pytest.raises(KeyError):
-        told["nope"]
-
-
-def test_callbacks_that_raise_are_all_called_and_all_reported():
-    def fail(told: ProgressEvent) -> None:
-        raise LookupError("no")
-
-    seen: list[str] = []
-    with pytest.raises(ExceptionGroup) as caught:
-        chain_callbacks(fail, fail, lambda told: seen.append(told.type))(RUN[0])
-
-    assert len(caught.value.exceptions) == 2
-    assert seen == ["submitted"]

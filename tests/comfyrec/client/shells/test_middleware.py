@@ -97,7 +97,7 @@ def forever(server: Server, prompt_id: str) -> Iterator[Any]:
     yield event("execution_start", prompt_id=prompt_id, timestamp=1)
 
 
-def test_list_3_point_06_health_run_and_status_answer_with_json_and_their_codes():
+def test_health_run_and_status_answer_with_json_and_their_codes():
     async def talk(visitor: Visitor) -> None:
         assert await visitor.get("/health") == (200, {"message": "ok"})
         assert (await visitor.get("/status"))[1]["state"] == "idle"
@@ -118,7 +118,7 @@ def test_list_3_point_06_health_run_and_status_answer_with_json_and_their_codes(
     ("method", "path", "code"),
     [("GET", "/nowhere", 404), ("POST", "/queue", 405), ("GET", "/run", 405)],
 )
-def test_list_3_point_06_other_routes_are_refused_in_json(method: str, path: str, code: int):
+def test_other_routes_are_refused_in_json(method: str, path: str, code: int):
     async def talk(visitor: Visitor) -> None:
         found, said = await visitor._ask(method, path)
         assert found == code
@@ -128,9 +128,7 @@ def test_list_3_point_06_other_routes_are_refused_in_json(method: str, path: str
 
 
 @pytest.mark.parametrize(("compat", "code"), [(False, 409), (True, 400)])
-def test_list_3_point_07_a_run_while_one_runs_is_refused_and_never_watched_twice(
-    compat: bool, code: int
-):
+def test_a_run_while_one_runs_is_refused_and_never_watched_twice(compat: bool, code: int):
     server = Server(forever)
 
     async def talk(visitor: Visitor) -> None:
@@ -144,7 +142,7 @@ def test_list_3_point_07_a_run_while_one_runs_is_refused_and_never_watched_twice
     assert len(server.asked("POST", "/prompt")) == 1
 
 
-def test_list_3_point_08_an_upload_puts_name_and_subfolder_into_the_load_nodes():
+def test_an_upload_puts_name_and_subfolder_into_the_load_nodes():
     server = Server()
     server.routes["POST", "/upload/image"] = lambda _: answer(
         {"name": "new (1).png", "subfolder": "in", "type": "input"}
@@ -163,9 +161,7 @@ def test_list_3_point_08_an_upload_puts_name_and_subfolder_into_the_load_nodes()
 
 
 @pytest.mark.parametrize(("compat", "code"), [(False, 422), (True, 500)])
-def test_list_3_point_08_an_upload_without_a_node_for_it_is_refused_before_it_is_sent(
-    compat: bool, code: int
-):
+def test_an_upload_without_a_node_for_it_is_refused_before_it_is_sent(compat: bool, code: int):
     server = Server()
 
     async def talk(visitor: Visitor) -> None:
@@ -177,7 +173,7 @@ def test_list_3_point_08_an_upload_without_a_node_for_it_is_refused_before_it_is
     assert not server.asked("POST", "/upload/image")
 
 
-def test_list_3_point_08_a_wrong_field_is_refused():
+def test_a_wrong_field_is_refused():
     async def talk(visitor: Visitor) -> None:
         assert (await visitor.upload(name="file"))[0] == 400
         assert (await visitor.post("/upload/image", b"raw"))[0] == 400
@@ -185,7 +181,7 @@ def test_list_3_point_08_a_wrong_field_is_refused():
     visit(Server(), talk)
 
 
-def test_list_3_point_08_an_upload_may_run_the_workflow():
+def test_an_upload_may_run_the_workflow():
     server = Server()
     server.routes["POST", "/upload/image"] = lambda _: answer({"name": "new.png"})
 
@@ -214,7 +210,7 @@ UPDATES = {
 
 
 @pytest.mark.parametrize(("body", "code"), UPDATES.values(), ids=UPDATES)
-def test_list_3_point_09_a_text_is_updated_by_node_id_and_by_role(body: Any, code: int):
+def test_a_text_is_updated_by_node_id_and_by_role(body: Any, code: int):
     server = Server()
 
     async def talk(visitor: Visitor) -> None:
@@ -239,9 +235,7 @@ def test_bad_json_has_the_older_code_on_request():
 
 
 @pytest.mark.parametrize(("compat", "code"), [(False, 409), (True, 400)])
-def test_list_3_point_10_an_interrupt_when_idle_and_after_completion_says_so(
-    compat: bool, code: int
-):
+def test_an_interrupt_when_idle_and_after_completion_says_so(compat: bool, code: int):
     server = Server()
 
     async def talk(visitor: Visitor) -> None:
@@ -255,7 +249,7 @@ def test_list_3_point_10_an_interrupt_when_idle_and_after_completion_says_so(
     assert not server.asked("POST", "/interrupt")
 
 
-def test_list_3_point_10_an_interrupt_while_running_tells_its_effect():
+def test_an_interrupt_while_running_tells_its_effect():
     server = Server(forever)
 
     async def talk(visitor: Visitor) -> None:
@@ -268,7 +262,7 @@ def test_list_3_point_10_an_interrupt_while_running_tells_its_effect():
     visit(server, talk)
 
 
-def test_list_3_point_10_an_interrupt_while_waiting_takes_it_out_of_the_queue():
+def test_an_interrupt_while_waiting_takes_it_out_of_the_queue():
     server = Server(lambda server, prompt_id: [status(2)])
     server.running["another"] = 0
 
@@ -283,7 +277,7 @@ def test_list_3_point_10_an_interrupt_while_waiting_takes_it_out_of_the_queue():
     assert not server.asked("POST", "/interrupt")
 
 
-def test_list_3_point_12_previews_do_not_end_a_run_and_silence_asks_the_history():
+def test_previews_do_not_end_a_run_and_silence_asks_the_history():
     def with_previews(server: Server, prompt_id: str) -> Iterator[Any]:
         yield from forever(server, prompt_id)
         for _ in range(3):
@@ -297,7 +291,7 @@ def test_list_3_point_12_previews_do_not_end_a_run_and_silence_asks_the_history(
     visit(Server(with_previews), talk, client={"idle_limit_s": 0.5})
 
 
-def test_list_3_point_13_a_restarted_server_is_used_without_a_restart_of_ours(unused_port: int):
+def test_a_restarted_server_is_used_without_a_restart_of_ours(unused_port: int):
     async def talk(visitor: Visitor) -> None:
         await visitor.post("/run")
         assert await visitor.over() == "success"
@@ -331,7 +325,7 @@ def test_list_3_point_13_a_restarted_server_is_used_without_a_restart_of_ours(un
     asyncio.run(main())
 
 
-def test_list_3_point_14_health_answers_while_a_run_is_being_posted():
+def test_health_answers_while_a_run_is_being_posted():
     class Slow(Server):
         """Takes its time with the answer to the POST: until somebody asks for /go."""
 

@@ -1,4 +1,4 @@
-"""Questions and answers over HTTP, without a network."""
+"""Requests, and responses of every kind, read or refused."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from comfyrec.client import requests as asks
-from comfyrec.client.interrupt import Effect, stop
 from comfyrec.errors import BadAnswer
 
 ASK = asks.HttpRequest(path="/history/p")
@@ -19,13 +18,13 @@ def text(body: str, status: int = 200, kind: str = "text/plain") -> asks.HttpRes
     return asks.HttpResponse(status=status, body=body.encode(), content_type=kind)
 
 
-def test_list_1_point_15_a_history_without_the_prompt_is_none():
+def test_a_history_without_the_prompt_is_none():
     assert asks.read_history(ASK, text("{}"), "p") is None
     assert asks.read_history(ASK, text('{"q": {"outputs": {}}}'), "p") is None
     assert asks.read_history(ASK, text('{"p": {"outputs": {}}}'), "p") == {"outputs": {}}
 
 
-def test_list_1_point_15_api_errors_keep_status_and_body_as_json_and_as_text():
+def test_api_errors_keep_status_and_body_as_json_and_as_text():
     with pytest.raises(BadAnswer) as by_json:
         asks.read_json(ASK, text('{"error": {"message": "no", "details": "4"}}', 400))
     with pytest.raises(BadAnswer) as by_text:
@@ -35,7 +34,7 @@ def test_list_1_point_15_api_errors_keep_status_and_body_as_json_and_as_text():
     assert (by_text.value.http_status, by_text.value.why) == (500, "500 Internal Server Error")
 
 
-def test_list_1_point_15_an_upload_answer_gives_name_subfolder_and_type():
+def test_an_upload_answer_gives_name_subfolder_and_type():
     talk = asks.upload(b"x", "a.png", boundary="b")
     ask = next(talk)
     with pytest.raises(StopIteration) as end:
@@ -90,51 +89,3 @@ def test_the_queue_is_read_in_the_order_it_will_run():
     assert asks.place_in(queued, "r") == asks.QueuePlace(running=True)
     assert asks.place_in(queued, "front") == asks.QueuePlace(position=1)
     assert asks.place_in(queued, "nobody") == asks.QueuePlace()
-
-
-def talk_of_stopping(*answers: object) -> tuple[list[str], Effect | None]:
-    """What is asked, and what comes of it."""
-    talk, asked = stop("p"), []
-    try:
-        ask = next(talk)
-        for value in answers:
-            asked.append(str(ask))
-            ask = talk.send(text(json.dumps(value)))
-    except StopIteration as end:
-        return asked, end.value
-    raise AssertionError(f"not over, wants {ask}")
-
-
-def queue(*, running: tuple[str, ...] = (), pending: tuple[str, ...] = ()) -> object:
-    return {
-        "queue_running": [[0, p] for p in running],
-        "queue_pending": [[1, p] for p in pending],
-    }
-
-
-def test_a_running_prompt_is_interrupted():
-    assert talk_of_stopping(queue(running=("p",)), None) == (
-        ["GET /queue", "POST /interrupt"],
-        None,
-    )
-
-
-def test_a_prompt_that_began_while_it_was_deleted_is_interrupted():
-    asked, effect = talk_of_stopping(queue(pending=("p",)), None, queue(running=("p",)), None)
-
-    assert asked == ["GET /queue", "POST /queue", "GET /queue", "POST /interrupt"]
-    assert effect is None
-
-
-def test_a_prompt_that_ended_while_it_was_deleted_is_too_late():
-    asked, effect = talk_of_stopping(queue(pending=("p",)), None, queue(), {"p": {"outputs": {}}})
-
-    assert asked[-1] == "GET /history/p"
-    assert effect is Effect.TOO_LATE
-
-
-def test_nothing_is_interrupted_while_somebody_elses_prompt_runs():
-    assert talk_of_stopping(queue(running=("other",)), {}) == (
-        ["GET /queue", "GET /history/p"],
-        Effect.UNKNOWN,
-    )

@@ -66,7 +66,7 @@ class Talking(Server):
         return [*actions, Wake(now + 20_000)] if isinstance(happened, UpgradeRequested) else actions
 
 
-def test_list_1_point_10_after_a_drop_come_error_then_success_then_events_again():
+def test_after_a_drop_come_error_then_success_then_events_again():
     async def watch(stream: EventStream) -> list[Any]:
         first = await until(stream, Reconnected)
         return first + await until(stream, events.Status)
@@ -82,7 +82,7 @@ def test_list_1_point_10_after_a_drop_come_error_then_success_then_events_again(
     ]
 
 
-def test_list_1_point_10_attempts_that_fail_are_told_in_between(unused_port: int):
+def test_attempts_that_fail_are_told_in_between(unused_port: int):
     async def main() -> list[str]:
         handle = await asyncio.to_thread(serve, Server(), port=unused_port, speed=1.0)
         async with asyncio.timeout(20), EventStream(handle.url, environment={}) as stream:
@@ -104,7 +104,7 @@ def test_list_1_point_10_attempts_that_fail_are_told_in_between(unused_port: int
     assert set(names[2:-2]) <= {"ReconnectError"}
 
 
-def test_list_1_point_11_without_reconnecting_the_stream_ends_after_one_error():
+def test_without_reconnecting_the_stream_ends_after_one_error():
     async def watch(stream: EventStream) -> list[Any]:
         return [item async for item in stream]
 
@@ -115,7 +115,7 @@ def test_list_1_point_11_without_reconnecting_the_stream_ends_after_one_error():
     assert isinstance(items[-1], ReceiveError)
 
 
-def test_list_1_point_12_a_message_that_is_no_json_is_one_error_item_and_the_next_one_comes():
+def test_a_message_that_is_no_json_is_one_error_item_and_the_next_one_comes():
     server = Server()
     server.greeting = ["{no", status(0, sid="s")]
     with serve(server, speed=1.0) as handle:
@@ -124,7 +124,7 @@ def test_list_1_point_12_a_message_that_is_no_json_is_one_error_item_and_the_nex
     assert [type(i) for i in items] == [DecodeError, events.Status]
 
 
-def test_list_1_point_13_leaving_the_stream_closes_the_socket():
+def test_leaving_the_stream_closes_the_socket():
     server = Server()
     with serve(server, speed=1.0) as handle:
         listen(handle, lambda stream: until(stream, events.Status))

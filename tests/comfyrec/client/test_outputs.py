@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from comfyrec.client.outputs import OutputFile, Pattern, files, texts, to_save
-from comfyrec.client.result import Outcome, Result
-from comfyrec.errors import RunFailed, UsageError
+from comfyrec.errors import UsageError
 
 EVERYTHING: dict[str, Any] = {
     "9": {
@@ -48,6 +47,8 @@ def test_previews_are_saved_only_when_there_is_nothing_else():
 
 
 KEYS = st.sampled_from(["images", "filename", "type", "subfolder", "text", "9"])
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.floats() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3),
@@ -59,21 +60,6 @@ JSON = st.recursive(
 def test_any_outputs_are_walked_without_an_error(outputs: dict[str, Any]):
     assert all(f.filename for f in files(outputs))
     assert all(isinstance(t.text, str) for t in texts(outputs))
-
-
-def test_a_missing_output_is_named_with_those_that_are_there():
-    result = Result(prompt_id="p", outcome=Outcome.SUCCESS, outputs={"9": {"text": ["x"]}})
-
-    assert result.output("9") == {"text": ["x"]}
-    with pytest.raises(KeyError, match="node 3 has no output; nodes that have: 9"):
-        result.output("3")
-
-
-def test_a_result_that_is_no_success_can_be_raised():
-    result = Result(prompt_id="p", outcome=Outcome.LOST, reason="gone")
-
-    with pytest.raises(RunFailed, match="prompt p: lost: gone"):
-        result.expect_success()
 
 
 NAMES = {

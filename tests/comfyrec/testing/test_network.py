@@ -1,4 +1,4 @@
-"""Parts of the fixtures that need no pytest around them: differences, the network block."""
+"""The network block: what it refuses, and that it is lifted."""
 
 from __future__ import annotations
 
@@ -14,28 +14,8 @@ import pytest
 from websockets.asyncio.client import connect as connect_async
 from websockets.sync.client import connect
 
-from comfyrec.testing.assertions import difference
 from comfyrec.testing.network import NetworkBlocked, blocked_network
-from comfyrec.testing.sessions import LINE_MAX, REPORT_LINES_MAX, timeline_lines
-from comfyrec.testing.settings import address_variables
 from fake_server.testing import running
-
-GRAPH = {"1": {"class_type": "A", "inputs": {"seed": 1, "link": ["2", 0]}}}
-
-
-@pytest.mark.parametrize(
-    ("expected", "actual", "lines"),
-    [
-        (GRAPH, GRAPH, []),
-        ({"a": 1}, {"a": 2}, ["a: 2, expected 1"]),
-        ({"a": 1}, {"a": 1.0}, ["a: 1.0, expected 1"]),
-        ({"a": {"b": 1}}, {"a": {}}, ["a/b: missing, expected 1"]),
-        ({}, {"a": 1}, ["a: 1, expected nothing"]),
-        ({"a": [1, 2]}, {"a": [2, 1]}, ["a: [2, 1], expected [1, 2]"]),
-    ],
-)
-def test_where_graphs_differ_is_said(expected: Any, actual: Any, lines: list[str]) -> None:
-    assert list(difference(expected, actual)) == lines
 
 
 def test_only_this_machine_can_be_reached() -> None:
@@ -101,29 +81,9 @@ def test_an_allowed_host_is_not_refused_by_the_block(monkeypatch: pytest.MonkeyP
     assert tried == [("192.0.2.1", 9)]
 
 
-def test_the_block_is_lifted_behind_it() -> None:
+def test_the_block_is_lifted_afterwards() -> None:
     before = socket.socket.connect, socket.getaddrinfo
     with blocked_network():
         pass
 
     assert (socket.socket.connect, socket.getaddrinfo) == before
-
-
-def test_variables_name_the_address() -> None:
-    variables = address_variables("http://127.0.0.1:8188")
-
-    assert variables["COMFYUI_URL"] == "http://127.0.0.1:8188"
-    assert (variables["COMFYUI_HOST"], variables["COMFYUI_PORT"]) == ("127.0.0.1", "8188")
-
-
-def test_the_timeline_lines_of_a_report_is_bounded() -> None:
-    entries = [
-        {"t": n, "what": "request", "method": "GET", "target": "x" * 999} for n in range(999)
-    ]
-
-    lines = timeline_lines(entries)
-
-    assert len(lines) == REPORT_LINES_MAX + 1
-    assert lines[REPORT_LINES_MAX // 2].endswith(f"... {999 - REPORT_LINES_MAX} more ...")
-    assert max(map(len, lines)) == LINE_MAX
-    assert lines[-1].startswith("       1.0ms  -> GET xxx")
