@@ -185,7 +185,7 @@ def test_the_catalogue_may_come_from_a_running_server(info_of: Callable[[str], A
 def test_it_speaks_the_task_interface_and_shows_no_key() -> None:
     task = {
         "consumer_id": "me",
-        "api_key": "a-key-of-mine",
+        "api_key": "hk-5f3a9c1e7b2d",
         "task_type": "txt2img",
         "task_details": {"parameters": {"prompt": "a lighthouse"}},
         "job_id": "sdk-workflow-0123456789",
@@ -198,5 +198,5 @@ def test_it_speaks_the_task_interface_and_shows_no_key() -> None:
 
     assert task_id
     assert "worker-2" in json.dumps(about)
-    assert "a-key-of-mine" not in json.dumps(journal)
+    assert "hk-5f3a9c1e7b2d" not in json.dumps(journal)
     assert "a lighthouse" in json.dumps(journal)
