@@ -53,7 +53,7 @@ from fake_server.source import (
     Wake,
     Woke,
 )
-from fake_server.testing import AnyPrompt, running
+from fake_server.testing import SamePromptServer, running
 
 EVENT = json.dumps({"type": "progress_state", "data": {"pad": "x" * 255}})
 END = '{"type": "end"}'
@@ -292,7 +292,7 @@ def here(kind: str) -> Iterator[int]:
     """The port of a server in this process."""
     sources: dict[str, Callable[[], Any]] = {
         "push": Pusher,
-        "cycles": AnyPrompt,
+        "cycles": SamePromptServer,
         "idle": SimulatedServer,
     }
     if kind in sources:

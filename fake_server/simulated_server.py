@@ -1,7 +1,7 @@
-"""The simulated server as one source: the engine behind every route and socket.
+"""The simulated server as one source: routes, sockets and the engine.
 
-An exchange is answered first; frames that the question caused leave behind the answer, as they do
-on the real server (PROTOCOL.md, section 4).
+A request is answered first. Frames that it caused are sent after the answer, as by the real server
+(PROTOCOL.md, section 4).
 """
 
 from __future__ import annotations
@@ -86,15 +86,15 @@ class SimulatedServer(Source):
         """Whether the worker stops after each frame."""
         self.engine.stepwise = on
 
-    def _let_in(self, knocked: UpgradeRequested, now: int) -> Action:
-        request = knocked.request
+    def _let_in(self, upgrade: UpgradeRequested, now: int) -> Action:
+        request = upgrade.request
         try:
             admitted = lets_in(self.context, request)
         except HandlerFailed:
-            return Respond(knocked.socket, server_error())
+            return Respond(upgrade.socket, server_error())
         if not admitted:
-            return Respond(knocked.socket, empty(403))
+            return Respond(upgrade.socket, empty(403))
         if not is_websocket(self.context, request):
-            return Respond(knocked.socket, answer(self.context, request))
-        self.engine.connected(knocked.socket, request.client_id or None, now)
-        return Accept(knocked.socket)
+            return Respond(upgrade.socket, answer(self.context, request))
+        self.engine.connected(upgrade.socket, request.client_id or None, now)
+        return Accept(upgrade.socket)

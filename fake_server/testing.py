@@ -17,17 +17,17 @@ from fake_server.source import Action, Happened, Request, RequestReceived, Wrapp
 from fake_server.storage.memory import Folders
 from fake_server.storage.pictures import picture
 
-__all__ = ["AnyPrompt", "running"]
+__all__ = ["SamePromptServer", "running"]
 
 _STAND_IN: Final = {"9": {"class_type": "PreviewAny", "inputs": {"source": "a"}}}
 _PICTURE: Final = "a.png"
 
 
-class AnyPrompt(Wrapper):
-    """The simulated server for those who measure a client, and not a workflow.
+class SamePromptServer(Wrapper):
+    """The simulated server, running the same small prompt in place of each that it is sent.
 
-    Whatever prompt comes, a small one is run in its place, in full each time: 13 frames, one of
-    them ``executed``. There is a picture ``a.png`` in the output folder.
+    For measuring clients. The prompt runs in full each time: 13 frames, one of them ``executed``.
+    There is a picture ``a.png`` in the output folder.
     """
 
     def __init__(self) -> None:
@@ -39,7 +39,7 @@ class AnyPrompt(Wrapper):
         )
 
     def handle(self, happened: Happened, now: int) -> Iterable[Action]:
-        """As the simulated server does, the prompt exchanged."""
+        """As the simulated server, with the prompt exchanged."""
         if type(happened) is RequestReceived and happened.request.target.endswith("/prompt"):
             happened = _with_stand_in(happened)
         return self.inner.handle(happened, now)
@@ -49,28 +49,28 @@ def _drawn() -> bytes:
     return picture(width=64, height=64, seed=0)
 
 
-def _with_stand_in(asked: RequestReceived) -> RequestReceived:
-    request = asked.request
+def _with_stand_in(received: RequestReceived) -> RequestReceived:
+    request = received.request
     body = _exchanged(request.body)
     changed = Request(request.method, request.target, request.headers, body, request.peer)
-    return RequestReceived(asked.exchange, changed)
+    return RequestReceived(received.exchange, changed)
 
 
 def _exchanged(body: bytes) -> bytes:
     try:
-        said = loads(body)
+        posted = loads(body)
     except ValueError:
         return body
-    if not isinstance(said, dict) or "prompt" not in said:
+    if not isinstance(posted, dict) or "prompt" not in posted:
         return body
-    return comfy_json({**said, "prompt": _STAND_IN}).encode()
+    return comfy_json({**posted, "prompt": _STAND_IN}).encode()
 
 
 @contextmanager
 def running() -> Iterator[str]:
     """A fresh, isolated fake server as long as the block runs; gives its URL.
 
-    It takes any prompt; see ``AnyPrompt``.
+    It runs the same prompt for any that is sent; see ``SamePromptServer``.
     """
-    with serve(AnyPrompt(), speed=MAX) as handle:
+    with serve(SamePromptServer(), speed=MAX) as handle:
         yield handle.url

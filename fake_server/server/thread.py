@@ -39,7 +39,7 @@ _LAST_TURNS: Final = 8
 class LoopThread:
     """A loop that runs in a daemon thread.
 
-    If the thread ends and nobody has closed it, the ports of its servers are freed, so that clients
+    If the thread ends without ``close``, the ports of its servers are freed, so that clients
     are refused and do not wait, and those who wait for it or call it get ``ServerDied``.
     """
 
@@ -329,7 +329,7 @@ def serve(
 
 
 def _self_signed() -> ssl.SSLContext:
-    """A context with the certificate that lies beside this file; it is nobody's secret."""
+    """A context with the certificate beside this file, whose key is public."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(Path(__file__).with_name("self_signed.pem"))
     return context
