@@ -32,8 +32,9 @@ from comfyrec.cli import FINE
 from comfyrec.cli._drawing import on_a_terminal, terminal_width
 from comfyrec.cli._output import Lines, opened, safe, safe_json, said
 from comfyrec.cli._selection import add_filters, selection_of
-from comfyrec.errors import DecodeError
+from comfyrec.errors import DecodeError, UsageError
 from comfyrec.show.selection import Selection
+from comfyrec.show.stable import Stable
 from comfyrec.timeline import Timeline
 from comfyrec.timeline.moments import moments_of
 from comfyrec.wording import shortened
@@ -49,6 +50,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of ``comfyrec cat``."""
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a path or a name")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    parser.add_argument(
+        "--stable",
+        action="store_true",
+        help="without times, ids and ports, for git's textconv: a new recording of the same "
+        "differs only where the server does",
+    )
     add_filters(parser)
 
 
@@ -56,13 +63,17 @@ def run(arguments: argparse.Namespace) -> int:
     """Print each file, as far as it can be read."""
     status = FINE
     selection = selection_of(arguments)
+    if arguments.json and arguments.stable:
+        raise UsageError("--stable is for lines of text; leave out --json or --stable")
     shape = as_json if arguments.json else as_line
     width = terminal_width() if on_a_terminal() and not arguments.json else None
     for name in arguments.files:
         with opened(name) as reader:
-            lines, start_us = Lines(), reader.header.t
+            lines, start_us, stable = Lines(), reader.header.t, Stable()
             for record in _selected(reader, selection):
                 whole = shape(record, start_us)
+                if arguments.stable:
+                    whole = stable.line(whole.decode("utf-8", "replace")).encode()
                 lines.add(whole if width is None else _cut(whole, width))
             lines.flush()
             status = max(status, said(reader, "cat"))

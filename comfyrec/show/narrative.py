@@ -17,7 +17,7 @@ from comfyrec.show.summary import OUTCOMES, summary
 from comfyrec.show.text import Line, bytes_in_words, duration, line
 from comfyrec.timeline import Timeline
 from comfyrec.timeline.findings import Finding, Silence
-from comfyrec.timeline.moments import Moment, moments_of
+from comfyrec.timeline.moments import PREVIEWS, Moment, moments_of
 from comfyrec.timeline.node_runs import NodeRun
 from comfyrec.timeline.story import PromptStory, Story
 from comfyrec.wording import plural, shortened
@@ -35,7 +35,7 @@ _TYPE_WIDTH: Final = 17
 _TAIL_WIDTH: Final = 18
 """Room for steps and previews behind a bar."""
 
-_BRIEF: Final = frozenset({"progress", "progress_state", "preview"})
+_BRIEF: Final = frozenset({"progress", "progress_state", *PREVIEWS})
 """Types that come in dozens; without a filter a run of them is told in one line."""
 _APART_US: Final = 1_000_000
 """Progress with such a pause before it begins a line of its own."""
@@ -219,14 +219,14 @@ def _moment(row: _Row, lanes: _Lanes) -> Line:
 
 
 def _sized(moment: Moment) -> bool:
-    return bool(moment.size) and (moment.kind in ("request", "answer") or moment.type == "preview")
+    return bool(moment.size) and (moment.kind in ("request", "answer") or moment.type in PREVIEWS)
 
 
 def _in_one(row: _Row) -> tuple[str, str]:
     """A run of progress and previews in few words: where it got to, and how many frames it took."""
     every = [row.moment, *row.more]
-    last = next((m for m in reversed(every) if m.type != "preview"), row.moment)
-    previews = sum(m.type == "preview" for m in every)
+    last = next((m for m in reversed(every) if m.type not in PREVIEWS), row.moment)
+    previews = sum(m.type in PREVIEWS for m in every)
     took = every[-1].t_us - every[0].t_us
     shown = f", {plural(previews, 'preview')}" if previews else ""
     within = f" in {duration(took)}" if took >= 1000 else ""

@@ -22,7 +22,10 @@ from comfyrec.timeline.peek import data_of
 from comfyrec.timeline.story import failure_of, refusal_in_words
 from comfyrec.wording import plural
 
-__all__ = ["Moment", "moments_of"]
+__all__ = ["PREVIEWS", "Moment", "binary_name", "moments_of"]
+
+PREVIEWS: Final = frozenset({"preview", "preview with metadata"})
+"""Types of moments that hold a picture."""
 
 
 class Moment(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -283,15 +286,20 @@ def _binary(frame: bytes) -> tuple[str, str | None, str]:
     metadata = getattr(event, "metadata", None)
     node = getattr(metadata, "node_id", getattr(event, "node", None))
     text = getattr(event, "text", None) or getattr(event, "image_type", None) or ""
-    name = _BINARY_NAMES.get(event.type, f"binary {event.type}")
-    return name, None if node is None else str(node), str(text)
+    return binary_name(frame), None if node is None else str(node), str(text)
 
 
 _BINARY_NAMES: Final = {
-    "PREVIEW_IMAGE": "preview",
-    "PREVIEW_IMAGE_WITH_METADATA": "preview",
-    "TEXT": "text of node",
+    1: "preview",
+    3: "text of node",
+    4: "preview with metadata",
 }
+
+
+def binary_name(frame: bytes) -> str:
+    """What a binary message is called: ``preview``, ``text of node``, ``binary 77``."""
+    kind = int.from_bytes(frame[:4], "big")
+    return _BINARY_NAMES.get(kind, f"binary {kind}") if len(frame) >= 4 else "binary"
 
 
 # --- one line for each type of message ---------------------------------------------------------
