@@ -81,7 +81,7 @@ def _asked(url: str) -> Any:
 
 def _from_cassette(given: str) -> Any:
     """The last whole answer to GET /object_info in a cassette."""
-    from comfyrec.cli._output import opened, said
+    from comfyrec.cli.terminal.output import opened, said
     from comfyrec.timeline import Timeline
 
     try:

@@ -14,7 +14,7 @@ import msgspec
 from comfyrec.cassette.files import write_file
 from comfyrec.cli import FINE
 from comfyrec.cli._object_info import catalogue_of
-from comfyrec.cli._output import safe
+from comfyrec.cli.terminal.output import safe
 from comfyrec.errors import UsageError, WorkflowError
 from comfyrec.workflows import Workflow, read_workflows, to_prompt
 

@@ -29,9 +29,9 @@ from comfyrec.cassette.records import (
     payload_of,
 )
 from comfyrec.cli import FINE
-from comfyrec.cli._drawing import on_a_terminal, terminal_width
-from comfyrec.cli._output import Lines, opened, safe, safe_json, said
-from comfyrec.cli._selection import add_filters, selection_of
+from comfyrec.cli.terminal.drawing import on_a_terminal, terminal_width
+from comfyrec.cli.terminal.filters import add_filters, selection_of
+from comfyrec.cli.terminal.output import Lines, opened, safe, safe_json, said
 from comfyrec.errors import DecodeError, UsageError
 from comfyrec.show.selection import Selection
 from comfyrec.show.stable import Stable

@@ -24,7 +24,7 @@ from comfyrec.cassette.records import AnyRecord, Session
 from comfyrec.cassette.redact.redactor import Redactor
 from comfyrec.cassette.repair import mended
 from comfyrec.cli import FINE
-from comfyrec.cli._output import said, tool
+from comfyrec.cli.terminal.output import said, tool
 from comfyrec.errors import NotACassette, UsageError
 
 __all__ = ["add_arguments", "run"]

@@ -12,9 +12,9 @@ from pathlib import Path
 import msgspec
 
 from comfyrec.cli import FAILED, FINE
-from comfyrec.cli._drawing import draw
-from comfyrec.cli._output import Lines, safe_json, said
-from comfyrec.cli._story import read_timeline
+from comfyrec.cli.terminal.drawing import draw
+from comfyrec.cli.terminal.output import Lines, safe_json, said
+from comfyrec.cli.terminal.reading import read_timeline
 from comfyrec.show.diff import SEVERITIES, compare, release_notes
 
 __all__ = ["add_arguments", "run"]

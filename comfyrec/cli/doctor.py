@@ -8,7 +8,7 @@ from pathlib import Path
 from comfyrec.cassette.files import Reader
 from comfyrec.cassette.records import AnyRecord, Note
 from comfyrec.cli import FAILED, FINE
-from comfyrec.cli._output import opened, said, tell
+from comfyrec.cli.terminal.output import opened, said, tell
 from comfyrec.timeline import Timeline
 
 __all__ = ["add_arguments", "run"]

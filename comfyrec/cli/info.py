@@ -15,8 +15,8 @@ from typing import Any, Final
 from comfyrec.cassette.files import Reader
 from comfyrec.cassette.records import AnyRecord, HttpPart, Note, Opened, Session, Side, WsFrame
 from comfyrec.cli import FINE
-from comfyrec.cli._drawing import draw
-from comfyrec.cli._output import opened, safe, safe_json, said
+from comfyrec.cli.terminal.drawing import draw
+from comfyrec.cli.terminal.output import opened, safe, safe_json, said
 from comfyrec.errors import CutOff
 from comfyrec.show.summary import summary, summary_json
 from comfyrec.show.text import bytes_in_words, instant, line

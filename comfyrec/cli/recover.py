@@ -10,7 +10,7 @@ from comfyrec.cassette.files import same_file, write_cassette
 from comfyrec.cassette.records import AnyRecord
 from comfyrec.cassette.repair import mended
 from comfyrec.cli import FINE
-from comfyrec.cli._output import opened, said
+from comfyrec.cli.terminal.output import opened, said
 from comfyrec.errors import UsageError
 
 __all__ = ["add_arguments", "run"]

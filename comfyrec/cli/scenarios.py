@@ -14,7 +14,7 @@ import msgspec
 
 from comfyrec.check.invariants import INVARIANTS
 from comfyrec.check.play import IMAGES
-from comfyrec.cli._output import safe
+from comfyrec.cli.terminal.output import safe
 from fake_server.scenario_source import scenario_source, transport_of
 from fake_server.scenarios import ALIASES, Choice, Scenario, Stage, catalogue, choice_of, choose
 from fake_server.scenarios.kit import PLAIN, under_prefix

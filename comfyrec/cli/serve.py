@@ -352,7 +352,7 @@ def _models(text: str) -> dict[str, list[str]]:
 
 def _timeline(name: str) -> Timeline:
     """A cassette, read as far as it goes; what is damaged is said, and served without."""
-    from comfyrec.cli._output import opened, said
+    from comfyrec.cli.terminal.output import opened, said
     from comfyrec.timeline import Timeline
 
     with opened(name) as reader:

@@ -12,10 +12,10 @@ import msgspec
 from comfyrec.cassette.files import open_cassette
 from comfyrec.cassette.files.shelf import find_cassette
 from comfyrec.cli import FINE
-from comfyrec.cli._drawing import draw, on_a_terminal, terminal_width
-from comfyrec.cli._output import Lines, safe_json, said
-from comfyrec.cli._selection import add_filters, selection_of
-from comfyrec.cli._story import read_story
+from comfyrec.cli.terminal.drawing import draw, on_a_terminal, terminal_width
+from comfyrec.cli.terminal.filters import add_filters, selection_of
+from comfyrec.cli.terminal.output import Lines, safe_json, said
+from comfyrec.cli.terminal.reading import read_story
 from comfyrec.errors import CutOff
 from comfyrec.show.narrative import narrative, rows
 from comfyrec.show.selection import Selection

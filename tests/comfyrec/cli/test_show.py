@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from comfyrec.cassette.files import find_cassette, write_cassette
-from comfyrec.cli import _drawing, main
+from comfyrec.cli import main
+from comfyrec.cli.terminal import drawing
 from comfyrec.show.text import line
 from tests.support.timeline_samples import Recording, run, session
 
@@ -98,7 +99,7 @@ def test_on_a_terminal_a_line_is_cut_to_its_width(
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.setenv("NO_COLOR", no_color)
 
-    _drawing.draw([line(("0123456789", "bad"), "\x1b[2J" * 5)])
+    drawing.draw([line(("0123456789", "bad"), "\x1b[2J" * 5)])
 
     out = terminal.getvalue()
     assert "0123456789" in out

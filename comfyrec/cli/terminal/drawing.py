@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
-from comfyrec.cli._output import Lines, safe
+from comfyrec.cli.terminal.output import Lines, safe
 from comfyrec.show.text import Line
 
 if TYPE_CHECKING:

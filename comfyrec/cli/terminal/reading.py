@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from comfyrec.cassette.files import Reader
-from comfyrec.cli._output import opened
+from comfyrec.cli.terminal.output import opened
 from comfyrec.errors import CutOff
 from comfyrec.timeline import Timeline
 from comfyrec.timeline.story import Story, tell

@@ -1,0 +1,1 @@
+"""What the commands share: reading recordings, filters, safe and styled output."""
