@@ -68,10 +68,9 @@ def _unguarded(context: Context, request: Request) -> Response:
 
 
 def _routed(context: Context, request: Request) -> Response:
-    path = request.parts.raw_path
-    found = routes_of(context.era).find(request.method, path)
+    found = routes_of(context.era).find(request.method, request.parts)
     if found.route is None:
-        return _no_route(context, request, path, found)
+        return _no_route(context, request, found)
     if found.route.path == "/ws":
         raise HttpError(400, handshake_problem(request))
     if request.method in _READING and len(request.body) > round(context.options.max_upload_size):
@@ -80,14 +79,15 @@ def _routed(context: Context, request: Request) -> Response:
     return handler_of(found.route)(context, request, **found.params)
 
 
-def _no_route(context: Context, request: Request, path: str, found: Found) -> Response:
-    first = f"/{unquote(path.split('/')[1])}" if "/" in path else ""
-    if first == INTERNAL and context.era.has("internal_routes"):
+def _no_route(context: Context, request: Request, found: Found) -> Response:
+    target = request.parts
+    internal = f"/{target.first_segment}" == INTERNAL and not target.prefixed
+    if internal and context.era.has("internal_routes"):
         if found.allowed:
             raise HttpError(405, allow=",".join(sorted(found.allowed)))
         raise HttpError(404)
     if request.method in _STATIC_METHODS:
-        return static_file(context, request, path)
+        return static_file(context, request, target.raw_path)
     raise HttpError(405, allow=",".join(sorted({*found.allowed, *_STATIC_METHODS})))
 
 
@@ -96,7 +96,7 @@ def _no_route(context: Context, request: Request, path: str, found: Found) -> Re
 
 def is_websocket(context: Context, request: Request) -> bool:
     """Whether the path is that of the websocket, and asked as one asks for it."""
-    found = routes_of(context.era).find(request.method, request.parts.raw_path)
+    found = routes_of(context.era).find(request.method, request.parts)
     return found.route is not None and found.route.path == "/ws"
 
 

@@ -9,10 +9,10 @@ import re
 from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Final
-from urllib.parse import unquote
 
 import msgspec
 
+from comfyrec.http.request import Target
 from comfyrec.http.routes import ROUTES, Route
 from comfyrec.versions import Era
 from fake_server.http import (
@@ -116,7 +116,7 @@ class Found(msgspec.Struct, frozen=True):
 
 
 class Routes:
-    """The routes of one era, looked up by raw path."""
+    """The routes of one era, looked up by target."""
 
     def __init__(self, rows: Iterable[tuple[str, Route]]) -> None:
         self._exact: dict[str, dict[str, Found]] = {}
@@ -139,16 +139,16 @@ class Routes:
         beside.append(_Pattern(segments, {}))
         return beside[-1].by_method
 
-    def find(self, method: str, path: str) -> Found:
+    def find(self, method: str, target: Target) -> Found:
         """Look a path up. The first route that fits path and method has it, as in aiohttp."""
-        exact = self._exact.get(path)
+        exact = self._exact.get(target.raw_path)
         if exact is not None and method in exact:
             return exact[method]
-        segments = path.split("/")
-        decoded = [unquote(segment) for segment in segments] if "%" in path else segments
+        decoded = ["", *(("api",) if target.prefixed else ()), *target.segments]
         allowed: dict[str, None] = {}
         # A slash that is written as %2F is part of a name and divides nothing.
-        exact = self._exact.get("/".join(decoded)) if "%2f" not in path.lower() else None
+        divided = not any("/" in segment for segment in target.segments)
+        exact = self._exact.get("/".join(decoded)) if divided else None
         if exact is not None:
             if method in exact:
                 return exact[method]

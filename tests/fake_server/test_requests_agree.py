@@ -105,7 +105,7 @@ def test_a_client_has_the_same_id_for_all_of_them(pairs: list[tuple[str, str]]) 
     asked_for = happened.request.client_id
     assert accepted
     assert [asked_for or None] == [socket.client_id for socket in witness.sockets]
-    assert observer.sockets == {1: asked_for}
+    assert [note.detail for note in observer.journal] == [asked_for]
     assert (exchange_of(happened.request).asked.first("clientId") or "") == asked_for
     assert not asked_for or asked_for in server.engine.clients.client_ids
 

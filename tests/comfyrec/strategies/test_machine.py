@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.request import Request, urlopen
 
 import pytest
 from hypothesis import Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from comfyrec.strategies import Judged, client_machine
+from tests.support.json_over_http import get_json, post_json
 from tests.support.lanes import DEEP
 
 FUZZ = settings(
@@ -73,13 +72,10 @@ class Poller:
         return failed if entry["status"]["status_str"] == "error" else "success"
 
     def get(self, path: str) -> Any:
-        with urlopen(f"{self.url}{path}", timeout=5) as answer:
-            return json.loads(answer.read())
+        return get_json(f"{self.url}{path}")
 
     def post(self, path: str, body: Any) -> Any:
-        request = Request(f"{self.url}{path}", json.dumps(body).encode())
-        with urlopen(request, timeout=5) as answer:
-            return json.loads(answer.read() or b"null")
+        return post_json(f"{self.url}{path}", body)
 
 
 class AllIsWell(Poller):

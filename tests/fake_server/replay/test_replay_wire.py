@@ -5,7 +5,6 @@ from __future__ import annotations
 import concurrent.futures
 import json
 import threading
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -20,9 +19,12 @@ from comfyrec.timeline import Timeline
 from fake_server.replay import Player
 from fake_server.server.clock import MAX
 from fake_server.server.thread import serve
+from tests.support.json_over_http import get_json, post_json
 from tests.support.paths import SHARED
 from tests.support.replay_rig import graph_of, records_of
 from tests.support.wire_client import WAIT_S, WireClient
+
+HERE = "http://127.0.0.1"
 
 CAPTURES = SHARED / "recordings"
 CAPTURED = sorted(CAPTURES.glob("*/*.jsonl"))
@@ -86,19 +88,6 @@ def test_clients_at_once_each_get_the_whole_recording(name: str) -> None:
             client.result(timeout=WAIT_S)
 
 
-def get(port: int, path: str) -> Any:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=WAIT_S) as answer:
-        return json.loads(answer.read())
-
-
-def post(port: int, path: str, body: Any) -> Any:
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{port}{path}", data=json.dumps(body).encode(), method="POST"
-    )
-    with urllib.request.urlopen(request, timeout=WAIT_S) as answer:
-        return json.loads(answer.read())
-
-
 def test_questions_that_nobody_asked_fit_the_time_line() -> None:
     """Polls all the while; a prompt only ever goes from waiting over running to done."""
     records = records_of("async-nodes")
@@ -107,13 +96,15 @@ def test_questions_that_nobody_asked_fit_the_time_line() -> None:
 
     with replayed(records) as port:
         with connect(f"ws://127.0.0.1:{port}/ws?clientId=mine", compression=None) as socket:
-            prompt_id = post(port, "/prompt", {"prompt": graph, "client_id": "mine"})["prompt_id"]
+            prompt_id = post_json(f"{HERE}:{port}/prompt", {"prompt": graph, "client_id": "mine"})[
+                "prompt_id"
+            ]
             over = threading.Event()
 
             def ask() -> None:
                 while not over.is_set() or not stages or stages[-1] < 2:
-                    queue = get(port, "/queue")
-                    done = prompt_id in get(port, f"/history/{prompt_id}")
+                    queue = get_json(f"{HERE}:{port}/queue")
+                    done = prompt_id in get_json(f"{HERE}:{port}/history/{prompt_id}")
                     runs = [item[1] for item in queue["queue_running"]] == [prompt_id]
                     stages.append(2 if done else 1 if runs else 0)
 
@@ -126,7 +117,7 @@ def test_questions_that_nobody_asked_fit_the_time_line() -> None:
                 last = "executing null" if ended else event["type"]
             over.set()
             asking.join(WAIT_S)
-        queue, prompt = get(port, "/queue"), get(port, "/prompt")
+        queue, prompt = get_json(f"{HERE}:{port}/queue"), get_json(f"{HERE}:{port}/prompt")
 
     assert stages == sorted(stages)
     assert stages[-1] == 2
@@ -142,7 +133,7 @@ def test_a_client_that_never_makes_a_recorded_request_is_not_kept_waiting() -> N
         replayed(records) as port,
         connect(f"ws://127.0.0.1:{port}/ws?clientId=mine", compression=None) as socket,
     ):
-        post(port, "/prompt", {"prompt": graph, "client_id": "mine"})
+        post_json(f"{HERE}:{port}/prompt", {"prompt": graph, "client_id": "mine"})
         types = [json.loads(socket.recv(timeout=WAIT_S))["type"] for _ in range(20)]
 
     assert types[-3:] == ["execution_interrupted", "status", "executing"]

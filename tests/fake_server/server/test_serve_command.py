@@ -18,6 +18,7 @@ import pytest
 from comfyrec.cli import main
 from fake_server.scenario_source import scenario_source
 from fake_server.server.thread import serve
+from tests.support.json_over_http import get_json, post_json
 from tests.support.paths import ROOT
 
 
@@ -37,11 +38,6 @@ def command(*arguments: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
         process.communicate()
 
 
-def get(url: str | urllib.request.Request) -> Any:
-    with urllib.request.urlopen(url, timeout=10) as answer:
-        return json.loads(answer.read())
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_says_where_it_is_and_ends_with_0_at_a_signal(number: signal.Signals) -> None:
     with command("--scenario", "lifelike", "--seed", "3", "--comfyui-version", "0.3.64") as (
@@ -49,7 +45,7 @@ def test_it_says_where_it_is_and_ends_with_0_at_a_signal(number: signal.Signals)
         process,
     ):
         url = line.split()[-1]
-        stats, about = get(f"{url}/system_stats"), get(f"{url}/__fake__/")
+        stats, about = get_json(f"{url}/system_stats"), get_json(f"{url}/__fake__/")
         process.send_signal(number)
         out, err = process.communicate(timeout=20)
 
@@ -72,8 +68,8 @@ def test_options_of_comfyui_are_understood(tmp_path: Path) -> None:
                 json.loads(answer.read()),
                 answer.headers["Access-Control-Allow-Origin"],
             )
-        loras, users = get(f"{url}/models/loras"), get(f"{url}/users")
-        speed = get(f"{url}/__fake__/time")["speed"]
+        loras, users = get_json(f"{url}/models/loras"), get_json(f"{url}/users")
+        speed = get_json(f"{url}/__fake__/time")["speed"]
 
     assert (flags["max_upload_size"], allowed) == (1_048_576.0, "*")
     assert (loras, users) == (["mine.safetensors"], {"storage": "server", "users": {}})
@@ -179,7 +175,7 @@ def info_of() -> Callable[[str], Any]:
 
 def test_the_catalogue_may_come_from_a_running_server(info_of: Callable[[str], Any]) -> None:
     with serve(scenario_source([])) as other:
-        assert info_of(other.url) == get(f"{other.url}/object_info")
+        assert info_of(other.url) == get_json(f"{other.url}/object_info")
 
 
 def test_it_speaks_the_task_interface_and_shows_no_key() -> None:
@@ -192,9 +188,8 @@ def test_it_speaks_the_task_interface_and_shows_no_key() -> None:
     }
     with command("--tasks", "--workers", "2", "--speed", "max") as (line, _):
         url = line.split()[-1]
-        asked = urllib.request.Request(f"{url}/task_create", json.dumps(task).encode())
-        task_id = get(asked)["task_id"]
-        about, journal = get(f"{url}/__fake__/"), get(f"{url}/__fake__/requests")
+        task_id = post_json(f"{url}/task_create", task)["task_id"]
+        about, journal = get_json(f"{url}/__fake__/"), get_json(f"{url}/__fake__/requests")
 
     assert task_id
     assert "worker-2" in json.dumps(about)
