@@ -15,92 +15,191 @@ from typing import Final
 import msgspec
 
 from comfyrec.errors import UsageError
+from comfyrec.wording import did_you_mean
 
 __all__ = [
     "DEFAULT_VERSION",
     "ERAS",
+    "FACTS",
     "FIRST_RELEASE",
+    "NEWEST_KNOWN",
     "Era",
+    "Fact",
     "era_of",
     "generation_of",
+    "is_beyond_known",
     "oldest_with",
 ]
 
 DEFAULT_VERSION: Final = "0.27.0"
 
-# fact -> the first release that has it.
-FIRST_RELEASE: Final[dict[str, tuple[int, int, int]]] = {
-    "success_event": (0, 0, 3),  # execution_success, and timestamps in the other events
-    "display_node": (0, 1, 0),  # display_node, history meta, executed for cached outputs
-    "long_mismatch": (0, 1, 0),  # received_type(A) mismatch input_type(B); A != B before
-    "origin_guard": (0, 2, 3),
-    "options_everywhere": (0, 3, 0),  # OPTIONS answers 200 on any path
-    "internal_routes": (0, 3, 0),  # logs frames, /internal/*, /models
-    "value_wrapper": (0, 3, 27),  # {"__value__": ...}
-    "error_objects": (0, 3, 28),  # no_prompt and its like as objects, node_errors as {}
-    "text_frames": (0, 3, 34),
-    "frontend_routes": (0, 3, 40),  # /i18n, /workflow_templates, /v2/userdata, /internal/files
-    "error_tips": (0, 3, 42),  # the newline and the tip behind exception_message
-    "progress_state": (0, 3, 45),  # and feature flags, binary type 4, /features
-    "client_prompt_id": (0, 3, 45),  # any string, until uuid_prompt_ids
-    "partial_targets": (0, 3, 48),
-    "targeted_interrupt": (0, 3, 57),
-    "history_offset": (0, 3, 60),
-    "previews_indented": (0, 3, 65),  # PreviewAny writes lists and objects over several lines
-    "global_subgraphs": (0, 3, 67),
-    "lazy_unlinked": (0, 3, 67),  # a lazy node does not see cached inputs before it asks for them
-    "cached_needs_client": (0, 3, 68),  # history of cached outputs is empty without a client_id
-    "expand_again": (0, 3, 68),  # an expansion may bring ids that are there already
-    "create_time": (0, 3, 69),
-    "template_routes": (0, 3, 71),  # /templates asks a route, no folder
-    "user_errors": (0, 3, 76),  # 400 for names no user can have, 403 for moves to outside
-    "mask_preview_animated": (0, 3, 77),  # MaskPreview is written against the newer interface
-    "cors_patch": (0, 4, 0),
-    "preview_method": (0, 5, 0),
-    "jobs": (0, 6, 0),
-    "stills_unsaid": (0, 7, 0),  # a moving picture of one frame is saved without "animated"
-    "manager_flag": (0, 8, 0),  # extension.manager among the server's feature flags
-    "job_cancelled": (0, 9, 0),  # the status cancelled; failed before
-    "throttle": (0, 9, 2),
-    "missing_node_type": (0, 12, 0),  # invalid_prompt before
-    "node_replacement": (0, 14, 0),
-    "assets_events": (0, 17, 0),
-    "model_types": (0, 17, 0),  # media types of model files and YAML
-    "no_store": (0, 18, 0),  # of scripts and indexes; no-cache before
-    "intermediate_outputs": (0, 19, 0),
-    "fetch_site_guard": (0, 19, 0),
-    "cycle_check": (0, 20, 0),
-    "marked_files": (0, 20, 0),  # "a.png [output]" in the list of /internal/files
-    "counts_before_the_dot": (0, 21, 0),  # a_00001.txt counts as number 1 of a
-    "reprs_in_lists": (0, 21, 0),  # value_not_in_list writes the value as repr
-    "ram_cache": (0, 23, 0),  # the default; classic before
-    "audio_bare_numbers": (0, 25, 0),  # a_00001.flac; a_00001_.flac before
-    "uuid_prompt_ids": (0, 25, 0),
-    "usage_source": (0, 25, 0),
-    "job_cancel": (0, 26, 0),
-    "model_type_tags": (0, 27, 0),  # among the server's feature flags
-    "asset_flags": (0, 27, 0),  # node_replacements and assets, among the same
-    # Recorded at 0.27.0 and not at 0.8.2; nobody has looked between.
-    "view_nosniff": (0, 27, 0),  # and stricter headers of files, level marks in the console
-    "preview_checks": (0, 27, 0),  # of what is asked of /experiment/models/preview
-    "userdata_milliseconds": (0, 27, 0),  # times of user files as whole milliseconds
-    "cached_history_again": (0, 28, 0),  # history of cached outputs is filled without a client_id
-    "view_no_store": (0, 30, 0),  # files that might run: no-store, Vary, SVG inline as an image
-    "user_css": (0, 30, 0),  # read: /userdata/user.css is text/css, inline
-    "text_ranks_last": (0, 30, 0),  # read: texts come after pictures as the preview of a job
-    "previewable_count": (0, 32, 0),  # previewable_outputs_count in every job
-    # Seen at 0.33.0, and not at 0.27.0; nobody has looked between.
-    "datasets_folder": (0, 33, 0),  # among the model folders
-    "newer_packages": (0, 33, 0),  # the versions in /system_stats
-    "previews_unescaped": (0, 33, 0),  # read: PreviewAny writes letters outside ASCII as they are
-    # About 0.38, read and not run.
-    "activity": (0, 38, 0),
-    "assets_on": (0, 38, 0),
-    "emitted_once": (0, 38, 0),
-    "job_workflow_always": (0, 38, 0),
-}
 
-_FACTS: Final = tuple(FIRST_RELEASE)
+class Fact(msgspec.Struct, frozen=True):
+    """One thing that a client can see of a server, and since when."""
+
+    name: str
+    first: tuple[int, int, int]
+    """The first release that has it, read in upstream's history."""
+    says: str
+    """One line for a person."""
+    seen: bool = True
+    """It was captured from a real server; False: it was only read."""
+
+
+# In the order of their first releases. Facts of 0.27.0 and 0.33.0 that nobody looked for in the
+# releases between the recorded generations may be older than they seem.
+FACTS: Final[tuple[Fact, ...]] = (
+    Fact("success_event", (0, 0, 3), "execution_success is sent, and events have timestamps"),
+    Fact(
+        "display_node",
+        (0, 1, 0),
+        "display_node in frames, meta in the history, executed for cached outputs",
+    ),
+    Fact(
+        "long_mismatch",
+        (0, 1, 0),
+        "type mismatches are told as received_type(A) mismatch input_type(B)",
+    ),
+    Fact("origin_guard", (0, 2, 3), "an Origin other than a loopback Host is refused with 403"),
+    Fact("options_everywhere", (0, 3, 0), "OPTIONS answers 200 on any path"),
+    Fact("internal_routes", (0, 3, 0), "logs frames, /internal/* and /models"),
+    Fact("value_wrapper", (0, 3, 27), '{"__value__": ...} stands for a literal'),
+    Fact(
+        "error_objects",
+        (0, 3, 28),
+        "no_prompt and the like are objects, node_errors is an object",
+    ),
+    Fact("text_frames", (0, 3, 34), "binary frames of type 3 carry text"),
+    Fact(
+        "frontend_routes",
+        (0, 3, 40),
+        "/i18n, /workflow_templates, /v2/userdata and /internal/files",
+    ),
+    Fact("error_tips", (0, 3, 42), "exception_message ends with a line feed and a tip"),
+    Fact(
+        "progress_state",
+        (0, 3, 45),
+        "progress_state, feature flags, /features and binary frames of type 4",
+    ),
+    Fact("client_prompt_id", (0, 3, 45), "a client may choose the prompt id"),
+    Fact("partial_targets", (0, 3, 48), "partial_execution_targets chooses the outputs to run"),
+    Fact("targeted_interrupt", (0, 3, 57), "POST /interrupt takes a prompt_id"),
+    Fact("history_offset", (0, 3, 60), "GET /history takes an offset"),
+    Fact("previews_indented", (0, 3, 65), "PreviewAny writes lists and objects over several lines"),
+    Fact("global_subgraphs", (0, 3, 67), "/global_subgraphs"),
+    Fact(
+        "lazy_unlinked",
+        (0, 3, 67),
+        "a lazy node does not see cached inputs before it asks for them",
+    ),
+    Fact(
+        "cached_needs_client",
+        (0, 3, 68),
+        "the history of cached outputs is empty without a client_id",
+    ),
+    Fact("expand_again", (0, 3, 68), "an expansion may bring ids that are there already"),
+    Fact("create_time", (0, 3, 69), "extra_data has create_time"),
+    Fact("template_routes", (0, 3, 71), "/templates is a route, not a folder"),
+    Fact(
+        "user_errors",
+        (0, 3, 76),
+        "400 for names that no user can have, 403 for moves to outside",
+    ),
+    Fact("mask_preview_animated", (0, 3, 77), 'MaskPreview shows "animated"'),
+    Fact("cors_patch", (0, 4, 0), "PATCH is among the methods of CORS"),
+    Fact(
+        "preview_method",
+        (0, 5, 0),
+        "extra_data.preview_method chooses the previews of one prompt",
+    ),
+    Fact("jobs", (0, 6, 0), "/api/jobs"),
+    Fact("stills_unsaid", (0, 7, 0), 'a moving picture of one frame is saved without "animated"'),
+    Fact("manager_flag", (0, 8, 0), "extension.manager is among the server's feature flags"),
+    Fact("job_cancelled", (0, 9, 0), "jobs have the status cancelled; failed before"),
+    Fact("throttle", (0, 9, 2), "progress is sent at most every 100 ms and 0.5 percent"),
+    Fact(
+        "missing_node_type",
+        (0, 12, 0),
+        "an unknown class is refused as missing_node_type; invalid_prompt before",
+    ),
+    Fact(
+        "node_replacement",
+        (0, 14, 0),
+        "retired classes are replaced, /node_replacements lists them",
+    ),
+    Fact("assets_events", (0, 17, 0), "assets.seed.* frames, with assets on"),
+    Fact("model_types", (0, 17, 0), "model files and YAML have media types"),
+    Fact("no_store", (0, 18, 0), "scripts and indexes are sent with no-store; no-cache before"),
+    Fact("intermediate_outputs", (0, 19, 0), "nodes with intermediate outputs send executed"),
+    Fact("fetch_site_guard", (0, 19, 0), "Sec-Fetch-Site: cross-site is refused with 403"),
+    Fact("cycle_check", (0, 20, 0), "dependency cycles are refused before the run"),
+    Fact("marked_files", (0, 20, 0), '/internal/files lists "a.png [output]"'),
+    Fact("counts_before_the_dot", (0, 21, 0), "a_00001.txt counts as number 1 of a"),
+    Fact("reprs_in_lists", (0, 21, 0), "value_not_in_list writes the value as repr"),
+    Fact("ram_cache", (0, 23, 0), "results are kept as memory allows; one prompt long before"),
+    Fact("audio_bare_numbers", (0, 25, 0), "audio is saved as a_00001.flac; a_00001_.flac before"),
+    Fact("uuid_prompt_ids", (0, 25, 0), "a prompt id that is not a UUID is refused"),
+    Fact(
+        "usage_source",
+        (0, 25, 0),
+        "the header Comfy-Usage-Source is kept; deploy_environment in /system_stats",
+    ),
+    Fact("job_cancel", (0, 26, 0), "POST /api/jobs/{id}/cancel"),
+    Fact(
+        "model_type_tags",
+        (0, 27, 0),
+        "supports_model_type_tags is among the server's feature flags",
+    ),
+    Fact(
+        "asset_flags",
+        (0, 27, 0),
+        "node_replacements and assets are among the server's feature flags",
+    ),
+    Fact(
+        "view_nosniff",
+        (0, 27, 0),
+        "/view sends nosniff and stricter types; console lines have levels",
+    ),
+    Fact("preview_checks", (0, 27, 0), "/experiment/models/preview checks what is asked for"),
+    Fact("userdata_milliseconds", (0, 27, 0), "times of user files are whole milliseconds"),
+    Fact(
+        "cached_history_again",
+        (0, 28, 0),
+        "the history of cached outputs is filled without a client_id again",
+    ),
+    Fact(
+        "view_no_store",
+        (0, 30, 0),
+        "/view of files that might run: no-store, Vary, SVG inline as an image",
+    ),
+    Fact("user_css", (0, 30, 0), "/userdata/user.css is text/css, inline", seen=False),
+    Fact(
+        "text_ranks_last",
+        (0, 30, 0),
+        "texts come after pictures as the preview of a job",
+        seen=False,
+    ),
+    Fact("previewable_count", (0, 32, 0), "jobs have previewable_outputs_count"),
+    Fact("datasets_folder", (0, 33, 0), "there is a model folder datasets"),
+    Fact("newer_packages", (0, 33, 0), "/system_stats names the packages of 0.33.0"),
+    Fact(
+        "previews_unescaped",
+        (0, 33, 0),
+        "PreviewAny writes letters outside ASCII as they are",
+        seen=False,
+    ),
+    Fact("activity", (0, 38, 0), "progress_state entries may have an activity", seen=False),
+    Fact("assets_on", (0, 38, 0), "assets are on by default, and files have ids", seen=False),
+    Fact("emitted_once", (0, 38, 0), "a cached node is shown once for each prompt", seen=False),
+    Fact(
+        "job_workflow_always",
+        (0, 38, 0),
+        "a single job has its workflow while it waits or runs",
+        seen=False,
+    ),
+)
+FIRST_RELEASE: Final = {fact.name: fact.first for fact in FACTS}
+"""Fact -> the first release that has it."""
 
 
 class Era(msgspec.Struct, frozen=True):
@@ -109,6 +208,20 @@ class Era(msgspec.Struct, frozen=True):
     version: str
     release: tuple[int, int, int]
     facts: frozenset[str]
+
+    def switched(self, fact: str, *, on: bool) -> Era:
+        """The same era with one fact more or less.
+
+        Raises:
+            UsageError: there is no such fact; the nearest is named.
+        """
+        if fact not in FIRST_RELEASE:
+            raise UsageError(
+                f"there is no fact {fact!r} of ComfyUI versions; "
+                f"{did_you_mean(fact, FIRST_RELEASE, otherwise='comfyui-version list has them')}"
+            )
+        facts = self.facts | {fact} if on else self.facts - {fact}
+        return msgspec.structs.replace(self, facts=facts)
 
     def has(self, fact: str) -> bool:
         """Whether this era has that fact; ``AssertionError`` for a name that is no fact."""
@@ -129,6 +242,8 @@ class Era(msgspec.Struct, frozen=True):
         return flags
 
 
+NEWEST_KNOWN: Final = "0.46.0"
+"""The newest release that anything is known of, by its release notes."""
 # The generations that were recorded, and the one that was read.
 ERAS: Final = ("2024-07", "0.3.10", "0.3.40", "0.3.64", "0.8.2", "0.27.0", "0.33.0", "0.38.0")
 
@@ -141,7 +256,7 @@ def era_of(version: str = DEFAULT_VERSION) -> Era:
         UsageError: it is no version of ComfyUI.
     """
     release = _release(version)
-    facts = frozenset(fact for fact in _FACTS if FIRST_RELEASE[fact] <= release)
+    facts = frozenset(fact.name for fact in FACTS if fact.first <= release)
     return Era(version=version.removeprefix("v"), release=release, facts=facts)
 
 
@@ -157,6 +272,11 @@ def _release(version: str) -> tuple[int, int, int]:
     major, minor, patch = match.groups()
     # '0.3' alone means its last patch, as people say it.
     return (int(major), int(minor), int(patch) if patch is not None else 9_999)
+
+
+def is_beyond_known(era: Era) -> bool:
+    """Whether an era is newer than the newest release that anything is known of."""
+    return era.release > _release(NEWEST_KNOWN) and era.release[:2] != _release(NEWEST_KNOWN)[:2]
 
 
 def oldest_with(fact: str) -> str:

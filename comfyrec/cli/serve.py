@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec.structs import replace
 
 from comfyrec.cli._object_info import catalogue_of
+from comfyrec.cli._versions import chosen_era, print_versions
 from comfyrec.errors import ScenarioError, UsageError
-from comfyrec.versions import DEFAULT_VERSION, era_of
+from comfyrec.versions import DEFAULT_VERSION
 from comfyrec.wording import shortened_list
 from fake_server.options import ServerOptions
 from fake_server.scenario_source import scenario_source, scenarios_over, transport_of
@@ -67,7 +68,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER=NAME,...",
         help="the files of a model folder, such as loras=a.safetensors,b.safetensors",
     )
-    add("--comfyui-version", default=None, metavar="V", help=f"whose habits ({DEFAULT_VERSION})")
+    add(
+        "--comfyui-version",
+        default=None,
+        metavar="V",
+        help=f"which ComfyUI it is ({DEFAULT_VERSION}); 'list' prints what is known of each",
+    )
+    add(
+        "--fact",
+        action="append",
+        default=[],
+        metavar="NAME=on|off",
+        help="one fact of versions more or less, as 'list' names them",
+    )
     add(
         "--tasks",
         action="store_true",
@@ -154,6 +167,9 @@ def _speed(arguments: argparse.Namespace) -> float:
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until SIGINT or SIGTERM."""
+    if arguments.comfyui_version == "list":
+        print_versions()
+        return 0
     _convert(arguments)
     _say_what_does_nothing(arguments)
     choices = [choose(text) for text in arguments.scenario]
@@ -179,6 +195,7 @@ _OF_THE_ENGINE: Final = {
     "object_info": "--object-info",
     "models": "--models",
     "comfyui_version": "--comfyui-version",
+    "fact": "--fact",
     "enable_cors_header": "--enable-cors-header",
     "multi_user": "--multi-user",
     "enable_compress_response_body": "--enable-compress-response-body",
@@ -306,7 +323,7 @@ def _what(arguments: argparse.Namespace, choices: Sequence[Choice], options: Ser
 
 
 def _options(arguments: argparse.Namespace) -> ServerOptions:
-    era = era_of(arguments.comfyui_version or DEFAULT_VERSION)
+    era = chosen_era(arguments.comfyui_version, arguments.fact)
     catalogue = catalogue_of(arguments.object_info, era)
     for text in arguments.models:
         catalogue = catalogue.with_models(_models(text))

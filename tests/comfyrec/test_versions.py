@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from comfyrec.errors import UsageError
-from comfyrec.versions import ERAS, FIRST_RELEASE, era_of, generation_of, oldest_with
+from comfyrec.versions import (
+    ERAS,
+    FIRST_RELEASE,
+    era_of,
+    generation_of,
+    is_beyond_known,
+    oldest_with,
+)
+from tests.support.paths import ROOT
 
 
 @pytest.mark.parametrize("version", ERAS)
@@ -58,3 +68,38 @@ def test_a_version_belongs_to_the_newest_generation_before_it(
     version: str, generation: str
 ) -> None:
     assert generation_of(era_of(version), ["0.27.0", "0.3.10", "0.8.2"]) == generation
+
+
+def test_one_fact_is_switched_without_the_others() -> None:
+    era = era_of("0.27.0")
+
+    older = era.switched("job_cancel", on=False)
+    newer = era.switched("previewable_count", on=True)
+
+    assert era.facts - older.facts == {"job_cancel"}
+    assert newer.facts - era.facts == {"previewable_count"}
+
+
+def test_a_fact_that_does_not_exist_is_refused_with_the_nearest() -> None:
+    with pytest.raises(UsageError, match="did you mean 'job_cancel'"):
+        era_of("0.27.0").switched("job_cancl", on=True)
+
+
+@pytest.mark.parametrize(
+    "version, beyond", [("0.33.0", False), ("0.46", False), ("0.46.3", False), ("0.47.0", True)]
+)
+def test_a_version_that_nobody_knows_is_told(version: str, beyond: bool) -> None:
+    assert is_beyond_known(era_of(version)) is beyond
+
+
+def test_no_other_module_compares_versions() -> None:
+    tuples = re.compile(r"\(0, \d+, \d+\)\s*[<>=]|[<>=]\s*\(0, \d+, \d+\)|\.release\s*[<>]")
+    modules = [*(ROOT / "comfyrec").rglob("*.py"), *(ROOT / "fake_server").rglob("*.py")]
+
+    comparing = [
+        path.relative_to(ROOT).as_posix()
+        for path in modules
+        if path.name != "versions.py" and tuples.search(path.read_text(encoding="utf-8"))
+    ]
+
+    assert comparing == []

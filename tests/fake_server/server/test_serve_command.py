@@ -87,6 +87,8 @@ REFUSED = {
     "a speed that is none": (["--speed", "nan"], "--speed nan"),
     "a seed below zero": (["--seed", "-1"], "--seed -1"),
     "a version that is none": (["--comfyui-version", "banana"], "banana"),
+    "a fact that is none": (["--fact", "jbs=on"], "--fact jbs=on: there is no fact 'jbs'"),
+    "a fact that is neither": (["--fact", "jobs=maybe"], "write NAME=on or NAME=off"),
     "a size of nothing": (["--max-upload-size", "0"], "--max-upload-size 0"),
     "a cache of nothing": (["--cache-lru", "0"], "--cache-lru 0: give a whole number from 1"),
     "a pause below zero": (["all-cached", "--idle-time-limit", "-1"], "--idle-time-limit -1"),
@@ -171,6 +173,15 @@ def info_of() -> Callable[[str], Any]:
     from comfyrec.cli._object_info import catalogue_of
 
     return lambda given: catalogue_of(given).all_info()
+
+
+def test_what_is_known_of_versions_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    status = main(["serve", "--comfyui-version", "list"])
+    out = capsys.readouterr().out
+
+    assert status == 0
+    assert "0.26.0  job_cancel" in out
+    assert "assets are on by default, and files have ids (read)" in out
 
 
 def test_the_catalogue_may_come_from_a_running_server(info_of: Callable[[str], Any]) -> None:

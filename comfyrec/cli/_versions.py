@@ -1,0 +1,61 @@
+"""``--comfyui-version`` and ``--fact``: what is known of each ComfyUI, and how to switch it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from comfyrec.cli._output import tell
+from comfyrec.errors import UsageError
+from comfyrec.versions import (
+    DEFAULT_VERSION,
+    ERAS,
+    FACTS,
+    NEWEST_KNOWN,
+    Era,
+    era_of,
+    is_beyond_known,
+)
+
+__all__ = ["chosen_era", "print_versions"]
+
+
+def chosen_era(version: str | None, facts: Sequence[str]) -> Era:
+    """The era that the flags name.
+
+    Args:
+        version: the value of ``--comfyui-version``, None for the default.
+        facts: values of ``--fact``, each ``NAME=on`` or ``NAME=off``.
+
+    Raises:
+        UsageError: not a version, no such fact, or neither on nor off.
+    """
+    era = era_of(version or DEFAULT_VERSION)
+    if is_beyond_known(era):
+        tell(
+            "serve",
+            f"nothing is known of ComfyUI {era.version}; it is played as {NEWEST_KNOWN}, "
+            f"the newest release that anything is known of",
+        )
+    for text in facts:
+        name, _, value = text.partition("=")
+        if value not in ("on", "off"):
+            raise UsageError(f"--fact {text}: write NAME=on or NAME=off")
+        try:
+            era = era.switched(name, on=value == "on")
+        except UsageError as error:
+            raise UsageError(f"--fact {text}: {error}") from None
+    return era
+
+
+def print_versions() -> None:
+    """Print what is known of each version: facts by first release, seen ones and read ones."""
+    recorded = ", ".join(version for version in ERAS if version != ERAS[-1])
+    print(f"Recorded generations: {recorded}. Default: {DEFAULT_VERSION}.")
+    print(f"Newest release that anything is known of: {NEWEST_KNOWN}.")
+    print("A fact belongs to every release from its first one on. 'read' marks what was read in")
+    print("ComfyUI's history and never captured. --fact NAME=on|off switches one.")
+    print()
+    for fact in FACTS:
+        first = ".".join(map(str, fact.first))
+        mark = "" if fact.seen else " (read)"
+        print(f"{first:8}{fact.name:22}{fact.says}{mark}")
