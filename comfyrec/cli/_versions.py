@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from comfyrec.cli._output import tell
+from comfyrec.cli.terminal.output import tell
 from comfyrec.errors import UsageError
 from comfyrec.versions import (
     DEFAULT_VERSION,
