@@ -28,9 +28,9 @@ def shortened_list(items: Sequence[str], items_max: int) -> list[str]:
     return [*items[:items_max], f"and {len(items) - items_max} more"]
 
 
-def plural(number: int, noun: str) -> str:
-    """A number of things: ``1 frame``, ``2 frames``, ``0 frames``."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+def plural(number: int, noun: str, nouns: str | None = None) -> str:
+    """A number of things: ``1 frame``, ``2 frames``, ``0 frames``; ``nouns`` if it is not that."""
+    return f"{number} {noun}" if number == 1 else f"{number} {nouns or f'{noun}s'}"
 
 
 def nearest(word: str, words: Iterable[str]) -> str | None:

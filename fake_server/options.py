@@ -9,6 +9,7 @@ import msgspec
 
 from comfyrec.versions import Era, era_of
 from fake_server.nodes.catalogue import Catalogue
+from fake_server.nodes.learned import Learned
 from fake_server.storage.memory import Folders, StoredFile
 
 __all__ = ["EPOCH_MS", "ServerOptions"]
@@ -24,6 +25,12 @@ class ServerOptions(msgspec.Struct, frozen=True, kw_only=True):
     """The version of ComfyUI whose habits it has."""
     catalogue: Catalogue | None = None
     """The node classes and model files that it has; None: those that come with the version."""
+    learned: Learned = Learned()
+    """What the catalogue has learned from workflows; its input files are there from the start."""
+    accept_unknown_nodes: bool = False
+    """Whether a class that the catalogue lacks is taken as the prompt at hand uses it."""
+    class_plans: Mapping[str, Mapping[str, Any]] = {}
+    """What the nodes of a class do, where a scenario does not say it: class -> keys of a plan."""
     seed: int = 0
     """Of ids, temporary names and pictures."""
     epoch_ms: int = EPOCH_MS

@@ -6,16 +6,18 @@ A request is answered first. Frames that it caused are sent after the answer, as
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from comfyrec.workflows import find_workflows
 from fake_server.http.console_log import banner, print_end, print_failure
 from fake_server.http.context import Context, HandlerFailed
 from fake_server.http.middleware import answer, is_websocket, lets_in
 from fake_server.http.responses import empty, server_error
 from fake_server.options import ServerOptions
 from fake_server.simulator.engine import Engine
+from fake_server.simulator.learning import Learner
 from fake_server.simulator.node_plan import NodePlans, PlanFor, always
 from fake_server.source import (
     Accept,
@@ -81,6 +83,17 @@ class SimulatedServer(Source):
         self.engine.reset([name for name in parts if name != "files"])
         if "files" in parts:
             self.context.folders.clear()
+            self.engine.files.put_inputs(self.engine.learned.files)
+
+    def learn(self, workflows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+        """Have what these workflows need from now on."""
+        learner = Learner(self.engine.catalogue, self.engine.era)
+        for number, workflow in enumerate(workflows, 1):
+            for one in find_workflows(workflow, f"workflow {number}"):
+                learner.add(one, f"workflow {number}")
+        learned = learner.learned()
+        self.engine.learn(learned)
+        return learned.facts()
 
     def step_by_frame(self, on: bool) -> None:
         """Whether the worker stops after each frame."""

@@ -240,6 +240,18 @@ class Source(Protocol):
         """Whether to stop after each frame, so that the state is never ahead of what was sent."""
         return
 
+    def learn(self, workflows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+        """Have what these workflows need from now on; what that is, as plain JSON values.
+
+        Args:
+            workflows: each in API format or as the web page saves it.
+
+        Raises:
+            UsageError: this server runs nothing.
+            WorkflowError: one of them is not a workflow; nothing is learned then.
+        """
+        raise UsageError("this server answers from a recording and runs nothing; it cannot learn")
+
     @property
     def complaints(self) -> Sequence[str]:
         """What was to happen and did not, or happened and was not to: one sentence each."""
@@ -280,6 +292,15 @@ class Wrapper(Source):
     def step_by_frame(self, on: bool) -> None:
         """Let the inner source stop after each frame."""
         self.inner.step_by_frame(on)
+
+    def learn(self, workflows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+        """Let the inner source learn.
+
+        Raises:
+            UsageError: it runs nothing.
+            WorkflowError: one of them is not a workflow; nothing is learned then.
+        """
+        return self.inner.learn(workflows)
 
     @property
     def complaints(self) -> Sequence[str]:

@@ -6,6 +6,6 @@
 """
 
 from comfyrec.workflows.convert import Converted, to_prompt
-from comfyrec.workflows.read import Workflow, read_workflows
+from comfyrec.workflows.read import Workflow, find_workflows, read_workflows
 
-__all__ = ["Converted", "Workflow", "read_workflows", "to_prompt"]
+__all__ = ["Converted", "Workflow", "find_workflows", "read_workflows", "to_prompt"]

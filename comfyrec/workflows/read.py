@@ -19,7 +19,7 @@ import msgspec
 from comfyrec.errors import WorkflowError
 from comfyrec.events.nesting import nests_deeper
 
-__all__ = ["Workflow", "is_prompt", "is_ui_workflow", "read_workflows"]
+__all__ = ["Workflow", "find_workflows", "is_prompt", "is_ui_workflow", "read_workflows"]
 
 _NESTS_MAX: Final = 100
 """Lists and objects in each other that a workflow file may have; real ones have below 30."""
@@ -54,7 +54,19 @@ def read_workflows(data: bytes, name: str = "the file") -> list[Workflow]:
         return _in_texts(_png_texts(data), name)
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return _in_texts(_webp_texts(data), name)
-    found = list(_search(_json(data, name), "", _WRAPS_MAX))
+    return find_workflows(_json(data, name), name)
+
+
+def find_workflows(value: Any, name: str = "the JSON") -> list[Workflow]:
+    """All workflows in JSON that was read already, in the order they stand in.
+
+    Args:
+        name: how errors name it.
+
+    Raises:
+        WorkflowError: there is no workflow in it.
+    """
+    found = list(_search(value, "", _WRAPS_MAX))
     if not found:
         raise WorkflowError(
             name, "there is no workflow in it: neither nodes with a class_type nor nodes and links"

@@ -12,6 +12,8 @@ from typing import Any, Final
 
 import msgspec
 
+from comfyrec.errors import WorkflowError
+from comfyrec.wording import shortened, shortened_list
 from fake_server.http.console_log import write_line
 from fake_server.http.context import (
     BodyNotJson,
@@ -26,11 +28,13 @@ from fake_server.nodes.file_checks import file_checks, self_checked
 from fake_server.nodes.replacements import Unreplaceable, replace_retired
 from fake_server.simulator.engine import SENSITIVE, Engine
 from fake_server.simulator.job import Job
+from fake_server.simulator.learning import Learner, unknown_classes
 from fake_server.simulator.node_plan import UnfitPlan
 from fake_server.simulator.validate import Broken, Verdict, validate
 from fake_server.source import Request, Response
 
 __all__ = [
+    "HINT_HEADER",
     "UNMET_HEADER",
     "get_prompt",
     "get_queue",
@@ -43,6 +47,8 @@ __all__ = [
 UNMET_HEADER: Final = "X-Fake-Plan-Unmet"
 """On the answer to POST /prompt: ids that the plan speaks of and the prompt does not have."""
 
+HINT_HEADER: Final = "X-Fake-Hint"
+"""On a refusal that a real server with more nodes would not give: how to go on."""
 _UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")
 
 
@@ -134,10 +140,12 @@ def _submit(
     prompt_id: str,
 ) -> Response:
     engine, prompt = context.engine, _own_copy(body["prompt"])
+    if context.options.accept_unknown_nodes:
+        _learn_classes(engine, prompt)
     verdict = _validated(engine, prompt, body)
     extra_data = _extra_data(engine, request, body)
     if verdict.error is not None:
-        return _refused(engine, verdict.error, verdict.node_errors)
+        return _with_hint(engine, prompt, _refused(engine, verdict.error, verdict.node_errors))
     if not isinstance(extra_data, dict):
         raise HandlerFailed("extra_data is not an object")
     try:
@@ -154,6 +162,36 @@ def _submit(
     )
     engine.put(job, context.now)
     return _with_unmet(answer, unmet)
+
+
+def _learn_classes(engine: Engine, prompt: Any) -> None:
+    """Take the classes that nobody knows as the prompt uses them."""
+    if not unknown_classes(prompt, engine.catalogue):
+        return
+    learner = Learner(engine.catalogue, engine.era)
+    try:
+        learner.add_prompt(prompt, "the prompt")
+    except WorkflowError:  # validation says what is wrong with it
+        return
+    engine.learn(learner.learned(classes_only=True))
+
+
+def _with_hint(engine: Engine, prompt: Any, answer: Response) -> Response:
+    unknown = unknown_classes(prompt, engine.catalogue)
+    if not unknown:
+        return answer
+    header = (HINT_HEADER, _hint(unknown))
+    return msgspec.structs.replace(answer, headers=(*answer.headers, header))
+
+
+def _hint(unknown: Sequence[str]) -> str:
+    """How a person goes on whose prompt has classes that this server does not know."""
+    names = ", ".join(shortened_list([shortened(ascii(one), 60) for one in unknown], 3))
+    is_not = "is not" if len(unknown) == 1 else "are not"
+    return (
+        f"{names} {is_not} in the catalogue: start with --learn WORKFLOW.json, --object-info URL "
+        "or --unknown-nodes accept"
+    )
 
 
 def _own_copy(prompt: Any) -> Any:

@@ -14,6 +14,7 @@ import msgspec
 
 from comfyrec.versions import Era
 from fake_server.nodes import failures, sizes, text, timing
+from fake_server.nodes.looks import saves_like, shows_like, values_like
 from fake_server.nodes.saving import AUDIO, NO_FILES, Saves
 from fake_server.nodes.timing import Pace
 from fake_server.nodes.values import Given, NodeFailed, Value, picture, previewed
@@ -245,17 +246,29 @@ BEHAVIOURS: Final[dict[str, Behaviour]] = {
 
 
 def behaviour_of(
-    name: str, *, inputs: Mapping[str, Any], output: Sequence[Any], output_node: bool
+    name: str,
+    *,
+    inputs: Mapping[str, Any],
+    output: Sequence[Any],
+    output_node: bool,
+    core: bool = True,
 ) -> Behaviour:
     """What a class does: its row, or what it looks like.
 
     Args:
         inputs: name -> type, or a list to choose from.
         output: the types of its outputs.
+        core: whether it comes with ComfyUI.
     """
     found = BEHAVIOURS.get(name)
     pace = timing.pace_by_outputs(output) if found is None or found.pace is None else found.pace
     if found is not None:
         return found if found.pace is pace else _as(found, pace=pace)
-    saves = output_node and "filename_prefix" in inputs and "IMAGE" in inputs.values()
-    return Behaviour(pace=pace, saves=Saves() if saves else None)
+    if not output_node:
+        return Behaviour(pace=pace, gives=values_like(output))
+    return Behaviour(
+        pace=pace,
+        gives=values_like(output),
+        saves=saves_like(name, inputs, core=core),
+        shows=None if core else shows_like(name, inputs),
+    )

@@ -26,7 +26,16 @@ from fake_server.nodes.model_folders import (
     checked_folders,
 )
 
-__all__ = ["Catalogue", "Input", "NodeClass"]
+__all__ = ["LEARNED_MODULE", "TAKES_ANY", "WIDENED", "Catalogue", "Input", "NodeClass"]
+
+LEARNED_MODULE: Final = "custom_nodes.learned"
+"""The ``python_module`` of classes that are known from workflows alone."""
+WIDENED: Final = "fake_widened"
+"""In the entry of a class that workflows use otherwise than it says: it fails on nothing then."""
+
+TAKES_ANY: Final = "fake_takes_any"
+"""Option of an input that workflows were seen to use otherwise than its class says: it may be left
+out, and takes any value and any link; so do the inputs that it brings."""
 
 # Older servers do not say in object_info which classes take whole lists.
 _TAKE_LISTS: Final = ("RebatchImages", "RebatchLatents")
@@ -61,6 +70,11 @@ class Input(msgspec.Struct, frozen=True):
             choices = self.options.get("options", ())
             return choices if isinstance(choices, (list, tuple)) else ()
         return None
+
+    @property
+    def takes_any(self) -> bool:
+        """Whether nothing that is given to it is refused."""
+        return bool(self.options.get(TAKES_ANY))
 
     @property
     def chooses(self) -> bool:
@@ -102,10 +116,17 @@ class NodeClass(msgspec.Struct, frozen=True):
 
 def _spelled_out(each: Input, given: Mapping[str, Any]) -> dict[str, Input]:
     if each.type == _AUTOGROW:
-        return _autogrown(each)
-    if each.chooses:
-        return _chosen(each, given)
-    return {each.name: each}
+        found = _autogrown(each)
+    elif each.chooses:
+        found = _chosen(each, given)
+    else:
+        return {each.name: each}
+    return {name: _freed(one) for name, one in found.items()} if each.takes_any else found
+
+
+def _freed(each: Input) -> Input:
+    options = {**each.options, TAKES_ANY: True}
+    return msgspec.structs.replace(each, options=options, required=False)
 
 
 def _autogrown(each: Input) -> dict[str, Input]:
@@ -143,6 +164,7 @@ def _chosen(each: Input, given: Mapping[str, Any]) -> dict[str, Input]:
 def _input(name: str, written: Any, *, required: bool) -> Input:
     parts = tuple(written) if isinstance(written, (list, tuple)) and written else (written,)
     options = parts[1] if len(parts) > 1 and isinstance(parts[1], Mapping) else {}
+    required = required and not options.get(TAKES_ANY)
     return Input(name=name, type=parts[0], options=options, required=required, written=parts)
 
 
@@ -161,6 +183,7 @@ def _node_class(name: str, info: Mapping[str, Any]) -> NodeClass:
     output = info.get("output") or ()
     listed = tuple(bool(one) for one in info.get("output_is_list") or ())[: len(output)]
     output_node = info.get("output_node") is True
+    core = not str(info.get("python_module", "nodes")).startswith("custom_nodes.")
     return NodeClass(
         name=name,
         inputs=inputs,
@@ -176,12 +199,13 @@ def _node_class(name: str, info: Mapping[str, Any]) -> NodeClass:
         unique_id=not v3 and "UNIQUE_ID" in hidden.values(),
         dynamic=any(one.type in (_AUTOGROW, _DYNAMIC_COMBO) for one in inputs.values()),
         is_async=info.get("api_node") is True,
-        core=not str(info.get("python_module", "nodes")).startswith("custom_nodes."),
+        core=core and WIDENED not in info,
         behaviour=behaviour_of(
             name,
             inputs={key: one.type for key, one in inputs.items()},
             output=output,
             output_node=output_node,
+            core=core,
         ),
     )
 
@@ -286,7 +310,7 @@ class Catalogue:
     def with_learned(
         self,
         info: Mapping[str, Mapping[str, Any]],
-        models: Mapping[str, Sequence[str]],
+        models: Mapping[str, Collection[str]],
         loaders: Mapping[str, Mapping[str, str]],
     ) -> Catalogue:
         """Another catalogue that also has these classes, model files and loaders."""
@@ -312,11 +336,11 @@ class Catalogue:
         found = self._classes.get(name)
         if found is None and name in self:
             with _fit(name):
-                found = self._classes[name] = _node_class(name, self._entry(name))
+                found = self._classes[name] = _node_class(name, self.entry(name))
         return found
 
-    def _entry(self, name: str) -> Mapping[str, Any]:
-        """The entry of a class, with the lists that model folders fill."""
+    def entry(self, name: str) -> Mapping[str, Any]:
+        """The entry of a class, with the lists that model folders fill; ``KeyError`` for none."""
         found = self._entries.get(name)
         if found is None:
             found = self.learned[name] if name in self.learned else self._info[name]
@@ -342,12 +366,12 @@ class Catalogue:
 
     def info(self, name: str, input_files: Iterable[str] = ()) -> dict[str, Any] | None:
         """One class as GET /object_info/{class} has it; uploads stand in the lists they feed."""
-        return _with_uploads(name, self._entry(name), input_files) if name in self else None
+        return _with_uploads(name, self.entry(name), input_files) if name in self else None
 
     def all_info(self, input_files: Iterable[str] = ()) -> dict[str, Any]:
         """Every class, as GET /object_info has it."""
         files = tuple(input_files)
-        return {name: _with_uploads(name, self._entry(name), files) for name in self}
+        return {name: _with_uploads(name, self.entry(name), files) for name in self}
 
 
 @cache

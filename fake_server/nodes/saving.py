@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import posixpath
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -10,7 +12,7 @@ import msgspec
 from comfyrec.versions import Era
 from fake_server.nodes.values import Given, Value, literal
 
-__all__ = ["AUDIO", "NO_FILES", "Saves", "as_called", "shown"]
+__all__ = ["AUDIO", "NO_FILES", "Saves", "as_called", "described", "shown"]
 
 
 class Saves(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,6 +23,11 @@ class Saves(msgspec.Struct, frozen=True, kw_only=True):
     extension: str = "png"
     chosen: bool = False
     """The input ``format`` says the extension."""
+    mime: bool = False
+    """The input ``format`` names a media type that ends in the extension: ``video/h264-mp4``."""
+    described: bool = False
+    """Each file is shown with its format, its rate and its full path; without the input
+    ``save_output`` it is a temporary one."""
     shows: str = "images"
     """Under this name the files stand in the node's output."""
     single: bool = False
@@ -57,6 +64,10 @@ def as_called(saves: Saves | None, given: Given, era: Era) -> Saves | None:
         return None
     if saves.since is not None and era.has(saves.since[0]):
         return saves.since[1]
+    if saves.mime:
+        kind = "temp" if literal(given, "save_output") is False else saves.kind
+        extension = _extension(literal(given, "format")) or saves.extension
+        return msgspec.structs.replace(saves, kind=kind, extension=extension)
     if not saves.chosen and saves.shows != "audio":
         return saves
     wanted = literal(given, "format") if saves.chosen else None
@@ -66,6 +77,31 @@ def as_called(saves: Saves | None, given: Given, era: Era) -> Saves | None:
         extension=wanted if isinstance(wanted, str) and wanted in _CHOICES else saves.extension,
         bare=saves.bare or (saves.shows == "audio" and era.has("audio_bare_numbers")),
     )
+
+
+def _extension(media_type: Any) -> str | None:
+    """``video/h264-mp4`` and ``image/gif`` end in what the file's name ends in."""
+    end = re.split(r"[/-]", media_type)[-1].lower() if isinstance(media_type, str) else ""
+    return end if end in _CHOICES or end in ("gif", "webp", "mov", "avif") else None
+
+
+def described(
+    saves: Saves, files: Sequence[Mapping[str, Any]], given: Given, base: str
+) -> Sequence[Mapping[str, Any]]:
+    """The files of a node, with what it says of them besides their names."""
+    if not saves.described:
+        return files
+    media_type = literal(given, "format") or f"video/{saves.extension}"
+    rate = literal(given, "frame_rate")
+    return [
+        {
+            **file,
+            "format": media_type,
+            "frame_rate": float(rate) if isinstance(rate, (int, float)) else 8.0,
+            "fullpath": posixpath.join(base, file["type"], file["subfolder"], file["filename"]),
+        }
+        for file in files
+    ]
 
 
 def shown(

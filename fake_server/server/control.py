@@ -52,6 +52,8 @@ class Control:
         self._about = about or {}
         self._scenario: dict[str, Any] | None = None
         self._resume_speed = server.clock.speed or 1.0
+        # Workflows that a client had this server learn; a source that takes its place knows them.
+        self._learned: list[dict[str, Any]] = []
 
     def answer(self, request: Request) -> Response:
         """Answer one request below ``/__fake__``."""
@@ -95,22 +97,38 @@ class Control:
         params = body.get("params") or {}
         if not isinstance(params, dict):
             raise UsageError('"params" must be an object of parameters')
-        self._server.replace(self._make_scenario(body["name"], params))
+        self._replace(self._make_scenario(body["name"], params))
         self._scenario = {"name": body["name"], "params": params}
         return {"scenario": self._scenario}
+
+    def _replace(self, source: Source) -> None:
+        if self._learned:
+            source.learn(self._learned)
+        self._server.replace(source)
 
     def _reset(self, request: Request) -> dict[str, Any]:
         what = _object(request, {"what"}).get("what", list(RESETS))
         if not isinstance(what, list) or not all(name in RESETS for name in what):
             raise UsageError(f'"what" must be a list out of {", ".join(RESETS)}')
         if "scenario" in what:
-            self._server.replace(self._make())
+            self._replace(self._make())
             self._scenario = None
         else:
             self._server.source.reset([name for name in what if name in PARTS])
         if "journal" in what:
             self._server.journal.clear()
         return {"reset": what}
+
+    def _catalogue(self, request: Request) -> dict[str, Any]:
+        body = _object(request, {"workflow", "workflows"})
+        if len(body) != 1:
+            raise UsageError('give {"workflow": a workflow} or {"workflows": [several]}')
+        workflows = body.get("workflows", [body.get("workflow")])
+        if not isinstance(workflows, list) or not all(isinstance(one, dict) for one in workflows):
+            raise UsageError('"workflow" must be an object, and "workflows" a list of objects')
+        learned = self._server.source.learn(workflows)
+        self._learned += workflows
+        return {"learned": dict(learned)}
 
     # --- journal and sockets --------------------------------------------------------------------
 
@@ -210,6 +228,7 @@ def _is_address(host: str) -> bool:
 _ROUTES: Final[dict[str, dict[str, Callable[[Control, Request], dict[str, Any]]]]] = {
     "": {"GET": Control._state},
     "/scenario": {"PUT": Control._put_scenario},
+    "/catalogue": {"POST": Control._catalogue},
     "/reset": {"POST": Control._reset},
     "/requests": {"GET": Control._requests},
     "/sockets": {"GET": Control._sockets, "DELETE": Control._drop},

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from comfyrec.events import comfy_json
 from fake_server.nodes.catalogue import Catalogue
+from fake_server.nodes.learned import Learned
 from fake_server.options import ServerOptions
 from fake_server.seeded import SeededRandom
 from fake_server.simulator.cache import OutputCache, make_cache
@@ -22,7 +23,7 @@ from fake_server.simulator.clients import Clients
 from fake_server.simulator.execution import Execution
 from fake_server.simulator.job import Job, Steps
 from fake_server.simulator.node_files import NodeFiles
-from fake_server.simulator.node_plan import PlanFor
+from fake_server.simulator.node_plan import PlanFor, beneath
 from fake_server.simulator.server_time import ServerTime
 from fake_server.simulator.worker import Worker
 from fake_server.source import Action, Wake
@@ -66,13 +67,15 @@ class Engine:
             era=options.era,
             options=options,
             catalogue=options.node_classes,
-            plan_for=plan_for,
+            plan_for=beneath(plan_for, options.class_plans) if options.class_plans else plan_for,
             time=self.time,
             random=self.random,
             clients=self.clients,
             files=self.files,
             cache=self._new_cache(),
         )
+        self.learned = options.learned
+        self.files.put_inputs(options.learned.files)
         self.running: Job | None = None
         self.history: dict[str, dict[str, Any]] = {}
         self._queue: list[tuple[int | float, str, int, Job]] = []
@@ -179,6 +182,12 @@ class Engine:
                 met = node_id not in missing
                 self._planned[node_id] = self._planned.get(node_id, False) or met
         return missing
+
+    def learn(self, learned: Learned) -> None:
+        """Have what workflows need from now on; a prompt that runs goes on as it began."""
+        self.learned = self.learned.with_more(learned)
+        self.worker.catalogue = learned.added_to(self.worker.catalogue)
+        self.files.put_inputs(learned.files)
 
     def put(self, job: Job, now: int) -> None:
         """Add a prompt to the queue, and begin with it if nothing runs."""
@@ -362,5 +371,6 @@ class Engine:
             "pending": [job.prompt_id for job in self.pending],
             "history": len(self.history),
             "clients": self.clients.client_ids,
+            "learned": self.learned.facts() if self.learned.workflows else None,
             "plan_not_met": sorted(one for one, met in self._planned.items() if not met),
         }

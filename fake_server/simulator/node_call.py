@@ -14,7 +14,7 @@ import msgspec
 from comfyrec.events import comfy_json
 from comfyrec.events.outputs import files_in
 from fake_server.nodes import call
-from fake_server.nodes.saving import Saves, as_called, shown
+from fake_server.nodes.saving import Saves, as_called, described, shown
 from fake_server.nodes.values import Blocker, NodeFailed, Value, as_text, literal, value_of, whole
 from fake_server.simulator.call_values import (
     NodeAtWork,
@@ -261,7 +261,8 @@ class NodeCall:
         owner = (node.id, node.kind.name)
         texts = self._texts if saves.texts else dict[str, str]
         files = self._files.save(saves, given, drawn, count, owner=owner, texts=texts)
-        return shown(saves, files, seen, self._era)
+        told = described(saves, files, given, self._worker.options.base_directory)
+        return shown(saves, told, seen, self._era)
 
     def _save_text(self, saves: Saves, given: Mapping[str, Any]) -> Mapping[str, Any]:
         text = as_text(given.get("text"))

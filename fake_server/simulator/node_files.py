@@ -6,7 +6,7 @@ import json
 import math
 import posixpath
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from hashlib import sha256
 from typing import Any, Final
@@ -33,7 +33,7 @@ _ANNOTATED: Final = re.compile(r"(.*?) ?\[(input|output|temp)\]\Z", re.DOTALL)
 PREVIEWS_KEPT_MAX: Final = 64
 # Previews of a long run repeat after this many; nobody looks at more.
 _PREVIEW_VARIETY: Final = 8
-_FORMATS: Final = {"webp": "WEBP", "jpg": "JPEG", "jpeg": "JPEG"}
+_FORMATS: Final = {"webp": "WEBP", "jpg": "JPEG", "jpeg": "JPEG", "gif": "GIF"}
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -46,6 +46,7 @@ class Change(msgspec.Struct, frozen=True):
 
 
 _SAME: Final = Change(False)
+_INPUT_SIZE: Final = (64, 64)
 _NO_MASK: Final = Value(64, 64)
 
 
@@ -234,6 +235,14 @@ class NodeFiles:
             self._counters.clear()
         there = self.folders.names(kind, subfolder)
         return next_counter(name, length, there, before_dot=self._before_dot)
+
+    def put_inputs(self, names: Iterable[str]) -> None:
+        """Let the input files that workflows name be there, small ones of the kind they name."""
+        for name in names:
+            kind, path = _place(name)
+            if path is not None:
+                subfolder, filename = posixpath.split(path)
+                self.provide(FileEntry(filename, subfolder, kind), *_INPUT_SIZE)
 
     def provide(self, file: FileEntry, width: int, height: int) -> None:
         """Write a file that a planned output names, unless it is there."""

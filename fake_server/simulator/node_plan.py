@@ -14,7 +14,7 @@ import msgspec
 from comfyrec.errors import ScenarioError
 from comfyrec.wording import did_you_mean
 
-__all__ = ["KEYS", "NodePlan", "NodePlans", "PlanFor", "Previews", "UnfitPlan", "always"]
+__all__ = ["KEYS", "NodePlan", "NodePlans", "PlanFor", "Previews", "UnfitPlan", "always", "beneath"]
 
 STEPS_MAX: Final = 100_000
 IMAGES_MAX: Final = 4_096
@@ -156,6 +156,20 @@ class NodePlans:
 
 PlanFor = Callable[[Mapping[str, Any], Any], NodePlans]
 """The graph of a prompt and the client id that it was posted with -> what its nodes do."""
+
+
+def beneath(plan_for: PlanFor, classes: Mapping[str, Mapping[str, Any]]) -> PlanFor:
+    """The same plans, and for what they do not say of a class, these."""
+
+    def with_classes(graph: Mapping[str, Any], client_id: Any) -> NodePlans:
+        plans = plan_for(graph, client_id)
+        more = {
+            name: {**classes.get(name, {}), **plans.classes.get(name, {})}
+            for name in {**classes, **plans.classes}
+        }
+        return NodePlans(plans.nodes, more, strict=plans.strict, lifelike=plans.lifelike)
+
+    return with_classes
 
 
 def always(plans: NodePlans) -> PlanFor:

@@ -22,6 +22,7 @@ _SAMPLES: Final = {
     "flac": "tone.flac",
     "mkv": "clip.mkv",
     "mp3": "tone.mp3",
+    "mov": "clip.mp4",
     "mp4": "clip.mp4",
     "opus": "tone.opus",
     "webm": "clip.webm",

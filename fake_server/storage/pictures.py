@@ -26,7 +26,7 @@ SIDE_MAX: Final = 16_384
 _SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 # mode -> PNG colour type, samples per pixel
 _MODES: Final = {"L": (0, 1), "RGB": (2, 3), "RGBA": (6, 4)}
-_FORMATS: Final = ("PNG", "JPEG", "WEBP")
+_FORMATS: Final = ("PNG", "JPEG", "WEBP", "GIF")
 _VARIETY: Final = 16
 """How many different pictures of one size there are in the formats that are slow to make."""
 _MODULUS: Final = 65_521
@@ -52,7 +52,7 @@ def picture(
         text: name -> text of PNG text chunks, in this order; other formats carry none.
         hidden: the same in chunks of ComfyUI's own type ``comf``, behind the picture.
         mode: ``RGB``, ``RGBA`` or ``L``.
-        format: ``PNG``, ``JPEG`` or ``WEBP``.
+        format: ``PNG``, ``JPEG``, ``WEBP`` or ``GIF``.
 
     Raises:
         ValueError: no such mode, format or size.

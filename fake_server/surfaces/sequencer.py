@@ -170,6 +170,16 @@ class Sequencer(Source):
         for worker in self._workers:
             worker.step_by_frame(on)
 
+    def learn(self, workflows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+        """Let every worker learn.
+
+        Raises:
+            UsageError: a worker runs nothing.
+            WorkflowError: one of them is not a workflow; nothing is learned then.
+        """
+        facts = [worker.learn(workflows) for worker in self._workers]
+        return facts[0]
+
     @property
     def complaints(self) -> Sequence[str]:
         """The workers', each sentence once."""

@@ -124,6 +124,7 @@ class Stage(Source):
         """The token of the wait for the client's socket, while the run waits for it."""
         self._unheard: list[Send] = []
         """What the source has said meanwhile."""
+        self._learned: list[Mapping[str, Any]] = []
         self._raise_curtain()
 
     def _raise_curtain(self) -> None:
@@ -131,6 +132,8 @@ class Stage(Source):
         self._wings = self._make() if self._split else self._base
         if self._stepwise:
             self.step_by_frame(True)
+        for source in self._sources() if self._learned else ():
+            source.learn(self._learned)
         self._wakes: list[tuple[int, int, Source]] = []
 
     # --- the source protocol -----------------------------------------------------------------
@@ -171,6 +174,12 @@ class Stage(Source):
     def _let_step(self, on: bool) -> None:
         for source in self._sources():
             source.step_by_frame(on)
+
+    def learn(self, workflows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+        """Let the source learn, also one that takes its place later."""
+        facts = [source.learn(workflows) for source in self._sources()]
+        self._learned += workflows
+        return facts[0]
 
     @property
     def complaints(self) -> Sequence[str]:

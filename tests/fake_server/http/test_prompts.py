@@ -104,3 +104,61 @@ def test_a_file_is_taken_for_found_when_caching_is_decided(
     shown = ask(server, method, target, b"", *headers)
 
     assert dict(shown.headers).get("Cache-Control") == value
+
+
+CUSTOM = {
+    **GRAPH,
+    "3": {"class_type": "VHS_VideoCombine", "inputs": {
+        "images": ["1", 0], "frame_rate": 8, "format": "video/h264-mp4",
+        "filename_prefix": "clip", "save_output": True}},
+    "4": {"class_type": "Caf\u00e9 (fast)", "inputs": {"a": ["1", 0]}},
+}  # fmt: skip
+
+
+def test_a_refusal_for_an_unknown_class_says_beside_the_real_text_how_to_go_on() -> None:
+    answer = ask(SimulatedServer(), "POST", "/prompt", {"prompt": CUSTOM})
+
+    assert (answer.status, dict(answer.headers)["X-Fake-Hint"]) == (
+        400,
+        "'VHS_VideoCombine', 'Caf\\xe9 (fast)' are not in the catalogue: start with "
+        "--learn WORKFLOW.json, --object-info URL or --unknown-nodes accept",
+    )
+    assert json.loads(answer.body)["error"]["type"] == "missing_node_type"
+    assert b"--learn" not in answer.body
+
+
+def test_other_refusals_come_without_a_hint() -> None:
+    answer = ask(SimulatedServer(), "POST", "/prompt", EMPTY)
+
+    assert "X-Fake-Hint" not in dict(answer.headers)
+
+
+def test_unknown_classes_may_be_accepted_and_show_what_they_look_like() -> None:
+    server = SimulatedServer(ServerOptions(accept_unknown_nodes=True))
+
+    answer = ask(server, "POST", "/prompt", {"prompt": CUSTOM})
+
+    assert answer.status == 200
+    [entry] = server.engine.history.values()
+    assert entry["outputs"]["3"] == {
+        "gifs": [
+            {
+                "filename": "clip_00001.mp4",
+                "subfolder": "",
+                "type": "output",
+                "format": "video/h264-mp4",
+                "frame_rate": 8.0,
+                "fullpath": "/ComfyUI/output/clip_00001.mp4",
+            }
+        ]
+    }
+    assert "VHS_VideoCombine" in json.loads(ask(server, "GET", "/object_info").body)
+
+
+def test_accepting_unknown_classes_accepts_nothing_else() -> None:
+    server = SimulatedServer(ServerOptions(accept_unknown_nodes=True))
+    wrong = {**CUSTOM, "1": {"class_type": "EmptyImage", "inputs": {"width": 0}}}
+
+    answers = [ask(server, "POST", "/prompt", {"prompt": one}).status for one in (wrong, {"1": 5})]
+
+    assert answers == [400, 500]

@@ -107,6 +107,9 @@ REFUSED = {
     "a time that is none": ("POST", "/time/advance", {"seconds": "soon"}, "a number"),
     "a speed that is none": ("PUT", "/time/speed", {"speed": "fast"}, "max"),
     "a speed below 0": ("PUT", "/time/speed", {"speed": -1}, "max"),
+    "nothing to learn from": ("POST", "/catalogue", {}, '{"workflow": a workflow}'),
+    "a workflow that is a list": ("POST", "/catalogue", {"workflow": [1]}, "must be an object"),
+    "what is not a workflow": ("POST", "/catalogue", {"workflow": {"a": 1}}, "no workflow in it"),
     "a place in the journal that is none": ("GET", "/requests?after=x", None, "invalid literal"),
 }  # fmt: skip
 
@@ -163,6 +166,23 @@ def test_a_reset_of_parts_leaves_the_others(handle: Handle) -> None:
     assert ask(handle, "GET", "/userdata/a.txt")[0] == 200
     control(handle, "POST", "/reset", {"what": ["files"]})
     assert ask(handle, "GET", "/userdata/a.txt")[0] == 404
+
+
+CUSTOM = {**PROMPT, "3": {"class_type": "ShowMe", "inputs": {"image": ["1", 0]}}}
+
+
+def test_a_server_learns_a_workflow_and_knows_it_under_every_scenario(handle: Handle) -> None:
+    refused, _ = ask(handle, "POST", "/prompt", {"prompt": CUSTOM})
+
+    learned = control(handle, "POST", "/catalogue", {"workflow": CUSTOM})["learned"]
+    accepted, _ = ask(handle, "POST", "/prompt", {"prompt": CUSTOM})
+    control(handle, "PUT", "/scenario", {"name": "queued-behind"})
+    control(handle, "POST", "/reset")
+    again, _ = ask(handle, "POST", "/prompt", {"prompt": CUSTOM})
+
+    assert learned["classes"] == ["ShowMe"]
+    assert (refused, accepted, again) == (400, 200, 200)
+    assert control(handle, "GET", "/")["facts"]["learned"]["classes"] == ["ShowMe"]
 
 
 def test_the_journal_tells_requests_answers_and_frames(handle: Handle) -> None:

@@ -1,0 +1,555 @@
+"""Workflows -> the classes, model files and input files that a server needs to run them.
+
+A workflow shows how its classes are used: which inputs they have, of which types, and which of
+their outputs lead where. What a catalogue lacks is made of that. Then each workflow is validated as
+``POST /prompt`` would, and what is refused although the workflow has it (a choice, a model file, a
+number beyond the bounds) is added; so whatever is learned from is accepted. A workflow with a
+cycle, or with links to nowhere, is refused as before.
+"""
+
+from __future__ import annotations
+
+import copy
+import posixpath
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from comfyrec.errors import WorkflowError
+from comfyrec.versions import Era
+from comfyrec.workflows import Workflow, to_prompt
+from comfyrec.workflows.graph import read_graph
+from fake_server.nodes import core_nodes
+from fake_server.nodes.call import failure
+from fake_server.nodes.catalogue import LEARNED_MODULE, TAKES_ANY, WIDENED, Catalogue, NodeClass
+from fake_server.nodes.file_checks import self_checked
+from fake_server.nodes.learned import Learned
+from fake_server.nodes.model_folders import LOADERS, MODEL_FOLDERS
+from fake_server.nodes.values import Value, is_link
+from fake_server.simulator.validate import Broken, types_fit, validate
+
+__all__ = ["Learner", "unknown_classes"]
+
+ROUNDS_MAX: Final = 6
+"""How often a workflow is looked at again; one refusal may hide the next."""
+SLOTS_MAX: Final = 256
+"""Outputs that a class may have; a link to a later one leads to nowhere."""
+_ANYTHING: Final = "*"
+_MODEL_ENDS: Final = (
+    ".safetensors", ".ckpt", ".pt", ".pt2", ".pth", ".sft", ".bin", ".gguf", ".onnx", ".pkl",
+)  # fmt: skip
+_MEDIA_ENDS: Final = (
+    ".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".mp4", ".webm", ".mov", ".mkv",
+    ".wav", ".mp3", ".flac", ".ogg", ".opus", ".m4a", ".glb", ".latent",
+)  # fmt: skip
+# A word in the name of an input or class -> the folder of the model files that it names.
+_FOLDER_WORDS: Final = {
+    "lora": "loras", "ckpt": "checkpoints", "checkpoint": "checkpoints", "vae": "vae",
+    "unet": "diffusion_models", "diffusion": "diffusion_models", "clip_vision": "clip_vision",
+    "clip": "text_encoders", "text_encoder": "text_encoders", "control": "controlnet",
+    "upscale": "upscale_models", "embedding": "embeddings", "gligen": "gligen",
+    "photomaker": "photomaker", "style_model": "style_models",
+}  # fmt: skip
+# The name of an input that is linked between two unknown classes -> the type that it likely is.
+_TYPE_WORDS: Final = {
+    "image": "IMAGE", "images": "IMAGE", "pixels": "IMAGE", "mask": "MASK", "model": "MODEL",
+    "clip": "CLIP", "vae": "VAE", "positive": "CONDITIONING", "negative": "CONDITIONING",
+    "conditioning": "CONDITIONING", "latent": "LATENT", "latent_image": "LATENT",
+    "samples": "LATENT", "audio": "AUDIO", "video": "VIDEO", "text": "STRING", "string": "STRING",
+    "prompt": "STRING",
+}  # fmt: skip
+_UPLOADS: Final = ("image_upload", "audio_upload", "video_upload", "file_upload")
+_FREED: Final = ("required_input_missing", "return_type_mismatch", "invalid_input_type")
+_SIDES: Final = {"value_smaller_than_min": "min", "value_bigger_than_max": "max"}
+
+
+class _Use(msgspec.Struct):
+    """How a class that the catalogue lacks is used, over all its nodes."""
+
+    count: int = 0
+    inputs: dict[str, int] = {}
+    """Input -> how many nodes have it."""
+    types: dict[str, str] = {}
+    models: dict[str, bool] = {}
+    """Input -> whether each of its values names a model file."""
+    outputs: list[str] = []
+    shows: bool = False
+    """Nothing takes what one of its nodes gives."""
+    mixed: dict[str, None] = {}
+    """Inputs of which there are several types."""
+
+
+class Learner:
+    """Collects what workflows use, against one catalogue.
+
+    Args:
+        catalogue: what is known already.
+        era: of the server that shall run them.
+    """
+
+    def __init__(self, catalogue: Catalogue, era: Era) -> None:
+        self._base, self._era = catalogue, era
+        self._prompts: list[tuple[str, Mapping[str, Any]]] = []
+        self._uses: dict[str, _Use] = {}
+        self._newer = _newest_classes(catalogue)
+        self._entries: dict[str, dict[str, Any]] = {}
+        self._models: dict[str, dict[str, None]] = {}
+        self._loaders: dict[str, dict[str, str]] = {}
+        self._files: dict[str, None] = {}
+        self._folders: dict[str, str] = {}  # model file -> folder, where a workflow says it
+        self._notes: dict[str, None] = {}
+        self._current: Catalogue | None = None
+        self._classes = _Classes(catalogue, self._newer)
+
+    def add(self, workflow: Workflow, where: str) -> None:
+        """Take one workflow.
+
+        Args:
+            where: how notes and errors name it.
+
+        Raises:
+            WorkflowError: it cannot be converted.
+        """
+        prompt = workflow.graph
+        if workflow.format == "ui":
+            prompt = to_prompt(workflow.graph, self._classes, where=where).prompt
+            self._look_at_page(workflow.graph)
+        self.add_prompt(prompt, where)
+
+    def add_prompt(self, prompt: Mapping[str, Any], where: str) -> None:
+        """Take one prompt in API format.
+
+        Raises:
+            WorkflowError: a node of it is not an object with a class_type and inputs.
+        """
+        for node_id, node in prompt.items():
+            if not isinstance(node, Mapping) or not isinstance(node.get("class_type"), str):
+                raise WorkflowError(where, f"node {node_id!r} has no class_type")
+            if not isinstance(node.get("inputs", {}), Mapping):
+                raise WorkflowError(where, f"the inputs of node {node_id!r} are not an object")
+        self._prompts.append((where, prompt))
+
+    def learned(self, *, classes_only: bool = False) -> Learned:
+        """What all workflows that were added need.
+
+        Args:
+            classes_only: nothing else than classes that the catalogue lacks.
+        """
+        for _, prompt in self._prompts:
+            self._look_at(prompt)
+        for name, use in self._uses.items():
+            self._entries[name] = self._entry_of(name, use)
+        for where, prompt in () if classes_only else self._prompts:
+            self._accept(where, prompt)
+        return Learned(
+            classes=self._entries,
+            new=[name for name in self._entries if name not in self._base],
+            models={folder: list(names) for folder, names in self._models.items()},
+            loaders=self._loaders,
+            files=list(self._files),
+            workflows=len(self._prompts),
+            notes=list(self._notes),
+        )
+
+    # --- what a workflow shows ---------------------------------------------------------------
+
+    def _look_at_page(self, workflow: Mapping[str, Any]) -> None:
+        """The slots and model files that a workflow of the web page names itself."""
+        root, subgraphs = read_graph(workflow)
+        for graph in (root, *subgraphs.values()):
+            for node in graph.nodes.values():
+                for model in node.properties.get("models") or ():
+                    self._note_model(model)
+                if node.type in subgraphs or node.type in self._classes:
+                    continue
+                use = self._use(node.type)
+                for each in node.inputs:
+                    _merge_type(use, each.name, each.type)
+                for slot, kind in enumerate(node.output_types):
+                    _merge_output(use, slot, kind)
+
+    def _note_model(self, model: Any) -> None:
+        if isinstance(model, Mapping):
+            name, folder = model.get("name"), model.get("directory")
+            if isinstance(name, str) and isinstance(folder, str) and folder in MODEL_FOLDERS:
+                self._folders[name] = folder
+
+    def _use(self, name: str) -> _Use:
+        return self._uses.setdefault(name, _Use())
+
+    def _is_known(self, name: str) -> bool:
+        return name in self._classes
+
+    def _look_at(self, prompt: Mapping[str, Any]) -> None:
+        taken = {value[0] for _, value in _links(prompt)}
+        for node_id, node in prompt.items():
+            name = node["class_type"]
+            if name in self._newer and name not in self._entries:
+                self._entries[name] = dict(self._newer[name])
+            if not self._is_known(name):
+                self._look_at_node(self._use(name), node, prompt, shows=node_id not in taken)
+        for (target, key), value in _links(prompt):
+            source = prompt.get(value[0])
+            if source is not None and not self._is_known(source["class_type"]):
+                wanted = self._type_wanted(prompt[target]["class_type"], key)
+                if 0 <= value[1] < SLOTS_MAX:
+                    _merge_output(self._use(source["class_type"]), int(value[1]), wanted)
+
+    def _look_at_node(
+        self, use: _Use, node: Mapping[str, Any], prompt: Mapping[str, Any], *, shows: bool
+    ) -> None:
+        use.count += 1
+        use.shows = use.shows or shows
+        for key, value in node.get("inputs", {}).items():
+            use.inputs[key] = use.inputs.get(key, 0) + 1
+            if is_link(value):
+                source = prompt.get(value[0])
+                kind = _ANYTHING if source is None else self._type_given(source, value[1])
+            else:
+                kind = _type_of(value)
+                named = isinstance(value, str) and value.lower().endswith(_MODEL_ENDS)
+                use.models[key] = use.models.get(key, True) and named
+            _merge_type(use, key, kind)
+
+    def _type_given(self, source: Mapping[str, Any], slot: float) -> str:
+        name = source["class_type"]
+        if not self._is_known(name):
+            outputs = self._uses[name].outputs if name in self._uses else []
+            return outputs[int(slot)] if 0 <= slot < len(outputs) else _ANYTHING
+        output = self._classes[name].get("output") or ()
+        kind = output[int(slot)] if 0 <= slot < len(output) else _ANYTHING
+        return kind if isinstance(kind, str) else "COMBO"
+
+    def _type_wanted(self, name: str, key: str) -> str:
+        if not self._is_known(name):
+            return self._uses[name].types.get(key) or _TYPE_WORDS.get(key.lower(), _ANYTHING)
+        for section in ("required", "optional"):
+            written = (self._classes[name].get("input", {}).get(section) or {}).get(key)
+            if written:
+                return written[0] if isinstance(written[0], str) else "COMBO"
+        return _ANYTHING
+
+    def _entry_of(self, name: str, use: _Use) -> dict[str, Any]:
+        sections: dict[str, dict[str, Any]] = {"required": {}, "optional": {}}
+        for key, count in use.inputs.items():
+            section = "required" if count == use.count else "optional"
+            folder = self._folder_for(name, key) if use.models.get(key) else None
+            if folder is not None:
+                self._loaders.setdefault(name, {})[key] = folder
+                sections[section][key] = [[], {}]
+            else:
+                kind = _ANYTHING if key in use.mixed else use.types.get(key, _ANYTHING)
+                sections[section][key] = [kind, {}]
+        if use.mixed:
+            listed = ", ".join(map(repr, use.mixed))
+            self._notes[f"{name!r} is used with several types of {listed}; it takes any"] = None
+        outputs = use.outputs
+        return {
+            "input": sections,
+            "input_order": {section: list(keys) for section, keys in sections.items()},
+            "output": list(outputs),
+            "output_is_list": [False] * len(outputs),
+            "output_name": list(outputs),
+            "name": name,
+            "display_name": name,
+            "description": "",
+            "python_module": LEARNED_MODULE,
+            "category": "learned",
+            "output_node": use.shows or not outputs,
+        }
+
+    def _folder_for(self, name: str, key: str) -> str | None:
+        own = {folder for row in LOADERS.values() for one, folder in row.items() if one == key}
+        if len(own) == 1:
+            return own.pop()
+        for words in (key.lower(), name.lower()):
+            for word, folder in _FOLDER_WORDS.items():
+                if word in words:
+                    return folder
+        return None
+
+    # --- what is refused of it ---------------------------------------------------------------
+
+    def _accept(self, where: str, prompt: Mapping[str, Any]) -> None:
+        """Add whatever is needed until the prompt is accepted, or nothing more helps."""
+        for _, value in _links(prompt):
+            self._reach_output(prompt, value)
+        self._learn_files(prompt)
+        problems: list[tuple[str, Mapping[str, Any]]] = []
+        for _ in range(ROUNDS_MAX):
+            problems = list(self._problems(prompt))
+            mended = [self._mend(prompt, *one) for one in problems]
+            if not any(mended):
+                break
+            self._current = None
+        self._let_run(prompt)
+        for node_id, problem in problems[:1]:
+            said = f"{problem['message']}: {problem['details']}".rstrip(": ")
+            self._notes[f"{where} is refused all the same (node {node_id}: {said})"] = None
+
+    def _problems(self, prompt: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        try:
+            verdict = validate(
+                # Literals are converted where they stand.
+                {one: _own_copy(node) for one, node in prompt.items()},
+                None,
+                catalogue=self._catalogue(),
+                era=self._era,
+                checks=lambda kind, given: (),
+                checked=self_checked,
+            )
+        except (Broken, RecursionError):
+            return
+        if isinstance(verdict.node_errors, Mapping):
+            for node_id, entry in verdict.node_errors.items():
+                yield from ((node_id, problem) for problem in entry["errors"])
+
+    def _let_run(self, prompt: Mapping[str, Any]) -> None:
+        """A core node that would fail on how it is called is one of another version."""
+        catalogue = self._catalogue()
+        for node in prompt.values():
+            kind = catalogue.get(node["class_type"])
+            if kind is not None and kind.core and failure(kind, _given(kind, node), literals=True):
+                self._own_entry(kind.name)
+
+    def _catalogue(self) -> Catalogue:
+        """What is known by now; made anew after something was added."""
+        if self._current is None:
+            self._current = self._base.with_learned(self._entries, self._models, self._loaders)
+        return self._current
+
+    def _mend(self, prompt: Mapping[str, Any], node_id: str, problem: Mapping[str, Any]) -> bool:
+        """Add what a refusal says is missing; whether anything was added."""
+        key = problem.get("extra_info", {}).get("input_name")
+        node = prompt[node_id]
+        name, value = node["class_type"], node["inputs"].get(key)
+        kind = problem["type"]
+        if not isinstance(key, str):
+            return False
+        if kind == "value_not_in_list":
+            return self._offer(name, key, value)
+        entry = self._own_entry(name)
+        if "." in key and _written(entry, key) is None:
+            # An input that another one brings; which ones it brings is no longer asked then.
+            return _free(entry, key.partition(".")[0])
+        if kind in _SIDES:
+            return _set_option(entry, key, _SIDES[kind], value)
+        return kind in _FREED and _free(entry, key)
+
+    def _own_entry(self, name: str) -> dict[str, Any]:
+        """The entry of a class, to be written into."""
+        self._current = None
+        if name not in self._entries:
+            self._entries[name] = copy.deepcopy(dict(self._classes[name]))
+        entry = self._entries[name]
+        if entry.get("python_module") != LEARNED_MODULE and WIDENED not in entry:
+            entry = self._entries[name] = {**copy.deepcopy(entry), WIDENED: True}
+        return entry
+
+    def _offer(self, name: str, key: str, value: Any) -> bool:
+        """Let a list have one more choice: a model file of its folder, or a word of its own."""
+        folder = self._base.folder_of(name, key) or self._loaders.get(name, {}).get(key)
+        if folder is not None and isinstance(value, str):
+            files = self._models.setdefault(folder, {})
+            new = value not in files
+            files[value] = None
+            return new
+        entry = self._own_entry(name)
+        top = key.partition(".")[0]
+        written = _written(entry, key)
+        if written is None or top != key:
+            return _free(entry, top)
+        if isinstance(written[0], list):
+            written[0] = [*written[0], value]
+        elif isinstance(_options(written).get("options"), list):
+            written[1] = {**written[1], "options": [*written[1]["options"], value]}
+        else:
+            return _free(entry, key)
+        return True
+
+    def _reach_output(self, prompt: Mapping[str, Any], link: Sequence[Any]) -> None:
+        """A link to an output that a known class does not have is one of a newer version."""
+        source = prompt.get(link[0])
+        if source is None or not 0 <= link[1] < SLOTS_MAX:
+            return
+        name, slots = source["class_type"], int(link[1]) + 1
+        entry: Mapping[str, Any] = self._entries.get(name) or self._classes[name]
+        output = list(entry.get("output") or ())
+        if len(output) < slots:
+            more = [_ANYTHING] * (slots - len(output))
+            entry = self._own_entry(name)
+            entry["output"] = [*output, *more]
+            for field, fill in (("output_is_list", False), ("output_name", _ANYTHING)):
+                entry[field] = [*(entry.get(field) or ()), *([fill] * len(more))]
+
+    def _learn_files(self, prompt: Mapping[str, Any]) -> None:
+        """The input files that nodes name, and the model files whose folders are said."""
+        for node in prompt.values():
+            kind = self._base.get(node["class_type"])
+            for key, value in node.get("inputs", {}).items():
+                if not isinstance(value, str):
+                    continue
+                one = kind.inputs.get(key) if kind is not None else None
+                upload = one is not None and any(one.options.get(flag) for flag in _UPLOADS)
+                loads = None if kind is None else kind.behaviour.file
+                named = loads is not None and loads.input == key
+                if upload or named or (kind is None and _is_media(value)):
+                    self._files[value] = None
+                folder = self._folders.get(posixpath.basename(value.replace("\\", "/")))
+                if folder is not None and value not in self._base.models.get(folder, ()):
+                    self._models.setdefault(folder, {})[value] = None
+                    self._current = None
+
+
+class _Classes(Mapping[str, Mapping[str, Any]]):
+    """Class -> its entry in object_info: those of a catalogue, then those of other versions."""
+
+    def __init__(self, catalogue: Catalogue, more: Mapping[str, Mapping[str, Any]]) -> None:
+        self._catalogue, self._more = catalogue, more
+
+    def __getitem__(self, name: str) -> Mapping[str, Any]:
+        return self._catalogue.entry(name) if name in self._catalogue else self._more[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._catalogue or name in self._more
+
+    def __iter__(self) -> Iterator[str]:
+        return iter({**dict.fromkeys(self._catalogue), **dict.fromkeys(self._more)})
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+class _Newest(Mapping[str, Mapping[str, Any]]):
+    """The classes of every recorded version that a catalogue lacks, as the newest has them."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+        self._versions = [core_nodes.core_classes(one) for one in reversed(core_nodes.versions())]
+
+    def __getitem__(self, name: str) -> Mapping[str, Any]:
+        for classes in () if name in self._catalogue else self._versions:
+            if name in classes:
+                return classes[name]
+        raise KeyError(name)
+
+    def __contains__(self, name: object) -> bool:
+        there = any(name in classes for classes in self._versions)
+        return there and name not in self._catalogue
+
+    def __iter__(self) -> Iterator[str]:
+        names = {name: None for classes in self._versions for name in classes}
+        return (name for name in names if name not in self._catalogue)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+def _newest_classes(catalogue: Catalogue) -> Mapping[str, Mapping[str, Any]]:
+    return _Newest(catalogue)
+
+
+def unknown_classes(prompt: Any, catalogue: Catalogue) -> list[str]:
+    """The classes of a prompt that a catalogue lacks, each once; whatever the prompt is."""
+    nodes = prompt.values() if isinstance(prompt, Mapping) else ()
+    names = (node.get("class_type") for node in nodes if isinstance(node, Mapping))
+    return [
+        name
+        for name in dict.fromkeys(one for one in names if isinstance(one, str))
+        if name not in catalogue
+    ]
+
+
+# --- entries ---------------------------------------------------------------------------------
+
+
+def _links(prompt: Mapping[str, Any]) -> Iterator[tuple[tuple[str, str], list[Any]]]:
+    for node_id, node in prompt.items():
+        for key, value in node.get("inputs", {}).items():
+            if is_link(value):
+                yield (node_id, key), value
+
+
+def _given(kind: NodeClass, node: Mapping[str, Any]) -> dict[str, Value]:
+    """What a call of a node would be given, as far as it can be known before it runs."""
+    inputs = node.get("inputs", {})
+    declared = kind.finalized(inputs)
+    return {
+        key: Value() if is_link(value) else Value(literal=value, known=True)
+        for key, value in inputs.items()
+        if is_link(value) or key in declared
+    }
+
+
+def _own_copy(node: Mapping[str, Any]) -> dict[str, Any]:
+    inputs = node.get("inputs")
+    if not isinstance(inputs, Mapping):
+        return dict(node)
+    own = {key: [*value] if isinstance(value, list) else value for key, value in inputs.items()}
+    return {**node, "inputs": own}
+
+
+def _type_of(value: Any) -> str:
+    if isinstance(value, bool):
+        return "BOOLEAN"
+    if isinstance(value, int):
+        return "INT"
+    if isinstance(value, float):
+        return "FLOAT"
+    return "STRING" if isinstance(value, str) else _ANYTHING
+
+
+def _merge_type(use: _Use, key: str, kind: str) -> None:
+    old = use.types.get(key, _ANYTHING)
+    if old == _ANYTHING or kind == old:
+        use.types[key] = kind
+    elif {old, kind} == {"INT", "FLOAT"}:
+        use.types[key] = "FLOAT"
+    elif (kind == "COMBO" and old == "STRING") or (kind == "STRING" and old == "COMBO"):
+        use.types[key] = "STRING"
+    elif kind != _ANYTHING and not types_fit(old, kind):
+        use.mixed[key] = None
+
+
+def _merge_output(use: _Use, slot: int, kind: str) -> None:
+    use.outputs += [_ANYTHING] * (slot + 1 - len(use.outputs))
+    old = use.outputs[slot]
+    if old == _ANYTHING:
+        use.outputs[slot] = kind
+    elif kind != _ANYTHING and not types_fit(old, kind):
+        use.outputs[slot] = _ANYTHING
+
+
+def _is_media(value: str) -> bool:
+    return value.lower().removesuffix(" [input]").endswith(_MEDIA_ENDS)
+
+
+def _written(entry: Mapping[str, Any], key: str) -> list[Any] | None:
+    for section in ("required", "optional"):
+        found = (entry["input"].get(section) or {}).get(key)
+        if found is not None:
+            if isinstance(found, tuple):
+                found = entry["input"][section][key] = list(found)
+            return found if isinstance(found, list) else None
+    return None
+
+
+def _options(written: Sequence[Any]) -> Mapping[str, Any]:
+    return written[1] if len(written) > 1 and isinstance(written[1], Mapping) else {}
+
+
+def _set_option(entry: Mapping[str, Any], key: str, name: str, value: Any) -> bool:
+    written = _written(entry, key)
+    if written is None:
+        return False
+    written[1:] = [{**_options(written), name: value}]
+    return True
+
+
+def _free(entry: Mapping[str, Any], key: str) -> bool:
+    """Let an input take anything, or nothing at all."""
+    written = _written(entry, key)
+    if written is None or _options(written).get(TAKES_ANY):
+        return False
+    return _set_option(entry, key, TAKES_ANY, True)
