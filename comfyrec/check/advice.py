@@ -84,7 +84,7 @@ def _never_came(result: ScenarioResult, command: Sequence[str]) -> Fix:
 
 
 class _Cause(NamedTuple):
-    """What is behind a failure; failures with the same key are one group."""
+    """The cause of a failure; failures with the same key are one group."""
 
     rank: int
     key: tuple[str, ...]

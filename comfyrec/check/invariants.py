@@ -36,7 +36,7 @@ ALWAYS: Final = ("K1", "K2", "K3")
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """How a client did by one invariant. ``passed`` is None where that cannot be told."""
+    """How a client did by one invariant. ``passed`` is None if what is known does not tell."""
 
     invariant: str
     passed: bool | None
@@ -45,7 +45,7 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 Finding = bool | str | None
-"""True: it holds; a text: it does not, and why; None: it cannot be told."""
+"""True: it holds; a text: it does not, and why; None: what is known does not tell."""
 
 
 def judge(case: Case) -> list[Verdict]:

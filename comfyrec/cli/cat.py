@@ -1,6 +1,6 @@
-"""Print the records of a cassette, one a line; with --json as JSON, decoded.
+"""Print the records of a cassette, one per line; with --json as JSON, decoded.
 
-On a terminal a line is cut to its width; in a pipe it is whole.
+On a terminal, lines are cut to its width; in a pipe they are complete.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _TEXT, _BINARY, _CLOSE = 1, 2, 8
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of ``comfyrec cat``."""
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a path or a name")
-    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    parser.add_argument("--json", action="store_true", help="one JSON object per line")
     parser.add_argument(
         "--stable",
         action="store_true",

@@ -1,4 +1,4 @@
-"""Turn a cassette, a raw capture or a HAR file into another encoding, a workflow into a prompt."""
+"""Convert a cassette, a capture or a HAR file to another encoding, or a workflow to a prompt."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--object-info",
         metavar="FILE",
-        help="for workflows: the classes of your server, a file, a cassette or its URL",
+        help="for workflows: the node classes of your server: a file, a cassette or its URL",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace an existing output")
 

@@ -1,4 +1,4 @@
-"""Check a cassette: every checksum, every number, and that it replays what it recorded."""
+"""Check a cassette: all checksums and numbers, and that it replays what it recorded."""
 
 from __future__ import annotations
 

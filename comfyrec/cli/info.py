@@ -1,7 +1,7 @@
-"""Say in ten lines what happened in a cassette: outcome, errors, slow nodes, which ComfyUI.
+"""Summarize in ten lines what happened in a cassette: outcome, errors, slow nodes, version.
 
-``--records`` counts instead: how much, from whom, and whether it is whole. ``--json`` says both;
-docs/show.md lists its fields, and ``info_version`` is their version.
+--records counts records instead. --json prints both; docs/show.md lists its fields, and
+"info_version" is their version.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of ``comfyrec info``."""
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a path or a name")
     parser.add_argument("--records", action="store_true", help="count records instead")
-    parser.add_argument("--json", action="store_true", help="one JSON object a file, a line each")
+    parser.add_argument("--json", action="store_true", help="one JSON object per file and line")
 
 
 def run(arguments: argparse.Namespace) -> int:

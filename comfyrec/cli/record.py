@@ -1,4 +1,4 @@
-"""Stand between a client and a ComfyUI server and record what both say, without changing a byte."""
+"""Record the traffic between a client and a ComfyUI server, without changing a byte."""
 
 from __future__ import annotations
 
@@ -37,44 +37,44 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         type=Path,
         metavar="FILE",
-        help="the cassette: .jsonl is text for a repository, anything else is packed",
+        help="the cassette: .jsonl is text, anything else is packed",
     )
     parser.add_argument(
         "--listen",
         default="127.0.0.1:8189",
         metavar="HOST:PORT",
-        help="where the client shall connect to (%(default)s); port 0 picks a free one",
+        help="address for the client (%(default)s); port 0 picks a free one",
     )
     existing = parser.add_mutually_exclusive_group()
-    existing.add_argument("--append", action="store_true", help="go on in an existing cassette")
+    existing.add_argument("--append", action="store_true", help="append to an existing cassette")
     existing.add_argument("--overwrite", action="store_true", help="replace an existing cassette")
     parser.add_argument(
         "--redact",
         nargs="+",
         default=[],
         metavar="CLASS",
-        help=f"what to take out besides secrets; there is: {', '.join(CLASSES)}",
+        help=f"what to remove in addition to secrets: {', '.join(CLASSES)}",
     )
     parser.add_argument(
-        "--include-static", action="store_true", help="record the web frontend's own files too"
+        "--include-static", action="store_true", help="also record the files of the web frontend"
     )
     parser.add_argument(
         "--upstream-header",
         action="append",
         default=[],
         metavar="'NAME: VALUE'",
-        help="a header field for the upstream that the client does not know; never recorded",
+        help="a header field that is sent to the upstream only, and never recorded",
     )
     parser.add_argument(
         "--rewrite-host",
         action=argparse.BooleanOptionalAction,
-        help="make Host and Origin name the upstream (default for TLS and named upstreams)",
+        help="set Host and Origin to the upstream (default for TLS and named upstreams)",
     )
     parser.add_argument(
         "--any-upgrade",
         action="store_true",
-        help="pass on offers to switch to other protocols than WebSocket (Java's HTTP client "
-        "offers HTTP/2 with every request); refused otherwise",
+        help="pass on upgrades to protocols other than WebSocket (Java's HTTP client offers "
+        "HTTP/2 with every request); they are refused otherwise",
     )
     parser.add_argument("--ca", type=Path, metavar="FILE", help="certificates to trust (PEM)")
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""Write what is whole of a damaged or cut cassette into a new one."""
+"""Save the undamaged part of a damaged or truncated cassette as a new one."""
 
 from __future__ import annotations
 
@@ -40,6 +40,6 @@ def run(arguments: argparse.Namespace) -> int:
 
         write_cassette(arguments.output, mended(counted()), overwrite=arguments.overwrite)
         said(reader, "recover")
-    state = "all of it was whole" if not reader.problems else "the rest could not be read"
+    state = "nothing was damaged" if not reader.problems else "the rest could not be read"
     print(f"{arguments.output}: {records} records of {arguments.file}; {state}")
     return FINE

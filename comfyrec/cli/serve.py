@@ -1,4 +1,4 @@
-"""Be a ComfyUI server: replay a cassette, or play scenarios."""
+"""Act as a ComfyUI server: replay a cassette, or play scenarios."""
 
 from __future__ import annotations
 
@@ -48,12 +48,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME[:k=v,...]",
-        help="what goes on or goes wrong (default: success); several add up",
+        help="what happens or goes wrong (default: success); may be given several times",
     )
-    add("--host", default="127.0.0.1", metavar="H", help="where to listen (%(default)s)")
-    add("--port", default="8188", metavar="P", help="%(default)s; 0 picks a free one")
-    add("--speed", default="1", metavar="N|max", help="of time (%(default)s)")
-    add("--step", action="store_true", help="time stands still until /__fake__/time moves it")
+    add("--host", default="127.0.0.1", metavar="H", help="address to listen on (%(default)s)")
+    add(
+        "--port",
+        default="8188",
+        metavar="P",
+        help="port to listen on (%(default)s); 0 picks a free one",
+    )
+    add("--speed", default="1", metavar="N|max", help="of virtual time (%(default)s)")
+    add("--step", action="store_true", help="virtual time moves only by /__fake__/time")
     add("--seed", default="0", metavar="N", help="of ids and pictures (%(default)s)")
     add(
         "--object-info",
@@ -84,32 +89,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--tasks",
         action="store_true",
-        help="speak the task interface as well (/task_create, /task_result_query, /task_cancel)",
+        help="also serve the task interface (/task_create, /task_result_query, /task_cancel)",
     )
-    add(
-        "--workers", default="1", metavar="N", help="simulated workers behind --tasks (%(default)s)"
-    )
+    add("--workers", default="1", metavar="N", help="simulated workers for --tasks (%(default)s)")
     replay = parser.add_argument_group("when a cassette is replayed")
-    replay.add_argument("--idle-time-limit", metavar="S", help="no pause is longer than this")
+    replay.add_argument("--idle-time-limit", metavar="S", help="longest pause, in seconds")
     replay.add_argument(
-        "--strict", action="store_true", help="a request that the cassette does not have fails"
+        "--strict", action="store_true", help="requests that the cassette does not have fail"
     )
     replay.add_argument(
         "--match",
         choices=MATCHES,
-        help="the loosest way in which a prompt may stand for a recorded one "
-        "(overlap; structure with --strict)",
+        help="how similar a prompt must be to a recorded one (overlap; structure with --strict)",
     )
     replay.add_argument(
         "--unmatched",
         choices=UNMATCHED,
-        help="what becomes of a prompt that no recorded one is like (simulate)",
+        help="what to do with a prompt that is like no recorded one (simulate)",
     )
     replay.add_argument(
         "--volatile",
         action="append",
         metavar="INPUT",
-        help="an input that --match structure does not look at (seeds, file name prefixes)",
+        help="an input that --match structure ignores (seeds, file name prefixes)",
     )
     _add_server_options(parser)
 
@@ -118,16 +120,16 @@ def _add_server_options(parser: argparse.ArgumentParser) -> None:
     """Options that ComfyUI itself has, under its names."""
     group = parser.add_argument_group("as on ComfyUI's own command line")
     add = group.add_argument
-    add("--enable-cors-header", nargs="?", const="*", metavar="ORIGIN", help="instead of the guard")
-    add("--max-upload-size", metavar="MB", help="of request bodies (100)")
-    add("--multi-user", action="store_true", help="several users, told apart by a header")
-    add("--enable-compress-response-body", action="store_true", help="gzip for JSON and text")
+    add("--enable-cors-header", nargs="?", const="*", metavar="ORIGIN", help="allow other origins")
+    add("--max-upload-size", metavar="MB", help="largest request body (100)")
+    add("--multi-user", action="store_true", help="several users, distinguished by a header")
+    add("--enable-compress-response-body", action="store_true", help="gzip JSON and text")
     caches = group.add_mutually_exclusive_group()
     caches.add_argument("--cache-classic", action="store_const", dest="cache", const="classic")
     caches.add_argument("--cache-none", action="store_const", dest="cache", const="none")
     caches.add_argument("--cache-lru", metavar="N", help="keep N results")
-    add("--base-directory", type=Path, metavar="DIR", help="keep files here and not in memory")
-    add("--frontend", action="store_true", help="serve the real web page (its package is needed)")
+    add("--base-directory", type=Path, metavar="DIR", help="keep files in DIR instead of in memory")
+    add("--frontend", action="store_true", help="serve the real web page (needs its package)")
 
 
 # --- values ----------------------------------------------------------------------------------

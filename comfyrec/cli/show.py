@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--frames", action="store_true", help="a line for every frame")
     parser.add_argument("--json", action="store_true", help="the story as one JSON object")
     parser.add_argument(
-        "--follow", action="store_true", help="go on while the recording grows (Ctrl-C ends it)"
+        "--follow", action="store_true", help="follow a recording while it grows (Ctrl-C ends it)"
     )
     add_filters(parser)
 

@@ -112,7 +112,7 @@ def from_environment(environment: Mapping[str, str]) -> Address:
     """The address that the environment names, else ``127.0.0.1:8188``.
 
     Raises:
-        UsageError: the variable that counts cannot be read, or ``COMFYUI_PORT`` stands alone.
+        UsageError: the variable that counts cannot be read, or ``COMFYUI_PORT`` is set alone.
     """
     for name in ENVIRONMENT:
         value = environment.get(name, "").strip()

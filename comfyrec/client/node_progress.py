@@ -22,7 +22,7 @@ class NodeProgress:
         self.info = ProgressInfo(nodes_total=len(self._nodes))
 
     def queued(self, position: int | None) -> None:
-        """It waits behind so many prompts; None: it does not wait."""
+        """So many prompts run before it; None: it does not wait."""
         if position != self.info.queue_position:
             self.info = msgspec.structs.replace(self.info, queue_position=position)
 
@@ -64,7 +64,7 @@ class NodeProgress:
         )
 
     def succeeded(self) -> None:
-        """All of it is done, whatever was said of the nodes."""
+        """All of it is done, whatever messages said of the nodes."""
         self.info = msgspec.structs.replace(self.info, nodes_progress=1.0)
 
     def _complete(self, node: str | None) -> None:

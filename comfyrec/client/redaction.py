@@ -41,7 +41,7 @@ class Redaction(msgspec.Struct, frozen=True):
         """That of a client: password, header values, keys for partner nodes."""
         values = [address.password]
         for value in headers.values():
-            # ``Bearer abc``: the scheme is no secret, the rest is.
+            # ``Bearer abc``: the scheme is not a secret, the rest is.
             values += [value, *value.split()[1:]]
         values += [value for value in extra_data.values() if isinstance(value, str)]
         values += [environment.get(name, "") for name in SECRET_VARIABLES]

@@ -84,7 +84,7 @@ class Unanswered(Exception):
 
     Attributes:
         why: one line.
-        refused: nobody listens there at all.
+        refused: no server listens there.
     """
 
     def __init__(self, why: str, *, refused: bool = False) -> None:

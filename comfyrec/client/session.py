@@ -61,7 +61,7 @@ class SocketOpened(msgspec.Struct, frozen=True):
 
 
 class ConnectFailed(msgspec.Struct, frozen=True):
-    """It could not be opened. ``refused``: nobody listens there at all."""
+    """It could not be opened. ``refused``: no server listens there."""
 
     why: str
     refused: bool = False

@@ -347,7 +347,7 @@ class Tracker:
         Args:
             why: one line.
             now: the time.
-            refused: nobody listens there; the server may be restarting.
+            refused: no server listens there; it may be restarting.
         """
         if self.over:
             return
@@ -364,7 +364,7 @@ class Tracker:
             self._end(_REMOVED, now)
 
     def _give_up(self, now: int) -> None:
-        """HTTP is dead. What the messages said counts, if they said how it ended."""
+        """HTTP is dead. What the messages said counts, if they announced the end."""
         if self._announced.end:
             self._end_by_messages(now)
         else:

@@ -1,11 +1,11 @@
-"""Frames <-> events: what a ComfyUI server says on its websocket and in its HTTP bodies, typed.
+"""Messages <-> events: what a ComfyUI server sends on its WebSocket and in HTTP bodies, typed.
 
-``decode(message)`` turns one websocket message into one event, ``encode(event)`` turns it back.
-What is not in the schema is an ``Unknown``, what does not fit is a ``Misfit``; only what is no
+``decode(message)`` turns one WebSocket message into one event, ``encode(event)`` turns it back.
+What is not in the schema is an ``Unknown``, what does not fit is a ``Misfit``; only what is not a
 message at all raises, and only ``DecodeError``. ``decode_http(kind, body)`` reads HTTP bodies, and
-``check(stream)`` says which rules of the server's order a stream of events breaks.
+``check(stream)`` finds the rules of the server's order that a stream of events breaks.
 
-Light to import: msgspec and the standard library's json; ``http`` and ``order`` when asked for.
+Light to import: msgspec and the standard library's json; ``http`` and ``order`` when they are used.
 """
 
 from typing import TYPE_CHECKING

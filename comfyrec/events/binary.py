@@ -131,7 +131,7 @@ class UnknownBinary(BinaryEvent, frozen=True, gc=False, kw_only=False):
 
     kind: int
     payload: memoryview
-    """All behind the first four bytes."""
+    """Everything after the first four bytes."""
 
 
 class BinaryMisfit(BinaryEvent, frozen=True, gc=False, kw_only=False):

@@ -6,7 +6,7 @@ types, and what that gives is the event. Fields that are not in the schema, and 
 may be missing, do not fit there: for them the second look keeps the message itself.
 
 Types that are not in the schema would always need a second look; extensions send some of them
-every second. So a type that comes a second time is learned: a class of its own joins the union. The
+every second. So a type that comes a second time is learned: its own class joins the union. The
 number of learned types is bounded: a server that makes up types cannot grow the memory.
 """
 
@@ -31,7 +31,7 @@ LEARNED_MAX: Final = 64
 NAME_CHARS_MAX: Final = 128
 """Longer names are never learned."""
 MET_MAX: Final = 256
-"""Unknown types met before learning ends: whoever sends so many makes them up."""
+"""Unknown types met before learning ends: a server that sends so many invents them."""
 
 
 def _decoder(learned: dict[str, type[Unknown]]) -> Any:
@@ -140,7 +140,7 @@ def _learn(event: Unknown) -> None:
 
 
 def _no_event(message: Message, broken: Exception) -> TextEvent:
-    """Something is wrong behind the place where the first pass stopped."""
+    """Something is wrong after the place where the first pass stopped."""
     if isinstance(broken, _Misfit):
         raise DecodeError(f"no message of ComfyUI: {broken}", message) from None
     if _may_be_python_json(message):
@@ -178,7 +178,7 @@ def _fit(message: Message) -> TextEvent:
 
 
 def _trimmed(plain: Any, struct: Any) -> Any:
-    """What the schema knows of an object; nulls stand for fields that are not there."""
+    """What the schema knows of an object; missing fields are null."""
     if not isinstance(plain, dict):
         return plain
     return {
@@ -215,7 +215,7 @@ def encode(event: Event) -> str | bytes:
     """
     if isinstance(event, BinaryEvent):
         return encode_binary(event)
-    assert isinstance(event, TextEvent), f"{type(event).__name__} is no event of a message"
+    assert isinstance(event, TextEvent), f"{type(event).__name__} is not an event of a message"
     written = event.written()
     if event.kept is not None and decode_text(event.kept).written() == written:
         return event.raw

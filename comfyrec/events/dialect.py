@@ -57,7 +57,7 @@ def read_json(message: Message) -> Any:
 
 
 def why_not_json(error: Exception) -> str:
-    """The sentence for input that is no JSON."""
+    """The sentence for input that is not JSON."""
     kind = type(error)
     if kind is UnicodeDecodeError:
         return NOT_UTF8

@@ -21,10 +21,10 @@ _TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[{]|[\]}]', re.DOTALL)
 
 
 def nests_deeper(text: str | bytes, most: int) -> bool:
-    """Whether lists and objects lie in each other more than ``most`` deep.
+    """Whether lists and objects nest more than ``most`` deep.
 
     Quick for what is short or has few brackets; else it takes a fraction of what parsing takes.
-    What is no JSON is deep or not by its brackets outside of strings.
+    What is not JSON is judged by its brackets outside of strings.
     """
     if len(text) <= 2 * most:
         return False

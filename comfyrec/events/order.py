@@ -110,13 +110,13 @@ class Phase(enum.Enum):
     """Where a prompt is, as one socket sees it."""
 
     PENDING = enum.auto()
-    """Nothing was said about it yet."""
+    """Nothing was sent about it yet."""
     STARTED = enum.auto()
     RUNNING = enum.auto()
     ENDED = enum.auto()
-    """Its outcome was said; the history is being written."""
+    """Its outcome was sent; the history is being written."""
     LEAVING = enum.auto()
-    """The status behind its end was sent."""
+    """The status after its end was sent."""
     GONE = enum.auto()
     JOINED = enum.auto()
     """It runs already when the socket connects."""
@@ -262,7 +262,7 @@ class _Due(msgspec.Struct, frozen=True):
 
     rule: str
     words: Mapping[Word, str | None]
-    """Each word that may come, and the node it has to be about; ``None``: any."""
+    """Each word that may come, and the node that it must be about; None: any."""
 
     def __str__(self) -> str:
         return " or ".join(
@@ -277,11 +277,11 @@ _AFTER_A_SLIP: Final = {
     **dict.fromkeys(_OUTCOMES, Phase.ENDED),
     Word.LEFT: Phase.GONE,
 }
-"""Where a prompt is behind an event that was out of place, so that one slip is told once."""
+"""Where a prompt is after an event that was out of place, so that one slip is reported once."""
 
 
 class _Run:
-    """One prompt: its phase, and what the socket was told about it."""
+    """One prompt: its phase, and what the socket was sent about it."""
 
     def __init__(self, prompt_id: str, phase: Phase) -> None:
         self.prompt_id, self.phase = prompt_id, phase
@@ -292,9 +292,9 @@ class _Run:
         self.executing: set[str] = set()
         self.executed: set[str] = set()
         self.executed_lately: set[str] = set()
-        """Those of them that said it since a node was executing last."""
+        """Those of them that sent it since a node was last executing."""
         self.expanding: set[str] = set()
-        """Nodes that said executed and went on: their result waits for the nodes they added."""
+        """Nodes that sent ``executed`` and went on: their result waits for the nodes they added."""
         self.repeated: set[str] = set()
         self.due: _Due | None = None
         self.was_due: _Due | None = None
@@ -323,20 +323,20 @@ class _Run:
         return self.last in words or (self.last is None and not self.whole)
 
     def running(self, node: str) -> bool | None:
-        """Whether a node is running; ``None`` if the socket was not told."""
+        """Whether a node is running; None if the socket was not sent that."""
         if self.nodes is None:
             return node in self.executing if self.whole else None
         entry = self.nodes.get(node)
         return entry is not None and entry.state == "running"
 
     def finished(self, node: str) -> bool:
-        """Whether the socket was told that a node has its result."""
+        """Whether the socket was sent that a node has its result."""
         entry = (self.nodes or {}).get(node)
         return entry is not None and entry.state == "finished"
 
 
 def _awaited(run: _Run, word: Word, event: Any) -> Broken:
-    """Check what the frame before asked for."""
+    """Check what the frame before requires."""
     due = run.was_due = run.due
     run.due = None
     if due is None:
@@ -553,7 +553,7 @@ def _left(run: _Run, event: Executing, era: _Era) -> Broken:
 
 
 def _behind(last: Word | None) -> str:
-    return f"behind {'nothing' if last is None else last.name}"
+    return f"after {'nothing' if last is None else last.name}"
 
 
 _FITS: Final[dict[Word, Callable[[_Run, Any, _Era], Broken]]] = {
@@ -644,7 +644,7 @@ class _Socket:
             return
         remaining = _remaining(event)
         at_work = self.run.phase in (Phase.STARTED, Phase.RUNNING)
-        # Before 0.0.3 the status behind the end comes without a word that it is the end.
+        # Before 0.0.3 the status after the end comes without a message that it is the end.
         if at_work and remaining < 1 and self.run.timestamp is not None:
             yield "busy", f"{remaining} remaining"
         yield from self.run.step(Word.STATUS)

@@ -2,9 +2,9 @@
 
 A node shows whatever it likes: keys of any name, most values lists (PROTOCOL.md section 8). A file
 is an object whose ``filename`` is a text that is not empty; a text is a string. Both count where
-they stand under a key by themselves or in a list, however many lists lie around them. What stands
-in an object that is no file is not looked at: a node may show a graph, and the names in a graph are
-no outputs.
+they are the value of a key or an item of a list, however deep the lists nest. What is
+in an object that is not a file does not count: a node may show a graph, and the names in a graph
+are not outputs.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class FileEntry(msgspec.Struct, frozen=True, gc=False):
 
     @classmethod
     def of(cls, item: object) -> FileEntry | None:
-        """Read one item of an output; ``None`` for what names no file.
+        """Read one item of an output; None if it does not name a file.
 
         A ``subfolder`` or ``type`` that is missing or not a text is the server's default. Further
         keys do not matter.

@@ -1,8 +1,8 @@
 """One struct per text event that a ComfyUI server sends, and two for all others.
 
 Every text message is ``{"type": str, "data": ...}`` (PROTOCOL.md section 2). The struct of a type
-has ``data`` as a struct of its own, so that names read as on the wire: ``event.data.prompt_id``.
-``None`` stands for an optional field that an older server does not send. Node ids are strings;
+has its own struct for ``data``, so that names read as on the wire: ``event.data.prompt_id``.
+``None`` is an optional field that an older server does not send. Node ids are strings;
 integers are taken as well. Beside ``data`` every event has
 
 - ``raw``, the message, with all that the schema does not know,
@@ -334,7 +334,7 @@ class Status(TextEvent, frozen=True, tag="status"):
 
     @property
     def sid(self) -> str | None:
-        """The client id of the connection, wherever it stands."""
+        """The client id of the connection, wherever it is."""
         return self.data.sid if self.data.sid is not None else self.outer_sid
 
     def written(self) -> str:

@@ -58,7 +58,7 @@ FAULTS: Final[Mapping[str, Kind]] = {
         keeps=("K6",),
     ),
     "unknown": Kind(
-        what="a type that nobody knows comes before the frame at the position",
+        what="an unknown type comes before the frame at the position",
         shows=False,
         keeps=("K6",),
     ),

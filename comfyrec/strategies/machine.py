@@ -44,7 +44,7 @@ _MAY_SAY: Final[Mapping[str, frozenset[str]]] = {
     "interrupted": frozenset(("interrupted", "failed")),
     "gone": _GONE,
 }
-"""What became of a prompt -> what a client may say of it. ``gone``: nobody knows it any more."""
+"""What became of a prompt -> what a client may report. ``gone``: the server forgot it."""
 
 
 class ClientUnderTest(Protocol):
@@ -133,7 +133,7 @@ class _Session(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        """A fresh server, whose time stands still, and a fresh client."""
+        """A fresh server whose time does not move, and a fresh client."""
         self._server = self._make_server()
         self._server.pause()
         self._client = self._make_client(self._server.url)

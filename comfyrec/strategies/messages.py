@@ -267,7 +267,7 @@ def events(version: str | None = None, *, type: str | None = None) -> st.SearchS
             ``TEXT`` or ``PREVIEW_IMAGE_WITH_METADATA``.
 
     Raises:
-        UsageError: it is no version of ComfyUI.
+        UsageError: it is not a version of ComfyUI.
         ValueError: servers of this version send no messages of that type.
     """
     if version is None:

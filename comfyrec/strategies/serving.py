@@ -1,6 +1,6 @@
 """A drawn stream or a scenario -> a running server for a client under test, and the judgement.
 
-The shell of this room. A server of its own for each example costs well under a millisecond, as
+The shell of this room. A server per example costs well under a millisecond, as
 they all live on one loop in one thread. A client that is a coroutine may live there too, and then
 both are in virtual time: its time-outs cost nothing.
 """
@@ -58,27 +58,28 @@ class Served:
     def bounded(self, run: Callable[[], Any], *, seconds: float = LIMIT_S) -> Any:
         """Run a client that might hang; gives what it returns, raises what it raises.
 
-        A function runs in a thread of its own, in real time. Of a coroutine function the coroutine
+        A function runs in its own thread, in real time. Of a coroutine function the coroutine
         runs on the server's loop, in virtual time: its ``asyncio.sleep`` and time-outs cost
         nothing, and ``seconds`` are of that time. It must not block, and must take its time from
         the loop; ``lambda: asyncio.run(my_client(...))`` runs one that does otherwise.
 
         Raises:
             Judged: it did not come back in time. The thread of a function is left behind: give the
-                client a time-out of its own where it has one.
+                client its own time-out if it has one.
         """
-        told = self._in_a_thread(run, seconds)
-        if not told:
+        returned = self._in_a_thread(run, seconds)
+        if not returned:
             return self.hung()
-        return self._on_the_loop(told[0], seconds) if iscoroutine(told[0]) else told[0]
+        value = returned[0]
+        return self._on_the_loop(value, seconds) if iscoroutine(value) else value
 
     def _in_a_thread(self, run: Callable[[], T], seconds: float) -> list[T]:
-        told: list[T] = []
+        returned: list[T] = []
         failed: list[BaseException] = []
 
         def inner() -> None:
             try:
-                told.append(run())
+                returned.append(run())
             except BaseException as error:  # handed to the caller's thread, whatever it is
                 failed.append(error)
 
@@ -87,7 +88,7 @@ class Served:
         thread.join(seconds)
         if failed:
             raise failed[0]
-        return told
+        return returned
 
     def _on_the_loop(self, client: Coroutine[Any, Any, T], seconds: float) -> T:
         try:
@@ -182,7 +183,7 @@ def _copied(value: Any) -> Any:
 def fake_comfyui(drawn: Stream | Choice | str, *, speed: float | None = None) -> Iterator[Served]:
     """Serve what was drawn, on its own port, as long as the block runs.
 
-    It is no fixture, so that hypothesis can have a fresh server for each example.
+    It is not a fixture, so that hypothesis can have a fresh server for each example.
 
     Args:
         drawn: a ``Stream``, a ``Choice`` of ``scenarios()``, or a scenario as one types it:
@@ -190,7 +191,7 @@ def fake_comfyui(drawn: Stream | Choice | str, *, speed: float | None = None) ->
         speed: of virtual time; None: nothing is ever waited for.
 
     Raises:
-        ScenarioError: there is no such scenario, or it has no such parameter.
+        ScenarioError: an unknown scenario or parameter.
     """
     choice = choose(drawn) if isinstance(drawn, str) else drawn
     if isinstance(choice, Stream):

@@ -68,7 +68,7 @@ _CLOSE_CODES: Final = (None, 1000, 1001, 1011, 1012)
 
 
 class Stream(msgspec.Struct, frozen=True, kw_only=True):
-    """One prompt, from the connection of its client to the end; what was said of it and is true."""
+    """One prompt, from the connection of its client to the end: what was sent, and what is true."""
 
     graph: Workflow
     nodes: dict[str, dict[str, Any]] = {}
@@ -93,7 +93,7 @@ class Stream(msgspec.Struct, frozen=True, kw_only=True):
     end: int | None = None
     """The code the server closed the connection with (1006: cut off), None: it is still open."""
     outcome: Ending = "success"
-    """What became of the prompt; after ``restarted`` nobody can know, and it is ``lost``."""
+    """What became of the prompt; after ``restarted`` that is unknown, and it is ``lost``."""
     truth: tuple[Ending, ...] = ("success",)
     """What a correct client may report."""
 
@@ -173,7 +173,7 @@ def faulty_streams(
         catalogue: as for ``streams``.
 
     Raises:
-        ValueError: there is no fault of that label.
+        ValueError: an unknown label.
     """
     for label in labels:
         if label not in FAULTS:
@@ -351,7 +351,7 @@ def options_of(stream: Stream) -> ServerOptions:
 
 
 def _directions(stream: Stream) -> Directions:
-    # Pictures are small whatever the graph says: nobody looks at them.
+    # Pictures are small whatever the graph says: no client looks at them.
     catalogue = stream.catalogue or Catalogue.core()
     outputs = {n["class_type"]: _SMALL for n in stream.graph.values() if _is_output(catalogue, n)}
     return Directions(
@@ -465,9 +465,9 @@ def played(stream: Stream) -> Stream:
 def _truth(stream: Stream, messages: list[Message], outcome: Ending) -> tuple[Ending, ...]:
     if outcome != "lost":
         return (outcome,)
-    # Whoever was told of the end before the server died knows it.
-    told = {look(message).type for message in messages}
-    known = [stream.outcome] if told & _ENDS else []
+    # A client that was sent the end before the server died knows it.
+    sent = {look(message).type for message in messages}
+    known = [stream.outcome] if sent & _ENDS else []
     return ("lost", "cancelled", *known)
 
 

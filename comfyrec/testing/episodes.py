@@ -105,7 +105,7 @@ class Episodes(Wrapper):
 
     @property
     def complaints(self) -> list[str]:
-        """The player's, and each request that the upstream could not be asked."""
+        """The player's, and each request that could not be sent to the upstream."""
         return [*self.inner.complaints, *self._unreachable]
 
     def _heard(self, said: MessageReceived) -> None:

@@ -183,11 +183,11 @@ class ComfyUI:
             self._patience = None
 
     def _give_up(self, hold: Hold | None, limit: float) -> None:
-        """End a hold that nobody releases, so that a client that waits on it comes to an end."""
+        """End a hold that is never released, so that a client that waits for it ends."""
         if self._gate.held is not hold:
             return
         self._gave_up.append(
-            f"the server was held at {hold} for {limit:g} s and nobody released it, so it was "
+            f"the server was held at {hold} for {limit:g} s and was not released, so it was "
             f"stopped; hold in a with block, or give more time with comfyui_timeout"
         )
         self._note("fault", "held for too long: the server stops")

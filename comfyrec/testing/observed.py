@@ -1,7 +1,7 @@
 """What a client did, for a test to look at: requests whole, prompts, uploads, sockets.
 
-The witness stands outermost around a source and changes nothing. It is bounded: the oldest requests
-go first, and of a body that is no prompt only the first part is kept.
+The witness is the outermost wrapper of a source and changes nothing. It is bounded: the oldest
+requests are dropped first, and only the first part of a body is kept, unless it is a prompt.
 """
 
 from __future__ import annotations

@@ -63,7 +63,7 @@ class Reconnected(msgspec.Struct, frozen=True):
 
 
 class Skipped(msgspec.Struct, frozen=True):
-    """So many items were left out, because nobody took them."""
+    """So many items were dropped, because nobody took them."""
 
     count: int
 

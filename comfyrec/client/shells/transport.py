@@ -28,7 +28,7 @@ class Transport:
         headers: sent with every request, the WebSocket included.
         tls: as in ``Client``.
         redaction: hides secrets in what errors say.
-        request_timeout_s: limit of a request that has none of its own.
+        request_timeout_s: limit of a request without its own.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class Transport:
         )
 
     def reason(self, error: Exception, limit_s: float = 0.0) -> tuple[str, bool]:
-        """A transport error in a few words, and whether nobody listens there."""
+        """A transport error in a few words, and whether no server listens there."""
         if isinstance(error, TimeoutError):
             return f"no answer within {limit_s:.3g} s", False
         if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientSSLError):
