@@ -23,7 +23,7 @@ from comfyrec.proxy.recorder import Recorder, is_frontend_file
 from comfyrec.proxy.upstream import Upstream
 from comfyrec.wire.tap import Step, Stop, Tap
 
-__all__ = ["Relay", "listen"]
+__all__ = ["Relay", "apart_from_upgrade", "listen"]
 
 CONNECT_S: Final = 10.0
 """How long the upstream may take to accept; a person waits no longer for a 504."""
@@ -36,6 +36,8 @@ ORPHAN_S: Final = 60.0
 """How long a client may keep its half open when the upstream has closed; as long as Linux keeps
 such a connection (tcp_fin_timeout)."""
 BACKLOG: Final = 1024
+APART_S: Final = 0.002
+"""How long the first frames are held behind the 101: until a client has read it by itself."""
 READ_BYTES: Final = 1 << 20
 """At most at once, four times what asyncio reads; a body of many megabytes costs a third less."""
 SENTENCES_MAX: Final = 50
@@ -245,6 +247,7 @@ class _Link:
         self._refusal: Stop | None = None  # to be said when everything before is answered
         self._reset_when_drained = False
         self._timer: asyncio.TimerHandle | None = None
+        self._held: list[bytes] = []  # frames that wait for the 101 to be read
         # With no slack, a side is held up as soon as the other one's socket is full, and the
         # transport says when the last byte is out.
         client.set_write_buffer_limits(high=0)
@@ -291,12 +294,36 @@ class _Link:
             self._recorder.keep(self._number, Side.SERVER, step.seen)
         if step.onward:
             self._relay.relayed += len(step.onward)
-            self._client.write(step.onward)
+            self._to_client(step.onward)
         if step.stop is not None:
             self._relay.say(step.stop.why)
             self._hang_up()
         elif tap.resumes or tap.finished or self._refusal is not None or self._client_ended:
             self._answered()
+
+    def _to_client(self, data: bytes) -> None:
+        """Pass on; the first frames leave a moment behind the 101, as the server had it.
+
+        A client that reads up to the blank line and takes what it has got for the head would lose
+        a frame that comes along.
+        """
+        if self._held:
+            self._held.append(data)
+            return
+        head, frames = apart_from_upgrade(data)
+        self._client.write(head)
+        if frames is not None:
+            self._held = [frames]
+            asyncio.get_running_loop().call_later(APART_S, self._release)
+            if self._server is not None:
+                self._server.pause_reading()
+
+    def _release(self) -> None:
+        held, self._held = self._held, []
+        if not self._client.is_closing():
+            self._client.writelines(held)
+        if self._server is not None and not self._client_full:
+            self._server.resume_reading()
 
     def _answered(self) -> None:
         """After each step of the server: what waited for an answer may go on."""
@@ -451,6 +478,8 @@ class _Link:
         """The same for the server."""
         seen, rest, _ = self._tap.server_eof()
         self._recorder.keep(self._number, Side.SERVER, seen)
+        if self._held:
+            self._release()
         if rest and not self._over:
             self._relay.relayed += len(rest)
             self._client.write(rest)
@@ -567,7 +596,7 @@ class _Link:
         self._client_full = False
         if self._reset_when_drained:
             _reset(self._client)
-        elif self._server is not None:
+        elif self._server is not None and not self._held:
             self._server.resume_reading()
 
     def server_is_full(self) -> None:
@@ -577,6 +606,14 @@ class _Link:
     def server_is_ready(self) -> None:
         self._server_full = False
         self._client.resume_reading()
+
+
+def apart_from_upgrade(data: bytes) -> tuple[bytes, bytes | None]:
+    """The head of a 101 answer, and the frames that came along; None: it is no such head."""
+    if not data.startswith((b"HTTP/1.1 101 ", b"HTTP/1.0 101 ")):
+        return data, None
+    head, blank, frames = data.partition(b"\r\n\r\n")
+    return head + blank, frames
 
 
 def _reset(transport: asyncio.Transport) -> None:

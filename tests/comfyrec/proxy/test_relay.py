@@ -11,6 +11,7 @@ import pytest
 import websockets
 
 from comfyrec.cassette.records import AnyRecord, Closed, HttpPart, Note, Opened, Raw, Side, WsFrame
+from comfyrec.proxy.relay import apart_from_upgrade
 from comfyrec.proxy.upstream import tls_context
 from tests.support.proxy_harness import Stage, Upstream, play, reset, staged
 
@@ -568,3 +569,21 @@ def test_a_fault_of_the_reader_makes_it_raw_bytes_and_disturbs_nothing(
     assert answer == OK
     assert [raw.data for raw in raws] == [OK]
     assert "ZeroDivisionError" in said[0]
+
+
+HEAD = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n"
+PIECES = {
+    "a head alone": (HEAD, (HEAD, b"")),
+    "a head with a frame": (HEAD + b"\x81\x00", (HEAD, b"\x81\x00")),
+    "an older head": (HEAD.replace(b"1.1", b"1.0", 1), (HEAD.replace(b"1.1", b"1.0", 1), b"")),
+    "another answer": (b"HTTP/1.1 200 OK\r\n\r\n101", (b"HTTP/1.1 200 OK\r\n\r\n101", None)),
+    "frames": (b"\x81\x00", (b"\x81\x00", None)),
+    "nothing": (b"", (b"", None)),
+}
+
+
+@pytest.mark.parametrize("data, pieces", PIECES.values(), ids=PIECES)
+def test_an_upgrade_is_told_from_the_frames_behind_it(
+    data: bytes, pieces: tuple[bytes, bytes | None]
+) -> None:
+    assert apart_from_upgrade(data) == pieces
