@@ -12,12 +12,18 @@ import heapq
 import json
 import zlib
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from typing import Any, Final
 
 from comfyrec.http.request import loads_or_none
 from comfyrec.timeline import Exchange, HttpMessage, Message, Side, Socket, Timeline
 from comfyrec.wording import shortened
+from fake_server.replay.differences import (
+    Difference,
+    first_difference,
+    first_difference_of_shape,
+)
 from fake_server.replay.player import Player
 from fake_server.replay.rewrite_response import SYNTHESIZED
 from fake_server.source import (
@@ -53,7 +59,8 @@ def replay_differences(timeline: Timeline) -> list[str]:
     Returns:
         One sentence for each difference, at most 50; empty when the recording replays itself.
     """
-    return list(_SelfCheck(timeline).differences())[:DIFFERENCES_MAX]
+    found = dict.fromkeys(_SelfCheck(timeline).differences())
+    return list(found)[:DIFFERENCES_MAX]
 
 
 class _SelfCheck:
@@ -71,6 +78,8 @@ class _SelfCheck:
         self._ended: dict[int, Close | Abort] = {}
         self._accepted: set[int] = set()
         self._answers: dict[int, Response | None] = {}
+        self._known: dict[int, int] = {}
+        """Exchange -> how many of the ids stood for others when it was answered."""
         self._sockets_at = [[m.at for m in _receivable(s)] for s in timeline.sockets]
 
     def differences(self) -> Iterator[str]:
@@ -81,6 +90,8 @@ class _SelfCheck:
             self._pass_time(began + t - last)
             self._feed(happened)
             self._learn(happened)
+            if isinstance(happened, RequestReceived):
+                self._known[happened.exchange] = len(self._ids)
             began, last = self._now, t
         yield from self._catch_up(self._timeline.records)
         while self._step():
@@ -256,9 +267,9 @@ class _SelfCheck:
         if len(recorded) != len(got):
             yield f"{name}: {len(recorded)} messages were recorded, {len(got)} were replayed"
         for place, (message, live) in enumerate(zip(recorded, got, strict=False)):
-            if not self._same_message(message, live):
-                was, now = _short(message.data), _short(live)
-                yield f"{name}: message {place}: recorded {was}, replayed {now}"
+            difference = self._message_difference(message, live)
+            if difference is not None:
+                yield f"{name}: message {place}: {difference}"
                 return
         closing = socket.closing
         if closing is not None and closing.by is Side.SERVER:
@@ -268,22 +279,28 @@ class _SelfCheck:
             if ended != wanted:
                 yield f"{name}: it ended with {wanted}, in the replay with {ended}"
 
-    def _same_message(self, recorded: Message, live: str | bytes) -> bool:
+    def _message_difference(self, recorded: Message, live: str | bytes) -> Difference | None:
         data = recorded.data
+        if isinstance(data, str) and isinstance(live, str):
+            return self._text_difference(data, live, len(self._ids))
         if isinstance(data, str) or isinstance(live, str):
-            return isinstance(live, str) and isinstance(data, str) and self._same_text(data, live)
+            return _whole(data, live)
         if recorded.binary_type != 4 or live[:4] != data[:4]:
-            return data == live
+            return None if data == live else _whole(data, live)
         sizes = int.from_bytes(data[4:8], "big"), int.from_bytes(live[4:8], "big")
         metadata = data[8 : 8 + sizes[0]], live[8 : 8 + sizes[1]]
-        same = self._same(loads_or_none(metadata[0]), loads_or_none(metadata[1]))
-        return same and data[8 + sizes[0] :] == live[8 + sizes[1] :]
+        was, now = (loads_or_none(one) for one in metadata)
+        found = first_difference(was, now, self._same_until(len(self._ids)))
+        same = data[8 + sizes[0] :] == live[8 + sizes[1] :]
+        return found if found is not None or same else _whole(data, live)
 
-    def _same_text(self, recorded: str, live: str) -> bool:
+    def _text_difference(self, recorded: str, live: str, known: int) -> Difference | None:
         if recorded == live and not any(i in recorded for i in self._ids if len(i) >= _LONG):
-            return True
-        one, other = loads_or_none(recorded), loads_or_none(live)
-        return self._same(one, other) if one is not None else self._same_words(recorded, live)
+            return None
+        one = loads_or_none(recorded)
+        if one is None:
+            return None if self._same_words(recorded, live) else _whole(recorded, live)
+        return first_difference(one, loads_or_none(live), self._same_until(known))
 
     def _same_words(self, recorded: str, live: str) -> bool:
         """Of what is no JSON, or too deep to be read: equal but for long ids."""
@@ -292,22 +309,25 @@ class _SelfCheck:
                 recorded = recorded.replace(one, own)
         return recorded == live
 
-    def _same(self, recorded: Any, live: Any) -> bool:
-        """Equal but for ids; an id that cannot be another word has to be the live one."""
-        if isinstance(recorded, str) and isinstance(live, str):
-            own = self._ids.get(recorded)
-            if own is not None and len(recorded) >= _LONG:
-                return live == own
-            return live == recorded or (own is not None and live == own)
-        if isinstance(recorded, list) and isinstance(live, list):
-            pairs = zip(recorded, live, strict=False)
-            return len(recorded) == len(live) and all(self._same(a, b) for a, b in pairs)
-        if isinstance(recorded, dict) and isinstance(live, dict):
-            return self._same(list(recorded), list(live)) and self._same(
-                list(recorded.values()), list(live.values())
-            )
-        # NaN is not equal to itself.
-        return bool(recorded == live or (recorded != recorded and live != live))
+    def _same_until(self, known: int) -> Callable[[Any, Any], bool]:
+        """Equal but for ids; an id that cannot be another word has to be the live one.
+
+        Args:
+            known: so many of the ids stood for others by then. What was said earlier of a later
+                id is of an earlier run, and stays as it was.
+        """
+        ids = dict(islice(self._ids.items(), known))
+
+        def same(recorded: Any, live: Any) -> bool:
+            if isinstance(recorded, str) and isinstance(live, str):
+                own = ids.get(recorded)
+                if own is not None and len(recorded) >= _LONG:
+                    return live == own
+                return live == recorded or (own is not None and live == own)
+            # NaN is not equal to itself.
+            return bool(recorded == live or (recorded != recorded and live != live))
+
+        return same
 
     def _compare_exchange(self, exchange: Exchange) -> Iterator[str]:
         response = exchange.response
@@ -319,20 +339,35 @@ class _SelfCheck:
             yield f"{name}: the replay gave no answer"
         elif answer.status != exchange.status:
             yield f"{name}: the answer was {exchange.status}, in the replay {answer.status}"
-        elif response.omitted_bytes == 0 and not self._same_body(response, answer):
-            made = next((value for key, value in answer.headers if key == SYNTHESIZED), "")
-            how = f" (made up: {made})" if made else ""
-            was, now = _short(_plain(response.body)), _short(_plain(answer.body))
-            yield f"{name}: the answer was {was}, in the replay {now}{how}"
+        elif response.omitted_bytes == 0:
+            difference = self._body_difference(exchange, response, answer)
+            if difference is not None:
+                made = next((value for key, value in answer.headers if key == SYNTHESIZED), "")
+                how = f" (made up: {made})" if made else ""
+                yield f"{name}: the answer's {difference}{how}"
 
-    def _same_body(self, recorded: HttpMessage, live: Response) -> bool:
+    def _body_difference(
+        self, exchange: Exchange, recorded: HttpMessage, live: Response
+    ) -> Difference | None:
         one, other = _plain(recorded.body), _plain(live.body)
         if one == other and not any(i.encode() in one for i in self._ids if len(i) >= _LONG):
-            return True
+            return None
         said = loads_or_none(one)
-        if said is not None:
-            return self._same(said, loads_or_none(other))
-        return self._same_words(one.decode("latin-1"), other.decode("latin-1"))
+        if said is None:
+            same = self._same_words(one.decode("latin-1"), other.decode("latin-1"))
+            return None if same else _whole(one, other)
+        if exchange.path in _UNREPEATABLE:
+            return first_difference_of_shape(said, loads_or_none(other))
+        known = self._known.get(exchange.number, len(self._ids))
+        return first_difference(said, loads_or_none(other), self._same_until(known))
+
+
+# Clocks, free memory, lines of a log: no answer is like the one before.
+_UNREPEATABLE: Final = frozenset(("/system_stats", "/internal/logs", "/internal/logs/raw"))
+
+
+def _whole(recorded: str | bytes, live: str | bytes) -> Difference:
+    return Difference("", _short(recorded), _short(live))
 
 
 _LONG: Final = 32

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -291,14 +292,19 @@ def test_convert_wants_an_encoding(cassette: Path, capsys: pytest.CaptureFixture
     assert "--to" in capsys.readouterr().err
 
 
-def test_doctor_finds_a_whole_cassette_whole(
-    cassette: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.fixture
+def whole(cassette: Path) -> Path:
+    """A cassette that replays itself."""
     status = STATUS.replace(b"1", b"0").replace(b"}}}", b'}}, "sid": "a"}')
     first = WsFrame(4, T, 1, S, b"\x81\x5a", status)
     write_cassette(cassette, [*RECORDS[:4], first, End(5, T, 5)], overwrite=True)
+    return cassette
 
-    assert main(["doctor", str(cassette)]) == 0
+
+def test_doctor_finds_a_whole_cassette_whole(
+    whole: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["doctor", str(whole)]) == 0
 
     said = capsys.readouterr()
     assert "every checksum and number fits; replays itself" in said.out
@@ -355,3 +361,49 @@ def test_the_module_runs_as_a_program(cassette: Path) -> None:
 
     assert done.returncode == 0
     assert len(done.stdout.splitlines()) == len(RECORDS)
+
+
+ASKS = "import sys, urllib.request as u; u.urlopen(sys.argv[1] + sys.argv[2])"
+
+
+def asking(path: str) -> str:
+    return shlex.join([sys.executable, "-c", ASKS, "{url}", path])
+
+
+def test_doctor_replays_to_a_clients_command(
+    whole: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = main(["doctor", str(whole), "--client", asking("/models")])
+
+    out, err = capsys.readouterr()
+    assert status == 0
+    assert out.splitlines()[-1] == f"{whole}: the client ended with 0; 1 request"
+    assert err == (
+        f"comfyrec doctor: {whole}: GET /models: not recorded, answered from what was (models)\n"
+    )
+
+
+def test_doctor_says_when_the_client_failed(
+    whole: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = main(["doctor", str(whole), "--client", asking("/no-such-path")])
+
+    assert status == 1
+    assert "the client ended with 1" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "options, mend",
+    [
+        (["--client", "true"], "write {url} in its place"),
+        (["--client", "'{url}"], "close every quote"),
+        (["--client", "no-such-command-anywhere {url}"], "give its path"),
+        (["--client", "true {url}", "--timeout", "soon"], "give a number of seconds above 0"),
+        (["--client", "true {url}", "--timeout", "-1"], "give a number of seconds above 0"),
+    ],
+)
+def test_doctor_says_how_to_name_a_client(
+    whole: Path, options: list[str], mend: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["doctor", str(whole), *options]) == 2
+    assert mend in capsys.readouterr().err

@@ -1,0 +1,88 @@
+"""Two JSON values -> the path to the first place where they differ, with both values there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import zip_longest
+from typing import Any, Final
+
+import msgspec
+
+from comfyrec.wording import shortened
+
+__all__ = ["Difference", "first_difference", "first_difference_of_shape"]
+
+_SHOWN: Final = 80
+_ABSENT: Final = object()
+
+
+class Difference(msgspec.Struct, frozen=True):
+    """One place where a replay is not its recording."""
+
+    path: str
+    """Such as ``data.output.images[0].filename``; empty for the whole value."""
+    recorded: str
+    replayed: str
+
+    def __str__(self) -> str:
+        place = f"{self.path} " if self.path else ""
+        return f"{place}was {self.recorded}, in the replay {self.replayed}"
+
+
+Same = Callable[[Any, Any], bool]
+
+
+def first_difference(recorded: Any, replayed: Any, same: Same) -> Difference | None:
+    """The first place, in the order of the recording, where two values differ.
+
+    Args:
+        recorded: a JSON value.
+        replayed: another one.
+        same: whether two values that are neither objects nor lists count as equal; it is asked for
+            the keys of objects as well.
+    """
+    return next(_differences(recorded, replayed, same, ""), None)
+
+
+def first_difference_of_shape(recorded: Any, replayed: Any) -> Difference | None:
+    """The same for values that cannot repeat: only keys and kinds count, and of lists nothing but
+    that they are lists."""
+    return next(_differences(_shape(recorded), _shape(replayed), lambda a, b: a == b, ""), None)
+
+
+def _differences(one: Any, other: Any, same: Same, path: str) -> Iterator[Difference]:
+    if isinstance(one, dict) and isinstance(other, dict):
+        yield from _of_objects(one, other, same, path)
+    elif isinstance(one, list) and isinstance(other, list):
+        for place, (a, b) in enumerate(zip_longest(one, other, fillvalue=_ABSENT)):
+            yield from _differences(a, b, same, f"{path}[{place}]")
+    elif isinstance(one, (dict, list)) or isinstance(other, (dict, list)) or not same(one, other):
+        yield Difference(path, _shown(one), _shown(other))
+
+
+def _of_objects(
+    one: dict[str, Any], other: dict[str, Any], same: Same, path: str
+) -> Iterator[Difference]:
+    for (key, value), pair in zip_longest(one.items(), other.items(), fillvalue=(_ABSENT, _ABSENT)):
+        own_key, own_value = pair
+        if key is _ABSENT or own_key is _ABSENT or not same(key, own_key):
+            missing = Difference(path, _keys(one), _keys(other))
+            yield missing
+            return
+        yield from _differences(value, own_value, same, f"{path}.{key}" if path else str(key))
+
+
+def _keys(value: dict[str, Any]) -> str:
+    return shortened(f"an object with {', '.join(value) or 'no keys'}", _SHOWN)
+
+
+def _shown(value: Any) -> str:
+    return "nothing" if value is _ABSENT else shortened(repr(value), _SHOWN)
+
+
+def _shape(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _shape(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return "a list"
+    return "a number" if isinstance(value, (int, float)) else type(value).__name__
