@@ -47,4 +47,5 @@ SCENARIO = Scenario(
     evidence=threads("CU#1971", "KR#1796"),
     settings=HistorySlowParameters,
     direct=direct,
+    in_real_time=True,
 )

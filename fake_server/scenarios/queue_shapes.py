@@ -9,6 +9,7 @@ from fake_server.scenarios.kit import (
     Observer,
     Parameters,
     Scenario,
+    hold,
     patch_json,
     patch_queue,
     posts,
@@ -39,6 +40,7 @@ def direct(settings: QueueShapesParameters) -> Directions:
         operators=(
             patch_json(posts, "the answer to POST /prompt", reply, needed=True),
             patch_queue("odd rows", queue),
+            hold("until it asks", patience_ms=400),
         ),
         plan=slow(0.1),
     )

@@ -35,7 +35,6 @@ SCENARIO = Scenario(
     correct="puts the folder into the field `subfolder`",
     keeps=("K1",),
     evidence=threads("MCP#985"),
-    truth=("success", "rejected", "error"),
     direct=direct,
     workflow=WITH_UPLOAD,
 )

@@ -67,7 +67,6 @@ SCENARIO = Scenario(
     correct="uses the name (and the subfolder) of the answer",
     keeps=("K1",),
     evidence=threads("FE#10220", "MCP#1693", "legal-hkr/comfychair#40", "CU#644"),
-    truth=("success", "rejected"),
     direct=direct,
     workflow=WITH_UPLOAD,
 )

@@ -38,4 +38,5 @@ SCENARIO = Scenario(
     evidence=threads("measured"),
     settings=ViewSlowParameters,
     direct=direct,
+    in_real_time=True,
 )

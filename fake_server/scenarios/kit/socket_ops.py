@@ -133,7 +133,8 @@ def hold(
     later the source goes on. With ``patience_ms`` it also goes on after so much real time, for
     clients that rightly do nothing.
     """
-    tally = Tally(f"hold {name}")
+    # With patience it is only there so that a client can meet something else.
+    tally = Tally(f"hold {name}", needed=None if patience_ms else True)
     held = _Hold(tally, Nth(at, nth), until, after_ms, gap_ms, _Patience(patience_ms))
     return Operator(tally, held.hear, held.act, on_frames=True)
 

@@ -3,42 +3,96 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from functools import cache
 
 import pytest
 
 from comfyrec.check import ScenarioResult
-from tests.comfyrec.check.specimens.matrix import SPECIMENS, TABLE, run_all, table_of
+from fake_server.scenarios import catalogue, choose
+from tests.comfyrec.check.specimens.matrix import (
+    SPECIMENS,
+    TABLE,
+    given_its_id,
+    posting_first,
+    run,
+    run_all,
+    table_of,
+)
+from tests.comfyrec.check.specimens.mutations import FAILS, WRONG_ANYWHERE
+from tests.comfyrec.check.specimens.right import Client
+
+EXPECTED = json.loads(TABLE.read_text(encoding="utf-8"))
+SCENARIOS = {scenario.name for scenario in catalogue()}
+WITH_A_SOCKET_FIRST = [name for name in SPECIMENS if name != "late_socket"]
+GOES_ELSEWHERE = "sid-changes"
+"""Frames go to the id that the server gives, so a client that follows it is better off there."""
 
 
-@pytest.fixture(scope="module")
-def results() -> list[tuple[str, ScenarioResult]]:
-    return run_all()
-
-
-@pytest.fixture(scope="module")
-def found(results: list[tuple[str, ScenarioResult]]) -> Mapping[str, Mapping[str, str]]:
-    return table_of(results)
+@cache
+def results_of(name: str) -> list[ScenarioResult]:
+    """A specimen in all scenarios."""
+    return [result for _, result in run_all([name])]
 
 
 @pytest.mark.parametrize("name", SPECIMENS)
-def test_a_specimen_fails_just_where_the_table_says(
-    name: str, found: Mapping[str, Mapping[str, str]]
-) -> None:
-    expected = json.loads(TABLE.read_text(encoding="utf-8"))
+def test_a_specimen_fails_just_where_the_table_says(name: str) -> None:
+    found = table_of((name, result) for result in results_of(name))
 
-    assert found[name] == expected[name]
+    assert found[name] == EXPECTED[name]
 
 
-def test_the_right_client_keeps_everything(results: list[tuple[str, ScenarioResult]]) -> None:
-    right = [result for name, result in results if name == "right"]
+def test_the_right_client_fails_nowhere_and_every_wrong_one_fails_somewhere() -> None:
+    assert EXPECTED["right"] == {}
+    assert all(EXPECTED[name] and set(EXPECTED[name]) < SCENARIOS for name in SPECIMENS[1:])
 
-    assert [(result.name, result.tail) for result in right if not result.fine] == []
+
+def test_the_right_client_passes_with_an_id_that_the_server_gives_it() -> None:
+    results = run_all(["right"], change=given_its_id)
+
+    assert [(result.name, result.tail) for _, result in results if not result.fine] == []
 
 
-def test_every_wrong_client_fails_somewhere_and_passes_elsewhere(
-    found: Mapping[str, Mapping[str, str]], results: list[tuple[str, ScenarioResult]]
-) -> None:
-    scenarios = {result.name for _, result in results}
+@pytest.mark.slow
+@pytest.mark.parametrize("name", WITH_A_SOCKET_FIRST[1:])
+def test_a_specimen_fails_alike_with_an_id_that_the_server_gives_it(name: str) -> None:
+    found = table_of(run_all([name], change=given_its_id))
 
-    assert all(found[name] and set(found[name]) < scenarios for name in SPECIMENS[1:])
+    expected = {key: how for key, how in EXPECTED[name].items() if key != GOES_ELSEWHERE}
+    assert {key: how for key, how in found[name].items() if key != GOES_ELSEWHERE} == expected
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", WITH_A_SOCKET_FIRST)
+def test_submitting_before_the_socket_is_open_never_makes_a_report_better(name: str) -> None:
+    late = {result.name for _, result in run_all([name], change=posting_first) if result.fine}
+
+    assert sorted(set(EXPECTED[name]) & late) == []
+    assert len(late) <= len(SCENARIOS) - len(EXPECTED[name])
+
+
+# --- mutations -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "client, name", [(client, name) for client, names in FAILS.items() for name in names]
+)
+def test_a_mutation_fails_in_its_scenario(client: type[Client], name: str) -> None:
+    result = run(client, choose(name))
+
+    assert result.status == "fail", result
+
+
+@pytest.mark.parametrize(
+    "client", sorted(set(FAILS) - WRONG_ANYWHERE, key=lambda one: one.__name__)
+)
+def test_a_mutation_passes_a_normal_run(client: type[Client]) -> None:
+    result = run(client, choose("success"))
+
+    assert result.status == "pass", result
+
+
+def test_every_scenario_has_a_specimen_that_fails_it() -> None:
+    failed = {name for row in EXPECTED.values() for name in row}
+    failed |= {name for names in FAILS.values() for name in names}
+
+    assert SCENARIOS - failed == set()

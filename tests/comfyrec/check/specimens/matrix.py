@@ -30,6 +30,8 @@ SPECIMENS = (
     "hangs_on_reconnect", "first_executed", "strict_parser", "polls_for_ever", "hoards",
 )  # fmt: skip
 HUNG_S = 5.5
+PAUSE_S = 0.3
+"""Between POST and socket: starting a thread, looking up an address."""
 
 
 def specimen(name: str) -> type[Client]:
@@ -43,6 +45,20 @@ def specimen(name: str) -> type[Client]:
 def given_its_id(client: type[Client]) -> type[Client]:
     """The same specimen, going by the id that the server greets it with."""
     return type(client.__name__, (client,), {"own_id": False})
+
+
+def posting_first(client: type[Client]) -> type[Client]:
+    """The same specimen, submitting before it opens its socket."""
+
+    async def go(self: Client, workflow: Any) -> None:
+        await self.be_ready()
+        await self.upload(workflow)
+        await self.submit(workflow)
+        await asyncio.sleep(PAUSE_S)
+        await self.connect()
+        await self.wait()
+
+    return type(client.__name__, (client,), {"go": go})
 
 
 def run(client: type[Client], choice: Choice) -> ScenarioResult:
@@ -88,7 +104,7 @@ def _report(
         at_s=at_s,
         prompt_id=told["prompt_id"],
         outputs=outputs if isinstance(outputs, dict) else None,
-        files=tuple(specimen.files.values()) if specimen.files else None,
+        files=tuple(specimen.files.values()),
         text=json.dumps(told),
         memory=((began_s, 0), (at_s, held_bytes(vars(specimen)))),
     )
