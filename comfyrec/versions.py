@@ -260,6 +260,7 @@ def era_of(version: str = DEFAULT_VERSION) -> Era:
     return Era(version=version.removeprefix("v"), release=release, facts=facts)
 
 
+@lru_cache(maxsize=256)  # asked anew for each fresh server
 def _release(version: str) -> tuple[int, int, int]:
     if re.fullmatch(r"2024(-0[1-7])?(-\d\d)?", version):
         return (0, 0, 0)
