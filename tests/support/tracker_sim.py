@@ -10,10 +10,22 @@ from comfyrec.client.progress_event import ProgressEvent
 from comfyrec.client.requests import Accepted, Queued
 from comfyrec.client.result import Result
 from comfyrec.client.settings import ClientSettings
+from tests.support.scripted_comfyui import OUTPUTS, entry
 
 SECOND = 1_000_000
 PROMPT = "00000000-0000-0000-0000-00000000000a"
 OTHER = "00000000-0000-0000-0000-00000000000b"
+ERROR: dict[str, Any] = {
+    "node_id": "1",
+    "node_type": "EmptyImage",
+    "exception_message": "out of paint\n",
+    "exception_type": "ValueError",
+    "traceback": ["line 1\n"],
+    "executed": [],
+    "current_inputs": {},
+    "current_outputs": [],
+}
+"""The data of an ``execution_error``, but for its prompt id."""
 
 
 class Sim:
@@ -126,3 +138,40 @@ class Sim:
 
     def count(self, kind: type) -> int:
         return sum(isinstance(action, kind) for action in self.actions)
+
+
+def a_run() -> list[ProgressEvent]:
+    """The events of a run with all sorts of messages."""
+    sim = Sim()
+    sim.accept()
+    sim.runs()
+    sim.wait(5.1)
+    sim.ours("execution_start", timestamp=1)
+    sim.ours("execution_cached", nodes=["1"], timestamp=1)
+    sim.ours("executing", node="2", display_node="2")
+    sim.hear("status", status={"exec_info": {"queue_remaining": 1}})
+    sim.hear("status", status={"exec_info": {"queue_remaining": 1}})
+    sim.feed(
+        s.MessageReceived(
+            f'{{"type": "progress", "data": {{"value": NaN, "max": 20, '
+            f'"prompt_id": "{PROMPT}", "node": "2"}}}}'
+        )
+    )
+    sim.feed(s.MessageReceived(b"\x00\x00\x00\x01\x00\x00\x00\x01\xff\xd8\xff"))
+    sim.ours("executed", node="2", display_node="2", output=OUTPUTS["2"])
+    sim.ours("execution_success", timestamp=2)
+    sim.ends(entry(PROMPT))
+    sim.ours("executing", node=None)
+    return sim.events
+
+
+def run_by_frames(sim: Sim) -> None:
+    """A whole run of the accepted prompt, with all its messages."""
+    sim.start()
+    sim.ours("executing", node="1", display_node="1")
+    sim.ours("executing", node="2", display_node="2")
+    sim.ours("executed", node="2", display_node="2", output=OUTPUTS["2"])
+    sim.ours("execution_success", timestamp=2)
+    sim.ends(entry(PROMPT))
+    sim.hear("status", status={"exec_info": {"queue_remaining": 0}})
+    sim.ours("executing", node=None)

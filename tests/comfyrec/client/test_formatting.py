@@ -8,11 +8,9 @@ from typing import Any
 import pytest
 
 from comfyrec.client import chain_callbacks
-from comfyrec.client import session as s
 from comfyrec.client.formatting import json_line
 from comfyrec.client.progress_event import ProgressEvent
-from tests.support.scripted_comfyui import OUTPUTS, entry
-from tests.support.tracker_sim import PROMPT, Sim
+from tests.support.tracker_sim import a_run
 
 
 @pytest.mark.parametrize("depth, kept", [(90, 90), (150, 99), (5_000, 99)])
@@ -24,30 +22,6 @@ def test_a_line_of_json_is_strict_and_no_deeper_than_can_be_read(depth: int, kep
     line = json_line({"outputs": value})
 
     assert line == '{"outputs":' + "[" * kept + "null" + "]" * kept + "}"
-
-
-def a_run() -> list[ProgressEvent]:
-    sim = Sim()
-    sim.accept()
-    sim.runs()
-    sim.wait(5.1)
-    sim.ours("execution_start", timestamp=1)
-    sim.ours("execution_cached", nodes=["1"], timestamp=1)
-    sim.ours("executing", node="2", display_node="2")
-    sim.hear("status", status={"exec_info": {"queue_remaining": 1}})
-    sim.hear("status", status={"exec_info": {"queue_remaining": 1}})
-    sim.feed(
-        s.MessageReceived(
-            f'{{"type": "progress", "data": {{"value": NaN, "max": 20, '
-            f'"prompt_id": "{PROMPT}", "node": "2"}}}}'
-        )
-    )
-    sim.feed(s.MessageReceived(b"\x00\x00\x00\x01\x00\x00\x00\x01\xff\xd8\xff"))
-    sim.ours("executed", node="2", display_node="2", output=OUTPUTS["2"])
-    sim.ours("execution_success", timestamp=2)
-    sim.ends(entry(PROMPT))
-    sim.ours("executing", node=None)
-    return sim.events
 
 
 RUN = a_run()

@@ -11,45 +11,7 @@ from hypothesis import strategies as st
 from comfyrec.client import session as s
 from comfyrec.client.result import Outcome
 from tests.support.scripted_comfyui import OUTPUTS, entry
-from tests.support.tracker_sim import OTHER, PROMPT, Sim
-
-
-@pytest.fixture
-def accepted() -> Sim:
-    """A session whose one prompt was accepted, and waits."""
-    sim = Sim()
-    sim.accept()
-    return sim
-
-
-@pytest.fixture
-def running(accepted: Sim) -> Sim:
-    """A session whose one prompt runs."""
-    accepted.start()
-    return accepted
-
-
-def run_by_frames(sim: Sim) -> None:
-    sim.start()
-    sim.ours("executing", node="1", display_node="1")
-    sim.ours("executing", node="2", display_node="2")
-    sim.ours("executed", node="2", display_node="2", output=OUTPUTS["2"])
-    sim.ours("execution_success", timestamp=2)
-    sim.ends(entry(PROMPT))
-    sim.hear("status", status={"exec_info": {"queue_remaining": 0}})
-    sim.ours("executing", node=None)
-
-
-ERROR = {
-    "node_id": "1",
-    "node_type": "EmptyImage",
-    "exception_message": "out of paint\n",
-    "exception_type": "ValueError",
-    "traceback": ["line 1\n"],
-    "executed": [],
-    "current_inputs": {},
-    "current_outputs": [],
-}
+from tests.support.tracker_sim import ERROR, OTHER, PROMPT, Sim, run_by_frames
 
 
 def test_a_run_with_frames_ends_by_frames_and_carries_no_marker(accepted: Sim) -> None:

@@ -3,31 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import HealthCheck, Phase, find, given, settings
+from hypothesis import find, given
 
 from comfyrec.strategies import (
     FAULTS,
     Stream,
     faulty_streams,
 )
+from tests.support.fuzz_settings import FUZZ, SEARCH
 from tests.support.lanes import DEEP
-
-FUZZ = settings(
-    max_examples=400 if DEEP else 25,
-    database=None,
-    derandomize=not DEEP,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
-
-
-SEARCH = settings(
-    max_examples=15,
-    database=None,
-    derandomize=True,
-    # What the explaining phase finds is printed with a failure; here there is none to print.
-    phases=(Phase.generate, Phase.shrink),
-)
-
 
 FAULTY = faulty_streams()
 

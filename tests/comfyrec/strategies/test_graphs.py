@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, find, given, settings
+from hypothesis import find, given, settings
 from hypothesis import strategies as st
 
 from comfyrec.errors import UsageError
@@ -18,24 +18,7 @@ from fake_server.nodes.catalogue import Catalogue
 from fake_server.options import ServerOptions
 from fake_server.simulated_server import SimulatedServer
 from fake_server.source import Request, RequestReceived, Respond
-from tests.support.lanes import DEEP
-
-FUZZ = settings(
-    max_examples=400 if DEEP else 25,
-    database=None,
-    derandomize=not DEEP,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
-
-
-SEARCH = settings(
-    max_examples=15,
-    database=None,
-    derandomize=True,
-    # What the explaining phase finds is printed with a failure; here there is none to print.
-    phases=(Phase.generate, Phase.shrink),
-)
-
+from tests.support.fuzz_settings import FUZZ, SEARCH
 
 SMALL: dict[str, Any] = {
     "Make": {

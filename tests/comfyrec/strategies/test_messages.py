@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from comfyrec.errors import DecodeError
@@ -16,15 +16,7 @@ from comfyrec.strategies import (
 )
 from comfyrec.strategies.messages import types_of
 from comfyrec.versions import ERAS
-from tests.support.lanes import DEEP
-
-FUZZ = settings(
-    max_examples=400 if DEEP else 25,
-    database=None,
-    derandomize=not DEEP,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
-
+from tests.support.fuzz_settings import FUZZ
 
 STRANGE = (Unknown, UnknownBinary, Misfit, BinaryMisfit)
 
