@@ -13,16 +13,17 @@ import msgspec
 
 from comfyrec.cassette.files import write_file
 from comfyrec.cli import FINE
-from comfyrec.cli._object_info import catalogue_of
 from comfyrec.cli.terminal.output import safe
 from comfyrec.errors import UsageError, WorkflowError
 from comfyrec.workflows import Workflow, read_workflows, to_prompt
 
-__all__ = ["as_prompt", "convert", "only_workflow"]
+__all__ = ["as_prompt", "convert", "only_workflow", "page_workflow"]
 
 
 def convert(arguments: argparse.Namespace) -> int:
     """``comfyrec convert workflow.json -o prompt.json``: the page's format to API format."""
+    from comfyrec.cli._object_info import catalogue_of  # brings the fake server along
+
     path = Path(arguments.file)
     workflow = only_workflow(_read(path), str(path))
     classes = catalogue_of(arguments.object_info).all_info()
@@ -30,6 +31,24 @@ def convert(arguments: argparse.Namespace) -> int:
     data = msgspec.json.format(msgspec.json.encode(prompt), indent=2)
     write_file(arguments.output, data + b"\n", overwrite=arguments.overwrite)
     return FINE
+
+
+def page_workflow(data: bytes, where: str) -> Workflow | None:
+    """A workflow that only the page understands, or one out of a picture; None for anything else.
+
+    Raises:
+        WorkflowError: a picture without a workflow, or a file with several of the page's.
+    """
+    is_picture = data[:4] in (b"\x89PNG", b"RIFF")
+    try:
+        found = read_workflows(data, where)
+    except WorkflowError:
+        if is_picture:
+            raise
+        return None
+    if is_picture or any(one.format == "ui" for one in found):
+        return only_workflow(data, where)
+    return None
 
 
 def only_workflow(data: bytes, where: str) -> Workflow:

@@ -23,6 +23,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from comfyrec.cli._workflows import as_prompt, page_workflow
 from comfyrec.client import address, outputs, workflow
 from comfyrec.client.formatting import json_line, printable
 from comfyrec.client.interrupt import Effect
@@ -42,6 +43,7 @@ from comfyrec.errors import (
 if TYPE_CHECKING:
     from comfyrec.client.progress_event import ProgressEvent
     from comfyrec.client.shells.aio import Client, OnEvent, PromptHandle
+    from comfyrec.workflows import Workflow as PageWorkflow
 
 INTERRUPTED = 130
 
@@ -52,7 +54,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of ``comfyrec run``."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument(
-        "workflow", metavar="WORKFLOW", type=Path, help="a file in API format, or - for stdin"
+        "workflow",
+        metavar="WORKFLOW",
+        type=Path,
+        help="a workflow file in API format or as the page saves it, or a picture that has one; "
+        "- for stdin",
     )
     parser.add_argument(
         "--server",
@@ -215,13 +221,18 @@ def _check_combination(arguments: argparse.Namespace) -> None:
             raise UsageError(f"{flag} has no effect without {needed}; give both")
 
 
-def _read(path: Path) -> Workflow:
-    where = "standard input" if str(path) == "-" else str(path)
+def _read(path: Path) -> Workflow | PageWorkflow:
+    """The workflow of the file: as a server runs it, or as the page saved it."""
+    where = _name_of(path)
     try:
         text = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
     except OSError as wrong:
         raise WorkflowError(where, f"cannot be read ({wrong.strerror})") from None
-    return workflow.read(text, where=where)
+    return page_workflow(text, where) or workflow.read(text, where=where)
+
+
+def _name_of(path: Path) -> str:
+    return "standard input" if str(path) == "-" else str(path)
 
 
 def _check_folder(folder: Path, pattern: outputs.Pattern, *, overwrite: bool) -> None:
@@ -265,8 +276,12 @@ def _say(sentence: str) -> None:
 # --- with the server -------------------------------------------------------------------------
 
 
-async def _run(arguments: argparse.Namespace, flow: Workflow, pattern: outputs.Pattern) -> int:
+async def _run(
+    arguments: argparse.Namespace, flow: Workflow | PageWorkflow, pattern: outputs.Pattern
+) -> int:
     async with _client(arguments) as client:
+        if not isinstance(flow, Workflow):
+            flow = await _converted(client, flow, _name_of(arguments.workflow))
         if arguments.continuous:
             return await _serve(arguments, client, flow)
         await client.connect()
@@ -276,6 +291,19 @@ async def _run(arguments: argparse.Namespace, flow: Workflow, pattern: outputs.P
             folder = Path(arguments.upload_images or arguments.workflow.parent)
             flow = await _uploaded(folder, client, flow)
         return await _Run(arguments, client, flow, pattern).go()
+
+
+async def _converted(client: Client, page: PageWorkflow, where: str) -> Workflow:
+    """The page's workflow as the page would send it to this server.
+
+    Raises:
+        WorkflowError: nothing in it runs, or subgraphs contain each other.
+        NoServer, BadAnswer: the server does not say which classes it has.
+    """
+    await client.connect()
+    classes = await client.get("/object_info")
+    prompt = as_prompt(page, classes if isinstance(classes, dict) else {}, where=where)
+    return workflow.of(prompt, where=where)
 
 
 @contextlib.asynccontextmanager

@@ -95,7 +95,7 @@ def _refuse_ui_format(value: dict[str, Any], where: str) -> None:
         raise WorkflowError(
             where,
             "this is the UI format (it has 'nodes' and 'links'), which a server cannot run; "
-            "export it with 'Workflow > Export (API)' in ComfyUI",
+            "export it with 'Workflow > Export (API)' in ComfyUI, or 'comfyrec convert' it",
         )
 
 

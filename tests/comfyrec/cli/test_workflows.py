@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+import urllib.request
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from comfyrec.cli import main
+from fake_server.server.clock import MAX
+from fake_server.server.thread import serve
+from fake_server.simulated_server import SimulatedServer
 from tests.support.paths import ROOT
 
 PAGES = ROOT / "tests" / "comfyrec" / "workflows" / "pages"
 
 
 @pytest.fixture
-def page(tmp_path: Path) -> tuple[Path, Path, dict[str, object]]:
+def page(tmp_path: Path) -> tuple[Path, Path, dict[str, Any]]:
     """A workflow file, the classes of its server, and the prompt that the page sends."""
     case = json.loads((PAGES / "nested-subgraphs.json").read_text(encoding="utf-8"))
     workflow, classes = tmp_path / "ui.json", tmp_path / "object_info.json"
@@ -28,7 +33,7 @@ def page(tmp_path: Path) -> tuple[Path, Path, dict[str, object]]:
 
 
 def test_a_workflow_of_the_page_becomes_a_prompt(
-    page: tuple[Path, Path, dict[str, object]], tmp_path: Path
+    page: tuple[Path, Path, dict[str, Any]], tmp_path: Path
 ) -> None:
     workflow, classes, prompt = page
     output = tmp_path / "api.json"
@@ -77,3 +82,21 @@ def test_a_file_that_cannot_be_converted_is_one_sentence(
 
     assert status == 2
     assert sentence in capsys.readouterr().err
+
+
+def test_a_workflow_of_the_page_is_run_as_the_page_would_send_it(
+    page: tuple[Path, Path, dict[str, Any]],
+) -> None:
+    workflow, _, prompt = page
+
+    with serve(SimulatedServer(), speed=MAX) as handle:
+        status = main(["run", str(workflow), "--server", handle.url, "--yes", "--no-progress"])
+        with urllib.request.urlopen(f"{handle.url}/history", timeout=10) as answer:
+            (entry,) = json.load(answer).values()
+
+    sent = entry["prompt"][2]
+    assert status == 0
+    assert {key: node["class_type"] for key, node in sent.items()} == {
+        key: node["class_type"] for key, node in prompt.items()
+    }
+    assert sent["7:6:3"]["inputs"] == prompt["7:6:3"]["inputs"]
