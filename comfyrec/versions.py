@@ -23,6 +23,7 @@ __all__ = [
     "FACTS",
     "FIRST_RELEASE",
     "NEWEST_KNOWN",
+    "RECORDED",
     "Era",
     "Fact",
     "era_of",
@@ -189,7 +190,6 @@ FACTS: Final[tuple[Fact, ...]] = (
         seen=False,
     ),
     Fact("activity", (0, 38, 0), "progress_state entries may have an activity", seen=False),
-    Fact("assets_on", (0, 38, 0), "assets are on by default, and files have ids", seen=False),
     Fact("emitted_once", (0, 38, 0), "a cached node is shown once for each prompt", seen=False),
     Fact(
         "job_workflow_always",
@@ -197,6 +197,13 @@ FACTS: Final[tuple[Fact, ...]] = (
         "a single job has its workflow while it waits or runs",
         seen=False,
     ),
+    Fact(
+        "workflow_metadata",
+        (0, 40, 0),
+        "POST /prompt takes workflow_metadata, and the frames of the prompt carry it",
+        seen=False,
+    ),
+    Fact("assets_on", (0, 41, 0), "assets are on by default, and files have ids", seen=False),
 )
 FIRST_RELEASE: Final = {fact.name: fact.first for fact in FACTS}
 """Fact -> the first release that has it."""
@@ -244,8 +251,10 @@ class Era(msgspec.Struct, frozen=True):
 
 NEWEST_KNOWN: Final = "0.46.0"
 """The newest release that anything is known of, by its release notes."""
-# The generations that were recorded, and the one that was read.
-ERAS: Final = ("2024-07", "0.3.10", "0.3.40", "0.3.64", "0.8.2", "0.27.0", "0.33.0", "0.38.0")
+RECORDED: Final = ("2024-07", "0.3.10", "0.3.40", "0.3.64", "0.8.2", "0.27.0", "0.33.0")
+"""The generations that were recorded from real servers."""
+ERAS: Final = (*RECORDED, "0.38.0", "0.40.0", "0.41.0")
+"""The recorded generations, and those that were only read."""
 
 
 @lru_cache(maxsize=64)
@@ -268,7 +277,7 @@ def _release(version: str) -> tuple[int, int, int]:
     if match is None:
         raise UsageError(
             f"comfyui version {version!r} is not a version: give one like 0.27.0 or 2024-07 "
-            f"(recorded generations: {', '.join(ERAS)})"
+            f"(recorded generations: {', '.join(RECORDED)})"
         )
     major, minor, patch = match.groups()
     # '0.3' alone means its last patch, as people say it.
@@ -281,7 +290,7 @@ def is_beyond_known(era: Era) -> bool:
 
 
 def oldest_with(fact: str) -> str:
-    """The oldest recorded generation that has a fact of ``FIRST_RELEASE``."""
+    """The oldest of ``ERAS`` that has a fact of ``FIRST_RELEASE``."""
     return next(version for version in ERAS if era_of(version).has(fact))
 
 

@@ -8,9 +8,9 @@ from comfyrec.cli.terminal.output import tell
 from comfyrec.errors import UsageError
 from comfyrec.versions import (
     DEFAULT_VERSION,
-    ERAS,
     FACTS,
     NEWEST_KNOWN,
+    RECORDED,
     Era,
     era_of,
     is_beyond_known,
@@ -49,8 +49,7 @@ def chosen_era(version: str | None, facts: Sequence[str]) -> Era:
 
 def print_versions() -> None:
     """Print what is known of each version: facts by first release, seen ones and read ones."""
-    recorded = ", ".join(version for version in ERAS if version != ERAS[-1])
-    print(f"Recorded generations: {recorded}. Default: {DEFAULT_VERSION}.")
+    print(f"Recorded generations: {', '.join(RECORDED)}. Default: {DEFAULT_VERSION}.")
     print(f"Newest release that anything is known of: {NEWEST_KNOWN}.")
     print("A fact belongs to every release from its first one on. 'read' marks what was read in")
     print("ComfyUI's history and never captured. --fact NAME=on|off switches one.")

@@ -35,7 +35,13 @@ ROLES = ("positive", "negative")
 _TEXT_INPUTS = ("text", "prompt", "text_g", "text_l", "clip_l", "t5xxl")
 """Inputs that hold what is to be seen, in the core's text encoders."""
 
-_ENVELOPE = ("extra_data", "front", "number", "partial_execution_targets")
+_ENVELOPE = (
+    "extra_data",
+    "front",
+    "number",
+    "partial_execution_targets",
+    "workflow_metadata",
+)
 """What else of a whole POST body is worth keeping; ``client_id`` and ``prompt_id`` are ours."""
 
 

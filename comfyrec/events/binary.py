@@ -121,6 +121,17 @@ class PreviewWithMetadata(BinaryEvent, frozen=True, gc=False, kw_only=False):
         return self.metadata.prompt_id
 
     @property
+    def extra(self) -> dict[str, Any]:
+        """What else the metadata says, as it was sent: since 0.40.0 the ``workflow_metadata`` of
+        the prompt."""
+        if not isinstance(self.kept, bytes):
+            return {}
+        end = 8 + _ONE.unpack_from(self.kept, 4)[0]
+        known = self.metadata.__struct_encode_fields__
+        sent = read_json(self.kept[8:end])
+        return {name: value for name, value in sent.items() if name not in known}
+
+    @property
     def image_type(self) -> str | None:
         """The media type of the picture, as the metadata says."""
         return self.metadata.image_type

@@ -6,6 +6,7 @@ has its own struct for ``data``, so that names read as on the wire: ``event.data
 integers are taken as well. Beside ``data`` every event has
 
 - ``raw``, the message, with all that the schema does not know,
+- ``extra``, the members of ``data`` that the schema does not know,
 - ``type``, its name on the wire, and ``prompt_id``, if it names a prompt.
 
 Two events are equal when they say the same.
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from .dialect import comfy_json, text_of
+from .dialect import comfy_json, read_json, text_of
 from .later import (
     NOT_ON_THE_WIRE,
     NOT_SENT,
@@ -318,6 +319,19 @@ class TextEvent(Event, frozen=True, tag_field="type", forbid_unknown_fields=True
     @property
     def prompt_id(self) -> str | None:
         return getattr(self.data, "prompt_id", None)
+
+    @property
+    def extra(self) -> dict[str, Any]:
+        """Members of ``data`` that the schema does not know: name -> value, as they were sent.
+
+        Since 0.40.0 the ``workflow_metadata`` of a prompt is among them, in every message that
+        names the prompt: ``workflow_id`` where a client chose nothing else.
+        """
+        if self.kept is None or not isinstance(self.data, Data):
+            return {}
+        known = self.data.__struct_encode_fields__
+        sent = read_json(self.kept)["data"]
+        return {name: value for name, value in sent.items() if name not in known}
 
     def written(self) -> str:
         """Write the message anew, from the fields."""

@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from comfyrec.errors import WorkflowError
+from comfyrec.events import comfy_json
 from comfyrec.wording import shortened, shortened_list
 from fake_server.http.console_log import write_line
 from fake_server.http.context import (
@@ -49,6 +50,10 @@ UNMET_HEADER: Final = "X-Fake-Plan-Unmet"
 
 HINT_HEADER: Final = "X-Fake-Hint"
 """On a refusal that a real server with more nodes would not give: how to go on."""
+
+METADATA_LETTERS_MAX: Final = 256
+"""So long may the JSON of a prompt's ``workflow_metadata`` be."""
+
 _UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")
 
 
@@ -254,11 +259,41 @@ def _extra_data(engine: Engine, request: Request, body: Mapping[str, Any]) -> An
     try:
         if "client_id" in body:
             extra_data["client_id"] = body["client_id"]
+        if engine.era.has("workflow_metadata"):
+            _take_metadata(extra_data, body)
         if engine.era.has("usage_source") and "comfy_usage_source" not in extra_data and source:
             extra_data["comfy_usage_source"] = source
     except TypeError as error:
         raise HandlerFailed(str(error)) from None
     return extra_data
+
+
+def _take_metadata(extra_data: Any, body: Mapping[str, Any]) -> None:
+    """Keep the prompt's ``workflow_metadata`` in its ``extra_data``; what is too large is ignored.
+
+    What stands there already counts for nothing; without any, the id of the workflow is taken.
+    """
+    if not isinstance(extra_data, dict):
+        raise TypeError("extra_data is not an object")
+    extra_data.pop("workflow_metadata", None)
+    metadata = body.get("workflow_metadata")
+    if not _is_metadata(metadata):
+        metadata = _id_of_workflow(extra_data)
+    if _is_metadata(metadata):
+        extra_data["workflow_metadata"] = metadata
+
+
+def _is_metadata(value: Any) -> bool:
+    return isinstance(value, dict) and len(comfy_json(value)) <= METADATA_LETTERS_MAX
+
+
+def _id_of_workflow(extra_data: Mapping[str, Any]) -> dict[str, str] | None:
+    found: Any = extra_data
+    for name in ("extra_pnginfo", "workflow", "id"):
+        if not isinstance(found, dict):
+            return None
+        found = found.get(name)
+    return {"workflow_id": found} if isinstance(found, str) and found else None
 
 
 # --- /queue, /interrupt, /free ---------------------------------------------------------------

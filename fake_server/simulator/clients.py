@@ -18,6 +18,11 @@ from fake_server.source import Action, Send
 __all__ = ["PREVIEW_FORMATS", "Clients"]
 
 PREVIEW_FORMATS: Final = {"jpeg": 1, "png": 2}
+_DATA: Final = '"data": {'
+# What the messages that are encoded by hand may say in their data.
+_OWN_FIELDS: Final = frozenset(
+    ("node", "display_node", "output", "prompt_id", "value", "max", "nodes")
+)
 
 
 def _word(value: int) -> bytes:
@@ -37,6 +42,8 @@ class Clients:
         self._ids: dict[int, str] = {}  # socket -> the id it came with, registered or not
         self._has_spoken: set[int] = set()
         self._everyone: tuple[int, ...] | None = None
+        self._metadata: Mapping[str, Any] = {}
+        self._metadata_json = ""
 
     # --- sockets -----------------------------------------------------------------------------
 
@@ -104,14 +111,37 @@ class Clients:
 
     # --- messages ----------------------------------------------------------------------------
 
+    def attach(self, metadata: Mapping[str, Any]) -> None:
+        """Put this in front of the data of all messages that name a prompt, from now on.
+
+        It is the ``workflow_metadata`` of the prompt that runs (0.40.0); ``{}`` ends it.
+        """
+        self._metadata = metadata
+        self._metadata_json = f"{comfy_json(metadata)[1:-1]}, " if metadata else ""
+
     def send_event(self, client_id: Any, kind: str, data: Any) -> None:
         """Send an event to a client, or to all for None."""
         sockets = self.sockets_of(client_id)
         if sockets:
+            if self._metadata and isinstance(data, Mapping) and "prompt_id" in data:
+                data = {**self._metadata, **data}
             self._append(sockets, text_frame(kind, data))
 
+    def send_of_prompt(self, client_id: Any, message: str) -> None:
+        """Send a message that is encoded already, but for the metadata of the prompt it names."""
+        if self._metadata and self.sockets_of(client_id):
+            message = self._with_metadata(message)
+        self.send(client_id, message)
+
+    def _with_metadata(self, message: str) -> str:
+        if not _OWN_FIELDS.isdisjoint(self._metadata):
+            # What the message says itself wins, in the place of the metadata's key.
+            said = loads(message)
+            return text_frame(said["type"], {**self._metadata, **said["data"]})
+        return message.replace(_DATA, f"{_DATA}{self._metadata_json}", 1)
+
     def send(self, client_id: Any, message: str | bytes) -> None:
-        """Send a message that is encoded already."""
+        """Send a message that is encoded already, as it is."""
         sockets = self.sockets_of(client_id)
         if sockets:
             self._append(sockets, message)
@@ -133,7 +163,7 @@ class Clients:
         self, client_id: Any, kind: str, picture: bytes, metadata: Mapping[str, Any]
     ) -> None:
         """A binary frame of type 4, for clients that announced ``supports_preview_metadata``."""
-        text = comfy_json({**metadata, "image_type": f"image/{kind}"}).encode()
+        text = comfy_json({**self._metadata, **metadata, "image_type": f"image/{kind}"}).encode()
         self.send(client_id, _word(4) + _word(len(text)) + text + picture)
 
     def text(self, node_id: str, text: str) -> None:

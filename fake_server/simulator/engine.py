@@ -284,6 +284,8 @@ class Engine:
             yield None
             self.worker.interrupted = False
             self.files.begin(job.prompt if self.cache_kind != "none" else {})
+            if self.era.has("workflow_metadata"):
+                self.clients.attach(job.extra_data.get("workflow_metadata", {}))
             self._execution = Execution(self.worker, job)
             yield from self._execution.go()
             yield from self._finish(job, self._execution)
@@ -297,10 +299,12 @@ class Engine:
         self.send_status()
         yield None
         if ended.client_id is None:
+            self.clients.attach({})
             self.on_ended(ended.messages)
             return
         said = f'{{"node": null, "prompt_id": {comfy_json(job.prompt_id)}}}'
-        self.clients.send(ended.client_id, f'{{"type": "executing", "data": {said}}}')
+        self.clients.send_of_prompt(ended.client_id, f'{{"type": "executing", "data": {said}}}')
+        self.clients.attach({})
         self.on_ended(ended.messages)
         yield None
 
@@ -350,6 +354,7 @@ class Engine:
         self._queue = []
         self.running = self._execution = self._work = self._until = None
         self.worker.interrupted = False
+        self.clients.attach({})
         self._free.clear()
 
     def _reset_cache(self) -> None:

@@ -303,7 +303,8 @@ class Execution:
 
     def _say(self, beginning: str) -> bool:
         """Send a message to the client; the prompt's id is added behind its other data."""
-        self._clients.send(self.client_id, f'{beginning}"prompt_id": {self._quoted_id}}}}}')
+        message = f'{beginning}"prompt_id": {self._quoted_id}}}}}'
+        self._clients.send_of_prompt(self.client_id, message)
         return True
 
     def _prepared(self, node_id: str) -> NodeAtWork:

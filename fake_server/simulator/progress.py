@@ -111,7 +111,7 @@ class ProgressReporter:
             yield
         # Older servers name the node that was last announced, which is none without a client.
         named = node_id if self._has_states else announced
-        self._clients.send(
+        self._clients.send_of_prompt(
             self._client_id,
             progress(shown, maximum, prompt_id=self._quoted_id, node=comfy_json(named)),
         )
@@ -149,7 +149,8 @@ class ProgressReporter:
         return self._send_state()
 
     def _send_state(self) -> bool:
-        self._clients.send(self._client_id, progress_state(self._quoted_id, self._parts.values()))
+        state = progress_state(self._quoted_id, self._parts.values())
+        self._clients.send_of_prompt(self._client_id, state)
         return True
 
     def _of_node(self, node_id: str) -> NodeState:

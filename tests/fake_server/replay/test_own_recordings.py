@@ -13,9 +13,12 @@ from comfyrec.testing.make_source import make_source
 from comfyrec.testing.recording import Recording
 from comfyrec.testing.settings import PluginSettings
 from comfyrec.timeline import Timeline
+from comfyrec.versions import era_of
+from fake_server.options import ServerOptions
 from fake_server.replay import replay_differences
 from fake_server.server.clock import MAX
 from fake_server.server.thread import serve
+from fake_server.simulated_server import SimulatedServer
 
 GRAPH: dict[str, Any] = {
     "1": {
@@ -58,4 +61,31 @@ def test_what_the_engine_said_replays_itself(
         timeline = Timeline.build(records)
 
     assert len(timeline.prompts) >= len(outcomes)
+    assert replay_differences(timeline) == []
+
+
+def test_metadata_of_a_prompt_changes_nothing_for_a_client_and_replays_itself(
+    tmp_path: Path,
+) -> None:
+    cassette = tmp_path / "run.jsonl"
+    source = SimulatedServer(ServerOptions(era=era_of("0.40.0")))
+    plain: list[str] = []
+    stamped: list[str] = []
+    with (
+        serve(source, speed=MAX) as server,
+        Recording(server.url, cassette) as proxy,
+        Client(proxy.url) as client,
+    ):
+        without = client.run(GRAPH, on_event=lambda told: plain.append(told.type), timeout_s=20)
+        again = {**GRAPH, "1": {**GRAPH["1"], "inputs": {**GRAPH["1"]["inputs"], "color": 1}}}
+        body = {"prompt": again, "workflow_metadata": {"workflow_id": "w", "trace": [7]}}
+        result = client.run(body, on_event=lambda told: stamped.append(told.type), timeout_s=20)
+
+    with open_cassette(cassette) as records:
+        timeline = Timeline.build(records)
+
+    assert (result.outcome, result.detected_by) == (without.outcome, "frames")
+    assert stamped == plain
+    said = [m for socket in timeline.sockets for m in socket.received]
+    assert sum('"workflow_id": "w"' in m.data for m in said if isinstance(m.data, str)) > 5
     assert replay_differences(timeline) == []

@@ -227,8 +227,8 @@ def test_history_of_a_cached_prompt_without_client_depends_on_the_version(
     assert (again["outputs"] != {}) is filled
 
 
-def test_around_0_38_files_carry_an_id_that_is_new_for_every_prompt() -> None:
-    rig = connected(version="0.38.0")
+def test_since_assets_are_on_files_carry_an_id_that_is_new_for_every_prompt() -> None:
+    rig = connected(version="0.41.0")
 
     entries = [rig.history(rig.queue(SAVE))["outputs"]["2"]["images"][0] for _ in range(2)]
 
