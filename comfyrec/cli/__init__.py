@@ -35,6 +35,7 @@ COMMANDS = {
     "run": "run a workflow on a server, or serve it over HTTP",
     "info": "summarize in ten lines what happened in a cassette",
     "show": "tell the story of a cassette: prompts, nodes, frames, what went wrong",
+    "view": "write a recording as one HTML page: time line, frames, pictures",
     "diff": "compare two recordings: new, gone, changed, reordered",
     "cat": "print the records of a cassette",
     "doctor": "check a cassette, and that it replays what it recorded",

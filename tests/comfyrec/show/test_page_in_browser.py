@@ -1,0 +1,194 @@
+"""The page in a browser: every cassette opens, panes share a selection, nothing recorded runs."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from comfyrec.cassette.files import bundled, write_cassette
+from comfyrec.cli import main
+from tests.support.timeline_samples import Recording
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright and a Chromium")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="needs playwright and a Chromium"),
+]
+READY = "html[data-ready]"
+EVIL = "</script><script>window.hacked=1</script><img src=x onerror='window.hacked=1'>"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with sync_api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+class Page:
+    """An open page, what it complained of, and what it asked the network for."""
+
+    def __init__(self, browser: Any, file: Path, *, link: str = "", width: int = 1280) -> None:
+        self.view = browser.new_page(viewport={"width": width, "height": 800})
+        self.complaints: list[str] = []
+        self.asked: list[str] = []
+        self.view.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.view.on("console", lambda said: self.complaints.append(said.text))
+        self.view.on("request", lambda request: self.asked.append(request.url))
+        self.view.goto(f"{file.as_uri()}{link}")
+        self.view.wait_for_selector(READY, state="attached")
+
+    def press(self, *keys: str) -> None:
+        for key in keys:
+            self.view.keyboard.press(key)
+
+    def ask(self, script: str) -> Any:
+        return self.view.evaluate(script)
+
+    def selected(self) -> int:
+        return int(self.ask("comfyrecPage.selected"))
+
+
+def page_file(name: str | Path, folder: Path) -> Path:
+    file = folder / "page.html"
+    assert main(["view", str(name), "-o", str(file)]) == 0
+    return file
+
+
+@pytest.mark.parametrize("name", bundled())
+def test_every_cassette_opens_and_shows_its_prompts_and_nodes(
+    browser: Any, name: str, tmp_path: Path
+) -> None:
+    page = Page(browser, page_file(name, tmp_path))
+
+    lanes = page.ask(
+        "comfyrecPage.lanes.lanes().map((lane) => comfyrecPage.lanes.labelOf(lane)[0])"
+    )
+    prompts = page.ask("comfyrecPage.data.story.prompts.map((p) => [p.id, p.nodes.length])")
+    assert all(any(prompt_id[:8] in label for label in lanes) for prompt_id, _ in prompts)
+    assert sum(label.startswith("   ") for label in lanes) == sum(count for _, count in prompts)
+    assert page.complaints == []
+    page.view.close()
+
+
+def test_keys_move_one_selection_through_all_panes(browser: Any, tmp_path: Path) -> None:
+    page = Page(browser, page_file("execution-error", tmp_path))
+
+    page.press("e", "3")
+
+    page.view.locator("#detail", has_text="traceback").wait_for()
+    assert "execution_error" in page.view.inner_text('[aria-selected="true"].row')
+    assert "GTBoom 3" in page.view.inner_text("#knew")
+    page.press("e")
+    assert "2f56fa93" in page.view.inner_text("#knew")
+    page.view.close()
+
+
+def test_a_link_leads_to_the_same_moment(browser: Any, tmp_path: Path) -> None:
+    file = page_file("fresh-run-previews", tmp_path)
+    page = Page(browser, file)
+    page.press("p", "p", "+", "+")
+    link = page.ask("comfyrecPage.link()")
+
+    again = Page(browser, file, link=link)
+
+    assert again.selected() == page.selected() > 0
+    assert again.ask("comfyrecPage.link()") == link
+    page.view.close()
+    again.view.close()
+
+
+def test_the_filter_line_leaves_what_fits(browser: Any, tmp_path: Path) -> None:
+    page = Page(browser, page_file("execution-error", tmp_path))
+
+    page.press("/")
+    page.view.keyboard.type("type:executing node:3 -none")
+
+    assert page.view.inner_text("#count") == "3 of 60"
+    page.view.close()
+
+
+def test_every_tab_shows_the_frame(browser: Any, tmp_path: Path) -> None:
+    page = Page(browser, page_file("fresh-run-previews", tmp_path))
+    page.view.keyboard.press("p")
+    shown = {}
+
+    for key, mark in (("4", "00 00 00 01"), ("5", "only JSON"), ("1", "image/jpeg")):
+        page.press(key)
+        page.view.locator("#detail", has_text=mark).wait_for()
+        shown[key] = page.view.locator("#detail img").count()
+
+    assert shown == {"4": 0, "5": 1, "1": 1}
+    page.view.close()
+
+
+def test_a_hostile_recording_runs_nothing_and_loads_nothing(browser: Any, tmp_path: Path) -> None:
+    recording = Recording(comfyui_version=EVIL)
+    recording.upgrade(1, "evil")
+    recording.status(1, 0, sid=EVIL)
+    graph = {EVIL: {"class_type": EVIL, "inputs": {EVIL: EVIL}, "_meta": {"title": EVIL}}}
+    recording.asked(
+        2, "POST", "/prompt", {"prompt": graph, "client_id": EVIL}, {"prompt_id": EVIL, EVIL: EVIL}
+    )
+    recording.says(1, "executing", node=EVIL, prompt_id=EVIL)
+    recording.says(1, EVIL, **{EVIL: EVIL})
+    recording.says(1, "execution_error", prompt_id=EVIL, node_id=EVIL, exception_message=EVIL)
+    cassette = tmp_path / "evil.jsonl"
+    write_cassette(cassette, recording.end())
+    page = Page(browser, page_file(cassette, tmp_path))
+
+    for _ in range(10):
+        page.press("ArrowRight", "2", "3", "4", "5", "1")
+    page.view.wait_for_timeout(200)
+
+    assert page.ask("window.hacked") is None
+    assert page.view.locator("#main img[src=x]").count() == 0
+    assert page.complaints == []
+    assert all(url.startswith(("file:", "data:")) for url in page.asked)
+    page.view.close()
+
+
+def test_a_narrow_page_needs_no_scrolling_to_the_side(browser: Any, tmp_path: Path) -> None:
+    page = Page(browser, page_file("two-clients", tmp_path), width=400)
+
+    assert page.ask("document.documentElement.scrollWidth") <= 400
+    assert page.complaints == []
+    page.view.close()
+
+
+def test_the_help_sheet_opens_and_the_theme_turns(browser: Any, tmp_path: Path) -> None:
+    page = Page(browser, page_file("two-clients", tmp_path))
+
+    page.press("t", "t", "?")
+
+    assert page.ask("document.documentElement.dataset.theme") == "dark"
+    assert "next, last error or finding" in page.view.inner_text("#help")
+    page.view.close()
+
+
+def test_a_recording_of_nothing_opens(browser: Any, tmp_path: Path) -> None:
+    cassette = tmp_path / "empty.jsonl"
+    write_cassette(cassette, Recording().end())
+
+    page = Page(browser, page_file(cassette, tmp_path))
+
+    page.press("e", "n", "p", "End", "ArrowRight")
+    assert page.complaints == []
+    page.view.close()
+
+
+def test_the_printed_page_has_the_summary(browser: Any, tmp_path: Path) -> None:
+    page = Page(browser, page_file("execution-error", tmp_path))
+
+    page.view.emulate_media(media="print")
+
+    assert page.view.is_visible("#summary")
+    assert "3 prompts: 1 succeeded, 2 failed" in page.view.inner_text("#summary")
+    assert not page.view.is_visible("#lanes")
+    page.view.close()
