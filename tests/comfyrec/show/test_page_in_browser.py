@@ -116,7 +116,7 @@ def test_the_filter_line_leaves_what_fits(browser: Any, tmp_path: Path) -> None:
 
 def test_every_tab_shows_the_frame(browser: Any, tmp_path: Path) -> None:
     page = Page(browser, page_file("fresh-run-previews", tmp_path))
-    page.view.keyboard.press("p")
+    page.press("p", "p")
     shown = {}
 
     for key, mark in (("4", "00 00 00 01"), ("5", "only JSON"), ("1", "image/jpeg")):
