@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from comfyrec.cassette import capture, har
+from comfyrec.cassette import capture
 from comfyrec.cassette.files import (
     Encoding,
     find_cassette,
@@ -20,15 +20,20 @@ from comfyrec.cassette.files import (
     write_cassette,
     write_file,
 )
+from comfyrec.cassette.har.read import HarImport, NotAHar, is_har
+from comfyrec.cassette.har.write import to_har
 from comfyrec.cassette.records import AnyRecord, Session
 from comfyrec.cassette.redact.redactor import Redactor
 from comfyrec.cassette.repair import mended
-from comfyrec.cli import FINE
-from comfyrec.cli.terminal.output import said, tool
+from comfyrec.cli import DAMAGED, FINE
+from comfyrec.cli.terminal.output import said, tell, tool
 from comfyrec.errors import NotACassette, UsageError
+from comfyrec.wording import plural
 
 __all__ = ["add_arguments", "run"]
 
+_ZIP = b"PK\x03\x04"
+_ARCHIVED_BYTES_MAX = 1 << 30
 _KINDS = {".crec": "packed", ".jsonl": "jsonl", ".har": "har", ".json": "prompt"}
 
 
@@ -54,6 +59,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="for workflows: the node classes of your server: a file, a cassette or its URL",
     )
+    parser.add_argument(
+        "--host",
+        metavar="HOST[:PORT]",
+        help="for HAR: whose entries to take (default: those of the host that speaks ComfyUI)",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace an existing output")
 
 
@@ -76,9 +86,9 @@ def run(arguments: argparse.Namespace) -> int:
     if is_cassette(start):
         return _converted(source, arguments, kind)
     if capture.is_capture(start):
-        return _imported(source, arguments, kind, _captured)
-    if har.is_har(start):
-        return _imported(source, arguments, kind, _from_har)
+        return _imported(source, arguments, kind)
+    if is_har(start) or start.startswith(_ZIP):
+        return _from_har(source, arguments, kind)
     return _converted(source, arguments, kind)
 
 
@@ -98,26 +108,81 @@ def _only_whole(records: Iterator[AnyRecord], reader: object, output: Path) -> I
         raise UsageError(f"{output} is damaged and would be overwritten; give another --output")
 
 
-def _imported(
-    source: str,
-    arguments: argparse.Namespace,
-    kind: str,
-    read: Callable[[str], Iterator[AnyRecord]],
-) -> int:
-    redactor = Redactor()
+def _imported(source: str, arguments: argparse.Namespace, kind: str) -> int:
+    records = capture.records_of_capture(read_lines(source), tool=tool())
     try:
-        _write(map(redactor.record, read(source)), arguments, kind)
-    except (capture.NotACapture, har.NotAHar) as misfit:
-        raise NotACassette(source, str(misfit)) from None
+        _write(_redacted(records), arguments, kind)
+    except capture.NotACapture as why:
+        raise NotACassette(source, str(why)) from None
     return FINE
 
 
-def _captured(source: str) -> Iterator[AnyRecord]:
-    return _marked(capture.records_of_capture(read_lines(source), tool=tool()))
+def _from_har(source: str, arguments: argparse.Namespace, kind: str) -> int:
+    """Convert a HAR file; exit 3 if it does not hold all that it tells of."""
+    data, attached = _archive(source) if read_start(source).startswith(_ZIP) else _plain(source)
+    try:
+        har = HarImport(data, tool=tool(), host=arguments.host, attached=attached)
+    except NotAHar as why:
+        raise NotACassette(source, str(why)) from None
+    _write(_redacted(har.records()), arguments, kind)
+    for sentence in _left_out(har):
+        tell("convert", f"{source}: {sentence}")
+    return DAMAGED if har.bodies_omitted or har.unreadable else FINE
 
 
-def _from_har(source: str) -> Iterator[AnyRecord]:
-    return _marked(har.records_of_har(b"".join(read_lines(source)), tool=tool()))
+def _left_out(har: HarImport) -> Iterator[str]:
+    """What of a HAR file did not become records."""
+    if har.other_hosts:
+        entries = sum(har.other_hosts.values())
+        yield (
+            f"{entries} requests to other hosts than {', '.join(sorted(har.hosts or ()))} were "
+            f"left out; --host chooses another"
+        )
+    if har.bodies_omitted:
+        bodies = plural(har.bodies_omitted, "answer")
+        yield (
+            f"the file lacks the bodies of {bodies} (notes 'body_omitted'); save it again with "
+            f"content to have them"
+        )
+    if har.unreadable:
+        requests = plural(har.unreadable, "request")
+        yield f"{requests} could not be read (notes 'unreadable_entry')"
+
+
+def _plain(source: str) -> tuple[bytes, Callable[[str], bytes | None]]:
+    """A HAR file, and the files that stand beside it."""
+    folder = Path(source).parent
+
+    def beside(name: str) -> bytes | None:
+        path = folder / Path(name).name
+        return path.read_bytes() if path.is_file() else None
+
+    return b"".join(read_lines(source)), beside
+
+
+def _archive(source: str) -> tuple[bytes, Callable[[str], bytes | None]]:
+    """The HAR in an archive, as Playwright saves it, and the bodies that stand in it."""
+    import zipfile
+
+    try:
+        archive = zipfile.ZipFile(source)
+        names = archive.namelist()
+        log = next((name for name in names if name.lower().endswith(".har")), None)
+        if log is None:
+            raise NotACassette(source, "is an archive without a HAR file in it")
+
+        def read(name: str) -> bytes:
+            if archive.getinfo(name).file_size > _ARCHIVED_BYTES_MAX:
+                raise NotACassette(source, "holds a file that is larger than any recording")
+            return archive.read(name)
+
+        return read(log), lambda name: read(name) if name in names else None
+    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError) as why:
+        raise NotACassette(source, f"is an archive that cannot be read ({why})") from None
+
+
+def _redacted(records: Iterator[AnyRecord]) -> Iterator[AnyRecord]:
+    return map(Redactor().record, _marked(records))
 
 
 def _marked(records: Iterator[AnyRecord]) -> Iterator[AnyRecord]:
@@ -129,7 +194,7 @@ def _marked(records: Iterator[AnyRecord]) -> Iterator[AnyRecord]:
 
 def _write(records: Iterator[AnyRecord], arguments: argparse.Namespace, kind: str) -> None:
     if kind == "har":
-        data = msgspec.json.encode(har.to_har(records, tool=tool()))
+        data = msgspec.json.encode(to_har(records, tool=tool()))
         write_file(arguments.output, data + b"\n", overwrite=arguments.overwrite)
         return
     encoding: Encoding = "jsonl" if kind == "jsonl" else "packed"

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from comfyrec.cassette.files import Reader
 from comfyrec.cassette.records import AnyRecord, HttpPart, Note, Opened, Session, Side, WsFrame
-from comfyrec.cli import FINE
+from comfyrec.cli import DAMAGED, FINE
 from comfyrec.cli.terminal.drawing import draw
 from comfyrec.cli.terminal.output import opened, safe, safe_json, said
 from comfyrec.errors import CutOff
@@ -48,15 +48,17 @@ def run(arguments: argparse.Namespace) -> int:
         with opened(name) as reader:
             if number and not arguments.json:
                 print()
-            _say(reader, arguments)
-            status = max(status, said(reader, "info"))
+            lost = _say(reader, arguments)
+            status = max(status, said(reader, "info"), DAMAGED if lost else FINE)
     return status
 
 
-def _say(reader: Reader, arguments: argparse.Namespace) -> None:
+def _say(reader: Reader, arguments: argparse.Namespace) -> int:
+    """Say what one file holds; how many records its recorder lost."""
     if arguments.records:
-        print(*_table(facts_of(reader)), sep="\n")
-        return
+        facts = facts_of(reader)
+        print(*_table(facts), sep="\n")
+        return int(facts["lost"])
     count = _Count()
     timeline = Timeline.build(map(count.seen, reader))
     whole = not any(isinstance(problem, CutOff) for problem in reader.problems)
@@ -64,11 +66,12 @@ def _say(reader: Reader, arguments: argparse.Namespace) -> None:
     if arguments.json:
         facts = {**_facts(reader, count), **summary_json(story)}
         print(safe_json(json.dumps(facts).encode()).decode())
-        return
-    state = "whole" if not reader.problems else "damaged or cut off"
+        return count.lost
+    state = _state(damaged=bool(reader.problems), lost=count.lost)
     redacted = ", ".join(reader.header.redacted) or "nothing"
     about = f"{reader.path}, {bytes_in_words(Path(reader.path).stat().st_size)}, {state}"
     draw([*summary(story), line(("file      ", "dim"), f"{about}, redacted: {redacted}")])
+    return count.lost
 
 
 class _Count:
@@ -169,7 +172,7 @@ def _facts(reader: Reader, count: _Count) -> dict[str, Any]:
         "redacted": count.redacted,
         "lost": count.lost,
         "about": header.about,
-        "whole": not reader.problems,
+        "whole": not reader.problems and not count.lost,
         "problems": [str(problem) for problem in reader.problems],
     }
 
@@ -188,13 +191,19 @@ def _table(f: dict[str, Any]) -> list[str]:
         "requests": f"{f['requests']}, {f['prompts']} of them prompts",
         "messages": told,
         "redacted": f"{classes}; {f['redacted']} places",
-        "state": "whole" if f["whole"] else "damaged or cut off",
+        "state": _state(damaged=bool(f["problems"]), lost=f["lost"]),
     }
     if f["lost"]:
         rows["lost"] = f"{f['lost']} records could not be written while recording"
     rows |= {name: _short(value) for name, value in f["about"].items()}
     width = max(map(len, rows))
     return [safe(f"{name:<{width}}  {value}") for name, value in rows.items()]
+
+
+def _state(*, damaged: bool, lost: int) -> str:
+    if damaged:
+        return "damaged or cut off"
+    return f"incomplete: {lost} records were lost while recording" if lost else "whole"
 
 
 def _short(value: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import errno
 import ipaddress
 import os
 import re
@@ -16,16 +17,25 @@ from typing import TYPE_CHECKING
 
 from comfyrec.cassette.files import Writer, create_cassette
 from comfyrec.cassette.redact.redactor import CLASSES, Redactor, check_classes
+from comfyrec.cli import DAMAGED, FINE
 from comfyrec.client.redaction import SECRET_VARIABLES
 from comfyrec.errors import SecretKept, UsageError
 from comfyrec.proxy.recorder import Recorder, next_conn, now_us
-from comfyrec.proxy.relay import Relay, listen
+from comfyrec.proxy.relay import NO_MORE_FILES, Relay, listen
 from comfyrec.proxy.upstream import Upstream, parse_header, parse_upstream, tls_context
 
 if TYPE_CHECKING:
     from rich.live import Live
 
 STATUS_PERIOD_S = 0.25
+_ENDS = [
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
+    if hasattr(signal, name)
+]
+"""SIGHUP comes when the terminal is closed: that ends a recording as cleanly as Ctrl-C."""
+_FAULTS_MAX = 20
+"""Different sentences about connections that ended badly."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -83,7 +93,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Record until SIGINT or SIGTERM."""
+    """Record until SIGINT, SIGTERM or SIGHUP; exit 3 if anything is missing at its place."""
     upstream = parse_upstream(arguments.upstream)
     fields = [parse_header(text) for text in arguments.upstream_header]
     context = tls_context(arguments.ca, insecure=arguments.insecure) if upstream.tls else None
@@ -116,8 +126,8 @@ def run(arguments: argparse.Namespace) -> int:
         try:
             asyncio.run(_serve(relay, listener, arguments.output))
         finally:
-            status = _close(writer, recorder)
-    print(_summary(relay, recorder, arguments.output), flush=True)
+            status = _close(writer, recorder, str(arguments.output))
+    print(_summary(relay, recorder, writer.path), flush=True)
     return status
 
 
@@ -152,7 +162,7 @@ def _address(text: str) -> tuple[str, int]:
 async def _serve(relay: Relay, listener: socket.socket, output: Path) -> None:
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
-    loop.set_exception_handler(_tell_fault)
+    loop.set_exception_handler(_Faults())
     _on_signals(loop, stopped.set)
     host, port = await relay.serve(listener)
     shown = f"[{host}]" if ":" in host else host
@@ -172,17 +182,29 @@ async def _serve(relay: Relay, listener: socket.socket, output: Path) -> None:
 
 
 def _on_signals(loop: asyncio.AbstractEventLoop, stop: Callable[[], None]) -> None:
-    for name in (signal.SIGINT, signal.SIGTERM):
+    for name in _ENDS:
         try:
             loop.add_signal_handler(name, stop)
         except NotImplementedError:  # Windows
             signal.signal(name, lambda *_: loop.call_soon_threadsafe(stop))
 
 
-def _tell_fault(loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
-    """A fault in a callback ends one connection; a person gets a sentence, not a traceback."""
-    trouble = context.get("exception") or context.get("message")
-    _say(f"a connection has ended badly: {trouble!r}")
+class _Faults:
+    """Faults in callbacks, each of which ends one connection: a person gets a sentence, once, not
+    a traceback."""
+
+    def __init__(self) -> None:
+        self._said: set[str] = set()
+
+    def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
+        trouble = context.get("exception")
+        if isinstance(trouble, OSError) and trouble.errno in (errno.EMFILE, errno.ENFILE):
+            sentence = NO_MORE_FILES
+        else:
+            sentence = f"a connection has ended badly: {trouble or context.get('message')!r}"
+        if sentence not in self._said and len(self._said) < _FAULTS_MAX:
+            self._said.add(sentence)
+            _say(sentence)
 
 
 async def _show_status(relay: Relay) -> None:
@@ -205,8 +227,11 @@ def _update(live: Live, relay: Relay) -> None:
     )
 
 
-def _close(writer: Writer, recorder: Recorder) -> int:
+def _close(writer: Writer, recorder: Recorder, given: str) -> int:
     """Bring the cassette to its end; the exit status that follows from how that went."""
+    sentence = writer.keep_place()
+    if sentence:
+        _say(sentence)
     try:
         why = writer.close(lost=recorder.unnoted)
     except OSError as trouble:
@@ -216,10 +241,10 @@ def _close(writer: Writer, recorder: Recorder) -> int:
         return kept.status
     if why:
         _say(f"{writer.path} stays as it was while recording: {why}; it reads all the same")
-    return 0
+    return DAMAGED if recorder.lost or writer.path != given else FINE
 
 
-def _summary(relay: Relay, recorder: Recorder, output: Path) -> str:
+def _summary(relay: Relay, recorder: Recorder, output: str) -> str:
     words = [
         f"Recorded {recorder.records} records of {relay.accepted} connections "
         f"({relay.relayed / 1e6:.1f} MB) into {output}"

@@ -58,6 +58,9 @@ async def recorded(
 
 def _close(writer: Writer, recorder: Recorder) -> None:
     """Bring the cassette to its end; what goes wrong with that must not hide how the run went."""
+    sentence = writer.keep_place()
+    if sentence:
+        _say(sentence)
     try:
         why = writer.close(lost=recorder.unnoted)
     except OSError as trouble:

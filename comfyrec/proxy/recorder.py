@@ -38,6 +38,7 @@ class Sink(Protocol):
     @property
     def next_seq(self) -> int: ...
     def write(self, records: list[AnyRecord], /) -> object: ...
+    def keep_place(self) -> str: ...
 
 
 class RecordRedactor(Protocol):
@@ -50,6 +51,8 @@ class RecordRedactor(Protocol):
 
 RETRY_US: Final = 1_000_000
 """How long to wait before writing again when it has failed soon after it went well again."""
+PLACE_US: Final = 1_000_000
+"""How long a file may be gone before it is noticed, while something is recorded."""
 SENTENCES_MAX: Final = 6
 """Sentences about records that could not be written."""
 PATH_BYTES_MAX: Final = 512
@@ -95,7 +98,7 @@ class Recorder:
         self._sink, self._redactor, self._say = sink, redactor, say
         self._next_conn = first_conn
         self._told = 0
-        self._try_at = self._recovered = 0
+        self._try_at = self._recovered = self._place_at = 0
         self._trouble = ""
         self.records = 0
         """Records handed to the operating system."""
@@ -120,7 +123,10 @@ class Recorder:
             self.lost += len(seen)
             return
         try:
-            records = self._all_records(seen, self._sink.next_seq, now_us(), conn, side)
+            now = now_us()
+            if now > self._place_at:
+                self._keep_place(now)
+            records = self._all_records(seen, self._sink.next_seq, now, conn, side)
             self._sink.write(records)
             self.records += len(records)
         except Exception as trouble:  # the traffic goes on whatever it is
@@ -200,6 +206,13 @@ class Recorder:
     def _write(self, record: AnyRecord) -> None:
         self._sink.write([self._redactor.record(record)])
         self.records += 1
+
+    def _keep_place(self, now: int) -> None:
+        """See now and then that nobody took the file away."""
+        self._place_at = now + PLACE_US
+        sentence = self._sink.keep_place()
+        if sentence:
+            self._say(sentence)
 
     def _lose(self, count: int, trouble: Exception) -> None:
         self.lost += count

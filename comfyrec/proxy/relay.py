@@ -40,6 +40,10 @@ APART_S: Final = 0.002
 """How long the first frames are held behind the 101: until a client has read it by itself."""
 READ_BYTES: Final = 1 << 20
 """At most at once, four times what asyncio reads; a body of many megabytes costs a third less."""
+NO_MORE_FILES: Final = (
+    "no more connections can be opened, since this process may open no more files; "
+    "raise the limit, as with 'ulimit -n 4096'"
+)
 SENTENCES_MAX: Final = 50
 """Different sentences that one run says about connections."""
 
@@ -50,6 +54,7 @@ _PHRASES: Final = {
     501: "Not Implemented",
     502: "Bad Gateway",
     504: "Gateway Timeout",
+    508: "Loop Detected",
     505: "HTTP Version Not Supported",
 }
 
@@ -85,6 +90,8 @@ class Relay:
         self._say, self._said = say, set[str]()
         self._server: asyncio.Server | None = None
         self.links: set[_Link] = set()
+        self.dialled: set[object] = set()
+        """Our ends of the connections to the upstream. Who comes from one of them is ourselves."""
         self.room = memoryview(bytearray(READ_BYTES))
         """Where each read of any connection goes; it is copied out before the next."""
         self._idle = asyncio.Event()
@@ -253,7 +260,8 @@ class _Link:
         client.set_write_buffer_limits(high=0)
         relay.opened(self)
         self._number = self._recorder.new_conn()
-        peer = client.get_extra_info("peername") or ("",)
+        self._peername = peer = client.get_extra_info("peername") or ("",)
+        self._dialled_from: object = None
         self._peer = ":".join(str(part) for part in peer[:2])
         self._recorder.opened(self._number, self._peer)
 
@@ -358,6 +366,9 @@ class _Link:
 
     async def _dial(self) -> None:
         upstream, context = self._relay.upstream, self._relay.context
+        if self._peername in self._relay.dialled:
+            self._unreachable("loop", "it leads back to this recorder; give the server's", 508)
+            return
         connect = asyncio.get_running_loop().create_connection(
             partial(_ServerHalf, self, self._relay.room),
             upstream.host,
@@ -380,7 +391,9 @@ class _Link:
                 "tls", f"no TLS with it ({why.reason or why}); if it is plain, say http://", 502
             )
         except (OSError, UnicodeError) as why:
-            if _is_refusal(why):
+            if getattr(why, "errno", 0) in (errno.EMFILE, errno.ENFILE):
+                self._unreachable("unreachable", NO_MORE_FILES, 502)
+            elif _is_refusal(why):
                 self._unreachable("refused", "it refuses the connection; is the server up?", 502)
             else:
                 self._unreachable("unreachable", f"{_reason(why)}; is the name right?", 502)
@@ -392,6 +405,8 @@ class _Link:
             transport.abort()
             return
         self._server = transport
+        self._dialled_from = transport.get_extra_info("sockname")
+        self._relay.dialled.add(self._dialled_from)
         if self._relay.context is None:
             transport.set_write_buffer_limits(high=0)
         transport.writelines(self._waiting)
@@ -568,6 +583,7 @@ class _Link:
             self._dialling.cancel()
         if self._server is not None and not self._server.is_closing():
             self._server.close() if trouble is None else _reset(self._server)
+        self._relay.dialled.discard(self._dialled_from)
         self._relay.ended(self, left_out=self._tap.left_out)
 
     def stop(self) -> None:

@@ -38,6 +38,9 @@ class Shelf:
         self.records += records
         self.next_seq += len(records)
 
+    def keep_place(self) -> str:
+        return ""
+
     def of(self, kind: type[T]) -> list[T]:
         return [record for record in self.records if isinstance(record, kind)]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import gzip
 import json
 from itertools import pairwise
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 import pytest
 
 from comfyrec.cassette.capture import NotACapture, is_capture, records_of_capture
-from comfyrec.cassette.har import NotAHar, is_har, records_of_har, to_har
+from comfyrec.cassette.har.read import is_har
 from comfyrec.cassette.records import (
     AnyRecord,
     Closed,
@@ -24,7 +23,7 @@ from comfyrec.cassette.records import (
     Side,
     WsFrame,
 )
-from tests.support.cassette_samples import ONE_OF_EACH, T
+from tests.support.cassette_samples import T
 from tests.support.paths import SHARED
 
 RECORDINGS = SHARED / "recordings"
@@ -150,118 +149,3 @@ def test_every_recording_of_a_real_server_converts(path: Path) -> None:
     ]
     assert [record.seq for record in records] == list(range(len(records)))
     assert all(a.t <= b.t for a, b in pairwise(records))
-
-
-# --- HAR -------------------------------------------------------------------------------------
-
-
-def entry(**changes: Any) -> dict[str, Any]:
-    return {
-        "startedDateTime": "2026-11-21T00:00:01.500Z",
-        "time": 12.5,
-        "request": {
-            "method": "GET",
-            "url": "http://127.0.0.1:8188/history?max_items=1",
-            "headers": [{"name": ":authority", "value": "x"}, {"name": "Accept", "value": "*/*"}],
-        },
-        "response": {
-            "status": 200,
-            "statusText": "OK",
-            "headers": [{"name": "Content-Encoding", "value": "gzip"}],
-            "content": {"text": "{}", "mimeType": "application/json"},
-        },
-    } | changes
-
-
-def har(*entries: dict[str, Any]) -> bytes:
-    return json.dumps({"log": {"version": "1.2", "entries": list(entries)}}).encode()
-
-
-def test_an_entry_becomes_a_request_and_an_answer_with_true_lengths() -> None:
-    _, _, asked, answered, _, _ = records_of_har(har(entry()))
-
-    assert isinstance(asked, HttpPart)
-    assert asked.head == (
-        b"GET /history?max_items=1 HTTP/1.1\r\nHost: 127.0.0.1:8188\r\nAccept: */*\r\n\r\n"
-    )
-    assert isinstance(answered, HttpPart)
-    assert answered.t - asked.t == 12_500
-    assert answered.head == b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
-
-
-def test_websocket_messages_of_devtools_become_frames() -> None:
-    messages = [
-        {"type": "send", "time": 1795219202.0, "opcode": 1, "data": "hé"},
-        {"type": "receive", "time": 1795219203.0, "opcode": 2, "data": "AAE="},
-    ]  # fmt: skip
-    upgrade = entry(_webSocketMessages=messages, response={"status": 101, "headers": []})
-
-    frames = [r for r in records_of_har(har(upgrade)) if isinstance(r, WsFrame)]
-
-    assert [(f.side, f.head[0], f.payload, f.t) for f in frames] == [
-        (Side.CLIENT, 0x81, "hé".encode(), 1_795_219_202_000_000),
-        (Side.SERVER, 0x82, b"\0\1", 1_795_219_203_000_000),
-    ]
-
-
-def test_a_cassette_goes_through_har_with_its_messages() -> None:
-    head = b"GET /ws?clientId=a HTTP/1.1\r\nHost: h:1\r\nUpgrade: websocket\r\n\r\n"
-    records: list[AnyRecord] = [
-        ONE_OF_EACH[0],
-        HttpPart(1, T, 1, Side.CLIENT, 0, head),
-        HttpPart(
-            2, T, 1, Side.SERVER, 0, b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: w\r\n\r\n"
-        ),
-        WsFrame(3, T, 1, Side.SERVER, b"\x01\x02", b'{"'),
-        WsFrame(4, T, 1, Side.SERVER, b"\x89\x01", b"p"),
-        WsFrame(5, T, 1, Side.SERVER, b"\x80\x05", b'a":1}'),
-        WsFrame(6, T, 1, Side.SERVER, b"\xc2\x05", b"xxxxx", True, b"\0\0\0\1"),
-        HttpPart(7, T, 2, Side.CLIENT, 0, b"POST /prompt HTTP/1.1\r\nHost: h:1\r\n\r\n", b"{}"),
-        HttpPart(
-            *(8, T + 2000, 2, Side.SERVER, 0),
-            b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n",
-            gzip.compress(b"[]"),
-        ),
-    ]
-
-    made = to_har(records, tool="comfyrec 1")
-    back = list(records_of_har(json.dumps(made).encode()))
-
-    socket, prompt = made["log"]["entries"]
-    assert socket["request"]["url"] == "ws://h:1/ws?clientId=a"
-    assert [m["data"] for m in socket["_webSocketMessages"]] == ['{"a":1}', "AAAAAQ=="]
-    assert prompt["response"]["content"]["text"] == "[]"
-    assert [r.payload for r in back if isinstance(r, WsFrame)] == [b'{"a":1}', b"\0\0\0\1"]
-    assert [r.body for r in back if isinstance(r, HttpPart)] == [b"", b"", b"{}", b"[]"]
-
-
-@pytest.mark.parametrize(
-    "data, words",
-    [
-        (b"{", "no HAR"),
-        (b"{}", "no HAR"),
-        (b'{"log": {"entries": [1]}}', "no HAR"),
-        (har(entry(request={})), r"entries\[0\]"),
-        (har(entry(), entry(_webSocketMessages=[{"type": "send"}])), r"entries\[1\]"),
-        (har(entry(time=1e308)), r"entries\[0\]"),
-        (har(entry(_webSocketMessages=[{"type": "send", "time": 1e308}])), r"entries\[0\]"),
-        (b'{"log": {"creator": "me", "entries": []}}', "no HAR"),
-        (b'{"log": {"entries": 3}}', "no HAR"),
-        (b'{"log": ' + b"[" * 100_000, "no HAR"),
-    ],
-    ids=[
-        "cut",
-        "no log",
-        "no entry",
-        "no request",
-        "no message",
-        "for ever",
-        "said for ever",
-        "creator",
-        "no entries",
-        "nesting",
-    ],
-)
-def test_a_har_that_does_not_fit_is_refused_by_its_place(data: bytes, words: str) -> None:
-    with pytest.raises(NotAHar, match=words):
-        list(records_of_har(data))

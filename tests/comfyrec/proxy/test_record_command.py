@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import signal
 import socket
 import subprocess
 import sys
 import threading
+import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -54,11 +56,18 @@ def upstream() -> Iterator[str]:
 
 
 @contextmanager
-def recording(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def recording(
+    *arguments: str, before: Callable[[], None] | None = None
+) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """The running command and the address that it printed."""
     command = [sys.executable, "-m", "comfyrec", "record", "--listen", "127.0.0.1:0", *arguments]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        bufsize=1,
+        preexec_fn=before,
     ) as process:
         assert process.stdout is not None
         try:
@@ -233,3 +242,78 @@ def test_a_mistake_is_one_sentence_and_a_status(
     assert complained.startswith(f"comfyrec record: {sentence}")
     assert complained.count("\n") == 1
     assert not (tmp_path / "new.jsonl").exists()
+
+
+def test_a_closed_terminal_ends_a_recording_as_cleanly_as_ctrl_c(
+    tmp_path: Path, upstream: str
+) -> None:
+    path = tmp_path / "a.crec"
+
+    with recording("--upstream", upstream, "-o", str(path)) as (process, url):
+        urllib.request.urlopen(f"{url}/queue", timeout=LIMIT_S).read()
+        process.send_signal(signal.SIGHUP)
+        process.communicate(timeout=LIMIT_S)
+
+    with open_cassette(path) as cassette:
+        records = list(cassette)
+    assert process.returncode == 0
+    assert isinstance(records[-1], End)
+
+
+def test_a_file_that_was_replaced_meanwhile_is_said_and_gives_status_3(
+    tmp_path: Path, upstream: str
+) -> None:
+    path = tmp_path / "a.crec"
+
+    with recording("--upstream", upstream, "-o", str(path)) as (process, url):
+        urllib.request.urlopen(f"{url}/queue", timeout=LIMIT_S).read()
+        path.unlink()
+        path.write_bytes(b"of somebody else")
+        process.terminate()
+        _, complained = process.communicate(timeout=LIMIT_S)
+
+    (beside,) = tmp_path.glob("a.*.crec")
+    with open_cassette(beside) as cassette:
+        assert isinstance(list(cassette)[-1], End)
+    assert process.returncode == 3
+    assert complained.count("\n") == 1
+    assert "was replaced by another file" in complained and str(beside) in complained
+    assert path.read_bytes() == b"of somebody else"
+
+
+def test_an_upstream_that_leads_back_to_the_recorder_is_refused_at_once(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    listen = ("--listen", f"0.0.0.0:{port}")
+
+    with recording(
+        "--upstream", f"http://127.0.0.1:{port}", "-o", str(tmp_path / "a.crec"), *listen
+    ) as (process, _):
+        with pytest.raises(urllib.error.HTTPError) as answered:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/queue", timeout=LIMIT_S)
+        answered.value.close()
+        process.terminate()
+        _, complained = process.communicate(timeout=LIMIT_S)
+
+    assert answered.value.code == 508
+    assert "leads back to this recorder" in complained
+
+
+def test_records_lost_to_a_full_disk_give_status_3_and_are_not_called_whole(
+    tmp_path: Path, upstream: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "a.jsonl"
+
+    def small() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
+
+    with recording("--upstream", upstream, "-o", str(path), before=small) as (process, url):
+        for _ in range(20):
+            urllib.request.urlopen(f"{url}/queue", timeout=LIMIT_S).read()
+        process.terminate()
+        said, complained = process.communicate(timeout=LIMIT_S)
+
+    assert process.returncode == 3
+    assert "LOST" in said and "recording has stopped" in complained
+    assert main(["info", str(path)]) == 3
+    assert "whole" not in capsys.readouterr().out

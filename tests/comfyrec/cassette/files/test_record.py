@@ -288,3 +288,78 @@ def test_what_was_lost_until_the_end_is_noted_at_the_close(path: Path) -> None:
     assert isinstance(note, Note) and isinstance(end, End)
     assert (note.what, note.count, end.records) == ("lost", 4000, 4)
     assert not problems
+
+
+def test_a_new_cassette_is_private_before_and_after_its_close(path: Path) -> None:
+    writer = create(path)
+    before = path.stat().st_mode & 0o777
+    writer.close()
+
+    assert (before, path.stat().st_mode & 0o777) == (0o600, 0o600)
+
+
+def test_a_cassette_that_was_there_keeps_its_mode(path: Path) -> None:
+    path.touch()
+    path.chmod(0o644)
+
+    create(path).close()
+
+    assert path.stat().st_mode & 0o777 == 0o644
+
+
+def test_a_file_that_is_moved_is_followed(path: Path) -> None:
+    writer = create(path)
+    add(writer, 2)
+    there = path.with_name(f"moved{path.suffix}")
+    path.rename(there)
+
+    said = writer.keep_place()
+    add(writer, 2)
+    writer.close()
+
+    assert "was moved" in said and str(there) in said
+    assert writer.path == str(there)
+    assert len(read(there)[0]) == 6
+
+
+def test_a_file_that_is_removed_is_written_anew(path: Path) -> None:
+    writer = create(path)
+    add(writer, 2)
+    path.unlink()
+
+    said = writer.keep_place()
+    add(writer, 2)
+    writer.close()
+
+    records, problems = read(path)
+    assert "was removed" in said
+    assert (len(records), problems) == (6, [])
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_file_that_is_replaced_is_left_and_the_recording_stands_beside_it(path: Path) -> None:
+    writer = create(path)
+    add(writer, 2)
+    path.unlink()
+    path.write_bytes(b"of somebody else")
+
+    said = writer.keep_place()
+    add(writer, 2)
+    writer.close()
+
+    assert "was replaced" in said and writer.path in said
+    assert path.read_bytes() == b"of somebody else"
+    assert len(read(Path(writer.path))[0]) == 6
+
+
+def test_a_folder_that_is_removed_is_made_again(tmp_path: Path) -> None:
+    path = tmp_path / "sub" / "a.crec"
+    path.parent.mkdir()
+    writer = create(path)
+    path.unlink()
+    path.parent.rmdir()
+
+    writer.keep_place()
+    writer.close()
+
+    assert len(read(path)[0]) == 2
