@@ -17,12 +17,12 @@ __all__ = ["READABLE", "Decoder", "coding_of", "decoded", "same_size"]
 
 READABLE: Final = frozenset((b"gzip", b"x-gzip", b"deflate", b"zstd"))
 """Content codings that are undone here."""
-_PLAIN: Final = frozenset((b"identity", b""))
+_PLAIN: Final = frozenset((b"identity", b"chunked", b""))
 
 _BODY_BYTES_MAX: Final = 64 << 20
 """No body of ComfyUI unpacks to more; behind it a body is not looked into."""
 
-_CODING: Final = re.compile(rb"(?im)^content-encoding[ \t]*:[ \t]*([^\r\n]*)")
+_CODING: Final = re.compile(rb"(?im)^(?:content|transfer)-encoding[ \t]*:[ \t]*([^\r\n]*)")
 _COMMENT_BIT: Final = 16
 _GZIP_HEAD: Final = b"\x1f\x8b\x08%c\0\0\0\0\0\xff"
 _FINAL_BLOCK: Final = b"\x03\x00"
@@ -34,7 +34,8 @@ _EMPTY_9: Final = b"\x02\x08\x20\x00\x00\0\0\xff\xff"
 
 
 def coding_of(head: bytes) -> bytes:
-    """The content codings that a head names, in lower case and in order; empty for none."""
+    """The content and transfer codings that a head names, in lower case and in order, but for
+    chunked, which is undone in a recording; empty for none."""
     if b"ncoding" not in head and b"NCODING" not in head.upper():
         return b""
     values = [value.strip(b" \t") for match in _CODING.findall(head) for value in match.split(b",")]

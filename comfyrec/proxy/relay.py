@@ -15,6 +15,7 @@ import ssl
 import struct
 from collections.abc import Callable
 from functools import partial
+from time import perf_counter
 from typing import Final
 
 from comfyrec.cassette.records import Side
@@ -40,6 +41,10 @@ APART_S: Final = 0.002
 """How long the first frames are held behind the 101: until a client has read it by itself."""
 READ_BYTES: Final = 1 << 20
 """At most at once, four times what asyncio reads; a body of many megabytes costs a third less."""
+READ_BYTES_MIN: Final = 16 << 10
+SLOW_S: Final = 0.004
+"""A read that keeps the recorder busy for longer makes the next ones of its connection smaller:
+nobody else is heard meanwhile."""
 NO_MORE_FILES: Final = (
     "no more connections can be opened, since this process may open no more files; "
     "raise the limit, as with 'ulimit -n 4096'"
@@ -180,22 +185,45 @@ def listen(host: str, port: int) -> socket.socket:
         ) from None
 
 
-class _ClientHalf(asyncio.BufferedProtocol):
-    """The accepted side of a link."""
+class _Half(asyncio.BufferedProtocol):
+    """One side of a link: reads as much at once as the recorder can take in good time."""
 
-    def __init__(self, relay: Relay) -> None:
-        self._relay = relay
-        self._room = relay.room
+    _hear: Callable[[bytes], None]
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._link = _Link(self._relay, transport)
+    def __init__(self, room: memoryview) -> None:
+        self._all_room = self._room = room
 
     def get_buffer(self, sizehint: int) -> memoryview:
         return self._room
 
     def buffer_updated(self, nbytes: int) -> None:
-        self._link.client_said(self._room[:nbytes].tobytes())
+        data = self._room[:nbytes].tobytes()
+        if nbytes < READ_BYTES_MIN:
+            self._hear(data)
+            return
+        began = perf_counter()
+        self._hear(data)
+        self._fit(nbytes, perf_counter() - began)
+
+    def _fit(self, nbytes: int, took_s: float) -> None:
+        size = len(self._room)
+        if took_s > SLOW_S:
+            self._room = self._all_room[: max(READ_BYTES_MIN, min(size, nbytes) // 2)]
+        elif nbytes == size < len(self._all_room) and took_s < SLOW_S / 2:
+            self._room = self._all_room[: 2 * size]
+
+
+class _ClientHalf(_Half):
+    """The accepted side of a link."""
+
+    def __init__(self, relay: Relay) -> None:
+        super().__init__(relay.room)
+        self._relay = relay
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._link = _Link(self._relay, transport)
+        self._hear = self._link.client_said
 
     def eof_received(self) -> bool:
         return self._link.client_ended()
@@ -210,17 +238,13 @@ class _ClientHalf(asyncio.BufferedProtocol):
         self._link.client_is_gone(exc)
 
 
-class _ServerHalf(asyncio.BufferedProtocol):
+class _ServerHalf(_Half):
     """The dialled side of a link."""
 
     def __init__(self, link: _Link, room: memoryview) -> None:
-        self._link, self._room = link, room
-
-    def get_buffer(self, sizehint: int) -> memoryview:
-        return self._room
-
-    def buffer_updated(self, nbytes: int) -> None:
-        self._link.server_said(self._room[:nbytes].tobytes())
+        super().__init__(room)
+        self._link = link
+        self._hear = link.server_said
 
     def eof_received(self) -> bool:
         return self._link.server_ended()

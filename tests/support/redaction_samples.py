@@ -474,9 +474,75 @@ def _other_plants() -> Iterator[Row]:
     ):
         text = PRIVATE_KEY.encode() if place == "form" else json.dumps([PRIVATE_KEY]).encode()
         yield Row(f"private key in a {place}", "PEM", carry(text), KEY_LINES)
+    yield from _spellings()
     yield from _plants_in_frames()
     yield from _echoes()
     yield from _refused()
+
+
+SPELLINGS = [
+    "api_key",
+    "apiKey",
+    "APIKEY",
+    "ApiKey",
+    "api-key",
+    "OPENAI_API_KEY",
+    "HUGGING_FACE_HUB_TOKEN",
+    "hfToken",
+    "HF-Token",
+    "token_hf",
+    "replicate_api_token",
+    "bearer_token",
+    "sessionToken",
+    "refreshToken",
+    "accessToken",
+    "client_secret",
+    "secretAccessKey",
+    "aws_secret_access_key",
+    "private_key",
+    "passwd",
+    "pwd",
+    "db_password",
+    "PGPASSWORD",
+    "authToken",
+    "license_key",
+    "webhook_secret",
+    "xsrf_token",
+    "session_cookie",
+    "jwt",
+    "id_token",
+    "oauth_token",
+    "encryption_key",
+    "civitai_api_token",
+    "apiKeyComfyOrg",
+    "secret",
+    "SECRET",
+    "passphrase",
+    "userPassword",
+    "Token",
+    "TOKEN",
+    "api_secret",
+    "api_key_2",
+    "password2",
+    "security_token",
+    "personal_access_token",
+    "shared_secret",
+    "subscription_key",
+]
+
+
+def _spellings() -> Iterator[Row]:
+    """Each spelling of a name in each kind of place."""
+    for name in SPELLINGS:
+        yield Row("spelling in JSON", name, told(json.dumps({"data": {name: S, "o": 1}}).encode()))
+        yield Row("spelling in a target", name, target(f"/view?a=1&{name}={S}"))
+        yield Row("spelling in a header", name, asked_with(f"{name}: {S}"))
+        yield Row("spelling in a text", name, answer(f"{name}={S}\n".encode(), "text/plain"))
+        yield Row(
+            "spelling in a pair", name, posted(json.dumps([{"name": name, "value": S}]).encode())
+        )
+        file = f'filename="a.txt"; name="{name}"'
+        yield Row("spelling in a form", name, form_of((file, S.encode())))
 
 
 def _plants_in_frames() -> Iterator[Row]:
@@ -629,6 +695,47 @@ HARMLESS_JSON: dict[str, Any] = {
     "environment": {"text": "set HF_TOKEN in your shell, as in export HF_TOKEN=<your token>"},
     "address": {"url": "https://huggingface.co/x/resolve/main/y.safetensors?download=true"},
     "git": {"text": "git@github.com:comfyanonymous/ComfyUI.git ssh://git@github.com/x/y"},
+    "names that hold such words": {
+        "author": "Zoe",
+        "keyword": "cat3dog4bird5",
+        "monkey": "a1b2c3d4e5f6",
+        "bypass": "x9y8z7w6v5",
+        "compass": "n0rth1a2b3c",
+        "secretary": "Ann",
+        "keyboard": "k1e2y3b4o5",
+        "passes": "3x4y5z6a7",
+    },
+    "ids under hints": {
+        "key": "550e8400-e29b-41d4-a716-446655440000",
+        "session": "f47ac10b-58cc-4372-a567-0e02b2c3d479",
+    },
+    "keys of things": {
+        "cache_key": "e3b0c44298fc1c149afbf4c8996fb924",
+        "public_key": "a1b2c3d4e5f6a7b8",
+        "sort_key": "x1y2z3a4b5c6",
+    },
+    "references": {
+        "api_key": "$OPENAI_API_KEY",
+        "token": "${HF_TOKEN}",
+        "password": "{{password}}",
+        "secret": "YOUR_SECRET",
+    },
+    "masks": {
+        "api_key": "********",
+        "password": "\u2022\u2022\u2022\u2022",
+        "token": "xxxxxxxx",
+        "secret": "...",
+    },
+    "a trained word": {"inputs": {"token": "ohwx man", "text": "photo of ohwx man"}},
+    "a stub of a key": {
+        "tooltip": "looks like sk-xxxxxxxxxxxxxxxxxxxxxxxx or hf_xxxxxxxxxxxxxxxxxxxxxx"
+    },
+    "log of keys": {
+        "log": "cache key: a1b2c3d4e5f6a7b8 lora_key: lora_te1_text_model_encoder_layers_0"
+    },
+    "log of tokens": {
+        "log": "12345678 tokens in 3.2 s, token: loaded, tokens: 77, session started"
+    },
     "Chinese": {"display_name": "\u52a0\u8f7d\u5bc6\u94a5", "token": ""},
 }
 HARMLESS_TARGETS = {
@@ -671,6 +778,8 @@ HARMLESS_LINES = {
     "range": "Range: bytes=0-1023",
     "date": "Date: Mon, 30 Nov 2026 23:38:15 GMT",
     "same site": "Sec-Fetch-Site: same-origin",
+    "cache key": "X-Cache-Key: e3b0c44298fc1c149afbf4c8996fb924",
+    "id of a key": "X-Api-Key-Id: 12345678abcdef90",
     "idempotency": "Idempotency-Key: 8e03978e-40d5-43dd-bc93-6894a57f9324",
 }
 CODE = {

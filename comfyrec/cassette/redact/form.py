@@ -21,6 +21,8 @@ _BOUNDARY: Final = re.compile(
 )
 _FIRST_LINE: Final = re.compile(rb"--([\w'()+,\-./:=? ]{1,70})\r\n[Cc]ontent-")
 _PART_HEAD_BYTES_MAX: Final = 16384
+_SECRET_FILE_BYTES_MAX: Final = 16384
+_BINARY: Final = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 _NAME: Final = re.compile(rb"(?i)[;\s]name=(?:\"((?:[^\"\\]|\\.)*)\"|([^\s;\"]+))")
 _FILENAME: Final = re.compile(rb"(?i)[;\s]filename\*?=")
 
@@ -75,6 +77,34 @@ class _Field(Walk):
             self.learned.append(self._value.strip())
 
 
+class _FileField(Walk):
+    """A file under such a name: a secret if it is a short text, and read as what it is if not."""
+
+    def __init__(self, name: str, content: Walk) -> None:
+        super().__init__()
+        self._name, self._content = name, content
+        self._chosen: Walk | None = None
+
+    def feed(self, piece: bytes) -> list[Found]:
+        """Where secrets stand in this piece."""
+        if self._chosen is None:
+            is_text = len(piece) <= _SECRET_FILE_BYTES_MAX and _BINARY.search(piece) is None
+            self._chosen = _Field(self._name) if is_text else self._content
+        found = self._chosen.feed(piece)
+        self.learned, self._chosen.learned = self._chosen.learned, []
+        return found
+
+    def settle(self, before: bytes, after: bytes) -> bytes:
+        """The blanked piece, made right."""
+        return after if self._chosen is None else self._chosen.settle(before, after)
+
+    def end(self) -> None:
+        """The file is complete."""
+        if self._chosen is not None:
+            self._chosen.end()
+            self.learned, self._chosen.learned = self._chosen.learned, []
+
+
 class MultipartWalk(Walk):
     """A multipart body: its parts, each walked as what it is."""
 
@@ -117,10 +147,11 @@ class MultipartWalk(Walk):
     def _begun(self, head: bytes) -> Walk:
         match = _NAME.search(head)
         name = (match[1] or match[2] or b"").decode("utf-8", "replace") if match else ""
-        is_file = _FILENAME.search(head) is not None
-        if not is_file and need_of(name, Place.QUERY) is not None:
+        if need_of(name, Place.QUERY) is None:
+            return self._content(head)
+        if _FILENAME.search(head) is None:
             return _Field(name)
-        return self._content(head)
+        return _FileField(name, self._content(head))
 
     def _in_part(self, piece: bytes, at: int, found: list[Found]) -> int:
         before = self._pending

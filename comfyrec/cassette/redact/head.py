@@ -9,8 +9,9 @@ from typing import Final
 from comfyrec.cassette.redact.address import address_found
 from comfyrec.cassette.redact.rules import STARTS, WAKE, Place, is_secret, need_of
 from comfyrec.cassette.redact.spans import Found, Learn
-from comfyrec.cassette.redact.text import TextWalk
+from comfyrec.cassette.redact.text import TextWalk, found_in
 from comfyrec.cassette.redact.values import is_nothing, is_random, stands_out
+from comfyrec.cassette.redact.views import percent_undone
 
 __all__ = ["head_found"]
 
@@ -55,6 +56,8 @@ def head_found(head: bytes) -> list[Found]:
     line_end = head.find(b"\n")
     line = head if line_end < 0 else head[:line_end]
     found = [] if _FIELD.match(line) else address_found(line)
+    view = percent_undone(line)
+    found += found_in(view) if view is not None else ()
     found += _shapes(head)
     for field in _FIELD.finditer(head):
         at = field.start(2)
@@ -68,13 +71,13 @@ def head_found(head: bytes) -> list[Found]:
 def _shapes(head: bytes) -> list[Found]:
     """Keys of well-known services, wherever they stand."""
     lowered = head.lower()
-    if not any(spot[0] in STARTS for spot in WAKE.finditer(lowered)):
+    if not any(literal in STARTS for _, literal in WAKE.all_in(lowered)):
         return []
     return [found for found in TextWalk().feed(head) if found.learn is Learn.IF_DISTINCTIVE]
 
 
 def _in_field(name: bytes, value: bytes) -> Iterator[Found]:
-    name = name.lower()
+    written, name = name.decode("latin-1"), name.lower()
     if name == b"sec-websocket-protocol":
         yield from _protocols(value)
     elif name in (b"cookie", b"set-cookie"):
@@ -85,10 +88,10 @@ def _in_field(name: bytes, value: bytes) -> Iterator[Found]:
         yield from address_found(value)
     elif name in _DATES:
         return
-    elif need_of(name.decode("latin-1"), Place.HEADER) is not None:
+    elif need_of(written, Place.HEADER) is not None:
         scheme = _SCHEME.match(value) if b"authorization" in name else None
         begin = scheme.end() if scheme else 0
-        if is_secret(name.decode("latin-1"), value[begin:], Place.HEADER):
+        if is_secret(written, value[begin:], Place.HEADER):
             yield Found(begin, len(value), Learn.IF_DISTINCTIVE)
     else:
         yield from address_found(value) if b"=" in value or b"://" in value else ()

@@ -16,6 +16,8 @@ from urllib.parse import quote, quote_plus
 
 import msgspec
 
+from comfyrec.cassette.redact.views import ESCAPES, Escape
+
 __all__ = ["KnownSecrets"]
 
 _LONG: Final = 8
@@ -116,6 +118,7 @@ class KnownSecrets:
         self._needles = _Needles()
         self._skeletons = _Needles()
         self._prefixes: dict[bytes, set[bytes]] = {}
+        self._letters: set[bytes] = set()
         self.longest = 0
         """Bytes of the longest form of any of them."""
 
@@ -124,6 +127,7 @@ class KnownSecrets:
         if value in self._values:
             return False
         self._values[value] = None
+        self._letters.update(bytes((letter,)) for letter in value)
         for form in _forms(value):
             self._needles.add(form)
             self._skeletons.add(form.translate(None, _DIGITS))
@@ -148,6 +152,30 @@ class KnownSecrets:
                 found.append((at, at + len(needle)))
                 at = data.find(needle, at + len(needle))
         return found
+
+    def spans_escaped(self, data: bytes) -> Iterator[tuple[int, int]]:
+        """Where they stand with some of their letters escaped: looked for around escapes only."""
+        for escape in ESCAPES:
+            for low, high in self._around(data, escape):
+                view = escape.undone(data[low:high])
+                for start, stop in self.spans(view.data):
+                    first, last = view.back(start, stop)
+                    yield low + first, low + last
+
+    def _around(self, data: bytes, escape: Escape) -> Iterator[tuple[int, int]]:
+        """Stretches of these bytes that hold escapes of letters that known secrets have."""
+        reach = self.longest * escape.longest
+        low = high = -1
+        for match in escape.found_in(data):
+            if escape.letter(match) not in self._letters:
+                continue
+            if match.start() > high:
+                if high >= 0:
+                    yield low, high
+                low = max(0, match.start() - reach)
+            high = min(len(data), match.end() + reach)
+        if high >= 0:
+            yield low, high
 
     def begun_at_end(self, data: bytes) -> int:
         """How many of the last bytes are the first ones of a known secret; 0 for none."""

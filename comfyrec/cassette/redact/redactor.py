@@ -41,7 +41,6 @@ from comfyrec.cassette.redact.rules import has_start_with_digits, may_hold_secre
 from comfyrec.cassette.redact.spans import Found, Learn, blanked
 from comfyrec.cassette.redact.text import TextWalk
 from comfyrec.cassette.redact.values import is_distinctive
-from comfyrec.cassette.redact.views import views
 from comfyrec.cassette.redact.walk import Walk
 from comfyrec.errors import UsageError
 
@@ -157,7 +156,7 @@ class Redactor:
         self._clean: set[bytes] = set()
         self._clean_heads: set[bytes] = set()
         self._clean_messages: set[tuple[bytes, bytes]] = set()
-        self._clean_bodies: set[tuple[bool, int, int]] = set()
+        self._clean_bodies: set[tuple[type[Walk], int, int]] = set()
         self._unread: dict[tuple[int, str], None] = {}
         self._said: set[tuple[int, str]] = set()
         self._forget_messages()
@@ -276,13 +275,9 @@ class Redactor:
         """Where known secrets stand in these bytes, however they are written."""
         if not self._known:
             return []
-        found = [Found(*span, Learn.NEVER) for span in self._known.spans(data)]
-        for view in views(data):
-            found += [Found(*view.back(*s), Learn.NEVER) for s in self._known.spans(view.data)]
-        if b"+" in data:
-            for view in views(data, of_form=True):
-                found += [Found(*view.back(*s), Learn.NEVER) for s in self._known.spans(view.data)]
-        return found
+        spans = self._known.spans(data)
+        spans += self._known.spans_escaped(data)
+        return [Found(*span, Learn.NEVER) for span in spans]
 
     def _taken_out(self, data: bytes, found: list[Found]) -> tuple[bytes, int]:
         """Blank what was found, having learnt it, and every known secret."""
@@ -381,9 +376,9 @@ class Redactor:
             if not part.body and part.last:
                 return b"", 0
             coding = coding_of(part.head)
-            if part.head and part.last and not coding and self._is_clean_body(part.body, code):
-                return part.body, 0
             walk = walk_for(part.head, part.body, self._search, code=code)
+            if part.head and part.last and not coding and self._is_clean_body(part.body, walk):
+                return part.body, 0
             message = self._begun(walk, coding, part.conn)
         if not part.last:
             self._bodies[key] = message
@@ -392,7 +387,7 @@ class Redactor:
         else:
             out, count = self._piece(part.body, message, last=part.last)
             if part.head and part.last and not count and not message.walk.unread:
-                self._remember_body(part.body, code)
+                self._remember_body(part.body, message.walk)
             self._note_unread(part.conn, message.walk)
         return out, count
 
@@ -408,18 +403,18 @@ class Redactor:
         if walk.unread:
             self._unread[conn, walk.unread] = None
 
-    def _is_clean_body(self, body: bytes, code: bool) -> bool:
+    def _is_clean_body(self, body: bytes, walk: Walk) -> bool:
         """Whether a whole body is like one that was looked through before, or has no place for a
         secret."""
-        if (code, len(body), hash(body)) in self._clean_bodies:
+        if (type(walk), len(body), hash(body)) in self._clean_bodies:
             return True
-        return not body.startswith(b"--") and self.is_clean_text(body)
+        return type(walk) in (AnyWalk, Walk) and self.is_clean_text(body)
 
-    def _remember_body(self, body: bytes, code: bool) -> None:
+    def _remember_body(self, body: bytes, walk: Walk) -> None:
         if len(body) >= _SKELETON_BYTES_MAX:
             if len(self._clean_bodies) >= _REMEMBERED_MAX:
                 self._clean_bodies.clear()
-            self._clean_bodies.add((code, len(body), hash(body)))
+            self._clean_bodies.add((type(walk), len(body), hash(body)))
 
     def _coded_piece(self, part: HttpPart, coded: _CodedMessage) -> tuple[bytes, int]:
         """A piece of a packed body. A whole one is changed inside, with the same size outside; in

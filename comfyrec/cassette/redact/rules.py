@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final, NamedTuple
 
+from comfyrec.cassette.redact.spots import Spots
 from comfyrec.cassette.redact.values import (
     is_nothing,
     is_number,
@@ -87,6 +88,7 @@ NAMES: Final = (
     ), Need.ANY_TEXT),
     NameRule("secret", _HTTP, (
         "key", "auth", "session", "session id", "sessionid", "cookie", "signature", "sig",
+        "authentication", "auth header", "api keys", "secrets", "passwords", "credentials",
     ), Need.ANY_TEXT),
     NameRule("secret", _IN_HEADER, (
         "cf access client id", "cf access client secret", "api keys", "tokens", "secrets",
@@ -97,8 +99,10 @@ NAMES: Final = (
     ), Need.ANY_TEXT),
     NameRule("secret", frozenset({Place.MEMBER, Place.WORDS}), (
         "key", "keys", "api keys", "tokens", "secrets", "passwords", "credentials", "cookies",
-        "auth", "session", "session id", "sessionid", "cookie", "signature", "civitai", "pass",
+        "auth", "session", "session id", "sessionid", "cookie", "signature", "pass",
+        "authentication", "auth header",
     ), Need.RANDOM),
+    NameRule("secret", _ALL, ("civitai",), Need.RANDOM),
 )  # fmt: skip
 """One row for each kind of name. The words of a row are in lower case, with a space between."""
 
@@ -146,6 +150,14 @@ _LAST_WORDS: Final = tuple(
 )
 """A name may be written without a sign between its words: ``mytoken``, ``userpassword``."""
 
+_BEFORE_KEY: Final = frozenset(
+    _words(
+        "arrow cache composite cursor data dedupe dict foreign group hash hot i idempotency index "
+        "input key lookup lora map meta model modifier node object output partition primary public "
+        "publishable row shift short sort state sticky storage tab translation unique weight"
+    )
+)
+"""Words before ``key`` that make it the name of a thing, or a half that may be known."""
 _WHATEVER_FOLLOWS: Final = ("x amz", "x goog")
 _GENERIC: Final = frozenset(_words("key auth session cookie signature sig policy pass"))
 """Names of credentials by themselves, in an address; in longer names they may be of other things:
@@ -193,7 +205,10 @@ def _need_of_run(words: list[str], run: str, need: Need, place: Place) -> Need |
         behind = set(words[at + len(parts) :])
         if run in _WHATEVER_FOLLOWS:
             return need
-        if behind & _BEHIND or (run == "token" and _BEFORE_TOKEN & set(words[:at])):
+        before = set(words[:at])
+        if behind & _BEHIND or (run == "token" and _BEFORE_TOKEN & before):
+            continue
+        if run in ("key", "keys") and _BEFORE_KEY & before:
             continue
         if behind - _OF_WHOM or (
             place is Place.QUERY and run in _GENERIC and len(words) > len(parts)
@@ -209,10 +224,14 @@ def is_secret(name: str, value: bytes, place: Place) -> bool:
     if need is None:
         return False
     if need is Need.RANDOM:
-        return is_random(value)
+        if "cookie" in name.lower():  # sid=...; theme=dark
+            return any(is_random(one.split(b"=", 1)[-1].strip()) for one in value.split(b";"))
+        return is_random(value) and _UUID.fullmatch(value) is None
     if place is Place.WORDS:
         return stands_out(value)
     if place is Place.MEMBER:
+        if name.lower() == "token" and not stands_out(value):
+            return False  # a word that a model was trained with: "ohwx man"
         return looks_like_credential(value)
     if place is Place.QUERY:
         if name.lower() in _GENERIC and value.isalpha() and len(value) < _WORD_LETTERS_MAX:
@@ -222,6 +241,8 @@ def is_secret(name: str, value: bytes, place: Place) -> bool:
 
 
 _WORD_LETTERS_MAX: Final = 12
+_UUID: Final = re.compile(rb"(?i)[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+"""Prompts and clients are named so; a name that is only a hint does not make a secret of one."""
 _CODE_DIGITS_MIN: Final = 6
 """Fewer digits in an address are a number of something, not a one-time code."""
 
@@ -307,26 +328,9 @@ WITH_DIGITS: Final = tuple(
 """Those that cannot be found in a text without its digits."""
 
 
-def _any_of(literals: Iterable[bytes]) -> re.Pattern[bytes]:
-    """One pattern for all of them. What they begin with is shared, as in a trie: tried once."""
-    return re.compile(_alternatives(sorted(set(literals))))
-
-
-def _alternatives(literals: list[bytes]) -> bytes:
-    if literals == [b""]:
-        return b""
-    by_first: dict[bytes, list[bytes]] = {}
-    for literal in literals:
-        by_first.setdefault(literal[:1], []).append(literal[1:])
-    optional = by_first.pop(b"", None) is not None
-    branches = [re.escape(first) + _alternatives(rest) for first, rest in by_first.items()]
-    one = branches[0] if len(branches) == 1 else b"(?:%b)" % b"|".join(branches)
-    return b"(?:%b)?" % one if optional else one
-
-
-WAKE: Final = _any_of((*STEMS, *_IN_ADDRESSES, *STARTS, *_MARKS))
+WAKE: Final = Spots((*STEMS, *_IN_ADDRESSES, *STARTS, *_MARKS))
 """In a text in lower case: every spot where a rule may hold, but for names that are escaped."""
-_WAKE_WITHOUT_DIGITS: Final = _any_of(
+_WAKE_WITHOUT_DIGITS: Final = Spots(
     (
         *STEMS,
         *_IN_ADDRESSES,
@@ -341,7 +345,7 @@ _WAKE_WITHOUT_DIGITS: Final = _any_of(
 def may_hold_secret(skeleton: bytes) -> bool:
     """Whether some rule could find something in a text of which this is left when its digits are
     taken out; ``has_start_with_digits`` looks at the text itself."""
-    return _WAKE_WITHOUT_DIGITS.search(skeleton.lower()) is not None
+    return _WAKE_WITHOUT_DIGITS.any_in(skeleton.lower())
 
 
 def has_start_with_digits(data: bytes) -> bool:

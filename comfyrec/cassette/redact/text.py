@@ -29,6 +29,13 @@ _VALUE_BYTES_MAX: Final = 16384
 _NAME: Final = re.compile(rb"[\w.\-]+")
 _QUOTE: Final = re.compile(rb"(\\*)([\"'])")
 _QUOTED_NAME: Final = re.compile(rb"([\"'])((?:[^\"'\\\n]|\\u[0-9a-fA-F]{4}){1,120}?)(\\*)\1")
+_BEFORE_PARAMETER: Final = frozenset((b"?", b"&", b";", b"#"))
+_MAY_FOLLOW: Final = frozenset((b'"', b"'", b"=", b":", b" ", b"\t", b"\\", b"\0", b">", b"]", b""))
+"""What can stand behind a name that has a value."""
+_NAME_LIKE: Final = re.compile(rb"[\w .\-\\/$\[\]]+")
+"""In quotes: not a whole line with a sign and a value in it."""
+_WORD_BEFORE: Final = re.compile(rb"(?<![\w.\-])([A-Za-z]+) \Z")
+_WORD_BYTES_MAX: Final = 24
 _COLON: Final = re.compile(rb"\s*(?::|=>)\s*")
 _COMMA: Final = re.compile(rb"\s*,\s*")
 _SPACES: Final = re.compile(rb"\s*")
@@ -36,7 +43,8 @@ _ASSIGN: Final = re.compile(rb"[ \t]{0,8}(?::=|=>|=|:|\x00)[ \t\x00]{0,8}")
 _SCHEME_WORD: Final = re.compile(rb"(?i)(?:bearer|basic|token|digest|apikey|api-key)[ \t]+")
 _BARE: Final = re.compile(rb"[^\s\"',;&\\{}\[\]()<>|\x00-\x1f]+")
 _FLAG_VALUE: Final = re.compile(rb"[ \t]+(?=[^\s\-=:])")
-_ELEMENT: Final = re.compile(rb">([^<>\r\n]{4,4096})</")
+_ELEMENT: Final = re.compile(rb">(?=[^<>\r\n]{4,4096}</)")
+_IN_ELEMENT: Final = re.compile(rb"[^<>\s]+")
 _SCHEME: Final = re.compile(rb"(?i)(bearer|basic)[ ]+([\w.~+/=:-]{8,})")
 _PRIVATE_KEY: Final = re.compile(rb"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY-----")
 _END_OF_KEY: Final = b"-----END"
@@ -44,15 +52,15 @@ _BEFORE_SHAPE: Final = re.compile(rb"[A-Za-z0-9]")
 
 # An object that says name and value apart: {"name": "HF_TOKEN", "value": "S"}.
 _NAMING: Final = re.compile(
-    rb"\\*[\"'](?:name|key|id|k|field|header|var|variable|env|param|parameter|setting|label)\\*[\"']"
+    rb"(?i)\\*[\"'](?:name|key|id|k|field|header|var|variable|env|param|parameter|setting|label)\\*[\"']"
     rb"\s*:\s*\\*\Z"
 )
 _MEMBER: Final = (
     rb"\\*[\"'][^\"'\\]{1,40}\\*[\"']\s*:\s*(?:\\*[\"'][^\"'\\]{0,200}\\*[\"']|[\w.+\-]{1,40})"
 )
 _VALUE_NAME: Final = rb"\\*[\"'](?:value|val|v|secret|content|data|current|default)\\*[\"']\s*:\s*"
-_VALUE_AHEAD: Final = re.compile(rb"(?:\s*,\s*" + _MEMBER + rb"){0,4}?\s*,\s*" + _VALUE_NAME)
-_VALUE_BEHIND: Final = re.compile(_VALUE_NAME)
+_VALUE_AHEAD: Final = re.compile(rb"(?i)(?:\s*,\s*" + _MEMBER + rb"){0,4}?\s*,\s*" + _VALUE_NAME)
+_VALUE_BEHIND: Final = re.compile(rb"(?i)" + _VALUE_NAME)
 _REST_BEHIND: Final = re.compile(rb"(?:\s*,\s*" + _MEMBER + rb"){0,4}\s*,\s*\Z")
 # A value in a wrapper: {"api_key": {"__value__": "S"}}, ["STRING", {"default": "S"}].
 _WRAPPED: Final = re.compile(
@@ -212,6 +220,7 @@ class _Walk:
         self.data = data
         self.found: list[Found] = []
         self.open: _OpenValue | None = None
+        self._has_quotes = b'"' in data or b"'" in data
         self._behind = 0  # a name that stands before this is a part of a value that is blanked
 
     def everything(self) -> None:
@@ -234,8 +243,7 @@ class _Walk:
     def _spots(self) -> None:
         data = self.data
         last = -1
-        for spot in WAKE.finditer(data.lower()):
-            at, literal = spot.start(), spot[0]
+        for at, literal in WAKE.all_in(data.lower()):
             if literal in STARTS:
                 self._shape(at, literal)
             if literal == b"://":
@@ -245,10 +253,7 @@ class _Walk:
             elif at >= self._behind:
                 if literal in (b"bearer", b"basic "):
                     self._scheme(at)
-                name = self._name_around(at)
-                if name.start() != last:
-                    last = name.start()
-                    self._name(name)
+                last = self._name(at, last)
 
     # --- shapes ----------------------------------------------------------------------------
 
@@ -279,31 +284,39 @@ class _Walk:
 
     # --- names -----------------------------------------------------------------------------
 
-    def _name_around(self, at: int) -> re.Match[bytes]:
-        before = self.data[max(0, at - _NAME_BYTES) : at][::-1]
-        run = _NAME.match(before)
-        match = _NAME.search(self.data, at - (run.end() if run else 0))
-        assert match is not None, "a spot is made of letters"
-        return match
+    def _name(self, at: int, last: int) -> int:
+        """The name around a spot, unless it is the one that began at ``last``; where it begins."""
+        data = self.data
+        run = _NAME.match(data[max(0, at - _NAME_BYTES) : at][::-1])
+        start = at - run.end() if run else at
+        if start == last:
+            return last
+        name = _NAME.match(data, start)
+        assert name is not None, "a spot is made of letters"
+        stop = name.end()
+        if data[stop : stop + 1] in _MAY_FOLLOW:
+            self._in_context(name, start, stop)
+        return start
 
-    def _name(self, name: re.Match[bytes]) -> None:
-        data, start, stop = self.data, name.start(), name.end()
-        low = max(0, start - _NAME_BYTES)
-        quote = max(data.rfind(b'"', low, start), data.rfind(b"'", low, start))
-        quoted = _QUOTED_NAME.match(data, quote) if quote >= 0 else None
-        if quoted is not None and quoted.end(2) >= stop and self._quoted(quoted):
-            return
+    def _in_context(self, name: re.Match[bytes], start: int, stop: int) -> None:
+        data = self.data
+        if self._has_quotes:
+            low = max(0, start - _NAME_BYTES)
+            quote = max(data.rfind(b'"', low, start), data.rfind(b"'", low, start))
+            quoted = _QUOTED_NAME.match(data, quote) if quote >= 0 else None
+            if quoted is not None and quoted.end(2) >= stop and self._quoted(quoted):
+                return
         before = data[start - 1 : start] if start else b""
-        if before in (b"?", b"&", b";", b"#") and data[stop : stop + 1] == b"=":
+        if before in _BEFORE_PARAMETER and data[stop : stop + 1] == b"=":
             self.found += parameters(data, start)
-            return
-        self._plain(name)
+        else:
+            self._plain(name)
 
     def _quoted(self, name: re.Match[bytes]) -> bool:
         """A name in quotes: a key, an item of a list, the value of a member ``name``."""
         data = self.data
         level = _slashes_before(data, name.start())
-        if level != len(name[3]):
+        if level != len(name[3]) or _NAME_LIKE.fullmatch(name[2]) is None:
             return False
         written = _text(name[2])
         need = need_of(written, Place.MEMBER)
@@ -411,18 +424,13 @@ class _Walk:
     def _plain(self, name: re.Match[bytes]) -> None:
         """A name without quotes, a sign, and a value."""
         data, stop = self.data, name.end()
-        if data[stop : stop + 1] == b"]" and data[stop + 1 : stop + 2] in (b"=", b" "):
-            stop += 1
         sign = _ASSIGN.match(data, stop)
-        written = _text(name[0])
-        if need_of(written, Place.WORDS) is None:
-            return
-        if sign is None and name[0].startswith(b"-"):
-            sign = _FLAG_VALUE.match(data, stop)
         if sign is None:
-            element = _ELEMENT.match(data, stop)
-            if element and is_secret(written, element[1], Place.WORDS):
-                self.found.append(Found(*element.span(1)))
+            sign = self._other_sign(name, stop)
+        if sign is None:
+            return
+        written = self._with_word_before(name)
+        if need_of(written, Place.WORDS) is None:
             return
         at = sign.end()
         scheme = _SCHEME_WORD.match(data, at)
@@ -431,11 +439,27 @@ class _Walk:
         if string:
             self._string(string, lambda text: is_secret(written, text, Place.WORDS))
             return
-        bare = _BARE.match(data, at)
+        bare = (_IN_ELEMENT if sign[0] == b">" else _BARE).match(data, at)
         if bare:
             value = bare[0].rstrip(b".!?:")
             if is_secret(written, value, Place.WORDS):
                 self.found.append(Found(at, at + len(value)))
+
+    def _with_word_before(self, name: re.Match[bytes]) -> str:
+        """A name with the word before it, which may say of what it is: "cache key", "API key"."""
+        start = name.start()
+        before = _WORD_BEFORE.search(self.data, max(0, start - _WORD_BYTES_MAX), start)
+        written = _text(name[0])
+        return f"{before[1].decode()} {written}" if before else written
+
+    def _other_sign(self, name: re.Match[bytes], stop: int) -> re.Match[bytes] | None:
+        """What stands between a name and its value where it is neither = nor a colon."""
+        following = self.data[stop : stop + 1]
+        if following == b"]":  # config["api_key"] = ..., without its quotes
+            return _ASSIGN.match(self.data, stop + 1)
+        if following == b">":
+            return _ELEMENT.match(self.data, stop)
+        return _FLAG_VALUE.match(self.data, stop) if name[0][:1] == b"-" else None
 
 
 def _is_credential(scheme: bytes, value: bytes) -> bool:

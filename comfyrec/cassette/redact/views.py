@@ -1,7 +1,7 @@
 """bytes -> what they say when one way of writing them is undone, and where each byte of it stood.
 
-A secret may be written as ``\\u0073k-``, ``%73k-`` or ``&#115;k-``: the same letters to whoever
-reads them. A view is made only of bytes that hold such an escape.
+A secret may be written with ``%73``, ``&#115;`` or an escape of JSON for one of its letters. A view
+is made only of bytes that hold such an escape.
 """
 
 from __future__ import annotations
@@ -12,29 +12,23 @@ from collections.abc import Callable, Iterator
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-__all__ = ["View", "entities_undone", "form_undone", "percent_undone", "unescaped", "views"]
-
-_JSON_ESCAPE: Final = re.compile(rb"\\+(?:u00([2-7][0-9a-fA-F])|/)")
-_PERCENT: Final = re.compile(rb"%([2-7][0-9a-fA-F])")
-_PERCENT_OR_PLUS: Final = re.compile(rb"%([2-7][0-9a-fA-F])|\+")
-_ENTITY: Final = re.compile(rb"&(?:#([0-9]{2,3})|#[xX]([0-9a-fA-F]{2})|(amp|lt|gt|quot|apos));")
-_NAMED: Final = {b"amp": b"&", b"lt": b"<", b"gt": b">", b"quot": b'"', b"apos": b"'"}
+__all__ = ["ESCAPES", "Escape", "View", "form_undone", "percent_undone", "unescaped"]
 
 
 class View:
     """Bytes with one kind of escape undone."""
 
     def __init__(
-        self, data: bytes, escape: re.Pattern[bytes], undone: Callable[[re.Match[bytes]], bytes]
+        self, data: bytes, escape: re.Pattern[bytes], letter: Callable[[re.Match[bytes]], bytes]
     ) -> None:
         pieces: list[bytes] = []
         self._at: list[int] = [0]  # where in the view a shift begins
         self._shift: list[int] = [0]  # how far its bytes stand behind those of the view
         end = size = 0
         for match in escape.finditer(data):
-            letter = undone(match)
-            pieces += (data[end : match.start()], letter)
-            size += match.start() - end + len(letter)
+            undone = letter(match)
+            pieces += (data[end : match.start()], undone)
+            size += match.start() - end + len(undone)
             end = match.end()
             self._at.append(size)
             self._shift.append(end - size)
@@ -43,15 +37,46 @@ class View:
         """The bytes without escapes."""
 
     def back(self, start: int, stop: int) -> tuple[int, int]:
-        """Where a stretch of the view, one byte at least, stands in the bytes it was made of."""
-        return self._begin(start), self._end(stop)
+        """Where a stretch of the view stands in the bytes it was made of."""
+        return self._before(start), self._before(stop)
 
-    def _begin(self, at: int) -> int:
+    def _before(self, at: int) -> int:
         return at + self._shift[bisect_right(self._at, at) - 1]
 
-    def _end(self, at: int) -> int:
-        # The last byte of the stretch may be an escape: up to where the next byte begins.
-        return at + self._shift[bisect_right(self._at, at) - 1]
+
+class Escape:
+    """One way of writing letters of ASCII."""
+
+    def __init__(
+        self,
+        pattern: bytes,
+        letter: Callable[[re.Match[bytes]], bytes],
+        *,
+        sign: bytes,
+        longest: int,
+    ) -> None:
+        self._pattern = re.compile(pattern)
+        self.letter = letter
+        self._sign = sign
+        self.longest = longest
+        """Bytes of the longest escape."""
+
+    def found_in(self, data: bytes) -> Iterator[re.Match[bytes]]:
+        """All escapes in these bytes."""
+        return self._pattern.finditer(data) if self._sign in data else iter(())
+
+    def undone(self, data: bytes) -> View:
+        """These bytes without them."""
+        return View(data, self._pattern, self.letter)
+
+    def view_of(self, data: bytes) -> View | None:
+        """The same; None where there are none."""
+        if self._sign not in data or self._pattern.search(data) is None:
+            return None
+        return self.undone(data)
+
+
+_NAMED: Final = {b"amp": b"&", b"lt": b"<", b"gt": b">", b"quot": b'"', b"apos": b"'"}
 
 
 def _json_letter(match: re.Match[bytes]) -> bytes:
@@ -73,44 +98,24 @@ def _entity_letter(match: re.Match[bytes]) -> bytes:
     return bytes((code,)) if code < 128 else match[0]
 
 
-def unescaped(data: bytes) -> View | None:
-    """Letters of ASCII that JSON escapes; None where there are none."""
-    if b"\\" not in data or _JSON_ESCAPE.search(data) is None:
-        return None
-    return View(data, _JSON_ESCAPE, _json_letter)
+_JSON: Final = Escape(rb"\\+(?:u00([2-7][0-9a-fA-F])|/)", _json_letter, sign=b"\\", longest=10)
+_PERCENT: Final = Escape(rb"%([2-7][0-9a-fA-F])", _percent_letter, sign=b"%", longest=3)
+_ENTITY: Final = Escape(
+    rb"&(?:#([0-9]{2,3})|#[xX]([0-9a-fA-F]{2})|(amp|lt|gt|quot|apos));",
+    _entity_letter,
+    sign=b"&",
+    longest=6,
+)
+_SPACE: Final = Escape(rb"%([2-7][0-9a-fA-F])|\+", _form_letter, sign=b"+", longest=3)
+ESCAPES: Final = (_JSON, _PERCENT, _ENTITY, _SPACE)
+"""JSON's, that of addresses, HTML's, that of forms."""
 
-
-def percent_undone(data: bytes) -> View | None:
-    """Letters of ASCII that an address escapes; None where there are none."""
-    if b"%" not in data or _PERCENT.search(data) is None:
-        return None
-    return View(data, _PERCENT, _percent_letter)
-
-
-def entities_undone(data: bytes) -> View | None:
-    """Letters of ASCII that HTML escapes; None where there are none."""
-    if b"&" not in data or _ENTITY.search(data) is None:
-        return None
-    return View(data, _ENTITY, _entity_letter)
+unescaped: Final = _JSON.view_of
+"""Letters of ASCII that JSON escapes; None where there are none."""
+percent_undone: Final = _PERCENT.view_of
+"""Letters of ASCII that an address escapes; None where there are none."""
 
 
 def form_undone(data: bytes) -> View | None:
     """A form read: escapes and pluses; None where there are none."""
-    if b"+" not in data and b"%" not in data:
-        return None
-    return View(data, _PERCENT_OR_PLUS, _form_letter)
-
-
-def views(data: bytes, *, of_form: bool = False) -> Iterator[View]:
-    """All that these bytes may also say.
-
-    Args:
-        of_form: a plus stands for a space.
-    """
-    for make in (unescaped, entities_undone):
-        view = make(data)
-        if view is not None:
-            yield view
-    view = form_undone(data) if of_form else percent_undone(data)
-    if view is not None:
-        yield view
+    return _SPACE.undone(data) if b"+" in data or b"%" in data else None
