@@ -480,60 +480,19 @@ def _other_plants() -> Iterator[Row]:
     yield from _refused()
 
 
-SPELLINGS = [
-    "api_key",
-    "apiKey",
-    "APIKEY",
-    "ApiKey",
-    "api-key",
-    "OPENAI_API_KEY",
-    "HUGGING_FACE_HUB_TOKEN",
-    "hfToken",
-    "HF-Token",
-    "token_hf",
-    "replicate_api_token",
-    "bearer_token",
-    "sessionToken",
-    "refreshToken",
-    "accessToken",
-    "client_secret",
-    "secretAccessKey",
-    "aws_secret_access_key",
-    "private_key",
-    "passwd",
-    "pwd",
-    "db_password",
-    "PGPASSWORD",
-    "authToken",
-    "license_key",
-    "webhook_secret",
-    "xsrf_token",
-    "session_cookie",
-    "jwt",
-    "id_token",
-    "oauth_token",
-    "encryption_key",
-    "civitai_api_token",
-    "apiKeyComfyOrg",
-    "secret",
-    "SECRET",
-    "passphrase",
-    "userPassword",
-    "Token",
-    "TOKEN",
-    "api_secret",
-    "api_key_2",
-    "password2",
-    "security_token",
-    "personal_access_token",
-    "shared_secret",
-    "subscription_key",
-]
+SPELLINGS = """
+    api_key apiKey APIKEY ApiKey api-key OPENAI_API_KEY HUGGING_FACE_HUB_TOKEN hfToken HF-Token
+    token_hf replicate_api_token bearer_token sessionToken refreshToken accessToken client_secret
+    secretAccessKey aws_secret_access_key private_key passwd pwd db_password PGPASSWORD authToken
+    license_key webhook_secret xsrf_token session_cookie jwt id_token oauth_token encryption_key
+    civitai_api_token apiKeyComfyOrg secret SECRET passphrase userPassword Token TOKEN api_secret
+    api_key_2 password2 security_token personal_access_token shared_secret subscription_key
+"""
 
 
 def _spellings() -> Iterator[Row]:
     """Each spelling of a name in each kind of place."""
-    for name in SPELLINGS:
+    for name in SPELLINGS.split():
         yield Row("spelling in JSON", name, told(json.dumps({"data": {name: S, "o": 1}}).encode()))
         yield Row("spelling in a target", name, target(f"/view?a=1&{name}={S}"))
         yield Row("spelling in a header", name, asked_with(f"{name}: {S}"))

@@ -11,8 +11,10 @@ from comfyrec.cassette.redact.redactor import Redactor
 from comfyrec.cassette.redact.rules import (
     NAMES,
     SHAPES,
+    NameRule,
     Need,
     Place,
+    Shape,
     has_start_with_digits,
     may_hold_secret,
     need_of,
@@ -70,45 +72,28 @@ RUNS = [(rule, run) for rule in NAMES for run in rule.words]
 
 
 @pytest.mark.parametrize("rule, run", RUNS, ids=[f"{run} {rule.need.name}" for rule, run in RUNS])
-def test_each_name_of_the_list_is_found_however_it_is_spelt(rule: object, run: str) -> None:
+def test_each_name_of_the_list_is_found_however_it_is_spelt(rule: NameRule, run: str) -> None:
     words = run.split(" ")
     spellings = ["_".join(words), "-".join(words), "".join(w.title() for w in words)]
     spellings += ["_".join(words).upper(), words[0] + "".join(w.title() for w in words[1:])]
 
-    needs = [need_of(name, place) for name in spellings for place in rule.places]  # type: ignore[attr-defined]
+    needs = [need_of(name, place) for name in spellings for place in rule.places]
 
     assert None not in needs
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=[shape.starts[0].decode() for shape in SHAPES])
-def test_the_start_of_each_shape_wakes_the_quick_look(shape: object) -> None:
-    starts: tuple[bytes, ...] = shape.starts  # type: ignore[attr-defined]
-
-    assert all(wakes(start) for start in starts)
+def test_the_start_of_each_shape_wakes_the_quick_look(shape: Shape) -> None:
+    assert all(wakes(start) for start in shape.starts)
 
 
-NO_NAMES = [
-    "bos_token_id",
-    "max_tokens",
-    "tokenizer",
-    "token_count",
-    "civitai_model_id",
-    "hotkey",
-    "keyboard",
-    "monkey",
-    "author",
-    "bypass",
-    "compass",
-    "secretary",
-    "next_page_token",
-    "pad_token",
-    "password_label",
-    "sort_key",
-    "cache_key",
-]
+NO_NAMES = """
+    bos_token_id max_tokens tokenizer token_count civitai_model_id hotkey keyboard monkey author
+    bypass compass secretary next_page_token pad_token password_label sort_key cache_key
+"""
 
 
-@pytest.mark.parametrize("name", NO_NAMES)
+@pytest.mark.parametrize("name", NO_NAMES.split())
 def test_names_of_other_things_are_told_apart(name: str) -> None:
     assert need_of(name, Place.MEMBER) is not Need.ANY_TEXT
 
