@@ -326,7 +326,7 @@ FAILING = {
         "    with connect(f'{comfyui.ws_url}/ws?clientId=a') as ws:\n"
         "        post(comfyui, '/prompt', {'prompt': GRAPH, 'client_id': 'a'})\n"
         "        while 'execution_success' not in ws.recv(): pass",
-        ["ConnectionClosedError", "held at execution_start for 0.3 s and nobody released it"],
+        ["ConnectionClosedError", "held at execution_start for 0.3 s and was not released"],
     ),
     "a plan for a node that the prompt does not have": (
         "from helper import run\n"
