@@ -30,6 +30,7 @@ COMMANDS = {
     "demo": "record a run on an embedded server, replay it and compare",
     "record": "record the traffic between a client and a ComfyUI server",
     "serve": "act as a ComfyUI server: replay a cassette or play a scenario",
+    "with": "run a command against a fake server of its own",
     "scenarios": "list what can go wrong, or describe one scenario",
     "check": "run a client through the scenarios and report what it gets wrong",
     "run": "run a workflow on a server, or serve it over HTTP",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import json
 import math
 import signal
 import sys
@@ -15,9 +16,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.structs import replace
 
+from comfyrec.cli._lifetime import when_parent_ends, when_stdin_closes
 from comfyrec.cli._object_info import catalogue_of
+from comfyrec.cli._ready import prepare_ready_file, ready_file, whereabouts
 from comfyrec.cli._versions import chosen_era, print_versions
 from comfyrec.errors import ScenarioError, UsageError
+from comfyrec.testing.make_source import waiting_speed
 from comfyrec.versions import DEFAULT_VERSION
 from comfyrec.wording import shortened_list
 from fake_server.options import ServerOptions
@@ -41,8 +45,26 @@ _MIB = 1024 * 1024
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of ``comfyrec serve``."""
+    parser.set_defaults(told_by="serve")
     add = parser.add_argument
     add("file", nargs="?", metavar="FILE", help="a cassette to replay, or a bundled one's name")
+    add_server_flags(parser)
+    group = parser.add_argument_group("for whoever starts it")
+    add = group.add_argument
+    add("--print", choices=("text", "json"), default="text", help="how it says that it is ready")
+    add(
+        "--ready-file",
+        type=Path,
+        metavar="FILE",
+        help="write url, ws_url and pid to FILE as JSON once it is ready; it is removed at the end",
+    )
+    add("--exit-with-parent", action="store_true", help="end when the process that started it does")
+    add("--exit-on-stdin-close", action="store_true", help="end when its standard input is closed")
+
+
+def add_server_flags(parser: argparse.ArgumentParser) -> None:
+    """The flags that say what is served, and how; all but FILE."""
+    add = parser.add_argument
     add(
         "--scenario",
         action="append",
@@ -57,7 +79,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="P",
         help="port to listen on (%(default)s); 0 picks a free one",
     )
-    add("--speed", default="1", metavar="N|max", help="of virtual time (%(default)s)")
+    add(
+        "--speed",
+        default="1",
+        metavar="N|max|auto",
+        help="of virtual time (%(default)s); auto: max, but 1 in scenarios about waiting",
+    )
     add("--step", action="store_true", help="virtual time moves only by /__fake__/time")
     add("--seed", default="0", metavar="N", help="of ids and pictures (%(default)s)")
     add(
@@ -153,15 +180,17 @@ def _whole(flag: str, text: str, *, least: int = 0, most: int) -> int:
     return int(text)
 
 
-def _speed(arguments: argparse.Namespace) -> float:
+def _speed(arguments: argparse.Namespace) -> float | None:
     if arguments.step:
         return 0.0
+    if arguments.speed == "auto":
+        return None
     if arguments.speed == "max":
         return MAX
     try:
         return _number("--speed", arguments.speed)
     except UsageError:
-        raise UsageError(f"--speed {arguments.speed}: give a number above 0, or max") from None
+        raise UsageError(f"--speed {arguments.speed}: give a number above 0, max or auto") from None
 
 
 # --- run -----------------------------------------------------------------------------------------
@@ -172,25 +201,51 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.comfyui_version == "list":
         print_versions()
         return 0
+    if arguments.ready_file is not None:
+        prepare_ready_file(arguments.ready_file)
+    stopped = threading.Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, lambda *_: stopped.set())
+    handle, sentence = started(arguments)
+    with handle, ready_file(arguments.ready_file, handle):
+        if arguments.exit_with_parent:
+            when_parent_ends(stopped.set)
+        if arguments.exit_on_stdin_close:
+            when_stdin_closes(stopped.set)
+        said = json.dumps(whereabouts(handle)) if arguments.print == "json" else sentence
+        print(said, flush=True)
+        stopped.wait()
+        complain(arguments, handle)
+    return 0
+
+
+def started(arguments: argparse.Namespace) -> tuple[Handle, str]:
+    """Start what the flags describe; gives it, and a sentence that says what is where.
+
+    Raises:
+        ComfyrecError: a flag's value cannot be used.
+    """
     _convert(arguments)
     _say_what_does_nothing(arguments)
     choices = [choose(text) for text in arguments.scenario]
     options = _options(arguments)
     make = _maker(arguments, choices, options)
-    stopped = threading.Event()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, lambda *_: stopped.set())
     handle = _started(arguments, choices, make, _scenario_maker(arguments, options))
     # What is there by now stays; the collector need not look at it again and again.
     gc.collect()
     gc.freeze()
-    with handle:
-        print(f"{_what(arguments, choices, options)} at {handle.url}", flush=True)
-        stopped.wait()
-        complaints = handle.call(lambda: list(handle.server.source.complaints))
+    return handle, f"{_what(arguments, choices, options)} at {handle.url}"
+
+
+def complain(arguments: argparse.Namespace, handle: Handle) -> None:
+    """Print what was to happen and did not."""
+    complaints = handle.call(lambda: list(handle.server.source.complaints))
     for sentence in shortened_list(complaints, COMPLAINTS_SHOWN_MAX):
-        print(f"comfyrec serve: {sentence}", file=sys.stderr)
-    return 0
+        _tell(arguments, sentence)
+
+
+def _tell(arguments: argparse.Namespace, sentence: str) -> None:
+    print(f"comfyrec {arguments.told_by}: {sentence}", file=sys.stderr)
 
 
 _OF_THE_ENGINE: Final = {
@@ -226,7 +281,7 @@ def _say_what_does_nothing(arguments: argparse.Namespace) -> None:
             if replayed
             else "it is for a cassette that is replayed, and none is named"
         )
-        print(f"comfyrec serve: {flag} changes nothing here: {why}", file=sys.stderr)
+        _tell(arguments, f"{flag} changes nothing here: {why}")
 
 
 def _convert(arguments: argparse.Namespace) -> None:
@@ -282,7 +337,7 @@ def _started(
         make(),
         host=arguments.host,
         port=arguments.port,
-        speed=arguments.speed,
+        speed=waiting_speed(choices) if arguments.speed is None else arguments.speed,
         make=make,
         make_scenario=make_scenario,
         about=about,
@@ -391,7 +446,7 @@ def _player(arguments: argparse.Namespace) -> Callable[[], Source]:
         "match": arguments.match,
         "idle_time_limit_us": None if limit is None else round(limit * 1_000_000),
         "seed": arguments.seed,
-        "notify": lambda sentence: print(f"comfyrec serve: {sentence}", file=sys.stderr),
+        "notify": partial(_tell, arguments),
     }
     if arguments.unmatched:
         options["unmatched"] = arguments.unmatched

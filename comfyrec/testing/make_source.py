@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from comfyrec.errors import ScenarioError
@@ -10,12 +11,12 @@ from comfyrec.versions import era_of
 from fake_server.nodes.catalogue import Catalogue
 from fake_server.options import ServerOptions
 from fake_server.scenario_source import scenario_source, transport_of
-from fake_server.scenarios import choice_of
+from fake_server.scenarios import Choice, choice_of
 from fake_server.scenarios.kit.scenario import Transport
 from fake_server.server.clock import MAX
 from fake_server.source import Source
 
-__all__ = ["make_source", "speed_for", "transport_for"]
+__all__ = ["make_source", "speed_for", "transport_for", "waiting_speed"]
 
 
 def make_source(settings: PluginSettings) -> Source:
@@ -56,8 +57,12 @@ def speed_for(settings: PluginSettings) -> float:
         return settings.speed
     if settings.cassette is not None:
         return MAX
-    choice = choice_of(settings.scenario, settings.params)
-    return 1.0 if choice.scenario.in_real_time else MAX
+    return waiting_speed([choice_of(settings.scenario, settings.params)])
+
+
+def waiting_speed(choices: Sequence[Choice]) -> float:
+    """Never wait, but in real time under a scenario that is about waiting."""
+    return 1.0 if any(choice.scenario.in_real_time for choice in choices) else MAX
 
 
 def replay_of(settings: PluginSettings) -> Source:

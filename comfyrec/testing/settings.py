@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -34,7 +35,7 @@ class PluginSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 def address_variables(url: str) -> dict[str, str]:
     """The variables that ComfyUI tools read their server's address from, set to ``url``."""
-    host, _, port = url.removeprefix("http://").partition(":")
+    host, port = urlsplit(url).hostname or "", str(urlsplit(url).port or "")
     return {
         "COMFYUI_URL": url,
         "COMFYUI_HOST": host,

@@ -23,10 +23,12 @@ from tests.support.paths import ROOT
 
 
 @contextmanager
-def command(*arguments: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+def command(
+    *arguments: str, stdin: int | None = None
+) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """The command in a process of its own, and the sentence it begins with."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "comfyrec", "serve", "--port", "0", *arguments],
+        [sys.executable, "-m", "comfyrec", "serve", "--port", "0", *arguments], stdin=stdin,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
@@ -53,6 +55,55 @@ def test_it_says_where_it_is_and_ends_with_0_at_a_signal(number: signal.Signals)
     assert stats["system"]["comfyui_version"] == "0.3.64"
     assert (about["scenario"], about["seed"]) == (["lifelike"], 3)
     assert (process.returncode, out, err) == (0, "", "")
+
+
+def test_it_says_where_it_is_as_json_and_in_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "ready.json"
+    file.write_text("of an earlier server")
+
+    with command("--print", "json", "--ready-file", str(file)) as (line, process):
+        told, kept = json.loads(line), json.loads(file.read_text())
+        stats = get_json(f"{told['url']}/system_stats")
+        process.terminate()
+        process.communicate(timeout=20)
+
+    assert told == kept
+    assert told["ws_url"] == told["url"].replace("http://", "ws://")
+    assert told["pid"] == process.pid
+    assert stats["system"]["comfyui_version"]
+    assert not file.exists()
+
+
+def test_it_ends_when_its_standard_input_is_closed() -> None:
+    with command("--exit-on-stdin-close", stdin=subprocess.PIPE) as (_, process):
+        assert process.stdin is not None
+        process.stdin.close()
+        process.stdin = None
+        out, err = process.communicate(timeout=20)
+
+    assert (process.returncode, out, err) == (0, "", "")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows does not say that a parent has ended")
+def test_it_ends_with_the_process_that_started_it() -> None:
+    parent = (
+        "import os, subprocess, sys\n"
+        "subprocess.Popen([sys.executable, '-m', 'comfyrec', 'serve', '--port', '0',"
+        " '--exit-with-parent'])\n"
+        "sys.stdin.read()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", parent], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        process.kill()
+        # The server has the other end of this pipe: it is at its end when both are gone.
+        rest = process.stdout.read()
+
+    assert line.startswith("Playing success")
+    assert rest == ""
 
 
 def test_options_of_comfyui_are_understood(tmp_path: Path) -> None:
@@ -83,7 +134,7 @@ REFUSED = {
     "a port that is none": (["--port", "99999"], "--port 99999: give a whole number from 0"),
     "a port in words": (["--port", "http"], "--port http"),
     "a host that is not here": (["--host", "203.0.113.7"], "give an address of this machine"),
-    "a speed of nothing": (["--speed", "0"], "--speed 0: give a number above 0, or max"),
+    "a speed of nothing": (["--speed", "0"], "--speed 0: give a number above 0, max or auto"),
     "a speed that is none": (["--speed", "nan"], "--speed nan"),
     "a seed below zero": (["--seed", "-1"], "--seed -1"),
     "a version that is none": (["--comfyui-version", "banana"], "banana"),
@@ -96,6 +147,7 @@ REFUSED = {
     "a catalogue that is not there": (["--object-info", "none.json"], "--object-info none.json"),
     "a server that is not there": (["--object-info", "http://127.0.0.1:9"], "start that server"),
     "a cassette that is not there": (["none.crec"], "none.crec"),
+    "a file for nobody": (["--ready-file", "none/ready"], "there is no folder none"),
     "a frontend that is not there": (["--frontend"], "comfyui-frontend-package"),
 }
 

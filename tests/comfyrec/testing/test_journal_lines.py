@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from comfyrec.testing.sessions import LINE_MAX, REPORT_LINES_MAX, timeline_lines
+from comfyrec.testing.journal_lines import LINE_MAX, REPORT_LINES_MAX, timeline_lines
 
 
 def test_the_timeline_of_a_report_is_bounded() -> None:
