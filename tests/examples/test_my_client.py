@@ -22,7 +22,7 @@ def test_my_client_survives_a_lost_socket(comfyui):
     hold = comfyui.hold_at("executing", node="2")
     with Client(comfyui.url) as client:
         prompt = client.submit(WORKFLOW)
-        with hold:  # the server stands still behind that frame
+        with hold:  # the server stands still after that frame
             comfyui.drop_socket()
         result = prompt.wait()
 
