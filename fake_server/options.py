@@ -49,6 +49,10 @@ class ServerOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How many results the cache ``lru`` keeps."""
     history_delay_us: int = 0
     """Virtual microseconds from the terminal event until a prompt is in the history."""
+    history_delay_every: int = 1
+    """Only one of so many prompts is late in the history."""
+    worker_delay_us: int = 0
+    """Virtual microseconds from the submission until the worker takes a prompt of an empty queue."""
 
     max_upload_size: int | float = 104_857_600
     """Of a request body, in bytes; a float is shown as one, as in the server's feature flags."""

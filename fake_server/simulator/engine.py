@@ -79,7 +79,7 @@ class Engine:
         self.running: Job | None = None
         self.history: dict[str, dict[str, Any]] = {}
         self._queue: list[tuple[int | float, str, int, Job]] = []
-        self._queued = 0
+        self._queued = self._finished = 0
         self._free: set[str] = set()
         self._work: Steps | None = None
         self._execution: Execution | None = None
@@ -277,6 +277,8 @@ class Engine:
     def _run_queue(self) -> Steps:
         """One prompt after the other, until none waits."""
         self._heed_free()
+        if self._queue and self.options.worker_delay_us:
+            yield self.time.now + self.options.worker_delay_us
         while self._queue:
             *_, job = heapq.heappop(self._queue)
             self.running = job
@@ -292,7 +294,9 @@ class Engine:
             self._heed_free()
 
     def _finish(self, job: Job, ended: Execution) -> Steps:
-        if self.options.history_delay_us:
+        self._finished += 1
+        late = self._finished % self.options.history_delay_every == 0
+        if self.options.history_delay_us and late:
             yield self.time.now + self.options.history_delay_us
         self._remember(job, ended)
         self.running = self._execution = None
