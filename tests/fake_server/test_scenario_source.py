@@ -212,7 +212,9 @@ def test_no_node_is_faster_than_in_a_lifelike_run(name: str) -> None:
 
 
 def test_what_was_run_before_is_not_waited_for() -> None:
-    assert ran(["lifelike", "all-cached"], PLAIN).ended_at == 0
+    longest_of_a_cached_run_us = 2_000
+
+    assert ran(["lifelike", "all-cached"], PLAIN).ended_at <= longest_of_a_cached_run_us
 
 
 def test_a_lifelike_run_is_cut_in_the_middle_node() -> None:
