@@ -193,6 +193,7 @@ def _comfyui_session(
         if passed:
             request.node.user_properties += [(_UNUSED, line) for line in session.unused()]
         session.close(passed=passed)
+        request.node.user_properties += [(_NOTE, line) for line in session.notes()]
 
 
 @pytest.fixture
@@ -224,6 +225,7 @@ _SESSION: pytest.StashKey[PluginSession] = pytest.StashKey()
 _PASSED: pytest.StashKey[bool] = pytest.StashKey()
 # Properties travel with the reports, also from the workers of pytest-xdist.
 _UNUSED = "comfyui_unused"
+_NOTE = "comfyui_note"
 
 
 @pytest.hookimpl(wrapper=True)
@@ -242,16 +244,21 @@ def pytest_runtest_makereport(
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """List the recorded interactions that their tests have not used."""
-    lines = [
-        f"{report.nodeid}: {line}"
-        for reports in terminalreporter.stats.values()
-        for report in reports
-        if getattr(report, "when", "") == "teardown"
-        for name, line in report.user_properties
-        if name == _UNUSED
-    ]
-    if lines:
-        terminalreporter.section("comfyui cassettes: recorded, but not used")
+    """List the recorded interactions that their tests have not used, and notes on recordings."""
+    titles = {
+        _UNUSED: "comfyui cassettes: recorded, but not used",
+        _NOTE: "comfyui cassettes: what was recorded",
+    }
+    for kind, title in titles.items():
+        lines = [
+            f"{report.nodeid}: {line}"
+            for reports in terminalreporter.stats.values()
+            for report in reports
+            if getattr(report, "when", "") == "teardown"
+            for name, line in report.user_properties
+            if name == kind
+        ]
+        if lines:
+            terminalreporter.section(title)
         for line in lines:
             terminalreporter.line(line)

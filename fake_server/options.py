@@ -52,7 +52,7 @@ class ServerOptions(msgspec.Struct, frozen=True, kw_only=True):
     history_delay_every: int = 1
     """Only one of so many prompts is late in the history."""
     worker_delay_us: int = 0
-    """Virtual microseconds from the submission until the worker takes a prompt of an empty queue."""
+    """Virtual microseconds until the worker takes a prompt that comes while it is idle."""
 
     max_upload_size: int | float = 104_857_600
     """Of a request body, in bytes; a float is shown as one, as in the server's feature flags."""

@@ -255,6 +255,8 @@ class ComfyUI:
         if timeline is None:
             return []
         asked = {(seen.method, _without_ids(seen.path)) for seen in list(self._witness.requests)}
+        if self._witness.sockets:
+            asked.add(("GET", "/ws"))
         recorded: dict[tuple[str, str], int] = {}
         for exchange in timeline.exchanges:
             path = _without_ids(exchange.path)

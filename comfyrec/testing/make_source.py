@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from comfyrec.errors import ScenarioError
 from comfyrec.testing.settings import PluginSettings
@@ -82,4 +82,10 @@ def replay_of(settings: PluginSettings) -> Source:
         strict=settings.strict,
         match="structure",
         unmatched="refuse",
+        mends=(_MEND_PROMPT, _MEND_REQUEST),
     )
+
+
+# Which record mode would help.
+_MEND_PROMPT: Final = "; to add it, use --comfyui-record new_episodes --comfyui-upstream URL"
+_MEND_REQUEST: Final = "; to record it, use --comfyui-record rewrite --comfyui-upstream URL"

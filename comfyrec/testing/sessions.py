@@ -20,6 +20,7 @@ from comfyrec.testing.handle import ComfyUI
 from comfyrec.testing.journal_lines import timeline_lines
 from comfyrec.testing.record_mode import RecordMode, Use, no_such_mode
 from comfyrec.testing.settings import PluginSettings
+from comfyrec.wording import plural
 
 if TYPE_CHECKING:
     from comfyrec.testing.recording import Recording
@@ -36,6 +37,7 @@ class Recorded:
 
     def __init__(self, recording: Recording, keep_as: Path) -> None:
         self.recording, self.keep_as = recording, keep_as
+        self.notes: list[str] = []
         self.host, self.port, self.url = recording.host, recording.port, recording.url
         self.ws_url = f"ws://{self.host}:{self.port}"
 
@@ -49,10 +51,32 @@ class Recorded:
         """Close the recording; it becomes the test's cassette only if the test has passed."""
         self.recording.close()
         if passed:
+            self.notes += cached_notes(self.recording.file, self.keep_as)
             self.keep_as.parent.mkdir(parents=True, exist_ok=True)
             self.recording.file.replace(self.keep_as)
         else:
             self.recording.file.unlink(missing_ok=True)
+
+
+def cached_notes(file: Path, keep_as: Path) -> list[str]:
+    """Whether a recording shows nothing but cached nodes: the server was warm.
+
+    Args:
+        file: the recording.
+        keep_as: the name under which it is kept.
+    """
+    from comfyrec.cassette.files import open_cassette
+    from comfyrec.timeline import Timeline
+
+    with open_cassette(file) as records:
+        prompts = [prompt for prompt in Timeline.build(records).prompts if prompt.graph]
+    if not prompts or not all(set(prompt.graph) <= set(prompt.cached) for prompt in prompts):
+        return []
+    count = plural(len(prompts), "prompt")
+    return [
+        f"{keep_as}: every node of its {count} was cached, so that nothing was run; restart the "
+        f"server, or POST /free with free_memory, and record again"
+    ]
 
 
 class WithEpisodes(ComfyUI):
@@ -140,6 +164,15 @@ class PluginSession:
         if complaints and passed:
             listed = "\n".join(f"  {line}" for line in complaints[:COMPLAINTS_SHOWN_MAX])
             pytest.fail(f"the fake server complains:\n{listed}", pytrace=False)
+
+    def notes(self) -> list[str]:
+        """What should be known of the recordings that were made; after ``close``."""
+        return [
+            note
+            for server in self._servers
+            if isinstance(server, Recorded)
+            for note in server.notes
+        ]
 
     def unused(self) -> list[str]:
         """What the cassettes hold and the test never requested."""

@@ -94,6 +94,8 @@ class Player(Source):
         volatile: names of the inputs that do not count for the structure.
         idle_time_limit_us: no pause is longer.
         seed: of the ids that the server mints.
+        mends: what a person can do about a prompt, and about another request, that was not
+            recorded; the end of a sentence each, or nothing.
         notify: gets one sentence for each prompt that no recorded one is like, with the closest
             one and what differs.
     """
@@ -108,13 +110,14 @@ class Player(Source):
         volatile: Iterable[str] = VOLATILE,
         idle_time_limit_us: int | None = None,
         seed: int = 0,
+        mends: tuple[str, str] = ("", ""),
         notify: Callable[[str], None] = _nobody,
     ) -> None:
         self._chance = SeededRandom(seed ^ _REPLAY)
         era = era_of(timeline.comfyui_version)
         self._script = script = Script.of(timeline, idle_time_limit_us=idle_time_limit_us)
         self._answers = RecordedAnswers(timeline, script.lifecycles)
-        self._strict = StrictMode(self._answers) if strict else None
+        self._strict = StrictMode(self._answers, mends[1]) if strict else None
         recorded_facts = RecordedFacts(timeline, script.recorded_ids, era)
         self._recorded_facts = recorded_facts
         self._synthesizer = Synthesizer(recorded_facts, era)
@@ -143,6 +146,7 @@ class Player(Source):
             least=_LEAST[match or ("structure" if strict else "overlap")],
             strict=self._strict,
             unmatched=unmatched,
+            mend=mends[0],
         )
         self._notify = notify
         self._accepted_manners = {recorded_request_key(s.upgrade).manner for s in timeline.sockets}

@@ -23,8 +23,8 @@ class StrictMode:
         complaints: one sentence each.
     """
 
-    def __init__(self, answers: RecordedAnswers) -> None:
-        self._answers = answers
+    def __init__(self, answers: RecordedAnswers, mend: str = "") -> None:
+        self._answers, self._mend = answers, mend
         self.complaints: list[str] = []
 
     def refuse_request(self, request_key: RequestKey) -> Response:
@@ -34,18 +34,21 @@ class StrictMode:
         closest = [str(recorded.request_key) for recorded in exchanges]
         return self.refuse(f"{request_key} was not recorded", closest, found)
 
-    def refuse(self, what: str, closest: Sequence[str], found: Sequence[str]) -> Response:
+    def refuse(
+        self, what: str, closest: Sequence[str], found: Sequence[str], mend: str = ""
+    ) -> Response:
         """The error answer.
 
         Args:
             what: was asked.
             closest: recorded requests, the nearest first.
             found: in what it differs from the nearest one.
+            mend: how it gets into the recording, if that is another way than for other requests.
         """
         nearest = f"; closest: {closest[0]}" if closest else ""
         detail = f" ({'; '.join(found)})" if found else ""
         if len(self.complaints) < COMPLAINTS_MAX:
-            self.complaints.append(f"{what}{nearest}{detail}")
+            self.complaints.append(f"{what}{nearest}{detail}{mend or self._mend}")
         error = {
             "type": "not_recorded",
             "message": what,

@@ -64,6 +64,7 @@ class PromptMatcher:
         least: the loosest fit that counts.
         strict: where complaints go; None: what does not fit is taken as ``unmatched`` says.
         unmatched: what becomes of a prompt that no recorded one is like.
+        mend: ends the sentence about a prompt that was not recorded: how to record it.
     """
 
     def __init__(
@@ -79,12 +80,13 @@ class PromptMatcher:
         least: Tier,
         strict: StrictMode | None,
         unmatched: Unmatched,
+        mend: str = "",
     ) -> None:
         self._timeline, self._recorded_ids = timeline, recorded_ids
         self._submissions, self._validity = submissions, validity
         self._era, self._playthroughs = era, playthroughs
         self._chance, self._least, self._strict = chance, least, strict
-        self._unmatched = unmatched
+        self._unmatched, self._mend = unmatched, mend
         numbers = (p.queue_number for p in timeline.prompts if p.queue_number is not None)
         self._number = int(max(numbers, default=-1)) + 1
 
@@ -296,10 +298,9 @@ class PromptMatcher:
         exchange, found = self._submissions.closest(shape)
         if self._strict is not None:
             closest = [] if exchange is None else [f"POST /prompt (exchange {exchange})"]
-            return self._strict.refuse("this prompt was not recorded", closest, found)
-        return _refused(
-            "prompt_not_recorded", "The recording has no prompt like this one", "; ".join(found)
-        )
+            return self._strict.refuse("this prompt was not recorded", closest, found, self._mend)
+        said = f"The recording has no prompt like this one{self._mend}"
+        return _refused("prompt_not_recorded", said, "; ".join(found))
 
 
 def _rewriter(playthrough: Playthrough, match: PromptMatch, variant: int) -> PromptRewriter:

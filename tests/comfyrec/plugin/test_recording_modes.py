@@ -12,6 +12,9 @@ import comfyrec.testing.sessions  # noqa: F401  # see above
 import fake_server.replay  # noqa: F401  # likewise
 from comfyrec.cassette.files import open_cassette
 from fake_server.scenarios import catalogue
+from fake_server.server.clock import MAX
+from fake_server.server.thread import serve
+from fake_server.simulated_server import SimulatedServer
 from fake_server.testing import running
 
 catalogue()
@@ -161,6 +164,7 @@ def test_a_prompt_that_was_not_recorded_is_refused(project: pytest.Pytester, ups
 
     assert (lenient.ret, strict.ret) == (1, 1)
     assert "this prompt was not recorded" in strict.stdout.str()
+    assert "to add it, use --comfyui-record new_episodes" in strict.stdout.str()
     assert "width" in strict.stdout.str()
 
 
@@ -190,6 +194,7 @@ def test_what_strict_mode_does_not_have_is_shown_beside_the_closest(
     assert result.ret == 1
     assert "comfyui complaints" in text
     assert "GET /history?max_items=4" in text
+    assert "to record it, use --comfyui-record rewrite" in text
     assert "max_items=3" in text
 
 
@@ -207,3 +212,14 @@ def test_what_was_recorded_and_not_used_is_told(project: pytest.Pytester, upstre
     assert "recorded, but not used" in text
     assert "GET /system_stats" in text
     assert "1 more POST /prompt" in text
+    assert "GET /ws" not in text
+
+
+def test_a_recording_of_nothing_but_cached_nodes_is_told(project: pytest.Pytester) -> None:
+    with serve(SimulatedServer(), speed=MAX) as handle:
+        cold = run_pytest(project, *recording("once", handle.url))
+        warm = run_pytest(project, *recording("rewrite", handle.url))
+
+    assert "nothing was run" not in cold.stdout.str()
+    assert warm.ret == 0
+    assert "every node of its 1 prompt was cached, so that nothing was run" in warm.stdout.str()
