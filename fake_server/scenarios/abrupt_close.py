@@ -1,4 +1,4 @@
-"""The connection ends without a close frame, or with an odd one."""
+"""The connection ends without a close frame, or with an unusual one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fake_server.scenarios.kit import (
 
 
 class AbruptCloseParameters(Parameters, frozen=True, kw_only=True):
-    """With which code, and behind which event; 0 and 1006: without any."""
+    """With which code, and after which event; 0 and 1006: without a close frame."""
 
     code: Literal[0, 1000, 1001, 1006, 1011] = 0
     after: str = "executing"

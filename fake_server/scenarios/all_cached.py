@@ -1,4 +1,4 @@
-"""Every node is cached: no `executing` with a node, and all is over within a millisecond."""
+"""Every node is cached: no `executing` with a node, and everything is over within a millisecond."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from fake_server.scenarios.kit import Directions, Parameters, Scenario, drop, ev
 
 
 class AllCachedParameters(Parameters, frozen=True, kw_only=True):
-    """What is still said of the outputs; old servers said nothing."""
+    """What is still sent about the outputs; old servers sent nothing."""
 
     executed_for_outputs: bool = True
     progress_state: bool = True

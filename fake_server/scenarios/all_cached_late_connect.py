@@ -1,4 +1,4 @@
-"""Everything is cached and over before the socket is up: one `status`, then silence for ever."""
+"""Everything is cached and over before the socket is open: one `status`, then nothing more."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A proxy wants a token: without it 401, 403, or a redirect to a login page."""
+"""A proxy requires a token: without it 401, 403, or a redirect to a login page."""
 
 from __future__ import annotations
 

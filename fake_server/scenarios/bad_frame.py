@@ -1,4 +1,4 @@
-"""Text frames that are no event at all."""
+"""Text frames that are not events at all."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class BadFrameParameters(Parameters, frozen=True, kw_only=True):
 
 def direct(settings: BadFrameParameters) -> Directions:
     messages = [MESSAGES[kind] for kind in settings.bad]
-    return Directions(operators=(inject(messages, "what is no event", at=some_node),))
+    return Directions(operators=(inject(messages, "what is not an event", at=some_node),))
 
 
 SCENARIO = Scenario(
@@ -39,7 +39,7 @@ SCENARIO = Scenario(
     row="A101",
     category="drift",
     summary=__doc__,
-    correct="skips them, and goes on",
+    correct="skips them, and carries on",
     keeps=("K6",),
     evidence=threads("comfy-cli's code comments on proxies"),
     settings=BadFrameParameters,

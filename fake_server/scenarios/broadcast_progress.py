@@ -1,4 +1,4 @@
-"""Somebody submits without a client id: everybody sees the progress and the end of that prompt."""
+"""Another user submits without a client id: everyone sees its progress and its end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nodes in the middle are cached and never say `executed`; only the outputs run."""
+"""Nodes in the middle are cached and send no `executed`; only the outputs run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A close with a reason and a reconnect: the calls whose names changed in WebSocket libraries."""
+"""A close with a reason and a reconnect: calls that were renamed in WebSocket libraries."""
 
 from __future__ import annotations
 

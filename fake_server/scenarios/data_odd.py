@@ -1,4 +1,4 @@
-"""Events whose `data` is null, a list, a text, or missing."""
+"""Events whose `data` is null, a list, a string, or missing."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ SCENARIO = Scenario(
     row="A100",
     category="drift",
     summary=__doc__,
-    correct="skips them, and goes on",
+    correct="skips them, and carries on",
     keeps=("K4", "K6"),
     evidence=threads("comfy-cli's and comfyui-autoflow's code guards against it"),
     settings=DataOddParameters,

@@ -1,4 +1,4 @@
-"""The job takes longer than a client likes to wait."""
+"""The prompt takes longer than a client wants to wait."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fake_server.scenarios.kit import Directions, Parameters, Scenario, slow, th
 
 
 class DeadlineShorterThanJobParameters(Parameters, frozen=True, kw_only=True):
-    """How long the job takes."""
+    """How long it takes."""
 
     job_s: Annotated[float, msgspec.Meta(ge=0, le=86_400)] = 1.5
 
@@ -24,7 +24,7 @@ SCENARIO = Scenario(
     row="A23",
     category="silence",
     summary=__doc__,
-    correct="may give up, but says so, and names the prompt so that it can be asked for later",
+    correct="may give up, but says so, and names the prompt so that it can be looked up later",
     keeps=("K8",),
     evidence=threads("moeru-ai/airi#2084", "open-webui/open-webui#2378"),
     truth=("success", "timed-out"),

@@ -10,7 +10,7 @@ from fake_server.scenarios.kit import Directions, Parameters, Scenario, duplicat
 
 
 class DuplicateStatusParameters(Parameters, frozen=True, kw_only=True):
-    """How often."""
+    """How many times."""
 
     n: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 3
 
@@ -24,7 +24,7 @@ SCENARIO = Scenario(
     row="A28",
     category="ordering",
     summary=__doc__,
-    correct="takes a status for what it is: the state of the queue",
+    correct="takes a status as what it is: the state of the queue",
     keeps=("K4", "K5"),
     evidence=threads("measured: two on every submission"),
     settings=DuplicateStatusParameters,

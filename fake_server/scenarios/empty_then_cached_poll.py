@@ -1,4 +1,4 @@
-"""The socket is silent, and the first answer of the history is empty: the next one is not."""
+"""The socket is silent, and the first response of the history is empty; the next one is not."""
 
 from __future__ import annotations
 

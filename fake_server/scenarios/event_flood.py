@@ -22,7 +22,7 @@ RATE_HZ = 1_000.0
 
 
 class EventFloodParameters(Parameters, frozen=True, kw_only=True):
-    """How much in all, in messages of what size, and of what kind."""
+    """How much in total, in messages of what size, and of what kind."""
 
     mb: Annotated[float, msgspec.Meta(gt=0, le=16_384)] = 128.0
     message_kb: Annotated[int, msgspec.Meta(ge=1, le=16_384)] = 128
@@ -49,7 +49,7 @@ SCENARIO = Scenario(
     row="A96",
     category="drift",
     summary=__doc__,
-    correct="forgets what it has no use for: its memory does not grow with what it is sent",
+    correct="discards what it does not need: its memory does not grow with what it receives",
     keeps=("K6", "K8"),
     evidence=threads("CU#5674", "comfy-addons/comfyui-sdk#21"),
     settings=EventFloodParameters,

@@ -1,4 +1,4 @@
-"""Frames of the prompt arrive before the answer to its POST."""
+"""Frames of the prompt arrive before the response to its POST."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fake_server.scenarios.kit import (
 
 
 class EventsBeforePostReplyParameters(Parameters, frozen=True, kw_only=True):
-    """How late the answer is."""
+    """How late the response is."""
 
     reply_delay_ms: Annotated[int, msgspec.Meta(ge=0, le=600_000)] = 100
 
@@ -34,7 +34,7 @@ SCENARIO = Scenario(
     row="A26",
     category="ordering",
     summary=__doc__,
-    correct="keeps frames of prompts that it does not know yet",
+    correct="keeps the frames of prompts that it does not know yet",
     keeps=("K7",),
     evidence=threads("CU#2435", "SaladTechnologies/comfyui-api adds its listener after the POST"),
     settings=EventsBeforePostReplyParameters,

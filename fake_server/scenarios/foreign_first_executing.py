@@ -1,4 +1,4 @@
-"""The first frame behind the connect is an `executing` without prompt_id, of an older run."""
+"""The first frame after connecting is an `executing` without prompt_id, from an older run."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SCENARIO = Scenario(
     row="A30",
     category="ordering",
     summary=__doc__,
-    correct="takes a frame without prompt_id as no proof of anything",
+    correct="concludes nothing from a frame without prompt_id",
     keeps=("K4",),
     evidence=threads("CU#2435", "measured: what a reconnect is greeted with"),
     direct=direct,

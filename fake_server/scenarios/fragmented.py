@@ -10,7 +10,7 @@ from fake_server.scenarios.kit import Directions, Parameters, Scenario, anything
 
 
 class FragmentedParameters(Parameters, frozen=True, kw_only=True):
-    """In how many."""
+    """Into how many."""
 
     parts: Annotated[int, msgspec.Meta(ge=2, le=1000)] = 3
 

@@ -1,4 +1,4 @@
-"""The first frames come in the same TCP segment as the answer to the upgrade."""
+"""The first frames come in the same TCP segment as the response to the upgrade."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SCENARIO = Scenario(
     row="A27",
     category="ordering",
     summary=__doc__,
-    correct="reads on in what came behind the handshake",
+    correct="reads what came after the handshake",
     keeps=("K6",),
     evidence=threads("measured: comfyui-autoflow loses them"),
     direct=direct,

@@ -1,4 +1,4 @@
-"""The connection is gone and nobody says so: no frames, no answers to pings, no end."""
+"""The connection is gone without any sign: no frames, no answers to pings, no close."""
 
 from __future__ import annotations
 

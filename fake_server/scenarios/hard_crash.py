@@ -1,4 +1,4 @@
-"""The server process dies in the middle of the run, and stays away."""
+"""The server process dies in the middle of the run, and does not come back."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fake_server.scenarios.kit import (
 
 
 class HardCrashParameters(Parameters, frozen=True, kw_only=True):
-    """Behind which event."""
+    """After which event."""
 
     after_event: str = "executing"
 
@@ -28,7 +28,7 @@ SCENARIO = Scenario(
     row="A58",
     category="errors",
     summary=__doc__,
-    correct="gives up after some attempts, and says that the prompt is lost",
+    correct="gives up after some attempts, and reports the prompt as lost",
     keeps=("K1", "K8"),
     evidence=threads("Comfy-Org/comfy-mcp#95", "CU#7558", "ai-dock/comfyui#58"),
     truth=("lost",),

@@ -1,4 +1,4 @@
-"""Somebody deletes the entry from the history before its outputs were read."""
+"""Another user deletes the history entry before its outputs have been read."""
 
 from __future__ import annotations
 

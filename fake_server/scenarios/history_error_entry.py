@@ -1,4 +1,4 @@
-"""Only the history tells of the failure: `completed` is false, `status_str` is `error`."""
+"""Only the history shows the failure: `completed` is false, `status_str` is `error`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from fake_server.scenarios.kit import (
 
 
 class HistoryErrorEntryParameters(Parameters, frozen=True, kw_only=True):
-    """Whether what had finished before is in its outputs."""
+    """Whether what finished before the failure is in its outputs."""
 
     outputs: Literal["partial", "none"] = "partial"
 
@@ -46,7 +46,7 @@ SCENARIO = Scenario(
     row="A73",
     category="history",
     summary=__doc__,
-    correct="takes the entry as an end, and reports the error in it",
+    correct="takes the entry as the end, and reports the error in it",
     keeps=("K1", "K9"),
     evidence=threads("measured: comfyui-autoflow never ends on it"),
     truth=("error",),

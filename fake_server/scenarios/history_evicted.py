@@ -1,4 +1,4 @@
-"""The socket is silent, and the entry was pushed out of the history before anybody read it."""
+"""The socket is silent, and the entry was pushed out of the history before it was read."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SCENARIO = Scenario(
     row="A76",
     category="history",
     summary=__doc__,
-    correct="finds it neither in the history nor in the queue, and says that it is lost",
+    correct="finds it neither in the history nor in the queue, and reports it as lost",
     keeps=("K1", "K2"),
     evidence=threads("the server's code: 10000 entries are kept"),
     truth=("lost",),

@@ -1,4 +1,4 @@
-"""The socket is silent, and the history holds other people's prompts too, older and newer ones."""
+"""The socket is silent, and the history also holds other users' prompts, older and newer ones."""
 
 from __future__ import annotations
 

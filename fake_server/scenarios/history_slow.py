@@ -1,4 +1,4 @@
-"""The history answers late and at length."""
+"""The history responds late, and its response is large."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from fake_server.scenarios.kit import (
 
 
 class HistorySlowParameters(Parameters, frozen=True, kw_only=True):
-    """How late, and how long the answer is."""
+    """How late, and how large the response is."""
 
     delay_s: Annotated[float, msgspec.Meta(ge=0, le=600)] = 0.3
     mb: Annotated[float, msgspec.Meta(ge=0, le=200)] = 1.0
@@ -42,7 +42,7 @@ SCENARIO = Scenario(
     row="A24",
     category="silence",
     summary=__doc__,
-    correct="waits for the answer, and does not pile up questions",
+    correct="waits for the response, and does not pile up requests",
     keeps=("K5", "K8"),
     evidence=threads("CU#1971", "KR#1796"),
     settings=HistorySlowParameters,

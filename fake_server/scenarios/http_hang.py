@@ -1,4 +1,4 @@
-"""The server takes connections and answers no request."""
+"""The server accepts connections but answers no request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two prompts under one client id: their frames come in turn, and the other one ends first."""
+"""Two prompts under one client id: their frames alternate, and the other one ends first."""
 
 from __future__ import annotations
 

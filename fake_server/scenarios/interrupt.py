@@ -20,7 +20,7 @@ from fake_server.source import Request
 
 
 class InterruptParameters(Parameters, frozen=True, kw_only=True):
-    """How long the node has worked by then."""
+    """How long the node has been working by then."""
 
     delay_ms: Annotated[int, msgspec.Meta(ge=0, le=5_000)] = 50
 

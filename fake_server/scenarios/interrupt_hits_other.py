@@ -1,4 +1,4 @@
-"""Somebody who waits in the queue interrupts without naming a prompt, and hits ours."""
+"""Another user, waiting in the queue, interrupts without naming a prompt, and hits the client's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An interrupt names a prompt that nobody knows: 200, and ours runs on."""
+"""An interrupt names an unknown prompt: 200, and the client's prompt runs on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An interrupt comes when the prompt is over: 200, and nothing was stopped."""
+"""An interrupt comes after the prompt has ended: 200, but nothing was stopped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The socket is up late: the first frames of the run have gone by."""
+"""The socket opens late: the first frames of the run have been missed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A node works for a long time and says nothing: that is no failure."""
+"""A node works for a long time and sends nothing: that is not a failure."""
 
 from __future__ import annotations
 

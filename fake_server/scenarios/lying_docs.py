@@ -1,4 +1,4 @@
-"""What older documents promise: `execution_complete`, and queue rows that are objects."""
+"""What older documentation promises: `execution_complete`, and queue rows that are objects."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from fake_server.scenarios.kit import (
 
 
 class LyingDocsParameters(Parameters, frozen=True, kw_only=True):
-    """Which of it is so here."""
+    """Which of them apply."""
 
     execution_complete: bool = True
     object_rows: bool = True
@@ -54,7 +54,7 @@ SCENARIO = Scenario(
     row="A107",
     category="drift",
     summary=__doc__,
-    correct="may accept the aliases, and relies on the history",
+    correct="may accept the old names, and relies on the history",
     keeps=("K1", "K2"),
     evidence=threads("the workflow executor's API page", "CU#12483"),
     settings=LyingDocsParameters,

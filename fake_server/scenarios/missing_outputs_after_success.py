@@ -1,4 +1,4 @@
-"""The history says success, and a node that should have outputs is not in it."""
+"""The history says success, but a node that should have outputs is missing from it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bare `NaN` and `Infinity` in frames and answers, which strict JSON does not know."""
+"""Bare `NaN` and `Infinity` in frames and responses, which strict JSON does not allow."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ODD = [float("nan"), float("inf"), float("-inf"), 1.5]
 
 
 class NanInJsonParameters(Parameters, frozen=True, kw_only=True):
-    """Where they stand; ``outputs`` is both of the first two."""
+    """Where they are; ``outputs`` is both of the first two."""
 
     where: Literal["executed", "history", "outputs", "object_info"] = "outputs"
 

@@ -1,4 +1,4 @@
-"""The answer to `POST /prompt` is 200, and has no prompt_id."""
+"""The response to `POST /prompt` is 200, but has no prompt_id."""
 
 from __future__ import annotations
 

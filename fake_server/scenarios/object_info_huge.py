@@ -1,4 +1,4 @@
-"""`/object_info` is very long."""
+"""The response to `/object_info` is very large."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The `executed` frames go to somebody else."""
+"""The `executed` frames go to another client."""
 
 from __future__ import annotations
 

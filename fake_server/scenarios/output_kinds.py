@@ -30,7 +30,7 @@ KINDS: dict[str, dict[str, list[Any]]] = {
 
 
 class OutputKindsParameters(Parameters, frozen=True, kw_only=True):
-    """Which keys there are beside the images."""
+    """Which keys there are besides the images."""
 
     kinds: tuple[Annotated[str, one_of(KINDS)], ...] = tuple(KINDS)
 

@@ -1,4 +1,4 @@
-"""A node that needs an account says so as an exception."""
+"""A node that needs an account raises an exception."""
 
 from __future__ import annotations
 

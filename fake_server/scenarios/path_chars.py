@@ -1,4 +1,4 @@
-"""File names with `#`, `+`, `%`, `&`, spaces and letters beyond ASCII."""
+"""File names with `#`, `+`, `%`, `&`, spaces and non-ASCII letters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The prompt is deleted from the queue before it starts: no frame, and no history, ever."""
+"""The prompt is deleted from the queue before it starts: no frame, and no history entry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The socket is silent, and the first questions to the history fail."""
+"""The socket is silent, and the first requests to the history fail."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ SCENARIO = Scenario(
     row="A74",
     category="history",
     summary=__doc__,
-    correct="asks again a few times; a failed question says nothing about the prompt",
+    correct="asks again a few times; a failed request says nothing about the prompt",
     keeps=("K2", "K8"),
     evidence=threads("Scottcjn/bottube#2209"),
     settings=PollFailuresParameters,

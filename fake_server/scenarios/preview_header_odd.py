@@ -1,4 +1,4 @@
-"""Binary frames whose header is cut, lies about a length, or names no known format."""
+"""Binary frames whose header is cut off, has a wrong length, or names an unknown format."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FRAMES = {
 
 
 class PreviewHeaderOddParameters(Parameters, frozen=True, kw_only=True):
-    """Which oddities."""
+    """Which of them."""
 
     odd: tuple[Annotated[str, one_of(FRAMES)], ...] = tuple(FRAMES)
 

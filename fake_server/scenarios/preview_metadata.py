@@ -1,4 +1,4 @@
-"""Previews come with metadata or without, whatever a client would like."""
+"""Previews come with metadata or without, whatever the client asked for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The server speaks as one of another age: fields and frames come and go."""
+"""The server is another version of ComfyUI: some fields and frames are missing, some are new."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SCENARIO = Scenario(
     row="A95",
     category="drift",
     summary=__doc__,
-    correct="bears missing and additional fields",
+    correct="tolerates missing and additional fields",
     keeps=("K1", "K5", "K6"),
     evidence=threads("StableCanvas/comfyui-client#7", "SaladTechnologies/comfyui-api#106"),
     settings=ProfileParameters,

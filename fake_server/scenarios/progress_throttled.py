@@ -1,4 +1,4 @@
-"""Most progress updates are left out: a step is not a frame."""
+"""Most progress updates are left out: not every step sends a frame."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from fake_server.scenarios.kit import (
 
 
 class ProgressThrottledParameters(Parameters, frozen=True, kw_only=True):
-    """The least distance of two updates."""
+    """The least time between two updates, in ms."""
 
     min_ms: Annotated[int, msgspec.Meta(ge=0, le=60_000)] = 100
 

@@ -19,7 +19,7 @@ from fake_server.scenarios.kit import (
 
 
 class ProxyIdleCutParameters(Parameters, frozen=True, kw_only=True):
-    """Proxies are set to 60 or 100 s; ``code`` 1006 is no close frame at all."""
+    """Proxies are set to 60 or 100 s; ``code`` 1006 means no close frame at all."""
 
     idle_s: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 0.2
     code: Literal[1000, 1001, 1006, 1011, 1012] = 1006

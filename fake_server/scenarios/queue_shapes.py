@@ -1,4 +1,4 @@
-"""Rows of the queue are arrays of 5 or 6, and numbers are floats or negative."""
+"""Rows of the queue have 5 or 6 items, and numbers are floats or negative."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ SCENARIO = Scenario(
     row="A72",
     category="interrupt",
     summary=__doc__,
-    correct="reads the second item of a row, and takes any number",
+    correct="reads the second item of a row, and accepts any number",
     keeps=("K1", "K6"),
     evidence=threads("measured"),
     settings=QueueShapesParameters,

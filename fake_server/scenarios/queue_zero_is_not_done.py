@@ -1,4 +1,4 @@
-"""`queue_remaining` says nothing about one prompt: late zeros come early, and others keep it up."""
+"""`queue_remaining` says nothing about one prompt: it counts other prompts, and may be late."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from fake_server.scenarios.kit import (
 
 
 class QueueZeroIsNotDoneParameters(Parameters, frozen=True, kw_only=True):
-    """``others``: prompts of other people that are waiting behind ours all the time."""
+    """``others``: prompts of other users that wait behind the client's all the time."""
 
     others: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 1
 

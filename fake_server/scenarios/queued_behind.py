@@ -1,4 +1,4 @@
-"""Other people's prompts come first: for minutes nothing but `status`."""
+"""Other users' prompts come first: for minutes nothing but `status`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The quota is used up: 429, or 402 when there is nothing to wait for."""
+"""The quota is used up: 429, or 402 when waiting will not help."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The new socket came before the old one was gone: the server forgets it, and it stays dead."""
+"""The new socket opened before the old one closed: the server forgets it, and it stays silent."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from fake_server.scenarios.kit import (
 
 
 class ReconnectEvictedParameters(Parameters, frozen=True, kw_only=True):
-    """How long the node still works behind the reconnect."""
+    """How long the node still works after the reconnect."""
 
     old_close_delay_ms: Annotated[int, msgspec.Meta(ge=0, le=600_000)] = 50
 

@@ -1,4 +1,4 @@
-"""The connection breaks and comes back during the run: `executing` without prompt_id, then on."""
+"""The connection breaks and comes back mid-run: first an `executing` without prompt_id."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from fake_server.scenarios.kit import (
 
 
 class ReconnectMidRunParameters(Parameters, frozen=True, kw_only=True):
-    """How long the node still works behind the reconnect."""
+    """How long the node still works after the reconnect."""
 
     gap_ms: Annotated[int, msgspec.Meta(ge=0, le=600_000)] = 50
 

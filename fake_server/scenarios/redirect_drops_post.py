@@ -1,4 +1,4 @@
-"""A redirect makes a GET of the POST: the answer has no prompt_id."""
+"""A redirect turns the POST into a GET: the response has no prompt_id."""
 
 from __future__ import annotations
 

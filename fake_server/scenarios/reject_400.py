@@ -1,4 +1,4 @@
-"""The prompt is refused with 400, and the answer says why."""
+"""The prompt is refused with 400, and the response says why."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The prompt reaches the server without its `client_id`: few frames say what becomes of it."""
+"""The prompt reaches the server without its `client_id`: few frames tell what becomes of it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SCENARIO = Scenario(
     row="A09",
     category="completion",
     summary=__doc__,
-    correct="sends a client_id always, and asks the history when the socket says nothing",
+    correct="always sends a client_id, and asks the history when the socket says nothing",
     keeps=("K2", "K5"),
     evidence=threads("CU#14939", "measured"),
     direct=direct,

@@ -1,4 +1,4 @@
-"""Another prompt has a node with the same id as one of ours, and other outputs."""
+"""Another prompt has a node with the same id as one of the client's, with other outputs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SCENARIO = Scenario(
     row="A44",
     category="cross-talk",
     summary=__doc__,
-    correct="keys what it keeps by prompt and node",
+    correct="stores outputs by prompt and node",
     keeps=("K4", "K5"),
     evidence=threads("FE#2660"),
     direct=direct,

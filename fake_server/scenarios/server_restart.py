@@ -1,4 +1,4 @@
-"""The server is started anew in the middle of the run: queue and history are empty."""
+"""The server restarts in the middle of the run: queue and history are empty."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from fake_server.scenarios.kit import (
 
 
 class ServerRestartParameters(Parameters, frozen=True, kw_only=True):
-    """How long it is down, and whether it still knows what had ended before."""
+    """How long it is down, and whether it still knows what ended before."""
 
     down_s: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 0.2
     keep_history: bool = False
@@ -37,7 +37,7 @@ SCENARIO = Scenario(
     row="A37",
     category="reconnects",
     summary=__doc__,
-    correct="finds that the server does not know the prompt any more, and says that it is lost",
+    correct="finds that the server no longer knows the prompt, and reports it as lost",
     keeps=("K1", "K2"),
     evidence=threads("MCP#2934", "Comfy-Org/comfy-mcp#95", "PNL#1251"),
     truth=("lost",),

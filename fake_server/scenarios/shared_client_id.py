@@ -1,4 +1,4 @@
-"""Another program connects under the same client id and takes all events."""
+"""Another program connects with the same client id and receives all events."""
 
 from __future__ import annotations
 

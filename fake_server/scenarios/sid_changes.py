@@ -1,4 +1,4 @@
-"""The server does not take the client's id but gives out a new one with each connection."""
+"""The server ignores the client's id and gives each connection a new one."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SCENARIO = Scenario(
     row="A38",
     category="reconnects",
     summary=__doc__,
-    correct="keeps an id of its own, and asks the history when its frames go elsewhere",
+    correct="goes by the id it is given, or asks the history when its frames go elsewhere",
     keeps=("K2",),
     evidence=threads("CU#2258"),
     direct=direct,

@@ -17,7 +17,7 @@ from fake_server.scenarios.kit import (
 
 
 class SlowStartParameters(Parameters, frozen=True, kw_only=True):
-    """How long each stage takes; each meets at least one attempt, at any speed."""
+    """How long each stage lasts; each meets at least one attempt, at any speed."""
 
     refuse_s: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 0.2
     then_503_s: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 0.2

@@ -17,7 +17,7 @@ def direct(settings: SuccessParameters) -> Directions:
 
 
 class SuccessParameters(Parameters, frozen=True, kw_only=True):
-    """What nodes do beyond running in no time; the keys are those of a plan."""
+    """What nodes do other than finish at once; the keys are those of a plan."""
 
     nodes: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
     """By node id."""

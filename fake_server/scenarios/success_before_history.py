@@ -1,4 +1,4 @@
-"""`execution_success` is on the wire, and the history entry is not there yet."""
+"""`execution_success` has been sent, but the history entry is not there yet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The server speaks TLS with a certificate that nobody signed."""
+"""The server speaks TLS with a self-signed certificate."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SCENARIO = Scenario(
     row="A90",
     category="proxies",
     summary=__doc__,
-    correct="refuses it alike for requests and sockets, unless told to accept it",
+    correct="refuses it for both requests and sockets, unless told to accept it",
     keeps=("K1", "K9"),
     evidence=threads("KR#1102", "KR#281", "ImDarkTom/ComfyUIMini#16", "OW#23755"),
     truth=("rejected", "lost", "success"),

@@ -1,4 +1,4 @@
-"""Events of an extension come all the time, while those of the run do not."""
+"""An extension's events keep coming, while those of the run do not."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ SCENARIO = Scenario(
     row="A96",
     category="drift",
     summary=__doc__,
-    correct="skips them, and does not take them for signs of life of its prompt",
+    correct="skips them, and does not take them as a sign that its prompt is alive",
     keeps=("K2", "K6", "K8"),
     evidence=threads(
         "CU#5674", "StableCanvas/comfyui-client#4", "11cafe/comfyui-workspace-manager#452"

@@ -1,4 +1,4 @@
-"""A node's output cannot be written as JSON: no `executed`, and the process goes down."""
+"""A node's output cannot be written as JSON: no `executed`, and the process dies."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SCENARIO = Scenario(
     row="A59",
     category="errors",
     summary=__doc__,
-    correct="gives up after some attempts, and says that the prompt is lost",
+    correct="gives up after some attempts, and reports the prompt as lost",
     keeps=("K1", "K8"),
     evidence=threads("CU#2433", "visualbruno/ComfyUI-Trellis2#83", "measured"),
     truth=("lost",),

@@ -1,4 +1,4 @@
-"""An upload whose file name holds a path is refused."""
+"""An upload whose file name contains a path is refused."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from fake_server.scenarios.kit import VIEW, Directions, Parameters, Scenario, th
 
 
 class ViewTruncatedParameters(Parameters, frozen=True, kw_only=True):
-    """Behind how many bytes."""
+    """After how many bytes."""
 
     bytes: Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)] = 40
 
@@ -24,7 +24,7 @@ SCENARIO = Scenario(
     row="A82",
     category="outputs",
     summary=__doc__,
-    correct="compares the length, and keeps no half file",
+    correct="compares the length, and does not keep half a file",
     keeps=("K5", "K9"),
     evidence=threads("measured"),
     truth=("success", "error"),

@@ -1,4 +1,4 @@
-"""Prompts are accepted and never start: the server's only worker has died."""
+"""Prompts are accepted but never start: the server's only worker has died."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The socket stays open and falls silent; HTTP goes on, and the job is done."""
+"""The socket stays open and falls silent; HTTP goes on, and the prompt completes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from fake_server.scenarios.kit import (
 
 
 class WsSilentParameters(Parameters, frozen=True, kw_only=True):
-    """After what: the first frame, `execution_start`, or so many frames."""
+    """After what: the first frame, `execution_start`, or a number of frames."""
 
     after: Literal["connect", "start"] | Annotated[int, msgspec.Meta(ge=0)] = "connect"
 

@@ -1,5 +1,16 @@
 """What scenarios are made of: the stage, its operators, matchers, other users, parameters."""
 
+from fake_server.scenarios.kit.connect_ops import (
+    change_message,
+    change_upgrade,
+    delay_upgrade,
+    deny,
+    is_request_or_upgrade,
+    is_upgrade,
+    refusal,
+    refuse,
+    under_prefix,
+)
 from fake_server.scenarios.kit.frames_ops import (
     coalesce,
     delay,
@@ -97,22 +108,13 @@ from fake_server.scenarios.kit.scenario import (
     threads,
 )
 from fake_server.scenarios.kit.socket_ops import (
-    change_message,
-    change_upgrade,
     crash,
     cut,
-    delay_upgrade,
-    deny,
     freeze,
     hold,
     is_poll_or_upgrade,
-    is_request_or_upgrade,
-    is_upgrade,
     mute_socket,
-    refusal,
-    refuse,
     stall,
-    under_prefix,
 )
 from fake_server.scenarios.kit.stage import Stage
 

@@ -41,7 +41,7 @@ class HearAgain(msgspec.Struct, frozen=True):
 
 
 class RestartSource(msgspec.Struct, frozen=True):
-    """The source is gone and a fresh one stands in its place: a process that was started anew."""
+    """The source is gone and a fresh one stands in its place: a process that was restarted."""
 
 
 class EndPrompts(msgspec.Struct, frozen=True):

@@ -71,7 +71,7 @@ class Transport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Directions(msgspec.Struct, frozen=True, kw_only=True):
-    """How one run is played. Build it anew for each run."""
+    """How one run is played. Build a fresh one for each run."""
 
     operators: tuple[Operator, ...] = ()
     plan: GraphPlan | None = None

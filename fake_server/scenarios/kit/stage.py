@@ -5,7 +5,7 @@ inwards to the source, what shall happen comes back outwards. An operator may le
 hold back, drop or add, on both ways; the stage keeps the agenda of what was held back.
 
 A client that submits its prompt before its socket is open would miss what a scenario about frames
-is about. There the run waits behind the answer to ``POST /prompt`` until the client has a socket,
+is about. There the run waits after the response to ``POST /prompt`` until the client has a socket,
 or has had ``SOCKET_PATIENCE_MS`` of real time to open one.
 
 After the last input, ``finish`` says which operators never had anything to do, or nothing that the

@@ -59,6 +59,13 @@ def test_a_correct_client_passes_and_the_status_is_0(capsys: pytest.CaptureFixtu
     assert found["summary"]["scenarios"] == 5
 
 
+def test_a_client_that_goes_by_the_id_it_is_given_passes() -> None:
+    chosen = "success,reconnect-mid-run,sid-changes,shared-client-id"
+    client = [*RIGHT[:2], "tests.comfyrec.check.specimens.given_its_id", *RIGHT[3:5]]
+
+    assert main(["check", "--scenarios", chosen, "--", *client]) == 0
+
+
 def test_a_wrong_client_fails_and_the_report_says_why(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -14,7 +14,14 @@ from comfyrec.timeline import Timeline
 from fake_server.replay import Player
 from fake_server.scenarios import Operator, Stage
 from fake_server.scenarios import kit as k
-from fake_server.scenarios.kit import frames_ops, history_ops, http_ops, other_users, socket_ops
+from fake_server.scenarios.kit import (
+    connect_ops,
+    frames_ops,
+    history_ops,
+    http_ops,
+    other_users,
+    socket_ops,
+)
 from fake_server.scenarios.kit.dry_run import DryRunLine, dry_run
 from fake_server.simulated_server import SimulatedServer
 from fake_server.simulator.node_plan import NodePlans, always
@@ -373,6 +380,6 @@ def test_the_table_has_every_operator() -> None:
         "HISTORY", "VIEW", "OtherUser", "html_page", "is_poll_or_upgrade", "is_request_or_upgrade",
         "is_upgrade", "per_frame", "per_response", "refusal", "small_post", "text_response",
     }  # fmt: skip
-    modules = (frames_ops, history_ops, http_ops, other_users, socket_ops)
+    modules = (connect_ops, frames_ops, history_ops, http_ops, other_users, socket_ops)
 
     assert {name for one in modules for name in one.__all__} - helpers == set(OPERATORS)

@@ -18,6 +18,7 @@ from fake_server.scenario_source import scenario_source
 from fake_server.scenarios import choose, find, kit, register, unregister
 from fake_server.scenarios.kit import (
     PLAIN,
+    connect_ops,
     frames_ops,
     history_ops,
     http_ops,
@@ -28,7 +29,7 @@ from fake_server.scenarios.kit import (
 from fake_server.scenarios.kit.dry_run import dry_run
 from tests.support.paths import ROOT
 
-OPERATOR_MODULES = (frames_ops, history_ops, http_ops, other_users, socket_ops)
+OPERATOR_MODULES = (connect_ops, frames_ops, history_ops, http_ops, other_users, socket_ops)
 PAGE = (ROOT / "docs" / "scenarios.md").read_text(encoding="utf-8")
 
 

@@ -1,35 +1,25 @@
-"""Operators on connections: cut, held, stalled, refused, and a server that dies."""
+"""Operators on open connections: cut, held, stalled, and a server that dies."""
 
 from __future__ import annotations
 
 from fake_server.scenarios.kit import (
-    change_message,
     crash,
     cut,
-    delay_upgrade,
     event,
     freeze,
     hold,
-    is_request_or_upgrade,
-    is_upgrade,
     mute_socket,
-    refuse,
     some_node,
     stall,
-    under_prefix,
 )
 from fake_server.source import (
     Abort,
-    Accept,
     Close,
     Freeze,
     HangUp,
     Listen,
-    MessageReceived,
     Request,
     RequestReceived,
-    Respond,
-    Response,
     Send,
     UpgradeRequested,
 )
@@ -85,30 +75,6 @@ def test_a_muted_socket_gets_its_first_frames_only() -> None:
     assert [a.sockets for _, a in rig.out if isinstance(a, Send)] == [(1,), (7,)]
 
 
-def test_a_delayed_upgrade_keeps_its_frames_behind_it() -> None:
-    rig = OperatorRig(delay_upgrade("it", ms=100))
-
-    assert rig.feed(UPGRADE) == []
-    assert [type(action) for _, action in rig.run().out] == [Accept, Send]
-
-
-def test_refuse_turns_away_the_first_attempts_only() -> None:
-    rig = OperatorRig(refuse("it", n=2, how=403, fits=is_upgrade))
-
-    answers = [rig.feed(UpgradeRequested(n, UPGRADE.request))[0] for n in (1, 2, 3)]
-
-    assert [type(one) for one in answers] == [Respond, Respond, Accept]
-
-
-def test_refuse_lasts_at_least_as_long_as_it_is_told_to() -> None:
-    rig = OperatorRig(refuse("it", n=1, fits=is_request_or_upgrade, least_ms=50))
-
-    assert rig.feed(UPGRADE) == [HangUp(1)]
-    assert rig.feed(ASK) == [HangUp(3)]
-    rig.run()
-    assert isinstance(rig.feed(UPGRADE)[0], Accept)
-
-
 def test_a_crash_cuts_everything_and_a_fresh_source_comes_back() -> None:
     rig = played(crash("it", at=some_node, back_ms=100))
 
@@ -121,16 +87,3 @@ def test_a_crash_for_good_answers_nobody() -> None:
     rig = played(crash("it", at=some_node))
 
     assert rig.feed(ASK) == [HangUp(3)]
-
-
-def test_a_changed_message_may_be_none_at_all() -> None:
-    rig = OperatorRig(change_message("it", lambda said, scene: ()))
-
-    assert rig.feed(UPGRADE, MessageReceived(1, "hello"))[2:] == []
-
-
-def test_under_a_prefix_there_is_nothing_else() -> None:
-    rig = OperatorRig(under_prefix("/p/"))
-
-    assert rig.feed(ASK) == [Respond(3, Response(404))]
-    assert rig.feed(RequestReceived(4, Request("GET", "/p/history/p")))[0].answer.status == 200
