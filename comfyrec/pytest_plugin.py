@@ -32,6 +32,9 @@ SETTINGS: dict[str, tuple[str, tuple[str, ...] | None]] = {
     "speed": ("speed of virtual time: a number, or max (default max)", None),
     "version": ("ComfyUI version that the fake server simulates", None),
     "object_info": ("file with a server's /object_info: the fake server's node catalogue", None),
+    "workflows": ("workflows that the fake server shall run: files, folders or patterns", None),
+    "models": ("model files of the fake server: lines of FOLDER=NAME,NAME", None),
+    "unknown_nodes": ("what the fake server does with unknown node classes", ("refuse", "accept")),
     "seed": ("seed of everything random in the fake server (default 0)", None),
     "cassette_dir": ("folder of cassettes (default: cassettes/ next to the test file)", None),
     "strict": ("a replayed cassette answers only what was recorded (1 or 0)", None),
@@ -40,8 +43,9 @@ SETTINGS: dict[str, tuple[str, tuple[str, ...] | None]] = {
 }
 
 MARKERS = (
-    "comfyui(scenario=None, cassette=None, speed=None, version=None, **params): what the comfyui "
-    "fixture's server does; other keywords are parameters of the scenario",
+    "comfyui(scenario=None, cassette=None, workflow=None, models=None, unknown_nodes=None, "
+    "speed=None, version=None, **params): what the comfyui fixture's server does; other keywords "
+    "are parameters of the scenario",
     "comfyui_scenarios(*patterns): run the test once for each scenario whose name or category fits",
 )
 
@@ -132,6 +136,24 @@ def comfyui_version() -> str | None:
 @pytest.fixture(scope="session")
 def comfyui_object_info() -> Any:
     """A server's ``/object_info``: the mapping itself, or the path of a JSON file."""
+    return None
+
+
+@pytest.fixture(scope="session")
+def comfyui_workflows() -> Any:
+    """Workflows that the server shall run: a path, a pattern or a list of them."""
+    return None
+
+
+@pytest.fixture(scope="session")
+def comfyui_models() -> Any:
+    """Model folder -> list of files."""
+    return None
+
+
+@pytest.fixture(scope="session")
+def comfyui_unknown_nodes() -> str | None:
+    """``accept`` takes any node class; ``refuse`` does as ComfyUI does."""
     return None
 
 

@@ -20,6 +20,7 @@ from comfyrec.check.play import IMAGES, SECRET, Playing, play
 from comfyrec.check.report import report_of
 from comfyrec.check.result import ScenarioResult, not_played
 from comfyrec.errors import ComfyrecError
+from fake_server.options import ServerOptions
 from fake_server.scenarios import Choice
 
 __all__ = ["PLACES", "CheckOptions", "check_all", "check_one", "filled_in"]
@@ -43,6 +44,8 @@ class CheckOptions(msgspec.Struct, frozen=True, kw_only=True):
     speed: float | None = None
     """Of virtual time; None: never wait, but for scenarios that are about waiting."""
     limits: Limits = Limits()
+    server: ServerOptions = ServerOptions()
+    """How the server of each scenario is started."""
     keep_going: bool = False
     """Play all scenarios even if the client fails before any of them matters."""
 
@@ -102,7 +105,9 @@ def check_one(
 ) -> ScenarioResult:
     """Run the command in one scenario, with its own folder, until ``stop`` is set."""
     try:
-        with play(choice, seed=options.seed, speed=options.speed) as playing:
+        with play(
+            choice, seed=options.seed, speed=options.speed, options=options.server
+        ) as playing:
             return _run(playing, options, folder, stop)
     except ComfyrecError as error:
         return not_played(choice, str(error))

@@ -33,6 +33,7 @@ COMMANDS = {
     "with": "run a command against a fake server of its own",
     "scenarios": "list what can go wrong, or describe one scenario",
     "check": "run a client through the scenarios and report what it gets wrong",
+    "catalogue": "learn node classes from workflows, or say what is known of one",
     "run": "run a workflow on a server, or serve it over HTTP",
     "info": "summarize in ten lines what happened in a cassette",
     "show": "tell the story of a cassette: prompts, nodes, frames, what went wrong",

@@ -16,6 +16,7 @@ from comfyrec.cli import FINE
 from comfyrec.cli.terminal.output import safe
 from comfyrec.errors import UsageError, WorkflowError
 from comfyrec.workflows import Workflow, read_workflows, to_prompt
+from fake_server.nodes.catalogue import LEARNED_MODULE
 
 __all__ = ["as_prompt", "convert", "only_workflow", "page_workflow"]
 
@@ -68,7 +69,13 @@ def as_prompt(workflow: Workflow, classes: Mapping[str, Any], *, where: str) -> 
     """The workflow in API format; what could not be converted is said on standard error."""
     if workflow.format == "api":
         return workflow.graph
-    converted = to_prompt(workflow.graph, classes, where=where, now=datetime.now())
+    # Of a class that a simulated server knows from workflows alone, this one knows as much itself.
+    known = {
+        name: entry
+        for name, entry in classes.items()
+        if entry.get("python_module") != LEARNED_MODULE
+    }
+    converted = to_prompt(workflow.graph, known, where=where, now=datetime.now())
     for note in converted.notes:
         print(safe(f"comfyrec: {where}: {note}"), file=sys.stderr)
     return converted.prompt

@@ -47,7 +47,9 @@ from comfyrec.check.render import (
 )
 from comfyrec.check.result import ScenarioResult, Summary, summary_of
 from comfyrec.check.runner import CheckOptions, check_all
+from comfyrec.cli._server_flags import add_node_flags, with_nodes
 from comfyrec.errors import UsageError
+from fake_server.options import ServerOptions
 from fake_server.scenarios import select
 from fake_server.server.clock import MAX
 
@@ -98,6 +100,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of virtual time (default: max, but 1 in scenarios about waiting)",
     )
     add("--seed", type=int, default=0, metavar="N", help="of everything random (%(default)s)")
+    add_node_flags(add)
     add("--junit", type=Path, metavar="FILE", help="write JUnit XML")
     add("--html", type=Path, metavar="FILE", help="write an HTML page")
     add("--json", action="store_true", help="print the results as JSON instead of a table")
@@ -150,6 +153,7 @@ def run(arguments: argparse.Namespace) -> int:
         speed=arguments.speed,
         limits=Limits(late_s=arguments.late, memory_bytes=arguments.memory),
         keep_going=arguments.keep_going,
+        server=with_nodes(arguments, ServerOptions(), "check"),
     )
     with _sigterm_interrupts(), adopting_orphans(), _progress(len(choices)) as shown:
         results = check_all(choices, options, jobs=arguments.jobs, on_result=shown)

@@ -5,17 +5,21 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from comfyrec.client.progress_event import ProgressEvent
 from comfyrec.client.result import Result
 from comfyrec.client.shells.blocking import Client
-from comfyrec.errors import CassetteExists
+from comfyrec.errors import CassetteExists, UsageError
 from comfyrec.testing.make_source import make_source
 from comfyrec.testing.recording import Recording
 from comfyrec.testing.settings import PluginSettings
 from comfyrec.wording import plural, shortened
+from fake_server.options import ServerOptions
+from fake_server.scenario_source import scenario_source
+from fake_server.scenarios import choose
 from fake_server.server.clock import MAX
 from fake_server.server.thread import serve
 
@@ -60,6 +64,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="where to save the cassette (default: a new temporary folder)",
     )
+    parser.add_argument(
+        "--learn",
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="run the first workflow of these files, folders or patterns instead of a built-in one",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace FILE if it exists")
 
 
@@ -68,10 +79,11 @@ def run(arguments: argparse.Namespace) -> int:
     cassette = arguments.output or Path(tempfile.mkdtemp(prefix="comfyrec-demo-")) / "demo.jsonl"
     if cassette.is_file() and cassette.stat().st_size and not arguments.overwrite:
         raise CassetteExists(str(cassette))
-    recorded = _record(cassette, overwrite=arguments.overwrite)
-    replayed = _replay(cassette)
+    options, workflow = _learned(arguments.learn)
+    recorded = _record(cassette, workflow, options, overwrite=arguments.overwrite)
+    replayed = _replay(cassette, workflow)
     differences = compare(recorded, replayed)
-    for line in _summary(recorded, cassette):
+    for line in _summary(recorded, cassette, len(workflow)):
         print(line)
     if differences:
         print(f"Replayed to the same client: {plural(len(differences), 'DIFFERENCE').upper()}")
@@ -93,26 +105,42 @@ class Seen:
         self.events, self.result, self.pictures = events, result, pictures
 
 
-def _watch(url: str) -> Seen:
+def _learned(paths: Sequence[str]) -> tuple[ServerOptions, Mapping[str, Any]]:
+    """How the server is started, and what it runs."""
+    if not paths:
+        return ServerOptions(), WORKFLOW
+    from comfyrec.testing.workflow_files import with_learned
+
+    options, found = with_learned(ServerOptions(), paths)
+    if not found.prompts:
+        raise UsageError(f"--learn {paths[0]}: there is no workflow in it to run")
+    where, workflow = found.prompts[0]
+    print(f"{str(found).capitalize()}. Running {where}.")
+    return options, workflow
+
+
+def _watch(url: str, workflow: Mapping[str, Any]) -> Seen:
     events: list[ProgressEvent] = []
     with Client(url) as client:
-        result = client.run(WORKFLOW, on_event=events.append, timeout_s=TIMEOUT_S)
+        result = client.run(dict(workflow), on_event=events.append, timeout_s=TIMEOUT_S)
         pictures = [client.fetch(file) for file in result.files]
     return Seen(events, result, pictures)
 
 
-def _record(cassette: Path, *, overwrite: bool) -> Seen:
-    source = make_source(PluginSettings(scenario="lifelike"))
+def _record(
+    cassette: Path, workflow: Mapping[str, Any], options: ServerOptions, *, overwrite: bool
+) -> Seen:
+    source = scenario_source([choose("lifelike")], options)
     with (
         serve(source, speed=SPEED) as server,
         Recording(server.url, cassette, overwrite=overwrite) as proxy,
     ):
-        return _watch(proxy.url)
+        return _watch(proxy.url, workflow)
 
 
-def _replay(cassette: Path) -> Seen:
+def _replay(cassette: Path, workflow: Mapping[str, Any]) -> Seen:
     with serve(make_source(PluginSettings(cassette=cassette)), speed=MAX) as server:
-        return _watch(server.url)
+        return _watch(server.url, workflow)
 
 
 # --- comparing -------------------------------------------------------------------------------
@@ -174,14 +202,14 @@ def _short(message: str | bytes) -> str:
 # --- words -----------------------------------------------------------------------------------
 
 
-def _summary(recorded: Seen, cassette: Path) -> list[str]:
+def _summary(recorded: Seen, cassette: Path, nodes_count: int) -> list[str]:
     messages = _about_the_prompt(recorded)
     previews = sum(isinstance(message, bytes) for message in messages)
     nodes = [json.loads(m) for m in messages if isinstance(m, str) and '"executing"' in m]
     ran = sum(frame["data"].get("node") is not None for frame in nodes)
     size = f"{cassette.stat().st_size / 1024:.0f} KB"
     return [
-        f"Recorded one run of {len(WORKFLOW)} nodes through the proxy: {recorded.result.outcome}.",
+        f"Recorded one run of {nodes_count} nodes through the proxy: {recorded.result.outcome}.",
         f"  {ran} nodes executed, {len(messages) - previews} text messages, {previews} previews, "
         f"{plural(len(recorded.pictures), 'picture')}.",
         f"  Cassette: {cassette} ({size})",

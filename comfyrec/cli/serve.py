@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec.structs import replace
 
 from comfyrec.cli._lifetime import when_parent_ends, when_stdin_closes
-from comfyrec.cli._object_info import catalogue_of
 from comfyrec.cli._ready import prepare_ready_file, ready_file, whereabouts
+from comfyrec.cli._server_flags import HintsShown, add_node_flags, with_nodes
 from comfyrec.cli._versions import chosen_era, print_versions
 from comfyrec.errors import ScenarioError, UsageError
 from comfyrec.testing.make_source import waiting_speed
@@ -87,19 +87,7 @@ def add_server_flags(parser: argparse.ArgumentParser) -> None:
     )
     add("--step", action="store_true", help="virtual time moves only by /__fake__/time")
     add("--seed", default="0", metavar="N", help="of ids and pictures (%(default)s)")
-    add(
-        "--object-info",
-        metavar="FILE",
-        help="the node catalogue: a server's /object_info as JSON, a cassette that holds one, or "
-        "the URL of a running server",
-    )
-    add(
-        "--models",
-        action="append",
-        default=[],
-        metavar="FOLDER=NAME,...",
-        help="the files of a model folder, such as loras=a.safetensors,b.safetensors",
-    )
+    add_node_flags(add)
     add(
         "--comfyui-version",
         default=None,
@@ -251,6 +239,8 @@ def _tell(arguments: argparse.Namespace, sentence: str) -> None:
 _OF_THE_ENGINE: Final = {
     "object_info": "--object-info",
     "models": "--models",
+    "learn": "--learn",
+    "unknown_nodes": "--unknown-nodes",
     "comfyui_version": "--comfyui-version",
     "fact": "--fact",
     "enable_cors_header": "--enable-cors-header",
@@ -274,7 +264,7 @@ def _say_what_does_nothing(arguments: argparse.Namespace) -> None:
     """Whoever gives a flag means it; scripts may give all of them always."""
     replayed = arguments.file is not None
     for name, flag in (_OF_THE_ENGINE if replayed else _OF_REPLAY).items():
-        if getattr(arguments, name) in (None, False, []):
+        if getattr(arguments, name) in (None, False, [], "refuse"):
             continue
         why = (
             f"{arguments.file} is replayed as it was recorded"
@@ -305,7 +295,11 @@ def _maker(
     arguments: argparse.Namespace, choices: Sequence[Choice], options: ServerOptions
 ) -> Callable[[], Source]:
     if arguments.file is None:
-        return _behind_tasks(arguments, lambda: scenario_source(choices, options))
+        said: set[str] = set()
+        return _behind_tasks(
+            arguments,
+            lambda: HintsShown(scenario_source(choices, options), "serve", said),
+        )
     player = _player(arguments)
     replayed = (lambda: scenarios_over(choices, player, seed=options.seed)) if choices else player
     return _behind_tasks(arguments, replayed)
@@ -361,7 +355,8 @@ def _scenario_maker(
                 f"'comfyrec serve --scenario {name}'"
             )
         if arguments.file is None:
-            return _behind_tasks(arguments, lambda: scenario_source([choice], options))()
+            source = partial(scenario_source, [choice], options)
+            return _behind_tasks(arguments, lambda: HintsShown(source(), "serve", set()))()
         player = _player(arguments)
         under = partial(scenarios_over, [choice], player, seed=options.seed)
         return _behind_tasks(arguments, under)()
@@ -381,11 +376,7 @@ def _what(arguments: argparse.Namespace, choices: Sequence[Choice], options: Ser
 
 def _options(arguments: argparse.Namespace) -> ServerOptions:
     era = chosen_era(arguments.comfyui_version, arguments.fact)
-    catalogue = catalogue_of(arguments.object_info, era)
-    for text in arguments.models:
-        catalogue = catalogue.with_models(_models(text))
     options = ServerOptions(
-        catalogue=catalogue,
         era=era,
         seed=arguments.seed,
         cache="lru" if arguments.cache_lru else arguments.cache,
@@ -394,7 +385,8 @@ def _options(arguments: argparse.Namespace) -> ServerOptions:
         compress_responses=arguments.enable_compress_response_body,
     )
     assert options.cache is None or options.cache in CACHES
-    return replace(options, **_if_given(arguments, options.epoch_us))
+    options = replace(options, **_if_given(arguments, options.epoch_us))
+    return options if arguments.file is not None else with_nodes(arguments, options, "serve")
 
 
 def _if_given(arguments: argparse.Namespace, epoch_us: int) -> dict[str, Any]:
@@ -415,13 +407,6 @@ def _if_given(arguments: argparse.Namespace, epoch_us: int) -> dict[str, Any]:
         page = WebRoot(epoch_us)
         given |= {"frontend": page, "extension_scripts": page.scripts}
     return given
-
-
-def _models(text: str) -> dict[str, list[str]]:
-    folder, equals, names = text.partition("=")
-    if not equals or not folder:
-        raise UsageError(f"--models {text!r}: write FOLDER=NAME,NAME, as in loras=a.safetensors")
-    return {folder: [name for name in names.split(",") if name]}
 
 
 def _timeline(name: str) -> Timeline:

@@ -77,6 +77,8 @@ class HttpResponse(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes = b""
     url: str = ""
     """Where it came from; a relative ``Location`` starts there."""
+    hint: str = ""
+    """How to go on, from a simulated server that says that it is one."""
 
 
 class Unanswered(Exception):
@@ -277,6 +279,7 @@ def _rejected(request: HttpRequest, response: HttpResponse) -> Rejected:
         str(request),
         response.status,
         why,
+        response.hint,
         error_type=str(error.get("type", "")) if isinstance(error, dict) else "",
         node_errors=nodes,
     )

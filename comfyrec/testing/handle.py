@@ -12,7 +12,7 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -115,6 +115,7 @@ class ComfyUI:
         self.host, self.port = self._handle.host, self._handle.port
         self.url, self.ws_url = self._handle.url, self._handle.ws_url
         self._closed = False
+        self._learned: list[Any] = []
 
     def __repr__(self) -> str:
         return f"<ComfyUI {self.url} {self.settings.cassette or self.settings.scenario}>"
@@ -149,6 +150,20 @@ class ComfyUI:
             params={"nodes": nodes or {}, "strict": strict, **params},
             cassette=None,
         )
+
+    def learn(self, *workflows: Any) -> dict[str, Any]:
+        """Have the server run these workflows from now on: graphs, or paths of their files.
+
+        Returns:
+            what it has learned, in plain JSON values.
+
+        Raises:
+            WorkflowError: one of them is not a workflow; nothing is learned then.
+        """
+        graphs = [one if isinstance(one, Mapping) else _read_json(one) for one in workflows]
+        learned = self._call(lambda: self._handle.server.source.learn(graphs))
+        self._learned += graphs
+        return dict(learned)
 
     def _become(self, **changes: Any) -> Self:
         from msgspec.structs import replace
@@ -228,6 +243,15 @@ class ComfyUI:
     def frames(self) -> list[tuple[int, int, str | bytes]]:
         """All frames: (virtual microseconds, socket, message)."""
         return self._read(lambda: list(self._witness.frames))
+
+    @property
+    def hints(self) -> list[str]:
+        """How to go on after refusals that a server with more nodes would not have given."""
+        return [
+            f"{one.partition(': start with ')[0]}: name a file that uses it, as in "
+            "@pytest.mark.comfyui(workflow='FILE'), or give unknown_nodes='accept'"
+            for one in list(self._witness.hints)
+        ]
 
     @property
     def complaints(self) -> list[str]:
@@ -440,6 +464,9 @@ class ComfyUI:
         self.start()
 
     def _restart(self, source: Source) -> None:
+        if self._learned:
+            source.learn(self._learned)
+
         def swap() -> None:
             seen = self._witness
             self._witness, self._gate = self._stack(source)
@@ -537,6 +564,13 @@ class ComfyUI:
     def timeline(self) -> list[dict[str, Any]]:
         """The journal: requests, frames, holds and faults in order, as plain objects."""
         return self._read(lambda: list(self._handle.server.journal.entries()))
+
+
+def _read_json(path: Any) -> Any:
+    from comfyrec.workflows import read_workflows
+
+    found = read_workflows(Path(path).read_bytes(), str(path))
+    return {"workflows": [dict(one.graph) for one in found]}
 
 
 def _awaited(

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+import msgspec
+from msgspec.structs import replace
+
 from comfyrec.errors import ScenarioError
 from comfyrec.testing.settings import PluginSettings
 from comfyrec.versions import era_of
@@ -37,7 +40,39 @@ def make_source(settings: PluginSettings) -> Source:
         options["era"] = era_of(settings.version)
     if settings.object_info is not None:
         options["catalogue"] = Catalogue.from_object_info(settings.object_info)
-    return scenario_source([choice], ServerOptions(**options))
+    options["accept_unknown_nodes"] = settings.unknown_nodes == "accept"
+    return scenario_source([choice], _with_nodes(settings, ServerOptions(**options)))
+
+
+def _with_nodes(settings: PluginSettings, options: ServerOptions) -> ServerOptions:
+    """The options with the model files and the workflows of the settings."""
+    if settings.models:
+        catalogue = options.node_classes.with_models(settings.models)
+        options = replace(options, catalogue=catalogue)
+    if not settings.workflows:
+        return options
+    # Files are read once for all tests with the same settings.
+    key = msgspec.json.encode(
+        (settings.workflows, settings.models, settings.version, settings.object_info)
+    )
+    found = _learned.get(key)
+    if found is None:
+        from comfyrec.testing.workflow_files import with_learned
+
+        if len(_learned) >= LEARNED_MAX:
+            _learned.clear()
+        found = _learned[key] = with_learned(options, settings.workflows, flag="workflow")[0]
+    return replace(
+        options,
+        catalogue=found.catalogue,
+        learned=found.learned,
+        class_plans=found.class_plans,
+    )
+
+
+LEARNED_MAX: Final = 32
+"""Sets of workflow files that are remembered."""
+_learned: dict[bytes, ServerOptions] = {}
 
 
 def transport_for(settings: PluginSettings) -> Transport:

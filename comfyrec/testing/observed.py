@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from comfyrec.http.hint import HINT_HEADER
 from fake_server.source import (
     Abort,
     Accept,
@@ -119,6 +120,8 @@ class Witness(Wrapper):
         self.sockets: list[SeenSocket] = []
         self.frames: deque[tuple[int, int, str | bytes]] = deque(maxlen=FRAMES_MAX)
         """(virtual microseconds, socket, message), one for each socket that a message went to."""
+        self.hints: dict[str, None] = {}
+        """What refusals said beside ComfyUI's own text, each once."""
         self._open: dict[int, tuple[SeenRequest, Request]] = {}
         self._by_number: dict[int, SeenSocket] = {}
         self._serial = 0
@@ -144,7 +147,7 @@ class Witness(Wrapper):
         """Take over what an earlier witness of the same server has seen."""
         self.requests, self.prompts = earlier.requests, earlier.prompts
         self.sockets, self.frames = earlier.sockets, earlier.frames
-        self._serial = earlier._serial
+        self._serial, self.hints = earlier._serial, earlier.hints
 
     def _next(self) -> int:
         self._serial += 1
@@ -186,6 +189,9 @@ class Witness(Wrapper):
             for socket in action.sockets:
                 self.frames.append((now, socket, action.message))
         elif isinstance(action, Respond):
+            if action.answer.status == 400:
+                hints = [value for name, value in action.answer.headers if name == HINT_HEADER]
+                self.hints |= dict.fromkeys(hints)
             seen, request = self._open.pop(action.exchange, (None, None))
             if seen is not None and request is not None:
                 self._answered(seen, request, action.answer)

@@ -21,9 +21,10 @@ from comfyrec.wording import did_you_mean
 
 __all__ = ["gather", "overridden", "scenario_names"]
 
+UNKNOWN_NODES: Final = ("refuse", "accept")
 _OWN_KEYWORDS: Final = {
     "scenario", "cassette", "record", "upstream", "speed", "version", "object_info", "seed",
-    "cassette_dir", "strict", "block_network", "timeout",
+    "cassette_dir", "strict", "block_network", "timeout", "workflow", "models", "unknown_nodes",
 }  # fmt: skip
 
 
@@ -60,6 +61,9 @@ def gather(
         speed=_speed(item, look_up("speed")),
         version=look_up("version"),
         object_info=_object_info(item, look_up("object_info")),
+        workflows=_workflows(item, said.get("workflow") or look_up("workflows")),
+        models=_models(item, look_up("models")),
+        unknown_nodes=_one_of(item, "unknown_nodes", look_up("unknown_nodes"), UNKNOWN_NODES),
         seed=_number(item, "seed", look_up("seed"), int, 0),
         strict=_switch(item, "strict", look_up("strict")),
         block_network=_switch(item, "block_network", look_up("block_network")),
@@ -180,6 +184,56 @@ def _switch(item: pytest.Item, name: str, value: Any) -> bool:
     if str(value).lower() not in words:
         _wrong(item, f"comfyui {name}: {value!r} is neither 1 nor 0")
     return words[str(value).lower()]
+
+
+def _one_of(item: pytest.Item, name: str, value: Any, choices: Sequence[str]) -> str:
+    if value is None:
+        return choices[0]
+    if value not in choices:
+        _wrong(item, f"comfyui {name}: {value!r} is neither {' nor '.join(choices)}")
+    return str(value)
+
+
+def _workflows(item: pytest.Item, value: Any) -> tuple[str, ...]:
+    """Paths and patterns; relative ones count from the test's file, then from the root."""
+    if value is None:
+        return ()
+    given = [value] if isinstance(value, (str, Path)) else value
+    if not isinstance(given, (list, tuple)) or not all(
+        isinstance(one, (str, Path)) for one in given
+    ):
+        _wrong(item, f"comfyui workflow: {value!r} is not a path, a pattern or a list of them")
+    lines = [line for one in given for line in str(one).splitlines() if line.strip()]
+    return tuple(_beside(item, line.strip()) for line in lines)
+
+
+def _beside(item: pytest.Item, path: str) -> str:
+    beside = item.path.parent
+    if Path(path).is_absolute():
+        return path
+    there = (beside / path).exists() or any(beside.glob(path))
+    return str((beside if there else item.config.rootpath) / path)
+
+
+def _models(item: pytest.Item, value: Any) -> dict[str, tuple[str, ...]]:
+    """A mapping of folders to files, or lines of FOLDER=NAME,NAME as an ini file has them."""
+    if value is None:
+        return {}
+    if isinstance(value, str):
+        rows = [line.partition("=") for line in value.splitlines() if line.strip()]
+        value = {folder.strip(): names.split(",") for folder, _, names in rows}
+    if not isinstance(value, Mapping) or not all(
+        isinstance(names, (list, tuple)) for names in value.values()
+    ):
+        _wrong(
+            item,
+            f"comfyui models: {value!r} is not a mapping of folders to lists of files, as in "
+            "{'loras': ['mine.safetensors']}",
+        )
+    return {
+        str(folder): tuple(str(name).strip() for name in names if str(name).strip())
+        for folder, names in value.items()
+    }
 
 
 def _object_info(item: pytest.Item, value: Any) -> Any:

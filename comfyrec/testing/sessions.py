@@ -191,6 +191,8 @@ class PluginSession:
             which = f" {number}" if len(self._servers) > 1 else ""
             if complaints := server.complaints:
                 yield f"comfyui{which} complaints", "\n".join(complaints[:COMPLAINTS_SHOWN_MAX])
+            if hints := server.hints:
+                yield f"comfyui{which} hints", "\n".join(hints[:COMPLAINTS_SHOWN_MAX])
             yield f"comfyui{which} timeline", "\n".join(timeline_lines(server.timeline()))
 
 

@@ -26,6 +26,12 @@ class PluginSettings(msgspec.Struct, frozen=True, kw_only=True):
     """``inf`` never waits; None: only in scenarios that are about waiting."""
     version: str | None = None
     object_info: Any = None
+    workflows: tuple[str, ...] = ()
+    """Files, folders and patterns of workflows that the server learns from."""
+    models: dict[str, tuple[str, ...]] = {}
+    """Model folder -> the files in it."""
+    unknown_nodes: str = "refuse"
+    """``accept``: a class that nobody knows is taken as the prompt uses it."""
     seed: int = 0
     strict: bool = False
     """A replayed cassette answers nothing that was not recorded."""

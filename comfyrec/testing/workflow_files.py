@@ -42,6 +42,8 @@ class LearnedFiles(msgspec.Struct, frozen=True):
     learned: Learned
     class_plans: Mapping[str, Mapping[str, Any]]
     """Class -> keys of a plan, from sidecars."""
+    prompts: Sequence[tuple[str, Mapping[str, Any]]] = ()
+    """The workflows in API format, each with the name of its file."""
     skipped: Sequence[str] = ()
     """Files of folders and patterns that hold no workflow."""
 
@@ -103,7 +105,7 @@ def learn_files(
                 f"{flag} {path}: none of its files holds a workflow; give workflows that the web "
                 "page saved, or pictures that ComfyUI made"
             )
-    return LearnedFiles(learner.learned(), plans, list(skipped))
+    return LearnedFiles(learner.learned(), plans, learner.prompts, list(skipped))
 
 
 def _learn(learner: Learner, file: Path, flag: str) -> int:

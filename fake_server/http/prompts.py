@@ -14,6 +14,7 @@ import msgspec
 
 from comfyrec.errors import WorkflowError
 from comfyrec.events import comfy_json
+from comfyrec.http.hint import HINT_HEADER
 from comfyrec.wording import shortened, shortened_list
 from fake_server.http.console_log import write_line
 from fake_server.http.context import (
@@ -35,7 +36,6 @@ from fake_server.simulator.validate import Broken, Verdict, validate
 from fake_server.source import Request, Response
 
 __all__ = [
-    "HINT_HEADER",
     "UNMET_HEADER",
     "get_prompt",
     "get_queue",
@@ -47,9 +47,6 @@ __all__ = [
 
 UNMET_HEADER: Final = "X-Fake-Plan-Unmet"
 """On the answer to POST /prompt: ids that the plan speaks of and the prompt does not have."""
-
-HINT_HEADER: Final = "X-Fake-Hint"
-"""On a refusal that a real server with more nodes would not give: how to go on."""
 
 METADATA_LETTERS_MAX: Final = 256
 """So long may the JSON of a prompt's ``workflow_metadata`` be."""

@@ -102,6 +102,11 @@ class Learner:
         self._current: Catalogue | None = None
         self._classes = _Classes(catalogue, self._newer)
 
+    @property
+    def prompts(self) -> list[tuple[str, Mapping[str, Any]]]:
+        """What was added, in API format, each with its name."""
+        return list(self._prompts)
+
     def add(self, workflow: Workflow, where: str) -> None:
         """Take one workflow.
 
@@ -139,7 +144,7 @@ class Learner:
         for _, prompt in self._prompts:
             self._look_at(prompt)
         for name, use in self._uses.items():
-            self._entries[name] = self._entry_of(name, use)
+            self._entries[name] = self._entry_of(name, use, with_folders=not classes_only)
         for where, prompt in () if classes_only else self._prompts:
             self._accept(where, prompt)
         return Learned(
@@ -230,11 +235,12 @@ class Learner:
                 return written[0] if isinstance(written[0], str) else "COMBO"
         return _ANYTHING
 
-    def _entry_of(self, name: str, use: _Use) -> dict[str, Any]:
+    def _entry_of(self, name: str, use: _Use, *, with_folders: bool) -> dict[str, Any]:
         sections: dict[str, dict[str, Any]] = {"required": {}, "optional": {}}
         for key, count in use.inputs.items():
             section = "required" if count == use.count else "optional"
-            folder = self._folder_for(name, key) if use.models.get(key) else None
+            named = with_folders and use.models.get(key)
+            folder = self._folder_for(name, key) if named else None
             if folder is not None:
                 self._loaders.setdefault(name, {})[key] = folder
                 sections[section][key] = [[], {}]

@@ -11,6 +11,7 @@ import yarl
 from comfyrec.client.address import Address
 from comfyrec.client.redaction import Redaction
 from comfyrec.client.requests import HttpRequest, HttpResponse, Unanswered, with_query
+from comfyrec.http.hint import HINT_HEADER
 
 __all__ = ["TRANSPORT_ERRORS", "Transport"]
 
@@ -71,6 +72,7 @@ class Transport:
                     location=response.headers.get("Location", ""),
                     body=await response.read(),
                     url=url,
+                    hint=response.headers.get(HINT_HEADER, ""),
                 )
         except TRANSPORT_ERRORS as error:
             why, refused = self.reason(error, limit_s)

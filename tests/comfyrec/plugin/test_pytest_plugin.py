@@ -378,3 +378,102 @@ def test_a_server_thread_that_dies_fails_the_test_and_does_not_hang(
     assert "its thread has ended: SystemExit('gone')" in text
     assert "the thread of the fake server has ended" in text
     assert "INTERNALERROR" not in text
+
+
+CUSTOM = """
+import json, urllib.request, urllib.error, pytest
+GRAPH = {"1": {"class_type": "MyLoader", "inputs": {"lora_name": "mine.safetensors"}},
+         "2": {"class_type": "ShowMe", "inputs": {"model": ["1", 0]}}}
+def post(comfyui, graph=GRAPH):
+    body = json.dumps({"prompt": graph}).encode()
+    with urllib.request.urlopen(urllib.request.Request(f"{comfyui.url}/prompt", body)) as answer:
+        return json.load(answer)
+"""
+ANY_WORKFLOW = {
+    "a marker names the workflows": """
+        from custom import json, post, pytest, urllib
+        @pytest.mark.comfyui(workflow="flows/*.json", models={"vae": ["my.vae"]})
+        def test(comfyui):
+            assert post(comfyui)["node_errors"] == {}
+            with urllib.request.urlopen(f"{comfyui.url}/models/vae") as answer:
+                assert json.load(answer) == ["my.vae"]
+        """,
+    "any class is accepted": """
+        from custom import post, pytest
+        @pytest.mark.comfyui(unknown_nodes="accept")
+        def test(comfyui):
+            assert post(comfyui)["node_errors"] == {}
+        """,
+    "a server learns while it runs and goes on knowing": """
+        from custom import post, pytest, GRAPH
+        def test(comfyui):
+            assert comfyui.learn(GRAPH)["models"] == {"loras": ["mine.safetensors"]}
+            post(comfyui)
+            comfyui.restart()
+            assert post(comfyui)["node_errors"] == {}
+        """,
+    "a file is learned from as well": """
+        from pathlib import Path
+        from custom import post
+        def test(comfyui):
+            comfyui.learn(Path(__file__).parent / "flows" / "a.json")
+            assert post(comfyui)["node_errors"] == {}
+        """,
+}
+
+
+def test_any_workflow_runs_in_a_test(project: pytest.Pytester) -> None:
+    project.makepyfile(custom=CUSTOM)
+    flows = project.mkdir("flows")
+    (flows / "a.json").write_text(
+        '{"1": {"class_type": "MyLoader", "inputs": {"lora_name": "mine.safetensors"}},'
+        ' "2": {"class_type": "ShowMe", "inputs": {"model": ["1", 0]}}}'
+    )
+
+    run_projects(project, ANY_WORKFLOW).assert_outcomes(passed=len(ANY_WORKFLOW))
+
+
+def test_a_refused_class_is_hinted_at_in_the_report_of_a_failing_test(
+    project: pytest.Pytester,
+) -> None:
+    project.makepyfile(custom=CUSTOM)
+
+    result = run_project(
+        project, "from custom import post\ndef test(comfyui):\n    post(comfyui)\n"
+    )
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*comfyui hints*",
+            "'MyLoader', 'ShowMe' are not in the catalogue: name a file that uses it, as in "
+            "@pytest.mark.comfyui(workflow='FILE'), or give unknown_nodes='accept'",
+        ]
+    )
+
+
+WRONG_NODES = {
+    "workflow=5": "comfyui workflow: 5 is not a path, a pattern or a list of them",
+    "workflow='nothing/*.json'": "no file fits this pattern",
+    "models=['a']": "is not a mapping of folders to lists of files",
+    "models={'lora': ['a']}": "no model folder 'lora'; did you mean 'loras'?",
+    "unknown_nodes='maybe'": "'maybe' is neither refuse nor accept",
+}
+
+
+def test_nodes_that_cannot_be_had_are_said_in_one_sentence(project: pytest.Pytester) -> None:
+    codes = {
+        keyword: f"""
+        import pytest
+        @pytest.mark.comfyui({keyword})
+        def test(comfyui):
+            pass
+        """
+        for keyword in WRONG_NODES
+    }
+
+    result = run_projects(project, codes)
+
+    result.assert_outcomes(errors=len(WRONG_NODES))
+    for words in WRONG_NODES.values():
+        result.stdout.fnmatch_lines([f"*{words.replace('[', '[[]')}*"])

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -143,7 +144,7 @@ REFUSED = {
     "a size of nothing": (["--max-upload-size", "0"], "--max-upload-size 0"),
     "a cache of nothing": (["--cache-lru", "0"], "--cache-lru 0: give a whole number from 1"),
     "a pause below zero": (["all-cached", "--idle-time-limit", "-1"], "--idle-time-limit -1"),
-    "models without a folder": (["--models", "loras"], "--models 'loras': write FOLDER=NAME"),
+    "models without a folder": (["--models", "loras"], "--models loras: write FOLDER=NAME"),
     "a catalogue that is not there": (["--object-info", "none.json"], "--object-info none.json"),
     "a server that is not there": (["--object-info", "http://127.0.0.1:9"], "start that server"),
     "a cassette that is not there": (["none.crec"], "none.crec"),
@@ -258,3 +259,75 @@ def test_it_speaks_the_task_interface_and_shows_no_key() -> None:
     assert "worker-2" in json.dumps(about)
     assert "hk-5f3a9c1e7b2d" not in json.dumps(journal)
     assert "a lighthouse" in json.dumps(journal)
+
+
+CUSTOM = {
+    "1": {"class_type": "LoadImage", "inputs": {"image": "cat.png"}},
+    "2": {"class_type": "MyLoader", "inputs": {"lora_name": "mine.safetensors"}},
+    "3": {"class_type": "ShowMe", "inputs": {"image": ["1", 0], "model": ["2", 0]}},
+}
+
+
+def test_it_learns_workflows_and_says_so_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "flow.json").write_text(json.dumps({"prompt": CUSTOM}))
+    (tmp_path / "nodes.json").write_text('{"ShowMe": {"outputs": {"text": ["hello"]}}}')
+
+    with command("--learn", str(tmp_path), "--speed", "max") as (line, process):
+        url = line.split()[-1]
+        prompt_id = post_json(f"{url}/prompt", {"prompt": CUSTOM})["prompt_id"]
+        about, loras = get_json(f"{url}/__fake__/"), get_json(f"{url}/models/loras")
+        history = get_json(f"{url}/history/{prompt_id}")
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=20)
+
+    assert err == (
+        "comfyrec serve: learned 2 new classes, 1 model file, 1 input file from 1 workflow; "
+        "1 class as nodes.yaml says\n"
+    )
+    assert about["facts"]["learned"]["classes"] == ["MyLoader", "ShowMe"]
+    assert "mine.safetensors" in loras
+    assert history[prompt_id]["outputs"] == {"3": {"text": ["hello"]}}
+
+
+def test_a_refused_class_comes_with_a_hint_on_the_console_once() -> None:
+    unknown = {"1": {"class_type": "Nope\x1b[31m", "inputs": {}}}
+
+    with command() as (line, process):
+        url = line.split()[-1]
+        for _ in range(2):
+            with pytest.raises(urllib.error.HTTPError, match="400"):
+                post_json(f"{url}/prompt", {"prompt": unknown})
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=20)
+
+    assert err == (
+        "comfyrec serve: 'Nope\\x1b[31m' is not in the catalogue: start with --learn "
+        "WORKFLOW.json, --object-info URL or --unknown-nodes accept\n"
+    )
+
+
+def test_any_class_is_accepted_when_that_is_asked_for() -> None:
+    with command("--unknown-nodes", "accept", "--speed", "max") as (line, _):
+        url = line.split()[-1]
+        accepted = post_json(f"{url}/prompt", {"prompt": {"1": {"class_type": "A", "inputs": {}}}})
+
+    assert accepted["node_errors"] == {}
+
+
+WRONG_NODES = {
+    "a pattern that fits nothing": (["--learn", "nothing/*.json"], "no file fits this pattern"),
+    "a file that is not there": (["--learn", "nothing.json"], "No such file"),
+    "a folder of models with another name": (["--models", "lora=a"], "did you mean 'loras'?"),
+}
+
+
+@pytest.mark.parametrize("flags, words", WRONG_NODES.values(), ids=WRONG_NODES)
+def test_nodes_that_cannot_be_had_are_said_with_their_flag(
+    flags: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = main(["serve", "--port", "0", *flags])
+
+    err = capsys.readouterr().err
+    assert status == 2
+    assert words in err
+    assert f"{flags[0]} {flags[1]}" in err
