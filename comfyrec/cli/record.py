@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import errno
 import ipaddress
 import os
@@ -20,6 +21,7 @@ from comfyrec.cassette.redact.redactor import CLASSES, Redactor, check_classes
 from comfyrec.cli import DAMAGED, FINE
 from comfyrec.client.redaction import SECRET_VARIABLES
 from comfyrec.errors import SecretKept, UsageError
+from comfyrec.proxy.probe import probe
 from comfyrec.proxy.recorder import Recorder, next_conn, now_us
 from comfyrec.proxy.relay import NO_MORE_FILES, Relay, listen
 from comfyrec.proxy.upstream import Upstream, parse_header, parse_upstream, tls_context
@@ -103,23 +105,28 @@ def run(arguments: argparse.Namespace) -> int:
     listener = listen(*_address(arguments.listen))
     with listener:
         _check_own_address(listener, upstream)
+        rewrite = upstream.rewriter(fields, rewrite_host=arguments.rewrite_host)
+        found = asyncio.run(probe(upstream, context=context, rewrite=rewrite))
         redactor = Redactor(known_secrets=_secrets(upstream, fields), classes=classes)
         writer = create_cassette(
             arguments.output,
             upstream=upstream.url,
             redacted=classes,
+            about=dict(found.about),
             clock_us=now_us,
             overwrite=arguments.overwrite,
             append=arguments.append,
             redactor=redactor,
         )
+        if found.sentence:
+            _say(found.sentence)
         recorder = Recorder(writer, redactor, say=_say, first_conn=first_conn)
         relay = Relay(
             upstream,
             recorder,
             say=_say,
             context=context,
-            rewrite=upstream.rewriter(fields, rewrite_host=arguments.rewrite_host),
+            rewrite=rewrite,
             include_static=arguments.include_static,
             any_upgrade=arguments.any_upgrade,
         )
@@ -182,11 +189,18 @@ async def _serve(relay: Relay, listener: socket.socket, output: Path) -> None:
 
 
 def _on_signals(loop: asyncio.AbstractEventLoop, stop: Callable[[], None]) -> None:
+    """The first signal ends the recording; further ones change nothing about how it ends.
+
+    The handlers stay when the loop is gone, while the cassette is brought to its end.
+    """
+
+    def stopped(*_: object) -> None:
+        # RuntimeError: the loop is closed, so the recording is at its end already.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(stop)
+
     for name in _ENDS:
-        try:
-            loop.add_signal_handler(name, stop)
-        except NotImplementedError:  # Windows
-            signal.signal(name, lambda *_: loop.call_soon_threadsafe(stop))
+        signal.signal(name, stopped)
 
 
 class _Faults:

@@ -30,12 +30,14 @@ LIMIT_S = 20
 
 
 class Server(BaseHTTPRequestHandler):
-    """Says back which key it was shown."""
+    """A ComfyUI that says back which key it was shown."""
 
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        body = f'{{"key": "{self.headers["X-Api-Key"]}"}}'.encode()
+        body = b'{"system": {"comfyui_version": "0.33.0"}, "devices": [{"type": "cpu"}]}'
+        if self.path != "/system_stats":
+            body = f'{{"key": "{self.headers["X-Api-Key"]}"}}'.encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -317,3 +319,48 @@ def test_records_lost_to_a_full_disk_give_status_3_and_are_not_called_whole(
     assert "LOST" in said and "recording has stopped" in complained
     assert main(["info", str(path)]) == 3
     assert "whole" not in capsys.readouterr().out
+
+
+def test_it_knows_which_server_it_records(tmp_path: Path, upstream: str) -> None:
+    path = tmp_path / "session.jsonl"
+
+    with recording("--upstream", upstream, "-o", str(path)) as (process, _):
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=LIMIT_S)
+
+    with open_cassette(path) as records:
+        session = next(iter(records))
+    assert isinstance(session, Session)
+    assert session.about == {"comfyui_version": "0.33.0", "devices": ["cpu"], "flags": []}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals are sent as POSIX does")
+def test_an_upstream_that_is_not_there_is_said_at_once(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+
+    with recording("--upstream", url, "-o", str(tmp_path / "a.jsonl")) as (process, _):
+        process.send_signal(signal.SIGINT)
+        _, complained = process.communicate(timeout=LIMIT_S)
+
+    assert process.returncode == 0
+    assert complained == (
+        f"comfyrec record: --upstream {url}: it refuses the connection; is the server up? "
+        "(recording goes on)\n"
+    )
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals are sent as POSIX does")
+@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_changes_nothing_about_the_end(
+    tmp_path: Path, upstream: str, second: signal.Signals
+) -> None:
+    path = tmp_path / "session.jsonl"
+
+    with recording("--upstream", upstream, "-o", str(path)) as (process, _):
+        process.send_signal(signal.SIGINT)
+        process.send_signal(second)
+        said, complained = process.communicate(timeout=LIMIT_S)
+
+    assert (process.returncode, complained) == (0, "")
+    assert str(path) in said

@@ -1,0 +1,87 @@
+"""One look at the upstream before clients come."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+
+import pytest
+
+from comfyrec.proxy.probe import Probe, probe
+from comfyrec.proxy.upstream import parse_upstream
+
+STATS = (
+    b'{"system": {"comfyui_version": "0.33.0", "argv": ["main.py", "--cpu", "--port", "1", '
+    b'"--token=x"]}, "devices": [{"type": "cpu"}]}'
+)
+
+
+def answering(answer: bytes, heard: Callable[[bytes], None] = lambda head: None) -> Probe:
+    """What is found at a server that gives this answer to anything."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(answer)
+        writer.close()
+
+    async def look() -> Probe:
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        async with server:
+            port = server.sockets[0].getsockname()[1]
+            upstream = parse_upstream(f"http://127.0.0.1:{port}/sub")
+            return await probe(upstream, context=None, rewrite=upstream.rewriter())
+
+    return asyncio.run(look())
+
+
+def test_a_comfyui_says_which_one_it_is() -> None:
+    found = answering(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n" + STATS)
+
+    assert found == Probe(
+        about={
+            "comfyui_version": "0.33.0",
+            "devices": ["cpu"],
+            "flags": ["--cpu", "--port", "--token"],
+        }
+    )
+
+
+def test_it_asks_as_every_client_will() -> None:
+    heads: list[bytes] = []
+
+    answering(b"HTTP/1.1 200 OK\r\n\r\n" + STATS, heads.append)
+
+    assert heads[0].startswith(b"GET /sub/system_stats HTTP/1.1\r\nHost: 127.0.0.1")
+
+
+ODD = {
+    "a web page": (b"HTTP/1.1 200 OK\r\n\r\n<html>{}</html>", "not as ComfyUI does"),
+    "another server": (b"HTTP/1.1 404 Not Found\r\n\r\n", "status 404 and not as ComfyUI"),
+    "HTTP/2": (b"\x00\x00\x12\x04\x00\x00\x00\x00\x00", "it answers in HTTP/2"),
+    "TLS": (b"\x15\x03\x01\x00\x02\x02\x46", "it speaks TLS; say https://"),
+    "no HTTP": (b"SSH-2.0-x\r\n", "it does not answer as an HTTP server"),
+    "nothing": (b"", "it does not answer as an HTTP server"),
+}
+
+
+@pytest.mark.parametrize("answer, words", ODD.values(), ids=ODD)
+def test_what_is_odd_is_said_at_once_and_the_recording_goes_on(answer: bytes, words: str) -> None:
+    found = answering(answer)
+
+    assert words in found.sentence
+    assert found.sentence.endswith("(recording goes on)")
+    assert found.about == {}
+
+
+def test_a_server_that_is_not_up_is_said() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    upstream = parse_upstream(f"http://127.0.0.1:{port}")
+
+    found = asyncio.run(probe(upstream, context=None, rewrite=None))
+
+    assert found.sentence == (
+        f"--upstream {upstream.url}: it refuses the connection; is the server up? "
+        "(recording goes on)"
+    )
