@@ -40,6 +40,11 @@ SETTINGS: dict[str, tuple[str, tuple[str, ...] | None]] = {
     "strict": ("a replayed cassette answers only what was recorded (1 or 0)", None),
     "block_network": ("refuse connections to other machines while a test runs (1 or 0)", None),
     "timeout": ("longest wait of the comfyui fixture in seconds (default 5)", None),
+    "idle_limit": (
+        "seconds that a client may wait for a server with nothing more to say "
+        "(default 10; 0: for ever)",
+        None,
+    ),
 }
 
 MARKERS = (
@@ -182,6 +187,12 @@ def comfyui_block_network() -> bool | None:
 
 
 @pytest.fixture(scope="session")
+def comfyui_idle_limit() -> float | None:
+    """Seconds that a client may wait for a server that has nothing more to say; 0: for ever."""
+    return None
+
+
+@pytest.fixture(scope="session")
 def comfyui_timeout() -> float | None:
     """Longest wait of the handle, in seconds."""
     return None
@@ -261,7 +272,8 @@ def pytest_runtest_makereport(
         if call.when == "call":
             item.stash[_PASSED] = report.passed
         if report.failed:
-            report.sections.extend(session.report_sections())
+            uncut = item.config.get_verbosity() > 1
+            report.sections.extend(session.report_sections(uncut=uncut))
     return report
 
 

@@ -20,6 +20,7 @@ from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar
 
 from comfyrec.errors import ScenarioError, ServerDied
 from comfyrec.testing import assertions
+from comfyrec.testing.idle import IdleWatch
 from comfyrec.testing.make_source import make_source, speed_for, transport_for
 from comfyrec.testing.observed import Seen, SeenPrompt, SeenRequest, SeenSocket, Witness
 from comfyrec.testing.settings import PluginSettings
@@ -106,6 +107,7 @@ class ComfyUI:
         self.settings = settings
         self._changed, self._changes = threading.Condition(), 0
         self._patience: asyncio.TimerHandle | None = None
+        self._idle: IdleWatch | None = None
         self._gave_up: list[str] = []
         self._shell = Transport() if source else transport_for(settings)
         self._witness, self._gate = self._stack(source or make_source(settings))
@@ -116,6 +118,10 @@ class ComfyUI:
         self.url, self.ws_url = self._handle.url, self._handle.ws_url
         self._closed = False
         self._learned: list[Any] = []
+        self._waiting = 0
+        self._idle = IdleWatch(
+            self._handle.thread.loop, settings.idle_limit_s, self._stuck, self._stop_idling
+        )
 
     def __repr__(self) -> str:
         return f"<ComfyUI {self.url} {self.settings.cassette or self.settings.scenario}>"
@@ -209,10 +215,28 @@ class ComfyUI:
         self._handle.server.cut_all()
         self._handle.server.carry([Listen(accept=False)])
 
+    def _stuck(self) -> bool:
+        """Whether a client waits for something that will not come, and no test waits with it."""
+        server = self._handle.server
+        mine = self._gate.held is not None or self._waiting > 0 or server.clock.speed == 0
+        return server.waited_for and not server.has_more_to_say and not mine
+
+    def _stop_idling(self) -> None:
+        """End the wait of a client that would wait for ever."""
+        self._gave_up.append(
+            f"a client waited {self.settings.idle_limit_s:g} s for a server that had nothing more "
+            f"to say, so the server was stopped; give more time with comfyui_idle_limit"
+        )
+        self._note("fault", "a client waits for ever: the server stops")
+        self._handle.server.cut_all()
+        self._handle.server.carry([Listen(accept=False)])
+
     def _note(self, what: str, words: str) -> None:
         self._handle.server.journal.note(self._handle.server.now, what, words)
 
     def _tell(self) -> None:
+        if self._idle is not None:  # the first source tells before there is a server to watch
+            self._idle.stir()
         with self._changed:
             self._changes += 1
             self._changed.notify_all()
@@ -273,6 +297,12 @@ class ComfyUI:
         return found
 
     @property
+    def messages_to_nobody(self) -> int:
+        """Messages that the simulated server had for a client without a socket."""
+        facts = self._read(lambda: self._handle.server.source.facts())
+        return int(facts.get("messages_to_nobody", 0))
+
+    @property
     def unused(self) -> list[str]:
         """What the replayed cassette holds and this client never requested, a line each."""
         timeline = self._gate.timeline
@@ -311,10 +341,14 @@ class ComfyUI:
         seen = self._changes
         # Asked without the lock: ``holds`` may well ask the server's thread for something, and that
         # takes the lock to tell what has happened.
-        while not holds():
-            if not self._something_happens(seen, until) and not holds():
-                raise WaitedTooLong(self._why(what, limit))
-            seen = self._changes
+        self._waiting += 1
+        try:
+            while not holds():
+                if not self._something_happens(seen, until) and not holds():
+                    raise WaitedTooLong(self._why(what, limit))
+                seen = self._changes
+        finally:
+            self._waiting -= 1
 
     def _something_happens(self, since: int, until: float) -> bool:
         with self._changed:
@@ -485,6 +519,8 @@ class ComfyUI:
         """
         if not self._closed:
             self._closed = True
+            if self._idle is not None:
+                self._idle.end()
             if self._patience is not None:
                 self._call(self._end_patience)
             self._handle.close()

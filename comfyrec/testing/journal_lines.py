@@ -12,10 +12,18 @@ __all__ = ["timeline_lines"]
 REPORT_LINES_MAX: Final = 120
 """Of the timeline of one server: the first and the last ones."""
 LINE_MAX: Final = 200
+_NO_LIMIT: Final = 1 << 30
 
 
-def timeline_lines(entries: list[dict[str, Any]]) -> list[str]:
-    """The journal in words, of bounded length: requests, frames, holds and faults in order."""
+def timeline_lines(entries: list[dict[str, Any]], *, uncut: bool = False) -> list[str]:
+    """The journal in words: requests, frames, holds and faults in order.
+
+    Args:
+        entries: of the journal.
+        uncut: every line whole, and all of them; otherwise both are bounded.
+    """
+    if uncut:
+        return [_line(entry, length_max=_NO_LIMIT) for entry in entries]
     if len(entries) > REPORT_LINES_MAX:
         half = REPORT_LINES_MAX // 2
         left_out = len(entries) - 2 * half
@@ -27,8 +35,8 @@ def timeline_lines(entries: list[dict[str, Any]]) -> list[str]:
     return [_line(entry) for entry in entries] or ["nothing was received, nothing was sent"]
 
 
-def _line(entry: dict[str, Any]) -> str:
-    return shortened(f"{entry['t'] / 1000:>10.1f}ms  {_words(entry)}", LINE_MAX)
+def _line(entry: dict[str, Any], length_max: int = LINE_MAX) -> str:
+    return shortened(f"{entry['t'] / 1000:>10.1f}ms  {_words(entry)}", length_max)
 
 
 def _words(entry: dict[str, Any]) -> str:

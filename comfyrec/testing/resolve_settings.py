@@ -24,7 +24,8 @@ __all__ = ["gather", "overridden", "scenario_names"]
 UNKNOWN_NODES: Final = ("refuse", "accept")
 _OWN_KEYWORDS: Final = {
     "scenario", "cassette", "record", "upstream", "speed", "version", "object_info", "seed",
-    "cassette_dir", "strict", "block_network", "timeout", "workflow", "models", "unknown_nodes",
+    "cassette_dir", "strict", "block_network", "timeout", "idle_limit", "workflow", "models",
+    "unknown_nodes",
 }  # fmt: skip
 
 
@@ -68,7 +69,15 @@ def gather(
         strict=_switch(item, "strict", look_up("strict")),
         block_network=_switch(item, "block_network", look_up("block_network")),
         timeout_s=_number(item, "timeout", look_up("timeout"), float, 5.0),
+        idle_limit_s=0
+        if _debugging(config)
+        else _number(item, "idle_limit", look_up("idle_limit"), float, 10.0),
     )
+
+
+def _debugging(config: pytest.Config) -> bool:
+    """Whether somebody may sit in a debugger for as long as they like."""
+    return bool(config.getoption("usepdb", False) or config.getoption("trace", False))
 
 
 def _said_by_markers(item: pytest.Item) -> dict[str, Any]:

@@ -183,8 +183,12 @@ class PluginSession:
             for line in server.unused
         ]
 
-    def report_sections(self) -> Iterator[tuple[str, str]]:
-        """Title and text of what each server saw, for the report of a failing test."""
+    def report_sections(self, *, uncut: bool = False) -> Iterator[tuple[str, str]]:
+        """Title and text of what each server saw, for the report of a failing test.
+
+        Args:
+            uncut: every line whole, and all of them.
+        """
         for number, server in enumerate(self._servers, 1):
             if not isinstance(server, ComfyUI):
                 continue
@@ -193,7 +197,9 @@ class PluginSession:
                 yield f"comfyui{which} complaints", "\n".join(complaints[:COMPLAINTS_SHOWN_MAX])
             if hints := server.hints:
                 yield f"comfyui{which} hints", "\n".join(hints[:COMPLAINTS_SHOWN_MAX])
-            yield f"comfyui{which} timeline", "\n".join(timeline_lines(server.timeline()))
+            entries = server.timeline()
+            yield f"comfyui{which} story", "\n".join(_story(server, entries))
+            yield f"comfyui{which} timeline", "\n".join(timeline_lines(entries, uncut=uncut))
 
 
 def _hosts(upstream: str | None) -> tuple[str, ...]:
@@ -277,3 +283,13 @@ def _working_copy(keep_as: Path, *, of_old: bool) -> Path:
     if of_old:
         working.write_bytes(keep_as.read_bytes())
     return working
+
+
+def _story(server: ComfyUI, entries: list[dict[str, Any]]) -> Iterator[str]:
+    """One line of diagnosis, if something stands out, and the story."""
+    from comfyrec.testing.failure_report import diagnosis, story_lines, story_of_journal
+
+    story = story_of_journal(entries)
+    if why := diagnosis(story, to_nobody=server.messages_to_nobody):
+        yield f"diagnosis: {why}"
+    yield from story_lines(story)

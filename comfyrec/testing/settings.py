@@ -37,6 +37,8 @@ class PluginSettings(msgspec.Struct, frozen=True, kw_only=True):
     """A replayed cassette answers nothing that was not recorded."""
     block_network: bool = False
     timeout_s: float = 5.0
+    idle_limit_s: float = 10.0
+    """Real time that a client may wait for a server with nothing more to say; 0: for ever."""
 
 
 def address_variables(url: str) -> dict[str, str]:

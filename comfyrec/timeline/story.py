@@ -15,7 +15,7 @@ import msgspec
 from comfyrec.cassette.records import Side
 from comfyrec.timeline import Timeline
 from comfyrec.timeline.findings import Finding, Poll, Silence, find_polls, find_silences
-from comfyrec.timeline.model import Exchange, Message, RecordedPrompt, Socket
+from comfyrec.timeline.model import Exchange, HttpMessage, Message, RecordedPrompt, Socket
 from comfyrec.timeline.node_runs import NodeRun, NodeRuns
 from comfyrec.timeline.order_of import broken_rules
 from comfyrec.timeline.peek import data_of
@@ -438,26 +438,27 @@ def _unheard(prompts: Sequence[PromptStory], timeline: Timeline) -> Iterator[Fin
         if prompt.submitted_us is None or prompt.outcome == "deleted" or not prompt.client_id:
             continue
         own = by_name.get(prompt.client_id, [])
-        posted = prompt.submitted_us + timeline.t
-        open_then = [s for s in own if s.upgrade.request.t <= posted and _open_at(s, posted)]
-        if open_then:
+        submitted = timeline.prompts[prompt.number].submitted
+        assert submitted is not None, "it has a time, so it has an exchange"
+        posted = timeline.exchanges[submitted].request
+        if any(s.upgrade.request.at < posted.at and _open_at(s, posted.at) for s in own):
             continue
-        short = prompt.prompt_id[:8]
-        if not own:
-            sentence = f"prompt {short} named client {prompt.client_id}, which had no socket"
-        elif all(s.upgrade.request.t > posted for s in own):
-            late = min(s.upgrade.request.t for s in own) - posted
-            sentence = (
-                f"prompt {short} was posted before its socket was open: "
-                f"that came {late / 1000:.1f} ms later"
-            )
-        else:
-            sentence = f"prompt {short} was posted after its socket had closed"
+        sentence = f"prompt {prompt.prompt_id[:8]} {_how_unheard(prompt, own, posted)}"
         yield Finding("unheard", "warns", prompt.submitted_us, sentence, prompt=prompt.number)
 
 
-def _open_at(socket: Socket, t: int) -> bool:
-    return socket.closing is None or socket.closing.t > t
+def _how_unheard(prompt: PromptStory, own: Sequence[Socket], posted: HttpMessage) -> str:
+    if not own:
+        return f"named client {prompt.client_id}, which had no socket"
+    if any(s.upgrade.request.at < posted.at for s in own):
+        return "was posted after its socket had closed"
+    late_us = min(s.upgrade.request.t for s in own) - posted.t
+    later = f": that came {late_us / 1000:.1f} ms later" if late_us else ""
+    return f"was posted before its socket was open{later}"
+
+
+def _open_at(socket: Socket, at: int) -> bool:
+    return socket.closing is None or socket.closing.at > at
 
 
 def _breaks(timeline: Timeline) -> Iterator[Finding]:

@@ -117,6 +117,7 @@ class Server:
         self._listener: sockets.socket | None = None
         self._connecting: set[asyncio.Task[Any]] = set()
         self._stopped = False
+        self._lingering = 0
         self._web = web.Server(
             self._handle,
             handler_cancellation=True,
@@ -179,6 +180,16 @@ class Server:
     def now(self) -> int:
         """Virtual microseconds since the start or the last ``replace``."""
         return self.clock.now()
+
+    @property
+    def has_more_to_say(self) -> bool:
+        """Whether something is due, without anything from outside."""
+        return self.clock.next_moment is not None or self._lingering > 0
+
+    @property
+    def waited_for(self) -> bool:
+        """Whether a client has a socket open, or a request without its answer."""
+        return bool(self._sockets or self._exchanges)
 
     def feed(self, happened: Happened) -> None:
         """Tell the source what happened and do what it says."""
@@ -248,9 +259,11 @@ class Server:
         source = self.source
 
         def lingered() -> None:
+            self._lingering -= 1
             if self.source is source:
                 self.feed(RealTimePassed(action.token))
 
+        self._lingering += 1
         self._loop.call_later(action.real_us / 1_000_000, lingered)
 
     def _on_socket(self, number: int, action: Action) -> None:

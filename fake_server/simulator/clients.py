@@ -44,6 +44,8 @@ class Clients:
         self._everyone: tuple[int, ...] | None = None
         self._metadata: Mapping[str, Any] = {}
         self._metadata_json = ""
+        self.to_nobody = 0
+        """Messages that nobody was there to get; a real server drops them as well."""
 
     # --- sockets -----------------------------------------------------------------------------
 
@@ -126,6 +128,8 @@ class Clients:
             if self._metadata and isinstance(data, Mapping) and "prompt_id" in data:
                 data = {**self._metadata, **data}
             self._append(sockets, text_frame(kind, data))
+        else:
+            self.to_nobody += 1
 
     def send_of_prompt(self, client_id: Any, message: str) -> None:
         """Send a message that is encoded already, but for the metadata of the prompt it names."""
@@ -145,6 +149,8 @@ class Clients:
         sockets = self.sockets_of(client_id)
         if sockets:
             self._append(sockets, message)
+        else:
+            self.to_nobody += 1
 
     def _append(self, sockets: tuple[int, ...], message: str | bytes) -> None:
         self.actions.append(Send(sockets, message))

@@ -380,6 +380,7 @@ class Engine:
             "pending": [job.prompt_id for job in self.pending],
             "history": len(self.history),
             "clients": self.clients.client_ids,
+            "messages_to_nobody": self.clients.to_nobody,
             "learned": self.learned.facts() if self.learned.workflows else None,
             "plan_not_met": sorted(one for one, met in self._planned.items() if not met),
         }

@@ -285,6 +285,28 @@ FAILING = {
         "from helper import run\ndef test(comfyui):\n    run(comfyui)\n    assert 0",
         ["comfyui timeline", "-> POST /prompt", "execution_success"],
     ),
+    "a client that posts before it connects, and waits for ever": (
+        "from helper import GRAPH, connect, post\n"
+        "import pytest\n"
+        "@pytest.mark.comfyui(idle_limit=0.3)\n"
+        "def test(comfyui):\n"
+        "    post(comfyui, '/prompt', {'prompt': GRAPH, 'client_id': 'a'})\n"
+        "    comfyui.wait_until(lambda: comfyui.messages_to_nobody > 9, 'its end')\n"
+        "    with connect(f'{comfyui.ws_url}/ws?clientId=a') as ws:\n"
+        "        while True:\n            ws.recv()",
+        [
+            "a client waited 0.3 s for a server that had nothing more to say",
+            "was posted before its socket was open; 1",
+            "frames went to nobody",
+        ],
+    ),
+    "the story of a failing test": (
+        "from helper import run\n"
+        "import pytest\n"
+        "@pytest.mark.comfyui(scenario='execution-error')\n"
+        "def test(comfyui):\n    assert run(comfyui) == 0",
+        ["comfyui story", "diagnosis: prompt ", " failed: ", "1 prompt: 1 failed"],
+    ),
     "a scenario that did not take place": (
         "from helper import run\n"
         "@pytest.mark.comfyui(scenario='missing-outputs-after-success', node_ids=['99'])\n"

@@ -116,6 +116,7 @@ EVERY = {
     "strict": ("yes", True),
     "block_network": ("on", True),
     "timeout": ("2.5", 2.5),
+    "idle_limit": ("3", 3.0),
 }
 
 
@@ -123,7 +124,7 @@ EVERY = {
 def test_every_setting_can_be_given_everywhere(pytester: pytest.Pytester, place: str) -> None:
     pytester.makefile(".json", info='{"A": {}}')
     fields = {
-        "timeout_s" if name == "timeout" else name: value
+        f"{name}_s" if name in ("timeout", "idle_limit") else name: value
         for name, (_, value) in EVERY.items()
         if name != "cassette_dir"
     }
