@@ -176,6 +176,15 @@ class Synthesizer:
         path = f"/{context.request_key.path[1:]}"
         return self._as_recorded(path, []) if not context.rest else None
 
+    def _extensions(self, context: _Context) -> Response | None:
+        """The list as recorded; of a script that it names, which recorders leave out, nothing."""
+        listed = self._recorded_facts.json_at("/extensions")
+        if not context.rest:
+            return _json(listed if listed is not None else [])
+        if not isinstance(listed, list) or f"/extensions/{context.rest}" not in listed:
+            return None
+        return Response(200, (("Content-Type", "text/javascript; charset=utf-8"),))
+
     def _empty_object(self, context: _Context) -> Response | None:
         path = f"/{context.request_key.path[1:]}"
         return self._as_recorded(path, {}) if not context.rest else None
@@ -241,7 +250,7 @@ class Synthesizer:
         ("GET", "object_info"): _object_info,
         ("GET", "settings"): _settings,
         ("GET", "users"): _users,
-        ("GET", "extensions"): _empty_list,
+        ("GET", "extensions"): _extensions,
         ("GET", "embeddings"): _empty_list,
         ("GET", "models"): _empty_list,
         ("GET", "i18n"): _empty_object,

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from comfyrec.http.forms import BadForm
+from comfyrec.http.forms import BadForm, FormField
 from comfyrec.timeline import Exchange
 from fake_server.replay.recording.id_mapping import deep_renamed
 from fake_server.source import Request
@@ -196,10 +196,20 @@ def _body_key(request: Request, parsed: Any) -> bytes:
         return _digest(json.dumps(parsed, sort_keys=True).encode())
     if request.header("Content-Type").startswith("multipart/"):
         try:
-            return _digest(repr(request.form()).encode())
+            return _form_digest(request.form())
         except BadForm:
             return _digest(request.body)
     return _digest(request.body)
+
+
+def _form_digest(fields: Sequence[FormField]) -> bytes:
+    """Without a copy: an upload may be large."""
+    found = hashlib.blake2b(digest_size=16)
+    for field in fields:
+        named = field.name, field.filename, field.content_type, len(field.value)
+        found.update(repr(named).encode())
+        found.update(field.value)
+    return found.digest()
 
 
 def _form(request: Request) -> Iterator[str]:

@@ -479,3 +479,25 @@ def test_a_player_tells_what_it_plays() -> None:
     facts = Player(Timeline.build(watched().end())).facts()
 
     assert (facts["prompts"], facts["sockets"], facts["strict"]) == (1, 1, False)
+
+
+def test_a_script_that_the_recorded_list_names_is_empty() -> None:
+    recording = Recording()
+    recording.asked(1, "GET", "/extensions", answer=["/extensions/pack/a.js"])
+    rig = rig_of(recording)
+
+    listed, other = (rig.ask("GET", f"/extensions/pack/{name}.js") for name in "ab")
+
+    assert (listed.status, listed.body, mark(listed)) == (200, b"", "extensions")
+    assert dict(listed.headers)["Content-Type"].startswith("text/javascript")
+    assert other.status == 404
+
+
+def test_parameters_that_the_server_does_not_read_do_not_matter() -> None:
+    recording = Recording()
+    recording.asked(1, "GET", "/view?type=output&filename=a.png&rand=0.5", answer=b"picture")
+    rig = rig_of(recording)
+
+    again = rig.ask("GET", "/view?clientId=x&filename=a.png&subfolder=&t=7")
+
+    assert (again.status, again.body, mark(again)) == (200, b"picture", None)
