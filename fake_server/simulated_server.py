@@ -10,14 +10,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from comfyrec.workflows import find_workflows
 from fake_server.http.console_log import banner, print_end, print_failure
 from fake_server.http.context import Context, HandlerFailed
 from fake_server.http.middleware import answer, is_websocket, lets_in
 from fake_server.http.responses import empty, server_error
 from fake_server.options import ServerOptions
 from fake_server.simulator.engine import Engine
-from fake_server.simulator.learning import Learner
 from fake_server.simulator.node_plan import NodePlans, PlanFor, always
 from fake_server.source import (
     Accept,
@@ -87,6 +85,10 @@ class SimulatedServer(Source):
 
     def learn(self, workflows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
         """Have what these workflows need from now on."""
+        # Few servers learn; the others start without reading how.
+        from comfyrec.workflows import find_workflows
+        from fake_server.simulator.learning import Learner
+
         learner = Learner(self.engine.catalogue, self.engine.era)
         for number, workflow in enumerate(workflows, 1):
             for one in find_workflows(workflow, f"workflow {number}"):

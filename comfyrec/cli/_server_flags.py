@@ -10,7 +10,6 @@ from typing import Any
 from msgspec.structs import replace
 
 from comfyrec.cli._object_info import catalogue_of
-from comfyrec.cli.terminal.output import safe
 from comfyrec.errors import UsageError
 from comfyrec.http.hint import HINT_HEADER
 from comfyrec.wording import shortened_list
@@ -101,6 +100,9 @@ def _models(text: str) -> dict[str, list[str]]:
 
 
 def _say(command: str, sentence: str) -> None:
+    # What a terminal needs is not imported before there is something to say.
+    from comfyrec.cli.terminal.output import safe
+
     print(safe(f"comfyrec {command}: {sentence}"), file=sys.stderr, flush=True)
 
 

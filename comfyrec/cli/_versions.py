@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from comfyrec.cli.terminal.output import tell
 from comfyrec.errors import UsageError
 from comfyrec.versions import (
     DEFAULT_VERSION,
@@ -31,6 +30,9 @@ def chosen_era(version: str | None, facts: Sequence[str]) -> Era:
     """
     era = era_of(version or DEFAULT_VERSION)
     if is_beyond_known(era):
+        # What a terminal needs is not imported before there is something to say.
+        from comfyrec.cli.terminal.output import tell
+
         tell(
             "serve",
             f"nothing is known of ComfyUI {era.version}; it is played as {NEWEST_KNOWN}, "

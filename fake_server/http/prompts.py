@@ -30,7 +30,6 @@ from fake_server.nodes.file_checks import file_checks, self_checked
 from fake_server.nodes.replacements import Unreplaceable, replace_retired
 from fake_server.simulator.engine import SENSITIVE, Engine
 from fake_server.simulator.job import Job
-from fake_server.simulator.learning import Learner, unknown_classes
 from fake_server.simulator.node_plan import UnfitPlan
 from fake_server.simulator.validate import Broken, Verdict, validate
 from fake_server.source import Request, Response
@@ -168,8 +167,11 @@ def _submit(
 
 def _learn_classes(engine: Engine, prompt: Any) -> None:
     """Take the classes that nobody knows as the prompt uses them."""
-    if not unknown_classes(prompt, engine.catalogue):
+    if not engine.catalogue.unknown_in(prompt):
         return
+    # Few servers learn; the others start without reading how.
+    from fake_server.simulator.learning import Learner
+
     learner = Learner(engine.catalogue, engine.era)
     try:
         learner.add_prompt(prompt, "the prompt")
@@ -179,7 +181,7 @@ def _learn_classes(engine: Engine, prompt: Any) -> None:
 
 
 def _with_hint(engine: Engine, prompt: Any, answer: Response) -> Response:
-    unknown = unknown_classes(prompt, engine.catalogue)
+    unknown = engine.catalogue.unknown_in(prompt)
     if not unknown:
         return answer
     header = (HINT_HEADER, _hint(unknown))

@@ -259,7 +259,7 @@ class Catalogue:
     @classmethod
     def core(cls, era: Era | None = None) -> Catalogue:
         """The classes that come with a version of ComfyUI; with the default one for None."""
-        return _core(generation_of(era or era_of(), core_nodes.versions()))
+        return _core(generation_of(era or era_of(), core_nodes.VERSIONS))
 
     @classmethod
     def from_object_info(cls, info: Any) -> Catalogue:
@@ -354,6 +354,13 @@ class Catalogue:
     def folder_of(self, name: str, key: str) -> str | None:
         """The model folder that fills an input's list."""
         return self._loaders.get(name, {}).get(key)
+
+    def unknown_in(self, prompt: Any) -> list[str]:
+        """The classes of a prompt that are not here, each once; whatever the prompt is."""
+        nodes = prompt.values() if isinstance(prompt, Mapping) else ()
+        names = (node.get("class_type") for node in nodes if isinstance(node, Mapping))
+        texts = dict.fromkeys(name for name in names if isinstance(name, str))
+        return [name for name in texts if name not in self]
 
     def __contains__(self, name: object) -> bool:
         return name in self._info or name in self.learned

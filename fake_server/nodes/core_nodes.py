@@ -21,9 +21,11 @@ from typing import Any, Final
 
 import msgspec
 
-__all__ = ["core_classes", "pack", "read_pack", "versions"]
+__all__ = ["VERSIONS", "core_classes", "pack", "read_pack"]
 
 FILE: Final = "core_nodes.jsonl.gz"
+VERSIONS: Final = ("2024-07", "0.3.10", "0.3.64", "0.8.2", "0.27.0", "0.33.0")
+"""The versions that the file has, the oldest first."""
 TEXT_DEFAULT_MAX: Final = 40
 """Letters of a text that is a default; longer ones are prompts that somebody wrote."""
 _TEXTS: Final = ("description", "tooltip")
@@ -53,14 +55,29 @@ class _Classes(Mapping[str, dict[str, Any]]):
         return len(self._numbers)
 
 
-def versions() -> tuple[str, ...]:
-    """The versions whose classes are known."""
-    return tuple(_pack())
+class _Core(Mapping[str, dict[str, Any]]):
+    """The classes of one version; the file is read when one is first asked for."""
+
+    def __init__(self, version: str) -> None:
+        self._version = version
+
+    def __getitem__(self, name: str) -> dict[str, Any]:
+        return _pack()[self._version][name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in _pack()[self._version]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_pack()[self._version])
+
+    def __len__(self) -> int:
+        return len(_pack()[self._version])
 
 
 def core_classes(version: str) -> Mapping[str, dict[str, Any]]:
-    """The classes of one of the ``versions``, by name."""
-    return _pack()[version]
+    """The classes of one of the ``VERSIONS``, by name."""
+    assert version in VERSIONS, f"no classes are known of {version}"
+    return _Core(version)
 
 
 @cache

@@ -29,7 +29,7 @@ from fake_server.nodes.model_folders import LOADERS, MODEL_FOLDERS
 from fake_server.nodes.values import Value, is_link
 from fake_server.simulator.validate import Broken, types_fit, validate
 
-__all__ = ["Learner", "unknown_classes"]
+__all__ = ["Learner"]
 
 ROUNDS_MAX: Final = 6
 """How often a workflow is looked at again; one refusal may hide the next."""
@@ -432,7 +432,7 @@ class _Newest(Mapping[str, Mapping[str, Any]]):
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
-        self._versions = [core_nodes.core_classes(one) for one in reversed(core_nodes.versions())]
+        self._versions = [core_nodes.core_classes(one) for one in reversed(core_nodes.VERSIONS)]
 
     def __getitem__(self, name: str) -> Mapping[str, Any]:
         for classes in () if name in self._catalogue else self._versions:
@@ -454,17 +454,6 @@ class _Newest(Mapping[str, Mapping[str, Any]]):
 
 def _newest_classes(catalogue: Catalogue) -> Mapping[str, Mapping[str, Any]]:
     return _Newest(catalogue)
-
-
-def unknown_classes(prompt: Any, catalogue: Catalogue) -> list[str]:
-    """The classes of a prompt that a catalogue lacks, each once; whatever the prompt is."""
-    nodes = prompt.values() if isinstance(prompt, Mapping) else ()
-    names = (node.get("class_type") for node in nodes if isinstance(node, Mapping))
-    return [
-        name
-        for name in dict.fromkeys(one for one in names if isinstance(one, str))
-        if name not in catalogue
-    ]
 
 
 # --- entries ---------------------------------------------------------------------------------

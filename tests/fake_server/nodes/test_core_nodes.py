@@ -40,15 +40,19 @@ def test_texts_that_people_wrote_are_left_out(entry: Any, wanted: Any) -> None:
     assert core_nodes.without_texts(entry) == wanted
 
 
-@pytest.mark.parametrize("version", core_nodes.versions())
+@pytest.mark.parametrize("version", core_nodes.VERSIONS)
 def test_every_generation_holds_nothing_but_node_classes(version: str) -> None:
     catalogue = Catalogue.core(era_of(version)).checked()
 
     assert {"KSampler", "SaveImage", "LoadImage"} <= set(catalogue)
 
 
+def test_the_file_has_the_versions_that_it_is_said_to_have() -> None:
+    assert tuple(core_nodes._pack()) == core_nodes.VERSIONS
+
+
 def test_classes_come_with_their_versions() -> None:
-    counts = [len(Catalogue.core(era_of(version))) for version in core_nodes.versions()]
+    counts = [len(Catalogue.core(era_of(version))) for version in core_nodes.VERSIONS]
 
     assert counts == sorted(counts)
     assert "PreviewAny" not in Catalogue.core(era_of("2024-07"))
@@ -56,7 +60,7 @@ def test_classes_come_with_their_versions() -> None:
 
 
 def test_every_loader_names_a_folder_and_an_input_that_exist() -> None:
-    newest = Catalogue.core(era_of(core_nodes.versions()[-1]))
+    newest = Catalogue.core(era_of(core_nodes.VERSIONS[-1]))
 
     wrong = [
         (name, key)

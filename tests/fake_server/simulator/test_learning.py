@@ -16,7 +16,7 @@ from fake_server.nodes.catalogue import Catalogue
 from fake_server.nodes.learned import Learned
 from fake_server.options import ServerOptions
 from fake_server.simulated_server import SimulatedServer
-from fake_server.simulator.learning import Learner, unknown_classes
+from fake_server.simulator.learning import Learner
 from fake_server.source import Request, RequestReceived, Respond, Wake, Woke
 from tests.support.engine_bench import node
 
@@ -247,5 +247,5 @@ def test_no_prompt_is_too_odd_to_learn_from(prompt: dict[str, Any]) -> None:
 
     catalogue = learner.learned().added_to(CORE)
 
-    assert unknown_classes(prompt, catalogue) == []
+    assert catalogue.unknown_in(prompt) == []
     catalogue.all_info()
