@@ -48,6 +48,23 @@ def at_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
 
 
+def test_a_client_that_runs_its_own_workflow_passes_with_what_it_needs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flow = tmp_path / "flow.json"
+    flow.write_text(
+        '{"1": {"class_type": "MyPicture", "inputs": {"ckpt_name": "mine.safetensors"}},'
+        ' "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "a"}}}'
+    )
+    own = [str(flow) if part == "{workflow}" else part for part in RIGHT]
+
+    status = main(["check", "--scenarios", "success", "--json", "--learn", str(flow), "--", *own])
+
+    said = capsys.readouterr()
+    assert (status, json.loads(said.out)["summary"]["scenarios"]) == (0, 1)
+    assert said.err.startswith("comfyrec check: learned 1 new class, 1 model file")
+
+
 def test_a_correct_client_passes_and_the_status_is_0(capsys: pytest.CaptureFixture[str]) -> None:
     chosen = "success,null-after-error,ws-silent,view-truncated,base-path"
 

@@ -89,3 +89,21 @@ def test_it_overwrites_nothing_unasked(tmp_path: Path, capsys: pytest.CaptureFix
         f"comfyrec demo: {path} exists already; give another name, or --overwrite\n"
     )
     assert path.read_text() == "mine"
+
+
+def test_a_persons_own_workflow_is_what_is_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flow = tmp_path / "flow.json"
+    flow.write_text(
+        '{"1": {"class_type": "MyPicture", "inputs": {"seed": 1}},'
+        ' "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "a"}}}'
+    )
+
+    status = main(["demo", "--learn", str(flow), "-o", str(tmp_path / "demo.jsonl")])
+
+    out = capsys.readouterr().out
+    assert status == 0
+    assert out.startswith("Learned 1 new class, ")
+    assert f"Running {flow}." in out
+    assert "Recorded one run of 2 nodes through the proxy: success." in out
