@@ -38,6 +38,7 @@ COMMANDS = {
     "info": "summarize in ten lines what happened in a cassette",
     "show": "tell the story of a cassette: prompts, nodes, frames, what went wrong",
     "view": "write a recording as one HTML page: time line, frames, pictures",
+    "export": "write a recording for other tools: perfetto, otlp, har, jsonl, csv",
     "diff": "compare two recordings: new, gone, changed, reordered",
     "cat": "print the records of a cassette",
     "doctor": "check a cassette, and that it replays what it recorded",

@@ -1,0 +1,82 @@
+"""Write a recording for other tools: perfetto, otlp, har, jsonl or csv."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from comfyrec.cassette.files import write_file
+from comfyrec.cassette.har.write import to_har
+from comfyrec.cli.terminal.output import opened, said, tool
+from comfyrec.cli.terminal.reading import read_story
+from comfyrec.errors import UsageError
+from comfyrec.show.export.otlp import otlp_lines
+from comfyrec.show.export.perfetto import perfetto_trace
+from comfyrec.show.export.tables import csv_lines, moment_rows
+from comfyrec.show.text import bytes_in_words
+from comfyrec.timeline import Timeline
+from comfyrec.timeline.story import Story
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags of ``comfyrec export``."""
+    parser.add_argument("file", type=Path, metavar="FILE", help="a path or a name")
+    parser.add_argument("--to", required=True, choices=FORMATS, help="what to write")
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="FILE", help="default: standard output, as text"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write it, as far as the recording can be read."""
+    if arguments.output is None and arguments.to == "perfetto" and sys.stdout.isatty():
+        raise UsageError("--to perfetto writes bytes, which a terminal does not show; give it -o")
+    if arguments.to == "har":
+        data, status = _har(arguments.file)
+    else:
+        timeline, story, reader = read_story(arguments.file)
+        data, status = _OF_STORY[arguments.to](timeline, story), said(reader, "export")
+    if arguments.output is None:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+        return status
+    write_file(arguments.output, data, overwrite=arguments.overwrite)
+    print(f"wrote {arguments.output} ({bytes_in_words(len(data))})")
+    return status
+
+
+def _har(name: Path) -> tuple[bytes, int]:
+    with opened(name) as reader:
+        har = to_har(reader, tool=tool())
+        return json.dumps(har, ensure_ascii=True).encode(), said(reader, "export")
+
+
+def _otlp(timeline: Timeline, story: Story) -> bytes:
+    lines = [json.dumps(request) for request in otlp_lines(timeline, story, tool=tool())]
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def _jsonl(timeline: Timeline, story: Story) -> bytes:
+    return "".join(f"{json.dumps(row)}\n" for row in moment_rows(timeline)).encode()
+
+
+def _csv(timeline: Timeline, story: Story) -> bytes:
+    return "".join(csv_lines(timeline)).encode("utf-8", "replace")
+
+
+_OF_STORY: Final[dict[str, Callable[[Timeline, Story], bytes]]] = {
+    "perfetto": perfetto_trace,
+    "otlp": _otlp,
+    "jsonl": _jsonl,
+    "csv": _csv,
+}
+FORMATS: Final = (*_OF_STORY, "har")
+"""What ``--to`` takes; HAR is made of the records, the others of their story."""

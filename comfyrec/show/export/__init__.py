@@ -1,0 +1,1 @@
+"""Stories as traces and tables that other tools open."""
