@@ -45,7 +45,7 @@ def with_live_values(
     if recorded.route == "view":
         return _viewed(response, recorded, request, live_state)
     family = recorded.route
-    prompts = {live.live_id: live for live in live_state.prompts if live.rewriter is not None}
+    prompts = live_state.rewritten
     if family in _SAME_FOR_ALL or not (prompts or live_state.bindings.any):
         return response
     value = loads_or_none(response.body) if response.body[:1] in (b"{", b"[") else None

@@ -13,7 +13,7 @@ all of them. A change that names nobody goes to the play-through that waits for 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, Literal, get_args
 
 import msgspec
@@ -30,8 +30,8 @@ from fake_server.replay.live.uploads import upload_of
 from fake_server.replay.live_values import with_live_values
 from fake_server.replay.matching.prompt_matcher import PromptMatcher, Unmatched
 from fake_server.replay.matching.shape import VOLATILE, Tier
-from fake_server.replay.matching.submissions import Submission, Submissions
-from fake_server.replay.matching.validity import Validity
+from fake_server.replay.matching.submissions import Submissions
+from fake_server.replay.matching.validity import Flaw, Validity
 from fake_server.replay.recording.pace import seconds_by_class
 from fake_server.replay.recording.recorded_answers import RecordedAnswers, RecordedExchange
 from fake_server.replay.recording.request_key import (
@@ -122,24 +122,25 @@ class Player(Source):
         self._recorded_facts = recorded_facts
         self._synthesizer = Synthesizer(recorded_facts, era)
         self._simulation = Simulation(
-            ServerOptions(
+            lambda: ServerOptions(
                 catalogue=recorded_facts.node_classes.catalogue(),
                 era=era,
                 seed=seed ^ _SIMULATION,
             ),
-            seconds_by_class(timeline),
+            lambda: seconds_by_class(timeline),
         )
         flags = recorded_facts.flags() if era.has("progress_state") else None
         self._messages = RecordedMessages(timeline, script.recorded_ids, flags=flags)
         self._playthroughs = Playthroughs(self._begin)
-        submissions = Submissions(timeline, frozenset(volatile))
-        validity = _validity(timeline, recorded_facts, era, submissions.all)
-        submissions.judge(validity)
+        submissions = Submissions(
+            timeline,
+            frozenset(volatile),
+            lambda refused: _validity(timeline, recorded_facts, era, refused),
+        )
         self._matcher = PromptMatcher(
             timeline,
             script.recorded_ids,
             submissions,
-            validity,
             era=era,
             playthroughs=self._playthroughs,
             chance=self._chance,
@@ -408,17 +409,8 @@ def _with_notice(action: Action, notice: str) -> Action:
 
 
 def _validity(
-    timeline: Timeline, facts: RecordedFacts, era: Era, submissions: Sequence[Submission]
+    timeline: Timeline, facts: RecordedFacts, era: Era, refused: Iterable[Flaw]
 ) -> Validity:
-    return Validity(
-        facts.node_classes.catalogue(),
-        facts.node_classes.described,
-        era,
-        (prompt.graph for prompt in timeline.prompts if prompt.graph),
-        (
-            (one.shape.graph, answer.get("error"), answer.get("node_errors"))
-            for one in submissions
-            if one.prompt is None
-            and isinstance(answer := timeline.exchanges[one.exchange].response_json, dict)
-        ),
-    )
+    classes = facts.node_classes
+    accepted = (prompt.graph for prompt in timeline.prompts if prompt.graph)
+    return Validity(classes.catalogue(), classes.described, era, accepted, refused)

@@ -7,7 +7,7 @@ long as they took when recorded. It has the sockets of the live clients; what it
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -44,15 +44,14 @@ class Simulation:
     """Runs prompts for one player. Nothing is made before the first one comes.
 
     Args:
-        options: of the server behind it.
-        seconds: node class -> how long it runs.
+        options: gives those of the server behind it.
+        seconds: gives, for each node class, how long it runs.
     """
 
-    def __init__(self, options: ServerOptions, seconds: Mapping[str, float]) -> None:
-        plans = NodePlans(
-            classes={name: {"seconds": took} for name, took in seconds.items()}, lifelike=True
-        )
-        self._options, self._plan_for = options, always(plans)
+    def __init__(
+        self, options: Callable[[], ServerOptions], seconds: Callable[[], Mapping[str, float]]
+    ) -> None:
+        self._options, self._seconds = options, seconds
         self._server: SimulatedServer | None = None
         self._sockets: dict[int, tuple[Request, list[str | bytes]]] = {}
         self._uploads: list[Request] = []
@@ -102,7 +101,9 @@ class Simulation:
 
     def _started(self, now: int) -> SimulatedServer:
         if self._server is None:
-            self._server = SimulatedServer(self._options, plan_for=self._plan_for)
+            classes = {name: {"seconds": took} for name, took in self._seconds().items()}
+            plans = NodePlans(classes=classes, lifelike=True)
+            self._server = SimulatedServer(self._options(), plan_for=always(plans))
             for socket, (request, messages) in self._sockets.items():
                 _ended(self._server.handle(UpgradeRequested(socket, request), now))
                 for message in messages:

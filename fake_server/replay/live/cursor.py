@@ -14,6 +14,7 @@ they are, not as they were.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Generator, Iterator
 from typing import Final
 
@@ -135,7 +136,9 @@ class Cursor:
     def meet(self, need: Need, now: int) -> None:
         """A live client did what a need waits for; ``advance`` says what follows."""
         self._met[need.number] = now
-        for earlier in self._script.needs[: need.number]:
+        # Needs that lie behind are passed; a long recording has many.
+        first = bisect_left(self._script.needs, self.position, key=_step_of)
+        for earlier in self._script.needs[first : need.number]:
             if self.is_open(earlier) and self._is_left_out(earlier, need):
                 self._waived.add(earlier.number)
         if self._base is not None and self._hastens(need):
@@ -377,3 +380,7 @@ class Cursor:
         else:
             self.over = not any(self.is_open(need) for need in self._script.needs)
             yield Abort(target)
+
+
+def _step_of(need: Need) -> int:
+    return need.step

@@ -150,6 +150,8 @@ class LiveState:
         self._tokens = number << _TOKEN_BITS
         self.sockets: dict[int, LiveSocket] = {}
         self.prompts: list[LivePrompt] = []
+        self.rewritten: dict[str, LivePrompt] = {}
+        """Id -> the prompts whose values are not the recorded ones."""
         self._waiting: list[LivePrompt] = []
         self.main: dict[int, LivePrompt] = {}
         """Recorded prompt -> the live one that plays it in its place of the script."""
@@ -291,6 +293,8 @@ class LiveState:
     def add(self, live: LivePrompt) -> None:
         """A prompt was submitted."""
         self.prompts.append(live)
+        if live.rewriter is not None:
+            self.rewritten[live.live_id] = live
         self._waiting.append(live)
 
     @property

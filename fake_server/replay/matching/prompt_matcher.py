@@ -20,7 +20,7 @@ from fake_server.replay.live.playthrough_index import Playthroughs
 from fake_server.replay.live.prompt_rewriter import PromptRewriter
 from fake_server.replay.matching.shape import UUID, Shape, Tier
 from fake_server.replay.matching.submissions import PromptMatch, Submission, Submissions
-from fake_server.replay.matching.validity import Flaw, Validity
+from fake_server.replay.matching.validity import Flaw
 from fake_server.replay.recording.id_mapping import RecordedIds
 from fake_server.replay.recording.request_key import request_key_of
 from fake_server.replay.rewrite_response import SYNTHESIZED, json_answer, rewritten_response
@@ -57,7 +57,6 @@ class PromptMatcher:
         timeline: the recording.
         recorded_ids: its ids.
         submissions: what was submitted while recording.
-        validity: what the recorded server refuses.
         era: of the recorded server.
         playthroughs: the play-throughs.
         chance: makes prompt ids.
@@ -72,7 +71,6 @@ class PromptMatcher:
         timeline: Timeline,
         recorded_ids: RecordedIds,
         submissions: Submissions,
-        validity: Validity,
         *,
         era: Era,
         playthroughs: Playthroughs,
@@ -83,7 +81,7 @@ class PromptMatcher:
         mend: str = "",
     ) -> None:
         self._timeline, self._recorded_ids = timeline, recorded_ids
-        self._submissions, self._validity = submissions, validity
+        self._submissions = submissions
         self._era, self._playthroughs = era, playthroughs
         self._chance, self._least, self._strict = chance, least, strict
         self._unmatched, self._mend = unmatched, mend
@@ -108,7 +106,9 @@ class PromptMatcher:
     def _flaws(self, shape: Shape) -> list[Flaw] | None:
         if self._strict is not None or not shape.graph:
             return None
-        return self._validity.flaws(shape.graph, self._is_uploaded)
+        if self._submissions.has_graph(shape):
+            return []
+        return self._submissions.validity.flaws(shape.graph, self._is_uploaded)
 
     def _is_uploaded(self, text: str) -> bool:
         return any(one.live_state.has_upload(text) for one in self._playthroughs.all)
@@ -226,7 +226,7 @@ class PromptMatcher:
 
     def _invalid(self, shape: Shape) -> Response:
         """What the recorded server would say of a prompt that it would refuse."""
-        verdict = self._validity.verdict(shape.graph)
+        verdict = self._submissions.validity.verdict(shape.graph)
         if verdict is None or verdict.error is None:
             return self._not_recorded(shape)
         none: Any = {} if self._era.has("error_objects") else []

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property
 from typing import Any, Final
 
 import msgspec
@@ -27,7 +28,7 @@ class Submission(msgspec.Struct, frozen=True, eq=False):
     prompt: RecordedPrompt | None
     """None: it was refused."""
     flaws: frozenset[Flaw] = frozenset()
-    """Why it was refused, as far as that can be seen from a graph; empty: only its shape tells."""
+    """Why it was refused."""
 
 
 class PromptMatch(msgspec.Struct, frozen=True):
@@ -42,10 +43,23 @@ class PromptMatch(msgspec.Struct, frozen=True):
 
 
 class Submissions:
-    """All recorded submissions, compared with live ones."""
+    """All recorded submissions, compared with live ones.
 
-    def __init__(self, timeline: Timeline, volatile: frozenset[str]) -> None:
-        self._volatile = volatile
+    Args:
+        timeline: the recording.
+        volatile: names of inputs that do not count for the structure.
+        judge: makes what knows the recorded server's refusals, from the reasons that it gave; made
+            when a prompt comes that was not recorded.
+    """
+
+    def __init__(
+        self,
+        timeline: Timeline,
+        volatile: frozenset[str],
+        judge: Callable[[Iterable[Flaw]], Validity],
+    ) -> None:
+        self._volatile, self._judge = volatile, judge
+        self._visible: dict[int, frozenset[Flaw]] = {}
         of_exchange = {p.submitted: p for p in timeline.prompts if p.submitted is not None}
         self.all = [
             Submission(
@@ -63,12 +77,18 @@ class Submissions:
             and not e.request.omitted_bytes
         ]
 
-    def judge(self, validity: Validity) -> None:
-        """Keep those reasons of refusals that a live graph can be checked for."""
-        self.all = [
-            msgspec.structs.replace(one, flaws=validity.seen_in(one.shape.graph, one.flaws))
-            for one in self.all
-        ]
+    @cached_property
+    def validity(self) -> Validity:
+        """What the recorded server refuses."""
+        return self._judge(flaw for submission in self.all for flaw in submission.flaws)
+
+    def has_graph(self, shape: Shape) -> bool:
+        """Whether the very same graph was submitted; what came of it is known then."""
+        return shape.graph_key in self._graph_keys
+
+    @cached_property
+    def _graph_keys(self) -> frozenset[bytes]:
+        return frozenset(submission.shape.graph_key for submission in self.all)
 
     def shape(self, body: Any) -> Shape:
         """What is compared of a body."""
@@ -123,7 +143,16 @@ class Submissions:
             return not flaws
         if flaws is None or tier < Tier.RENUMBERED or not submission.shape.graph:
             return False
-        return not submission.flaws or any(flaw in submission.flaws for flaw in flaws)
+        reasons = self._visible_flaws(submission)
+        return not reasons or any(flaw in reasons for flaw in flaws)
+
+    def _visible_flaws(self, submission: Submission) -> frozenset[Flaw]:
+        """Those reasons of a refusal that a live graph can be checked for."""
+        if submission.exchange not in self._visible:
+            graph = submission.shape.graph
+            found = self.validity.seen_in(graph, submission.flaws)
+            self._visible[submission.exchange] = found
+        return self._visible[submission.exchange]
 
     def _rank(self, match: PromptMatch, bindings: Bindings, *, own: bool) -> tuple[int, ...]:
         distances = [

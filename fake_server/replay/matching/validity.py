@@ -47,7 +47,7 @@ class Validity:
         described: the classes that the recording itself describes.
         era: its generation.
         accepted: graphs that it took.
-        refusals: (graph, error, node_errors) of those that it refused.
+        refused: the reasons that it gave when it refused others.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Validity:
         described: frozenset[str],
         era: Era,
         accepted: Iterable[Mapping[str, Any]],
-        refusals: Iterable[tuple[Mapping[str, Any], Any, Any]],
+        refused: Iterable[Flaw],
     ) -> None:
         self._catalogue, self._described, self._era = catalogue, described, era
         self._harmless: set[Flaw] = set()
@@ -64,9 +64,7 @@ class Validity:
         for graph in accepted:
             self._harmless.update(self._found(graph))
             self._note_files(graph)
-        self._refused = {
-            flaw for graph, error, errors in refusals for flaw in flaws_of(graph, error, errors)
-        }
+        self._refused = frozenset(refused)
 
     def _note_files(self, graph: Mapping[str, Any]) -> None:
         for node in graph.values():

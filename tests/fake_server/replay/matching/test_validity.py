@@ -58,15 +58,9 @@ def test_what_the_server_took_once_is_no_flaw() -> None:
 
 
 def test_a_file_is_missing_where_one_was_missing_and_nobody_uploaded_it() -> None:
-    refused = changed(LOAD, image="lost.png")
-    errors = {
-        "1": {
-            "errors": [{"type": "custom_validation_failed", "extra_info": {"input_name": "image"}}]
-        }
-    }
-    judge = validity([LOAD], [(refused, {"type": "prompt_outputs_failed_validation"}, errors)])
-
     flaw = Flaw("custom_validation_failed", "LoadImage", "image")
+    judge = validity([LOAD], [flaw])
+
     assert judge.flaws(changed(LOAD, image="gone.png"), nobodys) == [flaw]
     assert judge.flaws(LOAD, nobodys) == []
     assert judge.flaws(changed(LOAD, image="mine.png"), lambda text: text == "mine.png") == []
@@ -74,6 +68,14 @@ def test_a_file_is_missing_where_one_was_missing_and_nobody_uploaded_it() -> Non
 
 def test_other_lists_of_files_prove_nothing() -> None:
     assert validity([LOAD]).flaws(changed(LOAD, image="gone.png"), nobodys) == []
+
+
+def test_a_refusal_names_its_flaws() -> None:
+    said = [{"type": "custom_validation_failed", "extra_info": {"input_name": "image"}}]
+
+    found = flaws_of(LOAD, {"type": "prompt_outputs_failed_validation"}, {"1": {"errors": said}})
+
+    assert list(found) == [Flaw("custom_validation_failed", "LoadImage", "image")]
 
 
 def test_an_unknown_class_is_one_flaw_whatever_it_is_called() -> None:
