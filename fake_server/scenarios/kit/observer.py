@@ -205,7 +205,7 @@ class Observer:
 
     # --- for the stage -------------------------------------------------------------------
 
-    def heard(self, happened: Happened) -> None:
+    def from_client(self, happened: Happened) -> None:
         """Something came from outside, before any operator."""
         match happened:
             case UpgradeRequested():
@@ -224,7 +224,7 @@ class Observer:
                 self.cut.discard(happened.socket)
                 self.note("left", happened.socket, str(happened.code))
 
-    def overheard(self, happened: Happened) -> None:
+    def from_operator(self, happened: Happened) -> None:
         """An operator lets something happen; where other users do it, note it."""
         if isinstance(happened, RequestReceived) and happened.exchange < 0:
             request = happened.request
@@ -232,16 +232,17 @@ class Observer:
         elif isinstance(happened, UpgradeRequested) and happened.socket < 0:
             self.note("somebody", happened.socket, f"GET {happened.request.target}")
 
-    def told(self, happened: Happened) -> None:
+    def to_source(self, happened: Happened) -> None:
         """Something reaches the source, behind all operators."""
         if isinstance(happened, RequestReceived):
             self.exchanges[happened.exchange] = happened.request
         elif isinstance(happened, UpgradeRequested):
             self._upgrades[happened.socket] = happened.request
 
-    def said(self, action: Action) -> None:
+    def from_source(self, action: Action) -> None:
         """The source acts, before any operator."""
         if isinstance(action, Respond):
+            self._upgrades.pop(action.exchange, None)
             self._answered(action)
         elif isinstance(action, Accept):
             self._accepted(action.socket)
@@ -250,7 +251,7 @@ class Observer:
             self._greeted(frame, action.sockets)
             self._notice_end(frame)
 
-    def shown(self, action: Action) -> None:
+    def to_client(self, action: Action) -> None:
         """Something leaves for the shell, behind all operators."""
         match action:
             case Accept():
@@ -262,6 +263,7 @@ class Observer:
                 self.cut.add(action.socket)
                 self.note("closed", action.socket, type(action).__name__.lower())
             case Respond():
+                self.handshakes.pop(action.exchange, None)  # an upgrade that was refused
                 self.note("answered", action.exchange, str(action.answer.status))
                 self._refused(action)
             case HangUp():

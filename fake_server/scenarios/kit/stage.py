@@ -117,7 +117,7 @@ class Stage(Source):
         self._serial = count()
         self._announced: set[int] = set()
         self._stepwise = False
-        self._understudies: dict[int, str] = {}
+        self._placeholders: dict[int, str] = {}
         """Sockets of ours that listen in the place of the client's: their client id."""
         self._waits_for_socket = waits_for_socket
         self._patience: int | None = None
@@ -125,11 +125,11 @@ class Stage(Source):
         self._unheard: list[Send] = []
         """What the source has said meanwhile."""
         self._learned: list[Mapping[str, Any]] = []
-        self._raise_curtain()
+        self._start_source()
 
-    def _raise_curtain(self) -> None:
+    def _start_source(self) -> None:
         self._base = self._make()
-        self._wings = self._make() if self._split else self._base
+        self._socket_source = self._make() if self._split else self._base
         if self._stepwise:
             self.step_by_frame(True)
         for source in self._sources() if self._learned else ():
@@ -148,7 +148,7 @@ class Stage(Source):
             yield from self._go_on_with_the_run()
             yield from self._due(now)
         elif not isinstance(happened, Woke):
-            observer.heard(happened)
+            observer.from_client(happened)
             yield from self._inwards(0, happened)
             if self._patience is not None and isinstance(happened, UpgradeRequested):
                 yield from self._wait_for_the_handshake()
@@ -193,7 +193,7 @@ class Stage(Source):
         return self._base.timeline
 
     def _sources(self) -> list[Source]:
-        return [self._base, self._wings] if self._split else [self._base]
+        return [self._base, self._socket_source] if self._split else [self._base]
 
     def finish(self) -> list[Complaint]:
         """Say of which operators the client met nothing, at the end of a scenario.
@@ -226,7 +226,7 @@ class Stage(Source):
         if level < 0:
             action_seen = self._not_to_the_dead(action)
             if action_seen is not None:
-                self.observer.shown(action_seen)
+                self.observer.to_client(action_seen)
                 yield action_seen
             return
         act = self._operators[level].act
@@ -240,32 +240,32 @@ class Stage(Source):
         if isinstance(step, DoLater | HearAgain):
             heapq.heappush(self._agenda, (step.at, next(self._serial), level, step))
         elif isinstance(step, RestartSource):
-            self._raise_curtain()
+            self._start_source()
         elif isinstance(step, EndPrompts):
             self.observer.end(step.ending)
         elif isinstance(step, _HAPPENED):
-            self.observer.overheard(step)
+            self.observer.from_operator(step)
             yield from self._inwards(level + 1, step)
         else:
             yield from self._outwards(level - 1, step)
 
     def _play(self, happened: Happened) -> Iterator[Action]:
-        self.observer.told(happened)
+        self.observer.to_source(happened)
         if (
             isinstance(happened, RequestReceived)
             and happened.exchange >= 0
             and posts(happened.request)
         ):
-            yield from self._see_to_a_listener(happened.request)
+            yield from self._see_to_a_socket(happened.request)
         on_a_socket = isinstance(happened, UpgradeRequested | MessageReceived | Disconnected)
-        yield from self._feed(self._wings if on_a_socket else self._base, happened)
+        yield from self._feed(self._socket_source if on_a_socket else self._base, happened)
 
     def _feed(self, source: Source, happened: Happened) -> Iterator[Action]:
         for action in source.handle(happened, self.observer.now):
             if isinstance(action, Wake):
                 heapq.heappush(self._wakes, (action.at, next(self._serial), source))
                 continue
-            self.observer.said(action)
+            self.observer.from_source(action)
             if self._patience is not None and _is_for_nobody(action):
                 self._unheard.append(action)
                 continue
@@ -282,27 +282,27 @@ class Stage(Source):
 
     # --- a client without a socket -----------------------------------------------------------
 
-    def _see_to_a_listener(self, request: Request) -> Iterator[Action]:
+    def _see_to_a_socket(self, request: Request) -> Iterator[Action]:
         # A server says nothing of a prompt whose client has no socket, and operators wait for a
         # moment in what it says. So somebody listens in the place of a client that does not; if it
         # connects later, its own socket takes over (PROTOCOL.md section 3).
         body = request.json
         client_id = body.get("client_id") if isinstance(body, dict) else None
         if isinstance(client_id, str) and client_id not in self.observer.sockets.values():
-            self._send_an_understudy(client_id)
+            self._open_placeholder(client_id)
         if self._waits_for_socket and self._patience is None and not self.observer.open_sockets():
             self._let_step(True)  # so that its history is never ahead of what was heard
             yield self._begin_to_wait(SOCKET_PATIENCE_MS)
 
-    def _send_an_understudy(self, client_id: str) -> None:
+    def _open_placeholder(self, client_id: str) -> None:
         socket = self.observer.other_user()
-        self._understudies[socket] = client_id
+        self._placeholders[socket] = client_id
         target = f"/ws?clientId={quote(client_id, safe='')}"
         upgrade = UpgradeRequested(socket, Request("GET", target, _UPGRADE))
-        for action in self._wings.handle(upgrade, self.observer.now):
+        for action in self._socket_source.handle(upgrade, self.observer.now):
             # What it is greeted with is nothing of the client's.
             if isinstance(action, Wake):
-                heapq.heappush(self._wakes, (action.at, next(self._serial), self._wings))
+                heapq.heappush(self._wakes, (action.at, next(self._serial), self._socket_source))
 
     def _begin_to_wait(self, ms: int) -> Action:
         self._patience = self.observer.token()
@@ -320,12 +320,12 @@ class Stage(Source):
         self._let_step(self._stepwise)
         unheard, self._unheard = self._unheard, []
         for send in unheard:
-            found = [self._successor_of(socket) for socket in send.sockets]
+            found = [self._socket_instead_of(socket) for socket in send.sockets]
             sockets = tuple(socket for socket in found if socket is not None)
             yield from self._outwards(len(self._operators) - 1, Send(sockets, send.message))
 
-    def _successor_of(self, understudy: int) -> int | None:
-        client_id = self._understudies.get(understudy)
+    def _socket_instead_of(self, placeholder: int) -> int | None:
+        client_id = self._placeholders.get(placeholder)
         same = [one for one in self.observer.open_sockets() if self._goes_by(one) == client_id]
         return same[-1] if same else None
 
