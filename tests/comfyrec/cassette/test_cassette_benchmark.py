@@ -12,6 +12,8 @@ import pytest
 from comfyrec import bench_adapter
 from tests.support.paths import ROOT
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = ROOT / "benchmarks" / "cassette.py"
 
 

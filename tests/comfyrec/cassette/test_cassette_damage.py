@@ -34,6 +34,8 @@ from comfyrec.errors import (
 from tests.support.cassette_samples import ONE_OF_EACH, PICTURE, STATUS, T
 from tests.support.lanes import examples
 
+pytestmark = pytest.mark.slow
+
 EVENTS: list[AnyRecord] = [
     WsFrame(seq, T + seq, 1, Side.SERVER, b"\x81\x4d", STATUS.replace(b"1", b"%d" % seq))
     for seq in range(1, 12)

@@ -14,6 +14,8 @@ from comfyrec.cassette.files import open_cassette, write_cassette
 from comfyrec.cassette.records import FORMAT
 from tests.support.cassette_samples import ONE_OF_EACH
 
+pytestmark = pytest.mark.slow
+
 GOLDEN = Path(__file__).parent / "golden"
 NAMES = [
     "v1.crec",

@@ -18,6 +18,8 @@ from comfyrec.check.process_tree import adopting_orphans, children_of
 from comfyrec.check.report import Ran
 from comfyrec.errors import UsageError
 
+pytestmark = pytest.mark.slow
+
 BOUND_S = 20.0
 
 

@@ -25,6 +25,8 @@ from fake_server.scenarios.kit import drop, event
 from fake_server.server.thread import loop_thread
 from tests.support.paths import ROOT
 
+pytestmark = pytest.mark.slow
+
 BOUND_S = 30.0
 RIGHT = [
     sys.executable,

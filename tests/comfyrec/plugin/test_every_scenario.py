@@ -16,6 +16,8 @@ import pytest
 from comfyrec.testing.handle import ComfyUI
 from fake_server.scenarios import catalogue
 
+pytestmark = pytest.mark.slow
+
 NAMES = [scenario.name for scenario in catalogue()]
 # It refuses everybody until it has started.
 ANSWERING = [name for name in NAMES if name != "slow-start"]

@@ -14,6 +14,8 @@ import pytest
 from tests.support.lanes import examples
 from tests.support.paths import ROOT
 
+pytestmark = pytest.mark.slow
+
 ORDERS = examples(1, 20)
 TESTS_MIN = 300
 

@@ -16,6 +16,8 @@ from comfyrec.cassette.files import open_cassette
 from tests.support.paths import SHARED
 from tests.support.wire_truth import Wire, differences
 
+pytestmark = pytest.mark.slow
+
 TOOLS = SHARED / "torture"
 PARTS = {
     "fragments": ("ws_conformance.py", "3 fragments", ["--demand", "exact"]),

@@ -17,6 +17,8 @@ from tests.comfyrec.check.specimens.right import Client
 from tests.support.fuzzed import SHORT, WHOLE, client_of, fuzz, recipe
 from tests.support.lanes import DEEP
 
+pytestmark = pytest.mark.slow
+
 # What a client holds in memory is in no report; ``comfyrec check`` measures its process.
 WRONG = [name for name in SPECIMENS[1:] if name != "hoards"]
 ONE_NODE = {"1": {"class_type": "PreviewAny", "inputs": {"source": ""}}}

@@ -21,6 +21,8 @@ from tests.support.lanes import DEEP
 from tests.support.replay_rig import Rig, records_of
 from tests.support.timeline_samples import CLIENT, SERVER, Recording, run, session
 
+pytestmark = pytest.mark.slow
+
 ODD: list[Any] = [
     None, True, 0, -1, 3.5, "", "x", "prompt_id", "\ud800", "a/b", "../x", [], {}, [[]], [None],
     [["x", None]], {"": []}, {"a": 1}, ["1", 0], 10**30, float("nan"), float("inf"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -19,6 +20,8 @@ from tests.support.recorded_sessions import (
     with_other_values,
 )
 from tests.support.replay_rig import LiveSocket, SourceRig
+
+pytestmark = pytest.mark.slow
 
 
 class Ran:

@@ -12,6 +12,8 @@ from fake_server.scenarios import names
 from tests.support.paths import ROOT
 from tests.support.scenario_digests import digest_of
 
+pytestmark = pytest.mark.slow
+
 BOUND_S = 60.0
 VARIED = [
     "stale-burst:age_s=2", "execution-error:shape=dict,tips=true", "profile:0.3.10",

@@ -13,6 +13,8 @@ import pytest
 
 from tests.support.paths import ROOT
 
+pytestmark = pytest.mark.slow
+
 PAGE = (ROOT / "docs" / "scenarios.md").read_text(encoding="utf-8")
 CLIENT = """
 import json, sys, urllib.request

@@ -22,6 +22,8 @@ from fake_server.server.thread import serve
 from tests.support.json_over_http import get_json, post_json
 from tests.support.paths import ROOT
 
+pytestmark = pytest.mark.slow
+
 
 @contextmanager
 def command(

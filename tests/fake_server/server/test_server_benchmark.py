@@ -13,6 +13,8 @@ import pytest
 
 from tests.support.paths import ROOT
 
+pytestmark = pytest.mark.slow
+
 FILE = ROOT / "benchmarks" / "server.py"
 pytestmark = pytest.mark.skipif(
     not Path("/proc/self/schedstat").exists(), reason="CPU time is read from /proc"

@@ -13,6 +13,8 @@ from fake_server.nodes.values import ITEMS_MAX
 from tests.support.engine_bench import CATALOGUE, Rig, node
 from tests.support.lanes import DEEP
 
+pytestmark = pytest.mark.slow
+
 GOOD = {"1": node("Make", color=1), "2": node("Sink", image=["1", 0])}
 
 odd_numbers = st.sampled_from([0, -1, 1e308, float("nan"), float("inf"), 10**400, 2**63, True])

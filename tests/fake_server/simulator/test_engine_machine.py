@@ -10,6 +10,7 @@ import json
 from collections import Counter
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -28,6 +29,8 @@ from fake_server.simulator.node_plan import NodePlans, always
 from fake_server.source import Send
 from tests.support.engine_bench import Rig, node
 from tests.support.lanes import DEEP
+
+pytestmark = pytest.mark.slow
 
 TOTALS: Counter[str] = Counter()
 """What the sessions came to, so that a run can be told from an idle one."""
