@@ -167,7 +167,7 @@ def _submit(
 
 def _learn_classes(engine: Engine, prompt: Any) -> None:
     """Take the classes that nobody knows as the prompt uses them."""
-    if not engine.catalogue.unknown_in(prompt):
+    if not engine.catalogue.unknown_in(prompt, besides=engine.catalogue.learned):
         return
     # Few servers learn; the others start without reading how.
     from fake_server.simulator.learning import Learner

@@ -31,6 +31,8 @@ class LoadsFile(msgspec.Struct, frozen=True):
     """The input that names it."""
     missing: str = "Invalid image file: "
     """What the class says, before the name, of a file that is not there."""
+    inherited_from: str | None = None
+    """The class whose check it has, as messages of Python name it."""
 
     @property
     def is_picture(self) -> bool:
@@ -54,6 +56,8 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
     fails: Callable[[Given], NodeFailed | None] | None = None
     asks_for: Callable[[Given], Sequence[str]] | None = None
     """Which of its lazy inputs it wants; all of them without it."""
+    takes_lists: bool = False
+    """It takes whole lists, where object_info does not say so (older servers)."""
     changes_always: bool = False
     """It says with each prompt that it has changed (IS_CHANGED is the time)."""
     function: str | None = None
@@ -92,6 +96,7 @@ def _text_of_anything(given: Given, era: Era) -> Mapping[str, Any]:
 
 
 _as: Final = msgspec.structs.replace
+_LOADS_PICTURE: Final = LoadsFile("image", inherited_from="LoadImage")
 _SAMPLER: Final = Pace(0.05, per_step=0.1)
 _SHOWN_RESULT: Final = Saves(kind="temp", animated=False, fresh_letters=True, texts=False)
 
@@ -164,9 +169,9 @@ BEHAVIOURS: Final[dict[str, Behaviour]] = {
     "LatentUpscale": Behaviour(function="upscale", gives=sizes.to_size),
     "LatentUpscaleBy": Behaviour(function="upscale", gives=sizes.by_factor),
     "LoadAudio": Behaviour(file=LoadsFile("audio", missing="Invalid audio file: ")),
-    "LoadImage": Behaviour(function="load_image", file=LoadsFile("image")),
-    "LoadImageMask": Behaviour(function="load_image_mask", file=LoadsFile("image")),
-    "LoadImageOutput": Behaviour(function="load_image", file=LoadsFile("image")),
+    "LoadImage": Behaviour(function="load_image", file=_LOADS_PICTURE),
+    "LoadImageMask": Behaviour(function="load_image_mask", file=_LOADS_PICTURE),
+    "LoadImageOutput": Behaviour(function="load_image", file=_LOADS_PICTURE),
     "LoadLatent": Behaviour(
         function="load", file=LoadsFile("latent", missing="Invalid latent file: ")
     ),
@@ -186,8 +191,8 @@ BEHAVIOURS: Final[dict[str, Behaviour]] = {
     "PrimitiveInt": Behaviour(gives=sizes.same_literal),
     "PrimitiveString": Behaviour(gives=sizes.same_literal),
     "PrimitiveStringMultiline": Behaviour(gives=sizes.same_literal),
-    "RebatchImages": Behaviour(gives=picture, splits=sizes.rebatched),
-    "RebatchLatents": Behaviour(splits=sizes.rebatched),
+    "RebatchImages": Behaviour(gives=picture, splits=sizes.rebatched, takes_lists=True),
+    "RebatchLatents": Behaviour(splits=sizes.rebatched, takes_lists=True),
     "RepeatImageBatch": Behaviour(gives=sizes.repeated),
     "RepeatLatentBatch": Behaviour(function="repeat", gives=sizes.repeated),
     "ResizeAndPadImage": Behaviour(gives=sizes.to_target),
@@ -238,7 +243,7 @@ BEHAVIOURS: Final[dict[str, Behaviour]] = {
     "VAEEncodeForInpaint": Behaviour(function="encode"),
     "VAEEncodeTiled": Behaviour(function="encode"),
     "VAELoader": Behaviour(function="load_vae"),
-    "WebcamCapture": Behaviour(file=LoadsFile("image")),
+    "WebcamCapture": Behaviour(file=_LOADS_PICTURE),
     "unCLIPCheckpointLoader": Behaviour(function="load_checkpoint"),
     "unCLIPConditioning": Behaviour(function="apply_adm"),
 }

@@ -7,7 +7,7 @@ changes; other model lists, or classes learned from workflows, make another cata
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import chain
 from typing import Any, Final
@@ -36,9 +36,6 @@ WIDENED: Final = "fake_widened"
 TAKES_ANY: Final = "fake_takes_any"
 """Option of an input that workflows were seen to use otherwise than its class says: it may be left
 out, and takes any value and any link; so do the inputs that it brings."""
-
-# Older servers do not say in object_info which classes take whole lists.
-_TAKE_LISTS: Final = ("RebatchImages", "RebatchLatents")
 
 _AUTOGROW: Final = "COMFY_AUTOGROW_V3"
 _DYNAMIC_COMBO: Final = "COMFY_DYNAMICCOMBO_V3"
@@ -184,6 +181,13 @@ def _node_class(name: str, info: Mapping[str, Any]) -> NodeClass:
     listed = tuple(bool(one) for one in info.get("output_is_list") or ())[: len(output)]
     output_node = info.get("output_node") is True
     core = not str(info.get("python_module", "nodes")).startswith("custom_nodes.")
+    behaviour = behaviour_of(
+        name,
+        inputs={key: one.type for key, one in inputs.items()},
+        output=output,
+        output_node=output_node,
+        core=core,
+    )
     return NodeClass(
         name=name,
         inputs=inputs,
@@ -192,7 +196,7 @@ def _node_class(name: str, info: Mapping[str, Any]) -> NodeClass:
         output_is_list=listed + (False,) * (len(output) - len(listed)),
         output_node=output_node,
         intermediate=info.get("has_intermediate_output") is True,
-        input_is_list=info.get("is_input_list", name in _TAKE_LISTS) is True,
+        input_is_list=info.get("is_input_list", behaviour.takes_lists) is True,
         v3=v3,
         lazy=frozenset(key for key, one in inputs.items() if one.options.get("lazy")),
         # The server looks for the bare word, which the newer interface writes differently.
@@ -200,13 +204,7 @@ def _node_class(name: str, info: Mapping[str, Any]) -> NodeClass:
         dynamic=any(one.type in (_AUTOGROW, _DYNAMIC_COMBO) for one in inputs.values()),
         is_async=info.get("api_node") is True,
         core=core and WIDENED not in info,
-        behaviour=behaviour_of(
-            name,
-            inputs={key: one.type for key, one in inputs.items()},
-            output=output,
-            output_node=output_node,
-            core=core,
-        ),
+        behaviour=behaviour,
     )
 
 
@@ -355,12 +353,16 @@ class Catalogue:
         """The model folder that fills an input's list."""
         return self._loaders.get(name, {}).get(key)
 
-    def unknown_in(self, prompt: Any) -> list[str]:
-        """The classes of a prompt that are not here, each once; whatever the prompt is."""
+    def unknown_in(self, prompt: Any, *, besides: Container[str] = ()) -> list[str]:
+        """The classes of a prompt that are not here, each once; whatever the prompt is.
+
+        Args:
+            besides: classes that count as unknown although they are here.
+        """
         nodes = prompt.values() if isinstance(prompt, Mapping) else ()
         names = (node.get("class_type") for node in nodes if isinstance(node, Mapping))
         texts = dict.fromkeys(name for name in names if isinstance(name, str))
-        return [name for name in texts if name not in self]
+        return [name for name in texts if name not in self or name in besides]
 
     def __contains__(self, name: object) -> bool:
         return name in self._info or name in self.learned

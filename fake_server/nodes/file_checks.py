@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any
 
+from fake_server.nodes.behaviour import LoadsFile
 from fake_server.nodes.catalogue import NodeClass
 from fake_server.nodes.values import is_link
 
@@ -30,7 +31,7 @@ def file_checks(
         loads = kind.behaviour.file
         if loads is None:
             return ()
-        file = _argument(kind, loads.input, given)
+        file = _argument(kind, loads, given)
         if exists(kind, file):
             return ()
         return [(loads.input, f"{loads.missing}{file}")]
@@ -38,17 +39,17 @@ def file_checks(
     return check
 
 
-def _argument(kind: NodeClass, name: str, given: Mapping[str, Any]) -> str:
+def _argument(kind: NodeClass, loads: LoadsFile, given: Mapping[str, Any]) -> str:
     """What the class's own check is called with, if that does not break it.
 
     Raises:
         TypeError: the input is missing, so the check is called without it.
         AttributeError: it is not a text; a link stands for None, for nothing has run yet.
     """
+    name = loads.input
     if name not in given:
         check = "validate_inputs" if kind.v3 else "VALIDATE_INPUTS"
-        inherits = kind.name.startswith("LoadImage") or kind.name == "WebcamCapture"
-        owner = "LoadImage" if inherits else kind.name
+        owner = loads.inherited_from or kind.name
         raise TypeError(f"{owner}.{check}() missing 1 required positional argument: {name!r}")
     file = None if is_link(given[name]) else given[name]
     if not isinstance(file, str):

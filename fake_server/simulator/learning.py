@@ -100,6 +100,7 @@ class Learner:
         self._folders: dict[str, str] = {}  # model file -> folder, where a workflow says it
         self._notes: dict[str, None] = {}
         self._current: Catalogue | None = None
+        self._classes_only = False
         self._classes = _Classes(catalogue, self._newer)
 
     @property
@@ -139,13 +140,15 @@ class Learner:
         """What all workflows that were added need.
 
         Args:
-            classes_only: nothing else than classes that the catalogue lacks.
+            classes_only: nothing else than classes that the catalogue lacks, or knows from
+                workflows alone.
         """
+        self._classes_only = classes_only
         for _, prompt in self._prompts:
             self._look_at(prompt)
         for name, use in self._uses.items():
             self._entries[name] = self._entry_of(name, use, with_folders=not classes_only)
-        for where, prompt in () if classes_only else self._prompts:
+        for where, prompt in self._prompts:
             self._accept(where, prompt)
         return Learned(
             classes=self._entries,
@@ -281,7 +284,8 @@ class Learner:
         """Add whatever is needed until the prompt is accepted, or nothing more helps."""
         for _, value in _links(prompt):
             self._reach_output(prompt, value)
-        self._learn_files(prompt)
+        if not self._classes_only:
+            self._learn_files(prompt)
         problems: list[tuple[str, Mapping[str, Any]]] = []
         for _ in range(ROUNDS_MAX):
             problems = list(self._problems(prompt))
@@ -289,6 +293,8 @@ class Learner:
             if not any(mended):
                 break
             self._current = None
+        if self._classes_only:
+            return
         self._let_run(prompt)
         for node_id, problem in problems[:1]:
             said = f"{problem['message']}: {problem['details']}".rstrip(": ")
@@ -331,7 +337,7 @@ class Learner:
         node = prompt[node_id]
         name, value = node["class_type"], node["inputs"].get(key)
         kind = problem["type"]
-        if not isinstance(key, str):
+        if not isinstance(key, str) or not self._may_change(name):
             return False
         if kind == "value_not_in_list":
             return self._offer(name, key, value)
@@ -342,6 +348,10 @@ class Learner:
         if kind in _SIDES:
             return _set_option(entry, key, _SIDES[kind], value)
         return kind in _FREED and _free(entry, key)
+
+    def _may_change(self, name: str) -> bool:
+        entry: Mapping[str, Any] = self._entries.get(name) or self._classes[name]
+        return not self._classes_only or entry.get("python_module") == LEARNED_MODULE
 
     def _own_entry(self, name: str) -> dict[str, Any]:
         """The entry of a class, to be written into."""
@@ -380,6 +390,8 @@ class Learner:
         if source is None or not 0 <= link[1] < SLOTS_MAX:
             return
         name, slots = source["class_type"], int(link[1]) + 1
+        if not self._may_change(name):
+            return
         entry: Mapping[str, Any] = self._entries.get(name) or self._classes[name]
         output = list(entry.get("output") or ())
         if len(output) < slots:

@@ -155,6 +155,22 @@ def test_unknown_classes_may_be_accepted_and_show_what_they_look_like() -> None:
     assert "VHS_VideoCombine" in json.loads(ask(server, "GET", "/object_info").body)
 
 
+def test_a_class_that_was_accepted_may_be_used_otherwise_the_next_time() -> None:
+    server = SimulatedServer(ServerOptions(accept_unknown_nodes=True))
+    uses = [
+        {"1": {"class_type": "Mine", "inputs": {"a": 1, "b": "x"}}},
+        {"1": {"class_type": "Mine", "inputs": {"a": "text"}}},
+        {
+            "1": {"class_type": "Mine", "inputs": {}},
+            "2": {"class_type": "PreviewImage", "inputs": {"images": ["1", 3]}},
+        },
+    ]
+
+    answers = [ask(server, "POST", "/prompt", {"prompt": one}) for one in uses]
+
+    assert [json.loads(one.body).get("node_errors") for one in answers] == [{}, {}, {}]
+
+
 def test_accepting_unknown_classes_accepts_nothing_else() -> None:
     server = SimulatedServer(ServerOptions(accept_unknown_nodes=True))
     wrong = {**CUSTOM, "1": {"class_type": "EmptyImage", "inputs": {"width": 0}}}
