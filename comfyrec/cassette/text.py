@@ -15,6 +15,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from comfyrec.cassette.content_coding import coding_of, decoded
 from comfyrec.cassette.reading import (
     BAD_INPUT,
     BEHIND_A_HOLE,
@@ -43,6 +44,8 @@ OPCODES: Final = {0: "continuation", 1: "text", 2: "binary", 8: "close", 9: "pin
 _WINDOW_BYTES: Final = 1 << 20
 _LINE_BYTES_MAX: Final = RECORD_BYTES_MAX // 3 * 4 + (64 << 10)
 """A record of the largest size in base64. A longer line is damage; it is passed over in pieces."""
+_SHOWN_BYTES_MAX: Final = 1 << 20
+"""Beyond this nobody reads a line."""
 _KIND_UNKNOWN: Final = "is of a kind of a newer comfyrec"
 
 _From = Literal["client", "server"]
@@ -91,6 +94,8 @@ class _Http(Line, tag="http"):
     last: bool = True
     redacted: int = 0
     chunks: tuple[int, ...] = ()
+    decoded: str = ""
+    """For the eye only: a packed body that is a text, unpacked."""
 
 
 class _Ws(Line, tag="ws"):
@@ -168,7 +173,22 @@ def _http_line(r: HttpPart) -> Line:
     head, body, trailers = _split(r.head), _split(r.body), _split(r.trailers)
     sender = _NAMES[r.side]
     pairs = (*head, *body, *trailers)
-    return _Http(r.seq, r.t, r.conn, sender, r.exchange, *pairs, r.last, r.redacted, r.chunks)
+    shown = _unpacked(r) if body[1] and r.head else ""
+    return _Http(
+        r.seq, r.t, r.conn, sender, r.exchange, *pairs, r.last, r.redacted, r.chunks, shown
+    )
+
+
+def _unpacked(r: HttpPart) -> str:
+    """What a packed body says, for whoever reads the line; empty if it is not a text."""
+    coding = coding_of(r.head)
+    text = decoded(r.body, coding) if coding and r.last else None
+    if text is None or len(text) > _SHOWN_BYTES_MAX:
+        return ""
+    try:
+        return text.decode()
+    except UnicodeDecodeError:
+        return ""
 
 
 def _ws_line(r: WsFrame) -> Line:

@@ -212,11 +212,17 @@ def encode(event: Event) -> str | bytes:
 
     An event that was decoded gives the message it came from (see ``TextEvent.raw``); one that was
     built, or changed with ``msgspec.structs.replace``, is written as a ComfyUI server writes it.
+
+    Raises:
+        ValueError: it is nested too deeply to be written from here.
     """
     if isinstance(event, BinaryEvent):
         return encode_binary(event)
     assert isinstance(event, TextEvent), f"{type(event).__name__} is not an event of a message"
-    written = event.written()
-    if event.kept is not None and decode_text(event.kept).written() == written:
-        return event.raw
+    try:
+        written = event.written()
+        if event.kept is not None and decode_text(event.kept).written() == written:
+            return event.raw
+    except (RecursionError, DecodeError):  # it came from a place with more room on the stack
+        raise ValueError("the event is nested too deeply to be written") from None
     return written

@@ -145,14 +145,21 @@ class LoopThread:
             ServerDied: the thread has ended.
             TimeoutError: it did not end in time.
         """
-        if self.inside or self.died is not None:
+        if self.inside or self.died is not None or self.is_of_parent:
             coroutine.close()
         self._must_live()
         if self.inside:
             raise RuntimeError("the loop's own thread cannot wait for its loop")
         return self._answer(asyncio.run_coroutine_threadsafe(coroutine, self.loop))
 
+    @property
+    def is_of_parent(self) -> bool:
+        """Whether this process was forked from the one that has the thread."""
+        return self.pid != os.getpid()
+
     def _must_live(self) -> None:
+        if self.is_of_parent:
+            raise ServerDied("this process was forked from the one that it runs in")
         if self.died is not None:
             raise ServerDied(self.died)
 
@@ -265,8 +272,8 @@ class Handle:
             ServerDied: its thread had ended, and with it the server.
             Exception: the first one that the server's source raised while it ran.
         """
-        if self._closed:
-            return
+        if self._closed or self.thread.is_of_parent:
+            return  # a forked child that leaves a test must not wait for a thread that it has not
         self._closed = True
         self.thread.run(self.server.stop())
         self.thread.servers.discard(self.server)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
+import json
+import zlib
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from comfyrec.cassette import text
 from comfyrec.cassette.files import (
     create_cassette,
     list_cassette,
@@ -241,3 +245,15 @@ def test_a_large_payload_is_framed_in_place_as_if_it_was_copied(
 ) -> None:
     framed = b"".join(container.frame_encoder(salt)([record]))
     assert framed == container.frame(container.RECORD, container.encode(record), salt)
+
+
+@pytest.mark.parametrize("coding", [b"gzip", b"deflate"])
+def test_a_packed_text_can_be_read_in_a_line_and_is_read_back_as_it_was(coding: bytes) -> None:
+    pack = gzip.compress if coding == b"gzip" else zlib.compress
+    head = b"HTTP/1.1 200 OK\r\nContent-Encoding: " + coding + b"\r\n\r\n"
+    record = HttpPart(1, 1, 1, Side.SERVER, 0, head, pack(b'{"queue_running": []}'))
+
+    line = text.encode_line(record)
+
+    assert json.loads(line)["decoded"] == '{"queue_running": []}'
+    assert text._record(text._checked(line[:-1]) or b"") == record

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from comfyrec.events import decode_text, encode
 from comfyrec.events.nesting import nests_deeper
 
 JSON = st.recursive(
@@ -60,3 +61,13 @@ def test_each_bracket_is_one_level_whatever_it_lies_in(pairs: str) -> None:
 ])  # fmt: skip
 def test_brackets_in_strings_do_not_count(text: str, most: int, deeper: bool) -> None:
     assert nests_deeper(text, most) is deeper
+
+
+def test_an_event_that_is_nested_too_deeply_for_the_stack_is_refused_in_one_sentence() -> None:
+    deep = decode_text('{"type":"x","data":' + "[" * 900 + "]" * 900 + "}")
+
+    def further(down: int) -> None:
+        encode(deep) if not down else further(down - 1)
+
+    with pytest.raises(ValueError, match="nested too deeply to be written"):
+        further(700)

@@ -117,3 +117,17 @@ def test_a_handle_has_the_addresses_of_its_server(
 ) -> None:
     with serve(Scripted(), **options) as handle:
         assert (handle.url, handle.ws_url) == (url.format(handle.port), ws_url.format(handle.port))
+
+
+def test_a_forked_child_neither_waits_for_the_parents_thread_nor_stops_its_server(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with serve(Scripted()) as handle:
+        monkeypatch.setattr(handle.thread, "pid", handle.thread.pid + 1)  # as in a child
+
+        handle.close()
+        with pytest.raises(ServerDied, match="forked"):
+            handle.call(lambda: None)
+
+        monkeypatch.undo()
+        assert handle.call(lambda: 1) == 1
