@@ -143,7 +143,7 @@ class Recorder:
             self._redactor.record,
         )
         for item in seen:
-            if isinstance(item, Frame):
+            if type(item) is Frame:
                 head, payload = item.head, item.payload
                 if item.last and head[:1] == b"\x81" and is_clean_text(payload):
                     put(WsFrame(seq, t, conn, side, head, payload))
@@ -151,7 +151,7 @@ class Recorder:
                     put(
                         redact(WsFrame(seq, t, conn, side, head, payload, item.last, item.inflated))
                     )
-            elif isinstance(item, Part):
+            elif type(item) is Part:
                 put(
                     redact(
                         HttpPart(

@@ -14,7 +14,7 @@ it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, final
 
 import msgspec
 
@@ -34,6 +34,7 @@ from comfyrec.wire.websocket import Frame, FrameReader, Unread, negotiated
 __all__ = ["Part", "Seen", "Step", "Stop", "Tap"]
 
 
+@final
 class Part(msgspec.Struct, frozen=True, gc=False):
     """A piece of an HTTP message, as in ``HttpPart``."""
 

@@ -16,7 +16,7 @@ Sources: RFC 6455 section 5 (frames), RFC 7692 section 7 (permessage-deflate).
 from __future__ import annotations
 
 import zlib
-from typing import Final
+from typing import Final, final
 
 import msgspec
 
@@ -30,6 +30,7 @@ DISCARDED_MAX: Final = 4 * INFLATED_MAX
 """Bytes of one message that are inflated only to keep the window of the next one right."""
 
 
+@final
 class Frame(msgspec.Struct, frozen=True, gc=False):
     """One frame, or a piece of one, as in ``WsFrame``."""
 
@@ -44,6 +45,7 @@ class Frame(msgspec.Struct, frozen=True, gc=False):
     where it could not be inflated."""
 
 
+@final
 class Unread(msgspec.Struct, frozen=True):
     """Bytes that are no frames, or (``data`` empty) a remark on what could not be read."""
 

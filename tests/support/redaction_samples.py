@@ -432,7 +432,6 @@ ECHOES = {
     "base64 inside": base64.b64encode(f"{{user:{S}}}".encode()).decode(),
     "base64 inside, shifted": base64.b64encode(f"a user:{S} b".encode()).decode(),
     "base64 for addresses": base64.urlsafe_b64encode(f"??{S}>>".encode()).decode(),
-    "hexadecimal": S.encode().hex(),
 }
 
 

@@ -9,6 +9,7 @@ from comfyrec.cassette.redact.form import FormWalk, MultipartWalk, boundary_of
 from comfyrec.cassette.redact.pictures import PictureWalk, Search, picture_at
 from comfyrec.cassette.redact.spans import Found
 from comfyrec.cassette.redact.text import TextWalk
+from comfyrec.cassette.redact.views import holds_text
 from comfyrec.cassette.redact.walk import Walk
 
 __all__ = ["AnyWalk", "is_code", "is_code_target", "walk_for"]
@@ -65,6 +66,14 @@ def walk_for(head: bytes, body: bytes, search: Search, *, code: bool = False) ->
     return AnyWalk(search)
 
 
+_PREVIEW_START: Final = re.compile(rb"\A\0\0\0[\1\2]\0\0\0[\0-\3]")
+"""A message of ComfyUI that says that it is a picture, though not one whose chunks we know."""
+_PREVIEW_BYTES: Final = 512
+"""How much of each piece of such a picture may be a text before its pixels."""
+_TEXT_BYTES_MIN: Final = 16
+"""No name, sign and credential together are shorter."""
+
+
 class AnyWalk(Walk):
     """What its first bytes say that it is: a picture, a page, a text, or other bytes."""
 
@@ -74,7 +83,7 @@ class AnyWalk(Walk):
         self._text = TextWalk()
         self._picture: PictureWalk | None = None
         self._start = b""
-        self._decided = self._is_code = self._is_binary = False
+        self._decided = self._is_code = self._is_binary = self._is_preview = False
         self._size = 0
         self._at = 0  # where the picture begins in this piece
 
@@ -91,20 +100,28 @@ class AnyWalk(Walk):
             return []
         self._is_binary = self._is_binary or b"\0" in piece
         self._size += len(piece)
-        if self._is_binary and self._size - len(piece) >= BINARY_BYTES_MAX:
-            self.unread = "the rest of a long binary body"
-            return []
+        if self._is_preview:
+            return self._in_text(piece[:_PREVIEW_BYTES])
+        if self._is_binary:
+            if self._size - len(piece) >= BINARY_BYTES_MAX:
+                self.unread = "the rest of a long binary body"
+                return []
+            if not self._text.is_open and not holds_text(self._text.seam + piece, _TEXT_BYTES_MIN):
+                self._text.skip(piece)
+                return []
         return self._in_text(piece)
 
     def _decide(self, piece: bytes) -> list[Found] | None:
         """Say what the body is, once there is enough of it; what is found if it is a picture."""
         before = len(self._start)
         start = self._start + piece
-        picture = picture_at(start)
+        is_preview = _PREVIEW_START.match(start) is not None
+        picture = picture_at(start, _START_BYTES) if is_preview else picture_at(start)
         self._decided = len(start) >= _START_BYTES
         self._start = start[:_START_BYTES]
         if picture is None:
             self._is_code = _CODE_START.match(start) is not None
+            self._is_preview = is_preview
             return None
         at, chunk_of = picture
         self._picture = PictureWalk(chunk_of, self._search)

@@ -1,10 +1,11 @@
 """The secrets that are known, and where they stand: found in one pass, however many there are.
 
 Strategy: a secret of 15 bytes or more that stands anywhere in a text covers eight whole bytes that
-begin at a multiple of eight, whichever they are; one of 7 to 14 bytes covers such a four. So a text
-is read as a row of numbers, and a set says in one call which of them are out of a known secret:
-a look-up for each eight (or four) bytes, in C, which costs the same for one secret and for a
-thousand. Only where a number is found, the text is searched for the few secrets that have it.
+begin at a multiple of eight, one of 23 bytes such eight at a multiple of sixteen, and so on; one of
+7 to 14 bytes covers such a four. So a text is read as a row of numbers, and a set says in one call
+which of them are out of a known secret: a look-up for each eight bytes or fewer, in C, which costs
+the same for one secret and for a thousand. Only where a number is found, the text is searched for
+the few secrets that have it.
 """
 
 from __future__ import annotations
@@ -16,15 +17,15 @@ from urllib.parse import quote, quote_plus
 
 import msgspec
 
-from comfyrec.cassette.redact.views import ESCAPES, Escape
+from comfyrec.cassette.redact.views import ESCAPES, Escape, holds_text
 
 __all__ = ["KnownSecrets"]
 
 _LONG: Final = 8
 _SHORT: Final = 4
-_EIGHT: Final[Literal["Q"]] = "Q"
-_FOUR: Final[Literal["I"]] = "I"
 _DIGITS: Final = b"0123456789"
+_RUN_BYTES: Final = 16
+"""By so many letters in a row a text is told between other bytes."""
 _PREFIX_BYTES: Final = 4
 _TAIL_BYTES_MAX: Final = 4096
 """How much of a secret that the end of a piece cuts through is looked for."""
@@ -35,8 +36,6 @@ def _forms(value: bytes) -> Iterator[bytes]:
     in views."""
     yield value
     yield from _in_base64(value)
-    yield value.hex().encode()
-    yield value.hex().upper().encode()
     try:
         text = value.decode()
     except UnicodeDecodeError:
@@ -62,47 +61,71 @@ def _in_base64(value: bytes) -> Iterator[bytes]:
 _URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 
 
+class _Table:
+    """Byte strings of a least length, found by the numbers that they cover."""
+
+    def __init__(self, width: int, code: Literal["Q", "I"]) -> None:
+        self._width, self._code = width, code
+        self._needles: list[bytes] = []
+        self._step = 0  # every so many numbers one is looked at
+        self._by_number: dict[int, set[bytes]] = {}
+
+    def takes(self, needle: bytes) -> bool:
+        """Whether a byte string is long enough to cover a whole number wherever it begins."""
+        return len(needle) >= 2 * self._width - 1
+
+    def add(self, needle: bytes) -> None:
+        """Look for one more."""
+        self._needles.append(needle)
+        step = (len(needle) + 1) // self._width - 1
+        if not self._step or step < self._step:
+            self._step = step
+            self._by_number.clear()
+            for known in self._needles:
+                self._enter(known)
+        else:
+            self._enter(needle)
+
+    def _enter(self, needle: bytes) -> None:
+        for at in range(self._step * self._width):
+            piece = memoryview(needle[at : at + self._width])
+            (number,) = piece.cast(self._code)  # in this machine's order
+            self._by_number.setdefault(number, set()).add(needle)
+
+    def candidates(self, data: bytes) -> set[bytes]:
+        """Those that may stand in these bytes, and few others."""
+        if not self._step or len(data) < self._width:
+            return set()
+        whole = len(data) // self._width * self._width
+        row = memoryview(data)[:whole].cast(self._code)[:: self._step]
+        return set().union(*(self._by_number[number] for number in self._by_number.keys() & row))
+
+
 class _Needles:
     """Byte strings that are looked for together."""
 
     def __init__(self) -> None:
         self._all: set[bytes] = set()
         self._tiny: list[bytes] = []
-        self._by_eight: dict[int, set[bytes]] = {}
-        self._by_four: dict[int, set[bytes]] = {}
+        self._tables = _Table(_LONG, "Q"), _Table(_SHORT, "I")
 
     def add(self, needle: bytes) -> None:
         """Look for one more. One without a byte stands everywhere."""
         if needle in self._all:
             return
         self._all.add(needle)
-        if len(needle) >= 2 * _LONG - 1:
-            table, width = self._by_eight, _LONG
-        elif len(needle) >= 2 * _SHORT - 1:
-            table, width = self._by_four, _SHORT
-        else:
+        table = next((table for table in self._tables if table.takes(needle)), None)
+        if table is None:
             self._tiny.append(needle)
-            return
-        code = _EIGHT if width == _LONG else _FOUR
-        for at in range(width):
-            (number,) = memoryview(needle[at : at + width]).cast(code)  # in this machine's order
-            table.setdefault(number, set()).add(needle)
+        else:
+            table.add(needle)
 
     def candidates(self, data: bytes) -> set[bytes]:
         """Those that may stand in these bytes, and few others."""
         found = set(self._tiny)
-        for table, width, code in (
-            (self._by_eight, _LONG, _EIGHT),
-            (self._by_four, _SHORT, _FOUR),
-        ):
-            if table and len(data) >= width:
-                row = memoryview(data)[: len(data) // width * width].cast(code)
-                for number in table.keys() & row:
-                    found |= table[number]
+        for table in self._tables:
+            found |= table.candidates(data)
         return found
-
-    def __bool__(self) -> bool:
-        return bool(self._all)
 
     @property
     def has_tiny(self) -> bool:
@@ -119,6 +142,7 @@ class KnownSecrets:
         self._skeletons = _Needles()
         self._prefixes: dict[bytes, set[bytes]] = {}
         self._letters: set[bytes] = set()
+        self._shortest = _RUN_BYTES
         self.longest = 0
         """Bytes of the longest form of any of them."""
 
@@ -127,6 +151,7 @@ class KnownSecrets:
         if value in self._values:
             return False
         self._values[value] = None
+        self._shortest = min(self._shortest, len(value))
         self._letters.update(bytes((letter,)) for letter in value)
         for form in _forms(value):
             self._needles.add(form)
@@ -155,7 +180,9 @@ class KnownSecrets:
 
     def spans_escaped(self, data: bytes) -> Iterator[tuple[int, int]]:
         """Where they stand with some of their letters escaped: looked for around escapes only."""
-        for escape in ESCAPES:
+        if b"\0" in data and not holds_text(data, min(self._shortest, _RUN_BYTES)):
+            return
+        for escape in ESCAPES if b" " in self._letters else ESCAPES[:-1]:
             for low, high in self._around(data, escape):
                 view = escape.undone(data[low:high])
                 for start, stop in self.spans(view.data):

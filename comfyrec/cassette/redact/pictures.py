@@ -21,7 +21,8 @@ PNG: Final = b"\x89PNG\r\n\x1a\n"
 _JPEG: Final = b"\xff\xd8\xff"
 _INFLATED_BYTES_MAX: Final = 16 << 20
 _TO_THE_END: Final = 1 << 62
-_LOOK_BYTES: Final = 64 << 10
+LOOK_BYTES: Final = 8 << 10
+"""A picture may stand behind a message's own header, or the metadata of a preview."""
 
 Search = Callable[[bytes], list[Found]]
 
@@ -85,18 +86,20 @@ def _of_mp4(data: bytes) -> _Chunk | None:
     return _Chunk(header, left, kind not in (b"mdat", b"free", b"skip"))
 
 
-def picture_at(data: bytes) -> tuple[int, Callable[[bytes], _Chunk | None]] | None:
-    """Where a picture or film begins in these bytes, and how its chunks are read."""
-    found = data.find(PNG, 0, _LOOK_BYTES)
+def picture_at(
+    data: bytes, within: int = LOOK_BYTES
+) -> tuple[int, Callable[[bytes], _Chunk | None]] | None:
+    """Where a picture or film begins in these first bytes, and how its chunks are read."""
+    found = data.find(PNG, 0, within)
     if found >= 0:
         return found, _of_png
-    found = data.find(b"ftyp", 4, _LOOK_BYTES)
+    found = data.find(b"ftyp", 4, within)
     if found >= 4 and data[found - 4 : found - 2] == b"\0\0":
         return found - 4, _of_mp4
-    found = data.find(b"RIFF", 0, _LOOK_BYTES)
+    found = data.find(b"RIFF", 0, within)
     if found >= 0 and data[found + 8 : found + 12] == b"WEBP":
         return found, _of_riff
-    found = data.find(_JPEG, 0, _LOOK_BYTES)
+    found = data.find(_JPEG, 0, within)
     if found >= 0 and data[found + 3 : found + 4] >= b"\xc0":
         return found, _of_jpeg
     return None

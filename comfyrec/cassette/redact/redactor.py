@@ -37,7 +37,7 @@ from comfyrec.cassette.redact.address import address_found
 from comfyrec.cassette.redact.body import AnyWalk, is_code, is_code_target, walk_for
 from comfyrec.cassette.redact.head import head_found
 from comfyrec.cassette.redact.known import KnownSecrets
-from comfyrec.cassette.redact.rules import has_start_with_digits, may_hold_secret
+from comfyrec.cassette.redact.rules import may_hold_secret
 from comfyrec.cassette.redact.spans import Found, Learn, blanked
 from comfyrec.cassette.redact.text import TextWalk
 from comfyrec.cassette.redact.values import is_distinctive
@@ -196,6 +196,8 @@ class Redactor:
 
     def take_unread(self) -> list[tuple[int, str]]:
         """What was not looked into since this was asked last: connection and why, each once."""
+        if not self._unread:
+            return []
         new = [key for key in self._unread if key not in self._said]
         self._said.update(new)
         self._unread.clear()
@@ -217,7 +219,7 @@ class Redactor:
 
     def is_clean_text(self, payload: bytes) -> bool:
         """Whether a whole text holds no secret, told quickly; False is 'look closer'."""
-        if len(payload) >= _SKELETON_BYTES_MAX or has_start_with_digits(payload):
+        if len(payload) >= _SKELETON_BYTES_MAX:
             return False
         skeleton = payload.translate(None, _SKELETON)
         return skeleton in self._clean or self._is_clean(skeleton)

@@ -33,7 +33,6 @@ __all__ = [
     "WAKE",
     "Need",
     "Place",
-    "has_start_with_digits",
     "is_secret",
     "may_hold_secret",
     "need_of",
@@ -322,19 +321,13 @@ _IN_ADDRESSES: Final = [
 
 STARTS: Final = {start.lower(): shape for shape in SHAPES for start in shape.starts}
 """In lower case: with what keys of well-known services begin."""
-WITH_DIGITS: Final = tuple(
-    start for shape in SHAPES for start in shape.starts if any(48 <= byte < 58 for byte in start)
-)
-"""Those that cannot be found in a text without its digits."""
-
-
 WAKE: Final = Spots((*STEMS, *_IN_ADDRESSES, *STARTS, *_MARKS))
 """In a text in lower case: every spot where a rule may hold, but for names that are escaped."""
 _WAKE_WITHOUT_DIGITS: Final = Spots(
     (
         *STEMS,
         *_IN_ADDRESSES,
-        *(start for start in STARTS if start not in WITH_DIGITS),
+        *(start.translate(None, b"0123456789") for start in STARTS),
         *_MARKS,
         b"\\u",
         b"%",
@@ -344,10 +337,5 @@ _WAKE_WITHOUT_DIGITS: Final = Spots(
 
 def may_hold_secret(skeleton: bytes) -> bool:
     """Whether some rule could find something in a text of which this is left when its digits are
-    taken out; ``has_start_with_digits`` looks at the text itself."""
+    taken out."""
     return _WAKE_WITHOUT_DIGITS.any_in(skeleton.lower())
-
-
-def has_start_with_digits(data: bytes) -> bool:
-    """Whether a key could stand in a text whose beginning has a digit in it."""
-    return any(start in data for start in WITH_DIGITS)

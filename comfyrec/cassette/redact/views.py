@@ -12,7 +12,15 @@ from collections.abc import Callable, Iterator
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-__all__ = ["ESCAPES", "Escape", "View", "form_undone", "percent_undone", "unescaped"]
+__all__ = ["ESCAPES", "Escape", "View", "form_undone", "holds_text", "percent_undone", "unescaped"]
+
+
+_PRINTABLE: Final = bytes(0x20 <= byte < 0x7F or byte in b"\t\r\n" for byte in range(256))
+
+
+def holds_text(data: bytes, size: int) -> bool:
+    """Whether so many letters, digits and signs stand in a row somewhere; quick on other bytes."""
+    return b"\1" * size in data.translate(_PRINTABLE)
 
 
 class View:
@@ -108,7 +116,7 @@ _ENTITY: Final = Escape(
 )
 _SPACE: Final = Escape(rb"%([2-7][0-9a-fA-F])|\+", _form_letter, sign=b"+", longest=3)
 ESCAPES: Final = (_JSON, _PERCENT, _ENTITY, _SPACE)
-"""JSON's, that of addresses, HTML's, that of forms."""
+"""JSON's, that of addresses, HTML's, and last that of forms, which differs in spaces only."""
 
 unescaped: Final = _JSON.view_of
 """Letters of ASCII that JSON escapes; None where there are none."""
