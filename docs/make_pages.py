@@ -1,13 +1,15 @@
 """Writes the parts of the pages here that follow from the code: ``python docs/make_pages.py``.
 
-``catalogue.md`` gets the table of scenarios and the invariants between its markers; ``api/`` gets a
-page for each public package. ``--check`` writes nothing and exits 1 when a page is out of date.
+``control.md`` gets the operations of the control plane, ``catalogue.md`` the table of scenarios and
+the invariants, each between markers; ``api/`` gets a page for each public package. ``--check``
+writes nothing and exits 1 when a page is out of date.
 """
 
 from __future__ import annotations
 
 import ast
 import inspect
+import json
 import re
 import sys
 from collections.abc import Iterator
@@ -33,10 +35,43 @@ PACKAGES = (
 def pages() -> dict[Path, str]:
     """What each generated page should hold."""
     made = {DOCS / "catalogue.md": _catalogue((DOCS / "catalogue.md").read_text(encoding="utf-8"))}
+    made[DOCS / "control.md"] = _control((DOCS / "control.md").read_text(encoding="utf-8"))
     for package in PACKAGES:
         made[DOCS / "api" / f"{package}.md"] = _api_page(package)
     made[DOCS / "api" / "README.md"] = _api_index()
     return made
+
+
+# --- the control plane ---------------------------------------------------------------------------
+
+
+def _control(page: str) -> str:
+    from comfyrec.control import openapi
+
+    return _filled(page, "operations", "\n\n".join(_operations(openapi())))
+
+
+def _operations(document: Any) -> Iterator[str]:
+    schemas = document.components["schemas"]
+    for path, methods in document.paths.items():
+        for method, one in methods.items():
+            yield f"### `{method.upper()} {path}`"
+            yield one["summary"]
+            body = one.get("requestBody", {}).get("content", {}).get("application/json")
+            if body is not None:
+                fields = _fields(schemas, body["schema"])
+                yield f"Takes {fields}, as in `{json.dumps(body['example'])}`."
+            filters = [f"`{each['name']}`" for each in one.get("parameters", ())
+                       if each["in"] == "query"]  # fmt: skip
+            if filters:
+                yield f"In the query: {', '.join(filters)}."
+            answer = one["responses"]["200"]["content"]["application/json"]["schema"]
+            yield f"Gives {_fields(schemas, answer)}."
+
+
+def _fields(schemas: dict[str, Any], reference: dict[str, str]) -> str:
+    names = schemas[reference["$ref"].rpartition("/")[2]].get("properties", {})
+    return ", ".join(f"`{name}`" for name in names) or "nothing"
 
 
 # --- the catalogue -------------------------------------------------------------------------------

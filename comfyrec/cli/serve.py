@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -20,16 +21,17 @@ from comfyrec.cli._lifetime import when_parent_ends, when_stdin_closes
 from comfyrec.cli._ready import prepare_ready_file, ready_file, whereabouts
 from comfyrec.cli._server_flags import HintsShown, add_node_flags, with_nodes
 from comfyrec.cli._versions import chosen_era, print_versions
-from comfyrec.errors import ScenarioError, UsageError
-from comfyrec.testing.make_source import waiting_speed
+from comfyrec.control import controlled
+from comfyrec.errors import UsageError
+from comfyrec.testing.handle import ComfyUI
+from comfyrec.testing.make_source import changed_by, choices_of, replay_of
+from comfyrec.testing.settings import PluginSettings
 from comfyrec.versions import DEFAULT_VERSION
 from comfyrec.wording import shortened_list
 from fake_server.options import ServerOptions
-from fake_server.scenario_source import scenario_source, scenarios_over, transport_of
-from fake_server.scenarios import Choice, choice_of, choose
+from fake_server.scenario_source import scenario_source, scenarios_over
+from fake_server.scenarios import Choice, choose
 from fake_server.server.clock import MAX
-from fake_server.server.control import ScenarioMaker
-from fake_server.server.thread import Handle, serve
 from fake_server.simulator.cache import CACHES
 from fake_server.source import Source
 
@@ -40,6 +42,8 @@ MATCHES = ("graph", "structure", "shape", "renumbered", "overlap", "any")
 UNMATCHED = ("simulate", "next", "refuse")
 WORKERS_MAX = 64
 COMPLAINTS_SHOWN_MAX: Final = 20
+WAIT_S: Final = 30.0
+"""Of a wait over the control plane that names no limit; a person may look at the server by hand."""
 _MIB = 1024 * 1024
 
 
@@ -194,20 +198,20 @@ def run(arguments: argparse.Namespace) -> int:
     stopped = threading.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: stopped.set())
-    handle, sentence = started(arguments)
-    with handle, ready_file(arguments.ready_file, handle):
+    server, sentence = started(arguments)
+    with closing(server), ready_file(arguments.ready_file, server.handle):
         if arguments.exit_with_parent:
             when_parent_ends(stopped.set)
         if arguments.exit_on_stdin_close:
             when_stdin_closes(stopped.set)
-        said = json.dumps(whereabouts(handle)) if arguments.print == "json" else sentence
+        said = json.dumps(whereabouts(server.handle)) if arguments.print == "json" else sentence
         print(said, flush=True)
         stopped.wait()
-        complain(arguments, handle)
+        complain(arguments, server)
     return 0
 
 
-def started(arguments: argparse.Namespace) -> tuple[Handle, str]:
+def started(arguments: argparse.Namespace) -> tuple[ComfyUI, str]:
     """Start what the flags describe; gives it, and a sentence that says what is where.
 
     Raises:
@@ -217,18 +221,30 @@ def started(arguments: argparse.Namespace) -> tuple[Handle, str]:
     _say_what_does_nothing(arguments)
     choices = [choose(text) for text in arguments.scenario]
     options = _options(arguments)
-    make = _maker(arguments, choices, options)
-    handle = _started(arguments, choices, make, _scenario_maker(arguments, options))
+    settings = PluginSettings(
+        scenarios=tuple(choices),
+        cassette=arguments.file,
+        speed=arguments.speed,
+        seed=arguments.seed,
+        timeout_s=WAIT_S,
+        idle_limit_s=0,  # whoever leaves a client connected over night finds it so
+    )
+    server = controlled(
+        settings,
+        make=_maker(arguments, options),
+        host=arguments.host,
+        port=arguments.port,
+        body_limit=round((arguments.max_upload_size or 100) * _MIB),
+    )
     # What is there by now stays; the collector need not look at it again and again.
     gc.collect()
     gc.freeze()
-    return handle, f"{_what(arguments, choices, options)} at {handle.url}"
+    return server, f"{_what(arguments, choices, options)} at {server.url}"
 
 
-def complain(arguments: argparse.Namespace, handle: Handle) -> None:
+def complain(arguments: argparse.Namespace, server: ComfyUI) -> None:
     """Print what was to happen and did not."""
-    complaints = handle.call(lambda: list(handle.server.source.complaints))
-    for sentence in shortened_list(complaints, COMPLAINTS_SHOWN_MAX):
+    for sentence in shortened_list(server.complaints, COMPLAINTS_SHOWN_MAX):
         _tell(arguments, sentence)
 
 
@@ -292,76 +308,38 @@ def _convert(arguments: argparse.Namespace) -> None:
 
 
 def _maker(
-    arguments: argparse.Namespace, choices: Sequence[Choice], options: ServerOptions
-) -> Callable[[], Source]:
-    if arguments.file is None:
-        said: set[str] = set()
-        return _behind_tasks(
-            arguments,
-            lambda: HintsShown(scenario_source(choices, options), "serve", said),
-        )
-    player = _player(arguments)
-    replayed = (lambda: scenarios_over(choices, player, seed=options.seed)) if choices else player
-    return _behind_tasks(arguments, replayed)
+    arguments: argparse.Namespace, options: ServerOptions
+) -> Callable[[PluginSettings], Source]:
+    """Settings -> what is served, of this server and of those that it makes on demand."""
+    file = arguments.file
+    said: set[str] = set()
+    own_player = _player(arguments) if file is not None else None
+
+    def make(settings: PluginSettings) -> Source:
+        choices, own = choices_of(settings), changed_by(settings, options)
+        if settings.cassette is None:
+            played = partial(scenario_source, choices, own)
+            shown = partial(HintsShown, command=arguments.told_by, said=said)
+            return _behind_tasks(arguments, lambda: shown(played()))
+        # The cassette of the command line is read once, and replayed as its flags say.
+        player: Callable[[], Source] = partial(replay_of, settings)
+        if settings.cassette == file and own_player is not None:
+            player = own_player
+        if not choices:
+            return _behind_tasks(arguments, player)
+        under = partial(scenarios_over, choices, player, seed=settings.seed)
+        return _behind_tasks(arguments, under)
+
+    return make
 
 
-def _behind_tasks(
-    arguments: argparse.Namespace, make: Callable[[], Source]
-) -> Callable[[], Source]:
-    """The same sources, each with the task interface before it where that was asked for."""
+def _behind_tasks(arguments: argparse.Namespace, make: Callable[[], Source]) -> Source:
+    """A source, with the task interface before it where that was asked for."""
     if not arguments.tasks:
-        return make
+        return make()
     from fake_server.surfaces.sequencer import Sequencer
 
-    workers, seed = arguments.workers, arguments.seed
-    return lambda: Sequencer.before(make, workers=workers, seed=seed)
-
-
-def _started(
-    arguments: argparse.Namespace,
-    choices: Sequence[Choice],
-    make: Callable[[], Source],
-    make_scenario: ScenarioMaker,
-) -> Handle:
-    shell = transport_of(choices)
-    about = {"scenario": [choice.title for choice in choices] or None, "seed": arguments.seed}
-    if arguments.file is not None:
-        about["cassette"] = arguments.file
-    return serve(
-        make(),
-        host=arguments.host,
-        port=arguments.port,
-        speed=waiting_speed(choices) if arguments.speed is None else arguments.speed,
-        make=make,
-        make_scenario=make_scenario,
-        about=about,
-        tls=shell.tls,
-        prefix=shell.prefix,
-        body_limit=round((arguments.max_upload_size or 100) * _MIB),
-    )
-
-
-def _scenario_maker(
-    arguments: argparse.Namespace, options: ServerOptions
-) -> Callable[[str, dict[str, Any]], Source]:
-    """What ``PUT /__fake__/scenario`` plays."""
-
-    def make_scenario(name: str, params: dict[str, Any]) -> Source:
-        choice = choice_of(name, params)
-        shell = transport_of([choice])
-        if shell.tls or shell.prefix:
-            raise ScenarioError(
-                f"scenario '{name}' changes the server's address; start it with "
-                f"'comfyrec serve --scenario {name}'"
-            )
-        if arguments.file is None:
-            source = partial(scenario_source, [choice], options)
-            return _behind_tasks(arguments, lambda: HintsShown(source(), "serve", set()))()
-        player = _player(arguments)
-        under = partial(scenarios_over, [choice], player, seed=options.seed)
-        return _behind_tasks(arguments, under)()
-
-    return make_scenario
+    return Sequencer.before(make, workers=arguments.workers, seed=arguments.seed)
 
 
 def _what(arguments: argparse.Namespace, choices: Sequence[Choice], options: ServerOptions) -> str:

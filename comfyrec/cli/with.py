@@ -18,15 +18,16 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any, Final
 
 from comfyrec.check.command import find_command
 from comfyrec.check.process_tree import adopting_orphans
 from comfyrec.cli.serve import add_server_flags, complain, started
 from comfyrec.errors import UsageError
+from comfyrec.testing.handle import ComfyUI
 from comfyrec.testing.journal_lines import timeline_lines
 from comfyrec.testing.settings import address_variables
-from fake_server.server.thread import Handle
 
 JOURNAL: Final = ("fail", "always", "never")
 _FORWARDED: Final = ("SIGTERM", "SIGHUP", "SIGINT")
@@ -57,18 +58,18 @@ def run(arguments: argparse.Namespace) -> int:
     if not argv:
         raise UsageError("there is no command to run; write it after '--'")
     find_command(argv)
-    with adopting_orphans(), started(arguments)[0] as handle:
-        status = _status_of(argv, {**os.environ, **_variables(handle)})
-        complain(arguments, handle)
+    with adopting_orphans(), closing(started(arguments)[0]) as server:
+        status = _status_of(argv, {**os.environ, **_variables(server)})
+        complain(arguments, server)
         if arguments.journal == "always" or (arguments.journal == "fail" and status != 0):
-            _print_journal(handle, argv[0], status)
+            _print_journal(server, argv[0], status)
     return status
 
 
-def _variables(handle: Handle) -> dict[str, str]:
-    called = EVERYWHERE.get(handle.host)
-    listened = f"[{handle.host}]" if ":" in handle.host else handle.host
-    url = handle.url.replace(f"//{listened}:", f"//{called}:") if called else handle.url
+def _variables(server: ComfyUI) -> dict[str, str]:
+    called = EVERYWHERE.get(server.host)
+    listened = f"[{server.host}]" if ":" in server.host else server.host
+    url = server.url.replace(f"//{listened}:", f"//{called}:") if called else server.url
     return address_variables(url)
 
 
@@ -99,8 +100,7 @@ def _forward_to(process: subprocess.Popen[bytes]) -> Callable[[int, Any], None]:
     return forward
 
 
-def _print_journal(handle: Handle, name: str, status: int) -> None:
-    entries = handle.call(lambda: list(handle.server.journal.entries()))
+def _print_journal(server: ComfyUI, name: str, status: int) -> None:
     print(f"comfyrec with: '{name}' ended with {status}; the server saw:", file=sys.stderr)
-    for line in timeline_lines(entries):
+    for line in timeline_lines(server.timeline()):
         print(line, file=sys.stderr)

@@ -12,25 +12,28 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar
 
+from msgspec.structs import replace
+
 from comfyrec.errors import ScenarioError, ServerDied
 from comfyrec.testing import assertions
 from comfyrec.testing.idle import IdleWatch
-from comfyrec.testing.make_source import make_source, speed_for, transport_for
+from comfyrec.testing.make_source import choices_of, make_source, speed_for, transport_for
 from comfyrec.testing.observed import Seen, SeenPrompt, SeenRequest, SeenSocket, Witness
 from comfyrec.testing.settings import PluginSettings
 from comfyrec.wording import shortened
+from fake_server.scenarios import Choice, choose
 from fake_server.scenarios.kit.scenario import Transport
-from fake_server.server.hold import Gate, Hold
+from fake_server.server.hold import Gate, Hold, check_hold
 from fake_server.server.thread import Handle, serve
 from fake_server.source import Abort, Action, Close, Listen, Source
 
-__all__ = ["ComfyUI", "Holding", "WaitedTooLong"]
+__all__ = ["ComfyUI", "Holding", "WaitedTooLong", "in_words"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -55,6 +58,11 @@ class Holding:
         return self._hold.reached
 
     @property
+    def what(self) -> str:
+        """The frame that it waits for, in words."""
+        return f"the frame {self._hold}"
+
+    @property
     def message(self) -> str | bytes | None:
         """The frame after which it was held."""
         return self._hold.message
@@ -66,7 +74,7 @@ class Holding:
             WaitedTooLong: it did not get there in time.
         """
         __tracebackhide__ = True
-        self._server.wait_until(lambda: self.reached, f"the frame {self._hold}", timeout)
+        self._server.wait_until(lambda: self.reached, self.what, timeout)
         return self
 
     def release(self) -> None:
@@ -101,18 +109,40 @@ class Holding:
 
 
 class ComfyUI:
-    """A running fake ComfyUI server. ``comfyui`` and ``comfyui_factory`` make it."""
+    """A running fake ComfyUI server. ``comfyui`` and ``comfyui_factory`` make it.
 
-    def __init__(self, settings: PluginSettings, source: Source | None = None) -> None:
-        self.settings = settings
+    Args:
+        settings: what it does.
+        source: what it does at first, in place of what the settings say.
+        make: settings -> a fresh source.
+        serving: of ``fake_server.server.thread.serve``: ``host``, ``port``, ``body_limit``.
+
+    Attributes:
+        watchers: called whenever something has happened, from any thread.
+    """
+
+    def __init__(
+        self,
+        settings: PluginSettings,
+        source: Source | None = None,
+        *,
+        make: Callable[[PluginSettings], Source] = make_source,
+        **serving: Any,
+    ) -> None:
+        self.settings, self._make = settings, make
+        self.watchers: set[Callable[[], None]] = set()
         self._changed, self._changes = threading.Condition(), 0
         self._patience: asyncio.TimerHandle | None = None
         self._idle: IdleWatch | None = None
         self._gave_up: list[str] = []
         self._shell = Transport() if source else transport_for(settings)
-        self._witness, self._gate = self._stack(source or make_source(settings))
+        self._witness, self._gate = self._stack(source or make(settings))
         self._handle: Handle = serve(
-            self._witness, speed=speed_for(settings), tls=self._shell.tls, prefix=self._shell.prefix
+            self._witness,
+            speed=speed_for(settings),
+            tls=self._shell.tls,
+            prefix=self._shell.prefix,
+            **serving,
         )
         self.host, self.port = self._handle.host, self._handle.port
         self.url, self.ws_url = self._handle.url, self._handle.ws_url
@@ -134,15 +164,36 @@ class ComfyUI:
         Raises:
             ScenarioError: an unknown name or parameter.
         """
-        return self._become(scenario=name, params=params, cassette=None)
+        return self._become(scenario=name, params=params, scenarios=(), cassette=None)
 
-    def cassette(self, file: str | Path) -> Self:
+    def scenarios(self, *chosen: str | Choice) -> Self:
+        """Play several scenarios at once from now on: ``"ws-silent:after=start"``, ...
+
+        Raises:
+            ScenarioError: an unknown name or parameter.
+        """
+        return self._become(scenarios=tuple(map(_choice, chosen)), params={}, cassette=None)
+
+    def cassette(
+        self, file: str | Path, *scenarios: str | Choice, strict: bool | None = None
+    ) -> Self:
         """Replay a cassette from now on: a path, or the name of a bundled one.
+
+        Args:
+            file: which one.
+            scenarios: what goes wrong during the replay.
+            strict: whether requests that it does not have fail; None: as before.
 
         Raises:
             CassetteError: it cannot be read.
+            ScenarioError: an unknown name or parameter.
         """
-        return self._become(cassette=file, params={})
+        return self._become(
+            cassette=file,
+            params={},
+            scenarios=tuple(map(_choice, scenarios)),
+            strict=self.settings.strict if strict is None else strict,
+        )
 
     def plan(
         self, nodes: dict[str, Any] | None = None, *, strict: bool = True, **params: Any
@@ -153,6 +204,7 @@ class ComfyUI:
         """
         return self._become(
             scenario="success",
+            scenarios=(),
             params={"nodes": nodes or {}, "strict": strict, **params},
             cassette=None,
         )
@@ -171,17 +223,22 @@ class ComfyUI:
         self._learned += graphs
         return dict(learned)
 
-    def _become(self, **changes: Any) -> Self:
-        from msgspec.structs import replace
+    def start_over(self, settings: PluginSettings) -> None:
+        """Do what these settings say from now on, as if started anew with them."""
+        self.settings = settings
+        self._restart(self._make(settings))
 
+    def _become(self, **changes: Any) -> Self:
         settings = replace(self.settings, **changes)
         if transport_for(settings) != self._shell:
+            titles = ", ".join(choice.title for choice in choices_of(settings)) or "the scenario"
             raise ScenarioError(
-                f"scenario {settings.scenario!r} changes the server's address, so a test has it "
+                f"{titles} changes the server's address, so a test has it "
                 f"from its start or not at all: name it in the marker, or use comfyui_factory"
             )
+        source = self._make(settings)
         self.settings = settings
-        self._restart(make_source(settings))
+        self._restart(source)
         if self._handle.server.clock.speed:  # a test that has stopped time goes on with that
             self.resume()
         return self
@@ -218,7 +275,8 @@ class ComfyUI:
     def _stuck(self) -> bool:
         """Whether a client waits for something that will not come, and no test waits with it."""
         server = self._handle.server
-        mine = self._gate.held is not None or self._waiting > 0 or server.clock.speed == 0
+        waiting = self._waiting > 0 or bool(self.watchers)
+        mine = self._gate.held is not None or waiting or server.clock.speed == 0
         return server.waited_for and not server.has_more_to_say and not mine
 
     def _stop_idling(self) -> None:
@@ -240,6 +298,8 @@ class ComfyUI:
         with self._changed:
             self._changes += 1
             self._changed.notify_all()
+        for watcher in list(self.watchers):
+            watcher()
 
     # --- what it saw ---------------------------------------------------------------------------
 
@@ -345,7 +405,7 @@ class ComfyUI:
         try:
             while not holds():
                 if not self._something_happens(seen, until) and not holds():
-                    raise WaitedTooLong(self._why(what, limit))
+                    raise WaitedTooLong(self.why_not_yet(what, limit))
                 seen = self._changes
         finally:
             self._waiting -= 1
@@ -356,7 +416,8 @@ class ComfyUI:
                 lambda: self._changes != since, max(until - time.monotonic(), 0)
             )
 
-    def _why(self, what: str, limit: float) -> str:
+    def why_not_yet(self, what: str, limit: float) -> str:
+        """Why a wait of ``limit`` seconds for ``what`` was in vain, in a sentence."""
         held = f"; it is held at {self._gate.held}" if self._gate.held else ""
         frames = self._witness.frames
         last = f"; it sent last: {_short(frames[-1][2])}" if frames else "; it has sent nothing"
@@ -375,15 +436,18 @@ class ComfyUI:
         Raises:
             WaitedTooLong: they did not come in time.
         """
-
-        def found() -> list[SeenRequest]:
-            seen = list(self._witness.requests)
-            return [r for r in seen if (r.method, r.path) == (method.upper(), path)]
-
         __tracebackhide__ = True
-        which = f", {count} times" if count > 1 else ""
-        self.wait_until(lambda: len(found()) >= count, f"{method.upper()} {path}{which}", timeout)
-        return found()[count - 1]
+        self.wait_until(
+            lambda: len(self.requests_to(method, path)) >= count,
+            in_words(method, path, count),
+            timeout,
+        )
+        return self.requests_to(method, path)[count - 1]
+
+    def requests_to(self, method: str, path: str) -> list[SeenRequest]:
+        """The requests of that method for that path, as ``wait_for_request`` takes them."""
+        seen = list(self._witness.requests)
+        return [r for r in seen if (r.method, r.path) == (method.upper(), path)]
 
     def wait_for_socket(self, *, count: int = 1, timeout: float | None = None) -> SeenSocket:
         """Wait until ``count`` sockets have been opened in all; gives the last of them.
@@ -391,13 +455,15 @@ class ComfyUI:
         Raises:
             WaitedTooLong: they were not opened in time.
         """
-
-        def accepted() -> list[SeenSocket]:
-            return [socket for socket in list(self._witness.sockets) if socket.accepted]
-
         __tracebackhide__ = True
-        self.wait_until(lambda: len(accepted()) >= count, f"socket number {count}", timeout)
-        return accepted()[count - 1]
+        self.wait_until(
+            lambda: len(self.accepted_sockets()) >= count, f"socket number {count}", timeout
+        )
+        return self.accepted_sockets()[count - 1]
+
+    def accepted_sockets(self) -> list[SeenSocket]:
+        """The websockets that were let in, open and closed."""
+        return [socket for socket in list(self._witness.sockets) if socket.accepted]
 
     @property
     def aio(self) -> _Aio:
@@ -410,7 +476,12 @@ class ComfyUI:
         """Hold the server after the next frame of that type with those fields.
 
         ``event`` is a type like ``executing``, or ``preview`` or ``text`` for binary frames.
+
+        Raises:
+            UsageError: a name that was most likely meant to be another one.
         """
+
+        check_hold(event, where)
 
         def place() -> Hold:
             self._gate.step_by_frame(True)
@@ -438,10 +509,18 @@ class ComfyUI:
             WaitedTooLong: the server has nothing more to send.
         """
         __tracebackhide__ = True
+        self.let_one_out()
+        self.wait_until(lambda: self.held is not None, "one more frame", timeout)
+        return self.held.message if self.held else None
+
+    def let_one_out(self) -> None:
+        """As ``step``, without waiting for the frame."""
         self._act(lambda now: self._gate.step(now))
-        self.wait_until(lambda: self._gate.held is not None, "one more frame", timeout)
-        held = self._gate.held
-        return held.message if held else None
+
+    @property
+    def held(self) -> Hold | None:
+        """The hold that the server is held at."""
+        return self._gate.held
 
     def run_until(self, event: str, timeout: float | None = None, **where: Any) -> Holding:
         """Release, and wait until the server is held after such a frame.
@@ -467,17 +546,49 @@ class ComfyUI:
         self._call(self._handle.server.clock.advance, round(seconds * 1_000_000))
         self._tell()
 
+    def set_speed(self, speed: float) -> None:
+        """Let virtual time go at another speed from now on, after ``resume`` as well."""
+        self.settings = replace(self.settings, speed=speed)
+        self._call(self._handle.server.clock.set_speed, speed)
+
+    def reset(self, parts: Collection[str]) -> None:
+        """Forget parts of the state, such as ``history``; see ``fake_server.source.PARTS``.
+
+        Raises:
+            UsageError: the server cannot forget one of them by itself.
+        """
+        self._call(self._handle.server.source.reset, parts)
+
+    def forget_seen(self) -> None:
+        """Forget what was seen until now; sockets that are open stay known."""
+
+        def forget() -> None:
+            self._witness.forget()
+            self._handle.server.journal.clear()
+
+        self._call(forget)
+
     def drop_socket(self, client_id: str | None = None, *, code: int | None = None) -> int:
         """Cut open websockets without a close frame, or close them with ``code``; says how many."""
 
-        def cut(now: int) -> list[Action]:
-            chosen = [
+        def chosen() -> list[int]:
+            return [
                 socket.number
                 for socket in self._witness.sockets
                 if socket.open and client_id in (None, socket.client_id)
             ]
-            self._note("fault", f"sockets {chosen} {'cut' if code is None else f'closed: {code}'}")
-            return [Abort(n) if code is None else Close(n, code) for n in chosen]
+
+        return self.drop_sockets(self._call(chosen), code=code)
+
+    def drop_sockets(
+        self, numbers: Sequence[int], *, code: int | None = None, reason: str = ""
+    ) -> int:
+        """Cut or close these websockets, as ``drop_socket`` does; says how many."""
+
+        def cut(now: int) -> list[Action]:
+            how = "cut" if code is None else f"closed: {code}"
+            self._note("fault", f"sockets {list(numbers)} {how}")
+            return [Abort(n) if code is None else Close(n, code, reason) for n in numbers]
 
         return self._act(cut)
 
@@ -489,7 +600,7 @@ class ComfyUI:
 
     def start(self) -> None:
         """Come back on the same port, as a fresh process that remembers nothing."""
-        self._restart(make_source(self.settings))
+        self._restart(self._make(self.settings))
         self._note_in_thread("fault", "the server is back")
 
     def restart(self) -> None:
@@ -524,6 +635,20 @@ class ComfyUI:
             if self._patience is not None:
                 self._call(self._end_patience)
             self._handle.close()
+
+    async def aclose(self) -> None:
+        """As ``close``, for the server's own loop."""
+        if not self._closed:
+            self._closed = True
+            if self._idle is not None:
+                self._idle.end()
+            self._end_patience()
+            await self._handle.aclose()
+
+    @property
+    def handle(self) -> Handle:
+        """The server without what a test adds to it."""
+        return self._handle
 
     # --- inside --------------------------------------------------------------------------------
 
@@ -563,38 +688,40 @@ class ComfyUI:
     def assert_one_terminal_event(self, prompt_id: str | None = None) -> str:
         """Exactly one of success, error and interrupted was sent for the prompt; gives its type."""
         __tracebackhide__ = True
-        return assertions.one_terminal_event(self._seen(), prompt_id)
+        return assertions.one_terminal_event(self.seen(), prompt_id)
 
     def assert_interrupted(self, prompt_id: str | None = None) -> None:
         """The client interrupted this prompt by its id, and not whatever happens to run."""
         __tracebackhide__ = True
-        assertions.interrupted(self._seen(), prompt_id)
+        assertions.interrupted(self.seen(), prompt_id)
 
     def assert_no_foreign_prompt_used(self) -> None:
         """The client took no id and no file from messages about another user's prompt."""
         __tracebackhide__ = True
-        assertions.no_foreign_prompt_used(self._seen())
+        assertions.no_foreign_prompt_used(self.seen())
 
     def assert_socket_before_post(self) -> None:
         """The WebSocket of each prompt's client_id was open before the prompt was posted."""
         __tracebackhide__ = True
-        assertions.socket_before_post(self._seen())
+        assertions.socket_before_post(self.seen())
 
     def assert_all_closed(self, timeout: float | None = None) -> None:
         """The client has closed every WebSocket; waits for that."""
         __tracebackhide__ = True
-        self.wait_until(
-            lambda: not any(socket.open for socket in list(self._witness.sockets)),
-            "the client to close its WebSockets",
-            timeout,
-        )
+        self.wait_until(lambda: self.all_closed, "the client to close its WebSockets", timeout)
+
+    @property
+    def all_closed(self) -> bool:
+        """Whether no WebSocket is open."""
+        return not any(socket.open for socket in list(self._witness.sockets))
 
     def assert_prompt(self, expected: dict[str, Any], *, number: int = -1) -> None:
         """The graph of a submitted prompt (the last one) equals ``expected``."""
         __tracebackhide__ = True
-        assertions.prompt_equals(self._seen(), expected, number=number)
+        assertions.prompt_equals(self.seen(), expected, number=number)
 
-    def _seen(self) -> Seen:
+    def seen(self) -> Seen:
+        """All that was seen until now."""
         return self._read(lambda: self._witness.seen())
 
     def timeline(self) -> list[dict[str, Any]]:
@@ -651,6 +778,15 @@ async def _beside_the_loop(wait: Callable[[], T]) -> T:
 
 
 _ID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+
+
+def _choice(given: str | Choice) -> Choice:
+    return choose(given) if isinstance(given, str) else given
+
+
+def in_words(method: str, path: str, count: int) -> str:
+    """The requests that ``wait_for_request`` waits for."""
+    return f"{method.upper()} {path}{f', {count} times' if count > 1 else ''}"
 
 
 def _without_ids(path: str) -> str:

@@ -13,13 +13,21 @@ from comfyrec.testing.settings import PluginSettings
 from comfyrec.versions import era_of
 from fake_server.nodes.catalogue import Catalogue
 from fake_server.options import ServerOptions
-from fake_server.scenario_source import scenario_source, transport_of
+from fake_server.scenario_source import scenario_source, scenarios_over, transport_of
 from fake_server.scenarios import Choice, choice_of
 from fake_server.scenarios.kit.scenario import Transport
 from fake_server.server.clock import MAX
 from fake_server.source import Source
 
-__all__ = ["make_source", "speed_for", "transport_for", "waiting_speed"]
+__all__ = [
+    "changed_by",
+    "choices_of",
+    "make_source",
+    "replay_of",
+    "speed_for",
+    "transport_for",
+    "waiting_speed",
+]
 
 
 def make_source(settings: PluginSettings) -> Source:
@@ -29,19 +37,28 @@ def make_source(settings: PluginSettings) -> Source:
         ScenarioError: an unknown scenario, parameter or version, or an invalid node catalogue.
         CassetteError: the cassette cannot be found or read.
     """
+    choices = choices_of(settings)
     if settings.cassette is not None:
-        if settings.params:
-            unknown = ", ".join(settings.params)
-            raise ScenarioError(f"a replayed cassette takes no parameters, but was given {unknown}")
-        return replay_of(settings)
-    choice = choice_of(settings.scenario, settings.params)
-    options: dict[str, Any] = {"seed": settings.seed}
+        if not choices:
+            return replay_of(settings)
+        return scenarios_over(choices, lambda: replay_of(settings), seed=settings.seed)
+    return scenario_source(choices, changed_by(settings, ServerOptions()))
+
+
+def changed_by(settings: PluginSettings, options: ServerOptions) -> ServerOptions:
+    """The options, with what the settings say of seed, version and node classes.
+
+    Raises:
+        ScenarioError: an unknown version, or an invalid node catalogue.
+    """
+    said: dict[str, Any] = {"seed": settings.seed}
     if settings.version is not None:
-        options["era"] = era_of(settings.version)
+        said["era"] = era_of(settings.version)
     if settings.object_info is not None:
-        options["catalogue"] = Catalogue.from_object_info(settings.object_info)
-    options["accept_unknown_nodes"] = settings.unknown_nodes == "accept"
-    return scenario_source([choice], _with_nodes(settings, ServerOptions(**options)))
+        said["catalogue"] = Catalogue.from_object_info(settings.object_info)
+    if settings.unknown_nodes == "accept":
+        said["accept_unknown_nodes"] = True
+    return _with_nodes(settings, replace(options, **said))
 
 
 def _with_nodes(settings: PluginSettings, options: ServerOptions) -> ServerOptions:
@@ -75,24 +92,36 @@ LEARNED_MAX: Final = 32
 _learned: dict[bytes, ServerOptions] = {}
 
 
+def choices_of(settings: PluginSettings) -> Sequence[Choice]:
+    """The scenarios that are played; none is a replay without one.
+
+    Raises:
+        ScenarioError: an unknown scenario or parameter.
+    """
+    if settings.scenarios:
+        return settings.scenarios
+    if settings.cassette is None:
+        return [choice_of(settings.scenario, settings.params)]
+    if settings.params:
+        unknown = ", ".join(settings.params)
+        raise ScenarioError(f"a replayed cassette takes no parameters, but was given {unknown}")
+    return []
+
+
 def transport_for(settings: PluginSettings) -> Transport:
     """What the scenario needs of the server: TLS, a path prefix.
 
     Raises:
         ScenarioError: an unknown scenario or parameter.
     """
-    if settings.cassette is not None:
-        return Transport()
-    return transport_of([choice_of(settings.scenario, settings.params)])
+    return transport_of(choices_of(settings))
 
 
 def speed_for(settings: PluginSettings) -> float:
     """The speed of virtual time; without a setting, only scenarios about waiting wait."""
     if settings.speed is not None:
         return settings.speed
-    if settings.cassette is not None:
-        return MAX
-    return waiting_speed([choice_of(settings.scenario, settings.params)])
+    return waiting_speed(choices_of(settings))
 
 
 def waiting_speed(choices: Sequence[Choice]) -> float:

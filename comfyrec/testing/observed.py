@@ -36,6 +36,8 @@ __all__ = ["Seen", "SeenPrompt", "SeenRequest", "SeenSocket", "Witness"]
 
 REQUESTS_MAX: Final = 5_000
 FRAMES_MAX: Final = 20_000
+RECEIVED_MAX: Final = 5_000
+"""Messages of one socket; the first ones are kept."""
 BODY_MAX: Final = 1024 * 1024
 """Of one request; a prompt is kept whole up to 16 times that."""
 
@@ -116,8 +118,8 @@ class Witness(Wrapper):
         super().__init__(inner)
         self._prefix = prefix.rstrip("/")
         self.requests: deque[SeenRequest] = deque(maxlen=REQUESTS_MAX)
-        self.prompts: list[SeenPrompt] = []
-        self.sockets: list[SeenSocket] = []
+        self.prompts: deque[SeenPrompt] = deque(maxlen=REQUESTS_MAX)
+        self.sockets: deque[SeenSocket] = deque(maxlen=REQUESTS_MAX)
         self.frames: deque[tuple[int, int, str | bytes]] = deque(maxlen=FRAMES_MAX)
         """(virtual microseconds, socket, message), one for each socket that a message went to."""
         self.hints: dict[str, None] = {}
@@ -149,6 +151,16 @@ class Witness(Wrapper):
         self.sockets, self.frames = earlier.sockets, earlier.frames
         self._serial, self.hints = earlier._serial, earlier.hints
 
+    def forget(self) -> None:
+        """Forget what was seen; requests that wait for their answer and open sockets stay."""
+        waiting = [seen for seen, _ in self._open.values()]
+        for kept in (self.requests, self.prompts, self.frames):
+            kept.clear()
+        self.requests.extend(waiting)
+        still = [socket for socket in self.sockets if socket.open]
+        self.sockets.clear()
+        self.sockets.extend(still)
+
     def _next(self) -> int:
         self._serial += 1
         return self._serial
@@ -171,9 +183,12 @@ class Witness(Wrapper):
             self.sockets.append(socket)
             self._by_number[happened.socket] = socket
         elif isinstance(happened, MessageReceived):
-            self._by_number[happened.socket].received.append(happened.message)
+            received = self._by_number[happened.socket].received
+            if len(received) < RECEIVED_MAX:
+                received.append(happened.message)
         elif isinstance(happened, Disconnected):
             self._ended(happened.socket, now)
+            self._by_number.pop(happened.socket, None)
 
     def _seen(self, request: Request, now: int) -> SeenRequest:
         parts = (request.below(self._prefix) or request).parts

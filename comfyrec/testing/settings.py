@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from comfyrec.testing.record_mode import RecordMode
+from fake_server.scenarios import Choice
 
 __all__ = ["PluginSettings", "address_variables"]
 
@@ -18,6 +19,8 @@ class PluginSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     scenario: str = "success"
     params: dict[str, Any] = {}
+    scenarios: tuple[Choice, ...] = ()
+    """Several at once, in place of ``scenario`` and ``params``; over a cassette as well."""
     cassette: Path | str | None = None
     """A path, or the name of a bundled cassette."""
     record: RecordMode = RecordMode.NONE

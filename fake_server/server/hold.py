@@ -10,12 +10,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Final
+from difflib import get_close_matches
+from typing import Any, Final, get_type_hints
 
 import msgspec
 
-from comfyrec.errors import DecodeError
+from comfyrec.errors import DecodeError, UsageError
 from comfyrec.events import decode
+from comfyrec.events.schema import KNOWN
+from comfyrec.wording import did_you_mean
 from fake_server.source import (
     Abort,
     Action,
@@ -30,7 +33,7 @@ from fake_server.source import (
     Wrapper,
 )
 
-__all__ = ["Gate", "Hold", "matches"]
+__all__ = ["Gate", "Hold", "check_hold", "matches"]
 
 ANY_FRAME: Final = "*"
 """In place of an event's type: the next frame, of whatever type."""
@@ -46,6 +49,32 @@ class Hold(msgspec.Struct, eq=False):
 
     def __str__(self) -> str:
         return ", ".join([self.event, *(f"{name}={value!r}" for name, value in self.where.items())])
+
+
+_BINARY: Final = ("preview", "text")
+
+
+def check_hold(event: str, where: Mapping[str, Any]) -> None:
+    """Refuse what was most likely meant to be something else, before it is waited for in vain.
+
+    A type of a custom node's own is taken, unless it is all but one of ComfyUI's; so is any field
+    of such a type.
+
+    Raises:
+        UsageError: a type or a field that nearly is a known one.
+    """
+    names = [*KNOWN, *_BINARY, ANY_FRAME]
+    if event not in names:
+        meant = get_close_matches(event, names, n=1, cutoff=0.8)
+        if meant:
+            raise UsageError(f"no frame is of the type '{event}'; did you mean '{meant[0]}'?")
+        return
+    data = get_type_hints(KNOWN[event]).get("data") if event in KNOWN else None
+    fields = getattr(data, "__struct_fields__", ())
+    for name in where if fields else ():
+        if name not in fields:
+            hint = did_you_mean(name, fields, otherwise=f"it has {', '.join(fields)}")
+            raise UsageError(f"'{event}' has no field '{name}'; {hint}")
 
 
 def matches(message: str | bytes, event: str, where: Mapping[str, Any]) -> bool:

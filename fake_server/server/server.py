@@ -15,7 +15,7 @@ import contextlib
 import itertools
 import socket as sockets
 import ssl
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from typing import Any, Final
 
 import aiohttp
@@ -65,7 +65,10 @@ from fake_server.source import (
     Woke,
 )
 
-__all__ = ["BODY_LIMIT", "CONTROL_PATH", "Server"]
+__all__ = ["BODY_LIMIT", "CONTROL_PATH", "Control", "Server"]
+
+Control = Callable[[Request], Response | Coroutine[Any, Any, Response]]
+"""Answers a request below ``CONTROL_PATH``, at once or after a while."""
 
 BODY_LIMIT: Final = 100 * 1024 * 1024
 """ComfyUI's ``--max-upload-size`` when the option is not given (PROTOCOL.md section 6)."""
@@ -96,7 +99,7 @@ class Server:
         listeners: Listeners,
         speed: float = 1.0,
         body_limit: int = BODY_LIMIT,
-        control: Callable[[Request], Response] | None = None,
+        control: Control | None = None,
         outgoing_max: int = OUTGOING_MAX,
         tls: ssl.SSLContext | None = None,
     ) -> None:
@@ -116,6 +119,7 @@ class Server:
         self._listeners = listeners
         self._listener: sockets.socket | None = None
         self._connecting: set[asyncio.Task[Any]] = set()
+        self._controlling: set[asyncio.Task[None]] = set()
         self._stopped = False
         self._lingering = 0
         self._web = web.Server(
@@ -152,6 +156,9 @@ class Server:
             for connecting in self._connecting:
                 connecting.cancel()
             await asyncio.gather(*self._connecting, return_exceptions=True)
+        for controlling in self._controlling:
+            controlling.cancel()
+        await asyncio.gather(*self._controlling, return_exceptions=True)
         abort_all(self._fast)
         for connection in self._web.connections:
             if connection.transport is not None:
@@ -328,7 +335,8 @@ class Server:
         asked = request_of(request, body)
         if self.control is not None and asked.parts.raw_path.startswith(CONTROL_PATH):
             # Not among the exchanges: a reset cuts those.
-            self._answer(exchange, self.control(asked))
+            self._control(exchange, self.control(asked))
+            await exchange.wait()
         else:
             await self._ask(exchange, asked)
         if request.protocol.writing_paused:
@@ -359,7 +367,7 @@ class Server:
         try:
             if self.control is not None and asked.parts.raw_path.startswith(CONTROL_PATH):
                 # Not among the exchanges: a reset cuts those.
-                self._answer(exchange, self.control(asked))
+                self._control(exchange, self.control(asked))
             else:
                 self._exchanges[number] = exchange
                 self.feed(RequestReceived(number, asked))
@@ -372,6 +380,26 @@ class Server:
             answer = server_error()
         self._exchanges.pop(number, None)
         self._answer(exchange, answer)
+
+    def _control(
+        self, exchange: Exchange, answer: Response | Coroutine[Any, Any, Response]
+    ) -> None:
+        if isinstance(answer, Response):
+            self._answer(exchange, answer)
+            return
+        waiting = self._loop.create_task(self._answer_later(exchange, answer))
+        self._controlling.add(waiting)
+        waiting.add_done_callback(self._controlling.discard)
+
+    async def _answer_later(
+        self, exchange: Exchange, answer: Coroutine[Any, Any, Response]
+    ) -> None:
+        try:
+            told = await answer
+        except Exception as error:
+            aiohttp.log.server_logger.exception("Error handling request", exc_info=error)
+            told = server_error()
+        self._answer(exchange, told)
 
     def _aborted(self, exchange: Exchange) -> None:
         if self._exchanges.pop(exchange.number, None) is not None:

@@ -20,7 +20,6 @@ from types import TracebackType
 from typing import Any, Final, Generic, ParamSpec, Self, TypeVar
 
 from comfyrec.errors import ServerDied, UsageError
-from fake_server.server.control import Control, ScenarioMaker
 from fake_server.server.listeners import Listeners, listening
 from fake_server.server.server import Server
 from fake_server.source import Source
@@ -275,7 +274,16 @@ class Handle:
         if self._closed or self.thread.is_of_parent:
             return  # a forked child that leaves a test must not wait for a thread that it has not
         self._closed = True
-        self.thread.run(self.server.stop())
+        self.thread.run(self._end())
+
+    async def aclose(self) -> None:
+        """As ``close``, for the server's own loop."""
+        if not self._closed:
+            self._closed = True
+            await self._end()
+
+    async def _end(self) -> None:
+        await self.server.stop()
         self.thread.servers.discard(self.server)
         if self.server.failure is not None:
             raise self.server.failure
@@ -298,9 +306,6 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 0,
     thread: LoopThread | None = None,
-    make: Callable[[], Source] | None = None,
-    make_scenario: ScenarioMaker | None = None,
-    about: dict[str, Any] | None = None,
     tls: bool = False,
     prefix: str = "",
     **options: Any,
@@ -312,10 +317,6 @@ def serve(
         host: where to listen.
         port: 0 picks a free one.
         thread: another loop thread than the process's own.
-        make: gives the source anew, for ``POST /__fake__/reset``; with it the server has a
-            control plane.
-        make_scenario: scenario name and parameters -> source, for ``PUT /__fake__/scenario``.
-        about: what ``GET /__fake__/`` says besides the state.
         tls: speak TLS, with a self-signed certificate.
         prefix: the path that the server's addresses end in.
         options: of ``Server``: ``speed``, ``body_limit``, ``outgoing_max``.
@@ -328,9 +329,6 @@ def serve(
     context = _self_signed() if tls else None
     loop, listeners = thread.loop, thread.listeners
     server = Server(source, loop=loop, listeners=listeners, tls=context, **options)
-    if make is not None:
-        control = Control(server, make=make, make_scenario=make_scenario, about=about)
-        server.control = control.answer
     thread.start(server, sock)
     return Handle(server, thread, tls=tls, prefix=prefix)
 

@@ -45,7 +45,7 @@ STAIRS: tuple[tuple[str, ...], ...] = (
     ("fake_server.scenario_source", "fake_server.server"),
     ("fake_server.testing", "comfyrec.check"),
     ("comfyrec.testing",),
-    ("comfyrec.strategies",),
+    ("comfyrec.strategies", "comfyrec.control"),
     ("comfyrec.pytest_plugin", "comfyrec.cli"),
     ("comfyrec.__main__",),
 )
@@ -82,6 +82,7 @@ SHELLS = {
     "comfyrec.check.runner",
     "comfyrec.cli",
     "comfyrec.client.shells",
+    "comfyrec.control",
     "comfyrec.proxy",
     "comfyrec.pytest_plugin",
     "comfyrec.strategies.machine",

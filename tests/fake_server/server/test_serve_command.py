@@ -56,7 +56,7 @@ def test_it_says_where_it_is_and_ends_with_0_at_a_signal(number: signal.Signals)
 
     assert line == f"Playing lifelike as ComfyUI 0.3.64 at {url}\n"
     assert stats["system"]["comfyui_version"] == "0.3.64"
-    assert (about["scenario"], about["seed"]) == (["lifelike"], 3)
+    assert (about["scenario"]["title"], about["seed"]) == ("lifelike", 3)
     assert (process.returncode, out, err) == (0, "", "")
 
 
@@ -255,7 +255,7 @@ def test_it_speaks_the_task_interface_and_shows_no_key() -> None:
     with command("--tasks", "--workers", "2", "--speed", "max") as (line, _):
         url = line.split()[-1]
         task_id = post_json(f"{url}/task_create", task)["task_id"]
-        about, journal = get_json(f"{url}/__fake__/"), get_json(f"{url}/__fake__/requests")
+        about, journal = get_json(f"{url}/__fake__/"), get_json(f"{url}/__fake__/journal")
 
     assert task_id
     assert "worker-2" in json.dumps(about)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -11,6 +12,9 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from comfyrec.cassette.files import find_cassette, open_cassette
+from comfyrec.control import controlled
+from comfyrec.testing.handle import ComfyUI
+from comfyrec.testing.settings import PluginSettings
 from comfyrec.timeline import Timeline
 from fake_server.replay import Player
 from fake_server.scenario_source import scenario_source, scenarios_over
@@ -30,19 +34,13 @@ PROMPT = {
 }
 
 
-def _told(name: str, params: dict[str, Any]) -> Source:
-    return scenario_source([choice_of(name, params)])
-
-
 @pytest.fixture
-def handle() -> Iterator[Handle]:
-    with serve(
-        scenario_source([]), speed=0.0, make=lambda: scenario_source([]), make_scenario=_told
-    ) as handle:
-        yield handle
+def handle() -> Iterator[ComfyUI]:
+    with closing(controlled(PluginSettings(speed=0.0))) as server:
+        yield server
 
 
-def ask(handle: Handle, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+def ask(handle: ComfyUI | Handle, method: str, path: str, body: Any = None) -> tuple[int, Any]:
     data = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
     with Plain(handle.port) as client:
         head = f"{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(data)}\r\n\r\n"
@@ -50,13 +48,13 @@ def ask(handle: Handle, method: str, path: str, body: Any = None) -> tuple[int, 
     return status, json.loads(got) if "json" in fields.get("content-type", "") else got
 
 
-def control(handle: Handle, method: str, path: str, body: Any = None) -> Any:
+def control(handle: ComfyUI, method: str, path: str, body: Any = None) -> Any:
     status, got = ask(handle, method, f"/__fake__{path}", body)
     assert status == 200, got
     return got
 
 
-def test_it_says_what_this_is(handle: Handle) -> None:
+def test_it_says_what_this_is(handle: ComfyUI) -> None:
     told = control(handle, "GET", "/")
 
     assert "simulated" in told["what"]
@@ -66,7 +64,7 @@ def test_it_says_what_this_is(handle: Handle) -> None:
     assert control(handle, "GET", "") == told
 
 
-def test_a_scenario_is_played_from_then_on(handle: Handle) -> None:
+def test_a_scenario_is_played_from_then_on(handle: ComfyUI) -> None:
     params = {"nodes": {"1": {"raise": {"type": "ValueError", "message": "no"}}}}
 
     told = control(handle, "PUT", "/scenario", {"name": "success", "params": params})
@@ -74,7 +72,7 @@ def test_a_scenario_is_played_from_then_on(handle: Handle) -> None:
     control(handle, "POST", "/time/advance", {"seconds": 1})
     _, history = ask(handle, "GET", f"/history/{accepted['prompt_id']}")
 
-    assert told == {"scenario": {"name": "success", "params": params}}
+    assert told["scenario"]["params"] == {"classes": {}, "strict": False, **params}
     assert history[accepted["prompt_id"]]["status"]["status_str"] == "error"
     assert control(handle, "GET", "/")["scenario"]["name"] == "success"
 
@@ -89,33 +87,81 @@ REFUSED = {
         "seconds",
     ),
     "an unknown field": ("PUT", "/scenario", {"nam": "success"}, "did you mean 'name'?"),
-    "no name": ("PUT", "/scenario", {}, "needs a \"name\""),
-    "a name that is no text": ("PUT", "/scenario", {"name": 3}, "needs a \"name\""),
+    "no name": ("PUT", "/scenario", {}, '"name" is missing; write it as in {"name": "ws-silent"'),
+    "a name that is no text": ("PUT", "/scenario", {"name": 3}, '"name" is wrong: expected a text'),
     "parameters that are no object": (
-        "PUT", "/scenario", {"name": "success", "params": [1]}, "object",
+        "PUT", "/scenario", {"name": "success", "params": [1]}, "expected an object, got a list",
     ),
     "a body that is not JSON": ("PUT", "/scenario", b"{", "not valid JSON"),
     "a body that is no object": ("PUT", "/scenario", [1], "must be a JSON object"),
-    "an unknown thing to reset": ("POST", "/reset", {"what": ["quue"]}, "queue"),
+    "an unknown thing to reset": ("POST", "/reset", {"what": ["quue"]}, "did you mean 'queue'?"),
     "a reset of no list": ("POST", "/reset", {"what": "queue"}, "list"),
     "a socket that is not there": ("POST", "/sockets/drop", {"socket": 99}, "99"),
-    "a code that is none": ("POST", "/sockets/drop", {"code": 99}, "1000 to 4999"),
+    "a code that is none": ("POST", "/sockets/drop", {"code": 99}, "a whole number >= 1000"),
     "a reason too long": (
         "POST", "/sockets/drop", {"code": 1000, "reason": "x" * 124}, "123 bytes",
     ),
-    "time backwards": ("POST", "/time/advance", {"seconds": -1}, "not negative"),
+    "time backwards": ("POST", "/time/advance", {"seconds": -1}, "a number >= 0"),
     "a time that is none": ("POST", "/time/advance", {"seconds": "soon"}, "a number"),
-    "a speed that is none": ("PUT", "/time/speed", {"speed": "fast"}, "max"),
-    "a speed below 0": ("PUT", "/time/speed", {"speed": -1}, "max"),
+    "a speed that is none": ("PUT", "/time/speed", {"speed": "fast"}, "it is one of max"),
+    "a speed below 0": ("PUT", "/time/speed", {"speed": -1}, '{"speed": "max"}'),
     "nothing to learn from": ("POST", "/catalogue", {}, '{"workflow": a workflow}'),
-    "a workflow that is a list": ("POST", "/catalogue", {"workflow": [1]}, "must be an object"),
+    "a workflow that is a list": ("POST", "/catalogue", {"workflow": [1]}, "expected an object"),
     "what is not a workflow": ("POST", "/catalogue", {"workflow": {"a": 1}}, "no workflow in it"),
-    "a place in the journal that is none": ("GET", "/requests?after=x", None, "invalid literal"),
+    "a place in the journal that is none": (
+        "GET", "/journal?after=x", None, "expected a whole number",
+    ),
+    "a kind of entry that is none": ("GET", "/journal?what=requests", None, "mean 'request'?"),
+    "a filter that is none": ("GET", "/requests?paht=/prompt", None, "did you mean 'path'?"),
+    "a query where none is": ("GET", "/time?at=3", None, "has no filter 'at'; leave it out"),
+    "an event that is none": ("POST", "/holds", {"event": "executin"}, "mean 'executing'?"),
+    "a field that is none": (
+        "POST", "/holds", {"event": "executing", "where": {"nod": "1"}}, "did you mean 'node'?",
+    ),
+    "a frame of no type": ("GET", "/frames?type=progres", None, "did you mean 'progress'?"),
+    "a hold that is not there": ("DELETE", "/holds/7", None, "GET /__fake__/holds lists them"),
+    "a server that is not there": ("GET", "/servers/7/time", None, "GET /__fake__/servers"),
+    "no scenarios": ("PUT", "/scenarios", {"scenarios": []}, '"scenarios" is empty'),
+    "an unknown one of several": (
+        "PUT", "/scenarios", {"scenarios": ["success", "sucess"]}, "did you mean 'success'?",
+    ),
+    "a cassette that is not there": ("PUT", "/cassette", {"file": "none.crec"}, "none.crec"),
+    "a scenario of another address": ("PUT", "/scenario", {"name": "tls-self-signed"}, "address"),
+    "a client that is not there": ("POST", "/sockets/drop", {"client_id": "me"}, "none is open"),
+    "a reason without a code": ("POST", "/sockets/drop", {"reason": "x"}, 'goes with "code"'),
+    "two kinds of bounds": (
+        "POST", "/verify", {"request": {}, "count": 1, "at_least": 1}, 'either "count"',
+    ),
+    "bounds the wrong way": (
+        "POST", "/verify", {"request": {}, "at_least": 3, "at_most": 1}, "below",
+    ),
+    "a pattern with an unknown part": (
+        "POST", "/verify", {"request": {"pth": "/prompt"}}, "unknown field",
+    ),
+    "an assertion that is none": ("POST", "/assert", {"name": "closed"}, "mean 'all_closed'?"),
+    "a prompt like nothing": ("POST", "/assert", {"name": "prompt"}, '{"expected": the graph}'),
+    "a server of two kinds": (
+        "POST", "/servers", {"scenario": "success", "scenarios": ["success"]}, "either",
+    ),
+    "a plan over a cassette": (
+        "POST", "/servers", {"plan": {}, "cassette": "all-cached"}, '"plan" goes with',
+    ),
+    "parameters of no scenario": ("POST", "/servers", {"params": {"a": 1}}, '"params" are those'),
+    "a server of an unknown scenario": (
+        "POST", "/servers", {"scenario": "ws-silnt"}, "did you mean 'ws-silent'?",
+    ),
+    "a server of no version": ("POST", "/servers", {"version": "banana"}, "banana"),
+    "a wait without end": (
+        "POST", "/wait/request", {"method": "GET", "path": "/", "timeout_s": 9999}, "<= 600",
+    ),
+    "a method that is none": (
+        "POST", "/wait/request", {"method": "FETCH", "path": "/"}, "'FETCH', which is unknown; did",
+    ),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_cannot_be_done_is_said_in_a_sentence(handle: Handle, name: str) -> None:
+def test_what_cannot_be_done_is_said_in_a_sentence(handle: ComfyUI, name: str) -> None:
     method, path, body, words = REFUSED[name]
 
     status, told = ask(handle, method, f"/__fake__{path}", body)
@@ -124,17 +170,20 @@ def test_what_cannot_be_done_is_said_in_a_sentence(handle: Handle, name: str) ->
     assert words in told["error"]
 
 
-def test_an_unknown_path_names_the_nearest_and_a_wrong_method_the_right_one(handle: Handle) -> None:
+def test_an_unknown_path_names_the_nearest_and_a_wrong_method_the_right_one(
+    handle: ComfyUI,
+) -> None:
     status, told = ask(handle, "GET", "/__fake__/request")
     wrong = ask(handle, "GET", "/__fake__/reset")
 
     assert (status, told["error"]) == (
-        404, "there is no /__fake__/request; did you mean /__fake__/requests?",
+        404,
+        "there is no /__fake__/request; did you mean /__fake__/requests?",
     )  # fmt: skip
     assert wrong == (405, {"error": "/__fake__/reset takes POST, not GET"})
 
 
-def test_a_reset_forgets_everything(handle: Handle) -> None:
+def test_a_reset_forgets_everything(handle: ComfyUI) -> None:
     control(handle, "PUT", "/scenario", {"name": "ws-silent"})
     ask(handle, "POST", "/prompt", {"prompt": PROMPT})
     ask(handle, "POST", "/userdata/a.txt", b"x")
@@ -146,15 +195,15 @@ def test_a_reset_forgets_everything(handle: Handle) -> None:
     }  # fmt: skip
     assert ask(handle, "GET", "/history") == (200, {})
     assert ask(handle, "GET", "/userdata/a.txt")[0] == 404
-    assert control(handle, "GET", "/")["scenario"] is None
-    entries = control(handle, "GET", "/requests")["entries"]
+    assert control(handle, "GET", "/")["scenario"]["name"] == "success"
+    entries = control(handle, "GET", "/journal")["entries"]
     assert [e["target"] for e in entries if e["what"] == "request"] == [
         "/history",
         "/userdata/a.txt",
     ]
 
 
-def test_a_reset_of_parts_leaves_the_others(handle: Handle) -> None:
+def test_a_reset_of_parts_leaves_the_others(handle: ComfyUI) -> None:
     ask(handle, "POST", "/prompt", {"prompt": PROMPT})
     control(handle, "POST", "/time/advance", {"seconds": 1})
     ask(handle, "POST", "/userdata/a.txt", b"x")
@@ -171,7 +220,7 @@ def test_a_reset_of_parts_leaves_the_others(handle: Handle) -> None:
 CUSTOM = {**PROMPT, "3": {"class_type": "ShowMe", "inputs": {"image": ["1", 0]}}}
 
 
-def test_a_server_learns_a_workflow_and_knows_it_under_every_scenario(handle: Handle) -> None:
+def test_a_server_learns_a_workflow_and_knows_it_under_every_scenario(handle: ComfyUI) -> None:
     refused, _ = ask(handle, "POST", "/prompt", {"prompt": CUSTOM})
 
     learned = control(handle, "POST", "/catalogue", {"workflow": CUSTOM})["learned"]
@@ -185,12 +234,12 @@ def test_a_server_learns_a_workflow_and_knows_it_under_every_scenario(handle: Ha
     assert control(handle, "GET", "/")["facts"]["learned"]["classes"] == ["ShowMe"]
 
 
-def test_the_journal_tells_requests_answers_and_frames(handle: Handle) -> None:
+def test_the_journal_tells_requests_answers_and_frames(handle: ComfyUI) -> None:
     with connect(f"{handle.ws_url}/ws?clientId=me", compression=None) as ws:
         ws.recv(10)
         ws.send('{"type": "hello"}')
         ask(handle, "POST", "/prompt", {"prompt": PROMPT, "client_id": "me"})
-        entries = control(handle, "GET", "/requests")["entries"]
+        entries = control(handle, "GET", "/journal")["entries"]
 
     asked = next(e for e in entries if e["what"] == "request")
     answered = next(e for e in entries if e["what"] == "answer")
@@ -200,11 +249,11 @@ def test_the_journal_tells_requests_answers_and_frames(handle: Handle) -> None:
     assert (answered["number"], answered["status"]) == (asked["number"], 200)
     assert sent[:2] == ["status", "status"]
     assert [e["text"] for e in entries if e["what"] == "received"] == ['{"type": "hello"}']
-    later = control(handle, "GET", f"/requests?after={entries[-1]['serial']}&what=request")
+    later = control(handle, "GET", f"/journal?after={entries[-1]['serial']}&what=request")
     assert [e["target"] for e in later["entries"]] == []
 
 
-def test_sockets_are_listed_and_dropped(handle: Handle) -> None:
+def test_sockets_are_listed_and_dropped(handle: ComfyUI) -> None:
     with (
         connect(f"{handle.ws_url}/ws?clientId=a") as a,
         connect(f"{handle.ws_url}/ws?clientId=b") as b,
@@ -212,21 +261,21 @@ def test_sockets_are_listed_and_dropped(handle: Handle) -> None:
         a.recv(10)
         b.recv(10)
         listed = control(handle, "GET", "/sockets")["sockets"]
-        first = next(s["socket"] for s in listed if s["target"].endswith("=a"))
+        first = next(s["socket"] for s in listed if s["client_id"] == "a")
         control(handle, "POST", "/sockets/drop", {"socket": first, "code": 4000, "reason": "test"})
         with pytest.raises(ConnectionClosed) as closed:
             a.recv(10)
-        control(handle, "DELETE", "/sockets")
+        control(handle, "POST", "/sockets/drop")
         with pytest.raises(ConnectionClosed) as cut:
             b.recv(10)
 
-    assert [s["target"] for s in listed] == ["/ws?clientId=a", "/ws?clientId=b"]
+    assert [s["client_id"] for s in listed] == ["a", "b"]
     assert closed.value.rcvd is not None
     assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (4000, "test")
     assert cut.value.rcvd is None
 
 
-def test_time_stands_still_steps_advances_and_runs(handle: Handle) -> None:
+def test_time_stands_still_steps_advances_and_runs(handle: ComfyUI) -> None:
     plan = {"nodes": {"1": {"seconds": 5}}}
     control(handle, "PUT", "/scenario", {"name": "success", "params": plan})
     _, accepted = ask(handle, "POST", "/prompt", {"prompt": PROMPT})
@@ -253,7 +302,7 @@ def test_without_a_control_plane_the_path_belongs_to_the_source() -> None:
         assert ask(plain, "GET", "/__fake__/")[0] == 404
 
 
-def status_for(handle: Handle, *fields: str) -> int:
+def status_for(handle: ComfyUI, *fields: str) -> int:
     with Plain(handle.port) as client:
         head = "".join(f"{field}\r\n" for field in fields)
         return client.ask(f"POST /__fake__/reset HTTP/1.1\r\n{head}Content-Length: 0\r\n\r\n", b"")[
@@ -272,7 +321,7 @@ FOREIGN = {
 
 @pytest.mark.parametrize("fields", FOREIGN.values(), ids=FOREIGN)
 def test_a_page_of_another_origin_cannot_use_the_control_plane(
-    handle: Handle, fields: tuple[str, ...]
+    handle: ComfyUI, fields: tuple[str, ...]
 ) -> None:
     assert status_for(handle, *fields) == 403
 
@@ -287,7 +336,7 @@ OURS = {
 
 @pytest.mark.parametrize("fields", OURS.values(), ids=OURS)
 def test_whoever_is_of_the_same_origin_may_use_the_control_plane(
-    handle: Handle, fields: tuple[str, ...]
+    handle: ComfyUI, fields: tuple[str, ...]
 ) -> None:
     assert status_for(handle, *fields) == 200
 
@@ -310,20 +359,24 @@ SOURCES = {
 }
 
 
+def serving(make: Callable[[], Source]) -> ComfyUI:
+    return controlled(PluginSettings(speed=0.0), make=lambda _: make())
+
+
 @pytest.mark.parametrize("make", SOURCES.values(), ids=SOURCES)
 def test_the_journal_can_be_forgotten_whatever_is_served(make: Callable[[], Source]) -> None:
-    with serve(make(), speed=0.0, make=make) as handle:
+    with closing(serving(make)) as handle:
         ask(handle, "GET", "/queue")
 
         told = control(handle, "POST", "/reset", {"what": ["journal"]})
 
         assert told == {"reset": ["journal"]}
-        assert control(handle, "GET", "/requests")["entries"] == []
+        assert control(handle, "GET", "/journal")["entries"] == []
 
 
 @pytest.mark.parametrize("kind", ["tasks", "tasks under a scenario", "a gate"])
 def test_what_is_simulated_can_be_reset_in_parts_inside_of_others(kind: str) -> None:
-    with serve(SOURCES[kind](), speed=0.0, make=SOURCES[kind]) as handle:
+    with closing(serving(SOURCES[kind])) as handle:
         ask(handle, "POST", "/userdata/a.txt", b"x")
 
         control(handle, "POST", "/reset", {"what": ["files"]})
@@ -333,7 +386,7 @@ def test_what_is_simulated_can_be_reset_in_parts_inside_of_others(kind: str) -> 
 
 @pytest.mark.parametrize("kind", ["a replay", "tasks of a replay", "a replay under a scenario"])
 def test_a_replay_is_only_reset_as_a_whole(kind: str) -> None:
-    with serve(SOURCES[kind](), speed=0.0, make=SOURCES[kind]) as handle:
+    with closing(serving(SOURCES[kind])) as handle:
         refused = ask(handle, "POST", "/__fake__/reset", {"what": ["history"]})
         whole = control(handle, "POST", "/reset")
 
