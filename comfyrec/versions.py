@@ -190,6 +190,12 @@ FACTS: Final[tuple[Fact, ...]] = (
         seen=False,
     ),
     Fact("activity", (0, 38, 0), "progress_state entries may have an activity", seen=False),
+    Fact(
+        "asset_per_prompt",
+        (0, 38, 0),
+        "with assets on, each prompt that shows a file makes a new asset of it",
+        seen=False,
+    ),
     Fact("emitted_once", (0, 38, 0), "a cached node is shown once for each prompt", seen=False),
     Fact(
         "job_workflow_always",
@@ -203,7 +209,14 @@ FACTS: Final[tuple[Fact, ...]] = (
         "POST /prompt takes workflow_metadata, and the frames of the prompt carry it",
         seen=False,
     ),
+    Fact("asset_export", (0, 40, 0), "POST /api/assets/export makes a zip of assets", seen=False),
     Fact("assets_on", (0, 41, 0), "assets are on by default, and files have ids", seen=False),
+    Fact(
+        "assets_reworked",
+        (0, 41, 0),
+        "assets lose asset_hash, is_immutable and metadata_filter; the tag missing is the system's",
+        seen=False,
+    ),
 )
 FIRST_RELEASE: Final = {fact.name: fact.first for fact in FACTS}
 """Fact -> the first release that has it."""

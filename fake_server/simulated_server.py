@@ -81,6 +81,8 @@ class SimulatedServer(Source):
         self.engine.reset([name for name in parts if name != "files"])
         if "files" in parts:
             self.context.folders.clear()
+            self.context.assets.clear()
+            self.context.tasks.clear()
             self.engine.files.put_inputs(self.engine.learned.files)
 
     def learn(self, workflows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:

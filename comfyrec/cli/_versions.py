@@ -13,9 +13,10 @@ from comfyrec.versions import (
     Era,
     era_of,
     is_beyond_known,
+    oldest_with,
 )
 
-__all__ = ["chosen_era", "print_versions"]
+__all__ = ["chosen_era", "print_versions", "with_assets"]
 
 
 def chosen_era(version: str | None, facts: Sequence[str]) -> Era:
@@ -47,6 +48,20 @@ def chosen_era(version: str | None, facts: Sequence[str]) -> Era:
         except UsageError as error:
             raise UsageError(f"--fact {text}: {error}") from None
     return era
+
+
+def with_assets(era: Era, *, on: bool, off: bool) -> Era:
+    """The era with ``--enable-assets`` or ``--disable-assets``.
+
+    Raises:
+        UsageError: they are to be on, and that version has none.
+    """
+    if on and not era.has("assets_events"):
+        raise UsageError(
+            f"--enable-assets: ComfyUI {era.version} has no assets; "
+            f"give --comfyui-version {oldest_with('assets_events')} or a newer one"
+        )
+    return era.switched("assets_on", on=on) if on or off else era
 
 
 def print_versions() -> None:

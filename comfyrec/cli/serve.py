@@ -20,7 +20,7 @@ from msgspec.structs import replace
 from comfyrec.cli._lifetime import when_parent_ends, when_stdin_closes
 from comfyrec.cli._ready import prepare_ready_file, ready_file, whereabouts
 from comfyrec.cli._server_flags import HintsShown, add_node_flags, with_nodes
-from comfyrec.cli._versions import chosen_era, print_versions
+from comfyrec.cli._versions import chosen_era, print_versions, with_assets
 from comfyrec.control import controlled
 from comfyrec.errors import UsageError
 from comfyrec.testing.handle import ComfyUI
@@ -147,6 +147,9 @@ def _add_server_options(parser: argparse.ArgumentParser) -> None:
     caches.add_argument("--cache-classic", action="store_const", dest="cache", const="classic")
     caches.add_argument("--cache-none", action="store_const", dest="cache", const="none")
     caches.add_argument("--cache-lru", metavar="N", help="keep N results")
+    assets = group.add_mutually_exclusive_group()
+    assets.add_argument("--enable-assets", action="store_true", help="assets are on")
+    assets.add_argument("--disable-assets", action="store_true", help="assets are off")
     add("--base-directory", type=Path, metavar="DIR", help="keep files in DIR instead of in memory")
     add("--frontend", action="store_true", help="serve the real web page (needs its package)")
 
@@ -264,6 +267,8 @@ _OF_THE_ENGINE: Final = {
     "enable_compress_response_body": "--enable-compress-response-body",
     "cache": "--cache-classic or --cache-none",
     "cache_lru": "--cache-lru",
+    "enable_assets": "--enable-assets",
+    "disable_assets": "--disable-assets",
     "base_directory": "--base-directory",
     "frontend": "--frontend",
 }
@@ -353,7 +358,11 @@ def _what(arguments: argparse.Namespace, choices: Sequence[Choice], options: Ser
 
 
 def _options(arguments: argparse.Namespace) -> ServerOptions:
-    era = chosen_era(arguments.comfyui_version, arguments.fact)
+    era = with_assets(
+        chosen_era(arguments.comfyui_version, arguments.fact),
+        on=arguments.enable_assets,
+        off=arguments.disable_assets,
+    )
     options = ServerOptions(
         era=era,
         seed=arguments.seed,

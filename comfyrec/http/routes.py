@@ -44,6 +44,9 @@ _ASSETS: Final = (
     ("DELETE", "/assets/{id:uuid}"), ("GET", "/assets/{id:uuid}/content"),
     ("POST", "/assets/{id:uuid}/tags"), ("DELETE", "/assets/{id:uuid}/tags"), ("GET", "/tags"),
 )  # fmt: skip
+_EXPORTS: Final = (
+    ("POST", "/assets/export"), ("GET", "/assets/exports/{name}"), ("GET", "/tasks/{id:uuid}"),
+)  # fmt: skip
 
 ROUTES: Final = (
     Route("GET", "/ws"),
@@ -98,6 +101,7 @@ ROUTES: Final = (
     Route("DELETE", "/userdata/{file}"),
     Route("POST", "/userdata/{file}/move/{destination}"),
     *(Route(method, path, "assets_events", api=True, announced=True) for method, path in _ASSETS),
+    *(Route(method, path, "asset_export", api=True, announced=True) for method, path in _EXPORTS),
     Route("GET", "/templates/{path*}", "template_routes", api=False),
     # an application of its own: no /api, and no static files behind it
     Route("GET", "/internal/logs", "internal_routes", api=False),

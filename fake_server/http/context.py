@@ -17,6 +17,7 @@ from fake_server.options import ServerOptions
 from fake_server.seeded import SeededRandom
 from fake_server.simulator.engine import Engine
 from fake_server.source import Request, Response
+from fake_server.storage.assets import Assets
 from fake_server.storage.memory import Folders, inside
 
 __all__ = [
@@ -60,6 +61,8 @@ class Context(msgspec.Struct):
     log: deque[ConsoleLine] = msgspec.field(default_factory=lambda: deque(maxlen=LOG_LINES_MAX))
     subscribers: dict[str, None] = msgspec.field(default_factory=dict)
     """Client ids that want ``logs`` frames, in the order they came."""
+    tasks: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
+    """What became of each export of assets, by its id."""
     size_sent: bool = False
     """Whether the size of the terminal was sent; it is sent once."""
 
@@ -72,6 +75,11 @@ class Context(msgspec.Struct):
     def catalogue(self) -> Catalogue:
         """The node classes."""
         return self.engine.worker.catalogue
+
+    @property
+    def assets(self) -> Assets:
+        """The assets of the server's files."""
+        return self.engine.worker.assets
 
     @property
     def epoch_us(self) -> int:

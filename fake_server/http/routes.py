@@ -28,6 +28,7 @@ from fake_server.http import (
     users,
     view,
 )
+from fake_server.http.assets.handlers import ASSET_HANDLERS
 from fake_server.http.context import Context, Handler
 from fake_server.source import Request, Response
 
@@ -96,9 +97,9 @@ HANDLERS: Final[dict[str, Handler]] = {
     "PATCH /internal/logs/subscribe": internal.subscribe,
     "GET /internal/folder_paths": internal.folder_paths,
     "GET /internal/files/{directory}": internal.files,
+    **ASSET_HANDLERS,
 }
-"""By method and path; all routes that came with assets have one handler."""
-_ASSETS_SINCE: Final = "assets_events"
+"""By method and path."""
 INTERNAL: Final = "/internal"
 _SEGMENTS: Final = {
     "": re.compile(r"[^{}]+"),
@@ -212,6 +213,4 @@ def _paths(era: Era) -> Iterator[tuple[str, Route]]:
 
 def handler_of(route: Route) -> Handler:
     """What answers a route."""
-    if route.since == _ASSETS_SINCE:
-        return system.assets_off
     return HANDLERS[f"{route.method} {route.path}"]

@@ -12,7 +12,6 @@ from fake_server.http.responses import json_response
 from fake_server.source import Request, Response
 
 __all__ = [
-    "assets_off",
     "extensions",
     "features",
     "global_subgraph",
@@ -45,14 +44,6 @@ _EXTENSIONS: Final = (
     "/extensions/core/groupNode.js",
     "/extensions/core/widgetInputs.js",
 )
-_ASSETS_OFF: Final = {
-    "error": {
-        "code": "SERVICE_DISABLED",
-        "message": "Assets system is disabled. "
-        "Start the server with --enable-assets to use this feature.",
-        "details": {},
-    }
-}
 
 
 def system_stats(context: Context, request: Request) -> Response:
@@ -108,8 +99,3 @@ def no_entries(context: Context, request: Request) -> Response:
 def global_subgraph(context: Context, request: Request, subgraph_id: str) -> Response:
     """GET /global_subgraphs/{subgraph_id}: ``null``, since there are none."""
     return json_response(None)
-
-
-def assets_off(context: Context, request: Request, **params: str) -> Response:
-    """Every asset route, while assets are off."""
-    return json_response(_ASSETS_OFF, 503)

@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 import posixpath
 from collections.abc import Callable, Mapping
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from comfyrec.http.forms import BadForm, FormField, parameters
+from fake_server.http.assets.answers import reference
 from fake_server.http.context import Context, HandlerFailed, below, extension
 from fake_server.http.responses import empty, json_response
 from fake_server.http.view import KINDS, annotated
@@ -75,9 +76,13 @@ def _keep(context: Context, form: Form, make: Callable[[bytes, str], bytes | Non
     if form.get("overwrite") not in ("true", "1"):
         name, is_there = _free(context, kind, where, image)
     made = None if is_there else make(image.value, name)
+    path = posixpath.join(where, name)
     if made is not None:
-        _write(context, kind, posixpath.join(where, name), made)
-    return json_response({"name": name, "subfolder": subfolder, "type": kind})
+        _write(context, kind, path, made)
+    kept: dict[str, Any] = {"name": name, "subfolder": subfolder, "type": kind}
+    if context.era.has("assets_on") and (made is not None or is_there):
+        kept["asset"] = reference(context, context.assets.uploaded(kind, path, context.now))
+    return json_response(kept)
 
 
 def _write(context: Context, kind: str, path: str, data: bytes) -> None:

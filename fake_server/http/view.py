@@ -31,6 +31,7 @@ _DANGEROUS_SINCE_NOSNIFF: Final = frozenset({
     "message/rfc822",
 })  # fmt: skip
 _PREVIEW_FORMATS: Final = ("webp", "jpeg")
+_CONTENT_HASH: Final = re.compile(r"blake3:[0-9a-f]{64}")
 _METADATA: Final = {"format": "pt"}
 
 
@@ -61,9 +62,20 @@ def view(context: Context, request: Request) -> Response:
     subfolder = below(context, kind, request.first("subfolder") or "")
     if subfolder is None:
         return empty(403)
+    if context.era.has("assets_on") and _CONTENT_HASH.fullmatch(name.lower()):
+        return _of_hash(context, request, name.lower())
     name = posixpath.basename(name)
     file = context.folders.read(kind, subfolder, name) if name else None
     return empty(404) if file is None else _shown(context, request, name, file)
+
+
+def _of_hash(context: Context, request: Request, wanted: str) -> Response:
+    """The content of an asset, under the asset's name."""
+    asset = context.assets.with_hash(wanted)
+    file = None if asset is None else context.assets.content(asset)
+    if asset is None or file is None:
+        return empty(404)
+    return _shown(context, request, asset.name, file)
 
 
 def _shown(context: Context, request: Request, name: str, file: StoredFile) -> Response:

@@ -27,6 +27,7 @@ from fake_server.simulator.node_plan import PlanFor, beneath
 from fake_server.simulator.server_time import ServerTime
 from fake_server.simulator.worker import Worker
 from fake_server.source import Action, Wake
+from fake_server.storage.assets import Assets
 from fake_server.storage.memory import Folders
 
 __all__ = ["RESETS", "Engine"]
@@ -72,6 +73,7 @@ class Engine:
             random=self.random,
             clients=self.clients,
             files=self.files,
+            assets=Assets(folders, self.random.uuid),
             cache=self._new_cache(),
         )
         self.learned = options.learned

@@ -9,13 +9,14 @@ here.
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from comfyrec.events import comfy_json
-from comfyrec.events.outputs import change_files
+from comfyrec.events.outputs import FileEntry, change_files
 from fake_server.nodes.catalogue import NodeClass
 from fake_server.nodes.values import NodeFailed, Value, is_link
 from fake_server.simulator.cache import Entry
@@ -386,12 +387,22 @@ class Execution:
             yield None
 
     def _registered(self, ui: Mapping[str, Any]) -> Mapping[str, Any]:
-        """What a node shows, with an asset's id for each file; every prompt gets new ones."""
+        """What a node shows, with an asset's id for each file."""
         if not self._era.has("assets_on"):
             return ui
-        uuid = self._worker.random.uuid
-        output = change_files(ui["output"], lambda file: {**file, "id": uuid()})
-        return {**ui, "output": output}
+        return {**ui, "output": change_files(ui["output"], self._as_asset)}
+
+    def _as_asset(self, file: Mapping[str, Any]) -> dict[str, Any]:
+        entry = FileEntry.of(file)
+        assert entry is not None, "change_files hands over files only"
+        kind, path = entry.type, posixpath.join(entry.subfolder, entry.filename)
+        anew = self._era.has("asset_per_prompt")
+        asset_id, is_picture = self._worker.assets.shown(
+            kind, path, self._worker.time.now, prompt_id=self.job.prompt_id, anew=anew
+        )
+        # A picture is its own preview.
+        preview = {"preview_id": asset_id} if anew and is_picture else {}
+        return {**file, "id": asset_id, **preview}
 
     def _meta(self, node_id: str) -> dict[str, Any]:
         return {

@@ -16,6 +16,7 @@ from fake_server.simulator.clients import Clients
 from fake_server.simulator.node_files import NodeFiles
 from fake_server.simulator.node_plan import PlanFor
 from fake_server.simulator.server_time import ServerTime
+from fake_server.storage.assets import Assets
 
 __all__ = ["Worker"]
 
@@ -35,6 +36,7 @@ class Worker(msgspec.Struct, eq=False, kw_only=True):
     random: SeededRandom
     clients: Clients
     files: NodeFiles
+    assets: Assets
     cache: OutputCache
     interrupted: bool = False
     """The interrupt flag."""

@@ -121,7 +121,7 @@ def test_the_routes_of_a_version_are_made_once() -> None:
 
 
 def test_each_route_has_a_handler_and_no_handler_is_left_over() -> None:
-    routes = {f"{route.method} {route.path}" for route in ROUTES if route.since != "assets_events"}
+    routes = {f"{route.method} {route.path}" for route in ROUTES}
 
     assert set(HANDLERS) == routes
 

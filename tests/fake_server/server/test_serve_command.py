@@ -131,6 +131,26 @@ def test_options_of_comfyui_are_understood(tmp_path: Path) -> None:
     assert (tmp_path / "output").is_dir()
 
 
+@pytest.mark.parametrize(
+    ("options", "status"),
+    [
+        (("--comfyui-version", "0.33.0", "--enable-assets"), 200),
+        (("--comfyui-version", "0.46.0", "--disable-assets"), 503),
+    ],
+)
+def test_assets_are_on_or_off_as_the_flag_says(options: tuple[str, ...], status: int) -> None:
+    with command(*options) as (line, _):
+        url = line.split()[-1]
+        try:
+            with urllib.request.urlopen(f"{url}/api/assets", timeout=10) as answer:
+                told = answer.status
+        except urllib.error.HTTPError as refused:
+            told = refused.code
+            refused.close()
+
+    assert told == status
+
+
 REFUSED = {
     "an unknown scenario": (["--scenario", "sucess"], "did you mean 'success'?"),
     "an unknown parameter": (["--scenario", "success:nods=1"], "did you mean 'nodes'?"),
@@ -143,6 +163,10 @@ REFUSED = {
     "a version that is none": (["--comfyui-version", "banana"], "banana"),
     "a fact that is none": (["--fact", "jbs=on"], "--fact jbs=on: there is no fact 'jbs'"),
     "a fact that is neither": (["--fact", "jobs=maybe"], "write NAME=on or NAME=off"),
+    "assets before there were any": (
+        ["--comfyui-version", "0.8.2", "--enable-assets"],
+        "--enable-assets: ComfyUI 0.8.2 has no assets; give --comfyui-version 0.27.0",
+    ),
     "a size of nothing": (["--max-upload-size", "0"], "--max-upload-size 0"),
     "a cache of nothing": (["--cache-lru", "0"], "--cache-lru 0: give a whole number from 1"),
     "a pause below zero": (["all-cached", "--idle-time-limit", "-1"], "--idle-time-limit -1"),
@@ -180,6 +204,7 @@ def test_what_cannot_be_used_is_said_in_one_sentence(
             ("all-cached", "--models", "loras=b"),
             "--models changes nothing here: all-cached is replayed",
         ),
+        (("all-cached", "--enable-assets"), "--enable-assets changes nothing here"),
         (("all-cached", "--multi-user"), "--multi-user changes nothing here"),
         (("--strict",), "--strict changes nothing here: it is for a cassette"),
         (("--match", "any"), "--match changes nothing here"),
