@@ -39,6 +39,7 @@ COMMANDS = {
     "show": "tell the story of a cassette: prompts, nodes, frames, what went wrong",
     "view": "write a recording as one HTML page: time line, frames, pictures",
     "export": "write a recording for other tools: perfetto, otlp, har, jsonl, csv",
+    "schema": "print JSON Schema or TypeScript types of events, records, stories and diffs",
     "diff": "compare two recordings: new, gone, changed, reordered",
     "cat": "print the records of a cassette",
     "doctor": "check a cassette, and that it replays what it recorded",

@@ -10,7 +10,7 @@ from comfyrec.cassette.records import Session
 from comfyrec.timeline.model import Exchange, Socket
 from comfyrec.versions import DEFAULT_VERSION, ERAS, oldest_with
 
-__all__ = ["version_of"]
+__all__ = ["stated_version", "version_of"]
 
 _RELEASE: Final = re.compile(r"v?(\d+\.\d+(?:\.\d+)?|2024-\d\d)")
 
@@ -30,15 +30,23 @@ def version_of(
 
     A recording that nothing ran in is taken for the default version.
     """
-    for said in _said(sessions, exchanges):
-        if release := _RELEASE.match(said):
-            return release[1]
+    stated = stated_version(sessions, exchanges)
+    if stated is not None:
+        return stated
     seen = {message.peek.type for socket in sockets for message in socket.messages}
     seen |= {"/jobs" for e in exchanges if e.path == "/jobs" and e.status == 200}
     for sign, fact in _SIGNS:
         if sign in seen:
             return oldest_with(fact)
     return ERAS[0] if "executing" in seen else DEFAULT_VERSION
+
+
+def stated_version(sessions: Sequence[Session], exchanges: Sequence[Exchange]) -> str | None:
+    """What the recording says of itself, or what /system_stats said; None: neither did."""
+    for said in _said(sessions, exchanges):
+        if release := _RELEASE.match(said):
+            return release[1]
+    return None
 
 
 def _said(sessions: Sequence[Session], exchanges: Sequence[Exchange]) -> Iterator[str]:

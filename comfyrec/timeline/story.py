@@ -14,6 +14,7 @@ import msgspec
 
 from comfyrec.cassette.records import Side
 from comfyrec.timeline import Timeline
+from comfyrec.timeline.facts import stated_version
 from comfyrec.timeline.findings import Finding, Poll, Silence, find_polls, find_silences
 from comfyrec.timeline.model import Exchange, HttpMessage, Message, RecordedPrompt, Socket
 from comfyrec.timeline.node_runs import NodeRun, NodeRuns
@@ -148,6 +149,8 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
     duration_us: int = 0
     comfyui_version: str = ""
     """As the server said, or the oldest generation that fits what it did."""
+    version_stated: bool = True
+    """False: nobody asked the server, so it may also be a newer one."""
     server: dict[str, Any] = {}
     """What ``/system_stats`` told of it: os, python, pytorch, devices; ``{}``: nobody asked."""
     records: int = 0
@@ -189,6 +192,7 @@ def tell(timeline: Timeline, *, whole: bool = True) -> Story:
         start_us=start,
         duration_us=timeline.t_end - start,
         comfyui_version=timeline.comfyui_version,
+        version_stated=stated_version(timeline.sessions, timeline.exchanges) is not None,
         server=_server(timeline.exchanges),
         records=timeline.records,
         requests=len(timeline.exchanges),

@@ -147,3 +147,12 @@ def test_a_recording_of_nothing_has_a_story() -> None:
     story = tell(Timeline.build([]))
 
     assert (story.prompts, story.sockets, story.findings) == ((), (), ())
+
+
+@pytest.mark.parametrize(
+    "about, stated", [({"comfyui_version": "0.27.0"}, True), ({}, False)], ids=["said", "guessed"]
+)
+def test_it_is_told_whether_the_server_said_its_version(
+    about: dict[str, str], stated: bool
+) -> None:
+    assert told(run(session(**about))).version_stated is stated
