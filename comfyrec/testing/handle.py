@@ -597,6 +597,12 @@ class ComfyUI:
         self._note_in_thread("fault", "the server stops")
         self._call(self._handle.server.cut_all)
         self._act(lambda now: [Listen(accept=False)])
+        cut = self._handle.server.cut_connections
+        if self._handle.thread.inside:
+            # The answer to whoever asks over HTTP goes out first.
+            self._handle.thread.loop.call_soon(cut)
+        else:
+            self._call(cut)
 
     def start(self) -> None:
         """Come back on the same port, as a fresh process that remembers nothing."""

@@ -159,10 +159,7 @@ class Server:
         for controlling in self._controlling:
             controlling.cancel()
         await asyncio.gather(*self._controlling, return_exceptions=True)
-        abort_all(self._fast)
-        for connection in self._web.connections:
-            if connection.transport is not None:
-                connection.transport.abort()
+        self.cut_connections()
         # Each round lets the lost connections run the ends of their handlers.
         while self._web.connections or self._fast:  # noqa: ASYNC110  a turn of the loop, not a wait
             await asyncio.sleep(0)
@@ -180,6 +177,13 @@ class Server:
         """Cut all sockets and all requests that wait for their answer."""
         for exchange in [*self._exchanges.values(), *self._sockets.values()]:
             exchange.cut()
+
+    def cut_connections(self) -> None:
+        """Cut all connections, those that wait for nothing as well."""
+        abort_all(self._fast)
+        for connection in self._web.connections:
+            if connection.transport is not None:
+                connection.transport.abort()
 
     # --- in --------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from http.client import HTTPConnection, RemoteDisconnected
 from pathlib import Path
 from typing import Any
 
@@ -311,6 +312,19 @@ def test_a_server_that_was_made_goes_away_and_comes_back(ask: Client) -> None:
 
     assert after == {}
     assert child.send("GET", f"{made['url']}/queue") == {"queue_running": [], "queue_pending": []}
+
+
+def test_a_connection_that_waits_for_nothing_is_cut_by_a_stop(ask: Client) -> None:
+    made = ask("makeServer", {})
+    child = Client(made["url"], made["control_url"])
+    with closing(HTTPConnection(made["url"].removeprefix("http://"), timeout=10)) as kept:
+        kept.request("GET", "/queue")
+        kept.getresponse().read()
+        child("stop", {})
+
+        with pytest.raises((RemoteDisconnected, ConnectionError)):
+            kept.request("GET", "/queue")
+            kept.getresponse()
 
 
 def test_a_server_comes_back_by_itself_when_told_so(ask: Client) -> None:
