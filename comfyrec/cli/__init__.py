@@ -41,6 +41,8 @@ COMMANDS = {
     "export": "write a recording for other tools: perfetto, otlp, har, jsonl, csv",
     "schema": "print JSON Schema or TypeScript types of events, records, stories and diffs",
     "diff": "compare two recordings: new, gone, changed, reordered",
+    "drift": "say which facts changed between two servers or versions",
+    "conform": "say which ComfyUI a server speaks, and where it departs from it",
     "cat": "print the records of a cassette",
     "doctor": "check a cassette, and that it replays what it recorded",
     "recover": "save the undamaged part of a cassette as a new one",

@@ -124,11 +124,13 @@ def lets_in(context: Context, request: Request) -> bool:
     Raises:
         HandlerFailed: a port that is not a number.
     """
-    if context.options.cors_origin is not None or not context.era.has("origin_guard"):
+    if context.options.cors_origin is not None:
         return True
     fields = request.fields
     if fields.get("sec-fetch-site") == "cross-site" and context.era.has("fetch_site_guard"):
         return False
+    if not context.era.has("origin_guard"):
+        return True
     host, origin = fields.get("host"), fields.get("origin")
     if host is None or origin is None:
         return True

@@ -30,7 +30,7 @@ STAIRS: tuple[tuple[str, ...], ...] = (
     ("comfyrec.timeline",),
     ("comfyrec.show",),
     ("comfyrec.workflows",),
-    ("comfyrec.client", "comfyrec.proxy", "comfyrec.bench_adapter"),
+    ("comfyrec.client", "comfyrec.proxy", "comfyrec.bench_adapter", "comfyrec.conform"),
     ("fake_server.source", "fake_server.seeded"),
     ("fake_server.storage",),
     ("fake_server.nodes",),
@@ -64,6 +64,7 @@ ONLY: dict[str, set[str]] = {
         "comfyrec.http",
         "comfyrec.cassette",
     },
+    "comfyrec.conform": {"comfyrec", "comfyrec.versions"},
     "comfyrec.bench_adapter": {"comfyrec.cassette", "comfyrec.wire"},
 }
 
@@ -82,6 +83,7 @@ SHELLS = {
     "comfyrec.check.runner",
     "comfyrec.cli",
     "comfyrec.client.shells",
+    "comfyrec.conform.server",
     "comfyrec.control",
     "comfyrec.proxy",
     "comfyrec.pytest_plugin",

@@ -1,0 +1,121 @@
+"""Answers to the probes -> the generation that they fit, and what departs from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from comfyrec.conform.probes import PROBES, Server
+from comfyrec.errors import UsageError
+from comfyrec.versions import ERAS, FACTS, RECORDED, Era, era_of
+
+__all__ = ["Change", "Departure", "Seen", "Verdict", "changes", "judge", "look_at"]
+
+SAYS = {fact.name: fact.says for fact in FACTS}
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """What a server showed of itself."""
+
+    name: str
+    """Its address, or the version that was played."""
+    claims: str | None
+    """The version that it names in /system_stats."""
+    facts: Mapping[str, bool]
+    """Fact -> what its probe showed; probes that showed nothing are left out."""
+    unseen: list[str]
+    """Facts whose probes showed nothing."""
+
+
+class Departure(msgspec.Struct, frozen=True):
+    """One fact in which a server is not what its generation is."""
+
+    fact: str
+    expected: bool
+    seen: bool
+    says: str
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """Which generation a server speaks, and where it departs from it."""
+
+    server: str
+    claims: str | None
+    generation: str
+    agreed: int
+    looked_at: int
+    departures: list[Departure]
+    unseen: list[str]
+
+
+class Change(msgspec.Struct, frozen=True):
+    """One fact in which two servers differ."""
+
+    fact: str
+    before: bool
+    after: bool
+    says: str
+
+
+def look_at(server: Server, name: str) -> Seen:
+    """Ask a server all questions."""
+    stats = server.ask("GET", "/system_stats").json
+    system = stats.get("system") if isinstance(stats, dict) else None
+    claims = system.get("comfyui_version") if isinstance(system, dict) else None
+    answers = {probe.fact: probe.ask(server) for probe in PROBES}
+    return Seen(
+        name=name,
+        claims=claims if isinstance(claims, str) else None,
+        facts={fact: seen for fact, seen in answers.items() if seen is not None},
+        unseen=[fact for fact, seen in answers.items() if seen is None],
+    )
+
+
+def judge(seen: Seen) -> Verdict:
+    """The generation that fits best: the one that the server names, unless another fits better."""
+    best = min(_candidates(), key=lambda era: len(_departures(seen, era)))
+    claimed = _claimed(seen)
+    departures = _departures(seen, best)
+    if claimed is not None and len(_departures(seen, claimed)) <= len(departures) + 1:
+        # One fact alone makes no other generation of it.
+        best, departures = claimed, _departures(seen, claimed)
+    return Verdict(
+        server=seen.name,
+        claims=seen.claims,
+        generation=best.version,
+        agreed=len(seen.facts) - len(departures),
+        looked_at=len(seen.facts),
+        departures=departures,
+        unseen=seen.unseen,
+    )
+
+
+def changes(before: Seen, after: Seen) -> list[Change]:
+    """What differs between two servers, in the order of the facts' first releases."""
+    return [
+        Change(fact, before.facts[fact], after.facts[fact], SAYS[fact])
+        for fact in before.facts
+        if fact in after.facts and before.facts[fact] != after.facts[fact]
+    ]
+
+
+def _candidates() -> Iterable[Era]:
+    """The recorded generations before those that were only read, the newest of each first."""
+    read = [version for version in ERAS if version not in RECORDED]
+    return [era_of(version) for version in (*reversed(RECORDED), *reversed(read))]
+
+
+def _claimed(seen: Seen) -> Era | None:
+    try:
+        return None if seen.claims is None else era_of(seen.claims)
+    except UsageError:
+        return None
+
+
+def _departures(seen: Seen, era: Era) -> list[Departure]:
+    return [
+        Departure(probe.fact, probe.expects(era), seen.facts[probe.fact], SAYS[probe.fact])
+        for probe in PROBES
+        if probe.fact in seen.facts and seen.facts[probe.fact] != probe.expects(era)
+    ]

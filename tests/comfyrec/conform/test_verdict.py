@@ -1,0 +1,96 @@
+"""Which generation a server speaks, and which of its facts depart from it."""
+
+from __future__ import annotations
+
+import pytest
+
+from comfyrec.conform.probes import PROBES
+from comfyrec.conform.server import LiveServer
+from comfyrec.conform.verdict import Seen, Verdict, changes, judge, look_at
+from comfyrec.versions import DEFAULT_VERSION, ERAS, era_of
+from fake_server.options import ServerOptions
+from fake_server.server.thread import serve
+from fake_server.simulated_server import SimulatedServer
+
+DEPARTURES = {
+    "0.27.0": [
+        "success_event", "display_node", "long_mismatch", "origin_guard", "options_everywhere",
+        "internal_routes", "error_objects", "frontend_routes", "client_prompt_id",
+        "global_subgraphs", "cached_history_again", "create_time", "manager_flag",
+        "job_cancelled", "missing_node_type", "node_replacement", "no_store", "fetch_site_guard",
+        "reprs_in_lists", "uuid_prompt_ids", "usage_source", "job_cancel", "model_type_tags",
+        "view_nosniff", "previewable_count", "datasets_folder", "workflow_metadata",
+        "asset_export", "assets_on",
+    ],
+}  # fmt: skip
+
+
+def seen_of(version: str, **switched: bool) -> Seen:
+    """What a fake server of that version shows of itself, with some facts more or less."""
+    era = era_of(version)
+    for fact, on in switched.items():
+        era = era.switched(fact, on=on)
+    with serve(SimulatedServer(ServerOptions(era=era))) as handle:
+        return look_at(LiveServer(handle.url), version)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("version", ERAS)
+def test_the_fake_has_full_marks_in_every_generation(version: str) -> None:
+    verdict = judge(seen_of(version))
+
+    assert verdict.departures == []
+    assert verdict.agreed == verdict.looked_at > 25
+    # A server that chooses all ids itself does not look at those that it is sent.
+    assert set(verdict.unseen) <= {"uuid_prompt_ids"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "version, fact", [(version, fact) for version, facts in DEPARTURES.items() for fact in facts]
+)
+def test_one_fact_that_departs_is_named(version: str, fact: str) -> None:
+    has = era_of(version).has(fact)
+
+    verdict = judge(seen_of(version, **{fact: not has}))
+
+    assert verdict.generation == version
+    assert [one.fact for one in verdict.departures] == [fact]
+
+
+def test_two_versions_differ_in_the_facts_between_them() -> None:
+    before, after = seen_of("0.27.0"), seen_of("0.33.0")
+
+    assert [one.fact for one in changes(before, after)] == [
+        "cached_history_again",
+        "previewable_count",
+        "datasets_folder",
+    ]
+    assert changes(before, seen_of("0.27.0")) == []
+
+
+def made_up(claims: str | None, version: str, **other: bool) -> Verdict:
+    """The verdict on a server that answers as a version, but for some facts."""
+    facts = {probe.fact: probe.expects(era_of(version)) for probe in PROBES}
+    return judge(Seen("here", claims, {**facts, **other}, []))
+
+
+def test_the_version_that_a_server_names_is_believed_while_it_fits() -> None:
+    assert made_up("0.30.5", "0.33.0", datasets_folder=False).generation == "0.30.5"
+
+
+def test_a_server_that_names_a_version_it_is_not_is_known_by_its_answers() -> None:
+    verdict = made_up("0.41.0", "0.3.64")
+
+    assert (verdict.generation, verdict.claims, verdict.departures) == ("0.3.64", "0.41.0", [])
+
+
+@pytest.mark.parametrize("claims", [None, "unknown", "master"])
+def test_a_server_that_names_no_version_is_known_by_its_answers(claims: str | None) -> None:
+    assert made_up(claims, "0.33.0").generation == "0.33.0"
+
+
+def test_a_departure_says_what_was_expected() -> None:
+    (one,) = made_up(DEFAULT_VERSION, DEFAULT_VERSION, jobs=False).departures
+
+    assert (one.fact, one.expected, one.seen, one.says) == ("jobs", True, False, "/api/jobs")
