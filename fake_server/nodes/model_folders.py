@@ -8,7 +8,14 @@ from typing import Final
 from comfyrec.errors import UsageError
 from comfyrec.wording import did_you_mean
 
-__all__ = ["ALWAYS_OFFERED", "CORE_MODELS", "LOADERS", "MODEL_FOLDERS", "checked_folders"]
+__all__ = [
+    "ALWAYS_OFFERED",
+    "CORE_MODELS",
+    "LOADERS",
+    "MODEL_FOLDERS",
+    "checked_folders",
+    "folder_for",
+]
 
 # GET /models of the newest generation, in its order.
 MODEL_FOLDERS: Final = (
@@ -86,6 +93,16 @@ CORE_MODELS: Final[dict[str, tuple[str, ...]]] = {
 }
 
 
+# A word in the name of an input or class -> the folder of the model files that it names.
+_FOLDER_WORDS: Final = {
+    "lora": "loras", "ckpt": "checkpoints", "checkpoint": "checkpoints", "vae": "vae",
+    "unet": "diffusion_models", "diffusion": "diffusion_models", "clip_vision": "clip_vision",
+    "clip": "text_encoders", "text_encoder": "text_encoders", "control": "controlnet",
+    "upscale": "upscale_models", "embedding": "embeddings", "gligen": "gligen",
+    "photomaker": "photomaker", "style_model": "style_models",
+}  # fmt: skip
+
+
 def checked_folders(
     models: Mapping[str, Sequence[str]], more: Sequence[str] = ()
 ) -> Mapping[str, Sequence[str]]:
@@ -104,3 +121,15 @@ def checked_folders(
             hint = did_you_mean(folder, known, otherwise=f"there are {', '.join(known)}")
             raise UsageError(f"there is no model folder {folder!r}; {hint}")
     return models
+
+
+def folder_for(name: str, key: str) -> str | None:
+    """The folder of the model files that an input of an unknown class names, by both names."""
+    own = {folder for row in LOADERS.values() for one, folder in row.items() if one == key}
+    if len(own) == 1:
+        return own.pop()
+    for text in (key.lower(), name.lower()):
+        for word, folder in _FOLDER_WORDS.items():
+            if word in text:
+                return folder
+    return None

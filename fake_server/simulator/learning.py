@@ -22,15 +22,19 @@ from comfyrec.workflows import Workflow, to_prompt
 from comfyrec.workflows.graph import read_graph
 from fake_server.nodes import core_nodes
 from fake_server.nodes.call import failure
-from fake_server.nodes.catalogue import LEARNED_MODULE, TAKES_ANY, WIDENED, Catalogue, NodeClass
+from fake_server.nodes.catalogue import LEARNED_MODULE, WIDENED, Catalogue, NodeClass
+from fake_server.nodes.entries import free, options_of, set_option, written
 from fake_server.nodes.file_checks import self_checked
 from fake_server.nodes.learned import Learned
-from fake_server.nodes.model_folders import LOADERS, MODEL_FOLDERS
+from fake_server.nodes.model_folders import MODEL_FOLDERS, folder_for
 from fake_server.nodes.values import Value, is_link
 from fake_server.simulator.validate import Broken, types_fit, validate
 
 __all__ = ["Learner"]
 
+NODES_MAX: Final = 20_000
+"""Nodes of a workflow that is validated; of a longer one only the classes are learned, for
+validating very long chains takes minutes."""
 ROUNDS_MAX: Final = 6
 """How often a workflow is looked at again; one refusal may hide the next."""
 SLOTS_MAX: Final = 256
@@ -43,14 +47,6 @@ _MEDIA_ENDS: Final = (
     ".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".mp4", ".webm", ".mov", ".mkv",
     ".wav", ".mp3", ".flac", ".ogg", ".opus", ".m4a", ".glb", ".latent",
 )  # fmt: skip
-# A word in the name of an input or class -> the folder of the model files that it names.
-_FOLDER_WORDS: Final = {
-    "lora": "loras", "ckpt": "checkpoints", "checkpoint": "checkpoints", "vae": "vae",
-    "unet": "diffusion_models", "diffusion": "diffusion_models", "clip_vision": "clip_vision",
-    "clip": "text_encoders", "text_encoder": "text_encoders", "control": "controlnet",
-    "upscale": "upscale_models", "embedding": "embeddings", "gligen": "gligen",
-    "photomaker": "photomaker", "style_model": "style_models",
-}  # fmt: skip
 # The name of an input that is linked between two unknown classes -> the type that it likely is.
 _TYPE_WORDS: Final = {
     "image": "IMAGE", "images": "IMAGE", "pixels": "IMAGE", "mask": "MASK", "model": "MODEL",
@@ -233,9 +229,9 @@ class Learner:
         if not self._is_known(name):
             return self._uses[name].types.get(key) or _TYPE_WORDS.get(key.lower(), _ANYTHING)
         for section in ("required", "optional"):
-            written = (self._classes[name].get("input", {}).get(section) or {}).get(key)
-            if written:
-                return written[0] if isinstance(written[0], str) else "COMBO"
+            spec = (self._classes[name].get("input", {}).get(section) or {}).get(key)
+            if spec:
+                return spec[0] if isinstance(spec[0], str) else "COMBO"
         return _ANYTHING
 
     def _entry_of(self, name: str, use: _Use, *, with_folders: bool) -> dict[str, Any]:
@@ -243,7 +239,7 @@ class Learner:
         for key, count in use.inputs.items():
             section = "required" if count == use.count else "optional"
             named = with_folders and use.models.get(key)
-            folder = self._folder_for(name, key) if named else None
+            folder = folder_for(name, key) if named else None
             if folder is not None:
                 self._loaders.setdefault(name, {})[key] = folder
                 sections[section][key] = [[], {}]
@@ -268,16 +264,6 @@ class Learner:
             "output_node": use.shows or not outputs,
         }
 
-    def _folder_for(self, name: str, key: str) -> str | None:
-        own = {folder for row in LOADERS.values() for one, folder in row.items() if one == key}
-        if len(own) == 1:
-            return own.pop()
-        for words in (key.lower(), name.lower()):
-            for word, folder in _FOLDER_WORDS.items():
-                if word in words:
-                    return folder
-        return None
-
     # --- what is refused of it ---------------------------------------------------------------
 
     def _accept(self, where: str, prompt: Mapping[str, Any]) -> None:
@@ -286,6 +272,8 @@ class Learner:
             self._reach_output(prompt, value)
         if not self._classes_only:
             self._learn_files(prompt)
+        if len(prompt) > NODES_MAX:
+            return
         problems: list[tuple[str, Mapping[str, Any]]] = []
         for _ in range(ROUNDS_MAX):
             problems = list(self._problems(prompt))
@@ -342,12 +330,12 @@ class Learner:
         if kind == "value_not_in_list":
             return self._offer(name, key, value)
         entry = self._own_entry(name)
-        if "." in key and _written(entry, key) is None:
+        if "." in key and written(entry, key) is None:
             # An input that another one brings; which ones it brings is no longer asked then.
-            return _free(entry, key.partition(".")[0])
+            return free(entry, key.partition(".")[0])
         if kind in _SIDES:
-            return _set_option(entry, key, _SIDES[kind], value)
-        return kind in _FREED and _free(entry, key)
+            return set_option(entry, key, _SIDES[kind], value)
+        return kind in _FREED and free(entry, key)
 
     def _may_change(self, name: str) -> bool:
         entry: Mapping[str, Any] = self._entries.get(name) or self._classes[name]
@@ -373,15 +361,15 @@ class Learner:
             return new
         entry = self._own_entry(name)
         top = key.partition(".")[0]
-        written = _written(entry, key)
-        if written is None or top != key:
-            return _free(entry, top)
-        if isinstance(written[0], list):
-            written[0] = [*written[0], value]
-        elif isinstance(_options(written).get("options"), list):
-            written[1] = {**written[1], "options": [*written[1]["options"], value]}
+        spec = written(entry, key)
+        if spec is None or top != key:
+            return free(entry, top)
+        if isinstance(spec[0], list):
+            spec[0] = [*spec[0], value]
+        elif isinstance(options_of(spec).get("options"), list):
+            spec[1] = {**spec[1], "options": [*spec[1]["options"], value]}
         else:
-            return _free(entry, key)
+            return free(entry, key)
         return True
 
     def _reach_output(self, prompt: Mapping[str, Any], link: Sequence[Any]) -> None:
@@ -530,33 +518,3 @@ def _merge_output(use: _Use, slot: int, kind: str) -> None:
 
 def _is_media(value: str) -> bool:
     return value.lower().removesuffix(" [input]").endswith(_MEDIA_ENDS)
-
-
-def _written(entry: Mapping[str, Any], key: str) -> list[Any] | None:
-    for section in ("required", "optional"):
-        found = (entry["input"].get(section) or {}).get(key)
-        if found is not None:
-            if isinstance(found, tuple):
-                found = entry["input"][section][key] = list(found)
-            return found if isinstance(found, list) else None
-    return None
-
-
-def _options(written: Sequence[Any]) -> Mapping[str, Any]:
-    return written[1] if len(written) > 1 and isinstance(written[1], Mapping) else {}
-
-
-def _set_option(entry: Mapping[str, Any], key: str, name: str, value: Any) -> bool:
-    written = _written(entry, key)
-    if written is None:
-        return False
-    written[1:] = [{**_options(written), name: value}]
-    return True
-
-
-def _free(entry: Mapping[str, Any], key: str) -> bool:
-    """Let an input take anything, or nothing at all."""
-    written = _written(entry, key)
-    if written is None or _options(written).get(TAKES_ANY):
-        return False
-    return _set_option(entry, key, TAKES_ANY, True)

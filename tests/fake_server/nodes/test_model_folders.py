@@ -6,7 +6,7 @@ import pytest
 
 from comfyrec.errors import UsageError
 from fake_server.nodes.catalogue import Catalogue
-from fake_server.nodes.model_folders import checked_folders
+from fake_server.nodes.model_folders import checked_folders, folder_for
 
 
 def test_a_folder_that_does_not_exist_is_refused_with_the_nearest() -> None:
@@ -33,3 +33,19 @@ def test_every_loader_of_a_folder_offers_the_same_files() -> None:
     info = catalogue.info("LoraLoader")
     assert info is not None
     assert info["input"]["required"]["lora_name"][0] == ["mine.safetensors"]
+
+
+FOLDERS: list[tuple[str, str, str | None]] = [
+    ("Anything", "ckpt_name", "checkpoints"),
+    ("Power Lora Stack", "lora_01", "loras"),
+    ("MyUnetLoader", "file", "diffusion_models"),
+    ("Anything", "clip_vision_model", "clip_vision"),
+    ("Anything", "model_name", None),
+]
+
+
+@pytest.mark.parametrize("name, key, folder", FOLDERS)
+def test_the_folder_of_an_unknown_class_follows_from_its_names(
+    name: str, key: str, folder: str | None
+) -> None:
+    assert folder_for(name, key) == folder
