@@ -7,6 +7,7 @@ Sockets are real; only waiting is not. Server and client share the loop.
 from __future__ import annotations
 
 import asyncio
+import os
 import selectors
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
@@ -66,7 +67,7 @@ class Here(LoopThread):
     """What serves on a loop that does not run yet, in this thread."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.loop, self.died = loop, None
+        self.loop, self.died, self.pid = loop, None, os.getpid()
         self.servers, self.listeners = set(), Listeners(loop)
 
     def call(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
