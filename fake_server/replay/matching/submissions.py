@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Final
 
@@ -84,11 +84,14 @@ class Submissions:
 
     def has_graph(self, shape: Shape) -> bool:
         """Whether the very same graph was submitted; what came of it is known then."""
-        return shape.graph_key in self._graph_keys
+        return shape.graph_key in self._by_graph
 
     @cached_property
-    def _graph_keys(self) -> frozenset[bytes]:
-        return frozenset(submission.shape.graph_key for submission in self.all)
+    def _by_graph(self) -> Mapping[bytes, list[Submission]]:
+        found: dict[bytes, list[Submission]] = {}
+        for submission in self.all:
+            found.setdefault(submission.shape.graph_key, []).append(submission)
+        return found
 
     def shape(self, body: Any) -> Shape:
         """What is compared of a body."""
@@ -119,9 +122,11 @@ class Submissions:
                 refused stands for nothing but the very same graph.
             bindings: which live values stand for which recorded ones.
         """
+        # Where the very same graph is there, no other one is closer.
+        known = self._by_graph.get(shape.graph_key)
         found = [
             (submission, tier)
-            for submission in self.all
+            for submission in known or self.all
             if (tier := shape.tier(submission.shape)) >= least
             and self._may(submission, tier, flaws)
         ]
