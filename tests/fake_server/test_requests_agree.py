@@ -100,7 +100,7 @@ def test_a_client_has_the_same_id_for_all_of_them(pairs: list[tuple[str, str]]) 
     witness = Witness(server)
 
     accepted = any(isinstance(action, Accept) for action in witness.handle(happened, 0))
-    observer.heard(happened)
+    observer.from_client(happened)
 
     asked_for = happened.request.client_id
     assert accepted
