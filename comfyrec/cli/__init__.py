@@ -10,6 +10,7 @@ imported when they are asked for, so that ``--help`` stays light.
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import os
 import signal
@@ -84,7 +85,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.print_help(sys.stderr)
         return WRONG_USE
     name, *rest = arguments
-    module = _command(name)
+    try:
+        module = _command(name)
+    except KeyboardInterrupt:  # loading a command takes a moment
+        return INTERRUPTED
     if module is None:
         return WRONG_USE
     parser = argparse.ArgumentParser(prog=f"comfyrec {name}", description=module.__doc__)
@@ -103,11 +107,22 @@ def _run(name: str, module: ModuleType, parsed: argparse.Namespace) -> int:
         return INTERRUPTED
     except BrokenPipeError:
         # The reader of our output is gone (`comfyrec cat | head`): nothing is left to do.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget_output()
         return FINE
+    except OSError as error:
+        if error.errno != errno.ENOSPC or error.filename is not None:
+            raise
+        _forget_output()
+        print(f"comfyrec {name}: standard output is on a full disk; free some", file=sys.stderr)
+        return FAILED
     except ComfyrecError as error:
         print(f"comfyrec {name}: {error}", file=sys.stderr)
         return getattr(error, "status", DAMAGED if isinstance(error, CassetteError) else WRONG_USE)
+
+
+def _forget_output() -> None:
+    """Let what is still buffered for standard output go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def entry() -> None:

@@ -42,6 +42,15 @@ _FILE: Final = re.compile(
 _LABEL_WORDS: Final = re.compile(
     rb"(?i)key|token|secret|pass|pwd|auth|cookie|credential|session|signature|login|log in|sign in"
 )
+_FIELD_WORDS: Final = frozenset(
+    b"api key keys token tokens secret secrets pass password passwords passphrase pwd auth oauth "
+    b"authentication authorization cookie cookies credential credentials session signature login "
+    b"access refresh client id user username name value input output field header bearer basic "
+    b"default node widget type text string your the enter env var variable private public counter "
+    b"loader save load get set has is no with for and or of new old current confirm repeat forgot "
+    b"reset change show hide required manager provider service org comfy".split()
+)
+"""What the names of fields and classes about credentials are made of."""
 _PROSE: Final = re.compile(
     rb"[A-Za-z][A-Za-z'\x80-\xff]*(?:[ ,.:;!?()/&-]+[A-Za-z0-9'\x80-\xff]*)*"
 )
@@ -111,17 +120,27 @@ def _is_label(value: bytes) -> bool:
     says."""
     if is_random(value) or _DIGIT.search(value):
         return False
-    if not value.isascii():
+    if not value.isascii() and (_SPACE.search(value) or not any(64 < one < 123 for one in value)):
         return True
     if _SENTENCE.fullmatch(value) and _SPACE.search(value):
         return True
-    return _LABEL_WORDS.search(value) is not None and (
-        _PROSE.fullmatch(value) is not None or _is_identifier(value)
-    )
+    if _SPACE.search(value):
+        return _LABEL_WORDS.search(value) is not None and _PROSE.fullmatch(value) is not None
+    return _is_identifier(value)
 
 
 def _is_identifier(value: bytes) -> bool:
-    return _SPACE.search(value) is None and _DIGIT.search(value) is None
+    """Whether a value is the name of a field, a variable or a class, and nobody's own words.
+
+    ``api_key`` and ``accessToken`` are made of words for credentials only; ``my-secret-key`` and
+    ``supersecret`` are not, and people do use such passwords.
+    """
+    words = [word.lower() for word in _PIECE.findall(value)]
+    if words and all(word in _FIELD_WORDS for word in words):
+        return True
+    is_class = value[:1].isupper() and len(words) > 1 and value.isalpha()
+    is_variable = value.isupper() and b"_" in value
+    return (is_class or is_variable) and _LABEL_WORDS.search(value) is not None
 
 
 @lru_cache(maxsize=1024)

@@ -408,3 +408,16 @@ def test_doctor_says_how_to_name_a_client(
 ) -> None:
     assert main(["doctor", str(whole), *options]) == 2
     assert mend in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+def test_a_full_disk_behind_standard_output_is_one_sentence() -> None:
+    command = [sys.executable, "-m", "comfyrec", "info", "all-cached"]
+
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+        )
+
+    assert ended.returncode == 1
+    assert ended.stderr == "comfyrec info: standard output is on a full disk; free some\n"
