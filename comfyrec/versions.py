@@ -1,6 +1,6 @@
 """version -> Era: what each ComfyUI generation does, as a table of first releases.
 
-PROTOCOL.md, section 12: a fact belongs to every release from the one that brought it on. So one
+protocol.md, section 12: a fact belongs to every release from the one that brought it on. So one
 table of first releases answers for any version, also for those nobody has recorded. No other module
 compares versions; it asks an era for a fact.
 """
@@ -250,7 +250,7 @@ class Era(msgspec.Struct, frozen=True):
 
     @property
     def server_flags(self) -> dict[str, object]:
-        """The server's feature flags, without ``max_upload_size`` (PROTOCOL.md, section 3)."""
+        """The server's feature flags, without ``max_upload_size`` (protocol.md, section 3)."""
         flags: dict[str, object] = {"supports_preview_metadata": True}
         if self.has("model_type_tags"):
             flags["supports_model_type_tags"] = True

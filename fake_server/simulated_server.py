@@ -1,7 +1,7 @@
 """The simulated server as one source: routes, sockets and the engine.
 
 A request is answered first. Frames that it caused are sent after the answer, as by the real server
-(PROTOCOL.md, section 4).
+(protocol.md, section 4).
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ class Session(Record, tag=1, frozen=True, array_like=True):
     tool: str = ""
     upstream: str = ""
     redacted: tuple[str, ...] = ()
-    """Classes of CONVENTIONS.md section 4 that were applied: secret, identity, content."""
+    """Classes of redaction that were applied: secret, identity, content."""
     about: dict[str, Any] = {}
     """Free facts: ``comfyui_version``, ``scenario``, ``note``, ``launch_flags``, ..."""
 

@@ -4,8 +4,8 @@
 ``runner`` does both for a command, once per scenario.
 """
 
+from comfyrec.check.client_report import report_of
 from comfyrec.check.play import Playing, play
-from comfyrec.check.report import report_of
 from comfyrec.check.result import ScenarioResult, Summary, summary_of
 
 __all__ = ["Playing", "ScenarioResult", "Summary", "play", "report_of", "summary_of"]

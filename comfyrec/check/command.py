@@ -19,8 +19,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Final
 
+from comfyrec.check.client_report import Ran
 from comfyrec.check.process_tree import MARK, ProcessTree
-from comfyrec.check.report import Ran
 from comfyrec.errors import UsageError
 
 __all__ = ["find_command", "run_command"]

@@ -15,9 +15,9 @@ import msgspec
 
 from comfyrec.check.advice import PLAIN, blocker
 from comfyrec.check.case import Limits
+from comfyrec.check.client_report import report_of
 from comfyrec.check.command import find_command, run_command
 from comfyrec.check.play import IMAGES, SECRET, Playing, play
-from comfyrec.check.report import report_of
 from comfyrec.check.result import ScenarioResult, not_played
 from comfyrec.errors import ComfyrecError
 from fake_server.options import ServerOptions

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from comfyrec.cassette import capture
+from comfyrec.cassette import import_capture
 from comfyrec.cassette.files import (
     Encoding,
     find_cassette,
@@ -85,7 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
     start = read_start(source)
     if is_cassette(start):
         return _converted(source, arguments, kind)
-    if capture.is_capture(start):
+    if import_capture.is_capture(start):
         return _imported(source, arguments, kind)
     if is_har(start) or start.startswith(_ZIP):
         return _from_har(source, arguments, kind)
@@ -109,10 +109,10 @@ def _only_whole(records: Iterator[AnyRecord], reader: object, output: Path) -> I
 
 
 def _imported(source: str, arguments: argparse.Namespace, kind: str) -> int:
-    records = capture.records_of_capture(read_lines(source), tool=tool())
+    records = import_capture.records_of_capture(read_lines(source), tool=tool())
     try:
         _write(_redacted(records), arguments, kind)
-    except capture.NotACapture as why:
+    except import_capture.NotACapture as why:
         raise NotACassette(source, str(why)) from None
     return FINE
 

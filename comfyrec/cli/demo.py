@@ -182,7 +182,7 @@ def _about_the_prompt(seen: Seen) -> list[str | bytes]:
     """The server's messages about the prompt, up to its end.
 
     A client tells of the others only once it knows its prompt: which of them come before the answer
-    to its POST is a race that nobody can win (PROTOCOL.md section 4).
+    to its POST is a race that nobody can win (protocol.md section 4).
     """
     found: list[str | bytes] = []
     for event in seen.events:

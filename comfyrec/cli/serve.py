@@ -342,7 +342,7 @@ def _behind_tasks(arguments: argparse.Namespace, make: Callable[[], Source]) -> 
     """A source, with the task interface before it where that was asked for."""
     if not arguments.tasks:
         return make()
-    from fake_server.surfaces.sequencer import Sequencer
+    from fake_server.surfaces.task_server import Sequencer
 
     return Sequencer.before(make, workers=arguments.workers, seed=arguments.seed)
 
@@ -382,7 +382,7 @@ def _if_given(arguments: argparse.Namespace, epoch_us: int) -> dict[str, Any]:
     if arguments.cache_lru:
         given["lru_size"] = arguments.cache_lru
     if arguments.max_upload_size is not None:
-        # A float once the option was given, as PROTOCOL.md section 3 has it.
+        # A float once the option was given, as protocol.md section 3 has it.
         given["max_upload_size"] = arguments.max_upload_size * _MIB
     if arguments.base_directory is not None:
         from fake_server.storage.disk import RealFolders

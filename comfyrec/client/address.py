@@ -27,7 +27,7 @@ ENVIRONMENT = (
     "AUTOFLOW_COMFYUI_SERVER_URL",
     "COMFYUI_PORT_HOST",  # a port of this machine
 )
-"""Read in this order; the first one that is set and not empty counts (CONVENTIONS.md 1)."""
+"""Read in this order; the first one that is set and not empty counts."""
 
 _SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 

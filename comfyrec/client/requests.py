@@ -98,7 +98,7 @@ class Unanswered(Exception):
 
 
 FEATURE_FLAGS = '{"type": "feature_flags", "data": {"supports_preview_metadata": true}}'
-"""The first message on a WebSocket: what we understand (PROTOCOL.md section 3). Older servers
+"""The first message on a WebSocket: what we understand (protocol.md section 3). Older servers
 ignore it."""
 
 T = TypeVar("T")
@@ -338,7 +338,7 @@ class Queued(msgspec.Struct, frozen=True):
 
     running: tuple[str, ...]
     pending: tuple[str, ...]
-    """In the order they will run: by number, equal ones by id (PROTOCOL.md section 6)."""
+    """In the order they will run: by number, equal ones by id (protocol.md section 6)."""
 
 
 def read_queue(request: HttpRequest, response: HttpResponse) -> Queued:

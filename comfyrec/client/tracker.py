@@ -66,7 +66,7 @@ Action = GetHistory | GetQueue | Notify | Done
 
 _NULL_WAIT_US: Final = 100_000
 """After a terminal message the null ``executing`` follows within milliseconds, and the history
-entry stands before it (PROTOCOL.md section 4); servers that never send it are asked after this."""
+entry stands before it (protocol.md section 4); servers that never send it are asked after this."""
 _STATUS_WAIT_US: Final = 100_000
 """A ``status`` says that the queue moved; often two come at once (W1)."""
 _ABSENT_WAIT_US_MIN: Final = 50_000

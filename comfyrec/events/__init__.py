@@ -16,9 +16,9 @@ from .binary import *  # noqa: F403  # what it has in __all__ is public here
 from .binary import __all__ as _binary
 from .codec import *  # noqa: F403
 from .codec import __all__ as _codec
-from .dialect import Message, comfy_json, read_json
 from .outputs import *  # noqa: F403
 from .outputs import __all__ as _outputs
+from .python_json import Message, comfy_json, read_json
 from .schema import *  # noqa: F403
 from .schema import __all__ as _schema
 

@@ -1,4 +1,4 @@
-"""Binary frame <-> event: the layouts of PROTOCOL.md section 2.4. All numbers are big-endian.
+"""Binary frame <-> event: the layouts of protocol.md section 2.4. All numbers are big-endian.
 
 A picture is a ``memoryview`` into the frame, never a copy.
 """
@@ -12,7 +12,7 @@ import msgspec
 
 from comfyrec.errors import DecodeError
 
-from .dialect import BAD_INPUT, comfy_json, read_json
+from .python_json import BAD_INPUT, comfy_json, read_json
 from .schema import Event, NodeId
 
 __all__ = [

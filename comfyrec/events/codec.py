@@ -20,8 +20,8 @@ import msgspec
 from comfyrec.errors import DecodeError
 
 from .binary import BinaryEvent, Frame, decode_binary, encode_binary
-from .dialect import BAD_INPUT, NOT_UTF8, Message, comfy_json, read_json, why_not_json
 from .later import NOT_ON_THE_WIRE, NOT_SENT
+from .python_json import BAD_INPUT, NOT_UTF8, Message, comfy_json, read_json, why_not_json
 from .schema import KNOWN, Event, Misfit, TextEvent, Unknown
 
 __all__ = ["decode", "decode_text", "encode"]

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from .dialect import comfy_json
+from .python_json import comfy_json
 
 __all__ = ["NodeState", "json_number", "progress", "progress_state", "status", "text_frame"]
 

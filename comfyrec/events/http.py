@@ -1,4 +1,4 @@
-"""HTTP body -> struct: what ComfyUI's routes answer (PROTOCOL.md sections 6 to 10).
+"""HTTP body -> struct: what ComfyUI's routes answer (protocol.md sections 6 to 10).
 
 Fields that are not in the schema are passed over here: a body is at hand anyway. Fields that only
 newer servers send default to ``None`` or to nothing.
@@ -15,8 +15,8 @@ import msgspec
 from comfyrec.errors import DecodeError
 
 from .codec import decode_text
-from .dialect import BAD_INPUT, comfy_json, read_json
 from .outputs import FileEntry, all_files_in, files_in
+from .python_json import BAD_INPUT, comfy_json, read_json
 from .schema import NodeId, Number, TextEvent
 
 __all__ = [
@@ -80,7 +80,7 @@ class Body(msgspec.Struct, frozen=True):
 
 
 class Reason(Body, frozen=True):
-    """Why a whole prompt was refused (PROTOCOL.md section 6.1)."""
+    """Why a whole prompt was refused (protocol.md section 6.1)."""
 
     type: str
     message: str = ""
@@ -187,7 +187,7 @@ class HistoryStatus(Body, frozen=True):
 
 
 class HistoryEntry(Body, frozen=True):
-    """A prompt that has ended (PROTOCOL.md section 8)."""
+    """A prompt that has ended (protocol.md section 8)."""
 
     prompt: QueueItem
     outputs: dict[str, dict[str, Any] | None] = {}
@@ -214,7 +214,7 @@ History = dict[str, HistoryEntry]
 
 
 class Job(Body, frozen=True):
-    """A prompt as the jobs routes tell it (PROTOCOL.md section 9); what is unknown is absent."""
+    """A prompt as the jobs routes tell it (protocol.md section 9); what is unknown is absent."""
 
     id: str
     status: str

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
-from .dialect import BAD_INPUT, comfy_json, members, read_json, text_of
+from .python_json import BAD_INPUT, comfy_json, members, read_json, text_of
 
 if TYPE_CHECKING:
     # ``Seen[what a reader of the field gets, what the first pass decodes]``

@@ -1,7 +1,7 @@
 """events, as sockets saw them -> the rules of the server's order that they break.
 
 A prompt goes through phases, and ``MAY_FOLLOW`` says which event may come in which phase and where
-it leads: PROTOCOL.md section 4 as a table. Engine, checker and strategies share it. What depends on
+it leads: protocol.md section 4 as a table. Engine, checker and strategies share it. What depends on
 more than the phase (which frame came just before, what the last ``progress_state`` said) is a rule
 of its own in ``RULES``. No recording of a real server breaks any of them.
 
@@ -144,7 +144,7 @@ BROADCAST: Final = (
     Word.INTERRUPTED,
     Word.STATUS,
 )
-"""What every socket gets of a prompt without a client id (PROTOCOL.md section 2)."""
+"""What every socket gets of a prompt without a client id (protocol.md section 2)."""
 
 MAY_FOLLOW: Final[dict[Phase, dict[Word, Phase]]] = {
     Phase.PENDING: {
@@ -584,7 +584,7 @@ class _Client:
 
     connections = 0
     flags = 0
-    """Answers to them, which all go to the newest (PROTOCOL.md section 3)."""
+    """Answers to them, which all go to the newest (protocol.md section 3)."""
 
 
 class _Socket:

@@ -1,6 +1,6 @@
 """the output of a node -> the files and the texts in it.
 
-A node shows whatever it likes: keys of any name, most values lists (PROTOCOL.md section 8). A file
+A node shows whatever it likes: keys of any name, most values lists (protocol.md section 8). A file
 is an object whose ``filename`` is a text that is not empty; a text is a string. Both count where
 they are the value of a key or an item of a list, however deep the lists nest. What is
 in an object that is not a file does not count: a node may show a graph, and the names in a graph

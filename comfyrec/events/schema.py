@@ -1,6 +1,6 @@
 """One struct per text event that a ComfyUI server sends, and two for all others.
 
-Every text message is ``{"type": str, "data": ...}`` (PROTOCOL.md section 2). The struct of a type
+Every text message is ``{"type": str, "data": ...}`` (protocol.md section 2). The struct of a type
 has its own struct for ``data``, so that names read as on the wire: ``event.data.prompt_id``.
 ``None`` is an optional field that an older server does not send. Node ids are strings;
 integers are taken as well. Beside ``data`` every event has
@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from .dialect import comfy_json, read_json, text_of
 from .later import (
     NOT_ON_THE_WIRE,
     NOT_SENT,
@@ -32,6 +31,7 @@ from .later import (
     written_field,
 )
 from .outputs import FileEntry, files_in
+from .python_json import comfy_json, read_json, text_of
 
 __all__ = [
     "KNOWN",
@@ -153,7 +153,7 @@ def _null() -> None:
 
 
 class NodeProgress(Data, frozen=True, forbid_unknown_fields=False):
-    """One entry of ``progress_state`` (PROTOCOL.md section 2.1)."""
+    """One entry of ``progress_state`` (protocol.md section 2.1)."""
 
     value: Number
     max: Number
@@ -194,7 +194,7 @@ class ExecutedData(Data, frozen=True, kw_only=True):
 
 
 class ExecutionErrorData(Data, frozen=True):
-    """PROTOCOL.md section 2.2 compares the two kinds."""
+    """protocol.md section 2.2 compares the two kinds."""
 
     prompt_id: str
     node_id: NodeId

@@ -1,6 +1,6 @@
 """The routes of a ComfyUI server: the one table of which there are, since when, and below what.
 
-PROTOCOL.md, sections 1 and 6 to 11. Custom nodes add others, which cannot be listed here.
+protocol.md, sections 1 and 6 to 11. Custom nodes add others, which cannot be listed here.
 """
 
 from __future__ import annotations

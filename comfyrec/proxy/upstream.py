@@ -1,7 +1,7 @@
 """Where the proxy goes: the one upstream, how it is reached, and what is changed in heads for it.
 
 By default nothing is changed. ComfyUI answers 403 when Host is a loopback address and Origin is
-another one (PROTOCOL.md section 11), so Host and Origin are either both left alone or both changed.
+another one (protocol.md section 11), so Host and Origin are either both left alone or both changed.
 """
 
 from __future__ import annotations

@@ -22,9 +22,9 @@ from comfyrec.cassette.records import Side
 from comfyrec.events import decode_binary
 from comfyrec.events.binary import Preview, PreviewWithMetadata
 from comfyrec.timeline import Timeline
+from comfyrec.timeline.message_summary import data_of
 from comfyrec.timeline.model import Exchange, HttpMessage
 from comfyrec.timeline.moments import PREVIEWS, Moment, moments_of
-from comfyrec.timeline.peek import data_of
 from comfyrec.timeline.story import Failure, PromptStory, Story
 
 __all__ = ["BLOCK_ROWS", "PICTURES_BYTES_MAX", "PageData", "page_data"]

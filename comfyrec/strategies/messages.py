@@ -1,6 +1,6 @@
 """era -> single messages of its server, as they are on the wire: known, unknown, misfit, broken.
 
-PROTOCOL.md sections 2 and 12. A message is ``str`` for a text frame and ``bytes`` for a binary one,
+protocol.md sections 2 and 12. A message is ``str`` for a text frame and ``bytes`` for a binary one,
 so it can be handed to the code under test just as its websocket library would hand it over.
 """
 

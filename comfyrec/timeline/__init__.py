@@ -14,6 +14,7 @@ import msgspec
 from comfyrec.cassette.records import AnyRecord, Session, Side
 from comfyrec.timeline.assemble import assemble
 from comfyrec.timeline.facts import version_of
+from comfyrec.timeline.message_summary import Peek
 from comfyrec.timeline.model import (
     Closing,
     Exchange,
@@ -23,7 +24,6 @@ from comfyrec.timeline.model import (
     RecordedPrompt,
     Socket,
 )
-from comfyrec.timeline.peek import Peek
 from comfyrec.timeline.prompts import prompts_of
 
 __all__ = [

@@ -22,6 +22,7 @@ from comfyrec.cassette.records import (
     Side,
     WsFrame,
 )
+from comfyrec.timeline.message_summary import NOTHING, peek_at
 from comfyrec.timeline.model import (
     Closing,
     Exchange,
@@ -30,7 +31,6 @@ from comfyrec.timeline.model import (
     Ping,
     Socket,
 )
-from comfyrec.timeline.peek import NOTHING, peek_at
 
 __all__ = ["Assembled", "assemble"]
 

@@ -13,7 +13,7 @@ import msgspec
 
 from comfyrec.cassette.records import Side
 from comfyrec.http.request import Request, loads_or_none, target_of
-from comfyrec.timeline.peek import NOTHING, Peek
+from comfyrec.timeline.message_summary import NOTHING, Peek
 
 __all__ = ["Closing", "Exchange", "HttpMessage", "Message", "RecordedPrompt", "Socket"]
 

@@ -16,9 +16,9 @@ from comfyrec.errors import DecodeError
 from comfyrec.events import decode_binary
 from comfyrec.events.outputs import files_in
 from comfyrec.timeline import Timeline
+from comfyrec.timeline.message_summary import data_of
 from comfyrec.timeline.model import Closing, Exchange, Message, RecordedPrompt, Socket
 from comfyrec.timeline.node_runs import class_of
-from comfyrec.timeline.peek import data_of
 from comfyrec.timeline.story import failure_of, refusal_in_words
 from comfyrec.wording import plural
 

@@ -1,7 +1,7 @@
 """messages about one prompt -> when each of its nodes ran, how far it got, and what it showed.
 
 Since 0.3.45 ``progress_state`` says when a node begins and ends, several at once for async nodes.
-Before, a node ran from its ``executing`` to the next one (PROTOCOL.md sections 2.1 and 4).
+Before, a node ran from its ``executing`` to the next one (protocol.md sections 2.1 and 4).
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Any, Final
 import msgspec
 
 from comfyrec.events.outputs import FileEntry, files_in
+from comfyrec.timeline.message_summary import data_of
 from comfyrec.timeline.model import Message, RecordedPrompt
-from comfyrec.timeline.peek import data_of
 
 __all__ = ["NodeRun", "NodeRuns", "class_of", "title_of"]
 

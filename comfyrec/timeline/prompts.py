@@ -1,6 +1,6 @@
 """exchanges and sockets -> prompts: who submitted what, which frames are about it, how it ended.
 
-Sources of the rules: PROTOCOL.md, section 2 (what each frame says), 4 (the order), 6 and 7 (what
+Sources of the rules: protocol.md, section 2 (what each frame says), 4 (the order), 6 and 7 (what
 POST /prompt and the queue answer).
 """
 
@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
+from comfyrec.timeline.message_summary import data_of
 from comfyrec.timeline.model import (
     DELETED,
     ERROR,
@@ -22,7 +23,6 @@ from comfyrec.timeline.model import (
     RecordedPrompt,
     Socket,
 )
-from comfyrec.timeline.peek import data_of
 
 __all__ = ["is_terminal", "prompts_of", "removed_ids", "submission"]
 
@@ -46,7 +46,7 @@ def submission(exchange: Exchange) -> tuple[dict[str, Any], dict[str, Any]] | No
 def is_terminal(message: Message) -> str:
     """The outcome that a frame announces, ``""`` for none.
 
-    A blocked output says ``execution_error`` too and is not the end (PROTOCOL.md, section 2.2).
+    A blocked output says ``execution_error`` too and is not the end (protocol.md, section 2.2).
     """
     outcome = _TERMINAL.get(message.peek.type, "")
     if outcome == ERROR and _data(message).get("exception_type") == "ExecutionBlocked":

@@ -16,10 +16,10 @@ from comfyrec.cassette.records import Side
 from comfyrec.timeline import Timeline
 from comfyrec.timeline.facts import stated_version
 from comfyrec.timeline.findings import Finding, Poll, Silence, find_polls, find_silences
+from comfyrec.timeline.message_summary import data_of
 from comfyrec.timeline.model import Exchange, HttpMessage, Message, RecordedPrompt, Socket
 from comfyrec.timeline.node_runs import NodeRun, NodeRuns
-from comfyrec.timeline.order_of import broken_rules
-from comfyrec.timeline.peek import data_of
+from comfyrec.timeline.order_violations import broken_rules
 from comfyrec.timeline.prompts import history_entries, is_terminal
 
 __all__ = [
@@ -51,7 +51,7 @@ class Failure(msgspec.Struct, frozen=True):
 
     @property
     def blocked(self) -> bool:
-        """An output was blocked: the prompt went on (PROTOCOL.md section 2.2)."""
+        """An output was blocked: the prompt went on (protocol.md section 2.2)."""
         return self.exception_type == "ExecutionBlocked"
 
     def __str__(self) -> str:
@@ -305,7 +305,7 @@ def _since(t: int | None, start: int) -> int | None:
 
 
 def _whose(frame: bytes) -> tuple[str, str | None]:
-    """(prompt_id, node id) of a picture with metadata (PROTOCOL.md section 2.4)."""
+    """(prompt_id, node id) of a picture with metadata (protocol.md section 2.4)."""
     size = int.from_bytes(frame[4:8], "big")
     metadata = _metadata(frame[8 : 8 + size])
     node = metadata.get("node_id")
@@ -394,7 +394,7 @@ def _refusals(exchanges: Sequence[Exchange], start: int) -> Iterator[Refusal]:
 
 
 def refusal_in_words(exchange: Exchange) -> str:
-    """Why a prompt was refused, as the server said it (PROTOCOL.md section 6.1), in one line."""
+    """Why a prompt was refused, as the server said it (protocol.md section 6.1), in one line."""
     answer = exchange.response_json
     if not isinstance(answer, dict):
         return " ".join(exchange.response_body[:200].decode("utf-8", "replace").split())

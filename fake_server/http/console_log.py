@@ -1,6 +1,6 @@
 """What the server prints while it works, and who reads along: lines -> ``logs`` frames.
 
-Recording ``logs_subscription``; PROTOCOL.md, section 2.
+Recording ``logs_subscription``; protocol.md, section 2.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """``/history``: what became of the prompts that are over.
 
-PROTOCOL.md, section 8.
+protocol.md, section 8.
 """
 
 from __future__ import annotations

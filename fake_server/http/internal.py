@@ -1,6 +1,6 @@
 """``/internal``: the console, the folders, and who wants to read along.
 
-PROTOCOL.md, section 10; recording ``logs_subscription``.
+protocol.md, section 10; recording ``logs_subscription``.
 """
 
 from __future__ import annotations

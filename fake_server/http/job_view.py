@@ -1,6 +1,6 @@
 """Queue and history -> the job list of /api/jobs.
 
-PROTOCOL.md, section 9.
+protocol.md, section 9.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """``/api/jobs``: the job list, one job, and how jobs are canceled.
 
-PROTOCOL.md, section 9.
+protocol.md, section 9.
 """
 
 from __future__ import annotations

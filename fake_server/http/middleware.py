@@ -1,6 +1,6 @@
 """A request -> the answer of its route, and what the real server's middleware makes of it.
 
-The middleware of ComfyUI in its order, PROTOCOL.md section 11: cache headers, compression, then
+The middleware of ComfyUI in its order, protocol.md section 11: cache headers, compression, then
 either the CORS headers or the guard against foreign origins. What aiohttp itself refuses (405, 413,
 a handler that raised) passes all of them untouched.
 """

@@ -1,6 +1,6 @@
 """``/models``, ``/embeddings``, ``/object_info`` and their kin: what the catalogue holds.
 
-PROTOCOL.md, section 10; recordings ``routes`` of all versions.
+protocol.md, section 10; recordings ``routes`` of all versions.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """``/prompt``, ``/queue``, ``/interrupt`` and ``/free``: what is done, and what is still to do.
 
-PROTOCOL.md, sections 6 and 7.
+protocol.md, sections 6 and 7.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ _TEXT: Final = (("Content-Type", "text/plain; charset=utf-8"),)
 
 
 def json_response(value: Any, status: int = 200) -> Response:
-    """An answer with a JSON body, dumped as the real server dumps it (PROTOCOL.md, section 1)."""
+    """An answer with a JSON body, dumped as the real server dumps it (protocol.md, section 1)."""
     return Response(status, _JSON, comfy_json(value).encode())
 
 

@@ -1,6 +1,6 @@
 """Method and path -> the handler: what answers each route of ``comfyrec.http.routes``.
 
-How a path finds its route: PROTOCOL.md, sections 1, 10 and 11.
+How a path finds its route: protocol.md, sections 1, 10 and 11.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """``/system_stats``, ``/features``, ``/extensions``, and lists that are empty without custom nodes.
 
-PROTOCOL.md, section 10; recordings ``routes`` of all versions.
+protocol.md, section 10; recordings ``routes`` of all versions.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """``/upload/image`` and ``/upload/mask``: a form -> a file, or another name for it.
 
-PROTOCOL.md, section 10; recording ``upload_and_view``.
+protocol.md, section 10; recording ``upload_and_view``.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """``/userdata`` and ``/v2/userdata``: the files of a user.
 
-PROTOCOL.md, section 10; recording ``userdata_settings_users``.
+protocol.md, section 10; recording ``userdata_settings_users``.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """``/users`` and ``/settings``: who there is, and what they like.
 
-PROTOCOL.md, section 10; recording ``userdata_settings_users``.
+protocol.md, section 10; recording ``userdata_settings_users``.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """``/view`` and ``/view_metadata``: files, and what models say of themselves.
 
-PROTOCOL.md, section 10; recording ``upload_and_view``.
+protocol.md, section 10; recording ``upload_and_view``.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ import msgspec
 
 from comfyrec.versions import Era
 from fake_server.nodes import failures, sizes, text, timing
-from fake_server.nodes.looks import saves_like, shows_like, values_like
+from fake_server.nodes.guess_behaviour import saves_like, shows_like, values_like
 from fake_server.nodes.saving import AUDIO, NO_FILES, Saves
 from fake_server.nodes.timing import Pace
 from fake_server.nodes.values import Given, NodeFailed, Value, picture, previewed

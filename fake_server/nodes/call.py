@@ -1,6 +1,6 @@
 """One call of a node: what stands on its outputs, and how it fails before it does anything.
 
-A server takes any literal for an input of a type that it does not check (PROTOCOL.md, section 7);
+A server takes any literal for an input of a type that it does not check (protocol.md, section 7);
 a core node then fails as Python does when it first reaches into the value.
 """
 

@@ -1,6 +1,6 @@
 """Retired node classes -> what took their place, and a prompt rewritten accordingly.
 
-PROTOCOL.md, section 6: before validation, and only where the old class is gone and the new one is
+protocol.md, section 6: before validation, and only where the old class is gone and the new one is
 there. The table is what GET /node_replacements of 0.27.0 answers.
 """
 

@@ -16,7 +16,7 @@ from comfyrec.http.request import loads_or_none
 from fake_server.replay.live.live_state import LivePrompt, LiveState
 from fake_server.replay.live.recorded_facts import RecordedFacts
 from fake_server.replay.live.uploads import viewed_file
-from fake_server.replay.recording.request_key import RequestKey
+from fake_server.replay.recorded.request_key import RequestKey
 from fake_server.source import Request, Response
 
 __all__ = ["with_live_values"]

@@ -32,14 +32,14 @@ from fake_server.replay.matching.prompt_matcher import PromptMatcher, Unmatched
 from fake_server.replay.matching.shape import VOLATILE, Tier
 from fake_server.replay.matching.submissions import Submissions
 from fake_server.replay.matching.validity import Flaw, Validity
-from fake_server.replay.recording.pace import seconds_by_class
-from fake_server.replay.recording.recorded_answers import RecordedAnswers, RecordedExchange
-from fake_server.replay.recording.request_key import (
+from fake_server.replay.recorded.node_durations import seconds_by_class
+from fake_server.replay.recorded.recorded_answers import RecordedAnswers, RecordedExchange
+from fake_server.replay.recorded.request_key import (
     RequestKey,
     recorded_request_key,
     request_key_of,
 )
-from fake_server.replay.recording.steps import Script
+from fake_server.replay.recorded.steps import Script
 from fake_server.replay.rewrite_response import rewritten_response
 from fake_server.replay.simulation import Simulation
 from fake_server.replay.strict import StrictMode

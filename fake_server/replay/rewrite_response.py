@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from comfyrec.timeline import Exchange, HttpMessage
-from fake_server.replay.recording.id_mapping import RecordedIds
+from fake_server.replay.recorded.id_mapping import RecordedIds
 from fake_server.source import Request, Response
 from fake_server.storage.pictures import picture
 

@@ -14,7 +14,7 @@ import msgspec
 
 from comfyrec.events.outputs import all_files_in
 from comfyrec.http.request import loads_or_none
-from comfyrec.timeline.peek import peek_at
+from comfyrec.timeline.message_summary import peek_at
 from fake_server.options import ServerOptions
 from fake_server.replay.live.uploads import viewed_file
 from fake_server.replay.rewrite_response import SYNTHESIZED

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from fake_server.replay.recording.recorded_answers import RecordedAnswers
-from fake_server.replay.recording.request_key import RequestKey
+from fake_server.replay.recorded.recorded_answers import RecordedAnswers
+from fake_server.replay.recorded.request_key import RequestKey
 from fake_server.replay.rewrite_response import json_answer
 from fake_server.source import Response
 

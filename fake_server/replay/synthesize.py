@@ -19,7 +19,7 @@ from fake_server.replay.live.live_state import LivePrompt, Stage
 from fake_server.replay.live.playthrough import Playthrough
 from fake_server.replay.live.recorded_facts import File, RecordedFacts
 from fake_server.replay.live.uploads import viewed_file
-from fake_server.replay.recording.request_key import RequestKey
+from fake_server.replay.recorded.request_key import RequestKey
 from fake_server.replay.rewrite_response import SYNTHESIZED, image_type, substitute
 from fake_server.source import Request, Response
 
@@ -316,7 +316,7 @@ def _json(value: Any, status: int = 200) -> Response:
 
 
 def _page(history: list[LivePrompt], max_items: int | None, offset: int | None) -> list[LivePrompt]:
-    """``max_items`` and ``offset`` of /history (PROTOCOL.md, section 8)."""
+    """``max_items`` and ``offset`` of /history (protocol.md, section 8)."""
     if max_items is None:
         return history[max(offset or 0, 0) :]
     if max_items <= 0:

@@ -71,7 +71,7 @@ Control = Callable[[Request], Response | Coroutine[Any, Any, Response]]
 """Answers a request below ``CONTROL_PATH``, at once or after a while."""
 
 BODY_LIMIT: Final = 100 * 1024 * 1024
-"""ComfyUI's ``--max-upload-size`` when the option is not given (PROTOCOL.md section 6)."""
+"""ComfyUI's ``--max-upload-size`` when the option is not given (protocol.md section 6)."""
 CONTROL_PATH: Final = "/__fake__"
 
 

@@ -1,6 +1,6 @@
 """Results of nodes across prompts: what is kept, under which key, and when it is forgotten.
 
-PROTOCOL.md, section 5. Four ways: ``ram`` (the default since 0.23.0), ``classic``, ``lru`` and
+protocol.md, section 5. Four ways: ``ram`` (the default since 0.23.0), ``classic``, ``lru`` and
 ``none``, as the options of the real server name them.
 """
 

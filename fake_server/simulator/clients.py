@@ -1,6 +1,6 @@
 """Who is connected under which id, and what is said to whom: events -> Send actions.
 
-PROTOCOL.md, sections 2 and 3. One registration per client id; the newest socket has it. Each
+protocol.md, sections 2 and 3. One registration per client id; the newest socket has it. Each
 message is encoded once, whoever gets it.
 """
 

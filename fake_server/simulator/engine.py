@@ -4,7 +4,7 @@ The engine owns the queue, the caches, the history and the registered sockets. I
 time with every call and never asks for it; ``take`` gives what it wants done since the last call,
 among it a ``Wake`` for when it wants to go on.
 
-PROTOCOL.md, sections 3 to 8.
+protocol.md, sections 3 to 8.
 """
 
 from __future__ import annotations

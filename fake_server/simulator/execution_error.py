@@ -1,6 +1,6 @@
 """An exception in a node -> what execution_error says of it.
 
-PROTOCOL.md, section 2.2.
+protocol.md, section 2.2.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A prompt as a graph: its nodes and those they expand into, the order of work, the cache keys.
 
-PROTOCOL.md, sections 4 and 5: ready output nodes and async nodes run first, then nodes that feed an
+protocol.md, sections 4 and 5: ready output nodes and async nodes run first, then nodes that feed an
 output; a result is known again by its class, its literal inputs and the same of all ancestors.
 """
 

@@ -1,6 +1,6 @@
 """A node's progress -> frames: progress_state, progress, previews, and how often they may come.
 
-PROTOCOL.md, sections 2.1, 2.4 and 4. What says one frame at most tells whether it did; what may say
+protocol.md, sections 2.1, 2.4 and 4. What says one frame at most tells whether it did; what may say
 several is a generator that yields behind each.
 """
 

@@ -1,6 +1,6 @@
 """A submitted prompt -> which outputs may run, and every refusal as the real server words it.
 
-PROTOCOL.md, sections 6 and 6.1. Values are converted in the prompt itself, as the server does it.
+protocol.md, sections 6 and 6.1. Values are converted in the prompt itself, as the server does it.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from comfyrec.check.traffic import traffic_of
 from comfyrec.http import request as reader
 from comfyrec.testing.observed import Witness
 from comfyrec.timeline.model import Exchange, HttpMessage
-from fake_server.replay.recording.request_key import recorded_request_key, request_key_of
+from fake_server.replay.recorded.request_key import recorded_request_key, request_key_of
 from fake_server.scenario_source import scenario_source
 from fake_server.scenarios import choice_of
 from fake_server.scenarios.kit import PLAIN, route

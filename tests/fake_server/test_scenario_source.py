@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from comfyrec.cassette.capture import records_of_capture
 from comfyrec.cassette.files import open_cassette
+from comfyrec.cassette.import_capture import records_of_capture
 from comfyrec.check.play import IMAGES
 from comfyrec.errors import ScenarioError
 from comfyrec.timeline import Timeline

@@ -10,7 +10,7 @@ import pytest
 
 from fake_server.scenarios import Stage
 from fake_server.source import Source, Wrapper
-from fake_server.surfaces.sequencer import Sequencer
+from fake_server.surfaces.task_server import Sequencer
 from tests.support.paths import ROOT
 
 PROTOCOL = {name for name in vars(Source) if not name.startswith("_")}

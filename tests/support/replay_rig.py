@@ -11,7 +11,7 @@ from typing import Any
 from comfyrec.cassette.files import find_cassette, open_cassette
 from comfyrec.cassette.records import AnyRecord
 from comfyrec.timeline import Timeline
-from comfyrec.timeline.peek import peek_at
+from comfyrec.timeline.message_summary import peek_at
 from fake_server.replay import Player
 from fake_server.source import (
     Abort,

@@ -20,7 +20,7 @@ from fake_server.source import (
     Wake,
     Woke,
 )
-from fake_server.surfaces.sequencer import Sequencer
+from fake_server.surfaces.task_server import Sequencer
 from tests.support.scripted_comfyui import Server
 
 T = TypeVar("T")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from comfyrec.cassette.files.bundled import bundled, find_cassette
 from comfyrec.cassette.files.open import (
     Encoding,
     Reader,
@@ -14,7 +15,6 @@ from comfyrec.cassette.files.open import (
 )
 from comfyrec.cassette.files.record import Writer, create_cassette
 from comfyrec.cassette.files.replace import write_file
-from comfyrec.cassette.files.shelf import bundled, find_cassette
 from comfyrec.cassette.files.write import write_cassette
 
 __all__ = [

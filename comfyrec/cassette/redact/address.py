@@ -8,8 +8,8 @@ from typing import Final
 
 from comfyrec.cassette.redact.rules import Place, is_secret
 from comfyrec.cassette.redact.spans import Found, Learn
+from comfyrec.cassette.redact.unescaped import percent_undone
 from comfyrec.cassette.redact.values import stands_out
-from comfyrec.cassette.redact.views import percent_undone
 
 __all__ = ["address_found", "parameters", "userinfo"]
 

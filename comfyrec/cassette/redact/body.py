@@ -9,7 +9,7 @@ from comfyrec.cassette.redact.form import FormWalk, MultipartWalk, boundary_of
 from comfyrec.cassette.redact.pictures import PictureWalk, Search, picture_at
 from comfyrec.cassette.redact.spans import Found
 from comfyrec.cassette.redact.text import TextWalk
-from comfyrec.cassette.redact.views import holds_text
+from comfyrec.cassette.redact.unescaped import holds_text
 from comfyrec.cassette.redact.walk import Walk
 
 __all__ = ["AnyWalk", "is_code", "is_code_target", "walk_for"]

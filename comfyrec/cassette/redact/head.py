@@ -10,8 +10,8 @@ from comfyrec.cassette.redact.address import address_found
 from comfyrec.cassette.redact.rules import STARTS, WAKE, Place, is_secret, need_of
 from comfyrec.cassette.redact.spans import Found, Learn
 from comfyrec.cassette.redact.text import TextWalk, found_in
+from comfyrec.cassette.redact.unescaped import percent_undone
 from comfyrec.cassette.redact.values import is_nothing, is_random, stands_out
-from comfyrec.cassette.redact.views import percent_undone
 
 __all__ = ["head_found"]
 

@@ -17,7 +17,7 @@ from urllib.parse import quote, quote_plus
 
 import msgspec
 
-from comfyrec.cassette.redact.views import ESCAPES, Escape, holds_text
+from comfyrec.cassette.redact.unescaped import ESCAPES, Escape, holds_text
 
 __all__ = ["KnownSecrets"]
 

@@ -15,8 +15,8 @@ from typing import Final
 from comfyrec.cassette.redact.address import parameters, userinfo
 from comfyrec.cassette.redact.rules import STARTS, WAKE, Need, Place, is_secret, need_of
 from comfyrec.cassette.redact.spans import Found, Learn
+from comfyrec.cassette.redact.unescaped import View, percent_undone, unescaped
 from comfyrec.cassette.redact.values import is_random, looks_like_credential, stands_out
-from comfyrec.cassette.redact.views import View, percent_undone, unescaped
 
 __all__ = ["TextWalk", "found_in"]
 

@@ -20,9 +20,9 @@ from typing import Any, Self, TypeVar
 import aiohttp
 import yarl
 
-from comfyrec.client import address, requests, sequencer
+from comfyrec.client import address, requests, task_requests
 from comfyrec.client.redaction import Redaction
-from comfyrec.client.sequencer import (
+from comfyrec.client.task_requests import (
     STATUSES,
     FluxLoraTask,
     Key,
@@ -105,7 +105,9 @@ class TaskClient:
         Raises:
             TaskError, NoServer: refused, or not answered.
         """
-        return await self._carry_out(sequencer.create(task, self.key, job=uuid.uuid4().hex[:10]))
+        return await self._carry_out(
+            task_requests.create(task, self.key, job=uuid.uuid4().hex[:10])
+        )
 
     async def query(self, task_id: str) -> dict[str, Any]:
         """The state of a task, with every field that the server gives.
@@ -113,7 +115,7 @@ class TaskClient:
         Raises:
             TaskError, NoServer: refused or unknown, or not answered.
         """
-        return await self._carry_out(sequencer.query(task_id, self.key))
+        return await self._carry_out(task_requests.query(task_id, self.key))
 
     async def cancel(self, task_id: str) -> dict[str, Any]:
         """Cancel a task; ``msg`` of the answer says what came of it.
@@ -121,7 +123,7 @@ class TaskClient:
         Raises:
             TaskError, NoServer: refused or unknown, or not answered.
         """
-        return await self._carry_out(sequencer.cancel(task_id, self.key))
+        return await self._carry_out(task_requests.cancel(task_id, self.key))
 
     async def resource(
         self, *, workflow_id: str | None = None, task_type: str | None = None
@@ -131,7 +133,7 @@ class TaskClient:
         Raises:
             TaskError, NoServer: refused, or not answered.
         """
-        talk = sequencer.resource(self.key, workflow_id=workflow_id, task_type=task_type)
+        talk = task_requests.resource(self.key, workflow_id=workflow_id, task_type=task_type)
         return await self._carry_out(talk)
 
     async def wait(
@@ -150,8 +152,8 @@ class TaskClient:
             TaskTimedOut: not over within the limit; the task goes on.
             TaskError, NoServer: refused or unknown, or not answered.
         """
-        sequencer.check_wait(timeout_s, interval_s)
-        talk = sequencer.wait(
+        task_requests.check_wait(timeout_s, interval_s)
+        talk = task_requests.wait(
             task_id, self.key, timeout_s=timeout_s, interval_s=interval_s, check=check
         )
         return await self._carry_out(talk)
@@ -165,16 +167,16 @@ class TaskClient:
         check: bool = False,
     ) -> dict[str, Any]:
         """``execute``, then ``wait``; the limits are checked before anything is sent."""
-        sequencer.check_wait(timeout_s, interval_s)
+        task_requests.check_wait(timeout_s, interval_s)
         task_id = await self.execute(task)
         return await self.wait(task_id, timeout_s=timeout_s, interval_s=interval_s, check=check)
 
-    async def _carry_out(self, talk: sequencer.TalkWithPauses[T] | sequencer.Talk[T]) -> T:
+    async def _carry_out(self, talk: task_requests.TalkWithPauses[T] | task_requests.Talk[T]) -> T:
         answer: Any = None
         try:
             while True:
                 wish = talk.send(answer)
-                if isinstance(wish, sequencer.Pause):
+                if isinstance(wish, task_requests.Pause):
                     await asyncio.sleep(wish.seconds)
                     answer = None
                 else:

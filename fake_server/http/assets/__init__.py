@@ -1,5 +1,5 @@
 """``/api/assets``, ``/api/tags`` and ``/api/tasks``: the assets of a server, with assets on or off.
 
-PROTOCOL.md, sections 10 and 12; recording ``assets`` of 0.33.0. Whether assets are on is a fact of
+protocol.md, sections 10 and 12; recording ``assets`` of 0.33.0. Whether assets are on is a fact of
 the version, ``assets_on``.
 """

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from fake_server.replay.recording.request_key import skeleton
+from fake_server.replay.recorded.request_key import skeleton
 
 __all__ = ["EQUAL", "UNLIKE", "Bindings"]
 

@@ -20,8 +20,8 @@ from typing import Final
 
 from fake_server.replay.live.live_state import LivePrompt, LiveState, Stage
 from fake_server.replay.live.messages import RecordedMessages
-from fake_server.replay.recording.recorded_answers import END
-from fake_server.replay.recording.steps import (
+from fake_server.replay.recorded.recorded_answers import END
+from fake_server.replay.recorded.steps import (
     EndStep,
     Mark,
     Need,

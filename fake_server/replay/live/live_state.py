@@ -12,11 +12,11 @@ from comfyrec.events.frames import status, text_frame
 from comfyrec.events.outputs import FileEntry
 from comfyrec.timeline import RecordedPrompt, Socket
 from fake_server.replay.live.bindings import Bindings
-from fake_server.replay.live.live_files import LiveFiles
+from fake_server.replay.live.output_names import LiveFiles
 from fake_server.replay.live.prompt_rewriter import PromptRewriter
 from fake_server.replay.live.uploads import Upload, bound_fields, form_of
-from fake_server.replay.recording.recorded_answers import State
-from fake_server.replay.recording.steps import MarkKind, Role, Script
+from fake_server.replay.recorded.recorded_answers import State
+from fake_server.replay.recorded.steps import MarkKind, Role, Script
 from fake_server.source import Action, Request, Send
 
 __all__ = [
@@ -359,7 +359,7 @@ class LiveState:
     # --- what is said without a recording ------------------------------------------------------
 
     def greet(self, socket: LiveSocket) -> Iterator[Action]:
-        """What a server says to a new socket (PROTOCOL.md, section 3)."""
+        """What a server says to a new socket (protocol.md, section 3)."""
         yield Send((socket.number,), status(self.remaining, socket.client))
         running = self.running
         if running is not None and running.client == socket.client and running.node is not None:

@@ -10,13 +10,13 @@ from comfyrec.timeline import Message, Side, Socket, Timeline
 from fake_server.replay.live.live_state import LivePrompt
 from fake_server.replay.live.previews import announces, as_described, as_plain
 from fake_server.replay.live.prompt_rewriter import PromptRewriter
-from fake_server.replay.recording.id_mapping import IdTemplate, RecordedIds
-from fake_server.replay.recording.steps import SendStep
+from fake_server.replay.recorded.id_mapping import IdTemplate, RecordedIds
+from fake_server.replay.recorded.steps import SendStep
 
 __all__ = ["RecordedMessages"]
 
 Rename = Callable[[str], str]
-_METADATA: Final = 4  # the binary event whose payload begins with JSON (PROTOCOL.md, section 2.4)
+_METADATA: Final = 4  # the binary event whose payload begins with JSON (protocol.md, section 2.4)
 
 
 class RecordedMessages:

@@ -19,15 +19,15 @@ from fake_server.replay.live.messages import RecordedMessages
 from fake_server.replay.live.previews import announces
 from fake_server.replay.live.repeats import Repeats
 from fake_server.replay.live.uploads import viewed_file
-from fake_server.replay.recording.recorded_answers import (
+from fake_server.replay.recorded.recorded_answers import (
     AnswerPicker,
     RecordedAnswers,
     RecordedExchange,
     forgotten_ids,
     state_shown_by,
 )
-from fake_server.replay.recording.request_key import RequestKey, request_key_of
-from fake_server.replay.recording.steps import MarkKind, Need, NeedKind, Role, Script, SendStep
+from fake_server.replay.recorded.request_key import RequestKey, request_key_of
+from fake_server.replay.recorded.steps import MarkKind, Need, NeedKind, Role, Script, SendStep
 from fake_server.source import Accept, Action, Request, Send, Wake
 
 __all__ = ["CancelTarget", "Playthrough", "cancel_target_of"]
@@ -45,7 +45,7 @@ class CancelTarget(msgspec.Struct, frozen=True):
 
 
 def cancel_target_of(request_key: RequestKey) -> CancelTarget | None:
-    """Whom a request wants to stop (PROTOCOL.md, section 7); None for all other requests."""
+    """Whom a request wants to stop (protocol.md, section 7); None for all other requests."""
     if request_key.method != "POST":
         return None
     body = request_key.json if isinstance(request_key.json, dict) else {}

@@ -7,7 +7,7 @@ from typing import Final
 
 from fake_server.replay.live.playthrough import Playthrough
 from fake_server.replay.live.uploads import viewed_file
-from fake_server.replay.recording.request_key import RequestKey
+from fake_server.replay.recorded.request_key import RequestKey
 from fake_server.source import Request
 
 __all__ = ["SAFE_METHODS", "Playthroughs"]

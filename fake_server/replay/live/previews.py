@@ -1,7 +1,7 @@
 """A preview as another client gets it: with or without the words about its node.
 
 The same server sends binary type 1 to a client that announced nothing and type 4 to one that
-announced ``supports_preview_metadata`` (PROTOCOL.md, sections 2.4 and 3). A recording holds one of
+announced ``supports_preview_metadata`` (protocol.md, sections 2.4 and 3). A recording holds one of
 them; its live client may be of the other kind.
 """
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from comfyrec.events.outputs import FileEntry
-from fake_server.replay.live.live_files import LiveFiles
+from fake_server.replay.live.output_names import LiveFiles
 
 __all__ = ["PromptRewriter"]
 
@@ -19,7 +19,7 @@ INSIDE_MIN: Final = 4
 """A text is replaced inside other texts when it is at least so long."""
 NUMBER_MIN: Final = 1_000
 """A number is taken for a drawn one, wherever it stands, from here on."""
-# Where ComfyUI puts node ids (PROTOCOL.md, sections 2, 6 and 8).
+# Where ComfyUI puts node ids (protocol.md, sections 2, 6 and 8).
 _NODE: Final = frozenset(
     ("node", "node_id", "display_node", "display_node_id", "real_node_id", "parent_node",
      "parent_node_id")

@@ -15,12 +15,12 @@ import msgspec
 from comfyrec.events.outputs import all_files_in
 from comfyrec.http.request import loads_or_none
 from comfyrec.timeline import Exchange, RecordedPrompt, Timeline
-from comfyrec.timeline.peek import data_of
+from comfyrec.timeline.message_summary import data_of
 from comfyrec.timeline.prompts import history_entries, is_terminal
 from comfyrec.versions import Era
 from fake_server.replay.live.live_state import LivePrompt
-from fake_server.replay.recording.id_mapping import RecordedIds
-from fake_server.replay.recording.node_classes import NodeClasses, node_classes_of
+from fake_server.replay.recorded.id_mapping import RecordedIds
+from fake_server.replay.recorded.node_classes import NodeClasses, node_classes_of
 
 __all__ = ["File", "RecordedFacts"]
 

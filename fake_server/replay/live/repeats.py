@@ -15,7 +15,7 @@ import msgspec
 from fake_server.replay.live.cursor import PATIENCE_US
 from fake_server.replay.live.live_state import LivePrompt, LiveState, Stage
 from fake_server.replay.live.messages import RecordedMessages
-from fake_server.replay.recording.steps import (
+from fake_server.replay.recorded.steps import (
     Mark,
     MarkKind,
     NeedKind,

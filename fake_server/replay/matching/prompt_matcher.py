@@ -1,6 +1,6 @@
 """POST /prompt: which recorded prompt a live one stands for, and what is answered.
 
-PROTOCOL.md, section 6.
+protocol.md, section 6.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from fake_server.replay.live.prompt_rewriter import PromptRewriter
 from fake_server.replay.matching.shape import UUID, Shape, Tier
 from fake_server.replay.matching.submissions import PromptMatch, Submission, Submissions
 from fake_server.replay.matching.validity import Flaw
-from fake_server.replay.recording.id_mapping import RecordedIds
-from fake_server.replay.recording.request_key import request_key_of
+from fake_server.replay.recorded.id_mapping import RecordedIds
+from fake_server.replay.recorded.request_key import request_key_of
 from fake_server.replay.rewrite_response import SYNTHESIZED, json_answer, rewritten_response
 from fake_server.replay.strict import StrictMode
 from fake_server.seeded import SeededRandom

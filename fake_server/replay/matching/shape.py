@@ -40,7 +40,7 @@ class Tier(enum.IntEnum):
     """The same graph, and all else that the server reads is the same too."""
 
 
-# What the server reads besides the graph and changes its answer by (PROTOCOL.md, section 6).
+# What the server reads besides the graph and changes its answer by (protocol.md, section 6).
 _READ: Final = ("prompt_id", "front", "number", "partial_execution_targets")
 
 

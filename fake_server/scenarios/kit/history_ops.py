@@ -80,7 +80,7 @@ def patch_queue(
 
 
 def queue_row(prompt: ObservedPrompt) -> list[Any]:
-    """A prompt as ``GET /queue`` lists it (PROTOCOL.md 7)."""
+    """A prompt as ``GET /queue`` lists it (protocol.md 7)."""
     extra = dict(prompt.body.get("extra_data") or {})
     if "client_id" in prompt.body:
         extra["client_id"] = prompt.body["client_id"]

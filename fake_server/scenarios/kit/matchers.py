@@ -63,7 +63,7 @@ def look(message: str | bytes) -> FrameView:
     try:
         value = _quick.decode(message)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
-        # NaN and Infinity, which ComfyUI sends and strict JSON does not know (PROTOCOL.md 1).
+        # NaN and Infinity, which ComfyUI sends and strict JSON does not know (protocol.md 1).
         value = loads_or_none(message)
     if not isinstance(value, dict) or not isinstance(value.get("type"), str):
         return FrameView(message)

@@ -311,7 +311,7 @@ class Observer:
         ending = _TERMINAL.get(frame.type)
         if ending is None or frame.prompt_id not in self.prompts:
             return
-        # A blocked output says execution_error too, and the prompt goes on (PROTOCOL.md 2.2).
+        # A blocked output says execution_error too, and the prompt goes on (protocol.md 2.2).
         if frame.data.get("exception_type") != "ExecutionBlocked":
             self.end(ending, frame.prompt_id or "")
 

@@ -285,7 +285,7 @@ class Stage(Source):
     def _see_to_a_socket(self, request: Request) -> Iterator[Action]:
         # A server says nothing of a prompt whose client has no socket, and operators wait for a
         # moment in what it says. So somebody listens in the place of a client that does not; if it
-        # connects later, its own socket takes over (PROTOCOL.md section 3).
+        # connects later, its own socket takes over (protocol.md section 3).
         body = request.json
         client_id = body.get("client_id") if isinstance(body, dict) else None
         if isinstance(client_id, str) and client_id not in self.observer.sockets.values():

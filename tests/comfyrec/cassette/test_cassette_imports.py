@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from comfyrec.cassette.capture import NotACapture, is_capture, records_of_capture
 from comfyrec.cassette.har.read import is_har
+from comfyrec.cassette.import_capture import NotACapture, is_capture, records_of_capture
 from comfyrec.cassette.records import (
     AnyRecord,
     Closed,

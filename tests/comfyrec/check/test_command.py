@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from comfyrec.check import command
+from comfyrec.check.client_report import Ran
 from comfyrec.check.command import KEEP_BYTES, find_command, run_command
 from comfyrec.check.process_tree import adopting_orphans, children_of
-from comfyrec.check.report import Ran
 from comfyrec.errors import UsageError
 
 pytestmark = pytest.mark.slow

@@ -22,7 +22,7 @@ from fake_server.scenarios import choice_of
 from fake_server.server.hold import Gate
 from fake_server.server.thread import Handle, serve
 from fake_server.source import Source
-from fake_server.surfaces.sequencer import Sequencer
+from fake_server.surfaces.task_server import Sequencer
 from tests.support.scripted_source import Plain
 
 PROMPT = {

@@ -49,8 +49,8 @@ from comfyrec.events import (
     decode,
     decode_binary,
     decode_text,
-    dialect,
     encode,
+    python_json,
 )
 from tests.support.recorded_frames import FRAMES, TEXTS, P
 
@@ -441,7 +441,7 @@ def test_comfy_json_writes_the_same_on_a_python_without_its_encoder_in_c(
     written = comfy_json(value)
     monkeypatch.setattr(json.encoder, "c_make_encoder", None)
 
-    assert dialect._encoder()(value) == written
+    assert python_json._encoder()(value) == written
 
 
 # --- bounds --------------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ def answered(body: Any, status: int = 200) -> Timeline:
     return Timeline.build(recording.end())
 
 
-# docs/protocol.md section 12, as far as the bundled cassettes hold both sides of it.
+# protocol.md section 12, as far as the bundled cassettes hold both sides of it.
 GENERATIONS = {
     "success, timestamps, display_node, meta, progress_state": (
         "server-2024-txt2img",

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from comfyrec.cassette.records import HttpPart, Note, Raw
 from comfyrec.timeline import Message, Peek, Timeline
-from comfyrec.timeline.peek import peek_at
+from comfyrec.timeline.message_summary import peek_at
 from tests.support.timeline_samples import (
     CLIENT,
     GRAPH,

@@ -1,4 +1,4 @@
-"""What changed on HTTP between 0.27.0 and 0.33.0 (docs/protocol.md, section 12)."""
+"""What changed on HTTP between 0.27.0 and 0.33.0 (protocol.md, section 12)."""
 
 from __future__ import annotations
 

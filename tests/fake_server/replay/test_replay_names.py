@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fake_server.replay.recording.id_mapping import RecordedIds, deep_renamed
+from fake_server.replay.recorded.id_mapping import RecordedIds, deep_renamed
 
 UUID, HEX = "c0ffee00-0000-4000-8000-000000000001", "c0ffee00000040008000000000000001"
 OTHER = "c0ffee00-0000-4000-8000-000000000002"

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from comfyrec.cassette.capture import records_of_capture
 from comfyrec.cassette.files import bundled
+from comfyrec.cassette.import_capture import records_of_capture
 from comfyrec.timeline import Timeline
 from fake_server.replay import Player, replay_differences
 from fake_server.source import Action, Happened, Respond, Response, Send

@@ -26,7 +26,7 @@ from fake_server.source import (
     Request,
     Response,
 )
-from fake_server.surfaces.sequencer import Sequencer
+from fake_server.surfaces.task_server import Sequencer
 from tests.support.scripted_comfyui import Server, begin, finish
 from tests.support.task_desk import FLUX, Desk, only, visit
 

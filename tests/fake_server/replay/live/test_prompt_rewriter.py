@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fake_server.replay.live.live_files import LiveFiles
+from fake_server.replay.live.output_names import LiveFiles
 from fake_server.replay.live.prompt_rewriter import PromptRewriter
 
 VALUES: list[tuple[str, Any, Any]] = [

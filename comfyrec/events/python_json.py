@@ -1,6 +1,6 @@
 """ComfyUI's JSON: what Python's ``json`` writes by default, and all that it reads.
 
-The server dumps with Python's defaults (PROTOCOL.md section 1): ``", "`` and ``": "`` between
+The server dumps with Python's defaults (protocol.md section 1): ``", "`` and ``": "`` between
 things, everything outside ASCII as ``\\uXXXX`` (lone surrogates too), and the bare tokens ``NaN``,
 ``Infinity`` and ``-Infinity``, which no strict parser takes. msgspec is strict and fast, so it goes
 first everywhere; this module is the second look.

@@ -16,10 +16,10 @@ import msgspec
 from comfyrec.cassette.records import Side
 from comfyrec.show.shapes import Shape, add_shape, normalized, words_in
 from comfyrec.timeline import Timeline
+from comfyrec.timeline.message_summary import data_of
 from comfyrec.timeline.model import Exchange, Message, RecordedPrompt, Socket
 from comfyrec.timeline.moments import binary_name
 from comfyrec.timeline.node_runs import class_of
-from comfyrec.timeline.peek import data_of
 from comfyrec.timeline.prompts import history_entries
 
 __all__ = ["Facets", "Seen", "facets_of"]

@@ -17,14 +17,14 @@ import msgspec
 
 from comfyrec.http.forms import BadForm, FormField
 from comfyrec.timeline import Exchange
-from fake_server.replay.recording.id_mapping import deep_renamed
+from fake_server.replay.recorded.id_mapping import deep_renamed
 from fake_server.source import Request
 
 __all__ = ["RequestKey", "recorded_request_key", "request_key_of", "skeleton"]
 
 _UNREAD: Final = frozenset(("clientId", "rand", "t", "_", "timestamp"))
 # The parameters that the server reads, by the first word of the path; of other paths all but those
-# that clients add to get past caches (PROTOCOL.md, sections 8 to 11).
+# that clients add to get past caches (protocol.md, sections 8 to 11).
 _READ: Final = {
     "view": frozenset(("filename", "subfolder", "type", "preview", "channel")),
     "history": frozenset(("max_items", "offset")),
@@ -158,7 +158,7 @@ def _manner(fields: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _upgrade(fields: Mapping[str, str]) -> str:
-    """Whether it asks for a WebSocket, and what is missing for one (PROTOCOL.md, section 3)."""
+    """Whether it asks for a WebSocket, and what is missing for one (protocol.md, section 3)."""
     if fields.get("upgrade", "").lower() != "websocket":
         return ""
     whole = fields.get("sec-websocket-key") and fields.get("sec-websocket-version") == "13"
@@ -166,7 +166,7 @@ def _upgrade(fields: Mapping[str, str]) -> str:
 
 
 def _origin(fields: Mapping[str, str]) -> str:
-    """How Origin and Host relate, which is all that the server's guard reads (PROTOCOL.md, 11)."""
+    """How Origin and Host relate, which is all that the server's guard reads (protocol.md, 11)."""
     try:
         origin = urlsplit(fields.get("origin", "")).netloc
     except ValueError:

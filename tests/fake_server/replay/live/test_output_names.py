@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from comfyrec.events.outputs import FileEntry
-from fake_server.replay.live.live_files import LiveFiles
+from fake_server.replay.live.output_names import LiveFiles
 
 FIRST, SECOND = FileEntry("tag_00001_.png"), FileEntry("tag_00002_.png")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from comfyrec.check import report_of
-from comfyrec.check.report import Ran
+from comfyrec.check.client_report import Ran
 
 OUTCOMES = {
     "a line": (Ran(status=0, stdout='x\n{"comfyrec": {"outcome": "error"}}\n'), ("error",)),

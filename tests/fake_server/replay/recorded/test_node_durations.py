@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from comfyrec.timeline import Timeline
-from fake_server.replay.recording.pace import seconds_by_class
+from fake_server.replay.recorded.node_durations import seconds_by_class
 from tests.support.timeline_samples import PROMPT, run, session
 
 

@@ -20,8 +20,8 @@ from comfyrec.http.request import loads_or_none
 from comfyrec.http.routes import is_announced
 from comfyrec.timeline import Closing, Exchange, Message, RecordedPrompt, Side, Socket, Timeline
 from comfyrec.timeline.prompts import removed_ids
-from fake_server.replay.recording.id_mapping import RecordedIds
-from fake_server.replay.recording.prompt_states import HERE, Lifecycle, Place, lifecycles_of
+from fake_server.replay.recorded.id_mapping import RecordedIds
+from fake_server.replay.recorded.prompt_states import HERE, Lifecycle, Place, lifecycles_of
 
 __all__ = [
     "EndStep",
@@ -417,7 +417,7 @@ def _set_due(steps: Sequence[Step], limit: int | None) -> None:
 
 
 def _greets(message: Message) -> bool:
-    """A greeting: status with the sid, and which node runs (PROTOCOL.md, section 3)."""
+    """A greeting: status with the sid, and which node runs (protocol.md, section 3)."""
     peek = message.peek
     return peek.sid is not None or (
         peek.type == "executing" and peek.prompt_id is None and peek.node is not None

@@ -1,7 +1,7 @@
 """timeline -> the life of each prompt: when it was queued, begun, written to the history, gone.
 
 Frames tell most of it. For a prompt whose client was not listening, the falls of
-``queue_remaining`` and what /history answered at which moment tell the rest (PROTOCOL.md, sections
+``queue_remaining`` and what /history answered at which moment tell the rest (protocol.md, sections
 2, 4 and 8).
 """
 

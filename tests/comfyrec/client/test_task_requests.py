@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from comfyrec.client import sequencer
+from comfyrec.client import task_requests
 from comfyrec.client.requests import HttpRequest
 from comfyrec.client.requests import HttpResponse as Answered
 from comfyrec.client.shells.tasks import (
@@ -20,7 +20,7 @@ from comfyrec.client.shells.tasks import (
     UpscalerTask,
 )
 from comfyrec.errors import TaskError, TaskFailed, TaskTimedOut, UsageError
-from fake_server.surfaces.sequencer import Sequencer
+from fake_server.surfaces.task_server import Sequencer
 from tests.support.scripted_comfyui import Server
 from tests.support.task_desk import FLUX, visit
 
@@ -40,7 +40,7 @@ def test_a_new_kind_of_task_is_one_subclass():
         mesh_url: str
         faces: int | None = None
 
-    _, body = first_body(sequencer.create(Remesh(mesh_url="u"), KEY, job="0123456789"))
+    _, body = first_body(task_requests.create(Remesh(mesh_url="u"), KEY, job="0123456789"))
 
     assert body["task_type"] == "remesh"
     assert body["task_details"] == {"parameters": {"mesh": "u"}}
@@ -56,7 +56,7 @@ def test_a_task_has_the_five_common_options():
         api_key="them#k2",
     )
 
-    _, body = first_body(sequencer.create(task, KEY, job="0123456789"))
+    _, body = first_body(task_requests.create(task, KEY, job="0123456789"))
 
     assert body == {
         "consumer_id": "c",
@@ -70,7 +70,7 @@ def test_a_task_has_the_five_common_options():
 
 
 def test_unset_options_are_absent_from_the_body():
-    ask, body = first_body(sequencer.create(FLUX, KEY, job="0123456789"))
+    ask, body = first_body(task_requests.create(FLUX, KEY, job="0123456789"))
 
     assert (ask.method, ask.path, ask.content_type) == ("POST", "/task_create", "application/json")
     assert body == {
@@ -84,7 +84,7 @@ def test_unset_options_are_absent_from_the_body():
 
 def test_a_timeout_of_zero_is_not_sent():
     _, body = first_body(
-        sequencer.create(Text2VideoTask(prompt="x", timeout_seconds=0), KEY, job="0")
+        task_requests.create(Text2VideoTask(prompt="x", timeout_seconds=0), KEY, job="0")
     )
 
     assert "timeout_seconds" not in body
@@ -107,7 +107,7 @@ class Sequence:
             return end.value
 
     def _answer(self, wish: Any) -> Answered | None:
-        if isinstance(wish, sequencer.Pause):
+        if isinstance(wish, task_requests.Pause):
             self.log.append(f"pause {wish.seconds:g}")
             return None
         self.log.append("query")
@@ -117,13 +117,13 @@ class Sequence:
 
 def waiting(sequence: Sequence, **options: Any) -> Any:
     options = {"timeout_s": 300.0, "interval_s": 10.0, "check": False} | options
-    return sequence.run(sequencer.wait("t1", KEY, **options))
+    return sequence.run(task_requests.wait("t1", KEY, **options))
 
 
 def test_a_query_gives_every_field_untouched():
     state = {"task_id": "t1", "status": "running", "queue_position": 3, "new_field": [1]}
 
-    assert Sequence(state).run(sequencer.query("t1", KEY)) == state
+    assert Sequence(state).run(task_requests.query("t1", KEY)) == state
 
 
 def test_the_first_query_comes_at_once_then_one_per_interval():
@@ -219,7 +219,7 @@ ERRORS = {
 def test_http_errors_keep_status_kind_and_message(
     status: int, body: bytes, kind: str, message: str
 ):
-    talk = sequencer.create(FLUX, KEY, job="0")
+    talk = task_requests.create(FLUX, KEY, job="0")
     next(talk)
 
     with pytest.raises(TaskError) as caught:

@@ -26,7 +26,7 @@ from fake_server.source import (
     Wake,
     Woke,
 )
-from fake_server.surfaces.sequencer import ROUTES, Sequencer
+from fake_server.surfaces.task_server import ROUTES, Sequencer
 from tests.support.scripted_comfyui import PICTURE, Server, begin, finish
 from tests.support.task_desk import Desk, only, stays
 

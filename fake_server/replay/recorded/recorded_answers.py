@@ -14,8 +14,8 @@ from typing import Any, Final
 import msgspec
 
 from comfyrec.timeline import Exchange, Side, Timeline
-from fake_server.replay.recording.prompt_states import Lifecycle, Place, queue_shown
-from fake_server.replay.recording.request_key import RequestKey, recorded_request_key, skeleton
+from fake_server.replay.recorded.prompt_states import Lifecycle, Place, queue_shown
+from fake_server.replay.recorded.request_key import RequestKey, recorded_request_key, skeleton
 
 __all__ = [
     "END",

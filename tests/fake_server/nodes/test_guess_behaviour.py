@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from comfyrec.versions import era_of
-from fake_server.nodes.looks import saves_like, shows_like, values_like
+from fake_server.nodes.guess_behaviour import saves_like, shows_like, values_like
 from fake_server.nodes.saving import as_called
 from fake_server.nodes.values import Value
 

@@ -1,6 +1,6 @@
 """The task interface from its client's side: bodies, answers, and how long to wait.
 
-All routes are POST with JSON; the key goes in the body (SYSTEMS.md 4). A talk yields an
+All routes are POST with JSON; the key goes in the body. A talk yields an
 ``HttpRequest`` or a ``Pause`` and is sent the ``HttpResponse`` or ``None``.
 """
 

@@ -21,7 +21,7 @@ _SAFE: Final = re.compile(
     r"\b[0-9a-fA-F]{8}(?:(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|[0-9a-fA-F]{24})\b"
 )
 _STRING: Final = r'"((?:[^"\\]|\\.)*+)"'
-# Where a client or prompt id stands in ComfyUI's JSON (PROTOCOL.md, sections 2, 6 to 9).
+# Where a client or prompt id stands in ComfyUI's JSON (protocol.md, sections 2, 6 to 9).
 _PLACED: Final = re.compile(
     rf'"(?:client_id|clientId|sid|prompt_id|id)"\s*:\s*{_STRING}'
     rf"|\[\s*-?[0-9.e+]+\s*,\s*{_STRING}\s*,\s*\{{"

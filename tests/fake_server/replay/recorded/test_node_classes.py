@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from comfyrec.timeline import Timeline
-from fake_server.replay.recording.node_classes import node_classes_of
+from fake_server.replay.recorded.node_classes import node_classes_of
 from tests.support.timeline_samples import Recording, run, session
 
 CUSTOM = {
