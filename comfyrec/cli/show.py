@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from comfyrec.cassette.files import open_cassette
-from comfyrec.cassette.files.bundled import find_cassette
+from comfyrec.cassette.files.bundled_cassettes import find_cassette
 from comfyrec.cli import FINE
 from comfyrec.cli.terminal.drawing import draw, on_a_terminal, terminal_width
 from comfyrec.cli.terminal.filters import add_filters, selection_of

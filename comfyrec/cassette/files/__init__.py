@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from comfyrec.cassette.files.bundled import bundled, find_cassette
+from comfyrec.cassette.files.bundled_cassettes import bundled, find_cassette
 from comfyrec.cassette.files.open import (
     Encoding,
     Reader,

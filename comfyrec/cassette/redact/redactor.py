@@ -26,8 +26,10 @@ from comfyrec.cassette.content_coding import READABLE, Decoder, coding_of, same_
 from comfyrec.cassette.records import (
     AnyRecord,
     Closed,
+    End,
     HttpPart,
     Note,
+    Opened,
     Raw,
     Session,
     Side,
@@ -171,6 +173,8 @@ class Redactor:
             Note: self._note,
             Closed: self._closed,
             Session: self._session,
+            Opened: _as_it_is,
+            End: _as_it_is,
         }
 
     def _forget_messages(self) -> None:
@@ -213,7 +217,8 @@ class Redactor:
         ):
             return record
         handle = self._by_kind.get(record.__class__)
-        return record if handle is None else handle(record)
+        assert handle is not None, f"nothing says what to redact of {type(record).__name__}"
+        return handle(record)
 
     # --- quick looks -----------------------------------------------------------------------
 
@@ -566,3 +571,8 @@ def hide_in_url(url: str) -> str:
     """A URL without user, password and tokens, for showing and storing."""
     data = url.encode("utf-8", "replace")
     return blanked(data, address_found(data))[0].decode("utf-8", "replace")
+
+
+def _as_it_is(record: AnyRecord) -> AnyRecord:
+    """Of records that hold numbers and addresses only."""
+    return record

@@ -11,7 +11,7 @@ from comfyrec.cassette.files import (
     find_cassette,
     write_cassette,
 )
-from comfyrec.cassette.files import bundled as shelf_module
+from comfyrec.cassette.files import bundled_cassettes as shelf_module
 from comfyrec.errors import (
     Unavailable,
 )
