@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from comfyrec.cassette.files import bundled
 from comfyrec.cassette.records import AnyRecord, HttpPart, Session, WsFrame
 from comfyrec.timeline import Timeline
 from fake_server.replay import replay_differences

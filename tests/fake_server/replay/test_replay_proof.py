@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from comfyrec.cassette.files import bundled
 from comfyrec.cassette.import_capture import records_of_capture
 from comfyrec.timeline import Timeline
 from fake_server.replay import Player, replay_differences

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from websockets.sync.client import connect
 
+from comfyrec.cassette.files import bundled
 from comfyrec.cassette.import_capture import records_of_capture
 from comfyrec.cassette.records import AnyRecord, WsFrame
 from comfyrec.timeline import Timeline
