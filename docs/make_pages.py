@@ -27,9 +27,26 @@ PACKAGES = (
     "comfyrec.proxy",
     "comfyrec.strategies",
     "comfyrec.check",
+    "comfyrec.workflows",
     "fake_server",
 )
 """The packages that other projects import from; each has a page of its public modules."""
+FAKE_SERVER = (
+    "nodes.catalogue",
+    "options",
+    "replay",
+    "scenario_source",
+    "seeded",
+    "server.clock",
+    "server.hold",
+    "server.thread",
+    "simulated_server",
+    "simulator.node_plan",
+    "source",
+    "surfaces.task_server",
+    "testing",
+)
+"""The modules of ``fake_server`` that other projects use; all others imitate ComfyUI inside."""
 
 
 def pages() -> dict[Path, str]:
@@ -140,6 +157,8 @@ def _public_modules(package: str) -> Iterator[str]:
         parts = path.relative_to(folder).with_suffix("").parts
         if any(part.startswith("_") for part in parts) or parts[0] == "scenarios":
             continue
+        if package == "fake_server" and ".".join(parts) not in FAKE_SERVER:
+            continue
         if "__all__" in path.read_text(encoding="utf-8"):
             yield ".".join((package, *parts))
 
@@ -172,9 +191,11 @@ def _methods(kind: type[Any]) -> list[str]:
 
 def _signature(value: Any) -> str:
     try:
-        return str(inspect.signature(value)).replace("`", "")
+        shown = str(inspect.signature(value)).replace("`", "")
     except (TypeError, ValueError):
         return "(...)"
+    # Annotations are texts, and a default that is an object shows its address.
+    return re.sub(r" at 0x[0-9a-f]+", "", re.sub(r"(: |-> )'([^']*)'", r"\1\2", shown))
 
 
 def _doc(value: Any) -> list[str]:

@@ -6,6 +6,8 @@ import argparse
 import importlib
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -149,3 +151,12 @@ def test_files_and_modules_that_a_page_names_exist(page: str) -> None:
 
     assert missing == set()
     assert unknown == set()
+
+
+def test_the_pages_that_follow_from_the_code_are_up_to_date() -> None:
+    command = [sys.executable, str(ROOT / "docs" / "make_pages.py"), "--check"]
+
+    looked = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+
+    assert looked.stdout == ""
+    assert looked.returncode == 0, looked.stderr
