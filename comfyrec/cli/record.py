@@ -21,9 +21,10 @@ from comfyrec.cassette.redact.redactor import CLASSES, Redactor, check_classes
 from comfyrec.cli import DAMAGED, FINE
 from comfyrec.client.redaction import SECRET_VARIABLES
 from comfyrec.errors import SecretKept, UsageError
+from comfyrec.proxy.link import NO_MORE_FILES
 from comfyrec.proxy.probe import probe
 from comfyrec.proxy.recorder import Recorder, next_conn, now_us
-from comfyrec.proxy.relay import NO_MORE_FILES, Relay, listen
+from comfyrec.proxy.relay import Relay, listen
 from comfyrec.proxy.upstream import Upstream, parse_header, parse_upstream, tls_context
 
 if TYPE_CHECKING:

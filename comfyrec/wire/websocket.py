@@ -20,7 +20,7 @@ from typing import Final, final
 
 import msgspec
 
-from comfyrec.wire.http1 import field_values
+from comfyrec.wire.http1_heads import field_values
 
 __all__ = ["Deflate", "Frame", "FrameReader", "Unread", "negotiated", "unmask"]
 

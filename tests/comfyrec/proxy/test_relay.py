@@ -11,7 +11,7 @@ import pytest
 import websockets
 
 from comfyrec.cassette.records import AnyRecord, Closed, HttpPart, Note, Opened, Raw, Side, WsFrame
-from comfyrec.proxy.relay import apart_from_upgrade
+from comfyrec.proxy.link import apart_from_upgrade
 from comfyrec.proxy.upstream import tls_context
 from tests.support.proxy_harness import Stage, Upstream, play, reset, staged
 
