@@ -160,7 +160,7 @@ PAGE = ROOT.joinpath("docs", "pytest.md").read_text(encoding="utf-8")
 
 
 def test_the_page_names_every_setting_method_and_cassette_rightly() -> None:
-    methods = [name for name in vars(ComfyUI) if not name.startswith("_") and name != "close"]
+    methods = [name for name in dir(ComfyUI) if not name.startswith("_") and name != "close"]
     told = {"unused": "", "settings": ""}
     bundled = {path.stem for path in (ROOT / "cassettes").glob("*.*")}
 
