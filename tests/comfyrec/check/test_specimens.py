@@ -27,6 +27,8 @@ WITH_A_SOCKET_FIRST = [name for name in SPECIMENS if name != "late_socket"]
 GOES_ELSEWHERE = "sid-changes"
 """Frames go to the id that the server gives, so a client that follows it is better off there."""
 
+pytestmark = pytest.mark.slow
+
 
 @cache
 def results_of(name: str) -> list[ScenarioResult]:
@@ -52,7 +54,6 @@ def test_the_right_client_passes_with_an_id_that_the_server_gives_it() -> None:
     assert [(result.name, result.tail) for _, result in results if not result.fine] == []
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", WITH_A_SOCKET_FIRST[1:])
 def test_a_specimen_fails_alike_with_an_id_that_the_server_gives_it(name: str) -> None:
     found = table_of(run_all([name], change=given_its_id))
@@ -61,7 +62,6 @@ def test_a_specimen_fails_alike_with_an_id_that_the_server_gives_it(name: str) -
     assert {key: how for key, how in found[name].items() if key != GOES_ELSEWHERE} == expected
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", WITH_A_SOCKET_FIRST)
 def test_submitting_before_the_socket_is_open_never_makes_a_report_better(name: str) -> None:
     late = {result.name for _, result in run_all([name], change=posting_first) if result.fine}

@@ -6,11 +6,14 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 from tests.support.paths import ROOT
 
 SCRIPT = ROOT / "benchmarks" / "decode.py"
 
 
+@pytest.mark.slow
 def test_the_benchmark_of_decoding_prints_its_figures() -> None:
     done = subprocess.run(
         [sys.executable, str(SCRIPT), "--quick", "--json"],

@@ -55,6 +55,7 @@ def test_a_bundled_cassette_over_the_wire(name: str) -> None:
 
 
 @pytest.mark.skipif(not CAPTURED, reason="the captures of real servers are not here")
+@pytest.mark.slow
 def test_every_capture_of_a_real_server_over_the_wire() -> None:
     frames = 0
     for path in CAPTURED:

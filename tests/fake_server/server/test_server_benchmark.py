@@ -13,12 +13,13 @@ import pytest
 
 from tests.support.paths import ROOT
 
-pytestmark = pytest.mark.slow
-
 FILE = ROOT / "benchmarks" / "server.py"
-pytestmark = pytest.mark.skipif(
-    not Path("/proc/self/schedstat").exists(), reason="CPU time is read from /proc"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not Path("/proc/self/schedstat").exists(), reason="CPU time is read from /proc"
+    ),
+]
 
 
 @pytest.fixture(scope="module")

@@ -11,12 +11,11 @@ import pytest
 
 from tests.support.paths import ROOT
 
-pytestmark = pytest.mark.slow
-
 SCRIPT = ROOT / "benchmarks" / "load.py"
-pytestmark = pytest.mark.skipif(
-    not Path("/proc/self/statm").exists(), reason="memory is read from /proc"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read from /proc"),
+]
 
 
 def test_the_benchmark_of_load_prints_its_figures() -> None:
