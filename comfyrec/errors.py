@@ -3,7 +3,7 @@
 ::
 
     ComfyrecError
-    ├── DecodeError           a message that is no ComfyUI message at all
+    ├── DecodeError           a message that is not a ComfyUI message at all
     ├── UsageError            a flag, argument or name that cannot be used
     ├── CassetteError         something about one cassette file
     │   ├── NotACassette      not a cassette at all, or an empty file
@@ -19,7 +19,7 @@
     ├── ReplayError           a cassette that cannot answer what was asked
     ├── ServerDied            the thread that fake servers run in has ended under them
     └── ClientError           the client side: a workflow, a server, a run, its outputs
-        ├── WorkflowError     a file or object that is no workflow in API format
+        ├── WorkflowError     a file or object that is not a workflow in API format
         ├── NoServer          nothing answers at the address
         ├── BadAnswer         an HTTP answer that is not what ComfyUI gives
         │   └── Rejected      the prompt was not accepted
@@ -215,7 +215,7 @@ class ClientError(ComfyrecError):
 
 
 class WorkflowError(ClientError):
-    """What was given is no workflow in API format; the sentence says what it is and the way out."""
+    """What was given is not a workflow in API format; the sentence says what it is, and a mend."""
 
     status = 2
 

@@ -244,7 +244,7 @@ class Era(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(self, facts=facts)
 
     def has(self, fact: str) -> bool:
-        """Whether this era has that fact; ``AssertionError`` for a name that is no fact."""
+        """Whether this era has that fact; ``AssertionError`` for a name that is not a fact."""
         assert fact in FIRST_RELEASE, f"no fact of an era: {fact}"
         return fact in self.facts
 
@@ -275,7 +275,7 @@ def era_of(version: str = DEFAULT_VERSION) -> Era:
     """The era of a version: ``0.27.0``, ``v0.3.64``, ``0.8`` (its latest), or ``2024-07``.
 
     Raises:
-        UsageError: it is no version of ComfyUI.
+        UsageError: it is not a version of ComfyUI.
     """
     release = _release(version)
     facts = frozenset(fact.name for fact in FACTS if fact.first <= release)

@@ -50,7 +50,7 @@ def records_of_capture(lines: Iterable[bytes], *, tool: str = "") -> Iterator[An
     """Turn the lines of one capture into the records of one cassette.
 
     Raises:
-        NotACapture: a line is no JSON object of the shape; the sentence names the line.
+        NotACapture: a line is not a JSON object of the shape; the sentence names the line.
     """
     conversion: _Conversion | None = None
     for number, line in enumerate(lines, 1):
@@ -75,7 +75,7 @@ class _Conversion:
 
     def __init__(self, header: dict[str, Any], tool: str) -> None:
         if header["kind"] != "header" or header["format"] != CAPTURE_FORMAT:
-            raise NotACapture(f"its first line is no header of {CAPTURE_FORMAT}")
+            raise NotACapture(f"its first line is not a header of {CAPTURE_FORMAT}")
         self._started_us = int(header["started_unix_ms"]) * 1000
         about = {k: v for k, v in header.items() if k not in ("kind", "format", "started_unix_ms")}
         about["imported"] = CAPTURE_FORMAT

@@ -162,7 +162,8 @@ def _address(text: str) -> tuple[str, int]:
     matched = re.fullmatch(r"(?:\[([0-9a-fA-F:.%]+)\]|([^:\[\]]+)):([0-9]{1,5})", text, re.ASCII)
     if matched is None or int(matched[3]) > 65535:
         raise UsageError(
-            f"--listen {text!r} is no address; give HOST:PORT, as in 127.0.0.1:8189 or [::1]:8189"
+            f"--listen {text!r} is not an address; "
+            "give HOST:PORT, as in 127.0.0.1:8189 or [::1]:8189"
         )
     return matched[1] or matched[2], int(matched[3])
 

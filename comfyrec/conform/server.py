@@ -34,7 +34,7 @@ class LiveServer:
         url: where the server is, such as ``http://127.0.0.1:8188``.
 
     Raises:
-        UsageError: not an address, nobody answers there, or what answers is no ComfyUI.
+        UsageError: not an address, nobody answers there, or what answers is not ComfyUI.
     """
 
     def __init__(self, url: str) -> None:

@@ -89,6 +89,9 @@ async def _asked(
             answer += piece
             if not answer.startswith(b"HTTP/"[: len(answer)]):
                 break
+            # Only a 200 has a body to wait for; a 101 may be followed by frames without end.
+            if len(answer) >= 12 and answer[9:12] != b"200":
+                break
         return answer
     finally:
         writer.close()

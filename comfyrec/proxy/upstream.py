@@ -130,7 +130,7 @@ def parse_upstream(text: str) -> Upstream:
     if url.scheme not in ("http", "https"):
         raise _no_address(text, f"it begins with {url.scheme}://")
     if not url.hostname or port == 0:
-        raise _no_address(text, "it names no host" if not url.hostname else "port 0 is no port")
+        raise _no_address(text, "it names no host" if not url.hostname else "port 0 is not a port")
     if url.query or url.fragment:
         raise _no_address(text, "it has a query or a fragment")
     login = unquote(url.netloc.rpartition("@")[0])
@@ -141,7 +141,7 @@ def parse_upstream(text: str) -> Upstream:
 def _no_address(text: str, why: str) -> UsageError:
     shown = re.sub(r"//[^/@]*@", "//...@", text)
     return UsageError(
-        f"--upstream {shown!r} is no address of a server: {why}; give one like http://127.0.0.1:8188"
+        f"--upstream {shown!r} is not an address of a server: {why}; give one like http://127.0.0.1:8188"
     )
 
 

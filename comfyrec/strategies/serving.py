@@ -114,7 +114,7 @@ class Served:
 
         Args:
             outcome: ``success``, ``error``, ``interrupted``, ``cancelled``, ``rejected``, ``lost``,
-                ``timed-out``, or ``failed`` where the client only says that it was no success.
+                ``timed-out``, or ``failed`` where the client only says that it was not a success.
             outputs: by node, as the history has them; None: the client does not give them.
             prompt_id: the id it gave for the prompt.
             files: the contents it saved; None: they are not looked at.

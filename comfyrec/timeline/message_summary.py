@@ -19,7 +19,7 @@ class Peek(msgspec.Struct, frozen=True):
     """What a message says about where it belongs; fields that it does not have are None."""
 
     type: str = ""
-    """The event's type, ``""`` for what is no ComfyUI message."""
+    """The event's type, ``""`` for what is not a ComfyUI message."""
     prompt_id: str | None = None
     node: str | None = None
     """The node; an ``executing`` that names none is told apart by ``null_node``."""
@@ -81,7 +81,7 @@ def _remaining(status: _Status | None) -> int | None:
 
 
 def _slowly(text: str | bytes) -> Peek:
-    """NaN is no JSON, and data need be no object: what is left is the type and the prompt."""
+    """NaN is not JSON, and data need be no object: what is left is the type and the prompt."""
     message = loads_or_none(text)
     if not isinstance(message, dict) or not isinstance(message.get("type"), str):
         return NOTHING

@@ -197,7 +197,7 @@ class _Reader:
             return _MORE
         matched = self._chunk_line.fullmatch(line) if found >= 0 else None
         if matched is None:
-            raise ProtocolError("a line that is no chunk size")
+            raise ProtocolError("a line that is not a chunk size")
         self._left = self._chunk = int(matched[1], 16)
         self._step = self._read_chunk if self._left else self._read_trailers
         return found + 2

@@ -37,7 +37,7 @@ def add_user(context: Context, request: Request) -> Response:
     if name in context.users.values():
         return json_response({"error": "Duplicate username."}, 400)
     if not isinstance(name, str):
-        raise HandlerFailed("the username is no text")
+        raise HandlerFailed("the username is not text")
     if not name.strip():
         return _refusal(context, "username not provided")
     if name.strip().startswith(_SYSTEM_PREFIX) and context.era.has("user_errors"):

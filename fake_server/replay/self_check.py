@@ -303,7 +303,7 @@ class _SelfCheck:
         return first_difference(one, loads_or_none(live), self._same_until(known))
 
     def _same_words(self, recorded: str, live: str) -> bool:
-        """Of what is no JSON, or too deep to be read: equal but for long ids."""
+        """Of what is not JSON, or too deep to be read: equal but for long ids."""
         for one, own in self._ids.items():
             if len(one) >= _LONG:
                 recorded = recorded.replace(one, own)

@@ -93,7 +93,7 @@ class Clients:
         """Whether the client announced the flag as JSON ``true``.
 
         Raises:
-            AttributeError: it announced something that is no object (``data: null``).
+            AttributeError: it announced something that is not an object (``data: null``).
         """
         flags = self._flags.get(client_id, {}) if isinstance(client_id, str) else {}
         return flags.get(flag) is True

@@ -2,7 +2,7 @@
 
 protocol.md, sections 2, 4 and 5. A run is a generator. It yields None behind every frame it has
 sent, and a virtual time when it has nothing to do until then; whoever drives it may stop between
-any two frames. What sends one frame at most is no generator, but tells whether it did: there are
+any two frames. What sends one frame at most is not a generator, but tells whether it did: there are
 many of them in each prompt. Cached nodes, lazy inputs, expansion and async nodes are told apart
 here.
 """

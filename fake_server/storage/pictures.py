@@ -171,7 +171,7 @@ def _open(data: bytes) -> Image:
 
     Raises:
         UsageError: Pillow, or a part of it, is not installed.
-        Exception: whatever Pillow raises for what is no image; there is no common base.
+        Exception: whatever Pillow raises for what is not an image; there is no common base.
     """
     try:
         from PIL import Image
@@ -189,7 +189,7 @@ def _saved(image: Image, **options: object) -> bytes:
 
 
 def measure(data: bytes) -> tuple[int, int, str] | None:
-    """Width, height and Pillow mode of an image file; None for what is no image."""
+    """Width, height and Pillow mode of an image file; None for what is not an image."""
     # Pillow raises OSError, SyntaxError, ValueError, struct.error, DecompressionBombError, ...
     try:
         image = _open(data)
@@ -241,7 +241,7 @@ def with_mask(original: bytes, mask: bytes, name: str) -> bytes:
     Raises:
         ValueError: the mask has another size.
         KeyError: no format has that extension.
-        Exception: one of the two is no image, or the format has no alpha.
+        Exception: one of the two is not an image, or the format has no alpha.
     """
     from PIL.Image import registered_extensions
     from PIL.PngImagePlugin import PngInfo

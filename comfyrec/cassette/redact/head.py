@@ -27,7 +27,7 @@ _OPEN_PARAMETERS: Final = frozenset(
     b"realm charset algorithm qop stale error error_description scope title domain rspauth nc "
     b"resource_metadata error_uri authorization_uri".split()
 )
-"""Of a challenge: what a client must know and what is no credential."""
+"""Of a challenge: what a client must know and what is not a credential."""
 _CHALLENGES: Final = (
     b"www-authenticate",
     b"proxy-authenticate",

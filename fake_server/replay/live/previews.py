@@ -21,7 +21,7 @@ _TYPES: Final = {number: name for name, number in _FORMATS.items()}
 
 
 def announces(message: str | bytes) -> bool | None:
-    """Whether a client's flags ask for described previews; None when the message is no object.
+    """Whether a client's flags ask for described previews; None when the message is not an object.
 
     Only the first message that is an object counts, whatever it says.
     """

@@ -174,7 +174,7 @@ class PromptMatcher:
             prompt = submission.prompt
             return prompt is not None and (prompt.client_id or "") in own_names
 
-        # Only a graph can stand for any other; what is no prompt at all was refused, or is now.
+        # Only a graph can stand for any other; what is not a prompt at all was refused, or is now.
         return self._submissions.best(
             shape,
             least=least if shape.graph else Tier.GRAPH,

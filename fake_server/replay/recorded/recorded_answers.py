@@ -195,7 +195,7 @@ def _skeletons(request_key: RequestKey) -> tuple[Any, ...]:
 
 
 def _is_request(exchange: Exchange) -> bool:
-    """It was asked, and it is no upgrade that was accepted."""
+    """It was asked, and it is not an upgrade that was accepted."""
     return bool(exchange.request.start) and exchange.status != 101
 
 

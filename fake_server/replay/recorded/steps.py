@@ -44,7 +44,7 @@ class NeedKind(enum.IntEnum):
     CONNECT = 0
     SUBMIT = 1
     CONTROL = 2
-    """Interrupt, delete, cancel, subscribe, or a request of an extension that is no question."""
+    """Interrupt, delete, cancel, subscribe, or a request of an extension that is not a question."""
     MESSAGE = 3
     """A message that the server answered."""
 

@@ -39,7 +39,7 @@ class FrameView(msgspec.Struct, frozen=True):
 
     message: str | bytes
     type: str = ""
-    """The event's ``type``; empty for binary frames and for what is no event."""
+    """The event's ``type``; empty for binary frames and for what is not an event."""
     data: Mapping[str, Any] = _NO_DATA
     kind: int | None = None
     """The first four bytes of a binary frame, None for text."""
@@ -57,7 +57,7 @@ Match = Callable[[FrameView], bool]
 
 
 def look(message: str | bytes) -> FrameView:
-    """Read a message without ever failing: what is no event has an empty ``type``."""
+    """Read a message without ever failing: what is not an event has an empty ``type``."""
     if isinstance(message, bytes):
         return _look_at_bytes(message)
     try:

@@ -202,7 +202,7 @@ def _pair(name: str, part: str) -> tuple[str, str]:
     key, mark, value = part.partition("=")
     if not mark:
         raise ScenarioError(
-            f"scenario '{name}': '{part}' is no parameter; write {name}:NAME=VALUE,NAME=VALUE"
+            f"scenario '{name}': '{part}' is not a parameter; write {name}:NAME=VALUE,NAME=VALUE"
         )
     return key.strip(), value.strip()
 

@@ -209,7 +209,7 @@ ERRORS = {
     "broken JSON": (500, b'{"message":', "server_error", '{"message":'),
     "JSON without words": (400, b"[1]", "client_error", "Unknown error"),
     "message that is none": (400, b'{"message": {"a": 1}}', "client_error", "Unknown error"),
-    "a 200 that is no JSON": (200, b"<html>", "client_error", "a web page"),
+    "a 200 that is not JSON": (200, b"<html>", "client_error", "a web page"),
     "a 200 without an id": (200, b"{}", "client_error", "no task_id"),
     "a 200 that is a list": (200, b"[]", "client_error", "not answered with an object"),
 }

@@ -1,4 +1,4 @@
-"""Asking a running server: what is no ComfyUI, what is busy, what is left behind."""
+"""Asking a running server: what is not ComfyUI, what is busy, what is left behind."""
 
 from __future__ import annotations
 

@@ -88,12 +88,14 @@ REFUSED = {
     ),
     "an unknown field": ("PUT", "/scenario", {"nam": "success"}, "did you mean 'name'?"),
     "no name": ("PUT", "/scenario", {}, '"name" is missing; write it as in {"name": "ws-silent"'),
-    "a name that is no text": ("PUT", "/scenario", {"name": 3}, '"name" is wrong: expected a text'),
+    "a name that is not text": (
+        "PUT", "/scenario", {"name": 3}, '"name" is wrong: expected a text',
+    ),
     "parameters that are no object": (
         "PUT", "/scenario", {"name": "success", "params": [1]}, "expected an object, got a list",
     ),
     "a body that is not JSON": ("PUT", "/scenario", b"{", "not valid JSON"),
-    "a body that is no object": ("PUT", "/scenario", [1], "must be a JSON object"),
+    "a body that is not an object": ("PUT", "/scenario", [1], "must be a JSON object"),
     "an unknown thing to reset": ("POST", "/reset", {"what": ["quue"]}, "did you mean 'queue'?"),
     "a reset of no list": ("POST", "/reset", {"what": "queue"}, "list"),
     "a socket that is not there": ("POST", "/sockets/drop", {"socket": 99}, "99"),

@@ -354,7 +354,7 @@ def test_a_torn_header_raises(frame: bytes) -> None:
 
 BINARY_MISFITS = {
     "text is not UTF-8": b"\x00\x00\x00\x03\x00\x00\x00\x011\xff",
-    "metadata is no JSON": b"\x00\x00\x00\x04\x00\x00\x00\x01{",
+    "metadata is not JSON": b"\x00\x00\x00\x04\x00\x00\x00\x01{",
     "metadata lacks a field": b'\x00\x00\x00\x04\x00\x00\x00\x0f{"node_id":"1"}',
 }
 

@@ -212,9 +212,9 @@ def test_a_recorder_does_not_listen_to_itself(
 
 
 BAD = {
-    "no address": (["--upstream", "ftp://a"], "--upstream 'ftp://a' is no address"),
-    "no port": (["--listen", "127.0.0.1"], "--listen '127.0.0.1' is no address"),
-    "no port number": (["--listen", "127.0.0.1:x"], "--listen '127.0.0.1:x' is no address"),
+    "no address": (["--upstream", "ftp://a"], "--upstream 'ftp://a' is not an address"),
+    "no port": (["--listen", "127.0.0.1"], "--listen '127.0.0.1' is not an address"),
+    "no port number": (["--listen", "127.0.0.1:x"], "--listen '127.0.0.1:x' is not an address"),
     "an address of somebody else": (["--listen", "192.0.2.1:1"], "--listen 192.0.2.1:1: "),
     "output in no folder": (["-o", "nowhere/a.crec"], "nowhere/a.crec: "),
     "output is a folder": (["-o", "."], ".: is a folder"),

@@ -44,7 +44,7 @@ EXCHANGES = {
         b"HTTP/1.1 100 Continue\r\n\r\n" + OK,
     ),
     "websocket": (UPGRADE, SWITCH + b"\x81\x02hi\x01\x01a\x89\x00\x80\x01b\x88\x02\x03\xe8"),
-    "an answer that is no HTTP": (GET, b"SSH-2.0-OpenSSH\r\n\r\n"),
+    "an answer that is not HTTP": (GET, b"SSH-2.0-OpenSSH\r\n\r\n"),
     "an answer with two lengths": (
         GET,
         b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",

@@ -33,7 +33,7 @@ def test_an_address_is_read(text: str, upstream: Upstream) -> None:
 @pytest.mark.parametrize("text", NO_ADDRESSES)
 def test_what_is_no_address_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(
-        UsageError, match=r"--upstream .* is no address .* http://127\.0\.0\.1:8188"
+        UsageError, match=r"--upstream .* is not an address .* http://127\.0\.0\.1:8188"
     ):
         parse_upstream(text)
 

@@ -44,7 +44,7 @@ MESSAGES = {
         '{"type": "executed", "data": {"node": "1", "output": [NaN], "prompt_id": "p"}}',
         Peek("executed", "p", "1"),
     ),
-    "data that is no object": ('{"type": "x", "data": 3}', Peek("x")),
+    "data that is not an object": ('{"type": "x", "data": 3}', Peek("x")),
     "no type": ('{"data": {}}', Peek()),
     "not JSON": ("hello", Peek()),
     "brackets without end": ("[" * 100_000, Peek()),

@@ -249,7 +249,7 @@ def test_a_refused_message_that_began_in_an_earlier_chunk_is_torn() -> None:
 
     events = reader.feed(b"xyz\r\n")
 
-    assert events == [Broken("a line that is no chunk size", b"xyz\r\n", 400, True)]
+    assert events == [Broken("a line that is not a chunk size", b"xyz\r\n", 400, True)]
 
 
 def test_a_refusal_does_not_tell_the_value_of_a_header() -> None:

@@ -162,7 +162,7 @@ FOUND: dict[str, Callable[[], Recording]] = {
     "a number that is a list": lambda: with_number([1]),
     "a number that is a text": lambda: with_number("x"),
     "a number that is none": lambda: with_number(float("nan")),
-    "an origin that is no address": with_origin,
+    "an origin that is not an address": with_origin,
 }
 
 

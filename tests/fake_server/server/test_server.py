@@ -141,7 +141,7 @@ def test_what_is_no_http_is_refused_and_harms_nobody(start: Start) -> None:
     _, handle = start()
 
     with Plain(handle.port) as client:
-        client.send(b"\x16\x03\x01\x02\x00 this is no request\r\n\r\n")
+        client.send(b"\x16\x03\x01\x02\x00 this is not a request\r\n\r\n")
         assert client.rest().startswith(b"HTTP/1.0 400 ")
     with Plain(handle.port) as client:
         assert client.ask(GET)[0] == 200

@@ -185,7 +185,7 @@ BAD = {
         400,
     ),
     "an unknown task": ("/task_result_query", {"api_key": "k", "task_id": "t"}, "POST", 404),
-    "a task that is no text": ("/task_cancel", {"api_key": "k", "task_id": [1]}, "POST", 404),
+    "a task that is not text": ("/task_cancel", {"api_key": "k", "task_id": [1]}, "POST", 404),
 }
 
 

@@ -13,17 +13,17 @@ class StrictParser(Client):
     async def receive(self, within_s: float) -> tuple[str, Any] | None:
         found = await super().receive(within_s)
         if found == ("", {}):
-            raise ValueError("a message that is no event")
+            raise ValueError("a message that is not an event")
         return found
 
     def read(self, text: str) -> tuple[str, Any]:
         value = json.loads(text, parse_constant=self.refuse)
         if value["data"] is None or not isinstance(value["data"], dict):
-            raise TypeError("data is no object")
+            raise TypeError("data is not an object")
         return value["type"], value["data"]
 
     def refuse(self, token: str) -> None:
-        raise ValueError(f"{token} is no JSON")
+        raise ValueError(f"{token} is not JSON")
 
 
 if __name__ == "__main__":

@@ -158,7 +158,7 @@ def test_after_the_total_limit_the_prompt_can_be_waited_for_by_its_id():
         "UI format": ({"graph": {"nodes": [], "links": []}}, WorkflowError),
         "empty": ({"graph": {}}, WorkflowError),
         "a limit of nothing": ({"graph": GRAPH, "timeout_s": 0}, ValueError),
-        "a limit that is no number": ({"graph": GRAPH, "timeout_s": float("nan")}, ValueError),
+        "a limit that is not a number": ({"graph": GRAPH, "timeout_s": float("nan")}, ValueError),
         "a callback that cannot be called": ({"graph": GRAPH, "on_event": 3}, TypeError),
     }.values(),
     ids=str,

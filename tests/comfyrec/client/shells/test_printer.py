@@ -26,7 +26,7 @@ def strictly(line: str) -> dict[str, object]:
     """JSON as the standard has it, without NaN."""
 
     def refuse(name: str) -> None:
-        raise AssertionError(f"{name} is no JSON")
+        raise AssertionError(f"{name} is not JSON")
 
     value: dict[str, object] = json.loads(line, parse_constant=refuse)
     return value

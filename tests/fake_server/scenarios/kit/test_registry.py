@@ -96,7 +96,7 @@ WRONG = {
     "fragmented:parts=1": "scenario 'fragmented': parameter 'parts' is 1: expected `int` >= 2",
     "fragmented:parts=x": "scenario 'fragmented': parameter 'parts' is 'x': expected `int`, got",
     "half-open:x=1": "scenario 'half-open' has no parameters, so 'x' cannot be set",
-    "interrupt:3": "scenario 'interrupt': '3' is no parameter; write interrupt:NAME=VALUE,",
+    "interrupt:3": "scenario 'interrupt': '3' is not a parameter; write interrupt:NAME=VALUE,",
     "kit": "there is no scenario 'kit'; ",
 }
 
