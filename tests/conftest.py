@@ -1,5 +1,7 @@
 """What holds for all tests."""
 
+import signal
+
 from hypothesis import HealthCheck, settings
 
 from tests.support.lanes import PROFILE
@@ -9,3 +11,7 @@ _UNTIMED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 settings.register_profile("fast", **_UNTIMED)
 settings.register_profile("deep", max_examples=2_000, **_UNTIMED)
 settings.load_profile(PROFILE)
+
+# A shell's job in the background ignores SIGINT, and so would each command that a test interrupts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import errno
 import ipaddress
 import os
@@ -188,18 +187,16 @@ async def _serve(relay: Relay, listener: socket.socket, output: Path) -> None:
             ticker.cancel()
             await asyncio.gather(ticker, return_exceptions=True)
         await relay.stop()
+        # An interpreter that ends gives up its handlers: a late signal would be the exit status.
+        for name in _ENDS:
+            signal.signal(name, signal.SIG_IGN)
 
 
 def _on_signals(loop: asyncio.AbstractEventLoop, stop: Callable[[], None]) -> None:
-    """The first signal ends the recording; further ones change nothing about how it ends.
-
-    The handlers stay when the loop is gone, while the cassette is brought to its end.
-    """
+    """The first signal ends the recording; further ones change nothing about how it ends."""
 
     def stopped(*_: object) -> None:
-        # RuntimeError: the loop is closed, so the recording is at its end already.
-        with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(stop)
+        loop.call_soon_threadsafe(stop)
 
     for name in _ENDS:
         signal.signal(name, stopped)
