@@ -138,10 +138,25 @@ class Respond(msgspec.Struct, frozen=True, gc=False):
 
     exchange: int
     answer: Response
+    more: bool = False
+    """The body goes on: ``RespondMore`` follows, up to one that is the last, or a ``HangUp``. It
+    leaves in chunks, unless the answer names a ``Content-Length``."""
+
+
+class RespondMore(msgspec.Struct, frozen=True, gc=False):
+    """A piece of the body of an answer that has begun. A client that leaves before the last one is
+    told of as ``RequestAborted``."""
+
+    exchange: int
+    data: bytes
+    last: bool = False
 
 
 class HangUp(msgspec.Struct, frozen=True):
-    """Cut the TCP connection of an exchange without an answer, or after ``first`` bytes of it."""
+    """Cut the TCP connection of an exchange without an answer, or after ``first`` bytes of it.
+
+    Of an answer that has begun nothing more is sent.
+    """
 
     exchange: int
     answer: Response | None = None
@@ -194,6 +209,7 @@ Action = (
     | Close
     | Abort
     | Respond
+    | RespondMore
     | HangUp
     | Wake
     | WaitRealTime

@@ -20,11 +20,14 @@ from fake_server.source import (
     Action,
     Close,
     Disconnected,
+    HangUp,
     Happened,
     MessageReceived,
     Request,
+    RequestAborted,
     RequestReceived,
     Respond,
+    RespondMore,
     Response,
     Send,
     Source,
@@ -125,6 +128,8 @@ class Witness(Wrapper):
         self.hints: dict[str, None] = {}
         """What refusals said beside ComfyUI's own text, each once."""
         self._open: dict[int, tuple[SeenRequest, Request]] = {}
+        self._going_on: dict[int, SeenRequest] = {}
+        """Answers that come in pieces."""
         self._by_number: dict[int, SeenSocket] = {}
         self._serial = 0
 
@@ -182,6 +187,8 @@ class Witness(Wrapper):
             )
             self.sockets.append(socket)
             self._by_number[happened.socket] = socket
+        elif isinstance(happened, RequestAborted):
+            self._going_on.pop(happened.exchange, None)
         elif isinstance(happened, MessageReceived):
             received = self._by_number[happened.socket].received
             if len(received) < RECEIVED_MAX:
@@ -210,6 +217,16 @@ class Witness(Wrapper):
             seen, request = self._open.pop(action.exchange, (None, None))
             if seen is not None and request is not None:
                 self._answered(seen, request, action.answer)
+                if action.more:
+                    self._going_on[action.exchange] = seen
+        elif isinstance(action, RespondMore):
+            begun = self._going_on.get(action.exchange)
+            if begun is not None and len(begun.answer) < BODY_MAX:
+                begun.answer = (begun.answer + action.data)[:BODY_MAX]
+            if action.last:
+                self._going_on.pop(action.exchange, None)
+        elif isinstance(action, HangUp):
+            self._going_on.pop(action.exchange, None)
         elif isinstance(action, Accept):
             if action.socket in self._by_number:
                 self._by_number[action.socket].accepted = True

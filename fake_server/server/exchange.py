@@ -24,12 +24,15 @@ class Exchange:
         number: what the source calls it.
         over: the answer has been written.
         stays: the connection may be used again.
+        begun: the head of an answer in pieces has been written.
+        chunked: and its pieces are chunks.
     """
 
     def __init__(self, request: AnsweredRequest, number: int = 0) -> None:
         self.request, self.number = request, number
         self.over = False
         self.stays = False
+        self.begun = self.chunked = False
         self._waiter: asyncio.Future[None] | None = None
 
     async def wait(self) -> None:

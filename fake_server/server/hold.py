@@ -24,6 +24,7 @@ from fake_server.source import (
     Action,
     Close,
     Happened,
+    RespondMore,
     Send,
     SendPing,
     SendRaw,
@@ -151,7 +152,7 @@ class Gate(Wrapper):
         """Pass on actions until a frame meets a hold; what is sent after it waits."""
         for action in actions:
             if self.held is not None and isinstance(
-                action, (Send, SendPing, SendRaw, Close, Abort)
+                action, (Send, SendPing, SendRaw, Close, Abort, RespondMore)
             ):
                 self._waiting.append(action)
                 continue

@@ -15,9 +15,10 @@ import re
 import sys
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import aiohttp
+import msgspec
 from aiohttp import web
 
 from comfyrec.errors import ComfyrecError
@@ -25,7 +26,15 @@ from fake_server.http.responses import text
 from fake_server.server.clock import date_field
 from fake_server.source import Response
 
-__all__ = ["AlreadyWritten", "AnsweredRequest", "in_words", "rendered", "whole"]
+__all__ = [
+    "AlreadyWritten",
+    "AnsweredRequest",
+    "chunk",
+    "head_of_pieces",
+    "in_words",
+    "rendered",
+    "whole",
+]
 
 _SERVER: Final = f"Python/{sys.version_info[0]}.{sys.version_info[1]} aiohttp/{aiohttp.__version__}"
 _ENDS_A_LINE: Final = re.compile(r"[\r\n\0]")
@@ -85,19 +94,28 @@ def rendered(answer: Response, request: AnsweredRequest, stays: bool) -> Iterato
     Raises:
         ValueError: a field of it would end its line.
     """
+    yield _head(answer, request, stays, len(answer.body))
+    if request.method == "HEAD" or _is_bodiless(answer):
+        return
+    if _head_fields(answer.headers).chunked and request.version >= (1, 1):
+        yield chunk(answer.body, last=True)
+    else:
+        yield answer.body
+
+
+def _head(answer: Response, request: AnsweredRequest, stays: bool, size: int | None) -> bytes:
+    """The start line and the fields; ``size`` is of the body, None when nobody knows it yet."""
     written, given, chunked = _head_fields(answer.headers)
     headers = list(written)
-    bodiless = answer.status in (204, 304) or answer.status < 200
-    head_only = request.method == "HEAD"
     version = request.version
-    if head_only and not answer.body:
+    if request.method == "HEAD" and not size:
         # Nobody knows the length of what is not there, nor its type; aiohttp says nothing of it.
         headers = _without_guesses(headers) if chunked else headers
     elif chunked and version < (1, 1):
         # Nobody can read chunks there; the end of the connection is the end of the body.
         headers = [line for line in headers if line.lower() != _CHUNKED]
-    elif not bodiless and not chunked and "content-length" not in given:
-        headers.append(f"Content-Length: {len(answer.body)}\r\n")
+    elif not _is_bodiless(answer) and not chunked and "content-length" not in given:
+        headers.append(f"Content-Length: {size}\r\n")
     if "date" not in given:
         headers.append(f"Date: {date_field()}\r\n")
     if "server" not in given:
@@ -106,15 +124,50 @@ def rendered(answer: Response, request: AnsweredRequest, stays: bool) -> Iterato
         headers.append(f"Connection: {'keep-alive' if stays else 'close'}\r\n")
     reason = answer.reason if answer.reason is not None else _phrase(answer.status)
     start = f"HTTP/{version[0]}.{version[1]} {answer.status} {reason}\r\n"
-    yield "".join((start, *headers, "\r\n")).encode("utf-8", "surrogateescape")
-    if head_only or bodiless:
-        return
-    if chunked and version >= (1, 1):
-        if answer.body:
-            yield b"%x\r\n%b\r\n" % (len(answer.body), answer.body)
-        yield b"0\r\n\r\n"
-    else:
-        yield answer.body
+    return "".join((start, *headers, "\r\n")).encode("utf-8", "surrogateescape")
+
+
+def _is_bodiless(answer: Response) -> bool:
+    return answer.status in (204, 304) or answer.status < 200
+
+
+class PiecesHead(NamedTuple):
+    """What is written before the second piece of an answer in pieces."""
+
+    written: bytes
+    """Head and first piece; nothing for an answer with a field that cannot be written."""
+    chunked: bool = False
+    """Whether the pieces are chunks."""
+    bodiless: bool = True
+    """Whether there is no body, by the status or since the client asked for the head alone."""
+    ends_itself: bool = False
+    """Whether a client can tell the end of the body without the end of the connection."""
+
+
+def head_of_pieces(answer: Response, request: AnsweredRequest, stays: bool) -> PiecesHead:
+    """The head of an answer whose body comes in pieces, and its first piece."""
+    others = tuple(field for field in answer.headers if field[0].lower() != "transfer-encoding")
+    sized = any(name.lower() == "content-length" for name, _ in others)
+    if not sized:
+        others = (*others, ("Transfer-Encoding", "chunked"))
+    chunked = not sized and request.version >= (1, 1)
+    ends_itself = sized or chunked
+    bodiless = request.method == "HEAD" or _is_bodiless(answer)
+    bare = msgspec.structs.replace(answer, headers=others)
+    try:
+        head = _head(bare, request, stays and ends_itself, None)
+    except ValueError:
+        return PiecesHead(b"")
+    if bodiless:
+        return PiecesHead(head, ends_itself=True)
+    first = chunk(answer.body) if chunked else answer.body
+    return PiecesHead(head + first, chunked, False, ends_itself)
+
+
+def chunk(data: bytes, *, last: bool = False) -> bytes:
+    """A piece of a body as a chunk, none of nothing; with the end behind it if it is the last."""
+    written = b"%x\r\n%b\r\n" % (len(data), data) if data else b""
+    return written + b"0\r\n\r\n" if last else written
 
 
 def _without_guesses(headers: list[str]) -> list[str]:
@@ -123,16 +176,21 @@ def _without_guesses(headers: list[str]) -> list[str]:
     return headers[:mark] + [h for h in headers[mark + 1 :] if h.lower() != _GUESSED]
 
 
+class _HeadFields(NamedTuple):
+    lines: tuple[str, ...]
+    names: frozenset[str]
+    chunked: bool
+
+
 @lru_cache(maxsize=256)
-def _head_fields(
-    fields: tuple[tuple[str, str], ...],
-) -> tuple[tuple[str, ...], frozenset[str], bool]:
+def _head_fields(fields: tuple[tuple[str, str], ...]) -> _HeadFields:
     """The lines of an answer's fields, their names, and whether they say that it is chunked."""
     given = {name.lower(): value for name, value in fields}
     lines = tuple(f"{name}: {value}\r\n" for name, value in fields)
     if any(_ENDS_A_LINE.search(line, 0, len(line) - 2) for line in lines):
         raise ValueError("a field holds the end of a line")
-    return lines, frozenset(given), given.get("transfer-encoding", "").lower() == "chunked"
+    chunked = given.get("transfer-encoding", "").lower() == "chunked"
+    return _HeadFields(lines, frozenset(given), chunked)
 
 
 @lru_cache(maxsize=64)

@@ -24,6 +24,7 @@ from fake_server.source import (
     RequestAborted,
     RequestReceived,
     Respond,
+    RespondMore,
     Response,
     Send,
     UpgradeRequested,
@@ -63,9 +64,9 @@ class _Sent(msgspec.Struct, gc=False):
 class Journal:
     """Entries as plain JSON objects: ``serial``, ``t`` (virtual microseconds), ``what``, ...
 
-    ``what`` is ``request``, ``answer``, ``upgrade``, ``received``, ``sent``, ``closed``, ``left``,
-    ``dropped``, ``cut``, or what ``note`` was given. ``number`` is that of the exchange or socket,
-    ``sockets`` are those that a message went to.
+    ``what`` is ``request``, ``answer``, ``more`` (of a body in pieces), ``upgrade``, ``received``,
+    ``sent``, ``closed``, ``left``, ``dropped``, ``cut``, or what ``note`` was given. ``number`` is
+    that of the exchange or socket, ``sockets`` are those that a message went to.
     """
 
     def __init__(self) -> None:
@@ -102,6 +103,9 @@ class Journal:
                 answer = action.answer
                 facts = {"status": answer.status, **_marks(answer)}
                 self._note(now, "answer", action.exchange, facts, answer.body)
+            case RespondMore():
+                facts = {"last": action.last}
+                self._note(now, "more", action.exchange, facts, action.data)
             case Close():
                 self._note(now, "closed", action.socket, {"code": action.code})
             case Abort():

@@ -25,6 +25,7 @@ from aiohttp import web
 from comfyrec.errors import ComfyrecError
 from comfyrec.wire.frames import PING, PONG, frame
 from fake_server.http.responses import server_error
+from fake_server.server.answers import answer_begun, answer_goes_on, answer_whole, hang_up
 from fake_server.server.clock import Clock
 from fake_server.server.exchange import Exchange, SocketExchange
 from fake_server.server.fast_path import FastConnection, abort_all, connection_factory
@@ -34,7 +35,7 @@ from fake_server.server.http_request import (
     unmet_expectation,
     without_protocols,
 )
-from fake_server.server.http_response import AlreadyWritten, in_words, whole
+from fake_server.server.http_response import AlreadyWritten, in_words
 from fake_server.server.journal import Journal
 from fake_server.server.listeners import Listeners, listening
 from fake_server.server.websocket_out import OUTGOING_MAX, WebSocketOut
@@ -54,6 +55,7 @@ from fake_server.source import (
     RequestAborted,
     RequestReceived,
     Respond,
+    RespondMore,
     Response,
     Send,
     SendPing,
@@ -250,7 +252,12 @@ class Server:
         self.journal.acted(action, now)
         match action:
             case Respond():
-                self._reply(action.exchange, action.answer)
+                if action.more:
+                    self._begin(action)
+                else:
+                    self._reply(action.exchange, action.answer)
+            case RespondMore():
+                self._go_on(action)
             case HangUp():
                 self._hang_up(action)
             case WaitRealTime():
@@ -333,7 +340,7 @@ class Server:
                 return await self._socket(number, request, plain)
         exchange = Exchange(request, number)
         if (unmet := unmet_expectation(request)) is not None:
-            self._answer(exchange, unmet)
+            answer_whole(exchange, unmet)
             return AlreadyWritten(exchange.stays)
         body = await body_of(request, self.body_limit)
         asked = request_of(request, body)
@@ -383,13 +390,13 @@ class Server:
             aiohttp.log.server_logger.exception("Error handling request", exc_info=error)
             answer = server_error()
         self._exchanges.pop(number, None)
-        self._answer(exchange, answer)
+        answer_whole(exchange, answer)
 
     def _control(
         self, exchange: Exchange, answer: Response | Coroutine[Any, Any, Response]
     ) -> None:
         if isinstance(answer, Response):
-            self._answer(exchange, answer)
+            answer_whole(exchange, answer)
             return
         waiting = self._loop.create_task(self._answer_later(exchange, answer))
         self._controlling.add(waiting)
@@ -403,7 +410,7 @@ class Server:
         except Exception as error:
             aiohttp.log.server_logger.exception("Error handling request", exc_info=error)
             told = server_error()
-        self._answer(exchange, told)
+        answer_whole(exchange, told)
 
     def _aborted(self, exchange: Exchange) -> None:
         if self._exchanges.pop(exchange.number, None) is not None:
@@ -412,32 +419,26 @@ class Server:
     def _reply(self, number: int, answer: Response) -> None:
         exchange = self._exchanges.pop(number, None) or self._sockets.pop(number, None)
         if exchange is not None:
-            self._answer(exchange, answer)
+            answer_whole(exchange, answer)
 
-    def _answer(self, exchange: Exchange, answer: Response) -> None:
-        if exchange.over:
+    def _begin(self, action: Respond) -> None:
+        exchange = self._exchanges.get(action.exchange)
+        if exchange is not None and not answer_begun(exchange, action):
+            del self._exchanges[action.exchange]
+
+    def _go_on(self, action: RespondMore) -> None:
+        exchange = self._exchanges.get(action.exchange)
+        if exchange is None or not exchange.begun:
             return
-        request = exchange.request
-        exchange.stays = request.keep_alive and not answer.close
-        if request.transport is not None and not request.transport.is_closing():
-            written = whole(answer, request, exchange.stays)
-            request.transport.write(written)
-            exchange.stays &= bool(written)
-            if not written:
-                request.transport.close()
-        exchange.finish()
+        if action.last:
+            del self._exchanges[action.exchange]
+        answer_goes_on(exchange, action, outgoing_max=self._out.outgoing_max)
 
     def _hang_up(self, action: HangUp) -> None:
         exchange = self._exchanges.pop(action.exchange, None)
         exchange = exchange or self._sockets.get(action.exchange)
-        if exchange is None or exchange.request.transport is None:
-            return
-        if action.answer is None or not action.first:
-            exchange.request.transport.abort()
-        else:
-            written = whole(action.answer, exchange.request, True)
-            exchange.request.transport.write(written[: action.first])
-            exchange.request.transport.close()
+        if exchange is not None:
+            hang_up(exchange, action)
 
     # --- the life of a socket --------------------------------------------------------------------
 

@@ -157,7 +157,7 @@ class _Lag:
                 del value[prompt.id]
         shown = msgspec.structs.replace(reply.answer, body=write_json(value))
         alarm = HearAgain(max(prompt.ended_at for prompt in hidden) + self.lag_us, Woke())
-        return iter((Respond(reply.exchange, shown), alarm))
+        return iter((msgspec.structs.replace(reply, answer=shown), alarm))
 
     def queue(self, value: Any, request: Request, observer: Observer) -> Any:
         waiting = [prompt for prompt in observer.mine() if self.hides(prompt, observer)]

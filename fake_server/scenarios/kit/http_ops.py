@@ -170,7 +170,11 @@ def change_response(
 
     def patch(reply: Respond, request: Request, observer: Observer) -> Iterator[Step] | None:
         changed = change(reply.answer, request, observer)
-        return None if changed is reply.answer else iter((Respond(reply.exchange, changed),))
+        return (
+            None
+            if changed is reply.answer
+            else iter((msgspec.structs.replace(reply, answer=changed),))
+        )
 
     return per_response(Tally(f"change {name}", needed=needed), fits, patch)
 

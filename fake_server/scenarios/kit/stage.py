@@ -42,6 +42,7 @@ from fake_server.source import (
     RequestAborted,
     RequestReceived,
     Respond,
+    RespondMore,
     Response,
     Send,
     Source,
@@ -397,7 +398,7 @@ def _for_the_client(action: Action) -> Action | None:
         # To nobody, it is still a moment that operators may wait for.
         outside = tuple(socket for socket in action.sockets if socket >= 0)
         return action if len(outside) == len(action.sockets) else Send(outside, action.message)
-    if isinstance(action, Respond | HangUp):
+    if isinstance(action, Respond | RespondMore | HangUp):
         return action if action.exchange >= 0 else None
     socket = getattr(action, "socket", 0)
     return action if socket >= 0 else None
