@@ -12,10 +12,18 @@ from fake_server.nodes.catalogue import Catalogue
 from fake_server.nodes.learned import Learned
 from fake_server.storage.memory import Folders, StoredFile
 
-__all__ = ["EPOCH_MS", "ServerOptions"]
+__all__ = ["EPOCH_MS", "ServerOptions", "SurfaceChoice"]
 
 # 2026-01-01T00:00:00Z: virtual time begins here unless a test says otherwise.
 EPOCH_MS: Final = 1_767_225_600_000
+
+
+class SurfaceChoice(msgspec.Struct, frozen=True):
+    """A surface by its name, with its settings; see ``fake_server.surfaces.registry``."""
+
+    name: str
+    settings: msgspec.Struct | None = None
+    """None: the defaults."""
 
 
 class ServerOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +43,9 @@ class ServerOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Of ids, temporary names and pictures."""
     epoch_ms: int = EPOCH_MS
     """Unix time at virtual time 0, in milliseconds."""
+
+    surfaces: tuple[SurfaceChoice, ...] = ()
+    """The APIs that it speaks; none: only its own."""
 
     folders: Callable[[], Folders] = Folders
     """Gives the folders of each fresh server; folders on a disk are the same ones again."""

@@ -15,6 +15,7 @@ from fake_server.scenarios.kit.scenario import EARLIER_USER, OTHER_USER, Transpo
 from fake_server.simulated_server import SimulatedServer
 from fake_server.simulator.node_plan import NodePlans, PlanFor
 from fake_server.source import Source
+from fake_server.surfaces.registry import with_surfaces
 
 __all__ = ["scenario_source", "scenarios_over", "transport_of"]
 
@@ -42,8 +43,8 @@ def scenario_source(choices: Sequence[Choice], options: ServerOptions | None = N
     split = any(each.split for each in directions)
     waits = any(map(_waits_for_socket, choices, directions))
     if not operators and not split and not waits:
-        return make()
-    return Stage(
+        return with_surfaces(make(), options.surfaces, seed=options.seed)
+    stage = Stage(
         make,
         operators,
         seed=options.seed,
@@ -52,6 +53,7 @@ def scenario_source(choices: Sequence[Choice], options: ServerOptions | None = N
         lifelike=bool(wanted.get("lifelike")),
         name=_names(choices),
     )
+    return with_surfaces(stage, options.surfaces, seed=options.seed)
 
 
 def _waits_for_socket(choice: Choice, directions: Directions) -> bool:

@@ -34,6 +34,7 @@ from fake_server.scenarios import Choice, choose
 from fake_server.server.clock import MAX
 from fake_server.simulator.cache import CACHES
 from fake_server.source import Source
+from fake_server.surfaces.registry import NATIVE, choose_surface, surface_names, with_surfaces
 
 if TYPE_CHECKING:
     from comfyrec.timeline import Timeline
@@ -75,6 +76,14 @@ def add_server_flags(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="NAME[:k=v,...]",
         help="what happens or goes wrong (default: success); may be given several times",
+    )
+    add(
+        "--surface",
+        action="append",
+        default=[],
+        metavar="NAME[:k=v,...]",
+        help=f"which API is spoken: {', '.join(surface_names())} (default: {NATIVE}); may be given "
+        "several times",
     )
     add("--host", default="127.0.0.1", metavar="H", help="address to listen on (%(default)s)")
     add(
@@ -223,6 +232,7 @@ def started(arguments: argparse.Namespace) -> tuple[ComfyUI, str]:
     _convert(arguments)
     _say_what_does_nothing(arguments)
     choices = [choose(text) for text in arguments.scenario]
+    arguments.surface = tuple(map(choose_surface, arguments.surface))
     options = _options(arguments)
     settings = PluginSettings(
         scenarios=tuple(choices),
@@ -330,10 +340,11 @@ def _maker(
         player: Callable[[], Source] = partial(replay_of, settings)
         if settings.cassette == file and own_player is not None:
             player = own_player
-        if not choices:
-            return _behind_tasks(arguments, player)
-        under = partial(scenarios_over, choices, player, seed=settings.seed)
-        return _behind_tasks(arguments, under)
+        replayed = player
+        if choices:
+            replayed = partial(scenarios_over, choices, player, seed=settings.seed)
+        seen = partial(with_surfaces, choices=options.surfaces, seed=settings.seed)
+        return _behind_tasks(arguments, lambda: seen(replayed()))
 
     return make
 
@@ -349,9 +360,11 @@ def _behind_tasks(arguments: argparse.Namespace, make: Callable[[], Source]) -> 
 
 def _what(arguments: argparse.Namespace, choices: Sequence[Choice], options: ServerOptions) -> str:
     under = ", ".join(choice.title for choice in choices)
+    seen = f" with surface {', '.join(one.name for one in options.surfaces)}"
+    seen = seen if options.surfaces else ""
     if arguments.file is not None:
-        return f"Replaying {arguments.file}{f' under {under}' if under else ''}"
-    return f"Playing {under or 'success'} as ComfyUI {options.era.version}"
+        return f"Replaying {arguments.file}{f' under {under}' if under else ''}{seen}"
+    return f"Playing {under or 'success'} as ComfyUI {options.era.version}{seen}"
 
 
 # --- what it is made from ----------------------------------------------------------------------
@@ -370,6 +383,7 @@ def _options(arguments: argparse.Namespace) -> ServerOptions:
         multi_user=arguments.multi_user,
         cors_origin=arguments.enable_cors_header,
         compress_responses=arguments.enable_compress_response_body,
+        surfaces=arguments.surface,
     )
     assert options.cache is None or options.cache in CACHES
     options = replace(options, **_if_given(arguments, options.epoch_us))

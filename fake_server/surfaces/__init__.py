@@ -1,1 +1,4 @@
-"""Other APIs over the same simulated server."""
+"""Other APIs over the same simulated server.
+
+A package in here with a ``SURFACE`` is one that ``--surface`` takes; ``registry`` finds it.
+"""
