@@ -118,7 +118,11 @@ class Raw(Record, tag=6, frozen=True, array_like=True):
 
 
 class Note(Record, tag=7, frozen=True, array_like=True):
-    """A remark about the recording: ``what`` is ``lost`` (``count`` records), ``comment``, ..."""
+    """A remark about the recording: ``what`` is ``lost`` (``count`` records), ``comment``, ...
+
+    ``about`` holds as JSON text what was learned of the server after the session had begun: facts
+    for ``Session.about``.
+    """
 
     conn: int
     what: str
@@ -130,6 +134,20 @@ class End(Record, tag=8, frozen=True, array_like=True):
     """A clean end of a session; a file without it was cut off."""
 
     records: int = 0
+
+
+ABOUT: Final = "about"
+"""``Note.what`` of facts for ``Session.about``."""
+
+
+def facts_in(note: Note) -> dict[str, Any]:
+    """The facts for ``Session.about`` in a note; none if it holds something else."""
+    if note.what != ABOUT:
+        return {}
+    try:
+        return msgspec.json.decode(note.text, type=dict[str, Any])
+    except (msgspec.MsgspecError, RecursionError):
+        return {}
 
 
 AnyRecord = Session | Opened | Closed | HttpPart | WsFrame | Raw | Note | End

@@ -13,7 +13,16 @@ from pathlib import Path
 from typing import Any, Final
 
 from comfyrec.cassette.files import Reader
-from comfyrec.cassette.records import AnyRecord, HttpPart, Note, Opened, Session, Side, WsFrame
+from comfyrec.cassette.records import (
+    AnyRecord,
+    HttpPart,
+    Note,
+    Opened,
+    Session,
+    Side,
+    WsFrame,
+    facts_in,
+)
 from comfyrec.cli import DAMAGED, FINE
 from comfyrec.cli.terminal.drawing import draw
 from comfyrec.cli.terminal.output import opened, safe, safe_json, said
@@ -86,6 +95,7 @@ class _Count:
         self.messages = {Side.CLIENT: 0, Side.SERVER: 0}
         self.payload_bytes = 0
         self.versions: dict[str, None] = {}
+        self.about: dict[str, Any] = {}
         self.t_first: int | None = None
         self.t_last = 0
 
@@ -107,10 +117,11 @@ class _Count:
             self._part(record)
         elif isinstance(record, Opened):
             self.conns.add(record.conn)
-        elif isinstance(record, Note) and record.what == "lost":
-            self.lost += record.count
+        elif isinstance(record, Note):
+            self._note(record)
         elif isinstance(record, Session):
-            self._session(record)
+            self.sessions += 1
+            self._about(record.about)
 
     def _frame(self, frame: WsFrame) -> None:
         self.sockets.add(frame.conn)
@@ -130,9 +141,14 @@ class _Count:
         if found:
             self.versions[found[1].decode("utf-8", "replace")] = None
 
-    def _session(self, session: Session) -> None:
-        self.sessions += 1
-        version = session.about.get("comfyui_version")
+    def _note(self, note: Note) -> None:
+        if note.what == "lost":
+            self.lost += note.count
+        self._about(facts_in(note))
+
+    def _about(self, facts: dict[str, Any]) -> None:
+        self.about |= facts
+        version = facts.get("comfyui_version")
         if isinstance(version, str):
             self.versions[version] = None
 
@@ -171,7 +187,7 @@ def _facts(reader: Reader, count: _Count) -> dict[str, Any]:
         "redacted_classes": list(header.redacted),
         "redacted": count.redacted,
         "lost": count.lost,
-        "about": header.about,
+        "about": count.about,
         "whole": not reader.problems and not count.lost,
         "problems": [str(problem) for problem in reader.problems],
     }

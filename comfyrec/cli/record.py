@@ -11,17 +11,21 @@ import re
 import signal
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from comfyrec.cassette.files import Writer, create_cassette
+from comfyrec.cassette.records import ABOUT
 from comfyrec.cassette.redact.redactor import CLASSES, Redactor, check_classes
 from comfyrec.cli import DAMAGED, FINE
 from comfyrec.client.redaction import SECRET_VARIABLES
 from comfyrec.errors import SecretKept, UsageError
 from comfyrec.proxy.link import NO_MORE_FILES
-from comfyrec.proxy.probe import probe
+from comfyrec.proxy.probe import Probe, clients_go_first, probe
 from comfyrec.proxy.recorder import Recorder, next_conn, now_us
 from comfyrec.proxy.relay import Relay, listen
 from comfyrec.proxy.upstream import Upstream, parse_header, parse_upstream, tls_context
@@ -30,6 +34,8 @@ if TYPE_CHECKING:
     from rich.live import Live
 
 STATUS_PERIOD_S = 0.25
+LAST_LOOK_S = 0.5
+"""What the end of a short recording waits for the upstream to say which ComfyUI it is."""
 _ENDS = [
     getattr(signal, name)
     for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
@@ -106,20 +112,16 @@ def run(arguments: argparse.Namespace) -> int:
     with listener:
         _check_own_address(listener, upstream)
         rewrite = upstream.rewriter(fields, rewrite_host=arguments.rewrite_host)
-        found = asyncio.run(probe(upstream, context=context, rewrite=rewrite))
         redactor = Redactor(known_secrets=_secrets(upstream, fields), classes=classes)
         writer = create_cassette(
             arguments.output,
             upstream=upstream.url,
             redacted=classes,
-            about=dict(found.about),
             clock_us=now_us,
             overwrite=arguments.overwrite,
             append=arguments.append,
             redactor=redactor,
         )
-        if found.sentence:
-            _say(found.sentence)
         recorder = Recorder(writer, redactor, say=_say, first_conn=first_conn)
         relay = Relay(
             upstream,
@@ -131,7 +133,8 @@ def run(arguments: argparse.Namespace) -> int:
             any_upgrade=arguments.any_upgrade,
         )
         try:
-            asyncio.run(_serve(relay, listener, arguments.output))
+            look = partial(probe, upstream, context=context, rewrite=rewrite)
+            asyncio.run(_serve(relay, listener, arguments.output, look))
         finally:
             status = _close(writer, recorder, str(arguments.output))
     print(_summary(relay, recorder, writer.path), flush=True)
@@ -167,7 +170,9 @@ def _address(text: str) -> tuple[str, int]:
     return matched[1] or matched[2], int(matched[3])
 
 
-async def _serve(relay: Relay, listener: socket.socket, output: Path) -> None:
+async def _serve(
+    relay: Relay, listener: socket.socket, output: Path, look: Callable[[], Awaitable[Probe]]
+) -> None:
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(_Faults())
@@ -179,17 +184,31 @@ async def _serve(relay: Relay, listener: socket.socket, output: Path) -> None:
         f"http://{shown}:{port}",
         flush=True,
     )
+    looking = loop.create_task(_look_at_upstream(relay, look))
     ticker = loop.create_task(_show_status(relay)) if sys.stderr.isatty() else None
     try:
         await stopped.wait()
+        relay.answered.set()  # no client is waiting any more
+        await asyncio.wait((looking,), timeout=LAST_LOOK_S)
     finally:
-        if ticker is not None:
-            ticker.cancel()
-            await asyncio.gather(ticker, return_exceptions=True)
+        beside = [looking] if ticker is None else [looking, ticker]
+        for task in beside:
+            task.cancel()
+        await asyncio.gather(*beside, return_exceptions=True)
         await relay.stop()
         # An interpreter that ends gives up its handlers: a late signal would be the exit status.
         for name in _ENDS:
             signal.signal(name, signal.SIG_IGN)
+
+
+async def _look_at_upstream(relay: Relay, look: Callable[[], Awaitable[Probe]]) -> None:
+    """Say what is odd about the upstream, and write down which ComfyUI it is."""
+    await clients_go_first(relay.answered, lambda: relay.accepted)
+    found = await look()
+    if found.sentence:
+        _say(found.sentence)
+    if found.about:
+        relay.recorder.note(0, ABOUT, msgspec.json.encode(found.about).decode())
 
 
 def _on_signals(loop: asyncio.AbstractEventLoop, stop: Callable[[], None]) -> None:

@@ -64,6 +64,8 @@ class Connections:
         self.idle = asyncio.Event()
         """Set while no connection is open."""
         self.idle.set()
+        self.answered = asyncio.Event()
+        """Set once the upstream has said something to a client."""
         self.accepted = 0
         """Connections accepted so far."""
         self.relayed = 0

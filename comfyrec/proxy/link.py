@@ -189,6 +189,7 @@ class _Link:
             ):
                 self._unreachable("tls", "it speaks TLS; say https:// instead of http://", 502)
                 return
+            self._relay.answered.set()
         tap = self._tap
         try:
             step = tap.server(data)

@@ -1,4 +1,4 @@
-"""One look at the upstream before clients come: is it there, is it ComfyUI, which one?
+"""One look at the upstream: is it there, is it ComfyUI, which one?
 
 Whatever is found, the recording goes on: the server may come up later.
 """
@@ -14,10 +14,12 @@ import msgspec
 
 from comfyrec.proxy.upstream import Upstream
 
-__all__ = ["Probe", "probe"]
+__all__ = ["Probe", "clients_go_first", "probe"]
 
 PROBE_S: Final = 3.0
-"""For the connection and the answer together; nobody waits longer for a recorder to start."""
+"""For the connection and the answer together."""
+QUIET_S: Final = 0.5
+"""Without a new client; then none is waiting for the recorder to start."""
 ANSWER_BYTES_MAX: Final = 1 << 20
 _HTTP2: Final = (b"\x00\x00", b"\x04")  # length and type of the SETTINGS frame that comes first
 _GO_ON: Final = "recording goes on"
@@ -30,6 +32,25 @@ class Probe(msgspec.Struct, frozen=True):
     """What a person should know, if anything is odd."""
     about: Mapping[str, Any] = {}
     """``comfyui_version``, ``devices`` (their types) and ``flags`` of the server, if it said."""
+
+
+async def clients_go_first(
+    answered: asyncio.Event, accepted: Callable[[], int], *, quiet_s: float = QUIET_S
+) -> None:
+    """Return when a client has been answered, or when no new one has come for ``quiet_s``.
+
+    The upstream may count its connections, or be a script that answers one after the other: what it
+    says first is for the client.
+    """
+    while True:
+        before = accepted()
+        try:
+            await asyncio.wait_for(answered.wait(), quiet_s)
+        except TimeoutError:
+            if accepted() == before:
+                return
+        else:
+            return
 
 
 async def probe(

@@ -21,6 +21,7 @@ from comfyrec.cassette.records import (
     Session,
     Side,
     WsFrame,
+    facts_in,
 )
 from comfyrec.timeline.message_summary import NOTHING, peek_at
 from comfyrec.timeline.model import (
@@ -252,6 +253,9 @@ class _Assembler:
             self._omitted(note)
         elif note.what == "lost":
             self._problem(f"record {note.seq}: {note.count} records were lost while recording")
+        elif (facts := facts_in(note)) and (sessions := self._out.sessions):
+            about = sessions[-1].about | facts
+            sessions[-1] = msgspec.structs.replace(sessions[-1], about=about)
 
     def _omitted(self, note: Note) -> None:
         """A capture that left a body out says so behind the message it belongs to."""

@@ -1,4 +1,4 @@
-"""One look at the upstream before clients come."""
+"""One look at the upstream, behind the first client."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from comfyrec.proxy.probe import Probe, probe
+from comfyrec.proxy.probe import Probe, clients_go_first, probe
 from comfyrec.proxy.upstream import parse_upstream
 
 STATS = (
@@ -85,3 +85,47 @@ def test_a_server_that_is_not_up_is_said() -> None:
         f"--upstream {upstream.url}: it refuses the connection; is the server up? "
         "(recording goes on)"
     )
+
+
+def test_it_does_not_wait_for_the_end_of_what_is_not_a_200() -> None:
+    """A server that answers anything with 101, and says nothing more."""
+
+    async def look() -> Probe:
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"HTTP/1.1 101 Switching Protocols\r\n\r\n")
+            await reader.read()  # of the head, and then until the other side ends
+            await reader.read()
+            writer.close()
+
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        async with server:
+            upstream = parse_upstream(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+            return await probe(upstream, context=None, rewrite=None)
+
+    assert "status 101 and not as ComfyUI does" in asyncio.run(look()).sentence
+
+
+def test_clients_go_first_until_one_is_answered() -> None:
+    async def looks_after_the_answer() -> list[str]:
+        answered, done = asyncio.Event(), list[str]()
+
+        async def look() -> None:
+            await clients_go_first(answered, lambda: 1, quiet_s=60)
+            done.append("look")
+
+        looking = asyncio.create_task(look())
+        await asyncio.sleep(0)
+        done.append("answer")
+        answered.set()
+        await looking
+        return done
+
+    assert asyncio.run(looks_after_the_answer()) == ["answer", "look"]
+
+
+def test_clients_go_first_while_new_ones_come() -> None:
+    counts = iter([0, 1, 1, 2, 2, 2])
+
+    asyncio.run(clients_go_first(asyncio.Event(), lambda: next(counts), quiet_s=0))
+
+    assert list(counts) == []

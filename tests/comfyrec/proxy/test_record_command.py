@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import resource
 import signal
@@ -24,6 +25,7 @@ from comfyrec.cassette.records import End, HttpPart, Opened, Session, Side
 from comfyrec.cli import main
 from comfyrec.errors import SecretKept
 from comfyrec.proxy import Relay
+from comfyrec.timeline import Timeline
 from comfyrec.wire.tap import Part
 
 LIMIT_S = 20
@@ -144,7 +146,7 @@ def test_a_secret_that_cannot_be_taken_out_is_told_and_gives_status_1(
 ) -> None:
     path, key = tmp_path / "session.jsonl", "q7Zr0-nobody-knew-1b9x"
 
-    async def traffic(relay: Relay, listener: socket.socket, output: Path) -> None:
+    async def traffic(relay: Relay, listener: socket.socket, output: Path, look: object) -> None:
         relay.recorder.keep(1, Side.CLIENT, [Part(0, f"GET /{key} HTTP/1.1\r\n\r\n".encode())])
         relay.recorder.keep(1, Side.CLIENT, [Part(1, f"A: b\r\nX-Api-Key: {key}\r\n".encode())])
 
@@ -321,7 +323,9 @@ def test_records_lost_to_a_full_disk_give_status_3_and_are_not_called_whole(
     assert "whole" not in capsys.readouterr().out
 
 
-def test_it_knows_which_server_it_records(tmp_path: Path, upstream: str) -> None:
+def test_it_knows_which_server_it_records(
+    tmp_path: Path, upstream: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "session.jsonl"
 
     with recording("--upstream", upstream, "-o", str(path)) as (process, _):
@@ -329,9 +333,11 @@ def test_it_knows_which_server_it_records(tmp_path: Path, upstream: str) -> None
         process.communicate(timeout=LIMIT_S)
 
     with open_cassette(path) as records:
-        session = next(iter(records))
-    assert isinstance(session, Session)
-    assert session.about == {"comfyui_version": "0.33.0", "devices": ["cpu"], "flags": []}
+        (session,) = Timeline.build(records).sessions
+    about = {"comfyui_version": "0.33.0", "devices": ["cpu"], "flags": []}
+    assert session.about == about
+    assert main(["info", "--json", str(path)]) == 0
+    assert json.loads(capsys.readouterr().out)["about"] == about
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals are sent as POSIX does")

@@ -340,8 +340,18 @@ def said(kind: str) -> Recording:
     return recording
 
 
+def noted(about: str) -> Recording:
+    recording = session()
+    recording.put(Note, conn=0, what="about", text=about)
+    return recording
+
+
 VERSIONS = {
     "the session says it": (lambda: session(comfyui_version="v0.3.64-7-gabc"), "0.3.64"),
+    "the recorder asked": (lambda: noted('{"comfyui_version": "0.3.64"}'), "0.3.64"),
+    "a note about it that is not JSON": (lambda: noted("{"), "0.27.0"),
+    "a note about it that is a list": (lambda: noted("[1]"), "0.27.0"),
+    "a note about it that is nested a million deep": (lambda: noted("[" * 10**6), "0.27.0"),
     "a commit of 2024": (lambda: session(comfyui_version="2024-07-20 (unversioned)"), "2024-07"),
     "/system_stats says it": (stats, "0.8.2"),
     "progress_state is newer than 0.3.45": (lambda: said("progress_state"), "0.3.64"),
