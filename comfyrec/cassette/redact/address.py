@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from typing import Final
 
 from comfyrec.cassette.redact.rules import Place, is_secret
-from comfyrec.cassette.redact.spans import Found, Learn
+from comfyrec.cassette.redact.spans import Found, Learn, blanked
 from comfyrec.cassette.redact.unescaped import percent_undone
 from comfyrec.cassette.redact.values import stands_out
 
-__all__ = ["address_found", "parameters", "userinfo"]
+__all__ = ["address_found", "hide_in_url", "parameters", "userinfo"]
 
 _PARAMETER: Final = re.compile(rb"(?<![^?&;#])([^=&;?#\s\"'<>/]{1,200})=([^&;\s\"'<>\\#]*)")
 _USERINFO: Final = re.compile(rb"://([^/\s\"'@\\?#]{1,512})@")
@@ -77,3 +77,9 @@ def _starts(data: bytes) -> Iterator[int]:
         while at >= 0:
             yield at + 1
             at = data.find(sign, at + 1)
+
+
+def hide_in_url(url: str) -> str:
+    """A URL without user, password and tokens, for showing and storing."""
+    data = url.encode("utf-8", "replace")
+    return blanked(data, address_found(data))[0].decode("utf-8", "replace")
