@@ -27,6 +27,7 @@ __all__ = [
     "Era",
     "Fact",
     "era_of",
+    "eras_between",
     "generation_of",
     "is_beyond_known",
     "oldest_with",
@@ -50,6 +51,9 @@ class Fact(msgspec.Struct, frozen=True):
 # In the order of their first releases. Facts of 0.27.0 and 0.33.0 that nobody looked for in the
 # releases between the recorded generations may be older than they seem.
 FACTS: Final[tuple[Fact, ...]] = (
+    # Every known release has these; servers that only resemble ComfyUI may not.
+    Fact("null_executing", (0, 0, 0), "the last frame of a prompt is executing with a null node"),
+    Fact("sid_in_status", (0, 0, 0), "the first status on a socket has the client's id as sid"),
     Fact("success_event", (0, 0, 3), "execution_success is sent, and events have timestamps"),
     Fact(
         "display_node",
@@ -300,6 +304,21 @@ def _release(version: str) -> tuple[int, int, int]:
 def is_beyond_known(era: Era) -> bool:
     """Whether an era is newer than the newest release that anything is known of."""
     return era.release > _release(NEWEST_KNOWN) and era.release[:2] != _release(NEWEST_KNOWN)[:2]
+
+
+def eras_between(first: Era, last: Era) -> tuple[Era, ...]:
+    """The way from one era to another: both, and one for each release between that changed facts.
+
+    It runs from newer to older ones where ``first`` is the newer one. Where an era has facts
+    switched, those of its version as it was released come next to it.
+    """
+    low, high = sorted((first.release, last.release))
+    releases = sorted({fact.first for fact in FACTS if low < fact.first < high})
+    between = [era_of(".".join(map(str, release))) for release in releases]
+    if first.release > last.release:
+        between.reverse()
+    way = [first, era_of(first.version), *between, era_of(last.version), last]
+    return tuple(era for at, era in enumerate(way) if at == 0 or era.facts != way[at - 1].facts)
 
 
 def oldest_with(fact: str) -> str:

@@ -18,7 +18,7 @@ from comfyrec.check.invariants import INVARIANTS, truth_in_words
 from comfyrec.check.result import ScenarioResult
 from comfyrec.wording import plural
 
-__all__ = ["PLAIN", "Fix", "blocker", "fixes"]
+__all__ = ["PLAIN", "Cause", "Fix", "blocker", "cause_of", "fixes"]
 
 PLAIN: Final = "success"
 """The scenario in which nothing goes wrong."""
@@ -55,7 +55,7 @@ def blocker(result: ScenarioResult, command: Sequence[str]) -> Fix | None:
     # One that ends as it should, and yet does something wrong, shows more in the other scenarios.
     ends_well = result.outcome in result.truth
     if result.name == PLAIN and result.status == "fail" and not ends_well:
-        cause = _cause(result)
+        cause = cause_of(result)
         return Fix(
             cause=f"The client fails where nothing goes wrong: {cause.sentence}",
             correct=cause.correct,
@@ -83,7 +83,7 @@ def _never_came(result: ScenarioResult, command: Sequence[str]) -> Fix:
 # --- groups ----------------------------------------------------------------------------------
 
 
-class _Cause(NamedTuple):
+class Cause(NamedTuple):
     """The cause of a failure; failures with the same key are one group."""
 
     rank: int
@@ -94,16 +94,16 @@ class _Cause(NamedTuple):
 
 def fixes(results: Iterable[ScenarioResult]) -> tuple[Fix, ...]:
     """What to fix, by rank of the cause and then by how many scenarios show it."""
-    groups: dict[tuple[str, ...], list[tuple[ScenarioResult, _Cause]]] = {}
+    groups: dict[tuple[str, ...], list[tuple[ScenarioResult, Cause]]] = {}
     for result in results:
         if result.status == "fail":
-            cause = _cause(result)
+            cause = cause_of(result)
             groups.setdefault(cause.key, []).append((result, cause))
     ordered = sorted(groups.values(), key=lambda group: (group[0][1].rank, -len(group)))
     return tuple(_fix(group) for group in ordered)
 
 
-def _fix(group: list[tuple[ScenarioResult, _Cause]]) -> Fix:
+def _fix(group: list[tuple[ScenarioResult, Cause]]) -> Fix:
     group.sort(key=lambda one: _how_plain(one[0]))
     best, cause = group[0]
     several = len({one.correct for _, one in group}) > 1
@@ -124,8 +124,8 @@ def _failed(results: Iterable[ScenarioResult]) -> tuple[str, ...]:
     return tuple(sorted({verdict.invariant for result in results for verdict in result.failed}))
 
 
-def _cause(result: ScenarioResult) -> _Cause:
-    """The first of the rules that fits."""
+def cause_of(result: ScenarioResult) -> Cause:
+    """Why a client failed, by the first of the rules that fits; for a result that is a failure."""
     found = (rule(result) for rule in _RULES)
     return next(cause for cause in found if cause is not None)
 
@@ -134,11 +134,11 @@ _OF_A_LATE_SOCKET: Final = frozenset(("K1", "K2", "K6", "K7", "K8"))
 """What a client may fail because it missed messages: it waits for them, and says nothing."""
 
 
-def _socket_late(result: ScenarioResult) -> _Cause | None:
+def _socket_late(result: ScenarioResult) -> Cause | None:
     failed = {verdict.invariant for verdict in result.failed}
     if result.traffic.socket_first is not False or result.crash or not failed <= _OF_A_LATE_SOCKET:
         return None
-    return _Cause(
+    return Cause(
         0,
         ("K7",),
         "it submits the prompt before its WebSocket is open, so it misses messages",
@@ -146,23 +146,23 @@ def _socket_late(result: ScenarioResult) -> _Cause | None:
     )
 
 
-def _false_success(result: ScenarioResult) -> _Cause | None:
+def _false_success(result: ScenarioResult) -> Cause | None:
     if result.outcome != "success" or result.reported != "an untruth":
         return None
     why = next((v.why for v in result.failed if v.invariant == "K3"), "reported success")
-    return _Cause(1, ("K3", *result.truth), f"it {why}", result.correct)
+    return Cause(1, ("K3", *result.truth), f"it {why}", result.correct)
 
 
-def _crashed(result: ScenarioResult) -> _Cause | None:
+def _crashed(result: ScenarioResult) -> Cause | None:
     if not result.crash:
         return None
     at = f" ({result.crash_at})" if result.crash_at else ""
     key = ("crash", result.crash_at, _without_values(result.crash))
     correct = result.correct if result.ended == "crashed" else f"{INVARIANTS['K6']}"
-    return _Cause(2, key, f"it crashes: {result.crash}{at}", correct)
+    return Cause(2, key, f"it crashes: {result.crash}{at}", correct)
 
 
-def _hung(result: ScenarioResult) -> _Cause | None:
+def _hung(result: ScenarioResult) -> Cause | None:
     if result.ended != "hung":
         return None
     seen = result.traffic
@@ -172,30 +172,30 @@ def _hung(result: ScenarioResult) -> _Cause | None:
     )
     if seen.posts == 0:
         made = plural(seen.attempts, "request")
-        return _Cause(3, ("hung", "no post"), f"it never submits a prompt ({made})", correct)
+        return Cause(3, ("hung", "no post"), f"it never submits a prompt ({made})", correct)
     if seen.history_requests == 0:
         waits = "it waits for a WebSocket message that never comes, and never asks the history"
-        return _Cause(3, ("hung", "no history"), waits, correct)
-    return _Cause(3, ("hung", "asks"), "it asks the history, but never ends", correct)
+        return Cause(3, ("hung", "no history"), waits, correct)
+    return Cause(3, ("hung", "asks"), "it asks the history, but never ends", correct)
 
 
-def _other_untruth(result: ScenarioResult) -> _Cause | None:
+def _other_untruth(result: ScenarioResult) -> Cause | None:
     if result.reported != "an untruth":
         return None
     key = ("K3", str(result.outcome), *result.truth, _without_values(result.last_words))
     sentence = f"it reports {result.outcome}; {truth_in_words(result.truth)}{_last_words(result)}"
-    return _Cause(4, key, sentence, result.correct)
+    return Cause(4, key, sentence, result.correct)
 
 
-def _first_failure(result: ScenarioResult) -> _Cause:
+def _first_failure(result: ScenarioResult) -> Cause:
     # A late socket is not what a missing output comes from.
     failed = [verdict for verdict in result.failed if verdict.invariant != "K7"]
     first = (failed or result.failed)[0]
     key = (first.invariant, _without_values(first.why), _without_values(result.last_words))
-    return _Cause(5, key, f"it {first.why}{_last_words(result)}", result.correct)
+    return Cause(5, key, f"it {first.why}{_last_words(result)}", result.correct)
 
 
-_RULES: Final[Sequence[Callable[[ScenarioResult], _Cause | None]]] = (
+_RULES: Final[Sequence[Callable[[ScenarioResult], Cause | None]]] = (
     _socket_late,
     _false_success,
     _crashed,

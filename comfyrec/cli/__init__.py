@@ -34,6 +34,7 @@ COMMANDS = {
     "with": "run a command against a fake server of its own",
     "scenarios": "list what can go wrong, or describe one scenario",
     "check": "run a client through the scenarios and report what it gets wrong",
+    "bisect": "find the fact of the wire that breaks a client between two versions",
     "catalogue": "learn node classes from workflows, or say what is known of one",
     "run": "run a workflow on a server, or serve it over HTTP",
     "info": "summarize in ten lines what happened in a cassette",

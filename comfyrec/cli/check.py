@@ -23,8 +23,6 @@ Exit status: 0 nothing failed, 1 something failed or could not be played,
 from __future__ import annotations
 
 import argparse
-import math
-import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -47,13 +45,14 @@ from comfyrec.check.render import (
 )
 from comfyrec.check.result import ScenarioResult, Summary, summary_of
 from comfyrec.check.runner import CheckOptions, check_all
+from comfyrec.cli._client_command import above_0, command_of, jobs, seconds, sigterm_interrupts
 from comfyrec.cli._server_flags import add_node_flags, with_nodes
+from comfyrec.cli._versions import chosen_era
 from comfyrec.errors import UsageError
 from fake_server.options import ServerOptions
 from fake_server.scenarios import select
 from fake_server.server.clock import MAX
 
-JOBS_MAX = 64
 LOG_COLUMNS = 120
 MIB = 1024 * 1024
 DEFAULT_MEMORY = Limits().memory_bytes
@@ -76,10 +75,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="run all scenarios even if the client fails 'success' or never contacts the server",
     )
-    add("--timeout", type=_seconds, default=30.0, metavar="S", help="seconds per run (%(default)g)")
+    add("--timeout", type=seconds, default=30.0, metavar="S", help="seconds per run (%(default)g)")
     add(
         "--late",
-        type=_seconds,
+        type=seconds,
         default=15.0,
         metavar="S",
         help="seconds from the end of the prompt to the client's report (%(default)g)",
@@ -91,7 +90,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MIB|off",
         help="how much a client may grow during a flood of messages (80); needs /proc",
     )
-    add("--jobs", type=_jobs, default=1, metavar="N", help="runs at the same time (%(default)s)")
+    add("--jobs", type=jobs, default=1, metavar="N", help="runs at the same time (%(default)s)")
     add(
         "--speed",
         type=_speed,
@@ -100,6 +99,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of virtual time (default: max, but 1 in scenarios about waiting)",
     )
     add("--seed", type=int, default=0, metavar="N", help="of everything random (%(default)s)")
+    add("--comfyui-version", metavar="V", help="which ComfyUI the servers are, as for 'serve'")
+    add(
+        "--fact",
+        action="append",
+        default=[],
+        metavar="NAME=on|off",
+        help="one fact of versions more or less, as for 'serve'",
+    )
     add_node_flags(add)
     add("--junit", type=Path, metavar="FILE", help="write JUnit XML")
     add("--html", type=Path, metavar="FILE", help="write an HTML page")
@@ -107,43 +114,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("command", nargs=argparse.REMAINDER, metavar="-- COMMAND", help=argparse.SUPPRESS)
 
 
-def _seconds(text: str) -> float:
-    return _above_0(text, f"{text!r}: seconds must be a number greater than 0")
-
-
-def _above_0(text: str, wrong: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number) or number <= 0:
-        raise argparse.ArgumentTypeError(wrong)
-    return number
-
-
 def _memory(text: str) -> int | None:
     if text == "off":
         return None
-    mebibytes = _above_0(text, f"{text!r}: memory must be a number of MiB greater than 0, or 'off'")
+    mebibytes = above_0(text, f"{text!r}: memory must be a number of MiB greater than 0, or 'off'")
     return round(mebibytes * MIB)
-
-
-def _jobs(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= JOBS_MAX:
-        raise argparse.ArgumentTypeError(f"{text!r}: jobs must be a number from 1 to {JOBS_MAX}")
-    return int(text)
 
 
 def _speed(text: str) -> float:
     if text == "max":
         return MAX
-    return _above_0(text, f"{text!r}: speed must be a number greater than 0, or 'max'")
+    return above_0(text, f"{text!r}: speed must be a number greater than 0, or 'max'")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Check, report, and give 1 if anything failed."""
-    argv = _command(arguments.command)
+    argv = command_of(arguments.command, "check")
     choices = select(arguments.scenarios)
+    era = chosen_era(arguments.comfyui_version, arguments.fact)
     for path in filter(None, (arguments.junit, arguments.html)):
         _see_that_it_can_be_written(path)
     options = CheckOptions(
@@ -153,9 +141,9 @@ def run(arguments: argparse.Namespace) -> int:
         speed=arguments.speed,
         limits=Limits(late_s=arguments.late, memory_bytes=arguments.memory),
         keep_going=arguments.keep_going,
-        server=with_nodes(arguments, ServerOptions(), "check"),
+        server=with_nodes(arguments, ServerOptions(era=era), "check"),
     )
-    with _sigterm_interrupts(), adopting_orphans(), _progress(len(choices)) as shown:
+    with sigterm_interrupts(), adopting_orphans(), _progress(len(choices)) as shown:
         results = check_all(choices, options, jobs=arguments.jobs, on_result=shown)
     summary = summary_of(results, not_run=len(choices) - len(results))
     blocked = blocker(results[0], argv) if summary.not_run else None
@@ -167,34 +155,6 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         _print(results, summary, fixed, argv)
     return 0 if all(result.fine for result in results) else 1
-
-
-@contextmanager
-def _sigterm_interrupts() -> Iterator[None]:
-    """Ctrl-C or SIGTERM ends the commands together with the check."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _command(given: Sequence[str]) -> tuple[str, ...]:
-    command = tuple(given[1:] if given[:1] == ["--"] else given)
-    if not command:
-        raise UsageError(
-            "there is no command to check; write it after '--', as in "
-            "comfyrec check -- python client.py {url} {workflow}"
-        )
-    if command[0].startswith("-"):
-        raise UsageError(
-            f"unknown option '{command[0]}'; 'comfyrec check --help' lists the options"
-        )
-    return command
 
 
 def _see_that_it_can_be_written(path: Path) -> None:

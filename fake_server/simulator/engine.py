@@ -119,7 +119,10 @@ class Engine:
         """A socket has been accepted; ``client_id`` is the ``clientId`` of its query."""
         self._at(now)
         sid = self.clients.connected(socket, client_id)
-        self.clients.send_event(sid, "status", {"status": self.queue_info(), "sid": sid})
+        greeting: dict[str, Any] = {"status": self.queue_info()}
+        if self.era.has("sid_in_status"):
+            greeting["sid"] = sid
+        self.clients.send_event(sid, "status", greeting)
         running = self._execution
         if running is not None and running.client_id == sid and running.last_node is not None:
             self.clients.send_event(sid, "executing", {"node": running.last_node})
@@ -308,8 +311,9 @@ class Engine:
             self.clients.attach({})
             self.on_ended(ended.messages)
             return
-        said = f'{{"node": null, "prompt_id": {comfy_json(job.prompt_id)}}}'
-        self.clients.send_of_prompt(ended.client_id, f'{{"type": "executing", "data": {said}}}')
+        if self.era.has("null_executing"):
+            said = f'{{"node": null, "prompt_id": {comfy_json(job.prompt_id)}}}'
+            self.clients.send_of_prompt(ended.client_id, f'{{"type": "executing", "data": {said}}}')
         self.clients.attach({})
         self.on_ended(ended.messages)
         yield None

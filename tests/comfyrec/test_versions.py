@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 import pytest
 
@@ -11,6 +12,7 @@ from comfyrec.versions import (
     ERAS,
     FIRST_RELEASE,
     era_of,
+    eras_between,
     generation_of,
     is_beyond_known,
     oldest_with,
@@ -38,7 +40,10 @@ def test_what_is_not_a_version_is_told_so(version: str) -> None:
         era_of(version)
 
 
-@pytest.mark.parametrize("fact", FIRST_RELEASE)
+SINCE = [fact for fact, release in FIRST_RELEASE.items() if release > (0, 0, 0)]
+
+
+@pytest.mark.parametrize("fact", SINCE)
 def test_a_fact_begins_with_its_first_release(fact: str) -> None:
     major, minor, patch = FIRST_RELEASE[fact]
 
@@ -103,3 +108,28 @@ def test_no_other_module_compares_versions() -> None:
     ]
 
     assert comparing == []
+
+
+def test_the_way_between_two_versions_changes_facts_at_every_step() -> None:
+    way = eras_between(era_of("0.3.40"), era_of("0.3.57"))
+
+    assert [era.version for era in way] == ["0.3.40", "0.3.42", "0.3.45", "0.3.48", "0.3.57"]
+    assert all(old.facts < new.facts for old, new in pairwise(way))
+
+
+def test_the_way_to_an_older_version_goes_back_and_ends_with_what_was_switched() -> None:
+    bad = era_of("0.3.48").switched("jobs", on=True)
+
+    way = eras_between(era_of("0.3.57"), bad)
+
+    assert [era.version for era in way] == ["0.3.57", "0.3.48", "0.3.48"]
+    assert way[-1] == bad
+
+
+def test_the_way_from_a_version_to_itself_is_no_step_at_all() -> None:
+    assert eras_between(era_of("0.27.0"), era_of("0.27.0")) == (era_of("0.27.0"),)
+
+
+def test_what_every_release_has_can_be_switched_off() -> None:
+    assert all(era_of(version).has("null_executing") for version in ERAS)
+    assert not era_of().switched("sid_in_status", on=False).has("sid_in_status")

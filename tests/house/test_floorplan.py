@@ -81,6 +81,7 @@ SHELLS = {
     "comfyrec.check.play",
     "comfyrec.check.process_tree",
     "comfyrec.check.runner",
+    "comfyrec.check.trials",
     "comfyrec.cli",
     "comfyrec.client.shells",
     "comfyrec.conform.server",

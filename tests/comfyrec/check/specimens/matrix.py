@@ -19,6 +19,7 @@ from typing import Any
 from comfyrec.check import Playing, ScenarioResult, play
 from comfyrec.check.case import Report
 from comfyrec.check.play import IMAGES
+from fake_server.options import ServerOptions
 from fake_server.scenarios import Choice, select
 from fake_server.server import clock
 from tests.comfyrec.check.specimens.jumping import Here, JumpingLoop, LoopTime
@@ -61,10 +62,14 @@ def posting_first(client: type[Client]) -> type[Client]:
     return type(client.__name__, (client,), {"go": go})
 
 
-def run(client: type[Client], choice: Choice) -> ScenarioResult:
+def run(
+    client: type[Client], choice: Choice, options: ServerOptions | None = None
+) -> ScenarioResult:
     """One specimen in one scenario."""
-    with _jumping_loop() as loop, play(choice, thread=Here(loop), clock=loop.time) as playing:
-        return loop.run_until_complete(_judged(client, playing))
+    with _jumping_loop() as loop:
+        there = Here(loop)
+        with play(choice, options=options, thread=there, clock=loop.time) as playing:
+            return loop.run_until_complete(_judged(client, playing))
 
 
 @contextmanager

@@ -1,0 +1,192 @@
+"""Find the fact of the wire that breaks a client between two versions of ComfyUI.
+
+    comfyrec bisect --good 0.27.0 --bad 0.3.40 -- python client.py {url} {workflow}
+    comfyrec bisect --good 0.27.0 -- python client.py {url} {workflow}
+
+The client has to pass on the good version and to fail on the bad one. The
+search goes over the releases between them, then over the single facts that
+changed there ('comfyrec serve --comfyui-version list' prints all facts;
+docs/protocol.md describes them). Without --bad every fact is tried for
+itself: what is named is all that the client depends on.
+
+The places in the command are those of 'comfyrec check'. To compare two
+versions without a client, see 'comfyrec drift'.
+
+Exit status: 0 a fact was found (or, without --bad, searched for), 1 nothing
+makes the difference, 2 wrong use, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from collections.abc import Sequence
+
+import msgspec
+
+from comfyrec.check.bisect import Culprit, Found, bisect, dependencies, flags_for, where
+from comfyrec.check.process_tree import adopting_orphans
+from comfyrec.check.result import ScenarioResult
+from comfyrec.check.runner import CheckOptions
+from comfyrec.check.trials import Repeat, Trial, Trials, why
+from comfyrec.cli import FAILED, FINE
+from comfyrec.cli._client_command import command_of, jobs, seconds, sigterm_interrupts
+from comfyrec.cli._versions import chosen_era
+from comfyrec.cli.terminal.output import safe, tell
+from comfyrec.errors import UsageError
+from comfyrec.versions import Era
+from comfyrec.wording import plural
+from fake_server.options import ServerOptions
+from fake_server.scenarios import select
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags of ``comfyrec bisect``."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.usage = "comfyrec bisect --good V [--bad V] [options] -- COMMAND ... {url} ..."
+    add = parser.add_argument
+    add("--good", required=True, metavar="V", help="a version on which the client passes")
+    add("--bad", metavar="V", help="a version on which it fails, older or newer")
+    add(
+        "--fact",
+        action="append",
+        default=[],
+        metavar="NAME=on|off",
+        help="one fact more or less on the bad side (of --good, if there is no --bad)",
+    )
+    add(
+        "--scenarios",
+        default="success",
+        metavar="GLOB",
+        help="where it passes and fails: as for 'comfyrec check' (%(default)s)",
+    )
+    add("--timeout", type=seconds, default=10.0, metavar="S", help="seconds per run (%(default)g)")
+    add("--jobs", type=jobs, default=2, metavar="N", help="runs at the same time (%(default)s)")
+    add(
+        "--repeat",
+        default="1",
+        metavar="N-of-M",
+        help="for a flaky client: run each case M times; N alike failures make one (%(default)s)",
+    )
+    add("--seed", type=int, default=0, metavar="N", help="of everything random (%(default)s)")
+    add("--json", action="store_true", help="one JSON object")
+    add("command", nargs=argparse.REMAINDER, metavar="-- COMMAND", help=argparse.SUPPRESS)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Search, and say what was found."""
+    argv = command_of(arguments.command, "bisect")
+    good = chosen_era(arguments.good, [])
+    has_bad = arguments.bad is not None or arguments.fact
+    bad = chosen_era(arguments.bad or arguments.good, arguments.fact) if has_bad else None
+    if bad is not None and bad.facts == good.facts:
+        raise UsageError(
+            f"--bad {arguments.bad} has the same facts as --good {arguments.good}; give another "
+            f"version, or leave --bad out to try every fact"
+        )
+    trials = Trials(argv, jobs=arguments.jobs, repeat=Repeat.from_text(arguments.repeat))
+    with sigterm_interrupts(), adopting_orphans(), trials:
+        judge = _Judge(arguments, argv, trials)
+        found = dependencies(good, judge) if bad is None else bisect(good, bad, judge)
+    if trials.flaky:
+        tell("bisect", "the client is flaky: the same server gave different results")
+    if arguments.json:
+        whole = {**msgspec.to_builtins(found), "runs": trials.runs}
+        print(msgspec.json.format(msgspec.json.encode(whole)).decode())
+    else:
+        _tell(found, arguments, argv, trials.runs)
+    if found.unfit:
+        return FAILED
+    return FINE if bad is None or any(one.facts for one in found.culprits) else FAILED
+
+
+class _Judge:
+    """How the client does on some servers; each server is asked once."""
+
+    def __init__(
+        self, arguments: argparse.Namespace, argv: tuple[str, ...], trials: Trials
+    ) -> None:
+        self._choices = select(arguments.scenarios)
+        self._options = CheckOptions(
+            argv=argv, timeout_s=arguments.timeout, seed=arguments.seed, keep_going=True
+        )
+        self._trials, self._known = trials, dict[Era, str]()
+
+    def __call__(self, eras: Sequence[Era]) -> list[str]:
+        fresh = [era for era in dict.fromkeys(eras) if era not in self._known]
+        asked = [self._trial(era, number) for era in fresh for number in range(len(self._choices))]
+        results = self._trials.results(asked)
+        each = len(self._choices)
+        for at, era in enumerate(fresh):
+            self._known[era] = _first_failure(results[at * each : (at + 1) * each])
+            _log(era, self._known[era])
+        return [self._known[era] for era in eras]
+
+    def _trial(self, era: Era, number: int) -> Trial:
+        server = ServerOptions(era=era)
+        options = msgspec.structs.replace(self._options, server=server)
+        return Trial(self._choices[number], options)
+
+
+def _first_failure(results: Sequence[ScenarioResult]) -> str:
+    failing = [result for result in results if result.status == "fail"]
+    return f"in {failing[0].name} {why(failing[0])}" if failing else ""
+
+
+def _log(era: Era, failure: str) -> None:
+    switched = sorted(era.facts ^ chosen_era(era.version, []).facts)
+    some = f" with {plural(len(switched), 'fact')} switched" if len(switched) > 1 else ""
+    one = f" with {switched[0]}={'on' if era.has(switched[0]) else 'off'}" if switched else ""
+    print(
+        safe(f"{era.version}{some or one}: {f'fails: {failure}' if failure else 'passes'}"),
+        file=sys.stderr,
+        flush=True,
+    )
+
+
+def _tell(found: Found, arguments: argparse.Namespace, argv: Sequence[str], runs: int) -> None:
+    if found.unfit:
+        print(safe(f"There is nothing to search for: {found.unfit}."))
+        print(_mend(found, arguments))
+        return
+    for number, culprit in enumerate(found.culprits, 1):
+        _tell_one(number, culprit, arguments, argv)
+    if not found.culprits:
+        print(
+            f"The client depends on none of the facts that ComfyUI {arguments.good} has or lacks."
+        )
+    if found.rest:
+        print(safe(f"With all of this as on the good side the client still fails: {found.rest}."))
+    print(plural(runs, "run"))
+
+
+def _mend(found: Found, arguments: argparse.Namespace) -> str:
+    if "too:" in found.unfit:
+        return "Give a --good version on which the client passes."
+    return (
+        "Give a --bad version on which it fails, --scenarios in which it does, "
+        "or leave --bad out to try every fact."
+    )
+
+
+def _tell_one(
+    number: int, culprit: Culprit, arguments: argparse.Namespace, argv: Sequence[str]
+) -> None:
+    if not culprit.facts:
+        print(
+            f"{number}. No fact of the wire: the client passes on {culprit.passes} and fails on "
+            f"{culprit.fails}, and what differs besides is the node classes."
+        )
+        print(safe(f"   What goes wrong: {culprit.why}."))
+        return
+    state = "is there" if culprit.on else "is missing"
+    print(f"{number}. {' and '.join(culprit.facts)} {state} ({where(culprit)}):")
+    for says in culprit.says:
+        print(f"   {says}.")
+    print(safe(f"   What goes wrong: {culprit.why}."))
+    case = f"--scenarios {shlex.quote(arguments.scenarios)} --comfyui-version {arguments.good}"
+    command = safe(shlex.join(argv))
+    print(f"   To reproduce: comfyrec check {case} {flags_for(culprit)} -- {command}")
