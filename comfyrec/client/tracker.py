@@ -228,7 +228,7 @@ class Tracker:
 
     def _on_cached(self, event: Any, _now: int) -> None:
         self._runs()
-        self._progress.cached(str(node) for node in event.data.nodes)
+        self._progress.cached(str(node) for node in event.data.nodes or ())
 
     def _on_executing(self, event: Any, now: int) -> None:
         node = event.data.node
@@ -246,6 +246,8 @@ class Tracker:
 
     def _on_executed(self, event: Any, _now: int) -> None:
         data = event.data
+        if data.node is None:
+            return
         node = str(data.node)
         if isinstance(data.output, dict) and data.output:
             self._announced.outputs[node] = data.output

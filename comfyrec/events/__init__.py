@@ -5,7 +5,8 @@ What is not in the schema is an ``Unknown``, what does not fit is a ``Misfit``; 
 message at all raises, and only ``DecodeError``. ``decode_http(kind, body)`` reads HTTP bodies, and
 ``check(stream)`` finds the rules of the server's order that a stream of events breaks.
 
-Light to import: msgspec and the standard library's json; ``http`` and ``order`` when they are used.
+Light to import: msgspec and the standard library's json; ``http``, ``cloud`` and
+``order`` when they are used.
 """
 
 from typing import TYPE_CHECKING
@@ -23,10 +24,11 @@ from .schema import *  # noqa: F403
 from .schema import __all__ as _schema
 
 if TYPE_CHECKING:
+    from .cloud import *  # noqa: F403
     from .http import *  # noqa: F403
     from .order import *  # noqa: F403
 
-_LATE = ("http", "order")
+_LATE = ("http", "cloud", "order")
 
 __all__ = ["DecodeError", "Message", "comfy_json", "read_json"]
 __all__ += _binary

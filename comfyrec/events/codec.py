@@ -2,8 +2,9 @@
 
 Strategy: looking at a message in Python before decoding costs more than decoding it whole, and so
 does any work after it. So each message goes straight to one decoder over a union of all known
-types, and what that gives is the event. Fields that are not in the schema, and nulls where a field
-may be missing, do not fit there: for them the second look keeps the message itself.
+types, and what that gives is the event. Fields that are not in the schema, nulls where a field may
+be missing, and a missing field that may be null do not fit there: for them the second look keeps
+the message itself.
 
 Types that are not in the schema would always need a second look; extensions send some of them
 every second. So a type that comes a second time is learned: its own class joins the union. The
@@ -22,7 +23,7 @@ from comfyrec.errors import DecodeError
 from .binary import BinaryEvent, Frame, decode_binary, encode_binary
 from .later import NOT_ON_THE_WIRE, NOT_SENT
 from .python_json import BAD_INPUT, NOT_UTF8, Message, comfy_json, read_json, why_not_json
-from .schema import KNOWN, Event, Misfit, TextEvent, Unknown
+from .schema import KNOWN, Data, Event, Misfit, TextEvent, Unknown
 
 __all__ = ["decode", "decode_text", "encode"]
 
@@ -76,10 +77,11 @@ def decode_text(message: Message) -> TextEvent:
         message: the text, or its UTF-8 bytes. Another buffer must not change while the event lives.
 
     Returns:
-        An event of the schema, ``Unknown``, or ``Misfit``: a field of a known type's payload is
-        missing or of the wrong kind. The entries of ``progress_state`` and of ``logs``, and the
-        data of ``Unknown``, are looked at when they are read: entries that do not fit are then left
-        out and named in ``data.misfits``, and what is not UTF-8 reads as U+FFFD.
+        An event of the schema, ``Unknown``, or ``Misfit``: a known type's payload is missing, or a
+        field of it is of the wrong kind. Missing fields are ``None``. The entries of
+        ``progress_state`` and of ``logs``, and the data of ``Unknown``, are looked at when they are
+        read: entries that do not fit are then left out and named in ``data.misfits``, and what is
+        not UTF-8 reads as U+FFFD.
 
     Raises:
         DecodeError: not JSON, or not an object with a ``type``.
@@ -178,14 +180,17 @@ def _fit(message: Message) -> TextEvent:
 
 
 def _trimmed(plain: Any, struct: Any) -> Any:
-    """What the schema knows of an object; missing fields are null."""
+    """What the schema knows of an object; a missing field of a payload is null."""
     if not isinstance(plain, dict):
         return plain
-    return {
+    known = {
         name: inside(plain[name])
         for name, required, inside in _fields(struct)
         if name in plain and (required or plain[name] is not None)
     }
+    if issubclass(struct, Data):
+        return {name: None for name, required, _ in _fields(struct) if required} | known
+    return known
 
 
 @cache

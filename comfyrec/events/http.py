@@ -186,15 +186,12 @@ class HistoryStatus(Body, frozen=True):
         ]
 
 
-class HistoryEntry(Body, frozen=True):
-    """A prompt that has ended (protocol.md section 8)."""
+class WithOutputs:
+    """What an entry's outputs give, whatever else the entry has."""
 
-    prompt: QueueItem
-    outputs: dict[str, dict[str, Any] | None] = {}
-    status: HistoryStatus | None = None
-    """Since January 2024."""
-    meta: dict[str, dict[str, Any]] = {}
-    """Since 0.1.0: node id -> node_id, display_node, parent_node, real_node_id."""
+    __slots__ = ()
+
+    outputs: dict[str, dict[str, Any] | None]
 
     @property
     def files(self) -> dict[str, list[FileEntry]]:
@@ -204,6 +201,17 @@ class HistoryEntry(Body, frozen=True):
     def all_files(self) -> Iterator[FileEntry]:
         """Every file of the prompt."""
         return all_files_in(self.outputs)
+
+
+class HistoryEntry(WithOutputs, Body, frozen=True):
+    """A prompt that has ended (protocol.md section 8)."""
+
+    prompt: QueueItem
+    outputs: dict[str, dict[str, Any] | None] = {}
+    status: HistoryStatus | None = None
+    """Since January 2024."""
+    meta: dict[str, dict[str, Any]] = {}
+    """Since 0.1.0: node id -> node_id, display_node, parent_node, real_node_id."""
 
 
 History = dict[str, HistoryEntry]
@@ -221,8 +229,11 @@ class Job(Body, frozen=True):
     """``pending``, ``in_progress``, ``completed``, ``failed`` or ``cancelled``."""
     priority: Number | None = None
     create_time: int | None = None
-    """This and the next two: Unix time in milliseconds."""
+    """Unix time in milliseconds; in seconds where Comfy Cloud sends an ``update_time`` with it."""
+    update_time: int | None = None
+    """Unix time in seconds; only from Comfy Cloud."""
     execution_start_time: int | None = None
+    """This and the next: Unix time in milliseconds."""
     execution_end_time: int | None = None
     execution_error: dict[str, Any] | None = None
     outputs_count: int | None = None
@@ -233,6 +244,8 @@ class Job(Body, frozen=True):
     execution_status: HistoryStatus | None = None
     workflow: dict[str, Any] | None = None
     """``prompt`` and ``extra_data``."""
+    execution_meta: dict[str, Any] | None = None
+    """What ``meta`` of the history is; only from Comfy Cloud."""
 
 
 class Pagination(Body, frozen=True):

@@ -103,10 +103,15 @@ def anything(text: str) -> tuple[Any, dict[str, str]]:
 
 
 def entries(container: type, kind: type[msgspec.Struct]) -> Reader:
-    """Make the reader of an object or array (``dict`` or ``list``) of structs of one kind."""
+    """Make the reader of an object or array (``dict`` or ``list``) of structs of one kind.
+
+    A field that was not sent, or null, reads as ``None``.
+    """
     decode = msgspec.json.Decoder(dict[str, kind] if container is dict else list[kind]).decode  # type: ignore[valid-type]  # made at run time
 
     def read(text: str) -> tuple[Any, dict[str, str]]:
+        if not text or text == "null":
+            return None, {}
         try:
             return decode(text), {}
         except BAD_INPUT:
@@ -138,10 +143,8 @@ def misfits_of(struct: Any, field: str) -> dict[str, str]:
 
 def written(struct: msgspec.Struct) -> str:
     """Write a struct as a server does; fields that are read later as they came."""
-    parts = (
-        f"{comfy_json(name)}: {written_field(struct, field)}" for name, field in members(struct)
-    )
-    return f"{{{', '.join(parts)}}}"
+    parts = ((comfy_json(name), written_field(struct, field)) for name, field in members(struct))
+    return f"{{{', '.join(f'{name}: {value}' for name, value in parts if value)}}}"
 
 
 def written_field(struct: msgspec.Struct, field: str) -> str:

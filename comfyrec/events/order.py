@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
@@ -25,6 +26,7 @@ from .schema import (
     Executing,
     ExecutionCached,
     ExecutionError,
+    ExecutionErrorData,
     ExecutionInterrupted,
     ExecutionStart,
     ExecutionSuccess,
@@ -95,8 +97,38 @@ _WORDS: Final[dict[type[Event], Word]] = {
 }
 
 
+_ALWAYS_SENT: Final[dict[type[Event], tuple[str, ...]]] = {
+    Status: ("queue_remaining",),
+    ExecutionStart: ("data.prompt_id",),
+    ExecutionCached: ("data.prompt_id", "data.nodes"),
+    ProgressState: ("data.prompt_id", "data.nodes"),
+    Progress: ("data.value", "data.max"),
+    Executed: ("data.prompt_id", "data.node"),
+    ExecutionSuccess: ("data.prompt_id",),
+    ExecutionError: tuple(
+        f"data.{name}" for name in ExecutionErrorData.__struct_fields__ if name != "timestamp"
+    ),
+    ExecutionInterrupted: tuple(
+        f"data.{name}" for name in ("prompt_id", "node_id", "node_type", "executed")
+    ),
+}
+"""The fields that a local server of any release sends; the rules of the order read them."""
+
+_PRESENT: Final = {
+    kind: [(path.removeprefix("data."), attrgetter(path)) for path in paths]
+    for kind, paths in _ALWAYS_SENT.items()
+}
+
+
+def _missing(event: Event) -> list[str]:
+    """What no local server would have left out of the event, but another kind of server does."""
+    return [name for name, read in _PRESENT.get(type(event), ()) if read(event) is None]
+
+
 def word_of(event: Event) -> Word:
     """Say what an event means for the order."""
+    if _missing(event):
+        return Word.MISFIT
     if isinstance(event, Executing):
         if event.data.node is None:
             return Word.LEFT
@@ -379,12 +411,12 @@ def _clock(run: _Run, event: Any) -> Broken:
 
 
 def _cached(run: _Run, event: ExecutionCached, era: _Era) -> Broken:
-    run.cached = {str(node) for node in event.data.nodes}
+    run.cached = {str(node) for node in event.data.nodes or ()}
     yield from _clock(run, event)
 
 
 def _state(run: _Run, event: ProgressState, era: _Era) -> Broken:
-    nodes, before = event.data.nodes, run.nodes
+    nodes, before = event.data.nodes or {}, run.nodes
     run.nodes = nodes
     if era.has_state is False:
         yield "era", "progress_state after a node without"
@@ -627,7 +659,8 @@ class _Socket:
                 yield "rejoin", f"frame {self.count} of the connection"
             self.rejoined = str(event.data.node)
         if word is Word.MISFIT:
-            yield "fits", f"{event.type}: {event.why}"
+            missing = ", ".join(_missing(event))
+            yield "fits", f"{event.type}: {f'without {missing}' if missing else event.why}"
         if misfits := getattr(getattr(event, "data", None), "misfits", None):
             yield "fits", f"{event.type}: {misfits}"
 
@@ -698,7 +731,7 @@ class _Socket:
 
 
 def _remaining(event: Status) -> int:
-    return event.data.status.exec_info.queue_remaining
+    return event.queue_remaining or 0  # it has one: word_of has looked
 
 
 # --- all of them -----------------------------------------------------------------------------

@@ -2,8 +2,10 @@
 
 Every text message is ``{"type": str, "data": ...}`` (protocol.md section 2). The struct of a type
 has its own struct for ``data``, so that names read as on the wire: ``event.data.prompt_id``.
-``None`` is an optional field that an older server does not send. Node ids are strings;
-integers are taken as well. Beside ``data`` every event has
+``None`` is a field that was not sent: an older server lacks some, Comfy Cloud demands few (of
+``execution_error`` only ``prompt_id`` and ``exception_message``), and documents and fakes leave out
+what they do not need. Node ids are strings; integers are taken as well. Beside ``data`` every event
+has
 
 - ``raw``, the message, with all that the schema does not know,
 - ``extra``, the members of ``data`` that the schema does not know,
@@ -61,6 +63,8 @@ __all__ = [
     "Misfit",
     "NodeId",
     "NodeProgress",
+    "Notification",
+    "NotificationData",
     "Number",
     "Progress",
     "ProgressData",
@@ -104,16 +108,16 @@ class Data(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
 
 
 class ExecInfo(Data, frozen=True):
-    queue_remaining: int
+    queue_remaining: Absent[int] = None
     """Prompts pending and running."""
 
 
 class QueueStatus(Data, frozen=True):
-    exec_info: ExecInfo
+    exec_info: Absent[ExecInfo] = None
 
 
 class StatusData(Data, frozen=True):
-    status: QueueStatus
+    status: Absent[QueueStatus] = None
     sid: Absent[str] = None
     """The client id of the connection; only in its first frame."""
 
@@ -121,15 +125,15 @@ class StatusData(Data, frozen=True):
 class PromptTime(Data, frozen=True):
     """A moment of a prompt."""
 
-    prompt_id: str
+    prompt_id: Absent[str] = None
     timestamp: Absent[int] = None
     """Unix time in milliseconds, since 0.0.3."""
 
 
 class ExecutionCachedData(Data, frozen=True):
-    nodes: list[NodeId]
+    nodes: Absent[list[NodeId]] = None
     """Nodes whose result exists already; may be empty."""
-    prompt_id: str
+    prompt_id: Absent[str] = None
     timestamp: Absent[int] = None
 
 
@@ -142,8 +146,8 @@ class ExecutingData(Data, frozen=True):
 
 
 class ProgressData(Data, frozen=True):
-    value: Number
-    max: Number
+    value: Absent[Number] = None
+    max: Absent[Number] = None
     prompt_id: Absent[str] = None
     node: Absent[NodeId] = None
 
@@ -152,15 +156,19 @@ def _null() -> None:
     """A default that is written all the same: the server always sends these fields."""
 
 
+def _not_sent() -> Any:
+    return NOT_SENT
+
+
 class NodeProgress(Data, frozen=True, forbid_unknown_fields=False):
     """One entry of ``progress_state`` (protocol.md section 2.1)."""
 
-    value: Number
-    max: Number
-    state: str
+    value: Absent[Number] = None
+    max: Absent[Number] = None
+    state: Absent[str] = None
     """``running`` or ``finished``; the server's code also names ``pending`` and ``error``."""
-    node_id: NodeId
-    prompt_id: str
+    node_id: Absent[NodeId] = None
+    prompt_id: Absent[str] = None
     display_node_id: NodeId | None = msgspec.field(default_factory=_null)
     parent_node_id: NodeId | None = msgspec.field(default_factory=_null)
     real_node_id: NodeId | None = msgspec.field(default_factory=_null)
@@ -170,8 +178,10 @@ class NodeProgress(Data, frozen=True, forbid_unknown_fields=False):
 
 @later(nodes=entries(dict, NodeProgress))
 class ProgressStateData(ByAttribute, Data, frozen=True):
-    prompt_id: str
-    nodes: Seen[dict[str, NodeProgress], msgspec.Raw]
+    prompt_id: Absent[str] = None
+    nodes: Seen[dict[str, NodeProgress] | None, msgspec.Raw] = msgspec.field(
+        default_factory=_not_sent
+    )
     """All nodes touched so far in this prompt, in the order of their first touch."""
 
     @property
@@ -181,11 +191,11 @@ class ProgressStateData(ByAttribute, Data, frozen=True):
 
 
 class ExecutedData(Data, frozen=True, kw_only=True):
-    node: NodeId
+    node: Absent[NodeId] = None
     display_node: Absent[NodeId] = None
     output: dict[str, Any] | None
     """What the node shows: any keys, most values lists; ``None`` for a cached one without."""
-    prompt_id: str
+    prompt_id: Absent[str] = None
 
     @property
     def files(self) -> list[FileEntry]:
@@ -194,18 +204,19 @@ class ExecutedData(Data, frozen=True, kw_only=True):
 
 
 class ExecutionErrorData(Data, frozen=True):
-    """protocol.md section 2.2 compares the two kinds."""
+    """protocol.md section 2.2 compares the two kinds, section 14 has Comfy Cloud's."""
 
-    prompt_id: str
-    node_id: NodeId
-    node_type: str
-    executed: list[NodeId]
-    exception_message: str
-    exception_type: str
-    traceback: list[str]
-    current_inputs: dict[str, Any] | list[Any]
+    prompt_id: Absent[str] = None
+    node_id: Absent[NodeId] = None
+    node_type: Absent[str] = None
+    executed: Absent[list[NodeId]] = None
+    exception_message: Absent[str] = None
+    exception_type: Absent[str] = None
+    """The class of the exception; on Comfy Cloud a category, as ``OOMError``."""
+    traceback: Absent[list[str]] = None
+    current_inputs: Absent[dict[str, Any] | list[Any]] = None
     """Input name -> values; an empty list when no node was running."""
-    current_outputs: dict[str, Any] | list[Any]
+    current_outputs: Absent[dict[str, Any] | list[Any]] = None
     """All node ids of the prompt; printed values by node in 2024-07."""
     timestamp: Absent[int] = None
 
@@ -216,28 +227,28 @@ class ExecutionErrorData(Data, frozen=True):
 
 
 class ExecutionInterruptedData(Data, frozen=True):
-    prompt_id: str
-    node_id: NodeId
-    node_type: str
-    executed: list[NodeId]
+    prompt_id: Absent[str] = None
+    node_id: Absent[NodeId] = None
+    node_type: Absent[str] = None
+    executed: Absent[list[NodeId]] = None
     timestamp: Absent[int] = None
 
 
 class LogEntry(Data, frozen=True, forbid_unknown_fields=False):
-    t: str
+    t: Absent[str] = None
     """Local time, ISO 8601."""
-    m: str
+    m: Absent[str] = None
     """The text, line end and colours included."""
 
 
 class LogSize(Data, frozen=True):
-    cols: int
-    rows: int
+    cols: Absent[int] = None
+    rows: Absent[int] = None
 
 
 @later(entries=entries(list, LogEntry))
-class LogsData(ByAttribute, Data, frozen=True):
-    entries: Seen[list[LogEntry], msgspec.Raw]
+class LogsData(ByAttribute, Data, frozen=True, kw_only=True):
+    entries: Seen[list[LogEntry] | None, msgspec.Raw] = msgspec.field(default_factory=_not_sent)
     size: LogSize | None
     """The server's terminal; ``None`` when it has not changed."""
 
@@ -248,20 +259,20 @@ class LogsData(ByAttribute, Data, frozen=True):
 
 
 class SeedStarted(Data, frozen=True):
-    roots: list[str]
+    roots: Absent[list[str]] = None
     total: Absent[int] = None
     phase: Absent[str] = None
 
 
 class SeedFast(Data, frozen=True):
-    roots: list[str]
+    roots: Absent[list[str]] = None
     created: Absent[int] = None
     skipped: Absent[int] = None
     total: Absent[int] = None
 
 
 class SeedEnriched(Data, frozen=True):
-    roots: list[str]
+    roots: Absent[list[str]] = None
     enriched: Absent[int] = None
 
 
@@ -273,6 +284,12 @@ class SeedTotals(Data, frozen=True):
     skipped: Absent[int] = None
     elapsed: Absent[Number] = None
     """Seconds."""
+
+
+class NotificationData(Data, frozen=True):
+    value: Absent[str] = None
+    """What to show to the user, as "Executing workflow..."."""
+    id: Absent[str] = None
 
 
 # --- events ----------------------------------------------------------------------------------
@@ -350,6 +367,13 @@ class Status(TextEvent, frozen=True, tag="status"):
     def sid(self) -> str | None:
         """The client id of the connection, wherever it is."""
         return self.data.sid if self.data.sid is not None else self.outer_sid
+
+    @property
+    def queue_remaining(self) -> int | None:
+        """Prompts pending and running; ``None`` if the frame does not say."""
+        status = self.data.status
+        info = status.exec_info if status is not None else None
+        return info.queue_remaining if info is not None else None
 
     def written(self) -> str:
         message = super().written()
@@ -447,6 +471,12 @@ class AssetsSeedCompleted(TextEvent, frozen=True, tag="assets.seed.completed"):
     data: SeedTotals
 
 
+class Notification(TextEvent, frozen=True, tag="notification"):
+    """A sentence for the user, from Comfy Cloud (protocol.md section 14)."""
+
+    data: NotificationData
+
+
 KNOWN: Final[dict[str, type[TextEvent]]] = {
     str(event.__struct_config__.tag): event for event in TextEvent.__subclasses__()
 }
@@ -496,7 +526,10 @@ def _unknown(type: str, data: Any, kept: str | bytes | None) -> Unknown:
 
 @later(data=anything)
 class Misfit(FreeEvent, frozen=True, kw_only=False, tag=False, tag_field=None):
-    """A message of a known type whose payload does not fit; ``why`` says what and where."""
+    """A message of a known type without ``data``, or with a value of the wrong kind in it.
+
+    ``why`` says which, and where. A field that is missing is none: it reads as ``None``.
+    """
 
     type: str
     why: str

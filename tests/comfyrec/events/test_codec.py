@@ -25,12 +25,17 @@ from comfyrec.events import (
     Executing,
     ExecutingData,
     ExecutionError,
+    ExecutionErrorData,
+    ExecutionInterrupted,
+    ExecutionInterruptedData,
     ExecutionStart,
     FileEntry,
     LogEntry,
     Logs,
     Misfit,
     NodeProgress,
+    Notification,
+    NotificationData,
     Preview,
     PreviewWithMetadata,
     Progress,
@@ -42,6 +47,7 @@ from comfyrec.events import (
     QueueStatus,
     Status,
     StatusData,
+    TextEvent,
     Unknown,
     UnknownBinary,
     codec,
@@ -194,7 +200,6 @@ def test_a_blocked_output_is_told_from_a_failure(name: str, blocked: bool) -> No
 MISFITS = {
     "field of the wrong kind": ("progress", {"value": "three", "max": 20}, "$.data.value"),
     "a flag for a number": ("progress", {"value": True, "max": 20}, "$.data.value"),
-    "field missing": ("execution_start", {"timestamp": 1}, "prompt_id"),
     "data is null": ("executing", None, "$.data"),
     "output is a number": ("executed", {"node": "1", "output": 5, "prompt_id": P}, "output"),
     "deep inside": ("status", {"status": {"exec_info": {"queue_remaining": "1"}}}, "remaining"),
@@ -212,6 +217,84 @@ def test_a_payload_that_does_not_fit_says_where(name: str, data: Any, where: str
     assert (event.type, event.data, event.raw) == (name, data, message)
     assert where in event.why
     assert encode(event) == message
+
+
+FIELDS = {
+    f"{name} of {case}": (message, name)
+    for case, message in TEXTS.items()
+    for name in json.loads(message)["data"]
+    if json.loads(message)["type"] in KNOWN.keys() - {"feature_flags"}
+}
+
+
+@pytest.mark.parametrize("null", [False, True])
+@pytest.mark.parametrize("message, name", FIELDS.values(), ids=FIELDS)
+def test_fields_that_are_missing_or_null_read_as_none(message: str, name: str, null: bool) -> None:
+    plain = json.loads(message)
+    without = {key: value for key, value in plain["data"].items() if key != name}
+    plain["data"] = {**plain["data"], name: None} if null else without
+    text = comfy_json(plain)
+
+    event = decode_text(text)
+
+    assert type(event) is KNOWN[plain["type"]]
+    assert getattr(event.data, name) is None
+    assert encode(event) == event.raw == text
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_an_empty_payload_is_an_event_of_its_type(name: str) -> None:
+    text = comfy_json({"type": name, "data": {}})
+
+    event = decode_text(text)
+
+    assert isinstance(event, KNOWN[name])
+    assert event.prompt_id is None
+    assert encode(event) == event.raw == text
+
+
+def test_what_a_frame_says_deep_inside_may_be_missing_too() -> None:
+    texts = ['{"status": {}}', '{"status": {"exec_info": {}}}', '{"status": null}']
+    events = [decode_text(f'{{"type": "status", "data": {text}}}') for text in texts]
+    entry = '{"prompt_id": "a", "nodes": {"3": {"class_type": "KSampler"}}}'
+    state = decode_text(f'{{"type": "progress_state", "data": {entry}}}')
+
+    assert all(isinstance(event, Status) for event in events)
+    assert [event.queue_remaining for event in events if isinstance(event, Status)] == [None] * 3
+    assert isinstance(state, ProgressState)
+    assert state.data.nodes == {"3": NodeProgress()}
+    assert state.data.misfits == {}
+
+
+CLOUD = {
+    "the least of an error": (
+        '{"type": "execution_error", "data": {"prompt_id": "a", "exception_message": "no funds"}}',
+        ExecutionError(data=ExecutionErrorData("a", exception_message="no funds")),
+    ),
+    "an error with a category": (
+        '{"type": "execution_error", "data": {"prompt_id": "a", "exception_message": "full", '
+        '"exception_type": "OOMError"}}',
+        ExecutionError(
+            data=ExecutionErrorData("a", exception_message="full", exception_type="OOMError")
+        ),
+    ),
+    "the least of an interrupt": (
+        '{"type": "execution_interrupted", "data": {"prompt_id": "a"}}',
+        ExecutionInterrupted(data=ExecutionInterruptedData("a")),
+    ),
+    "a notification": (
+        '{"type": "notification", "data": {"value": "Executing workflow..."}}',
+        Notification(data=NotificationData("Executing workflow...")),
+    ),
+}
+
+
+@pytest.mark.parametrize("message, event", CLOUD.values(), ids=CLOUD)
+def test_comfy_cloud_frames_are_typed(message: str, event: TextEvent) -> None:
+    decoded = decode_text(message)
+
+    assert decoded == event
+    assert decoded.raw == encode(event) == message
 
 
 def test_a_known_type_without_data_is_a_misfit_and_an_unknown_one_is_not() -> None:
