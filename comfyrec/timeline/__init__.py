@@ -13,7 +13,7 @@ import msgspec
 
 from comfyrec.cassette.records import AnyRecord, Session, Side
 from comfyrec.timeline.assemble import assemble
-from comfyrec.timeline.facts import version_of
+from comfyrec.timeline.facts import VersionSigns, version_signs
 from comfyrec.timeline.message_summary import Peek
 from comfyrec.timeline.model import (
     Closing,
@@ -79,4 +79,13 @@ class Timeline(msgspec.Struct, frozen=True, dict=True):
     @cached_property
     def comfyui_version(self) -> str:
         """The server's version as recorded, or the oldest recorded generation that fits."""
-        return version_of(self.sessions, self.exchanges, self.sockets)
+        return self._signs.version
+
+    @property
+    def version_stated(self) -> bool:
+        """False: nobody asked the server, and the version is a guess from what it sent."""
+        return self._signs.stated is not None
+
+    @cached_property
+    def _signs(self) -> VersionSigns:
+        return version_signs(self.sessions, self.exchanges, self.sockets)

@@ -33,12 +33,12 @@ from comfyrec.timeline.model import (
     Socket,
 )
 
-__all__ = ["Assembled", "assemble"]
+__all__ = ["Assembled", "FrameJoiner", "OpenExchange", "OpenMessage", "assemble"]
 
 PROBLEMS_MAX: Final = 200
 """Problems that are kept in words; a file made of damage must not fill the memory."""
 
-_CONTINUATION, _TEXT, _BINARY, _CLOSE, _PING, _PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
+CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 _FIN, _RSV1, _OPCODE = 0x80, 0x40, 0x0F
 
 
@@ -59,7 +59,7 @@ def assemble(records: Iterable[AnyRecord]) -> Assembled:
     return _Assembler().run(records)
 
 
-class _OpenMessage:
+class OpenMessage:
     """One HTTP message on its way."""
 
     def __init__(self, t: int) -> None:
@@ -71,12 +71,14 @@ class _OpenMessage:
         self.omitted = 0
 
     def more(self, part: HttpPart, at: int) -> None:
+        """The next part."""
         if part.head:
             self.head, self.body = part.head, []
         self.body.append(part.body)
         self.at, self.t_end, self.complete = at, part.t, part.last
 
     def done(self) -> HttpMessage:
+        """The message as it stands now."""
         start, headers = _split(self.head)
         return HttpMessage(
             start=start,
@@ -90,27 +92,35 @@ class _OpenMessage:
         )
 
 
-class _OpenExchange:
+class OpenExchange:
     """An exchange on its way."""
 
     def __init__(self) -> None:
-        self.halves: dict[Side, _OpenMessage] = {}
+        self.halves: dict[Side, OpenMessage] = {}
         self.cut_by: Side | None = None
         self.cut_t = 0
 
     def more(self, part: HttpPart, at: int) -> None:
-        half = self.halves.setdefault(part.side, _OpenMessage(part.t))
+        """The next part of either half."""
+        half = self.halves.setdefault(part.side, OpenMessage(part.t))
         half.more(part, at)
 
     @property
     def answered(self) -> bool:
+        """The answer is there, whole."""
         response = self.halves.get(Side.SERVER)
-        return response is not None and response.complete and not _interim(response.head)
+        return response is not None and response.complete and not is_interim(response.head)
+
+    @property
+    def asked(self) -> OpenMessage | None:
+        """The request, as far as it came."""
+        return self.halves.get(Side.CLIENT)
 
     def done(self, number: int, conn: int) -> Exchange:
-        request = self.halves.get(Side.CLIENT) or _OpenMessage(self.halves[Side.SERVER].t)
+        """The exchange as it stands now."""
+        request = self.halves.get(Side.CLIENT) or OpenMessage(self.halves[Side.SERVER].t)
         response = self.halves.get(Side.SERVER)
-        answered = response if response is not None and not _interim(response.head) else None
+        answered = response if response is not None and not is_interim(response.head) else None
         return Exchange(
             number=number,
             conn=conn,
@@ -121,7 +131,7 @@ class _OpenExchange:
         )
 
 
-class _FrameJoiner:
+class FrameJoiner:
     """Frames of one direction on their way to messages."""
 
     def __init__(self) -> None:
@@ -140,14 +150,14 @@ class _FrameJoiner:
             return None
         first, payload = self.head[0], b"".join(self.payload)
         self.head, self.payload = b"", []
-        if first & _OPCODE >= _CLOSE:
+        if first & _OPCODE >= CLOSE:
             return first & _OPCODE, payload
         return self._data(first, payload, record.inflated)
 
     def _data(
         self, first: int, payload: bytes, inflated: bytes | None
     ) -> tuple[int, bytes | None] | None:
-        if first & _OPCODE != _CONTINUATION:
+        if first & _OPCODE != CONTINUATION:
             self.opcode, self.message, self.deflated = first & _OPCODE, [], bool(first & _RSV1)
         self.message.append(payload)
         if not first & _FIN:
@@ -162,9 +172,9 @@ class _OpenConnection:
     """A connection: its exchanges, and the socket that it became."""
 
     def __init__(self) -> None:
-        self.asked: dict[int, _OpenExchange] = {}
-        self.upgrade: _OpenExchange | None = None
-        self.joined = {side: _FrameJoiner() for side in Side}
+        self.asked: dict[int, OpenExchange] = {}
+        self.upgrade: OpenExchange | None = None
+        self.joined = {side: FrameJoiner() for side in Side}
         self.messages: list[Message] = []
         self.pings: list[Ping] = []
         self.closing: Closing | None = None
@@ -181,7 +191,7 @@ class _Assembler:
     def __init__(self) -> None:
         self._out = Assembled()
         self._connected: dict[int, _OpenConnection] = {}
-        self._asked: list[tuple[int, _OpenExchange]] = []
+        self._asked: list[tuple[int, OpenExchange]] = []
         self._upgraded: list[tuple[int, _OpenConnection]] = []
 
     def run(self, records: Iterable[AnyRecord]) -> Assembled:
@@ -218,13 +228,13 @@ class _Assembler:
             connected = self._connected[part.conn] = _OpenConnection()
         asked = connected.asked.get(part.exchange)
         if asked is None:
-            asked = connected.asked[part.exchange] = _OpenExchange()
+            asked = connected.asked[part.exchange] = OpenExchange()
             self._asked.append((part.conn, asked))
         asked.more(part, at)
-        if part.side is Side.SERVER and _status(part.head) == b"101":
+        if part.side is Side.SERVER and status_of(part.head) == b"101":
             self._upgrade(part.conn, connected, asked)
 
-    def _upgrade(self, conn: int, connected: _OpenConnection, asked: _OpenExchange) -> None:
+    def _upgrade(self, conn: int, connected: _OpenConnection, asked: OpenExchange) -> None:
         connected.upgrade = asked
         self._upgraded.append((conn, connected))
 
@@ -232,8 +242,8 @@ class _Assembler:
         connected = self._connection(record.conn)
         if connected.upgrade is None:
             self._problem(f"record {record.seq}: the upgrade of its connection is missing")
-            asked = _OpenExchange()
-            asked.halves[Side.CLIENT] = _OpenMessage(record.t)
+            asked = OpenExchange()
+            asked.halves[Side.CLIENT] = OpenMessage(record.t)
             self._upgrade(record.conn, connected, asked)
         whole = connected.joined[record.side].more(record)
         if whole is None:
@@ -241,12 +251,12 @@ class _Assembler:
         opcode, payload = whole
         if payload is None:
             self._problem(f"record {record.seq}: a compressed message could not be inflated")
-        elif opcode in (_TEXT, _BINARY):
-            connected.messages.append(_message(record, at, opcode, payload))
-        elif opcode in (_PING, _PONG):
-            connected.pings.append(Ping(at, record.t, record.side, payload, pong=opcode == _PONG))
-        elif opcode == _CLOSE and connected.closing is None:
-            connected.closing = _closing(record, at, payload)
+        elif opcode in (TEXT, BINARY):
+            connected.messages.append(message_of(record, at, opcode, payload))
+        elif opcode in (PING, PONG):
+            connected.pings.append(Ping(at, record.t, record.side, payload, pong=opcode == PONG))
+        elif opcode == CLOSE and connected.closing is None:
+            connected.closing = closing_of(record, at, payload)
 
     def _note(self, note: Note) -> None:
         if note.what == "body_omitted":
@@ -263,7 +273,7 @@ class _Assembler:
         if asked:
             halves = asked[max(asked)].halves
             halves.get(
-                Side.SERVER, halves.get(Side.CLIENT, _OpenMessage(note.t))
+                Side.SERVER, halves.get(Side.CLIENT, OpenMessage(note.t))
             ).omitted = note.count
 
     def _problem(self, words: str) -> None:
@@ -283,12 +293,14 @@ class _Assembler:
             out.sockets.append(_socket(number, upgrade, connected))
 
 
-def _status(head: bytes) -> bytes:
+def status_of(head: bytes) -> bytes:
+    """The three digits of a response, empty if it is none."""
     return head[9:12] if head.startswith(b"HTTP/1.") else b""
 
 
-def _interim(head: bytes) -> bool:
-    status = _status(head)
+def is_interim(head: bytes) -> bool:
+    """Whether another response follows this one (RFC 9110 section 15.2)."""
+    status = status_of(head)
     return status.startswith(b"1") and status != b"101"
 
 
@@ -298,8 +310,9 @@ def _split(head: bytes) -> tuple[str, tuple[tuple[str, str], ...]]:
     return start, tuple((name, value.strip(" \t")) for name, _, value in headers)
 
 
-def _message(record: WsFrame, at: int, opcode: int, payload: bytes) -> Message:
-    if opcode == _BINARY:
+def message_of(record: WsFrame, at: int, opcode: int, payload: bytes) -> Message:
+    """The message that a frame completes."""
+    if opcode == BINARY:
         return Message(at, record.t, record.side, payload)
     # A real server sends valid UTF-8; anything else ends a client's connection, not this one's.
     text = payload.decode("utf-8", "replace")
@@ -307,7 +320,8 @@ def _message(record: WsFrame, at: int, opcode: int, payload: bytes) -> Message:
     return Message(at, record.t, record.side, text, peek)
 
 
-def _closing(record: WsFrame, at: int, payload: bytes) -> Closing:
+def closing_of(record: WsFrame, at: int, payload: bytes) -> Closing:
+    """What a close frame says."""
     code = int.from_bytes(payload[:2], "big") if len(payload) >= 2 else None
     reason = payload[2:].decode("utf-8", "replace")
     return Closing(at=at, t=record.t, by=record.side, code=code, reason=reason)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from typing import Final
+from collections.abc import Iterable
+from typing import Any, Final
 
 from comfyrec.cassette.records import Session
 from comfyrec.timeline.model import Exchange, Socket
 from comfyrec.versions import DEFAULT_VERSION, ERAS, oldest_with
 
-__all__ = ["stated_version", "version_of"]
+__all__ = ["VersionSigns", "version_signs"]
 
 _RELEASE: Final = re.compile(r"v?(\d+\.\d+(?:\.\d+)?|2024-\d\d)")
 
@@ -23,36 +23,58 @@ _SIGNS: Final = (
 )
 
 
-def version_of(
-    sessions: Sequence[Session], exchanges: Sequence[Exchange], sockets: Sequence[Socket]
-) -> str:
-    """What the recording says of itself, what /system_stats said, or what the frames show.
+class VersionSigns:
+    """Takes what a recording shows of its server's version, in order."""
 
-    A recording that nothing ran in is taken for the default version.
-    """
-    stated = stated_version(sessions, exchanges)
-    if stated is not None:
-        return stated
-    seen = {message.peek.type for socket in sockets for message in socket.messages}
-    seen |= {"/jobs" for e in exchanges if e.path == "/jobs" and e.status == 200}
-    for sign, fact in _SIGNS:
-        if sign in seen:
-            return oldest_with(fact)
-    return ERAS[0] if "executing" in seen else DEFAULT_VERSION
+    def __init__(self) -> None:
+        self.stated: str | None = None
+        """What the recording says of itself, or what /system_stats said; None: neither did."""
+        self._seen: set[str] = set()
 
+    def session(self, session: Session) -> None:
+        """What whoever recorded wrote down."""
+        self._said(session.about.get("comfyui_version", ""))
 
-def stated_version(sessions: Sequence[Session], exchanges: Sequence[Exchange]) -> str | None:
-    """What the recording says of itself, or what /system_stats said; None: neither did."""
-    for said in _said(sessions, exchanges):
-        if release := _RELEASE.match(said):
-            return release[1]
-    return None
-
-
-def _said(sessions: Sequence[Session], exchanges: Sequence[Exchange]) -> Iterator[str]:
-    for session in sessions:
-        yield str(session.about.get("comfyui_version", ""))
-    for exchange in exchanges:
-        if exchange.path == "/system_stats" and isinstance(exchange.response_json, dict):
+    def exchange(self, exchange: Exchange) -> None:
+        """An answer."""
+        if exchange.path == "/jobs" and exchange.status == 200:
+            self._seen.add("/jobs")
+        elif exchange.path == "/system_stats" and isinstance(exchange.response_json, dict):
             system = exchange.response_json.get("system")
-            yield str(system.get("comfyui_version", "")) if isinstance(system, dict) else ""
+            self._said(system.get("comfyui_version", "") if isinstance(system, dict) else "")
+
+    def message(self, kind: str) -> None:
+        """A message of the server, by its type."""
+        self._seen.add(kind)
+
+    def _said(self, version: Any) -> None:
+        release = _RELEASE.match(str(version)) if self.stated is None else None
+        if release is not None:
+            self.stated = release[1]
+
+    @property
+    def version(self) -> str:
+        """The one that was stated, or the oldest recorded generation that fits.
+
+        A recording that nothing ran in is taken for the default version.
+        """
+        if self.stated is not None:
+            return self.stated
+        for sign, fact in _SIGNS:
+            if sign in self._seen:
+                return oldest_with(fact)
+        return ERAS[0] if "executing" in self._seen else DEFAULT_VERSION
+
+
+def version_signs(
+    sessions: Iterable[Session], exchanges: Iterable[Exchange], sockets: Iterable[Socket]
+) -> VersionSigns:
+    """What a whole recording shows."""
+    signs = VersionSigns()
+    for session in sessions:
+        signs.session(session)
+    for exchange in exchanges:
+        signs.exchange(exchange)
+    for kind in {message.peek.type for socket in sockets for message in socket.messages}:
+        signs.message(kind)
+    return signs

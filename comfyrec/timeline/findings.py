@@ -12,7 +12,18 @@ import msgspec
 from comfyrec.timeline import Timeline
 from comfyrec.timeline.model import Exchange
 
-__all__ = ["Finding", "Poll", "Silence", "find_polls", "find_silences", "route_of"]
+__all__ = [
+    "POLLS_MIN",
+    "SILENCES_MAX",
+    "SILENCE_SHARE",
+    "SILENCE_US_MIN",
+    "Finding",
+    "Poll",
+    "Silence",
+    "find_polls",
+    "find_silences",
+    "route_of",
+]
 
 SILENCE_US_MIN: Final = 1_000_000
 SILENCE_SHARE: Final = 0.05

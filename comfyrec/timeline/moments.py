@@ -6,7 +6,7 @@ closes, a message. The terminal, the page and the exports list these.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -17,12 +17,26 @@ from comfyrec.events import decode_binary
 from comfyrec.events.outputs import files_in
 from comfyrec.timeline import Timeline
 from comfyrec.timeline.message_summary import data_of
-from comfyrec.timeline.model import Closing, Exchange, Message, RecordedPrompt, Socket
+from comfyrec.timeline.model import Closing, Exchange, Message, Ping, RecordedPrompt, Socket
 from comfyrec.timeline.node_runs import class_of
-from comfyrec.timeline.story import failure_of, refusal_in_words
+from comfyrec.timeline.prompt_story import failure_of
+from comfyrec.timeline.story import refusal_in_words
 from comfyrec.wording import plural
 
-__all__ = ["PREVIEWS", "Moment", "binary_name", "moments_of"]
+__all__ = [
+    "PREVIEWS",
+    "Moment",
+    "MomentWords",
+    "answer_moment",
+    "binary_name",
+    "closed_moment",
+    "cut_moment",
+    "message_moment",
+    "moments_of",
+    "opened_moment",
+    "ping_moment",
+    "request_moment",
+]
 
 PREVIEWS: Final = frozenset({"preview", "preview with metadata"})
 """Types of moments that hold a picture."""
@@ -71,47 +85,66 @@ def moments_of(timeline: Timeline) -> list[Moment]:
 
 
 def _http(exchange: Exchange, posted: Mapping[int, int], start: int) -> Iterator[Moment]:
-    request, response = exchange.request, exchange.response
+    prompt = posted.get(exchange.number)
     upgraded = exchange.status == 101
-    if not upgraded and request.start:
-        yield Moment(
-            at=request.at,
-            t_us=request.t - start,
-            kind="request",
-            type=exchange.method,
-            side=Side.CLIENT,
-            conn=exchange.conn,
-            exchange=exchange.number,
-            prompt=posted.get(exchange.number),
-            words=exchange.target,
-            size=len(request.body),
-        )
-    if response is not None and not upgraded:
-        yield Moment(
-            at=response.at,
-            t_us=response.t_end - start,
-            kind="answer",
-            type=str(exchange.status),
-            side=Side.SERVER,
-            conn=exchange.conn,
-            exchange=exchange.number,
-            prompt=posted.get(exchange.number),
-            words=_answer_in_words(exchange),
-            size=len(response.body) + response.omitted_bytes,
-            severity="bad" if (exchange.status or 0) >= 400 or not response.complete else "",
-        )
+    if not upgraded and exchange.request.start:
+        yield request_moment(exchange, prompt, start)
+    if not upgraded and (answer := answer_moment(exchange, prompt, start)) is not None:
+        yield answer
     if exchange.cut_by is not None:
-        yield Moment(
-            at=request.at,
-            t_us=exchange.cut_t - start,
-            kind="cut",
-            type="cut",
-            side=exchange.cut_by,
-            conn=exchange.conn,
-            exchange=exchange.number,
-            words=f"{exchange.method} {exchange.path}: the connection ended before the answer",
-            severity="bad",
-        )
+        yield cut_moment(exchange, start, exchange.request.at)
+
+
+def request_moment(exchange: Exchange, prompt: int | None, start: int) -> Moment:
+    """A request was made."""
+    return Moment(
+        at=exchange.request.at,
+        t_us=exchange.request.t - start,
+        kind="request",
+        type=exchange.method,
+        side=Side.CLIENT,
+        conn=exchange.conn,
+        exchange=exchange.number,
+        prompt=prompt,
+        words=exchange.target,
+        size=len(exchange.request.body),
+    )
+
+
+def answer_moment(exchange: Exchange, prompt: int | None, start: int) -> Moment | None:
+    """It was answered; None: it was not."""
+    response = exchange.response
+    if response is None:
+        return None
+    return Moment(
+        at=response.at,
+        t_us=response.t_end - start,
+        kind="answer",
+        type=str(exchange.status),
+        side=Side.SERVER,
+        conn=exchange.conn,
+        exchange=exchange.number,
+        prompt=prompt,
+        words=_answer_in_words(exchange),
+        size=len(response.body) + response.omitted_bytes,
+        severity="bad" if (exchange.status or 0) >= 400 or not response.complete else "",
+    )
+
+
+def cut_moment(exchange: Exchange, start: int, at: int) -> Moment:
+    """Its connection ended before it was answered; ``at`` is where that is told."""
+    assert exchange.cut_by is not None, "only what was cut has this moment"
+    return Moment(
+        at=at,
+        t_us=exchange.cut_t - start,
+        kind="cut",
+        type="cut",
+        side=exchange.cut_by,
+        conn=exchange.conn,
+        exchange=exchange.number,
+        words=f"{exchange.method} {exchange.path}: the connection ended before the answer",
+        severity="bad",
+    )
 
 
 def _answer_in_words(exchange: Exchange) -> str:
@@ -131,9 +164,22 @@ def _answer_in_words(exchange: Exchange) -> str:
 def _socket(
     socket: Socket, about: Mapping[tuple[int, int], int], timeline: Timeline
 ) -> Iterator[Moment]:
-    start, upgrade = timeline.t, socket.upgrade
-    opened = upgrade.response or upgrade.request
-    yield Moment(
+    start = timeline.t
+    yield opened_moment(socket, start)
+    words = MomentWords(timeline.prompts)
+    for place, message in enumerate(socket.messages):
+        prompt = about.get((socket.number, place))
+        yield message_moment(socket, place, message, prompt, words, start)
+    for ping in socket.pings:
+        yield ping_moment(socket, ping, start)
+    if socket.closing is not None:
+        yield closed_moment(socket, socket.closing, start)
+
+
+def opened_moment(socket: Socket, start: int) -> Moment:
+    """A socket was accepted."""
+    opened = socket.upgrade.response or socket.upgrade.request
+    return Moment(
         at=opened.at,
         t_us=opened.t - start,
         kind="opened",
@@ -141,27 +187,26 @@ def _socket(
         side=Side.CLIENT,
         conn=socket.conn,
         socket=socket.number,
-        words=f"{upgrade.target} as {socket.name}",
+        words=f"{socket.upgrade.target} as {socket.name}",
     )
-    words = _Words(timeline)
-    for place, message in enumerate(socket.messages):
-        yield _message(socket, place, message, about.get((socket.number, place)), words, start)
-    for ping in socket.pings:
-        yield Moment(
-            at=ping.at,
-            t_us=ping.t - start,
-            kind="ping",
-            type="pong" if ping.pong else "ping",
-            side=ping.side,
-            conn=socket.conn,
-            socket=socket.number,
-            size=len(ping.payload),
-        )
-    if socket.closing is not None:
-        yield _closed(socket, socket.closing, start)
 
 
-def _closed(socket: Socket, closing: Closing, start: int) -> Moment:
+def ping_moment(socket: Socket, ping: Ping, start: int) -> Moment:
+    """A ping or a pong."""
+    return Moment(
+        at=ping.at,
+        t_us=ping.t - start,
+        kind="ping",
+        type="pong" if ping.pong else "ping",
+        side=ping.side,
+        conn=socket.conn,
+        socket=socket.number,
+        size=len(ping.payload),
+    )
+
+
+def closed_moment(socket: Socket, closing: Closing, start: int) -> Moment:
+    """A socket ended."""
     code = "without a code" if closing.code is None else f"with {closing.code} {closing.reason}"
     words = code.rstrip() if closing.clean else "cut: the connection ended without a close frame"
     return Moment(
@@ -177,9 +222,15 @@ def _closed(socket: Socket, closing: Closing, start: int) -> Moment:
     )
 
 
-def _message(
-    socket: Socket, place: int, message: Message, prompt: int | None, words: _Words, start: int
+def message_moment(
+    socket: Socket,
+    place: int,
+    message: Message,
+    prompt: int | None,
+    words: MomentWords,
+    start: int,
 ) -> Moment:
+    """A message; ``words`` are those of its socket, which has been told all messages before it."""
     kind, node, said = words.of(message, prompt)
     return Moment(
         at=message.at,
@@ -205,11 +256,15 @@ _SEVERITY: Final = {
 }
 
 
-class _Words:
-    """Messages of one socket in words; a ``progress_state`` is told by what it changed."""
+class MomentWords:
+    """Messages of one socket in words; a ``progress_state`` is told by what it changed.
 
-    def __init__(self, timeline: Timeline) -> None:
-        self._prompts = timeline.prompts
+    Args:
+        prompts: by number; may grow.
+    """
+
+    def __init__(self, prompts: Sequence[RecordedPrompt]) -> None:
+        self._prompts = prompts
         self._nodes: dict[str, dict[str, Any]] = {}
         self.prompt: int | None = None
         """The prompt that was spoken of last: pictures without metadata belong to it."""

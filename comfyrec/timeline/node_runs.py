@@ -102,16 +102,16 @@ class NodeRuns:
     """
 
     def __init__(self, prompt: RecordedPrompt) -> None:
-        self._prompt = prompt
+        self.prompt = prompt
         self._all: list[_Open] = []
         self._latest: dict[str, _Open] = {}
         self._by_state = False
         self._finished: set[str] = set()
-        self._first_told: dict[str | bytes, int] = {}
+        self._first_told: dict[int, int] = {}  # by hash: states of long prompts are large
 
     def take(self, message: Message, socket: int) -> None:
         """The next message that names the prompt."""
-        if self._first_told.setdefault(message.data, socket) != socket:
+        if self._first_told.setdefault(hash(message.data), socket) != socket:
             return
         kind = message.peek.type
         if kind == "progress_state":
@@ -121,7 +121,7 @@ class NodeRuns:
         elif kind == "progress":
             self._progress(message)
         elif kind == "execution_cached":
-            self._cached()
+            self._cached(message)
         elif kind == "executed":
             self._executed(message)
 
@@ -143,6 +143,11 @@ class NodeRuns:
         """The node that began last and has not ended."""
         return next((run for run in reversed(self._all) if run.t_end is None and run.t), None)
 
+    def running_name(self) -> str:
+        """What the node that began last is called, if it runs; else ``""``."""
+        run = self.running
+        return "" if run is None else self._done(run, 0).name
+
     def done(self, start: int) -> tuple[NodeRun, ...]:
         """The nodes in the order of their beginning, cached ones where they were named.
 
@@ -154,8 +159,8 @@ class NodeRuns:
     def _done(self, run: _Open, start: int) -> NodeRun:
         return NodeRun(
             node_id=run.node_id,
-            class_type=class_of(self._prompt, run.node_id),
-            title=title_of(self._prompt, run.node_id),
+            class_type=class_of(self.prompt, run.node_id),
+            title=title_of(self.prompt, run.node_id),
             t=None if run.t is None else run.t - start,
             t_end=None if run.t_end is None else run.t_end - start,
             cached=run.cached,
@@ -199,8 +204,9 @@ class NodeRuns:
         if run is not None and not self._by_state:
             run.value, run.max = _number(data.get("value")), _number(data.get("max"))
 
-    def _cached(self) -> None:
-        for node_id in self._prompt.cached:
+    def _cached(self, message: Message) -> None:
+        nodes = _data(message).get("nodes")
+        for node_id in map(str, nodes) if isinstance(nodes, list) else ():
             if node_id not in self._latest:
                 run = self._latest[node_id] = _Open(node_id, None)
                 run.cached = True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from comfyrec.cassette.records import Side
@@ -13,7 +13,10 @@ from comfyrec.timeline import Timeline
 from comfyrec.timeline.findings import Finding
 from comfyrec.timeline.model import Message
 
-__all__ = ["broken_rules"]
+__all__ = ["Order", "broken_rules"]
+
+Numbers = Callable[[str], int | None]
+"""prompt_id -> number of the latest prompt with that id."""
 
 _OPENED, _SAID, _CLOSED = 0, 1, 2
 FINDINGS_MAX: Final = 500
@@ -27,18 +30,48 @@ def broken_rules(timeline: Timeline, *, whole: bool = True) -> Iterator[Finding]
         timeline: the recording.
         whole: False if it was cut off: prompts that have not ended are fine then.
     """
-    checker, found = Checker(), 0
+    numbers = {prompt.prompt_id: prompt.number for prompt in timeline.prompts}
+    order, found, start = Order(), 0, timeline.t
     for _, what, socket, message in _stream(timeline):
         if what == _OPENED:
-            checker.opened(socket)
+            order.opened(socket)
         elif what == _CLOSED:
-            checker.closed(socket)
+            order.closed(socket)
         elif message is not None and found < FINDINGS_MAX:
-            for broken in _fed(checker, message, socket):
+            for finding in order.fed(message, socket, start, numbers.get):
                 found += 1
-                yield _finding(broken, message, socket, timeline)
-    for broken in checker.end() if whole else ():
-        yield _finding(broken, None, int(str(broken.socket)), timeline)
+                yield finding
+    if whole:
+        yield from order.end(start, numbers.get)
+
+
+class Order:
+    """Takes what the sockets were told, in order; gives what breaks a rule."""
+
+    def __init__(self) -> None:
+        self._checker = Checker()
+
+    def opened(self, socket: int) -> None:
+        """A socket begins."""
+        self._checker.opened(socket)
+
+    def closed(self, socket: int) -> None:
+        """It is over."""
+        self._checker.closed(socket)
+
+    def fed(self, message: Message, socket: int, start: int, number_of: Numbers) -> list[Finding]:
+        """What the next message of a server breaks."""
+        return [
+            _finding(broken, message, socket, start, number_of)
+            for broken in _fed(self._checker, message, socket)
+        ]
+
+    def end(self, start: int, number_of: Numbers) -> list[Finding]:
+        """What is missing at a clean end."""
+        return [
+            _finding(broken, None, int(str(broken.socket)), start, number_of)
+            for broken in self._checker.end()
+        ]
 
 
 def _stream(timeline: Timeline) -> list[tuple[int, int, int, Message | None]]:
@@ -65,15 +98,14 @@ def _fed(checker: Checker, message: Message, socket: int) -> list[Violation]:
 
 
 def _finding(
-    broken: Violation, message: Message | None, socket: int, timeline: Timeline
+    broken: Violation, message: Message | None, socket: int, start: int, number_of: Numbers
 ) -> Finding:
-    numbers = [p.number for p in timeline.prompts if p.prompt_id == broken.prompt_id]
     return Finding(
         kind=broken.rule,
         severity="breaks",
-        t_us=None if message is None else message.t - timeline.t,
+        t_us=None if message is None else message.t - start,
         sentence=f"against the rule '{RULES[broken.rule]}': {broken.found}",
         at=None if message is None else message.at,
-        prompt=numbers[-1] if numbers else None,
+        prompt=number_of(broken.prompt_id or ""),
         socket=socket,
     )

@@ -24,7 +24,16 @@ from comfyrec.timeline.model import (
     Socket,
 )
 
-__all__ = ["is_terminal", "prompts_of", "removed_ids", "submission"]
+__all__ = [
+    "OpenPrompt",
+    "complete",
+    "fill",
+    "is_terminal",
+    "meant",
+    "prompts_of",
+    "removed_ids",
+    "submission",
+]
 
 _TERMINAL: Final = {
     "execution_success": SUCCESS,
@@ -80,7 +89,7 @@ def _strings(value: Any) -> Sequence[str]:
     return [v for v in value if isinstance(v, str)] if isinstance(value, list) else ()
 
 
-class _OpenPrompt(msgspec.Struct):
+class OpenPrompt(msgspec.Struct):
     """A prompt on its way."""
 
     prompt_id: str
@@ -100,9 +109,16 @@ class _OpenPrompt(msgspec.Struct):
 
     @property
     def over(self) -> bool:
+        """It has left the executor."""
         return self.left_at is not None
 
+    @property
+    def pending(self) -> bool:
+        """Nothing was said about it yet."""
+        return self.started_at is None and not self.frames and not self.outcome
+
     def saw(self, message: Message) -> None:
+        """Take in a message about it."""
         kind = message.peek.type
         if kind == "execution_start":
             self.started_at = message.at
@@ -124,6 +140,7 @@ class _OpenPrompt(msgspec.Struct):
             self.outputs[str(data.get("node"))] = data["output"]
 
     def done(self, number: int) -> RecordedPrompt:
+        """The prompt as it stands now."""
         return RecordedPrompt(
             number=number,
             prompt_id=self.prompt_id,
@@ -145,13 +162,13 @@ class _OpenPrompt(msgspec.Struct):
 def prompts_of(exchanges: Sequence[Exchange], sockets: Sequence[Socket]) -> list[RecordedPrompt]:
     """All prompts of a recording: the submitted ones in order, then those only frames tell of."""
     runs = _submitted(exchanges)
-    by_id: dict[str, list[_OpenPrompt]] = {}
+    by_id: dict[str, list[OpenPrompt]] = {}
     for submitted in runs:
         by_id.setdefault(submitted.prompt_id, []).append(submitted)
     unanswered = _unanswered(exchanges)
     for at, socket, place, message in _about_prompts(sockets):
         same = by_id.setdefault(message.peek.prompt_id or "", [])
-        run = _meant(same, at) or _found(message.peek.prompt_id or "", at, unanswered)
+        run = meant(same, at) or _found(message.peek.prompt_id or "", at, unanswered)
         if not same:
             same.append(run)
             runs.append(run)
@@ -162,16 +179,16 @@ def prompts_of(exchanges: Sequence[Exchange], sockets: Sequence[Socket]) -> list
     return [run.done(number) for number, run in enumerate(runs)]
 
 
-def _submitted(exchanges: Sequence[Exchange]) -> list[_OpenPrompt]:
+def _submitted(exchanges: Sequence[Exchange]) -> list[OpenPrompt]:
     runs = []
     for exchange in exchanges:
         both = submission(exchange)
         if both is None:
             continue
-        run = _OpenPrompt(
+        run = OpenPrompt(
             prompt_id=both[1]["prompt_id"], queue_number=_number(both[1].get("number"))
         )
-        _fill(run, exchange)
+        fill(run, exchange)
         runs.append(run)
     return runs
 
@@ -190,15 +207,16 @@ def _unanswered(exchanges: Sequence[Exchange]) -> list[Exchange]:
     ]
 
 
-def _found(prompt_id: str, at: int, unanswered: list[Exchange]) -> _OpenPrompt:
+def _found(prompt_id: str, at: int, unanswered: list[Exchange]) -> OpenPrompt:
     """A prompt that frames tell of; if a submission lacks its answer, it was that one."""
-    run = _OpenPrompt(prompt_id=prompt_id)
+    run = OpenPrompt(prompt_id=prompt_id)
     if unanswered and unanswered[0].request.at < at:
-        _fill(run, unanswered.pop(0))
+        fill(run, unanswered.pop(0))
     return run
 
 
-def _fill(run: _OpenPrompt, exchange: Exchange) -> None:
+def fill(run: OpenPrompt, exchange: Exchange) -> None:
+    """Put in what its POST says."""
     body = exchange.request_json
     body = body if isinstance(body, dict) else {}
     extra, graph = body.get("extra_data"), body.get("prompt")
@@ -220,43 +238,45 @@ def _about_prompts(sockets: Sequence[Socket]) -> list[tuple[int, int, int, Messa
     return found
 
 
-def _meant(same: Sequence[_OpenPrompt], at: int) -> _OpenPrompt | None:
+def meant(same: Sequence[OpenPrompt], at: int) -> OpenPrompt | None:
     """An id can be used again: a frame is about the first use that is not over yet."""
     live = [run for run in same if not run.over and run.submitted_at < at]
     return live[0] if live else (same[-1] if same else None)
 
 
-def _delete(runs: Sequence[_OpenPrompt], exchanges: Sequence[Exchange]) -> None:
+def _delete(runs: Sequence[OpenPrompt], exchanges: Sequence[Exchange]) -> None:
     for exchange in exchanges:
         ids = removed_ids(exchange)
         if ids == ():
             continue
         for run in runs:
-            pending = run.started_at is None and not run.frames and not run.outcome
             named = ids is None or run.prompt_id in ids
-            if pending and named and run.submitted_at < exchange.request.at:
+            if run.pending and named and run.submitted_at < exchange.request.at:
                 run.outcome = DELETED
 
 
-def _from_history(
-    by_id: Mapping[str, Sequence[_OpenPrompt]], exchanges: Sequence[Exchange]
-) -> None:
+def _from_history(by_id: Mapping[str, Sequence[OpenPrompt]], exchanges: Sequence[Exchange]) -> None:
     for prompt_id, entry in history_entries(exchanges):
         for run in by_id.get(prompt_id, ()):
-            _complete(run, entry)
+            complete(run, entry)
 
 
 def history_entries(exchanges: Sequence[Exchange]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Every (prompt_id, history entry) that an answer of GET /history held, in order."""
     for exchange in exchanges:
-        if exchange.method != "GET" or not exchange.path.startswith("/history"):
-            continue
-        answer = exchange.response_json
-        if isinstance(answer, dict):
-            yield from ((key, entry) for key, entry in answer.items() if isinstance(entry, dict))
+        yield from history_of(exchange)
 
 
-def _complete(run: _OpenPrompt, entry: Mapping[str, Any]) -> None:
+def history_of(exchange: Exchange) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The same of one answer; nothing if it is none of GET /history."""
+    if exchange.method != "GET" or not exchange.path.startswith("/history"):
+        return
+    answer = exchange.response_json
+    if isinstance(answer, dict):
+        yield from ((key, entry) for key, entry in answer.items() if isinstance(entry, dict))
+
+
+def complete(run: OpenPrompt, entry: Mapping[str, Any]) -> None:
     """What the history knows and no frame said, for prompts whose client was not listening."""
     item, status = entry.get("prompt"), entry.get("status")
     if not run.graph and isinstance(item, list) and len(item) > 3 and isinstance(item[2], dict):

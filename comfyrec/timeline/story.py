@@ -14,13 +14,19 @@ import msgspec
 
 from comfyrec.cassette.records import Side
 from comfyrec.timeline import Timeline
-from comfyrec.timeline.facts import stated_version
 from comfyrec.timeline.findings import Finding, Poll, Silence, find_polls, find_silences
-from comfyrec.timeline.message_summary import data_of
-from comfyrec.timeline.model import Exchange, HttpMessage, Message, RecordedPrompt, Socket
-from comfyrec.timeline.node_runs import NodeRun, NodeRuns
+from comfyrec.timeline.model import Closing, Exchange, Message, Socket
+from comfyrec.timeline.node_runs import NodeRun
 from comfyrec.timeline.order_violations import broken_rules
-from comfyrec.timeline.prompts import history_entries, is_terminal
+from comfyrec.timeline.prompt_story import (
+    PICTURES,
+    Failure,
+    Heard,
+    PromptStory,
+    PromptTelling,
+    picture_of,
+)
+from comfyrec.timeline.prompts import history_entries
 
 __all__ = [
     "STORY_VERSION",
@@ -36,74 +42,6 @@ __all__ = [
 
 STORY_VERSION: Final = 1
 """Moves when a field of the JSON changes its meaning or goes; new fields do not move it."""
-
-_PREVIEW, _PREVIEW_WITH_METADATA = 1, 4
-
-
-class Failure(msgspec.Struct, frozen=True):
-    """What the server said of a node that failed, in its own words."""
-
-    node_id: str
-    class_type: str
-    exception_type: str
-    message: str
-    traceback: tuple[str, ...] = ()
-
-    @property
-    def blocked(self) -> bool:
-        """An output was blocked: the prompt went on (protocol.md section 2.2)."""
-        return self.exception_type == "ExecutionBlocked"
-
-    def __str__(self) -> str:
-        where = " ".join(filter(None, (self.class_type, self.node_id)))
-        return f"{where}: {self.exception_type}: {self.message.strip()}"
-
-
-class Heard(msgspec.Struct, frozen=True):
-    """What one socket was told about a prompt."""
-
-    socket: int
-    frames: int
-    first_us: int
-
-
-class PromptStory(msgspec.Struct, frozen=True, kw_only=True):
-    """One prompt, from its submission to its end."""
-
-    number: int
-    prompt_id: str
-    client_id: str | None = None
-    outcome: str = ""
-    """``success``, ``error``, ``interrupted``, ``deleted``, ``""``: the recording does not say."""
-    submitted_us: int | None = None
-    """When its POST began; None: before the recording."""
-    started_us: int | None = None
-    ended_us: int | None = None
-    """When its outcome was said (success before 0.0.3: when it left)."""
-    left_us: int | None = None
-    nodes: tuple[NodeRun, ...] = ()
-    previews: int = 0
-    outputs: dict[str, Any] = {}
-    failure: Failure | None = None
-    heard: tuple[Heard, ...] = ()
-    """Which sockets were told about it; empty: nobody listened."""
-
-    @property
-    def queue_wait_us(self) -> int | None:
-        """From the POST to the start; None where one of them is not known."""
-        known = self.submitted_us is not None and self.started_us is not None
-        return self.started_us - self.submitted_us if known else None  # type: ignore[operator]
-
-    @property
-    def run_us(self) -> int | None:
-        """From the start to the end; None where one of them is not known."""
-        known = self.ended_us is not None and self.started_us is not None
-        return self.ended_us - self.started_us if known else None  # type: ignore[operator]
-
-    @property
-    def files(self) -> int:
-        """How many files its outputs name."""
-        return sum(len(run.files) for run in self.nodes)
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -178,8 +116,8 @@ def tell(timeline: Timeline, *, whole: bool = True) -> Story:
         whole: False if the recording was cut off: a prompt without an end is fine then.
     """
     start = timeline.t
-    prompts = _Prompts(timeline).tell()
-    sockets = tuple(_listener(socket, start) for socket in timeline.sockets)
+    prompts = _prompts(timeline)
+    sockets = tuple(listener_of(socket, start) for socket in timeline.sockets)
     silences = find_silences(timeline, _busy(prompts))
     findings = [
         *broken_rules(timeline, whole=whole),
@@ -192,7 +130,7 @@ def tell(timeline: Timeline, *, whole: bool = True) -> Story:
         start_us=start,
         duration_us=timeline.t_end - start,
         comfyui_version=timeline.comfyui_version,
-        version_stated=stated_version(timeline.sessions, timeline.exchanges) is not None,
+        version_stated=timeline.version_stated,
         server=_server(timeline.exchanges),
         records=timeline.records,
         requests=len(timeline.exchanges),
@@ -208,86 +146,32 @@ def tell(timeline: Timeline, *, whole: bool = True) -> Story:
 # --- prompts ---------------------------------------------------------------------------------
 
 
-class _Prompts:
+def _prompts(timeline: Timeline) -> tuple[PromptStory, ...]:
     """Every message of a recording, in order, given to the prompt that it is about."""
-
-    def __init__(self, timeline: Timeline) -> None:
-        self._timeline = timeline
-        self._runs = [NodeRuns(prompt) for prompt in timeline.prompts]
-        self._previews = [0] * len(timeline.prompts)
-        self._ended: dict[int, int] = {}
-        self._started: dict[int, int] = {}
-        self._left: dict[int, int] = {}
-        self._failures: dict[int, Failure] = {}
-
-    def tell(self) -> tuple[PromptStory, ...]:
-        about = {key: p.number for p in self._timeline.prompts for key in p.frames}
-        by_id = {p.prompt_id: p.number for p in self._timeline.prompts}
-        current: dict[int, int] = {}
-        for socket, place, message in _messages(self._timeline.sockets):
-            number = about.get((socket, place))
-            if number is not None:
-                current[socket] = number
-                self._about(number, message, socket)
-            elif message.side is Side.SERVER and isinstance(message.data, bytes):
-                self._picture(message, current.get(socket), by_id)
-        history = dict(history_entries(self._timeline.exchanges))
-        return tuple(self._told(prompt, history) for prompt in self._timeline.prompts)
-
-    def _about(self, number: int, message: Message, socket: int) -> None:
-        runs, kind = self._runs[number], message.peek.type
-        runs.take(message, socket)
-        if kind == "execution_start":
-            self._started.setdefault(number, message.t)
-        elif kind == "executing" and message.peek.null_node:
-            self._left.setdefault(number, message.t)
-            self._ended.setdefault(number, message.t)
-        elif kind == "execution_error":
-            self._failed(number, failure_of(data_of(message.data)))
-        if is_terminal(message):
-            self._ended.setdefault(number, message.t)
-            runs.end(message.t)
-
-    def _failed(self, number: int, failure: Failure) -> None:
-        """Keep what ended the prompt; else the first output that was blocked."""
-        if number not in self._failures or not failure.blocked:
-            self._failures[number] = failure
-
-    def _picture(self, message: Message, current: int | None, by_id: dict[str, int]) -> None:
-        assert isinstance(message.data, bytes), "only binary messages hold pictures"
-        node: str | None = None
-        if message.binary_type == _PREVIEW_WITH_METADATA:
-            prompt_id, node = _whose(message.data)
-            current = by_id.get(prompt_id, current)
-        elif message.binary_type != _PREVIEW:
-            return
-        if current is not None:
-            self._previews[current] += 1
-            self._runs[current].preview(node)
-
-    def _told(self, prompt: RecordedPrompt, history: dict[str, dict[str, Any]]) -> PromptStory:
-        start, number = self._timeline.t, prompt.number
+    told = [PromptTelling(prompt) for prompt in timeline.prompts]
+    about = {key: p.number for p in timeline.prompts for key in p.frames}
+    by_id = {p.prompt_id: p.number for p in timeline.prompts}
+    current: dict[int, int] = {}
+    for socket, place, message in _messages(timeline.sockets):
+        number = about.get((socket, place))
+        if number is not None:
+            current[socket] = number
+            told[number].about(message, socket)
+        elif message.side is Side.SERVER and isinstance(message.data, bytes):
+            whose, node = picture_of(message)
+            found = by_id.get(whose, current.get(socket)) if whose is not None else None
+            if found is not None:
+                told[found].picture(node)
+    history = dict(history_entries(timeline.exchanges))
+    stories = []
+    for one, prompt in zip(told, timeline.prompts, strict=True):
         posted = None
         if prompt.submitted is not None:
-            posted = self._timeline.exchanges[prompt.submitted].request.t - start
-        failure = self._failures.get(number)
-        if failure is None and prompt.outcome == "error":
-            failure = _failure_in(history.get(prompt.prompt_id, {}))
-        return PromptStory(
-            number=number,
-            prompt_id=prompt.prompt_id,
-            client_id=prompt.client_id,
-            outcome=prompt.outcome,
-            submitted_us=posted,
-            started_us=_since(self._started.get(number), start),
-            ended_us=_since(self._ended.get(number), start),
-            left_us=_since(self._left.get(number), start),
-            nodes=self._runs[number].done(start),
-            previews=self._previews[number],
-            outputs=prompt.outputs,
-            failure=failure,
-            heard=tuple(_heard(prompt, self._timeline.sockets, start)),
+            posted = timeline.exchanges[prompt.submitted].request.t
+        stories.append(
+            one.told(prompt, timeline.t, posted=posted, history=history.get(prompt.prompt_id, {}))
         )
+    return tuple(stories)
 
 
 def _messages(sockets: Sequence[Socket]) -> list[tuple[int, int, Message]]:
@@ -300,61 +184,11 @@ def _messages(sockets: Sequence[Socket]) -> list[tuple[int, int, Message]]:
     return found
 
 
-def _since(t: int | None, start: int) -> int | None:
-    return None if t is None else t - start
-
-
-def _whose(frame: bytes) -> tuple[str, str | None]:
-    """(prompt_id, node id) of a picture with metadata (protocol.md section 2.4)."""
-    size = int.from_bytes(frame[4:8], "big")
-    metadata = _metadata(frame[8 : 8 + size])
-    node = metadata.get("node_id")
-    return str(metadata.get("prompt_id", "")), None if node is None else str(node)
-
-
-def _metadata(text: bytes) -> dict[str, Any]:
-    try:
-        metadata = msgspec.json.decode(text)
-    except (msgspec.MsgspecError, UnicodeError):
-        return {}
-    return metadata if isinstance(metadata, dict) else {}
-
-
-def _heard(prompt: RecordedPrompt, sockets: Sequence[Socket], start: int) -> Iterator[Heard]:
-    frames: dict[int, list[int]] = {}
-    for socket, place in prompt.frames:
-        frames.setdefault(socket, []).append(sockets[socket].messages[place].t)
-    for socket, times in sorted(frames.items()):
-        yield Heard(socket, len(times), min(times) - start)
-
-
-def failure_of(data: Any) -> Failure:
-    """What an ``execution_error`` says; fields that it lacks are empty."""
-    said = data if isinstance(data, dict) else {}
-    lines = said.get("traceback")
-    return Failure(
-        node_id=str(said.get("node_id", "")),
-        class_type=str(said.get("node_type", "")),
-        exception_type=str(said.get("exception_type", "")),
-        message=str(said.get("exception_message", "")),
-        traceback=tuple(map(str, lines)) if isinstance(lines, list) else (),
-    )
-
-
-def _failure_in(entry: dict[str, Any]) -> Failure | None:
-    """The error that a history entry tells of, where no frame did."""
-    status = entry.get("status")
-    messages = status.get("messages") if isinstance(status, dict) else None
-    for item in messages if isinstance(messages, list) else ():
-        if isinstance(item, list) and len(item) == 2 and item[0] == "execution_error":
-            return failure_of(item[1])
-    return None
-
-
 # --- the rest --------------------------------------------------------------------------------
 
 
-def _listener(socket: Socket, start: int) -> Listener:
+def listener_of(socket: Socket, start: int) -> Listener:
+    """What one socket was, as far as it went."""
     received, closing = socket.received, socket.closing
     opened = socket.upgrade.response.t if socket.upgrade.response else socket.upgrade.request.t
     return Listener(
@@ -371,26 +205,39 @@ def _listener(socket: Socket, start: int) -> Listener:
         received=len(received),
         sent=len(socket.messages) - len(received),
         received_bytes=sum(len(message.data) for message in received),
-        previews=sum(m.binary_type in (_PREVIEW, _PREVIEW_WITH_METADATA) for m in received),
+        previews=sum(m.binary_type in PICTURES for m in received),
     )
 
 
 def _server(exchanges: Sequence[Exchange]) -> dict[str, Any]:
-    for exchange in exchanges:
-        if exchange.path == "/system_stats" and isinstance(exchange.response_json, dict):
-            system = exchange.response_json.get("system")
-            told = dict(system) if isinstance(system, dict) else {}
-            devices = exchange.response_json.get("devices")
-            names = [d.get("name") for d in devices or () if isinstance(d, dict)]
-            return {**told, "devices": names}
-    return {}
+    told = (server_of(exchange) for exchange in exchanges)
+    return next((facts for facts in told if facts), {})
+
+
+def server_of(exchange: Exchange) -> dict[str, Any]:
+    """What an answer of GET /system_stats tells of the server; ``{}`` for any other."""
+    answer = exchange.response_json if exchange.path == "/system_stats" else None
+    if not isinstance(answer, dict):
+        return {}
+    system, devices = answer.get("system"), answer.get("devices")
+    told = dict(system) if isinstance(system, dict) else {}
+    listed = devices if isinstance(devices, list) else ()
+    return {**told, "devices": [d.get("name") for d in listed if isinstance(d, dict)]}
 
 
 def _refusals(exchanges: Sequence[Exchange], start: int) -> Iterator[Refusal]:
     for exchange in exchanges:
-        if exchange.method == "POST" and exchange.path == "/prompt" and exchange.status != 200:
-            words = refusal_in_words(exchange)
-            yield Refusal(exchange.number, exchange.request.t - start, exchange.status, words)
+        refused = refusal_of(exchange, start)
+        if refused is not None:
+            yield refused
+
+
+def refusal_of(exchange: Exchange, start: int) -> Refusal | None:
+    """What a POST /prompt was refused with; None for any other exchange."""
+    if exchange.method != "POST" or exchange.path != "/prompt" or exchange.status == 200:
+        return None
+    words = refusal_in_words(exchange)
+    return Refusal(exchange.number, exchange.request.t - start, exchange.status, words)
 
 
 def refusal_in_words(exchange: Exchange) -> str:
@@ -447,16 +294,32 @@ def _unheard(prompts: Sequence[PromptStory], timeline: Timeline) -> Iterator[Fin
         posted = timeline.exchanges[submitted].request
         if any(s.upgrade.request.at < posted.at and _open_at(s, posted.at) for s in own):
             continue
-        sentence = f"prompt {prompt.prompt_id[:8]} {_how_unheard(prompt, own, posted)}"
-        yield Finding("unheard", "warns", prompt.submitted_us, sentence, prompt=prompt.number)
+        asked = [(s.upgrade.request.at, s.upgrade.request.t) for s in own]
+        yield unheard(prompt, asked, (posted.at, posted.t))
 
 
-def _how_unheard(prompt: PromptStory, own: Sequence[Socket], posted: HttpMessage) -> str:
+def unheard(
+    prompt: PromptStory, own: Sequence[tuple[int, int]], posted: tuple[int, int]
+) -> Finding:
+    """The finding that a prompt's client did not listen.
+
+    Args:
+        prompt: whose client it is.
+        own: (place, time) of the upgrade of each of its sockets.
+        posted: (place, time) of its POST.
+    """
+    sentence = f"prompt {prompt.prompt_id[:8]} {_how_unheard(prompt, own, posted)}"
+    return Finding("unheard", "warns", prompt.submitted_us, sentence, prompt=prompt.number)
+
+
+def _how_unheard(
+    prompt: PromptStory, own: Sequence[tuple[int, int]], posted: tuple[int, int]
+) -> str:
     if not own:
         return f"named client {prompt.client_id}, which had no socket"
-    if any(s.upgrade.request.at < posted.at for s in own):
+    if any(at < posted[0] for at, _ in own):
         return "was posted after its socket had closed"
-    late_us = min(s.upgrade.request.t for s in own) - posted.t
+    late_us = min(t for _, t in own) - posted[1]
     later = f": that came {late_us / 1000:.1f} ms later" if late_us else ""
     return f"was posted before its socket was open{later}"
 
@@ -469,13 +332,21 @@ def _breaks(timeline: Timeline) -> Iterator[Finding]:
     """Connections that ended without a close frame, and requests that were never answered."""
     for socket in timeline.sockets:
         if socket.closing is not None and not socket.closing.clean:
-            who = "client" if socket.closing.by is Side.CLIENT else "server"
-            sentence = f"socket {socket.number} ({socket.name}) was cut by the {who}, unclosed"
-            yield Finding(
-                "cut", "warns", socket.closing.t - timeline.t, sentence, socket=socket.number
-            )
+            yield cut(socket, socket.closing, timeline.t)
     for exchange in timeline.exchanges:
         if exchange.cut_by is not None and exchange.status is None:
-            sentence = f"{exchange.method} {exchange.path} got no answer"
-            t_us = exchange.request.t - timeline.t
-            yield Finding("unanswered", "warns", t_us, sentence, exchange=exchange.number)
+            yield unanswered(exchange, timeline.t)
+
+
+def cut(socket: Socket, closing: Closing, start: int) -> Finding:
+    """The finding that a socket ended without a close frame."""
+    who = "client" if closing.by is Side.CLIENT else "server"
+    sentence = f"socket {socket.number} ({socket.name}) was cut by the {who}, unclosed"
+    return Finding("cut", "warns", closing.t - start, sentence, socket=socket.number)
+
+
+def unanswered(exchange: Exchange, start: int) -> Finding:
+    """The finding that a request got no answer."""
+    sentence = f"{exchange.method} {exchange.path} got no answer"
+    t_us = exchange.request.t - start
+    return Finding("unanswered", "warns", t_us, sentence, exchange=exchange.number)

@@ -1,0 +1,504 @@
+"""Records, one after the other -> what happens, moment by moment, and the story so far.
+
+``Timeline`` holds a whole recording; this holds what has not ended and a few facts of what has, so
+that a recording can be told while it grows, and one of gigabytes in little memory. Moments come in
+the order in which they were complete; both tell the same of a recording.
+"""
+
+from __future__ import annotations
+
+import heapq
+from array import array
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from typing import Final, NamedTuple
+
+import msgspec
+
+from comfyrec.cassette.records import AnyRecord, Closed, HttpPart, Note, Raw, Session, Side, WsFrame
+from comfyrec.timeline.assemble import (
+    BINARY,
+    CLOSE,
+    PING,
+    PONG,
+    TEXT,
+    FrameJoiner,
+    OpenExchange,
+    OpenMessage,
+    closing_of,
+    is_interim,
+    message_of,
+    status_of,
+)
+from comfyrec.timeline.facts import VersionSigns
+from comfyrec.timeline.findings import (
+    POLLS_MIN,
+    SILENCE_SHARE,
+    SILENCE_US_MIN,
+    SILENCES_MAX,
+    Finding,
+    Poll,
+    Silence,
+    route_of,
+)
+from comfyrec.timeline.live_prompts import LivePrompt, LivePrompts
+from comfyrec.timeline.model import Closing, Exchange, HttpMessage, Message, Ping, Socket
+from comfyrec.timeline.moments import (
+    Moment,
+    MomentWords,
+    answer_moment,
+    closed_moment,
+    cut_moment,
+    message_moment,
+    opened_moment,
+    ping_moment,
+    request_moment,
+)
+from comfyrec.timeline.order_violations import Order
+from comfyrec.timeline.prompt_story import PICTURES
+from comfyrec.timeline.story import (
+    Listener,
+    PromptStory,
+    Refusal,
+    Story,
+    cut,
+    listener_of,
+    refusal_of,
+    server_of,
+    unanswered,
+    unheard,
+)
+
+__all__ = ["Live", "Told"]
+
+PROBLEMS_MAX: Final = 200
+FINDINGS_MAX: Final = 2_000
+POLLED_MAX: Final = 4_000
+"""Different things that are counted as asked for; those asked for once are forgotten first."""
+CLOSED_KEPT: Final = 1_000
+"""Connections that are remembered behind their end, for an answer that comes after it."""
+
+
+class Told(NamedTuple):
+    """A moment, and what was said at it."""
+
+    moment: Moment
+    content: Message | HttpMessage | None
+
+
+class _Asked(OpenExchange):
+    """An exchange that has not ended, and how much of it was told."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+        self.request_told = self.answer_told = False
+
+
+class _OpenSocket:
+    """A socket, from its upgrade to its end."""
+
+    def __init__(self, socket: Socket, words: MomentWords) -> None:
+        self.socket, self.words = socket, words
+        self.joined = {side: FrameJoiner() for side in Side}
+        self.current: LivePrompt | None = None
+        self.listener = Listener(number=socket.number, conn=socket.conn, name=socket.name)
+        self.messages = 0
+
+    @property
+    def open(self) -> bool:
+        return self.socket.closing is None
+
+
+class _Connection:
+    def __init__(self) -> None:
+        self.asked: dict[int, _Asked] = {}
+        self.socket: _OpenSocket | None = None
+        self.closed = False
+
+
+class Live:
+    """Takes the records of one recording in order.
+
+    Args:
+        ended: called with a prompt once nothing more is expected of it.
+        rules: whether to look for frames that are out of order.
+    """
+
+    def __init__(
+        self, *, ended: Callable[[LivePrompt], None] | None = None, rules: bool = True
+    ) -> None:
+        self.prompts = LivePrompts(ended)
+        self.start: int | None = None
+        self.t_end = 0
+        self.records = 0
+        self.requests = 0
+        self.sessions: list[Session] = []
+        self.sockets: list[_OpenSocket] = []
+        self.refusals: list[Refusal] = []
+        self.revision = 0
+        """Moves with each record."""
+        self._order = Order() if rules else None
+        self._signs = VersionSigns()
+        self._server: dict[str, object] = {}
+        self._connections: dict[int, _Connection] = {}
+        self._closed: list[int] = []
+        self._by_name: dict[str, list[_OpenSocket]] = {}
+        self._findings: list[Finding] = []
+        self._problems: list[str] = []
+        self._polled: dict[str, tuple[str, array[int]]] = {}
+        self._silences: list[tuple[int, int, str]] = []
+        self._told: list[Told] = []
+
+    # --- records -------------------------------------------------------------------------------
+
+    def take(self, record: AnyRecord) -> list[Told]:
+        """What is complete with this record."""
+        at = self.records
+        self.records += 1
+        if self.start is None or self.start == 0:
+            self.start = self.prompts.start = record.t
+        self._told = []
+        if record.t > self.t_end:
+            self._silence_before(record.t)
+            self.prompts.settle(record.t)
+            self.t_end = record.t
+        if isinstance(record, WsFrame):
+            self._frame(record, at)
+        elif isinstance(record, HttpPart):
+            self._part(record, at)
+        elif isinstance(record, Closed):
+            self._close(record, at)
+        elif isinstance(record, Session):
+            self.sessions.append(record)
+            self._signs.session(record)
+        elif isinstance(record, Raw):
+            self._problem(f"record {record.seq}: {len(record.data)} bytes could not be read")
+        elif isinstance(record, Note):
+            self._note(record)
+        return self._told
+
+    def finish(self) -> list[Told]:
+        """What was on its way when the recording ended."""
+        self._told = []
+        for conn, connection in self._connections.items():
+            for asked in connection.asked.values():
+                self._tell_rest(conn, asked)
+        self.prompts.finish()
+        return self._told
+
+    def _connection(self, conn: int) -> _Connection:
+        return self._connections.setdefault(conn, _Connection())
+
+    def _tell(self, moment: Moment, content: Message | HttpMessage | None = None) -> None:
+        self._told.append(Told(moment, content))
+
+    @property
+    def _start(self) -> int:
+        assert self.start is not None, "the first record has set it"
+        return self.start
+
+    # --- HTTP ----------------------------------------------------------------------------------
+
+    def _part(self, part: HttpPart, at: int) -> None:
+        connection = self._connection(part.conn)
+        if connection.closed and part.side is Side.CLIENT and part.head:
+            connection = self._connections[part.conn] = _Connection()
+        asked = connection.asked.get(part.exchange)
+        if asked is None:
+            asked = connection.asked[part.exchange] = _Asked(self.requests)
+            self.requests += 1
+        asked.more(part, at)
+        if part.side is Side.CLIENT:
+            if part.last and not _upgrades(asked):
+                self._tell_request(part.conn, asked)
+        elif status_of(part.head) == b"101":
+            self._opened(part.conn, connection, asked)
+        elif part.last and not is_interim(asked.halves[Side.SERVER].head):
+            self._tell_request(part.conn, asked)
+            self._answered(part.conn, asked)
+        whole = asked.asked is None or asked.asked.complete
+        if whole and asked.answer_told:
+            del connection.asked[part.exchange]
+
+    def _tell_request(self, conn: int, asked: _Asked) -> None:
+        if asked.request_told or asked.asked is None or not asked.asked.head:
+            return
+        asked.request_told = True
+        exchange = asked.done(asked.number, conn)
+        if exchange.method == "GET":
+            self._count_poll(exchange)
+        prompt = None
+        if exchange.method == "POST" and exchange.path == "/prompt":
+            prompt = self.prompts.posted(exchange)
+            if prompt is not None:
+                prompt.listened = self._listens(prompt.open.client_id, exchange.request.at)
+        moment = request_moment(exchange, None if prompt is None else prompt.number, self._start)
+        self._tell(moment, exchange.request)
+
+    def _answered(self, conn: int, asked: _Asked) -> None:
+        if asked.answer_told:
+            return
+        asked.answer_told = True
+        exchange = asked.done(asked.number, conn)
+        self._signs.exchange(exchange)
+        self._server = self._server or server_of(exchange)
+        refused = refusal_of(exchange, self._start)
+        if refused is not None:
+            self.refusals.append(refused)
+        prompt = self.prompts.answered(exchange)
+        number = None if prompt is None else prompt.number
+        moment = answer_moment(exchange, number, self._start)
+        assert moment is not None, "it was answered"
+        self._tell(moment, exchange.response)
+
+    def _tell_rest(self, conn: int, asked: _Asked) -> None:
+        """What there is of an exchange that does not go on."""
+        self._tell_request(conn, asked)
+        response = asked.halves.get(Side.SERVER)
+        if response is not None and not is_interim(response.head):
+            self._answered(conn, asked)
+
+    # --- sockets -------------------------------------------------------------------------------
+
+    def _opened(self, conn: int, connection: _Connection, asked: _Asked) -> _OpenSocket:
+        if connection.socket is not None:
+            return connection.socket
+        asked.request_told = asked.answer_told = True
+        upgrade = asked.done(asked.number, conn)
+        number = len(self.sockets)
+        socket = Socket(number, conn, upgrade, upgrade.asked.first("clientId"), None)
+        opened = connection.socket = _OpenSocket(socket, MomentWords(self.prompts.recorded))
+        opened.listener = listener_of(socket, self._start)
+        self.sockets.append(opened)
+        self._named(opened, socket.client_id)
+        if self._order is not None:
+            self._order.opened(number)
+        self._tell(opened_moment(socket, self._start), upgrade.request)
+        return opened
+
+    def _frame(self, record: WsFrame, at: int) -> None:
+        connection = self._connection(record.conn)
+        opened = connection.socket
+        if opened is None:
+            self._problem(f"record {record.seq}: the upgrade of its connection is missing")
+            asked = _Asked(-1)
+            asked.halves[Side.CLIENT] = _nothing(record)
+            opened = self._opened(record.conn, connection, asked)
+        whole = opened.joined[record.side].more(record)
+        if whole is None:
+            return
+        opcode, payload = whole
+        if payload is None:
+            self._problem(f"record {record.seq}: a compressed message could not be inflated")
+        elif opcode in (TEXT, BINARY):
+            self._message(opened, message_of(record, at, opcode, payload))
+        elif opcode in (PING, PONG):
+            ping = Ping(at, record.t, record.side, payload, pong=opcode == PONG)
+            self._tell(ping_moment(opened.socket, ping, self._start))
+        elif opcode == CLOSE and opened.open:
+            self._closed_socket(opened, closing_of(record, at, payload))
+
+    def _message(self, opened: _OpenSocket, message: Message) -> None:
+        socket = opened.socket
+        place = opened.messages
+        opened.messages += 1
+        if message.peek.sid is not None and socket.sid is None:
+            socket = opened.socket = msgspec.structs.replace(socket, sid=message.peek.sid)
+            self._named(opened, socket.sid)
+        prompt = None
+        if message.side is Side.SERVER:
+            prompt = self._about(opened, message)
+            self._signs.message(message.peek.type)
+            if self._order is not None and len(self._findings) < FINDINGS_MAX:
+                self._findings += self._order.fed(
+                    message, socket.number, self._start, self.prompts.number_of
+                )
+        opened.listener = _heard(opened.listener, socket, message)
+        number = None if prompt is None else prompt.number
+        moment = message_moment(socket, place, message, number, opened.words, self._start)
+        self._tell(moment, message)
+
+    def _about(self, opened: _OpenSocket, message: Message) -> LivePrompt | None:
+        if isinstance(message.data, bytes):
+            self.prompts.picture(message, opened.current)
+            return None
+        prompt = self.prompts.said(message, opened.socket)
+        if prompt is not None:
+            opened.current = prompt
+        return prompt
+
+    def _close(self, record: Closed, at: int) -> None:
+        connection = self._connections.get(record.conn)
+        if connection is None:
+            return
+        for asked in connection.asked.values():
+            if asked.answered or asked.cut_by is not None or asked.answer_told:
+                continue
+            asked.cut_by, asked.cut_t = record.side, record.t
+            self._tell_rest(record.conn, asked)
+            exchange = asked.done(asked.number, record.conn)
+            self._tell(cut_moment(exchange, self._start, at))
+            if exchange.status is None:
+                self._find(unanswered(exchange, self._start))
+                self.prompts.unanswered(exchange)
+        if connection.socket is not None and connection.socket.open:
+            self._closed_socket(
+                connection.socket, Closing(at=at, t=record.t, by=record.side, clean=False)
+            )
+        self._forget_later(record.conn, connection)
+
+    def _closed_socket(self, opened: _OpenSocket, closing: Closing) -> None:
+        socket = opened.socket = msgspec.structs.replace(opened.socket, closing=closing)
+        opened.listener = msgspec.structs.replace(
+            opened.listener,
+            closed_us=closing.t - self._start,
+            closed_by=closing.by.name.lower(),
+            close_code=closing.code,
+            clean=closing.clean,
+        )
+        if self._order is not None:
+            self._order.closed(socket.number)
+        if not closing.clean:
+            self._find(cut(socket, closing, self._start))
+        self._tell(closed_moment(socket, closing, self._start))
+
+    def _forget_later(self, conn: int, connection: _Connection) -> None:
+        if connection.closed:
+            return
+        connection.closed = True
+        self._closed.append(conn)
+        if len(self._closed) > CLOSED_KEPT:
+            for old in self._closed[: CLOSED_KEPT // 2]:
+                gone = self._connections.get(old)
+                if gone is not None and gone.closed:
+                    del self._connections[old]
+            del self._closed[: CLOSED_KEPT // 2]
+
+    # --- what stands out -----------------------------------------------------------------------
+
+    def _find(self, finding: Finding) -> None:
+        if len(self._findings) < FINDINGS_MAX:
+            self._findings.append(finding)
+
+    def _problem(self, words: str) -> None:
+        if len(self._problems) < PROBLEMS_MAX:
+            self._problems.append(words)
+
+    def _note(self, note: Note) -> None:
+        if note.what == "lost":
+            self._problem(f"record {note.seq}: {note.count} records were lost while recording")
+
+    def _listens(self, client_id: str | None, at: int) -> bool:
+        own = self._by_name.get(client_id or "", ())
+        return any(one.open and one.socket.upgrade.request.at < at for one in own)
+
+    def _named(self, opened: _OpenSocket, name: str | None) -> None:
+        own = self._by_name.setdefault(name or "", [])
+        if opened not in own[-1:]:
+            own.append(opened)
+
+    def _count_poll(self, exchange: Exchange) -> None:
+        key = exchange.target
+        if key not in self._polled:
+            if len(self._polled) >= POLLED_MAX:
+                self._polled = {k: v for k, v in self._polled.items() if len(v[1]) > 1}
+            self._polled[key] = route_of(exchange), array("q")
+        self._polled[key][1].append(exchange.request.t - self._start)
+
+    def _silence_before(self, t: int) -> None:
+        length = t - self.t_end
+        if self.t_end and length >= SILENCE_US_MIN:
+            entry = length, self.t_end - self._start, self.prompts.going_on()
+            if len(self._silences) < SILENCES_MAX:
+                heapq.heappush(self._silences, entry)
+            else:
+                heapq.heappushpop(self._silences, entry)
+
+    # --- the story -----------------------------------------------------------------------------
+
+    @property
+    def duration_us(self) -> int:
+        """From the first record to the latest."""
+        return 0 if self.start is None else self.t_end - self.start
+
+    def story(self, *, whole: bool = False) -> Story:
+        """The story as it stands now.
+
+        Args:
+            whole: the recording has ended cleanly, so that what has no end is out of order.
+        """
+        start = self.start or 0
+        prompts = self.prompts.stories(start)
+        findings = [*self._findings, *self._unheard(prompts)]
+        if whole and self._order is not None:
+            findings += self._order.end(start, self.prompts.number_of)
+        findings += [Finding("unreadable", "warns", None, words) for words in self._problems]
+        last = self.t_end
+        findings.sort(key=lambda finding: last if finding.t_us is None else finding.t_us)
+        return Story(
+            start_us=start,
+            duration_us=self.duration_us,
+            comfyui_version=self._signs.version,
+            version_stated=self._signs.stated is not None,
+            server=self._server,
+            records=self.records,
+            requests=self.requests,
+            prompts=prompts,
+            refusals=tuple(self.refusals),
+            sockets=tuple(one.listener for one in self.sockets),
+            polls=tuple(self._polls()),
+            silences=tuple(self._longest_silences()),
+            findings=tuple(findings),
+        )
+
+    def _unheard(self, prompts: tuple[PromptStory, ...]) -> Iterator[Finding]:
+        for live, prompt in zip(self.prompts.all, prompts, strict=True):
+            posted = live.posted
+            if posted is None or live.listened or prompt.outcome == "deleted":
+                continue
+            if prompt.client_id:
+                own = self._by_name.get(prompt.client_id, ())
+                asked = [one.socket.upgrade.request for one in own]
+                yield unheard(prompt, [(one.at, one.t) for one in asked], posted)
+
+    def _polls(self) -> list[Poll]:
+        found = []
+        for route, times in self._polled.values():
+            if len(times) >= POLLS_MIN:
+                pauses = sorted(b - a for a, b in pairwise(times))
+                middle = pauses[len(pauses) // 2]
+                found.append(Poll(route, len(times), times[0], times[-1], middle))
+        return sorted(found, key=lambda poll: -poll.count)
+
+    def _longest_silences(self) -> list[Silence]:
+        least = max(SILENCE_US_MIN, int(self.duration_us * SILENCE_SHARE))
+        found = [
+            Silence(t_us, length, during)
+            for length, t_us, during in self._silences
+            if length >= least
+        ]
+        return sorted(found, key=lambda silence: silence.t_us)
+
+
+def _upgrades(asked: _Asked) -> bool:
+    """Whether a request wants to become a socket: whether it did is told with its answer."""
+    return asked.asked is not None and b"\r\nupgrade: websocket\r\n" in asked.asked.head.lower()
+
+
+def _nothing(record: WsFrame) -> OpenMessage:
+    """The request of an upgrade that is not there."""
+    return OpenMessage(record.t)
+
+
+def _heard(listener: Listener, socket: Socket, message: Message) -> Listener:
+    """What is known of a socket behind one more message."""
+    if message.side is Side.CLIENT:
+        return msgspec.structs.replace(listener, sent=listener.sent + 1)
+    return msgspec.structs.replace(
+        listener,
+        name=socket.name,
+        received=listener.received + 1,
+        received_bytes=listener.received_bytes + len(message.data),
+        previews=listener.previews + (message.binary_type in PICTURES),
+    )

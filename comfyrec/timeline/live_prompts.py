@@ -1,0 +1,304 @@
+"""What is posted and said, in order -> prompts, each as far as it is known by now.
+
+A prompt gets its number when the server accepts it, or when the first frame tells of it, which may
+be before the answer to its POST (protocol.md section 4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from comfyrec.timeline.model import DELETED, Exchange, Message, RecordedPrompt, Socket
+from comfyrec.timeline.prompt_story import PromptStory, PromptTelling, picture_of
+from comfyrec.timeline.prompts import (
+    OpenPrompt,
+    complete,
+    fill,
+    history_of,
+    meant,
+    removed_ids,
+    submission,
+)
+
+__all__ = ["LivePrompt", "LivePrompts"]
+
+REMEMBERED_MAX: Final = 5_000
+"""Prompts that are found by id when they are spoken of again."""
+LEFT_US: Final = 1_000_000
+"""So long after a prompt has left the executor, all its sockets have been told."""
+ENDED_US: Final = 10_000_000
+"""The same after its outcome, while the server writes the history."""
+
+
+class LivePrompt:
+    """One prompt, from its submission to its end."""
+
+    def __init__(self, open_prompt: OpenPrompt) -> None:
+        self.open = open_prompt
+        self.number: int | None = None
+        """None: it is not known whether the server takes it."""
+        self.posted: tuple[int, int] | None = None
+        """(place, time) of its POST."""
+        self.listened = True
+        """Whether its client listened when it posted."""
+        self.traceparent = self.tracestate = ""
+        """As its POST had them."""
+        self.revision = 0
+        """Moves when anything about it does."""
+        self.over = False
+        """Nothing more is expected of it."""
+        self.telling: PromptTelling | None = None
+        self._history: dict[str, Any] = {}
+        self._story: PromptStory | None = None
+
+    def recorded(self) -> RecordedPrompt:
+        """What is known of it."""
+        assert self.number is not None, "only prompts that are known are asked"
+        return self.open.done(self.number)
+
+    def story(self, start: int) -> PromptStory:
+        """Its story as it stands now."""
+        if self._story is None:
+            recorded = self.recorded()
+            telling = self.telling or PromptTelling(recorded)
+            posted = None if self.posted is None else self.posted[1]
+            self._story = telling.told(recorded, start, posted=posted, history=self._history)
+        return self._story
+
+    def moved(self) -> None:
+        """Something about it has changed."""
+        self.revision += 1
+        self._story = None
+
+    def learned(self, entry: dict[str, Any]) -> None:
+        """Its history entry was asked for."""
+        complete(self.open, entry)
+        self._history = {"status": entry.get("status")}
+        self.moved()
+
+    def keep_the_story(self, start: int) -> None:
+        """It is over: keep its story and no more."""
+        self.story(start)
+        self.telling = None
+        self.open.graph, self.open.extra_data = _bare(self.open.graph), {}
+        self._history = {}
+
+
+def _bare(graph: dict[str, Any]) -> dict[str, Any]:
+    """What is needed of a graph to call its nodes by name."""
+    return {
+        node_id: {"class_type": node.get("class_type"), "_meta": node.get("_meta")}
+        for node_id, node in graph.items()
+        if isinstance(node, dict)
+    }
+
+
+class LivePrompts:
+    """All prompts of a recording, in the order of their numbers.
+
+    Args:
+        ended: called once with each prompt of which nothing more is expected.
+    """
+
+    def __init__(self, ended: Callable[[LivePrompt], None] | None = None) -> None:
+        self.all: list[LivePrompt] = []
+        self.recorded: list[RecordedPrompt] = []
+        """The same, as far as words need it; graphs of prompts that are over are dropped."""
+        self.patches: list[tuple[int, int]] = []
+        """(exchange, prompt) of requests that turned out to have made a prompt."""
+        self._ended = ended
+        self._by_id: dict[str, list[LivePrompt]] = {}
+        self._waiting: dict[int, LivePrompt] = {}
+        self._ending: LivePrompt | None = None
+        self._under_way: dict[int, LivePrompt] = {}
+        self.start = 0
+        """Time of the first record."""
+
+    def number_of(self, prompt_id: str) -> int | None:
+        """The number of the latest prompt with this id."""
+        same = self._by_id.get(prompt_id)
+        return same[-1].number if same else None
+
+    # --- HTTP ----------------------------------------------------------------------------------
+
+    def posted(self, exchange: Exchange) -> LivePrompt | None:
+        """A POST /prompt came; the prompt that it may become, without a number yet."""
+        prompt = LivePrompt(OpenPrompt(prompt_id=""))
+        fill(prompt.open, exchange)
+        prompt.posted = exchange.request.at, exchange.request.t
+        prompt.traceparent = exchange.request.header("traceparent").strip().lower()
+        prompt.tracestate = exchange.request.header("tracestate").strip()
+        self._waiting[exchange.number] = prompt
+        return prompt
+
+    def answered(self, exchange: Exchange) -> LivePrompt | None:
+        """An answer came; the prompt that it accepts, if any."""
+        waited = self._waiting.pop(exchange.number, None)
+        both = submission(exchange)
+        if both is not None and waited is not None:
+            return self._accepted(waited, both[1]["prompt_id"], exchange)
+        for prompt_id, entry in history_of(exchange):
+            for prompt in self._by_id.get(prompt_id, ()):
+                self._learned(prompt, entry)
+        self._removed(exchange)
+        return None
+
+    def unanswered(self, exchange: Exchange) -> None:
+        """A request was cut before its answer; a prompt of it may run all the same."""
+
+    def _accepted(self, waited: LivePrompt, prompt_id: str, exchange: Exchange) -> LivePrompt:
+        """The server took a prompt, under this id; frames may have told of it already."""
+        known = meant_of(self._by_id.get(prompt_id, []), exchange.request.at)
+        if known is not None and known is not waited and known.posted is None:
+            self._join(known, waited)
+            waited = known
+        elif waited.number is None:
+            self._number(waited, prompt_id)
+        number = exchange.response_json.get("number") if exchange.response_json else None
+        waited.open.queue_number = number if isinstance(number, int | float) else None
+        waited.moved()
+        assert waited.number is not None, "it has just got one, or had one"
+        recorded = self.recorded[waited.number] = waited.recorded()
+        if waited.telling is not None:
+            waited.telling.runs.prompt = recorded
+        self.patches.append((exchange.number, waited.number))
+        return waited
+
+    def _join(self, known: LivePrompt, waited: LivePrompt) -> None:
+        """Frames told of a prompt whose POST is only now known."""
+        for name in ("client_id", "submitted", "submitted_at", "graph", "extra_data"):
+            setattr(known.open, name, getattr(waited.open, name))
+        known.posted, known.listened = waited.posted, waited.listened
+        known.traceparent, known.tracestate = waited.traceparent, waited.tracestate
+
+    def _number(self, prompt: LivePrompt, prompt_id: str) -> None:
+        prompt.open.prompt_id = prompt_id
+        prompt.number = len(self.all)
+        self.all.append(prompt)
+        self.recorded.append(prompt.recorded())
+        self._under_way[prompt.number] = prompt
+        self._by_id.setdefault(prompt_id, []).append(prompt)
+        if len(self._by_id) > REMEMBERED_MAX:
+            del self._by_id[next(iter(self._by_id))]
+
+    def _learned(self, prompt: LivePrompt, entry: dict[str, Any]) -> None:
+        if prompt.over:
+            return  # it was told to its end, and the history says nothing else
+        prompt.learned(entry)
+        if prompt.telling is None:
+            self._over(prompt)
+
+    def _removed(self, exchange: Exchange) -> None:
+        ids = removed_ids(exchange)
+        if ids == ():
+            return
+        for prompt in list(self._under_way.values()):
+            named = ids is None or prompt.open.prompt_id in ids
+            if named and prompt.telling is None and prompt.open.pending:
+                prompt.open.outcome = DELETED
+                self._over(prompt)
+
+    # --- frames --------------------------------------------------------------------------------
+
+    def said(self, message: Message, socket: Socket) -> LivePrompt | None:
+        """A text message of the server; the prompt that it names."""
+        prompt_id = message.peek.prompt_id
+        if prompt_id is None:
+            return None
+        prompt = meant_of(self._by_id.get(prompt_id, []), message.at)
+        if prompt is None:
+            prompt = self._guessed(prompt_id, message.at, socket)
+        assert prompt.number is not None, "those that are found by id have one"
+        if prompt.telling is None and not prompt.over:
+            prompt.telling = PromptTelling(self.recorded[prompt.number])
+        if prompt.telling is not None:
+            prompt.open.saw(message)
+            prompt.telling.about(message, socket.number)
+            prompt.moved()
+            self._maybe_over(prompt)
+        return prompt
+
+    def _guessed(self, prompt_id: str, at: int, socket: Socket) -> LivePrompt:
+        """A prompt that frames tell of; if a POST lacks its answer, it was most likely that one."""
+        waiting = [p for p in self._waiting.values() if p.number is None]
+        own = [p for p in waiting if p.open.client_id in (socket.sid, socket.client_id)]
+        prompt = next(iter(own or waiting), None) or LivePrompt(OpenPrompt(prompt_id=prompt_id))
+        self._number(prompt, prompt_id)
+        return prompt
+
+    def picture(self, message: Message, current: LivePrompt | None) -> None:
+        """A binary message of the server."""
+        whose, node = picture_of(message)
+        if whose is None:
+            return
+        same = self._by_id.get(whose)
+        prompt = same[-1] if same else current
+        if prompt is not None and prompt.telling is not None:
+            prompt.telling.picture(node)
+            prompt.moved()
+
+    # --- ends ----------------------------------------------------------------------------------
+
+    def _maybe_over(self, prompt: LivePrompt) -> None:
+        """One whose outcome was said is over once another one is told of, or after a while."""
+        if self._ending is not None and self._ending is not prompt:
+            self._over(self._ending)
+        self._ending = prompt if prompt.open.outcome and not prompt.over else None
+
+    def settle(self, t: int) -> None:
+        """It is this time, and nothing was said lately."""
+        ending = self._ending
+        if ending is not None and ending.telling is not None and ending.telling.last is not None:
+            patience = LEFT_US if ending.open.over else ENDED_US
+            if t - ending.telling.last > patience:
+                self._over(ending)
+
+    def _over(self, prompt: LivePrompt) -> None:
+        if self._ending is prompt:
+            self._ending = None
+        if prompt.over:
+            return
+        prompt.over = True
+        prompt.moved()
+        assert prompt.number is not None, "only prompts with a number end"
+        self._under_way.pop(prompt.number, None)
+        if self._ended is not None:
+            self._ended(prompt)
+        prompt.keep_the_story(self.start)
+        self.recorded[prompt.number] = RecordedPrompt(
+            prompt.number, prompt.open.prompt_id, graph=prompt.open.graph
+        )
+
+    def finish(self) -> None:
+        """The recording is over."""
+        for prompt in list(self._under_way.values()):
+            self._over(prompt)
+
+    # --- for others ----------------------------------------------------------------------------
+
+    @property
+    def under_way(self) -> int:
+        """How many are accepted and have not ended."""
+        return len(self._under_way)
+
+    def going_on(self) -> str:
+        """What goes on now, as in ``KSampler 3 ran``."""
+        waits = ""
+        for prompt in self._under_way.values():
+            running = None if prompt.telling is None else prompt.telling.runs.running_name()
+            if running:
+                return f"{running} ran"
+            if not waits and prompt.open.started_at is None and not prompt.open.outcome:
+                waits = f"prompt {prompt.open.prompt_id[:8]} waited"
+        return waits
+
+    def stories(self, start: int) -> tuple[PromptStory, ...]:
+        """The stories of all, as they stand now."""
+        return tuple(prompt.story(start) for prompt in self.all)
+
+
+def meant_of(same: list[LivePrompt], at: int) -> LivePrompt | None:
+    """Which prompt of one id is spoken of at this place."""
+    found = meant([prompt.open for prompt in same], at)
+    return next((prompt for prompt in same if prompt.open is found), None)

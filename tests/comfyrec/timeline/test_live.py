@@ -1,0 +1,129 @@
+"""A recording that is told as it grows: the same story and moments as of a whole timeline."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+
+from comfyrec.cassette.files import bundled, find_cassette, open_cassette
+from comfyrec.cassette.records import AnyRecord
+from comfyrec.timeline import Timeline
+from comfyrec.timeline.live import Live, Told
+from comfyrec.timeline.live_prompts import LivePrompt
+from comfyrec.timeline.moments import Moment, moments_of
+from comfyrec.timeline.story import tell
+from tests.support.timeline_samples import PROMPT, SERVER, Recording, run, session
+
+
+def records_of(name: str) -> list[AnyRecord]:
+    with open_cassette(find_cassette(name)) as reader:
+        return list(reader)
+
+
+def followed(records: list[AnyRecord]) -> tuple[Live, list[Told]]:
+    live, told = Live(), []
+    for record in records:
+        told += live.take(record)
+    return live, told + live.finish()
+
+
+def with_late_numbers(live: Live, told: list[Told]) -> list[Moment]:
+    """The moments; a POST has its prompt, which only its answer told."""
+    numbers = dict(live.prompts.patches)
+    moments = [
+        replace(one.moment, prompt=numbers.get(one.moment.exchange or -1))
+        if one.moment.type == "POST" and one.moment.words.endswith("/prompt")
+        else one.moment
+        for one in told
+    ]
+    return sorted(moments, key=lambda moment: moment.at)
+
+
+def unnamed(moment: Moment) -> Moment:
+    """An id that the server mints is told in the first frame of a socket."""
+    return replace(moment, words="") if moment.kind == "opened" else moment
+
+
+@pytest.mark.parametrize("name", bundled())
+def test_it_tells_what_a_timeline_tells(name: str) -> None:
+    records = records_of(name)
+    timeline = Timeline.build(records)
+
+    live, told = followed(records)
+
+    assert live.story(whole=True) == tell(timeline)
+    whole = [unnamed(moment) for moment in moments_of(timeline)]
+    assert [unnamed(moment) for moment in with_late_numbers(live, told)] == whole
+
+
+@pytest.mark.parametrize("name", ["execution-error", "two-clients", "reconnect-mid-run"])
+def test_a_story_can_be_asked_for_at_any_time(name: str) -> None:
+    records = records_of(name)
+    live = Live()
+
+    for count, record in enumerate(records, 1):
+        live.take(record)
+        part = tell(Timeline.build(records[:count]), whole=False)
+        assert [p.outcome for p in live.story().prompts if p.outcome != "deleted"] == [
+            p.outcome for p in part.prompts if p.outcome != "deleted"
+        ]
+
+
+def test_frames_that_come_before_the_answer_are_of_the_prompt_that_was_posted() -> None:
+    recording = session()
+    body = {"prompt": {"1": {"class_type": "EmptyImage", "inputs": {}}}, "client_id": "recorded"}
+    recording.request(2, "POST", "/prompt", body)
+    recording.says(1, "execution_start", prompt_id=PROMPT)
+    recording.says(1, "executing", node="1", prompt_id=PROMPT)
+    recording.answer(2, {"prompt_id": PROMPT, "number": 0})
+
+    live, told = followed(recording.end())
+
+    (prompt,) = live.story().prompts
+    assert (prompt.prompt_id, prompt.client_id) == (PROMPT, "recorded")
+    assert prompt.submitted_us is not None and prompt.started_us is not None
+    assert [node.name for node in prompt.nodes] == ["EmptyImage 1"]
+    assert "EmptyImage 1" in [one.moment.words for one in told]
+
+
+def test_a_prompt_is_over_once_and_keeps_only_its_story() -> None:
+    ended: list[LivePrompt] = []
+    live = Live(ended=ended.append)
+    recording = run(run(session()), prompt_id="second", conn=3)
+    recording.wait(2_000_000)
+    recording.asked(4, "GET", "/queue")
+
+    for record in recording.records:
+        live.take(record)
+
+    assert [prompt.number for prompt in ended] == [0, 1]
+    assert all(prompt.telling is None for prompt in ended)
+    assert [story.outcome for story in live.story().prompts] == ["success", "success"]
+
+
+def test_a_prompt_that_nobody_heard_of_ends_with_its_history() -> None:
+    ended: list[LivePrompt] = []
+    live = Live(ended=ended.append)
+    recording = Recording()
+    recording.asked(2, "POST", "/prompt", {"prompt": {}}, {"prompt_id": PROMPT})
+    recording.asked(3, "GET", f"/history/{PROMPT}", b"", {})
+    entry = {"outputs": {}, "status": {"status_str": "success", "messages": []}}
+    recording.asked(4, "GET", f"/history/{PROMPT}", b"", {PROMPT: entry})
+
+    for record in recording.records:
+        live.take(record)
+
+    assert [prompt.open.outcome for prompt in ended] == ["success"]
+
+
+def test_connections_that_ended_are_forgotten() -> None:
+    live, recording = Live(), Recording()
+    for conn in range(3_000):
+        recording.asked(conn, "GET", "/queue")
+        recording.closed(conn, SERVER)
+
+    for record in recording.records:
+        live.take(record)
+
+    assert len(live._connections) < 1_100
+    assert live.requests == 3_000
