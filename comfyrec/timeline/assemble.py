@@ -98,7 +98,7 @@ class OpenExchange:
     def __init__(self) -> None:
         self.halves: dict[Side, OpenMessage] = {}
         self.cut_by: Side | None = None
-        self.cut_t = 0
+        self.cut_t = self.cut_at = 0
 
     def more(self, part: HttpPart, at: int) -> None:
         """The next part of either half."""
@@ -128,6 +128,7 @@ class OpenExchange:
             response=answered.done() if answered is not None else None,
             cut_by=self.cut_by,
             cut_t=self.cut_t,
+            cut_at=self.cut_at,
         )
 
 
@@ -182,7 +183,7 @@ class _OpenConnection:
     def end(self, record: Closed, at: int) -> None:
         for asked in self.asked.values():
             if not asked.answered and asked.cut_by is None:
-                asked.cut_by, asked.cut_t = record.side, record.t
+                asked.cut_by, asked.cut_t, asked.cut_at = record.side, record.t, at
         if self.closing is None:
             self.closing = Closing(at=at, t=record.t, by=record.side, clean=False)
 

@@ -335,10 +335,10 @@ class Live:
         for asked in connection.asked.values():
             if asked.answered or asked.cut_by is not None or asked.answer_told:
                 continue
-            asked.cut_by, asked.cut_t = record.side, record.t
+            asked.cut_by, asked.cut_t, asked.cut_at = record.side, record.t, at
             self._tell_rest(record.conn, asked)
             exchange = asked.done(asked.number, record.conn)
-            self._tell(cut_moment(exchange, self._start, at))
+            self._tell(cut_moment(exchange, self._start))
             if exchange.status is None:
                 self._find(unanswered(exchange, self._start))
                 self.prompts.unanswered(exchange)

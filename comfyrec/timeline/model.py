@@ -55,6 +55,8 @@ class Exchange(msgspec.Struct, frozen=True, dict=True):
     cut_by: Side | None = None
     """Who ended the connection before the answer was whole; None: nobody, or it is unknown."""
     cut_t: int = 0
+    cut_at: int = 0
+    """Place of the record that tells of it."""
 
     @cached_property
     def method(self) -> str:

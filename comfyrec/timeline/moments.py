@@ -92,7 +92,7 @@ def _http(exchange: Exchange, posted: Mapping[int, int], start: int) -> Iterator
     if not upgraded and (answer := answer_moment(exchange, prompt, start)) is not None:
         yield answer
     if exchange.cut_by is not None:
-        yield cut_moment(exchange, start, exchange.request.at)
+        yield cut_moment(exchange, start)
 
 
 def request_moment(exchange: Exchange, prompt: int | None, start: int) -> Moment:
@@ -131,11 +131,11 @@ def answer_moment(exchange: Exchange, prompt: int | None, start: int) -> Moment 
     )
 
 
-def cut_moment(exchange: Exchange, start: int, at: int) -> Moment:
-    """Its connection ended before it was answered; ``at`` is where that is told."""
+def cut_moment(exchange: Exchange, start: int) -> Moment:
+    """Its connection ended before it was answered."""
     assert exchange.cut_by is not None, "only what was cut has this moment"
     return Moment(
-        at=at,
+        at=exchange.cut_at,
         t_us=exchange.cut_t - start,
         kind="cut",
         type="cut",
