@@ -17,6 +17,7 @@
     ├── ProxyError            the recording proxy cannot start or reach its upstream
     ├── ScenarioError         a scenario, parameter or plan that does not fit
     ├── ReplayError           a cassette that cannot answer what was asked
+    ├── TablesError           tables that cannot be read or written
     ├── ServerDied            the thread that fake servers run in has ended under them
     └── ClientError           the client side: a workflow, a server, a run, its outputs
         ├── WorkflowError     a file or object that is not a workflow in API format
@@ -192,6 +193,12 @@ class ScenarioError(ComfyrecError):
 
 class ReplayError(ComfyrecError):
     """A cassette cannot answer what was asked of it."""
+
+
+class TablesError(ComfyrecError):
+    """Tables cannot be read or written; the sentence says why and what to do about it."""
+
+    status = 1
 
 
 class ServerDied(ComfyrecError):

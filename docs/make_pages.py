@@ -23,6 +23,7 @@ PACKAGES = (
     "comfyrec.events",
     "comfyrec.cassette",
     "comfyrec.timeline",
+    "comfyrec.tables",
     "comfyrec.client",
     "comfyrec.proxy",
     "comfyrec.strategies",

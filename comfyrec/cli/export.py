@@ -1,4 +1,8 @@
-"""Write a recording for other tools: perfetto, otlp, har, jsonl or csv."""
+"""Write a recording for other tools: perfetto, otlp, har, jsonl or csv; or many as tables.
+
+With --to parquet the first name is the folder that gets the tables, all others are cassettes or
+folders of them; what the folder has already is not read again. Needs the extra 'tables'.
+"""
 
 from __future__ import annotations
 
@@ -26,22 +30,36 @@ __all__ = ["add_arguments", "run"]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of ``comfyrec export``."""
-    parser.add_argument("file", type=Path, metavar="FILE", help="a path or a name")
+    parser.add_argument(
+        "file",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="a path or a name; for parquet: DIR FILE...",
+    )
     parser.add_argument("--to", required=True, choices=FORMATS, help="what to write")
     parser.add_argument(
         "-o", "--output", type=Path, metavar="FILE", help="default: standard output, as text"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
+    parser.add_argument(
+        "--jobs", type=int, default=0, metavar="N", help="parquet: files read at once (cores)"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Write it, as far as the recording can be read."""
+    if arguments.to == "parquet":
+        return _parquet(arguments)
+    if len(arguments.file) > 1:
+        raise UsageError(f"--to {arguments.to} writes one recording; name one, or use parquet")
+    name = arguments.file[0]
     if arguments.output is None and arguments.to == "perfetto" and sys.stdout.isatty():
         raise UsageError("--to perfetto writes bytes, which a terminal does not show; give it -o")
     if arguments.to == "har":
-        data, status = _har(arguments.file)
+        data, status = _har(name)
     else:
-        timeline, story, reader = read_story(arguments.file)
+        timeline, story, reader = read_story(name)
         data, status = _OF_STORY[arguments.to](timeline, story), said(reader, "export")
     if arguments.output is None:
         sys.stdout.flush()
@@ -51,6 +69,19 @@ def run(arguments: argparse.Namespace) -> int:
     write_file(arguments.output, data, overwrite=arguments.overwrite)
     print(f"wrote {arguments.output} ({bytes_in_words(len(data))})")
     return status
+
+
+def _parquet(arguments: argparse.Namespace) -> int:
+    from comfyrec.cli._tables import export_tables
+
+    folder, *files = arguments.file
+    if arguments.output is not None or arguments.overwrite:
+        raise UsageError("--to parquet adds to its folder; leave -o and --overwrite away")
+    if not files:
+        raise UsageError(
+            f"--to parquet needs cassettes: comfyrec export --to parquet {folder} FILES"
+        )
+    return export_tables(folder, files, jobs=arguments.jobs)
 
 
 def _har(name: Path) -> tuple[bytes, int]:
@@ -78,5 +109,5 @@ _OF_STORY: Final[dict[str, Callable[[Timeline, Story], bytes]]] = {
     "jsonl": _jsonl,
     "csv": _csv,
 }
-FORMATS: Final = (*_OF_STORY, "har")
+FORMATS: Final = (*_OF_STORY, "har", "parquet")
 """What ``--to`` takes; HAR is made of the records, the others of their story."""

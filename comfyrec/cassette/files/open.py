@@ -7,14 +7,14 @@ import os
 import stat
 import sys
 from collections.abc import Iterator
-from typing import Final, Literal, Self
+from typing import Final, Self
 
 from comfyrec.cassette import text
+from comfyrec.cassette.encodings import START_BYTES, Encoding, reading_of
 from comfyrec.cassette.packed import container, unpack
 from comfyrec.cassette.packed.unpack import PackedReader, Summary
 from comfyrec.cassette.records import AnyRecord, Session
-from comfyrec.cassette.text import TextReader
-from comfyrec.errors import CassetteError, NotACassette, Unavailable
+from comfyrec.errors import CassetteError, Unavailable
 
 __all__ = [
     "Encoding",
@@ -28,9 +28,6 @@ __all__ = [
     "unavailable",
 ]
 
-Encoding = Literal["packed", "jsonl"]
-
-START_BYTES: Final = 64 << 10
 _AHEAD_AT_ONCE: Final = 1 << 20
 _AHEAD_BYTES: Final = 64 << 20
 
@@ -88,31 +85,6 @@ def unavailable(path: str, error: OSError, verb: str) -> CassetteError:
     return Unavailable(path, f"cannot {verb} it ({why})", "check its rights and the disk")
 
 
-_FOREIGN: Final = (
-    (
-        '"format": "comfy-wire-capture/',
-        "is a raw capture; 'comfyrec convert' makes a cassette of it",
-    ),
-    ('"log"', "looks like HAR; 'comfyrec convert' makes a cassette of it"),
-)
-
-
-def _engine(source: OpenFile, *, beyond_holes: bool) -> tuple[Encoding, PackedReader | TextReader]:
-    """Tell the encoding by content and open the reader for it."""
-    start = source.read_at(0, START_BYTES)
-    if not start:
-        raise NotACassette(source.path, "is empty; nothing was recorded into it")
-    if container.is_packed(start):
-        return "packed", PackedReader(source, beyond_holes=beyond_holes)
-    if text.is_text(start):
-        return "jsonl", TextReader(source, beyond_holes=beyond_holes)
-    head = start[:400].decode("latin-1")
-    for mark, why in _FOREIGN:
-        if head.startswith("{") and mark in head:
-            raise NotACassette(source.path, why)
-    raise NotACassette(source.path, "is not a cassette; 'comfyrec record' and 'convert' write them")
-
-
 class Reader:
     """A cassette that is open for reading; iterate over it for its records.
 
@@ -125,13 +97,13 @@ class Reader:
         self._beyond_holes = beyond_holes
         self._file = OpenFile(path)
         try:
-            self.encoding, self._reading = _engine(self._file, beyond_holes=beyond_holes)
+            self.encoding, self._reading = reading_of(self._file, beyond_holes=beyond_holes)
             first = next(iter(self._reading.records()), None)
         except BaseException:
             self._file.close()
             raise
         self.header = first if isinstance(first, Session) else Session(0, 0)
-        self._reading = _engine(self._file, beyond_holes=beyond_holes)[1]
+        self._reading = reading_of(self._file, beyond_holes=beyond_holes)[1]
 
     @property
     def problems(self) -> list[CassetteError]:
@@ -159,7 +131,7 @@ class Reader:
         return self._reading.salt if isinstance(self._reading, PackedReader) else 0
 
     def __iter__(self) -> Iterator[AnyRecord]:
-        self._reading = _engine(self._file, beyond_holes=self._beyond_holes)[1]
+        self._reading = reading_of(self._file, beyond_holes=self._beyond_holes)[1]
         return self._reading.records()
 
     def close(self) -> None:

@@ -6,8 +6,9 @@ import os
 from collections.abc import Iterable
 
 from comfyrec.cassette import text
+from comfyrec.cassette.encodings import START_BYTES, Encoding
 from comfyrec.cassette.files.append import PARTS_AT_ONCE, write_all, write_parts
-from comfyrec.cassette.files.open import START_BYTES, Encoding, unavailable
+from comfyrec.cassette.files.open import unavailable
 from comfyrec.cassette.files.replace import refuse_existing, replacing
 from comfyrec.cassette.packed.pack import GroupWriter
 from comfyrec.cassette.records import AnyRecord, Session
