@@ -17,6 +17,7 @@ import msgspec
 
 from comfyrec.errors import UsageError
 from comfyrec.http.request import Request as Request
+from comfyrec.http.stored import StoredBody
 
 if TYPE_CHECKING:
     from comfyrec.timeline import Timeline
@@ -31,6 +32,20 @@ class Response(msgspec.Struct, frozen=True, gc=False):
     reason: str | None = None
     close: bool = False
     """Close the connection after this answer."""
+    stored: StoredBody | None = None
+    """The body, when it stands in a file; ``body`` is empty then."""
+
+    @property
+    def body_bytes(self) -> int:
+        """Of the body, wherever it is."""
+        return len(self.body) if self.stored is None else self.stored.size
+
+    def in_memory(self) -> Response:
+        """The same answer with its body in memory."""
+        if self.stored is None:
+            return self
+        body = self.stored.read(0, self.stored.size)
+        return msgspec.structs.replace(self, body=body, stored=None)
 
 
 # --- inputs ----------------------------------------------------------------------------------
@@ -278,6 +293,11 @@ class Source(Protocol):
         """The recording that is replayed; None where nothing is."""
         return None
 
+    @property
+    def takes_stored(self) -> bool:
+        """Whether the large body of an upload may stand in a file (``Request.stored``)."""
+        return False
+
 
 class Wrapper(Source):
     """A source around another one, which passes everything on; override what it is there for.
@@ -327,3 +347,8 @@ class Wrapper(Source):
     def timeline(self) -> Timeline | None:
         """As the inner source."""
         return self.inner.timeline
+
+    @property
+    def takes_stored(self) -> bool:
+        """As the inner source."""
+        return self.inner.takes_stored

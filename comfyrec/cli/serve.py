@@ -411,12 +411,16 @@ def _if_given(arguments: argparse.Namespace, epoch_us: int) -> dict[str, Any]:
 
 
 def _timeline(name: str) -> Timeline:
-    """A cassette, read as far as it goes; what is damaged is said, and served without."""
+    """A cassette, read as far as it goes; what is damaged is said, and served without.
+
+    Large bodies stay out of the memory: they go from file to socket.
+    """
+    from comfyrec.cassette.files.body_file import BodyFile
     from comfyrec.cli.terminal.output import opened, said
     from comfyrec.timeline import Timeline
 
     with opened(name) as reader:
-        timeline = Timeline.build(reader)
+        timeline = Timeline.build(reader, store=BodyFile())
         said(reader, "serve")
     return timeline
 
@@ -433,6 +437,7 @@ def _player(arguments: argparse.Namespace) -> Callable[[], Source]:
         "idle_time_limit_us": None if limit is None else round(limit * 1_000_000),
         "seed": arguments.seed,
         "notify": partial(_tell, arguments),
+        "takes_stored": True,
     }
     if arguments.unmatched:
         options["unmatched"] = arguments.unmatched

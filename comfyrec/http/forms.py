@@ -11,11 +11,15 @@ from urllib.parse import parse_qsl, unquote
 
 import msgspec
 
-__all__ = ["FIELDS_MAX", "BadForm", "FormField", "fields_of", "parameters"]
+from comfyrec.http.stored import STORED_MIN, StoredBody, find_in
+
+__all__ = ["FIELDS_MAX", "BadForm", "FormField", "fields_of", "fields_of_stored", "parameters"]
 
 FIELDS_MAX: Final = 1_000
 """More parts than any client sends."""
 _CRLF: Final = b"\r\n"
+_IDENTITY: Final = ("", "binary", "8bit", "7bit")
+_PART_HEAD_MAX: Final = 1 << 16
 # One parameter of a header: token, "=", then a quoted text or a token.
 _PARAMETER: Final = re.compile(r';\s*([^\s=;"]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^;\s]*)')
 # RFC 5987: charset, language, percent-encoded text.
@@ -33,6 +37,13 @@ class FormField(msgspec.Struct, frozen=True):
     value: bytes
     filename: str | None = None
     content_type: str | None = None
+    stored: StoredBody | None = None
+    """The value, when it stands in a file; ``value`` is empty then."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of the value."""
+        return len(self.value) if self.stored is None else self.stored.size
 
 
 def parameters(value: str) -> tuple[str, dict[str, str]]:
@@ -72,6 +83,53 @@ def fields_of(content_type: str, body: bytes) -> list[FormField]:
     if kind == "application/x-www-form-urlencoded":
         return list(_urlencoded(body, found.get("charset", "utf-8")))
     return []
+
+
+def fields_of_stored(content_type: str, body: StoredBody) -> list[FormField]:
+    """The same for a body that stands in a file; large values stay there.
+
+    Raises:
+        BadForm: as ``fields_of``.
+    """
+    kind, found = parameters(content_type)
+    if kind != "multipart/form-data" or not found.get("boundary"):
+        return fields_of(content_type, body.read(0, body.size))
+    line = b"--" + found["boundary"].encode()
+    behind = _start_in(body, line)
+    fields: list[FormField] = []
+    while not body.read(behind, 2).startswith(b"--"):
+        end = find_in(body, _CRLF + line, behind)
+        if end < 0:
+            raise BadForm("the last boundary is missing")
+        if len(fields) >= FIELDS_MAX:
+            raise BadForm("too many fields")
+        fields.append(_stored_part(body.part(behind, end - behind)))
+        behind = end + len(_CRLF + line)
+    return fields
+
+
+def _start_in(body: StoredBody, line: bytes) -> int:
+    """What stands behind the first boundary."""
+    if body.read(0, len(line)) == line:
+        return len(line)
+    at = find_in(body, _CRLF + line)
+    if at < 0:
+        raise BadForm("could not find the starting boundary")
+    return at + len(_CRLF + line)
+
+
+def _stored_part(piece: StoredBody) -> FormField:
+    gap = piece.read(0, _PART_HEAD_MAX).find(_CRLF + _CRLF)
+    content = gap + len(_CRLF + _CRLF)
+    if gap < 0 or piece.size - content < STORED_MIN:
+        return _part(piece.read(0, piece.size))
+    head = piece.read(0, content)
+    field = _part(head)
+    encoding = dict(_headers(head[:gap])).get("content-transfer-encoding", "").lower()
+    if encoding not in _IDENTITY:
+        return _part(piece.read(0, piece.size))
+    stored = piece.part(content, piece.size - content)
+    return msgspec.structs.replace(field, stored=stored)
 
 
 def _urlencoded(body: bytes, charset: str) -> Iterator[FormField]:
@@ -134,7 +192,7 @@ def _headers(head: bytes) -> Iterator[tuple[str, str]]:
 
 
 def _decoded(content: bytes, encoding: str) -> bytes:
-    if encoding in ("", "binary", "8bit", "7bit"):
+    if encoding in _IDENTITY:
         return content
     if encoding == "quoted-printable":
         return quopri.decodestring(content)

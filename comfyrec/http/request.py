@@ -17,7 +17,8 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode
 import msgspec
 
 from comfyrec.events.nesting import NESTED_MAX, nests_deeper
-from comfyrec.http.forms import BadForm, FormField, fields_of, parameters
+from comfyrec.http.forms import BadForm, FormField, fields_of, fields_of_stored, parameters
+from comfyrec.http.stored import StoredBody
 
 __all__ = [
     "NESTS_MAX",
@@ -118,6 +119,8 @@ class Request(msgspec.Struct, frozen=True, dict=True):
     body: bytes = b""
     peer: str = ""
     """The other end of the connection, ``address:port``; empty when there is none."""
+    stored: StoredBody | None = None
+    """The body, when it stands in a file; ``body`` is empty then."""
 
     # --- the target
 
@@ -187,6 +190,21 @@ class Request(msgspec.Struct, frozen=True, dict=True):
 
     # --- the body
 
+    @property
+    def body_bytes(self) -> int:
+        """Of the body, wherever it is."""
+        return len(self.body) if self.stored is None else self.stored.size
+
+    def body_start(self, size: int) -> bytes:
+        """The first bytes of the body, wherever it is."""
+        return self.body[:size] if self.stored is None else self.stored.read(0, size)
+
+    def in_memory(self) -> Request:
+        """The same request with its body in memory."""
+        if self.stored is None:
+            return self
+        return msgspec.structs.replace(self, body=self.body_start(self.stored.size), stored=None)
+
     def text(self) -> str:
         """The body as text, in the charset that its Content-Type names.
 
@@ -241,7 +259,10 @@ class Request(msgspec.Struct, frozen=True, dict=True):
     @cached_property
     def _form(self) -> tuple[list[FormField], BadForm | None]:
         try:
-            return fields_of(self.header("Content-Type"), self.body), None
+            kind = self.header("Content-Type")
+            if self.stored is not None:
+                return fields_of_stored(kind, self.stored), None
+            return fields_of(kind, self.body), None
         except BadForm as error:
             return [], error
 

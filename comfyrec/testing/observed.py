@@ -44,6 +44,9 @@ RECEIVED_MAX: Final = 5_000
 BODY_MAX: Final = 1024 * 1024
 """Of one request; a prompt is kept whole up to 16 times that."""
 
+STORED_KEPT: Final = 16 * 1024
+"""Of a body that stands in a file since it would fill the memory."""
+
 
 class SeenRequest(msgspec.Struct, eq=False):
     """One request and, once it has left, its answer. ``t`` is virtual microseconds."""
@@ -200,10 +203,11 @@ class Witness(Wrapper):
     def _seen(self, request: Request, now: int) -> SeenRequest:
         parts = (request.below(self._prefix) or request).parts
         kept = BODY_MAX * (16 if parts.path == "/prompt" else 1)
+        kept = kept if request.stored is None else STORED_KEPT
         query = {name: list(values) for name, values in parts.query.items()}
         return SeenRequest(
             now, self._next(), request.method, parts.path, query, request.headers,
-            request.body[:kept],
+            request.body_start(kept),
         )  # fmt: skip
 
     def _acted(self, action: Action, now: int) -> None:
@@ -239,7 +243,9 @@ class Witness(Wrapper):
             socket.closed_t = now
 
     def _answered(self, seen: SeenRequest, request: Request, answer: Response) -> None:
-        seen.status, seen.answer = answer.status, answer.body[:BODY_MAX]
+        seen.status = answer.status
+        stored = answer.stored
+        seen.answer = answer.body[:BODY_MAX] if stored is None else stored.read(0, STORED_KEPT)
         if (seen.method, seen.path, seen.status) != ("POST", "/prompt", 200):
             return
         try:

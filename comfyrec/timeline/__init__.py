@@ -12,6 +12,7 @@ from functools import cached_property
 import msgspec
 
 from comfyrec.cassette.records import AnyRecord, Session, Side
+from comfyrec.http.stored import BodyStore
 from comfyrec.timeline.assemble import assemble
 from comfyrec.timeline.facts import VersionSigns, version_signs
 from comfyrec.timeline.message_summary import Peek
@@ -20,6 +21,7 @@ from comfyrec.timeline.model import (
     Exchange,
     HttpMessage,
     Message,
+    Piece,
     Ping,
     RecordedPrompt,
     Socket,
@@ -32,6 +34,7 @@ __all__ = [
     "HttpMessage",
     "Message",
     "Peek",
+    "Piece",
     "Ping",
     "RecordedPrompt",
     "Side",
@@ -58,13 +61,15 @@ class Timeline(msgspec.Struct, frozen=True, dict=True):
     t_end: int = 0
 
     @classmethod
-    def build(cls, records: Iterable[AnyRecord]) -> Timeline:
+    def build(cls, records: Iterable[AnyRecord], *, store: BodyStore | None = None) -> Timeline:
         """The timeline of a recording.
 
         Args:
             records: in the order of the file; whole, cut off, or with holes.
+            store: takes large bodies of pictures, uploads and the like, which then stand in
+                ``HttpMessage.stored``; without one all bodies are kept in memory.
         """
-        parts = assemble(records)
+        parts = assemble(records, store)
         return cls(
             sessions=tuple(parts.sessions),
             exchanges=tuple(parts.exchanges),

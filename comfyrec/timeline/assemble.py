@@ -23,12 +23,14 @@ from comfyrec.cassette.records import (
     WsFrame,
     facts_in,
 )
+from comfyrec.http.stored import STORED_MIN, BodySink, BodyStore, is_stored_type
 from comfyrec.timeline.message_summary import NOTHING, peek_at
 from comfyrec.timeline.model import (
     Closing,
     Exchange,
     HttpMessage,
     Message,
+    Piece,
     Ping,
     Socket,
 )
@@ -54,28 +56,50 @@ class Assembled(msgspec.Struct):
     t_end: int = 0
 
 
-def assemble(records: Iterable[AnyRecord]) -> Assembled:
-    """Put the records of one recording together."""
-    return _Assembler().run(records)
+def assemble(records: Iterable[AnyRecord], store: BodyStore | None = None) -> Assembled:
+    """Put the records of one recording together; large bodies go into the store if there is one."""
+    return _Assembler(store).run(records)
 
 
 class OpenMessage:
     """One HTTP message on its way."""
 
-    def __init__(self, t: int) -> None:
+    def __init__(self, t: int, store: BodyStore | None = None) -> None:
         self.head = b""
         self.body: list[bytes] = []
+        self.pieces: list[Piece] = []
         self.t = self.t_end = t
         self.at = 0
         self.complete = False
         self.omitted = 0
+        self._store = store
+        self._sink: BodySink | None = None
+        self._held_bytes = 0
 
     def more(self, part: HttpPart, at: int) -> None:
         """The next part."""
         if part.head:
-            self.head, self.body = part.head, []
-        self.body.append(part.body)
+            self.head, self.body, self.pieces = part.head, [], []
+        if part.body:
+            self.pieces.append(Piece(at, part.t, len(part.body)))
+            self._keep(part.body)
         self.at, self.t_end, self.complete = at, part.t, part.last
+
+    def _keep(self, data: bytes) -> None:
+        if self._sink is not None:
+            self._sink.write(data)
+            return
+        self.body.append(data)
+        self._held_bytes += len(data)
+        if self._store is None or self._held_bytes < STORED_MIN:
+            return
+        if not is_stored_type(_field(self.head, "content-type")):
+            self._store = None
+            return
+        self._sink = self._store.begin()
+        for held in self.body:
+            self._sink.write(held)
+        self.body = []
 
     def done(self) -> HttpMessage:
         """The message as it stands now."""
@@ -84,6 +108,8 @@ class OpenMessage:
             start=start,
             headers=headers,
             body=b"".join(self.body),
+            stored=self._sink.done() if self._sink is not None else None,
+            pieces=tuple(self.pieces) if len(self.pieces) > 1 else (),
             at=self.at,
             t=self.t,
             t_end=self.t_end,
@@ -95,14 +121,17 @@ class OpenMessage:
 class OpenExchange:
     """An exchange on its way."""
 
-    def __init__(self) -> None:
+    def __init__(self, store: BodyStore | None = None) -> None:
+        self._store = store
         self.halves: dict[Side, OpenMessage] = {}
         self.cut_by: Side | None = None
         self.cut_t = self.cut_at = 0
 
     def more(self, part: HttpPart, at: int) -> None:
         """The next part of either half."""
-        half = self.halves.setdefault(part.side, OpenMessage(part.t))
+        half = self.halves.get(part.side)
+        if half is None:
+            half = self.halves[part.side] = OpenMessage(part.t, self._store)
         half.more(part, at)
 
     @property
@@ -189,7 +218,8 @@ class _OpenConnection:
 
 
 class _Assembler:
-    def __init__(self) -> None:
+    def __init__(self, store: BodyStore | None = None) -> None:
+        self._store = store
         self._out = Assembled()
         self._connected: dict[int, _OpenConnection] = {}
         self._asked: list[tuple[int, OpenExchange]] = []
@@ -229,7 +259,7 @@ class _Assembler:
             connected = self._connected[part.conn] = _OpenConnection()
         asked = connected.asked.get(part.exchange)
         if asked is None:
-            asked = connected.asked[part.exchange] = OpenExchange()
+            asked = connected.asked[part.exchange] = OpenExchange(self._store)
             self._asked.append((part.conn, asked))
         asked.more(part, at)
         if part.side is Side.SERVER and status_of(part.head) == b"101":
@@ -309,6 +339,10 @@ def _split(head: bytes) -> tuple[str, tuple[tuple[str, str], ...]]:
     start, *lines = head.decode("latin-1").split("\r\n")
     headers = (line.partition(":") for line in lines if ":" in line)
     return start, tuple((name, value.strip(" \t")) for name, _, value in headers)
+
+
+def _field(head: bytes, name: str) -> str:
+    return next((value for key, value in _split(head)[1] if key.lower() == name), "")
 
 
 def message_of(record: WsFrame, at: int, opcode: int, payload: bytes) -> Message:

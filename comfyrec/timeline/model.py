@@ -13,9 +13,19 @@ import msgspec
 
 from comfyrec.cassette.records import Side
 from comfyrec.http.request import Request, loads_or_none, target_of
+from comfyrec.http.stored import StoredBody
 from comfyrec.timeline.message_summary import NOTHING, Peek
 
-__all__ = ["Closing", "Exchange", "HttpMessage", "Message", "RecordedPrompt", "Socket"]
+__all__ = ["Closing", "Exchange", "HttpMessage", "Message", "Piece", "RecordedPrompt", "Socket"]
+
+
+class Piece(msgspec.Struct, frozen=True, gc=False):
+    """A piece of a body."""
+
+    at: int
+    t: int
+    size: int
+    """Bytes of the body."""
 
 
 class HttpMessage(msgspec.Struct, frozen=True):
@@ -36,6 +46,10 @@ class HttpMessage(msgspec.Struct, frozen=True):
     """False: the recording ends, or the connection was cut, before the message did."""
     omitted_bytes: int = 0
     """Bytes of the body that whoever recorded it left out."""
+    stored: StoredBody | None = None
+    """The body, when it stands in a file; ``body`` is empty then."""
+    pieces: tuple[Piece, ...] = ()
+    """The body as it came, when it came in several pieces: those that hold something of it."""
 
     def header(self, name: str, default: str = "") -> str:
         """The first field of that name, whatever its case."""
@@ -76,9 +90,18 @@ class Exchange(msgspec.Struct, frozen=True, dict=True):
     @property
     def asked(self) -> Request:
         """The request, to be taken apart. Made anew each time, so that a long recording does not
-        keep what was read of each large body."""
+        keep what was read of each large body, unless that stands in a file."""
+        return self._asked if self.request.stored is not None else self._asked_anew()
+
+    @cached_property
+    def _asked(self) -> Request:
+        return self._asked_anew()
+
+    def _asked_anew(self) -> Request:
         message = self.request
-        return Request(self.method, self.target, message.headers, message.body)
+        return Request(
+            self.method, self.target, message.headers, message.body, stored=message.stored
+        )
 
     @property
     def path(self) -> str:

@@ -68,8 +68,8 @@ def _viewed(
     if live is None or "filename" not in query or response.status != 200:
         return response
     upload = live_state.uploads.get(live)
-    if upload is not None and response.body and not {"preview", "channel"} & query.keys():
-        response = msgspec.structs.replace(response, body=upload.body)
+    if upload is not None and response.body_bytes and not {"preview", "channel"} & query.keys():
+        response = msgspec.structs.replace(response, body=upload.body, stored=upload.stored)
     return _with_name(response, query["filename"], live.filename)
 
 

@@ -98,6 +98,7 @@ class Player(Source):
             recorded; the end of a sentence each, or nothing.
         notify: gets one sentence for each prompt that no recorded one is like, with the closest
             one and what differs.
+        takes_stored: large uploads come in files (``Request.stored``).
     """
 
     def __init__(
@@ -112,6 +113,7 @@ class Player(Source):
         seed: int = 0,
         mends: tuple[str, str] = ("", ""),
         notify: Callable[[str], None] = _nobody,
+        takes_stored: bool = False,
     ) -> None:
         self._chance = SeededRandom(seed ^ _REPLAY)
         era = era_of(timeline.comfyui_version)
@@ -150,6 +152,7 @@ class Player(Source):
             mend=mends[0],
         )
         self._notify = notify
+        self._takes_stored = takes_stored
         self._accepted_manners = {recorded_request_key(s.upgrade).manner for s in timeline.sockets}
         self._of_socket: dict[int, Playthrough] = {}
         self._wakes: list[tuple[int, int]] = []
@@ -175,6 +178,11 @@ class Player(Source):
     def timeline(self) -> Timeline:
         """The recording."""
         return self._script.timeline
+
+    @property
+    def takes_stored(self) -> bool:
+        """Whether large uploads may come in files."""
+        return self._takes_stored
 
     def facts(self) -> Mapping[str, Any]:
         """What ``GET /__fake__/`` shows."""
@@ -355,7 +363,7 @@ class Player(Source):
     ) -> None:
         stored = upload_of(request, answer.body) if answer.status == 200 else None
         if stored is not None:
-            playthrough.live_state.keep_upload(*stored)
+            playthrough.live_state.uploads.keep(*stored)
             self._simulation.uploaded(request, now)
 
     def _answer_to_change(

@@ -53,6 +53,8 @@ def rewritten_response(
         if name.lower() not in _DROPPED
     )
     status = exchange.status or 200
+    if response.stored is not None:
+        return Response(status, headers, stored=response.stored)
     if response.omitted_bytes:
         return _omitted(exchange, status, headers)
     coding = response.header("Content-Encoding").lower()

@@ -84,7 +84,7 @@ class Simulation:
     def uploaded(self, request: Request, now: int) -> None:
         """A file was uploaded: a prompt that is simulated may load it."""
         if self._server is not None:
-            _ended(self._server.handle(RequestReceived(-1, request), now))
+            _ended(self._server.handle(RequestReceived(-1, request.in_memory()), now))
         elif sum(len(one.body) for one in self._uploads) < _UPLOADS_BYTES_MAX:
             self._uploads.append(request)
 
@@ -109,7 +109,7 @@ class Simulation:
                 for message in messages:
                     _ended(self._server.handle(MessageReceived(socket, message), now))
             for upload in self._uploads:
-                _ended(self._server.handle(RequestReceived(-1, upload), now))
+                _ended(self._server.handle(RequestReceived(-1, upload.in_memory()), now))
             self._uploads.clear()
         return self._server
 
@@ -137,7 +137,9 @@ class Simulation:
     def answer(self, exchange: int, request: Request, now: int) -> Iterator[Action]:
         """A request about one of its prompts."""
         assert self._server is not None, "it has prompts only once it was started"
-        yield from self._passed_on(self._server.handle(RequestReceived(exchange, request), now))
+        yield from self._passed_on(
+            self._server.handle(RequestReceived(exchange, request.in_memory()), now)
+        )
 
     def joined(self, request: Request, answer: Response, now: int) -> Response:
         """The play-through's answer about queue or history, with its own prompts as well."""

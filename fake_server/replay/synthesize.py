@@ -11,22 +11,22 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+import msgspec
+
+from comfyrec.events.outputs import FileEntry
 from comfyrec.http.forms import BadForm
 from comfyrec.versions import Era
 from fake_server.http import job_view as jobs
 from fake_server.http.responses import server_error
 from fake_server.replay.live.live_state import LivePrompt, Stage
 from fake_server.replay.live.playthrough import Playthrough
-from fake_server.replay.live.recorded_facts import File, RecordedFacts
-from fake_server.replay.live.uploads import viewed_file
+from fake_server.replay.live.recorded_facts import RecordedFacts
+from fake_server.replay.live.uploads import File, Uploads, viewed_file
 from fake_server.replay.recorded.request_key import RequestKey
 from fake_server.replay.rewrite_response import SYNTHESIZED, image_type, substitute
 from fake_server.source import Request, Response
 
 __all__ = ["Synthesizer"]
-
-UPLOADS_BYTES_MAX: Final = 64 * 1024 * 1024
-"""Files that clients uploaded and may view again; the oldest go first."""
 
 
 class Synthesizer:
@@ -39,7 +39,7 @@ class Synthesizer:
 
     def __init__(self, recorded_facts: RecordedFacts, era: Era) -> None:
         self._recorded_facts, self._era = recorded_facts, era
-        self._uploads: dict[str, File] = {}
+        self._uploads = Uploads()
 
     def answer(
         self,
@@ -66,9 +66,8 @@ class Synthesizer:
             # The recording holds what no server says; one that held it would fail as well.
             made = server_error()
         answer = made or self._unknown(request_key)
-        return Response(
-            answer.status, (*answer.headers, (SYNTHESIZED, word or "index")), answer.body
-        )
+        headers = (*answer.headers, (SYNTHESIZED, word or "index"))
+        return msgspec.structs.replace(answer, headers=headers)
 
     def _unknown(self, request_key: RequestKey) -> Response:
         if request_key.method == "OPTIONS":
@@ -203,9 +202,9 @@ class Synthesizer:
         live = viewed_file(context.request)
         for playthrough in context.playthroughs:
             if live is not None and (upload := playthrough.live_state.uploads.get(live)):
-                return _file(name, File(upload.body, upload.content_type))
+                return _file(name, upload)
         recorded = dict(context.request_key.query).get("filename", name)
-        file = self._uploads.get(name) or self._recorded_facts.files.get(recorded)
+        file = self._uploads.get(FileEntry(name)) or self._recorded_facts.files.get(recorded)
         if file is None and recorded in self._recorded_facts.file_names:
             file = File(substitute(name), image_type(name))
         if file is None:
@@ -222,9 +221,7 @@ class Synthesizer:
         if image is None or image.filename is None:
             return Response(400)
         kind = image.content_type or "application/octet-stream"
-        self._uploads[image.filename] = File(image.value, kind)
-        while sum(len(file.body) for file in self._uploads.values()) > UPLOADS_BYTES_MAX:
-            del self._uploads[next(iter(self._uploads))]
+        self._uploads.keep(FileEntry(image.filename), File(image.value, kind, image.stored))
         return _json(
             {
                 "name": image.filename,
@@ -307,7 +304,7 @@ def _file(name: str, file: File) -> Response:
         ("Content-Disposition", f'filename="{name}"'),
         ("X-Content-Type-Options", "nosniff"),
     )
-    return Response(200, headers, file.body)
+    return Response(200, headers, file.body, stored=file.stored)
 
 
 def _json(value: Any, status: int = 200) -> Response:

@@ -6,11 +6,23 @@ by piece as it is told, in chunks where the client can read chunks.
 
 from __future__ import annotations
 
+import asyncio
+import os
+from typing import Final
+
+import msgspec
+
+from comfyrec.cassette.files.body_file import FileBody
+from comfyrec.http.stored import StoredBody, pieces_of
 from fake_server.server.exchange import Exchange
 from fake_server.server.http_response import chunk, head_of_pieces, whole
 from fake_server.source import HangUp, Respond, RespondMore, Response
 
-__all__ = ["answer_begun", "answer_goes_on", "answer_whole", "hang_up"]
+__all__ = ["answer_begun", "answer_goes_on", "answer_stored", "answer_whole", "hang_up"]
+
+_AHEAD_BYTES: Final = 1 << 20
+"""Of a body that is not sent by the system, what may wait for the client."""
+_LOOK_AGAIN_S: Final = 0.002
 
 
 def answer_whole(exchange: Exchange, answer: Response) -> None:
@@ -26,6 +38,46 @@ def answer_whole(exchange: Exchange, answer: Response) -> None:
         if not written:
             request.transport.close()
     exchange.finish()
+
+
+async def answer_stored(exchange: Exchange, answer: Response, body: StoredBody) -> None:
+    """Write an answer whose body stands in a file, as quickly as its client reads it."""
+    request = exchange.request
+    transport = request.transport
+    fields = (*answer.headers, ("Content-Length", str(body.size)))
+    head = head_of_pieces(
+        msgspec.structs.replace(answer, headers=fields), request, request.keep_alive
+    )
+    exchange.stays = request.keep_alive and not answer.close and bool(head.written)
+    try:
+        if transport is None or transport.is_closing():
+            return
+        transport.write(head.written)
+        if not head.bodiless:
+            await _send_file(transport, body)
+    except (OSError, RuntimeError):
+        # The client is gone, or has half an answer that cannot be mended.
+        exchange.stays = False
+        if transport is not None:
+            transport.abort()
+    finally:
+        exchange.finish()
+
+
+async def _send_file(transport: asyncio.Transport, body: StoredBody) -> None:
+    """By the system from file to socket, where it can; else in pieces."""
+    loop = asyncio.get_running_loop()
+    if isinstance(body, FileBody) and transport.get_extra_info("sslcontext") is None:
+        with os.fdopen(os.dup(body.file.fd), "rb", buffering=0) as file:
+            for at, size in body.extents:
+                await loop.sendfile(transport, file, at, size)
+        return
+    for piece in pieces_of(body):
+        transport.write(piece)
+        while transport.get_write_buffer_size() > _AHEAD_BYTES:
+            if transport.is_closing():
+                raise ConnectionResetError("the client is gone")
+            await asyncio.sleep(_LOOK_AGAIN_S)
 
 
 def answer_begun(exchange: Exchange, action: Respond) -> bool:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from comfyrec.cassette.files.body_file import BodyFile, FileBody
+from comfyrec.http.stored import STORED_MIN, is_stored_type
 from fake_server.http.responses import text
 from fake_server.server.exchange import transport_of
 from fake_server.source import Request, Response
 
-__all__ = ["body_of", "request_of", "unmet_expectation", "without_protocols"]
+__all__ = ["body_of", "request_of", "stored_body_of", "unmet_expectation", "without_protocols"]
 
 
 async def body_of(request: web.BaseRequest, limit: int) -> bytes:
@@ -27,7 +29,26 @@ async def body_of(request: web.BaseRequest, limit: int) -> bytes:
     return b"".join(pieces)[: limit + 1]
 
 
-def request_of(request: web.BaseRequest, body: bytes = b"") -> Request:
+async def stored_body_of(request: web.BaseRequest, limit: int) -> FileBody | None:
+    """The body in a file, no more of it than ``limit`` and one byte; None for one that is small, or
+    that somebody may want to look into as text."""
+    if (request.content_length or 0) < STORED_MIN or request.path.endswith("/prompt"):
+        return None
+    if not is_stored_type(request.headers.get("Content-Type", "")):
+        return None
+    sink = BodyFile().begin()
+    size = 0
+    async for piece in request.content.iter_any():
+        sink.write(piece)
+        size += len(piece)
+        if size > limit:
+            break
+    return sink.done().part(0, limit + 1)
+
+
+def request_of(
+    request: web.BaseRequest, body: bytes = b"", stored: FileBody | None = None
+) -> Request:
     """The request as a source takes it."""
     peer = transport_of(request).get_extra_info("peername")
     return Request(
@@ -36,6 +57,7 @@ def request_of(request: web.BaseRequest, body: bytes = b"") -> Request:
         tuple((_text(name), _text(value)) for name, value in request.raw_headers),
         body,
         f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else "",
+        stored,
     )
 
 

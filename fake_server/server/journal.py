@@ -102,7 +102,8 @@ class Journal:
             case Respond():
                 answer = action.answer
                 facts = {"status": answer.status, **_marks(answer)}
-                self._note(now, "answer", action.exchange, facts, answer.body)
+                body = answer.body if answer.stored is None else answer.stored.read(0, TEXT_MAX)
+                self._note(now, "answer", action.exchange, facts, body, size=answer.body_bytes)
             case RespondMore():
                 facts = {"last": action.last}
                 self._note(now, "more", action.exchange, facts, action.data)
@@ -142,16 +143,25 @@ class Journal:
         # A copy, without what others will have read of it by then: a parsed body takes ten times
         # the room, and thousands of requests are kept.
         bare = msgspec.structs.replace(request)
-        self._note(now, what, number, bare, request.body)
+        body = request.body_start(TEXT_MAX) if request.stored is not None else request.body
+        self._note(now, what, number, bare, body, size=request.body_bytes)
 
     def _note(
-        self, now: int, what: str, number: int, facts: Any = None, content: str | bytes = b""
+        self,
+        now: int,
+        what: str,
+        number: int,
+        facts: Any = None,
+        content: str | bytes = b"",
+        *,
+        size: int | None = None,
     ) -> None:
-        size = kept = len(content)
+        kept = len(content)
+        size = kept if size is None else size
         if size > TEXT_MAX:
             content, kept = content[:TEXT_MAX], TEXT_MAX
             if isinstance(facts, Request):
-                facts = msgspec.structs.replace(facts, body=b"")
+                facts = msgspec.structs.replace(facts, body=b"", stored=None)
         self._open = None
         self._entries.append(_Entry(self._serial, now, what, number, facts, content, size))
         self._added(kept)

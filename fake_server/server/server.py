@@ -25,13 +25,20 @@ from aiohttp import web
 from comfyrec.errors import ComfyrecError
 from comfyrec.wire.frames import PING, PONG, frame
 from fake_server.http.responses import server_error
-from fake_server.server.answers import answer_begun, answer_goes_on, answer_whole, hang_up
+from fake_server.server.answers import (
+    answer_begun,
+    answer_goes_on,
+    answer_stored,
+    answer_whole,
+    hang_up,
+)
 from fake_server.server.clock import Clock
 from fake_server.server.exchange import Exchange, SocketExchange
 from fake_server.server.fast_path import FastConnection, abort_all, connection_factory
 from fake_server.server.http_request import (
     body_of,
     request_of,
+    stored_body_of,
     unmet_expectation,
     without_protocols,
 )
@@ -121,7 +128,7 @@ class Server:
         self._listeners = listeners
         self._listener: sockets.socket | None = None
         self._connecting: set[asyncio.Task[Any]] = set()
-        self._controlling: set[asyncio.Task[None]] = set()
+        self._answering: set[asyncio.Task[None]] = set()
         self._stopped = False
         self._lingering = 0
         self._web = web.Server(
@@ -158,9 +165,9 @@ class Server:
             for connecting in self._connecting:
                 connecting.cancel()
             await asyncio.gather(*self._connecting, return_exceptions=True)
-        for controlling in self._controlling:
+        for controlling in self._answering:
             controlling.cancel()
-        await asyncio.gather(*self._controlling, return_exceptions=True)
+        await asyncio.gather(*self._answering, return_exceptions=True)
         self.cut_connections()
         # Each round lets the lost connections run the ends of their handlers.
         while self._web.connections or self._fast:  # noqa: ASYNC110  a turn of the loop, not a wait
@@ -342,8 +349,7 @@ class Server:
         if (unmet := unmet_expectation(request)) is not None:
             answer_whole(exchange, unmet)
             return AlreadyWritten(exchange.stays)
-        body = await body_of(request, self.body_limit)
-        asked = request_of(request, body)
+        asked = await self._read(request)
         if self.control is not None and asked.parts.raw_path.startswith(CONTROL_PATH):
             # Not among the exchanges: a reset cuts those.
             self._control(exchange, self.control(asked))
@@ -353,6 +359,13 @@ class Server:
         if request.protocol.writing_paused:
             await request.writer.drain()
         return AlreadyWritten(exchange.stays)
+
+    async def _read(self, request: web.BaseRequest) -> Request:
+        if self.source.takes_stored and request.body_exists:
+            stored = await stored_body_of(request, self.body_limit)
+            if stored is not None:
+                return request_of(request, stored=stored)
+        return request_of(request, await body_of(request, self.body_limit))
 
     async def _ask(self, exchange: Exchange, asked: Request) -> None:
         number = exchange.number
@@ -399,8 +412,8 @@ class Server:
             answer_whole(exchange, answer)
             return
         waiting = self._loop.create_task(self._answer_later(exchange, answer))
-        self._controlling.add(waiting)
-        waiting.add_done_callback(self._controlling.discard)
+        self._answering.add(waiting)
+        waiting.add_done_callback(self._answering.discard)
 
     async def _answer_later(
         self, exchange: Exchange, answer: Coroutine[Any, Any, Response]
@@ -418,8 +431,14 @@ class Server:
 
     def _reply(self, number: int, answer: Response) -> None:
         exchange = self._exchanges.pop(number, None) or self._sockets.pop(number, None)
-        if exchange is not None:
+        if exchange is None:
+            return
+        if answer.stored is None:
             answer_whole(exchange, answer)
+        else:
+            sending = self._loop.create_task(answer_stored(exchange, answer, answer.stored))
+            self._answering.add(sending)
+            sending.add_done_callback(self._answering.discard)
 
     def _begin(self, action: Respond) -> None:
         exchange = self._exchanges.get(action.exchange)

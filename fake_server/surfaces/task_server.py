@@ -190,6 +190,11 @@ class Sequencer(Source):
         """The recording that the first worker replays."""
         return self._workers[0].timeline
 
+    @property
+    def takes_stored(self) -> bool:
+        """No: it reads the bodies of tasks itself."""
+        return False
+
     def handle(self, happened: Happened, now: int) -> Iterable[Action]:
         """Take what happened and say what shall happen."""
         self._now = now

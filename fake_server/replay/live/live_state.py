@@ -14,7 +14,7 @@ from comfyrec.timeline import RecordedPrompt, Socket
 from fake_server.replay.live.bindings import Bindings
 from fake_server.replay.live.output_names import LiveFiles
 from fake_server.replay.live.prompt_rewriter import PromptRewriter
-from fake_server.replay.live.uploads import Upload, bound_fields, form_of
+from fake_server.replay.live.uploads import Uploads, bound_fields, form_of
 from fake_server.replay.recorded.recorded_answers import State
 from fake_server.replay.recorded.steps import MarkKind, Role, Script
 from fake_server.source import Action, Request, Send
@@ -26,10 +26,6 @@ __all__ = [
     "Stage",
     "playthrough_of_token",
 ]
-
-
-UPLOADS_BYTES_MAX: Final = 64 * 1024 * 1024
-"""Files that clients uploaded and may view again; the oldest go first."""
 
 
 class Pair(Protocol):
@@ -161,7 +157,7 @@ class LiveState:
         self._playing: dict[int, int] = {}
         self.bindings = Bindings()
         self.files = LiveFiles(script.files)
-        self.uploads: dict[FileEntry, Upload] = {}
+        self.uploads = Uploads()
         self._variants: dict[int, list[bytes]] = {}
         self._to_live: dict[str, str] = {}
         self._to_recorded: dict[str, str] = {}
@@ -209,12 +205,6 @@ class LiveState:
     def has_file(self, file: FileEntry) -> bool:
         """Whether it is a file of this play-through alone."""
         return file in self.uploads or self.files.recorded(file) != file
-
-    def keep_upload(self, place: FileEntry, upload: Upload) -> None:
-        """A file was uploaded; the oldest are forgotten when they are too large together."""
-        self.uploads[place] = upload
-        while sum(len(file.body) for file in self.uploads.values()) > UPLOADS_BYTES_MAX:
-            del self.uploads[next(iter(self.uploads))]
 
     def variant(self, prompt: int, graph_key: bytes) -> int:
         """Which graph it is that is played of a recorded prompt: 0 for the first one, ..."""

@@ -10,8 +10,6 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any, Final
 
-import msgspec
-
 from comfyrec.events.outputs import all_files_in
 from comfyrec.http.request import loads_or_none
 from comfyrec.timeline import Exchange, RecordedPrompt, Timeline
@@ -19,17 +17,11 @@ from comfyrec.timeline.message_summary import data_of
 from comfyrec.timeline.prompts import history_entries, is_terminal
 from comfyrec.versions import Era
 from fake_server.replay.live.live_state import LivePrompt
+from fake_server.replay.live.uploads import File
 from fake_server.replay.recorded.id_mapping import RecordedIds
 from fake_server.replay.recorded.node_classes import NodeClasses, node_classes_of
 
-__all__ = ["File", "RecordedFacts"]
-
-
-class File(msgspec.Struct, frozen=True):
-    """A file as /view gave it."""
-
-    body: bytes
-    content_type: str
+__all__ = ["RecordedFacts"]
 
 
 class RecordedFacts:
@@ -209,7 +201,7 @@ def _files(exchanges: tuple[Exchange, ...]) -> Iterator[tuple[str, File]]:
             continue
         if name := query.get("filename"):
             kind = response.header("Content-Type", "application/octet-stream")
-            yield name, File(response.body, kind)
+            yield name, File(response.body, kind, response.stored)
 
 
 def _file_names(prompts: tuple[RecordedPrompt, ...]) -> Iterator[str]:

@@ -7,23 +7,56 @@ only what was answered.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from comfyrec.events.outputs import FileEntry
 from comfyrec.http.forms import BadForm, FormField
 from comfyrec.http.request import loads_or_none
+from comfyrec.http.stored import StoredBody
 from fake_server.source import Request
 
-__all__ = ["Upload", "bound_fields", "form_of", "upload_of", "viewed_file"]
+__all__ = ["File", "Uploads", "bound_fields", "form_of", "upload_of", "viewed_file"]
+
+MEMORY_BYTES_MAX: Final = 64 * 1024 * 1024
+DISK_BYTES_MAX: Final = 4 * 1024 * 1024 * 1024
 
 
-class Upload(msgspec.Struct, frozen=True):
-    """A file that a live client put on the server."""
+class File(msgspec.Struct, frozen=True):
+    """A file that a live client put on the server, or as a recorded /view gave it."""
 
     body: bytes
     content_type: str
+    stored: StoredBody | None = None
+    """The body, when it stands in a file of ours; ``body`` is empty then."""
+
+
+class Uploads:
+    """Files that clients put on the server and may view again, by their place.
+
+    They are bounded, in memory and on disk; the oldest go first.
+    """
+
+    def __init__(self) -> None:
+        self._files: dict[FileEntry, File] = {}
+
+    def __contains__(self, place: FileEntry) -> bool:
+        return place in self._files
+
+    def get(self, place: FileEntry) -> File | None:
+        """The file there."""
+        return self._files.get(place)
+
+    def keep(self, place: FileEntry, file: File) -> None:
+        """A file was uploaded."""
+        self._files.pop(place, None)
+        self._files[place] = file
+        while (
+            sum(len(one.body) for one in self._files.values()) > MEMORY_BYTES_MAX
+            or sum(one.stored.size for one in self._files.values() if one.stored) > DISK_BYTES_MAX
+        ):
+            del self._files[next(iter(self._files))]
 
 
 Form = dict[str, FormField]
@@ -44,7 +77,7 @@ def viewed_file(request: Request) -> FileEntry | None:
     return FileEntry.of({name: values[0] for name, values in request.query.items()})
 
 
-def upload_of(request: Request, answer: bytes) -> tuple[FileEntry, Upload] | None:
+def upload_of(request: Request, answer: bytes) -> tuple[FileEntry, File] | None:
     """The file that a request stored, by what the server answered; None when it stored none."""
     said: Any = loads_or_none(answer) if answer[:1] == b"{" else None
     if not isinstance(said, dict) or not isinstance(said.get("name"), str):
@@ -55,7 +88,8 @@ def upload_of(request: Request, answer: bytes) -> tuple[FileEntry, Upload] | Non
     place = FileEntry(
         said["name"], str(said.get("subfolder") or ""), str(said.get("type") or "input")
     )
-    return place, Upload(file.value, file.content_type or "application/octet-stream")
+    kind = file.content_type or "application/octet-stream"
+    return place, File(file.value, kind, file.stored)
 
 
 def bound_fields(recorded: Form, live: Form) -> Iterator[tuple[str, str]]:

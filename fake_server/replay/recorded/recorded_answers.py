@@ -402,4 +402,4 @@ def _same_body(recorded: RecordedExchange, request_key: RequestKey) -> bool:
     omitted = recorded.exchange.request.omitted_bytes
     if omitted:
         return not request_key.body_bytes or request_key.body_bytes * 2 > omitted
-    return recorded.request_key.body_key == request_key.body_key
+    return recorded.request_key.has_body_of(request_key)

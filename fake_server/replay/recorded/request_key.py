@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from comfyrec.http.forms import BadForm, FormField
+from comfyrec.http.stored import StoredBody, same_bytes, sample_key
 from comfyrec.timeline import Exchange
 from fake_server.replay.recorded.id_mapping import deep_renamed
 from fake_server.source import Request
@@ -71,6 +72,16 @@ class RequestKey(msgspec.Struct, frozen=True):
     body_bytes: int = 0
     json: Any = None
     """The body as JSON, ids renamed; None when it is none."""
+    large: tuple[StoredBody, ...] = ()
+    """What of the body stands in files; in ``body_key`` are samples of it."""
+
+    def has_body_of(self, other: RequestKey) -> bool:
+        """Whether the bodies of both say the same."""
+        return (
+            self.body_key == other.body_key
+            and len(self.large) == len(other.large)
+            and all(map(same_bytes, self.large, other.large))
+        )
 
     @property
     def place(self) -> tuple[str, str, tuple[tuple[str, str], ...]]:
@@ -124,8 +135,9 @@ def _request_key(request: Request, rename: Rename) -> RequestKey:
         manner=_manner(request.fields),
         body_key=_body_key(request, renamed),
         body_form=tuple(_form(request)),
-        body_bytes=len(request.body),
+        body_bytes=request.body_bytes,
         json=renamed,
+        large=_large(request),
     )
 
 
@@ -190,7 +202,7 @@ def _port(netloc: str) -> str:
 
 
 def _body_key(request: Request, parsed: Any) -> bytes:
-    if not request.body:
+    if not request.body_bytes:
         return b""
     if parsed is not None:
         return _digest(json.dumps(parsed, sort_keys=True).encode())
@@ -199,16 +211,29 @@ def _body_key(request: Request, parsed: Any) -> bytes:
             return _form_digest(request.form())
         except BadForm:
             return _digest(request.body)
+    if request.stored is not None:
+        return sample_key(request.stored)
     return _digest(request.body)
+
+
+def _large(request: Request) -> tuple[StoredBody, ...]:
+    if request.stored is None:
+        return ()
+    try:
+        fields = request.form()
+    except BadForm:
+        return (request.stored,)
+    found = tuple(field.stored for field in fields if field.stored is not None)
+    return found if fields else (request.stored,)
 
 
 def _form_digest(fields: Sequence[FormField]) -> bytes:
     """Without a copy: an upload may be large."""
     found = hashlib.blake2b(digest_size=16)
     for field in fields:
-        named = field.name, field.filename, field.content_type, len(field.value)
+        named = field.name, field.filename, field.content_type, field.size
         found.update(repr(named).encode())
-        found.update(field.value)
+        found.update(field.value if field.stored is None else sample_key(field.stored))
     return found.digest()
 
 

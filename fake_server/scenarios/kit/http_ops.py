@@ -151,7 +151,9 @@ class _Responses:
     def act(self, action: Action, observer: Observer) -> Iterator[Step]:
         steps = None
         if isinstance(action, Respond) and action.exchange in self.requests:
-            steps = self.change(action, self.requests.pop(action.exchange), observer)
+            whole = action.answer.in_memory()
+            reply = msgspec.structs.replace(action, answer=whole)
+            steps = self.change(reply, self.requests.pop(action.exchange), observer)
         if steps is None:
             yield action
             return

@@ -193,6 +193,11 @@ class Stage(Source):
         """The recording that the source replays."""
         return self._base.timeline
 
+    @property
+    def takes_stored(self) -> bool:
+        """No: operators look into bodies."""
+        return False
+
     def _sources(self) -> list[Source]:
         return [self._base, self._socket_source] if self._split else [self._base]
 

@@ -1,4 +1,4 @@
-"""The benchmark of the replay runs."""
+"""The benchmarks of the replay run."""
 
 from __future__ import annotations
 
@@ -11,11 +11,19 @@ from tests.support.paths import ROOT
 
 pytestmark = pytest.mark.slow
 
-BENCHMARK = ROOT / "benchmarks" / "replay.py"
 
-
-def test_the_benchmark_runs_and_names_its_figures(capsys: pytest.CaptureFixture[str]) -> None:
-    spec = importlib.util.spec_from_file_location("benchmark_of_replay", BENCHMARK)
+@pytest.mark.parametrize(
+    ("name", "named"),
+    [
+        ("replay", {"late_ms", "frames_per_s", "frames_per_s_to_peer", "start_ms"}),
+        ("bodies", {"upload_to_peer", "view_to_peer", "own_to_peer", "extra_mb"}),
+    ],
+)
+def test_the_benchmark_runs_and_names_its_figures(
+    capsys: pytest.CaptureFixture[str], name: str, named: set[str]
+) -> None:
+    path = ROOT / "benchmarks" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"benchmark_of_{name}", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -24,4 +32,4 @@ def test_the_benchmark_runs_and_names_its_figures(capsys: pytest.CaptureFixture[
 
     figures = json.loads(capsys.readouterr().out)
     assert status == 0
-    assert {"late_ms", "frames_per_s", "frames_per_s_to_peer", "start_ms"} <= set(figures)
+    assert named <= set(figures)
