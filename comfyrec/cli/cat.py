@@ -36,10 +36,11 @@ from comfyrec.errors import DecodeError, UsageError
 from comfyrec.show.selection import Selection
 from comfyrec.show.stable import Stable
 from comfyrec.timeline import Timeline
+from comfyrec.timeline.assemble import FrameJoiner
 from comfyrec.timeline.moments import moments_of
 from comfyrec.wording import shortened
 
-__all__ = ["add_arguments", "as_json", "as_line", "run"]
+__all__ = ["JsonLines", "add_arguments", "as_line", "run"]
 
 _ARROWS = {Side.CLIENT: "->", Side.SERVER: "<-"}
 _FIN, _DEFLATED, _OPCODE = 0x80, 0x40, 0x0F
@@ -65,11 +66,11 @@ def run(arguments: argparse.Namespace) -> int:
     selection = selection_of(arguments)
     if arguments.json and arguments.stable:
         raise UsageError("--stable is for lines of text; leave out --json or --stable")
-    shape = as_json if arguments.json else as_line
     width = terminal_width() if on_a_terminal() and not arguments.json else None
     for name in arguments.files:
         with opened(name) as reader:
             lines, start_us, stable = Lines(), reader.header.t, Stable()
+            shape = JsonLines().line if arguments.json else as_line
             for record in _selected(reader, selection):
                 whole = shape(record, start_us)
                 if arguments.stable:
@@ -198,16 +199,32 @@ _WHAT: dict[type, Callable[..., str]] = {
 # --- for a machine ---------------------------------------------------------------------------
 
 
-def as_json(record: AnyRecord, start_us: int = 0) -> bytes:
-    """One record as one JSON object: the members of the JSON Lines encoding, and what they say.
+class JsonLines:
+    """The records of one cassette, in their order, as JSON objects."""
 
-    ``event`` holds a websocket message, decoded; ``json`` a body that is JSON. They take the place
-    of ``text``, ``inflated`` and ``body``, where nothing is lost by that.
-    """
+    def __init__(self) -> None:
+        self._joiners: dict[tuple[int, Side], FrameJoiner] = {}
+
+    def line(self, record: AnyRecord, start_us: int = 0) -> bytes:
+        """One record as one JSON object: the members of the JSON Lines encoding, and what they say.
+
+        ``event`` holds a websocket message, decoded; ``json`` a body that is JSON. They take the
+        place of ``text``, ``inflated`` and ``body``, where nothing is lost by that. A message that
+        came in pieces is told with the last one, which keeps its piece.
+        """
+        if isinstance(record, WsFrame):
+            joiner = self._joiners.setdefault((record.conn, record.side), FrameJoiner())
+            return as_json(record, joiner.more(record))
+        return as_json(record)
+
+
+def as_json(record: AnyRecord, message: tuple[int, bytes | None] | None = None) -> bytes:
+    """One record as one JSON object, with the message (opcode, payload) that it completes."""
     line = jsonl.line_of(record)
     extra = b""
     if isinstance(record, WsFrame):
-        extra = _event_member(record, line)
+        if message is not None and message[1] is not None:
+            extra = _event_member(record, line, message[0], message[1])
     elif isinstance(record, HttpPart) and record.body:
         raw = _one_line_of_json(record.body)
         if raw is not None:
@@ -216,19 +233,16 @@ def as_json(record: AnyRecord, start_us: int = 0) -> bytes:
     return safe_json(msgspec.json.encode(line)[:-1] + extra + b"}")
 
 
-def _event_member(r: WsFrame, line: Any) -> bytes:
-    opcode = r.head[0] & _OPCODE if r.head else 0
-    message = payload_of(r)
+def _event_member(r: WsFrame, line: Any, opcode: int, message: bytes) -> bytes:
     if opcode == _TEXT:
         raw = _one_line_of_json(message)
         if raw is not None:
-            line.text, line.inflated = (
-                ("", line.inflated) if r.inflated is None else (line.text, None)
-            )
+            if r.inflated is not None:
+                line.inflated = None
+            elif r.payload == message:
+                line.text = ""
             return b',"event":' + raw
-    elif opcode != _BINARY:
-        return b""
-    event = _event_of(r)
+    event = _decoded(opcode, message)
     if event is None:
         return b""
     # Half a surrogate pair is a letter to Python, and to no one else.
@@ -257,11 +271,16 @@ def _event_of(r: WsFrame) -> object | None:
         or (r.head[0] & _DEFLATED and r.inflated is None)
     ):
         return None
+    return _decoded(r.head[0] & _OPCODE, payload_of(r))
+
+
+def _decoded(opcode: int, message: bytes) -> object | None:
+    if opcode not in (_TEXT, _BINARY):
+        return None
     from comfyrec.events import decode_binary, decode_text  # many cassettes need neither
 
-    message = payload_of(r)
     try:
-        return decode_text(message) if r.head[0] & _OPCODE == _TEXT else decode_binary(message)
+        return decode_text(message) if opcode == _TEXT else decode_binary(message)
     except DecodeError:
         return None
 

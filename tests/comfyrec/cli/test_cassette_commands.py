@@ -101,6 +101,29 @@ def test_cat_json_prints_decoded_records(
     assert rows[10]["body"] == '{"a":NaN}'
 
 
+@pytest.mark.parametrize("at", [1, 30])
+def test_cat_json_tells_a_message_that_came_in_pieces_with_the_last_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], at: int
+) -> None:
+    path = tmp_path / "pieces.jsonl"
+    text = b'{"type": "progress", "data": {"value": 1, "max": 2}}'
+    pieces: list[AnyRecord] = [
+        WsFrame(1, T, 1, Side.SERVER, b"\x81\x34", text[:at], last=False),
+        WsFrame(2, T, 2, Side.SERVER, b"\x01\x01", b"{"),
+        WsFrame(3, T, 1, Side.SERVER, b"", text[at:]),
+        WsFrame(4, T, 2, Side.SERVER, b"\x80\x01", b"}"),
+    ]
+    write_cassette(path, [Session(0, T), *pieces])
+
+    main(["cat", "--json", str(path)])
+
+    _, first, other, last, end = map(json.loads, capsys.readouterr().out.splitlines())
+    assert "event" not in first and "event" not in other
+    assert first["text"] + last["text"] == text.decode()
+    assert last["event"] == json.loads(text)
+    assert (end["text"], end["event"]) == ("}", {})
+
+
 def test_cat_json_is_text_even_of_half_a_letter(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
