@@ -81,6 +81,11 @@ class Traffic(msgspec.Struct, frozen=True, kw_only=True):
     interrupts: int = 0
     busiest_second: int = 0
     """Most requests and upgrades within one second."""
+    keyed: bool = False
+    """It sent a credential."""
+    leaks: tuple[str, ...] = ()
+    """Credentials that it sent to another host than its own: ``X-API-Key to localhost:8188 in GET
+    /view``."""
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,6 +6,7 @@ not tell. Nothing here looks at the client's code, only at what it reported and 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
@@ -13,7 +14,7 @@ import msgspec
 
 from comfyrec.check.case import Case
 from comfyrec.events.outputs import FileEntry, all_files_in
-from comfyrec.wording import plural, shortened_list
+from comfyrec.wording import plural, shortened, shortened_list
 
 __all__ = ["ALWAYS", "INVARIANTS", "Verdict", "judge", "truth_in_words"]
 
@@ -27,7 +28,7 @@ INVARIANTS: Final[Mapping[str, str]] = {
     "K7": "opens the WebSocket before it submits the prompt",
     "K8": "is bounded: does not flood the server, does not keep every message, "
     "names the prompt id when it times out",
-    "K9": "shows the server's own reason, and never a secret",
+    "K9": "shows the server's own reason, never a secret, and takes its key to no other host",
 }
 """What a correct client does; each continues the words "a correct client"."""
 
@@ -165,7 +166,17 @@ def _carried_on(case: Case) -> Finding:
         return f"crashed: {case.report.crash}"
     if case.report.at_s is None:
         return "stopped reacting"
+    if beyond := _beyond_all(case.report.text):
+        return f"showed a progress of {beyond}"
     return True if case.foreseen else "was misled by something that it should have skipped"
+
+
+def _beyond_all(text: str) -> str:
+    """A share that is none: more than 100 %, less than nothing, not a number."""
+    for share in _SHARE.finditer(text):
+        if not 0 <= float(share[1].replace(",", ".")) <= _ALL_PERCENT:
+            return shortened(share[0], _SHARE_CHARACTERS_MAX)
+    return ""
 
 
 def _socket_first(case: Case) -> Finding:
@@ -220,9 +231,11 @@ def _reason_and_no_secret(case: Case) -> Finding:
     text = case.report.text
     if case.truth.secret and case.truth.secret in text:
         return "printed a secret"
+    if case.traffic.leaks:
+        return f"sent {shortened_list([*case.traffic.leaks], 1)[0]}"
     wanted = case.scenario.reason
     if case.outcome in (None, "success") or not wanted:
-        return None
+        return True if case.traffic.keyed else None
     if not any(words in text for words in wanted):
         return f"did not print the server's reason, such as '{wanted[0]}'"
     return True
@@ -243,6 +256,12 @@ _RULES: Final[Mapping[str, Callable[[Case], Finding]]] = {
 _CLOCK_S: Final = 0.02
 """A report that comes this much before the true end may be the same moment, seen twice."""
 _NAMES_MAX: Final = 3
+_ALL_PERCENT: Final = 100
+_SHARE_CHARACTERS_MAX: Final = 20
+_SHARE: Final = re.compile(
+    r"(?<![\w.,])(-?(?:[0-9]{1,15}(?:[.,][0-9]{1,15})?|nan|inf))[ \u00a0]?%(?![0-9A-Fa-f]{2})", re.I
+)
+"""A number with a percent sign; in an address that is the beginning of ``%20``."""
 
 
 def _mib(size: int) -> str:

@@ -28,6 +28,8 @@ def traffic_of(journal: Sequence[JournalNote], seconds: Sequence[float]) -> Traf
         queue_requests=sum(_is(detail, "GET", "/queue") for _, detail in asked),
         interrupts=sum(_is(detail, "POST", "/interrupt") for _, detail in asked),
         busiest_second=_most_within(busy, 1.0),
+        keyed=any(note.what == "keyed" for note in journal),
+        leaks=tuple(note.detail for note in journal if note.what == "leaked"),
     )
 
 

@@ -60,7 +60,7 @@ SCENARIO = Scenario(
     row="A46",
     category="binary",
     summary=__doc__,
-    correct="tells binary from text, reads the kinds it knows, skips the others",
+    correct="tells binary from text, and skips the kinds it does not know",
     keeps=("K6",),
     evidence=threads(
         "CU#2435", "vinavfx/ComfyUI-for-Nuke#4", "andreyryabtsev/comfyui-python-api#2"

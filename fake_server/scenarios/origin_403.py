@@ -35,7 +35,7 @@ SCENARIO = Scenario(
     row="A88",
     category="proxies",
     summary=__doc__,
-    correct="says what was refused and what to set; sends no Origin if it is not a browser",
+    correct="reports that it was rejected, with the 403",
     keeps=("K1", "K9"),
     evidence=threads(
         "CU#4854", "CU#11887", "Spadic21/ComfyInject#15", "Comfy-Org/ComfyUI-Manager#2453"

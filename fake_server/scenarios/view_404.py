@@ -15,9 +15,10 @@ SCENARIO = Scenario(
     row="A82",
     category="outputs",
     summary=__doc__,
-    correct="says which file it could not fetch",
+    correct="reports the outputs all the same, or an error that says what was not found",
     keeps=("K5", "K9"),
     evidence=threads("measured"),
     truth=("success", "error"),
+    reason=("404", "ComfyUI_"),
     direct=direct,
 )

@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from fake_server.scenarios.kit.credentials import CredentialWatch
 from fake_server.scenarios.kit.graphs import middle, sinks
 from fake_server.scenarios.kit.matchers import FrameView, look
 from fake_server.scenarios.kit.requests import posts, read_json
@@ -65,8 +66,8 @@ class JournalNote(msgspec.Struct, frozen=True):
     t: int
     what: str
     """``knocked``, ``accepted``, ``refused``, ``said``, ``left``, ``closed``, ``asked``,
-    ``answered``, ``hung up``, ``sent``, ``ended``, ``flooded``,
-    ``somebody`` (other users)."""
+    ``answered``, ``hung up``, ``sent``, ``ended``, ``flooded``, ``somebody`` (other users),
+    ``keyed`` (the first credential came), ``leaked`` (one went to another host)."""
     number: int = 0
     detail: str = ""
 
@@ -123,6 +124,8 @@ class Observer:
         self._upgrades: dict[int, Request] = {}
         """As the source got them."""
         self._last = look("")
+        self._credentials = CredentialWatch()
+        self._keyed = False
 
     # --- for operators -------------------------------------------------------------------
 
@@ -211,11 +214,13 @@ class Observer:
             case UpgradeRequested():
                 self.handshakes[happened.socket] = happened.request
                 self.note("knocked", happened.socket, happened.request.client_id)
+                self._watch_credentials(happened.socket, happened.request)
             case RequestReceived():
                 request = happened.request
                 if posts(request):
                     self._submitted.add(happened.exchange)
                 self.note("asked", happened.exchange, f"{request.method} {request.target}")
+                self._watch_credentials(happened.exchange, request)
             case MessageReceived():
                 self.note("said", happened.socket, str(happened.message)[:80])
             case Disconnected():
@@ -223,6 +228,14 @@ class Observer:
                 self.handshakes.pop(happened.socket, None)
                 self.cut.discard(happened.socket)
                 self.note("left", happened.socket, str(happened.code))
+
+    def _watch_credentials(self, number: int, request: Request) -> None:
+        keyed, leaked = self._credentials.look(request)
+        if keyed and not self._keyed:
+            self._keyed = True
+            self.note("keyed", number)
+        for what in leaked:
+            self.note("leaked", number, f"{what} in {request.method} {request.parts.path}")
 
     def from_operator(self, happened: Happened) -> None:
         """An operator lets something happen; where other users do it, note it."""

@@ -220,6 +220,37 @@ CASES: dict[str, tuple[Case, dict[str, bool | None]]] = {
              truth=Truth(ending="success", secret="sesame"), traffic=GOOD),
         {"K9": False},
     ),
+    "a key to its own server": (
+        Case(scenario=scenario(), report=report(), truth=DONE,
+             traffic=msgspec.structs.replace(GOOD, keyed=True)),
+        {"K9": True},
+    ),
+    "a key to another host": (
+        Case(scenario=scenario(), report=report(), truth=DONE,
+             traffic=msgspec.structs.replace(GOOD, keyed=True, leaks=("X-API-Key to evil",))),
+        {"K9": False},
+    ),
+    "no key": (
+        Case(scenario=scenario(), report=report(), truth=DONE, traffic=GOOD),
+        {"K9": None},
+    ),
+    **{
+        f"it shows {text}": (
+            Case(scenario=scenario(), report=report(text=text), truth=DONE, traffic=GOOD),
+            {"K6": fine},
+        )
+        for text, fine in {
+            "0%, 12.5 %, 100%": True,
+            "ComfyUI_00123%20_.png": True,
+            "0-100 %": True,
+            "steps 12/10": True,
+            "120 %": False,
+            "-5%": False,
+            "nan%": False,
+            "[inf%]": False,
+            "done: 100,5 %": False,
+        }.items()
+    },
 }  # fmt: skip
 
 

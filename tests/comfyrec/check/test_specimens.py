@@ -18,7 +18,14 @@ from tests.comfyrec.check.specimens.matrix import (
     run_all,
     table_of,
 )
-from tests.comfyrec.check.specimens.mutations import FAILS, WRONG_ANYWHERE
+from tests.comfyrec.check.specimens.mutations import (
+    FAILS,
+    WRONG_ANYWHERE,
+    HasAKey,
+    PastesItsKeyIntoAddresses,
+    SendsItsKeyAnywhere,
+    ShowsMoreThanAll,
+)
 from tests.comfyrec.check.specimens.right import Client
 
 EXPECTED = json.loads(TABLE.read_text(encoding="utf-8"))
@@ -89,6 +96,30 @@ def test_a_mutation_passes_a_normal_run(client: type[Client]) -> None:
     result = run(client, choose("success"))
 
     assert result.status == "pass", result
+
+
+CONDUCT = {
+    "it sends its key along": (SendsItsKeyAnywhere, "view-redirect-302", "K9"),
+    "it pastes its key into an address": (PastesItsKeyIntoAddresses, "view-redirect-302", "K9"),
+    "it shows more than all": (ShowsMoreThanAll, "progress-goes-back", "K6"),
+    "it counts what is cached twice": (ShowsMoreThanAll, "partly-cached", "K6"),
+}
+
+
+@pytest.mark.parametrize("client, name, invariant", CONDUCT.values(), ids=CONDUCT)
+def test_conduct_that_the_outcome_does_not_show_is_seen(
+    client: type[Client], name: str, invariant: str
+) -> None:
+    result = run(client, choose(name))
+
+    assert [verdict.invariant for verdict in result.failed] == [invariant]
+
+
+def test_a_client_that_keeps_its_key_from_the_other_host_is_told_so() -> None:
+    result = run(HasAKey, choose("view-redirect-302"))
+
+    assert result.status == "pass"
+    assert {verdict.invariant: verdict.passed for verdict in result.verdicts}["K9"] is True
 
 
 def test_every_scenario_has_a_specimen_that_fails_it() -> None:

@@ -15,9 +15,11 @@ def test_what_a_client_did_is_counted_from_the_journal() -> None:
         JournalNote(0, "asked", 3, "GET /history/p"),
         JournalNote(0, "asked", 4, "GET /queue?x=1"),
         JournalNote(0, "asked", 5, "POST /interrupt"),
+        JournalNote(0, "keyed", 5),
+        JournalNote(0, "leaked", 6, "X-API-Key to localhost:1 in GET /view"),
     ]
 
-    seen = traffic_of(journal, [0.0, 0.0, 0.1, 0.2, 5.0, 5.5])
+    seen = traffic_of(journal, [0.0, 0.0, 0.1, 0.2, 5.0, 5.5, 5.5, 5.5])
 
     assert seen == Traffic(
         sockets=1,
@@ -29,4 +31,6 @@ def test_what_a_client_did_is_counted_from_the_journal() -> None:
         queue_requests=1,
         interrupts=1,
         busiest_second=3,
+        keyed=True,
+        leaks=("X-API-Key to localhost:1 in GET /view",),
     )

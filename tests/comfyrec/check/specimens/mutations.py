@@ -10,7 +10,7 @@ import asyncio
 import json
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import aiohttp
 
@@ -311,6 +311,28 @@ class MeasuresSpeed(Client):
         return super().take(kind, data)
 
 
+@fails("progress-goes-back", "partly-cached")
+class ShowsMoreThanAll(Client):
+    """It counts what runs against what is left, and clamps nothing."""
+
+    done = 0
+
+    def take(self, kind: str, data: dict[str, Any]) -> bool:
+        if kind == "progress":
+            share = data["value"] / data["max"] if data["max"] else float("nan")
+            self.problems.append(f"{share:.0%}")
+        if kind == "executing" and data["node"] is not None:
+            self.done += 1
+            self.problems.append(f"{self.done / self.left:.0%}")
+        if kind == "execution_cached":
+            self.left -= len(data["nodes"]) + 2
+        return super().take(kind, data)
+
+    async def submit(self, workflow: Any) -> None:
+        self.left = len(workflow)
+        await super().submit(workflow)
+
+
 @fails("progress-throttled")
 class CountsSteps(Client):
     """Every step is reported, or some are missing."""
@@ -514,6 +536,47 @@ class FollowsNothing(Fetches):
         ) as answer:
             answer.raise_for_status()
             self.files[item["filename"]] = await answer.read()
+
+
+class HasAKey(Client):
+    """It sends its key to the server, and to nobody else."""
+
+    KEY = ("X-API-Key", "a-key-of-its-own")
+
+    async def be_ready(self) -> None:
+        self.http.headers.update([self.KEY])
+        await super().be_ready()
+
+    async def fetch(self, outputs: dict[str, Any]) -> None:
+        del self.http.headers["X-API-Key"]
+        await super().fetch(outputs)
+
+
+@fails("view-redirect-302")
+class SendsItsKeyAnywhere(HasAKey):
+    """The library that it uses sends its own headers along when it is redirected."""
+
+    async def fetch(self, outputs: dict[str, Any]) -> None:
+        await Client.fetch(self, outputs)
+
+
+@fails("view-redirect-302")
+class PastesItsKeyIntoAddresses(Client):
+    """Its key stands in the query, which a redirect repeats."""
+
+    async def be_ready(self) -> None:
+        await super().be_ready()
+        self.http.headers["Authorization"] = "Bearer a-key-of-its-own"
+
+    async def fetch(self, outputs: dict[str, Any]) -> None:
+        for item in files_in(outputs):
+            query = {name: item[name] for name in ("filename", "subfolder", "type")}
+            address = f"{self.base}/view"
+            async with self.http.get(address, params=query, allow_redirects=False) as answer:
+                where = answer.headers.get("Location", f"{address}?{urlencode(query)}")
+            headers = {"Authorization": ""}
+            async with self.http.get(f"{where}&auth=a-key-of-its-own", headers=headers) as answer:
+                self.files[item["filename"]] = await answer.read()
 
 
 @fails("view-slow")
