@@ -7,7 +7,6 @@ import asyncio
 import errno
 import ipaddress
 import os
-import re
 import signal
 import socket
 import sys
@@ -22,16 +21,19 @@ from comfyrec.cassette.files import Writer, create_cassette
 from comfyrec.cassette.records import ABOUT
 from comfyrec.cassette.redact.redactor import CLASSES, Redactor, check_classes
 from comfyrec.cli import DAMAGED, FINE
+from comfyrec.cli._watch_flags import add_watch_flags, watching_of
 from comfyrec.client.redaction import SECRET_VARIABLES
 from comfyrec.errors import SecretKept, UsageError
 from comfyrec.proxy.link import NO_MORE_FILES
 from comfyrec.proxy.probe import Probe, clients_go_first, probe
 from comfyrec.proxy.recorder import Recorder, next_conn, now_us
-from comfyrec.proxy.relay import Relay, listen
+from comfyrec.proxy.relay import Relay, listen, listen_address
 from comfyrec.proxy.upstream import Upstream, parse_header, parse_upstream, tls_context
 
 if TYPE_CHECKING:
     from rich.live import Live
+
+    from comfyrec.cli._watching import Watching
 
 STATUS_PERIOD_S = 0.25
 LAST_LOOK_S = 0.5
@@ -98,6 +100,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--insecure", action="store_true", help="do not check the upstream's certificate"
     )
+    add_watch_flags(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -108,10 +111,11 @@ def run(arguments: argparse.Namespace) -> int:
     classes = check_classes(arguments.redact)
     first_conn = next_conn(arguments.output) if arguments.append else 1
     # Before the cassette is touched: a port that is taken must not cost a recording.
-    listener = listen(*_address(arguments.listen))
+    listener = listen(*listen_address(arguments.listen))
     with listener:
         _check_own_address(listener, upstream)
         rewrite = upstream.rewriter(fields, rewrite_host=arguments.rewrite_host)
+        watching = watching_of(arguments, say=_say)
         redactor = Redactor(known_secrets=_secrets(upstream, fields), classes=classes)
         writer = create_cassette(
             arguments.output,
@@ -122,7 +126,8 @@ def run(arguments: argparse.Namespace) -> int:
             append=arguments.append,
             redactor=redactor,
         )
-        recorder = Recorder(writer, redactor, say=_say, first_conn=first_conn)
+        sink = writer if watching is None else watching.behind(writer)
+        recorder = Recorder(sink, redactor, say=_say, first_conn=first_conn)
         relay = Relay(
             upstream,
             recorder,
@@ -134,7 +139,7 @@ def run(arguments: argparse.Namespace) -> int:
         )
         try:
             look = partial(probe, upstream, context=context, rewrite=rewrite)
-            asyncio.run(_serve(relay, listener, arguments.output, look))
+            asyncio.run(_serve(relay, listener, arguments.output, look, watching))
         finally:
             status = _close(writer, recorder, str(arguments.output))
     print(_summary(relay, recorder, writer.path), flush=True)
@@ -160,18 +165,12 @@ def _secrets(upstream: Upstream, fields: Sequence[tuple[str, str]]) -> tuple[str
     return tuple(filter(None, given))
 
 
-def _address(text: str) -> tuple[str, int]:
-    matched = re.fullmatch(r"(?:\[([0-9a-fA-F:.%]+)\]|([^:\[\]]+)):([0-9]{1,5})", text, re.ASCII)
-    if matched is None or int(matched[3]) > 65535:
-        raise UsageError(
-            f"--listen {text!r} is not an address; "
-            "give HOST:PORT, as in 127.0.0.1:8189 or [::1]:8189"
-        )
-    return matched[1] or matched[2], int(matched[3])
-
-
 async def _serve(
-    relay: Relay, listener: socket.socket, output: Path, look: Callable[[], Awaitable[Probe]]
+    relay: Relay,
+    listener: socket.socket,
+    output: Path,
+    look: Callable[[], Awaitable[Probe]],
+    watching: Watching | None,
 ) -> None:
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -184,6 +183,9 @@ async def _serve(
         f"http://{shown}:{port}",
         flush=True,
     )
+    if watching is not None:
+        watching.more = partial(_counters, relay.recorder)
+        await watching.start()
     looking = loop.create_task(_look_at_upstream(relay, look))
     ticker = loop.create_task(_show_status(relay)) if sys.stderr.isatty() else None
     try:
@@ -196,9 +198,18 @@ async def _serve(
             task.cancel()
         await asyncio.gather(*beside, return_exceptions=True)
         await relay.stop()
+        if watching is not None:
+            await watching.stop()
         # An interpreter that ends gives up its handlers: a late signal would be the exit status.
         for name in _ENDS:
             signal.signal(name, signal.SIG_IGN)
+
+
+def _counters(recorder: Recorder) -> dict[str, tuple[str, int]]:
+    return {
+        "comfyrec_records_total": ("Records in the cassette.", recorder.records),
+        "comfyrec_records_lost_total": ("Records that could not be written.", recorder.lost),
+    }
 
 
 async def _look_at_upstream(relay: Relay, look: Callable[[], Awaitable[Probe]]) -> None:

@@ -21,6 +21,7 @@ from comfyrec.cli._lifetime import when_parent_ends, when_stdin_closes
 from comfyrec.cli._ready import prepare_ready_file, ready_file, whereabouts
 from comfyrec.cli._server_flags import HintsShown, add_node_flags, with_nodes
 from comfyrec.cli._versions import chosen_era, print_versions, with_assets
+from comfyrec.cli._watch_flags import add_watch_flags, watched, watching_of
 from comfyrec.control import controlled
 from comfyrec.errors import UsageError
 from comfyrec.testing.handle import ComfyUI
@@ -63,6 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="write url, ws_url and pid to FILE as JSON once it is ready; it is removed at the end",
     )
+    add_watch_flags(parser)
     add("--exit-with-parent", action="store_true", help="end when the process that started it does")
     add("--exit-on-stdin-close", action="store_true", help="end when its standard input is closed")
 
@@ -210,8 +212,13 @@ def run(arguments: argparse.Namespace) -> int:
     stopped = threading.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: stopped.set())
+    watching = watching_of(arguments, say=partial(_tell, arguments))
     server, sentence = started(arguments)
-    with closing(server), ready_file(arguments.ready_file, server.handle):
+    with (
+        closing(server),
+        watched(server, watching),
+        ready_file(arguments.ready_file, server.handle),
+    ):
         if arguments.exit_with_parent:
             when_parent_ends(stopped.set)
         if arguments.exit_on_stdin_close:

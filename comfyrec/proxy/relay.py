@@ -6,14 +6,15 @@ What happens on a connection is in ``link``.
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 from typing import Final
 
-from comfyrec.errors import ProxyError
+from comfyrec.errors import ProxyError, UsageError
 from comfyrec.proxy.connections import Connections
 from comfyrec.proxy.link import ClientHalf, reason
 
-__all__ = ["Relay", "listen"]
+__all__ = ["Relay", "listen", "listen_address"]
 
 BACKLOG: Final = 1024
 
@@ -53,7 +54,21 @@ class Relay(Connections):
         await self.idle.wait()
 
 
-def listen(host: str, port: int) -> socket.socket:
+def listen_address(text: str, flag: str = "--listen") -> tuple[str, int]:
+    """``HOST:PORT`` of a flag, as in ``127.0.0.1:8189`` or ``[::1]:8189``.
+
+    Raises:
+        UsageError: it is not an address.
+    """
+    matched = re.fullmatch(r"(?:\[([0-9a-fA-F:.%]+)\]|([^:\[\]]+)):([0-9]{1,5})", text, re.ASCII)
+    if matched is None or int(matched[3]) > 65535:
+        raise UsageError(
+            f"{flag} {text!r} is not an address; give HOST:PORT, as in 127.0.0.1:8189 or [::1]:8189"
+        )
+    return matched[1] or matched[2], int(matched[3])
+
+
+def listen(host: str, port: int, flag: str = "--listen") -> socket.socket:
     """A socket that listens; nobody is answered before a relay serves it.
 
     Raises:
@@ -66,6 +81,5 @@ def listen(host: str, port: int) -> socket.socket:
         return socket.create_server(address, family=family, backlog=BACKLOG)
     except (OSError, OverflowError, UnicodeError) as why:
         raise ProxyError(
-            f"--listen {host}:{port}: {reason(why)}; choose another address, "
-            f"or port 0 for a free one"
+            f"{flag} {host}:{port}: {reason(why)}; choose another address, or port 0 for a free one"
         ) from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from comfyrec.cassette.records import Session
@@ -31,9 +31,9 @@ class VersionSigns:
         """What the recording says of itself, or what /system_stats said; None: neither did."""
         self._seen: set[str] = set()
 
-    def session(self, session: Session) -> None:
+    def about(self, facts: Mapping[str, Any]) -> None:
         """What whoever recorded wrote down."""
-        self._said(session.about.get("comfyui_version", ""))
+        self._said(facts.get("comfyui_version", ""))
 
     def exchange(self, exchange: Exchange) -> None:
         """An answer."""
@@ -72,7 +72,7 @@ def version_signs(
     """What a whole recording shows."""
     signs = VersionSigns()
     for session in sessions:
-        signs.session(session)
+        signs.about(session.about)
     for exchange in exchanges:
         signs.exchange(exchange)
     for kind in {message.peek.type for socket in sockets for message in socket.messages}:

@@ -15,7 +15,17 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from comfyrec.cassette.records import AnyRecord, Closed, HttpPart, Note, Raw, Session, Side, WsFrame
+from comfyrec.cassette.records import (
+    AnyRecord,
+    Closed,
+    HttpPart,
+    Note,
+    Raw,
+    Session,
+    Side,
+    WsFrame,
+    facts_in,
+)
 from comfyrec.timeline.assemble import (
     BINARY,
     CLOSE,
@@ -123,21 +133,29 @@ class Live:
     Args:
         ended: called with a prompt once nothing more is expected of it.
         rules: whether to look for frames that are out of order.
+        keep: whether the story is of all; else only what has not ended is held, however long the
+            recording is, and the story is of that.
     """
 
     def __init__(
-        self, *, ended: Callable[[LivePrompt], None] | None = None, rules: bool = True
+        self,
+        *,
+        ended: Callable[[LivePrompt], None] | None = None,
+        rules: bool = True,
+        keep: bool = True,
     ) -> None:
-        self.prompts = LivePrompts(ended)
+        self._keep = keep
+        self.prompts = LivePrompts(ended, keep=keep)
         self.start: int | None = None
         self.t_end = 0
         self.records = 0
         self.requests = 0
         self.sessions: list[Session] = []
-        self.sockets: list[_OpenSocket] = []
+        self.sockets: dict[int, _OpenSocket] = {}
+        self.accepted = 0
+        """How many sockets there were."""
         self.refusals: list[Refusal] = []
-        self.revision = 0
-        """Moves with each record."""
+        self.refused = 0
         self._order = Order() if rules else None
         self._signs = VersionSigns()
         self._server: dict[str, object] = {}
@@ -171,7 +189,7 @@ class Live:
             self._close(record, at)
         elif isinstance(record, Session):
             self.sessions.append(record)
-            self._signs.session(record)
+            self._signs.about(record.about)
         elif isinstance(record, Raw):
             self._problem(f"record {record.seq}: {len(record.data)} bytes could not be read")
         elif isinstance(record, Note):
@@ -226,7 +244,7 @@ class Live:
             return
         asked.request_told = True
         exchange = asked.done(asked.number, conn)
-        if exchange.method == "GET":
+        if exchange.method == "GET" and self._keep:
             self._count_poll(exchange)
         prompt = None
         if exchange.method == "POST" and exchange.path == "/prompt":
@@ -245,7 +263,9 @@ class Live:
         self._server = self._server or server_of(exchange)
         refused = refusal_of(exchange, self._start)
         if refused is not None:
-            self.refusals.append(refused)
+            self.refused += 1
+            if self._keep:
+                self.refusals.append(refused)
         prompt = self.prompts.answered(exchange)
         number = None if prompt is None else prompt.number
         moment = answer_moment(exchange, number, self._start)
@@ -266,11 +286,11 @@ class Live:
             return connection.socket
         asked.request_told = asked.answer_told = True
         upgrade = asked.done(asked.number, conn)
-        number = len(self.sockets)
+        number, self.accepted = self.accepted, self.accepted + 1
         socket = Socket(number, conn, upgrade, upgrade.asked.first("clientId"), None)
         opened = connection.socket = _OpenSocket(socket, MomentWords(self.prompts.recorded))
         opened.listener = listener_of(socket, self._start)
-        self.sockets.append(opened)
+        self.sockets[number] = opened
         self._named(opened, socket.client_id)
         if self._order is not None:
             self._order.opened(number)
@@ -359,6 +379,10 @@ class Live:
         )
         if self._order is not None:
             self._order.closed(socket.number)
+        if not self._keep:
+            del self.sockets[socket.number]
+            for name in {socket.sid, socket.client_id}:
+                self._by_name.pop(name or "", None)
         if not closing.clean:
             self._find(cut(socket, closing, self._start))
         self._tell(closed_moment(socket, closing, self._start))
@@ -388,6 +412,8 @@ class Live:
     def _note(self, note: Note) -> None:
         if note.what == "lost":
             self._problem(f"record {note.seq}: {note.count} records were lost while recording")
+        else:
+            self._signs.about(facts_in(note))
 
     def _listens(self, client_id: str | None, at: int) -> bool:
         own = self._by_name.get(client_id or "", ())
@@ -418,6 +444,11 @@ class Live:
     # --- the story -----------------------------------------------------------------------------
 
     @property
+    def stated_version(self) -> str | None:
+        """The server's version, if somebody has said it."""
+        return self._signs.stated
+
+    @property
     def duration_us(self) -> int:
         """From the first record to the latest."""
         return 0 if self.start is None else self.t_end - self.start
@@ -446,14 +477,14 @@ class Live:
             requests=self.requests,
             prompts=prompts,
             refusals=tuple(self.refusals),
-            sockets=tuple(one.listener for one in self.sockets),
+            sockets=tuple(one.listener for one in self.sockets.values()),
             polls=tuple(self._polls()),
             silences=tuple(self._longest_silences()),
             findings=tuple(findings),
         )
 
     def _unheard(self, prompts: tuple[PromptStory, ...]) -> Iterator[Finding]:
-        for live, prompt in zip(self.prompts.all, prompts, strict=True):
+        for live, prompt in zip(self.prompts.all.values(), prompts, strict=True):
             posted = live.posted
             if posted is None or live.listened or prompt.outcome == "deleted":
                 continue

@@ -99,11 +99,16 @@ class LivePrompts:
 
     Args:
         ended: called once with each prompt of which nothing more is expected.
+        keep: whether the stories of all prompts stay, or only those of the latest.
     """
 
-    def __init__(self, ended: Callable[[LivePrompt], None] | None = None) -> None:
-        self.all: list[LivePrompt] = []
-        self.recorded: list[RecordedPrompt] = []
+    def __init__(
+        self, ended: Callable[[LivePrompt], None] | None = None, *, keep: bool = True
+    ) -> None:
+        self._keep = keep
+        self.count = 0
+        self.all: dict[int, LivePrompt] = {}
+        self.recorded: dict[int, RecordedPrompt] = {}
         """The same, as far as words need it; graphs of prompts that are over are dropped."""
         self.patches: list[tuple[int, int]] = []
         """(exchange, prompt) of requests that turned out to have made a prompt."""
@@ -162,7 +167,8 @@ class LivePrompts:
         recorded = self.recorded[waited.number] = waited.recorded()
         if waited.telling is not None:
             waited.telling.runs.prompt = recorded
-        self.patches.append((exchange.number, waited.number))
+        if self._keep:
+            self.patches.append((exchange.number, waited.number))
         return waited
 
     def _join(self, known: LivePrompt, waited: LivePrompt) -> None:
@@ -174,13 +180,20 @@ class LivePrompts:
 
     def _number(self, prompt: LivePrompt, prompt_id: str) -> None:
         prompt.open.prompt_id = prompt_id
-        prompt.number = len(self.all)
-        self.all.append(prompt)
-        self.recorded.append(prompt.recorded())
+        prompt.number = self.count
+        self.count += 1
+        self.all[prompt.number] = prompt
+        self.recorded[prompt.number] = prompt.recorded()
         self._under_way[prompt.number] = prompt
         self._by_id.setdefault(prompt_id, []).append(prompt)
         if len(self._by_id) > REMEMBERED_MAX:
-            del self._by_id[next(iter(self._by_id))]
+            self._forget(self._by_id.pop(next(iter(self._by_id))))
+
+    def _forget(self, same: list[LivePrompt]) -> None:
+        for prompt in same if not self._keep else ():
+            if prompt.over and prompt.number is not None:
+                self.all.pop(prompt.number, None)
+                self.recorded.pop(prompt.number, None)
 
     def _learned(self, prompt: LivePrompt, entry: dict[str, Any]) -> None:
         if prompt.over:
@@ -266,9 +279,10 @@ class LivePrompts:
         if self._ended is not None:
             self._ended(prompt)
         prompt.keep_the_story(self.start)
-        self.recorded[prompt.number] = RecordedPrompt(
-            prompt.number, prompt.open.prompt_id, graph=prompt.open.graph
-        )
+        if prompt.number in self.recorded:
+            self.recorded[prompt.number] = RecordedPrompt(
+                prompt.number, prompt.open.prompt_id, graph=prompt.open.graph
+            )
 
     def finish(self) -> None:
         """The recording is over."""
@@ -295,7 +309,7 @@ class LivePrompts:
 
     def stories(self, start: int) -> tuple[PromptStory, ...]:
         """The stories of all, as they stand now."""
-        return tuple(prompt.story(start) for prompt in self.all)
+        return tuple(prompt.story(start) for prompt in self.all.values())
 
 
 def meant_of(same: list[LivePrompt], at: int) -> LivePrompt | None:

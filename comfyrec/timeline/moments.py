@@ -6,7 +6,7 @@ closes, a message. The terminal, the page and the exports list these.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -166,7 +166,7 @@ def _socket(
 ) -> Iterator[Moment]:
     start = timeline.t
     yield opened_moment(socket, start)
-    words = MomentWords(timeline.prompts)
+    words = MomentWords(dict(enumerate(timeline.prompts)))
     for place, message in enumerate(socket.messages):
         prompt = about.get((socket.number, place))
         yield message_moment(socket, place, message, prompt, words, start)
@@ -263,7 +263,7 @@ class MomentWords:
         prompts: by number; may grow.
     """
 
-    def __init__(self, prompts: Sequence[RecordedPrompt]) -> None:
+    def __init__(self, prompts: Mapping[int, RecordedPrompt]) -> None:
         self._prompts = prompts
         self._nodes: dict[str, dict[str, Any]] = {}
         self.prompt: int | None = None
@@ -276,7 +276,7 @@ class MomentWords:
             return _from_client(message)
         if isinstance(message.data, bytes):
             return _binary(message.data)
-        told_of = None if prompt is None else self._prompts[prompt]
+        told_of = None if prompt is None else self._prompts.get(prompt)
         if prompt != self.prompt and prompt is not None:
             self._nodes = {}
         if message.peek.type not in ("", "status"):

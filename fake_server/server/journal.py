@@ -101,7 +101,7 @@ class Journal:
                 self.sent(action, now)
             case Respond():
                 answer = action.answer
-                facts = {"status": answer.status, **_marks(answer)}
+                facts = {"status": answer.status, **_marks(answer), _HEADERS: answer.headers}
                 body = answer.body if answer.stored is None else answer.stored.read(0, TEXT_MAX)
                 self._note(now, "answer", action.exchange, facts, body, size=answer.body_bytes)
             case RespondMore():
@@ -132,12 +132,27 @@ class Journal:
         """Note what a test did to the server: a hold, a fault."""
         self._note(now, what, -1, {"text": text})
 
-    def entries(self, *, after: int = -1, what: str = "") -> Iterator[dict[str, Any]]:
-        """Entries with a serial number above ``after``, of one kind if ``what`` is given."""
-        for entry in self._entries:
+    def entries(
+        self, *, after: int = -1, what: str = "", whole: bool = False
+    ) -> Iterator[dict[str, Any]]:
+        """Entries with a serial number above ``after``, of one kind if ``what`` is given.
+
+        Args:
+            whole: with all bytes that are kept, as ``content``, and the fields of answers.
+        """
+        for entry in self._newer_than(after):
             for one in _each(entry):
                 if one.serial > after and what in ("", one.what):
-                    yield _plain(one)
+                    yield _plain(one) | (_whole(one) if whole else {})
+
+    def _newer_than(self, after: int) -> list[_Entry | _Sent]:
+        """The entries that may be; who reads on looks at the last few of thousands."""
+        found = []
+        for entry in reversed(self._entries):
+            found.append(entry)
+            if entry.serial <= after:
+                break
+        return found[::-1]
 
     def _request(self, what: str, number: int, request: Request, now: int) -> None:
         # A copy, without what others will have read of it by then: a parsed body takes ten times
@@ -224,10 +239,20 @@ def _plain(entry: _Entry) -> dict[str, Any]:
             "headers": _without_secrets(request),
         }
     elif isinstance(entry.facts, dict):
-        plain |= entry.facts
+        plain |= {name: value for name, value in entry.facts.items() if name != _HEADERS}
     if entry.size:
         plain |= _content(entry)
     return plain
+
+
+def _whole(entry: _Entry) -> dict[str, Any]:
+    """What else is known of it, for one who writes it down."""
+    more: dict[str, Any] = {}
+    if isinstance(entry.content, bytes) and entry.what in ("sent", "answer"):
+        more["content"] = entry.content
+    if isinstance(entry.facts, dict) and _HEADERS in entry.facts:
+        more["headers"] = [list(field) for field in entry.facts[_HEADERS]]
+    return more
 
 
 def _content(entry: _Entry) -> dict[str, Any]:
@@ -260,3 +285,5 @@ def _marks(answer: Response) -> dict[str, str]:
 
 
 _MARK: Final = "X-Comfyrec-"
+_HEADERS: Final = "headers"
+"""Of an answer, among its facts; only who writes it down asks for them."""

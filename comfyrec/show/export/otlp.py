@@ -9,17 +9,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from hashlib import blake2b
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from comfyrec.timeline import Timeline
+from comfyrec.timeline import HttpMessage, Timeline
 from comfyrec.timeline.moments import Moment, moments_of
 from comfyrec.timeline.node_runs import NodeRun
 from comfyrec.timeline.story import PromptStory, Story
 
-__all__ = ["otlp_lines"]
+__all__ = ["Incoming", "Traces", "otlp_lines"]
 
 _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
 _HEX: Final = re.compile(r"[0-9a-f]{32}")
+STEPS_MAX: Final = 10_000
+"""Steps of one prompt that become events; collectors take far fewer."""
 _SERVER, _INTERNAL = 2, 1
 _OK, _ERROR = 1, 2
 
@@ -32,32 +34,85 @@ def otlp_lines(timeline: Timeline, story: Story, *, tool: str) -> Iterator[dict[
         story: of the same timeline.
         tool: name and version of what made the spans.
     """
-    name, _, version = tool.partition(" ")
-    steps: dict[int, list[Moment]] = {}
+    version = story.comfyui_version if story.version_stated else ""
+    traces = Traces(tool=tool, start_us=story.start_us, comfyui_version=version)
     for moment in moments_of(timeline):
-        if moment.type == "progress" and moment.prompt is not None:
-            steps.setdefault(moment.prompt, []).append(moment)
-    resource = {"service.name": "ComfyUI", "service.version": story.comfyui_version}
+        traces.step(moment)
     for prompt in story.prompts:
-        spans = list(_spans(prompt, timeline, story, steps.get(prompt.number, [])))
-        if spans:
-            scope = {"scope": {"name": name, "version": version}, "spans": spans}
-            yield {
-                "resourceSpans": [
-                    {"resource": {"attributes": _attributes(resource)}, "scopeSpans": [scope]}
-                ]
-            }
+        submitted = timeline.prompts[prompt.number].submitted
+        asked = None if submitted is None else timeline.exchanges[submitted].request
+        incoming = Incoming() if asked is None else Incoming.of(asked)
+        request = traces.request(prompt, incoming, end_us=story.duration_us)
+        if request is not None:
+            yield request
+
+
+class Incoming(NamedTuple):
+    """The trace that a prompt was posted within (https://www.w3.org/TR/trace-context/)."""
+
+    traceparent: str = ""
+    tracestate: str = ""
+
+    @classmethod
+    def of(cls, request: HttpMessage) -> Incoming:
+        """As the header of a POST says it."""
+        traceparent = request.header("traceparent").strip().lower()
+        return cls(traceparent, request.header("tracestate").strip())
+
+
+class Traces:
+    """Steps and stories of prompts -> export requests, one for each prompt.
+
+    Args:
+        tool: name and version of what makes the spans.
+        start_us: Unix time of the first record.
+        comfyui_version: as the server said it; empty: it did not.
+    """
+
+    def __init__(self, *, tool: str, start_us: int, comfyui_version: str = "") -> None:
+        self._name, _, self._version = tool.partition(" ")
+        self.start_us, self.comfyui_version = start_us, comfyui_version
+        self._steps: dict[int, list[Moment]] = {}
+
+    def step(self, moment: Moment) -> None:
+        """A moment; the progress of a node becomes an event of its span."""
+        if moment.type == "progress" and moment.prompt is not None:
+            steps = self._steps.setdefault(moment.prompt, [])
+            if len(steps) < STEPS_MAX:
+                steps.append(moment)
+
+    def request(
+        self, prompt: PromptStory, incoming: Incoming, *, end_us: int
+    ) -> dict[str, Any] | None:
+        """The export request of a prompt, whose steps are forgotten with it.
+
+        Args:
+            prompt: what became of it.
+            incoming: the trace that it belongs to.
+            end_us: the end of what has none, microseconds since the first record.
+        """
+        steps = self._steps.pop(prompt.number, [])
+        spans = list(_spans(prompt, incoming, steps, self.start_us, end_us))
+        if not spans:
+            return None
+        resource = {"service.name": "ComfyUI", "service.version": self.comfyui_version}
+        scope = {"scope": {"name": self._name, "version": self._version}, "spans": spans}
+        return {
+            "resourceSpans": [
+                {"resource": {"attributes": _attributes(resource)}, "scopeSpans": [scope]}
+            ]
+        }
 
 
 def _spans(
-    prompt: PromptStory, timeline: Timeline, story: Story, steps: list[Moment]
+    prompt: PromptStory, incoming: Incoming, steps: list[Moment], start_us: int, end_us: int
 ) -> Iterator[dict[str, Any]]:
     begin = prompt.submitted_us if prompt.submitted_us is not None else prompt.started_us
     if begin is None:
         return
-    end = prompt.ended_us if prompt.ended_us is not None else story.duration_us
-    trace_id, parent = _incoming(prompt, timeline)
-    make = _Spans(trace_id, story.start_us)
+    end = prompt.ended_us if prompt.ended_us is not None else end_us
+    trace_id, parent = _trace_of(prompt, incoming.traceparent)
+    make = _Spans(trace_id, start_us, incoming.tracestate if parent else "")
     facts = {
         "comfyui.prompt_id": prompt.prompt_id,
         "comfyui.client_id": prompt.client_id,
@@ -103,8 +158,8 @@ def _node(
 class _Spans:
     """Spans of one trace."""
 
-    def __init__(self, trace_id: str, start_us: int) -> None:
-        self._trace_id, self._start_us = trace_id, start_us
+    def __init__(self, trace_id: str, start_us: int, state: str) -> None:
+        self._trace_id, self._start_us, self._state = trace_id, start_us, state
 
     def nanoseconds(self, t_us: int) -> str:
         """A moment of the recording as OTLP writes it: Unix nanoseconds, a decimal text."""
@@ -131,17 +186,16 @@ class _Spans:
             "endTimeUnixNano": self.nanoseconds(max(end, begin)),
             "attributes": _attributes(facts),
         }
+        if self._state:
+            span["traceState"] = self._state
         return {**span, "parentSpanId": parent} if parent else span
 
 
-def _incoming(prompt: PromptStory, timeline: Timeline) -> tuple[str, str]:
+def _trace_of(prompt: PromptStory, traceparent: str) -> tuple[str, str]:
     """(trace id, id of the span above): of the request's traceparent, else of the prompt."""
-    submitted = timeline.prompts[prompt.number].submitted
-    if submitted is not None:
-        said = timeline.exchanges[submitted].request.header("traceparent").strip().lower()
-        found = _TRACEPARENT.fullmatch(said)
-        if found is not None and set(found[1]) != {"0"}:
-            return found[1], found[2]
+    found = _TRACEPARENT.fullmatch(traceparent)
+    if found is not None and set(found[1]) != {"0"} and set(found[2]) != {"0"}:
+        return found[1], found[2]
     plain = prompt.prompt_id.replace("-", "").lower()
     known = _HEX.fullmatch(plain) is not None and set(plain) != {"0"}
     return (plain if known else _digest(prompt.prompt_id, 16)), ""
