@@ -6,7 +6,7 @@ On a terminal, lines are cut to its width; in a pipe they are complete.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -69,16 +69,28 @@ def run(arguments: argparse.Namespace) -> int:
     width = terminal_width() if on_a_terminal() and not arguments.json else None
     for name in arguments.files:
         with opened(name) as reader:
-            lines, start_us, stable = Lines(), reader.header.t, Stable()
-            shape = JsonLines().line if arguments.json else as_line
-            for record in _selected(reader, selection):
-                whole = shape(record, start_us)
+            lines, records = Lines(), _selected(reader, selection)
+            shown = _json_lines(records) if arguments.json else _text_lines(records, reader)
+            stable = Stable()
+            for line in shown:
                 if arguments.stable:
-                    whole = stable.line(whole.decode("utf-8", "replace")).encode()
-                lines.add(whole if width is None else _cut(whole, width))
+                    line = stable.line(line.decode("utf-8", "replace")).encode()
+                lines.add(line if width is None else _cut(line, width))
             lines.flush()
             status = max(status, said(reader, "cat"))
     return status
+
+
+def _text_lines(records: Iterable[AnyRecord], reader: Reader) -> Iterator[bytes]:
+    start_us = reader.header.t
+    return (as_line(record, start_us) for record in records)
+
+
+def _json_lines(records: Iterable[AnyRecord]) -> Iterator[bytes]:
+    shape = JsonLines()
+    for record in records:
+        yield from shape.lines(record)
+    yield from shape.rest()
 
 
 def _cut(whole: bytes, width: int) -> bytes:
@@ -200,31 +212,76 @@ _WHAT: dict[type, Callable[..., str]] = {
 
 
 class JsonLines:
-    """The records of one cassette, in their order, as JSON objects."""
+    """The records of one cassette, in their order, as JSON objects.
+
+    A frame that came in several reads stands in as many records; it is one object, where its last
+    one stands, and ``pieces`` counts them. Pieces without a last one come with the end of their
+    connection, or of the file, each for itself.
+    """
 
     def __init__(self) -> None:
+        self._pieces: dict[tuple[int, Side], list[WsFrame]] = {}
         self._joiners: dict[tuple[int, Side], FrameJoiner] = {}
 
-    def line(self, record: AnyRecord, start_us: int = 0) -> bytes:
-        """One record as one JSON object: the members of the JSON Lines encoding, and what they say.
-
-        ``event`` holds a websocket message, decoded; ``json`` a body that is JSON. They take the
-        place of ``text``, ``inflated`` and ``body``, where nothing is lost by that. A message that
-        came in pieces is told with the last one, which keeps its piece.
-        """
+    def lines(self, record: AnyRecord) -> Iterator[bytes]:
+        """What is to be printed behind a record."""
         if isinstance(record, WsFrame):
-            joiner = self._joiners.setdefault((record.conn, record.side), FrameJoiner())
-            return as_json(record, joiner.more(record))
-        return as_json(record)
+            yield from self._frame(record)
+            return
+        if isinstance(record, Closed):
+            yield from map(as_json, self._pieces.pop((record.conn, record.side), ()))
+        elif isinstance(record, End):
+            yield from self.rest()
+        yield as_json(record)
+
+    def rest(self) -> Iterator[bytes]:
+        """What is to be printed behind the last record."""
+        for pieces in self._pieces.values():
+            yield from map(as_json, pieces)
+        self._pieces.clear()
+
+    def _frame(self, record: WsFrame) -> Iterator[bytes]:
+        key = record.conn, record.side
+        pieces = self._pieces.setdefault(key, [])
+        if record.head and pieces:  # the last one is missing
+            yield from map(as_json, pieces)
+            pieces.clear()
+        pieces.append(record)
+        if not record.last:
+            return
+        del self._pieces[key]
+        whole = record if len(pieces) == 1 else _joined(pieces)
+        message = self._joiners.setdefault(key, FrameJoiner()).more(whole)
+        yield as_json(whole, message, pieces=len(pieces))
 
 
-def as_json(record: AnyRecord, message: tuple[int, bytes | None] | None = None) -> bytes:
-    """One record as one JSON object, with the message (opcode, payload) that it completes."""
+def _joined(pieces: list[WsFrame]) -> WsFrame:
+    return msgspec.structs.replace(
+        pieces[-1],
+        head=pieces[0].head,
+        payload=b"".join(piece.payload for piece in pieces),
+        redacted=sum(piece.redacted for piece in pieces),
+    )
+
+
+def as_json(
+    record: AnyRecord, message: tuple[int, bytes | None] | None = None, *, pieces: int = 1
+) -> bytes:
+    """One record as one JSON object: the members of the JSON Lines encoding, and what they say.
+
+    ``event`` holds a websocket message, decoded; ``json`` a body that is JSON. They take the place
+    of ``text``, ``inflated`` and ``body``, where nothing is lost by that.
+
+    Args:
+        record: it may be a frame joined of several.
+        message: opcode and payload of the message that it completes.
+        pieces: how many records it was joined of.
+    """
     line = jsonl.line_of(record)
-    extra = b""
+    extra = b"" if pieces == 1 else b',"pieces":%d' % pieces
     if isinstance(record, WsFrame):
         if message is not None and message[1] is not None:
-            extra = _event_member(record, line, message[0], message[1])
+            extra += _event_member(record, line, message[0], message[1])
     elif isinstance(record, HttpPart) and record.body:
         raw = _one_line_of_json(record.body)
         if raw is not None:

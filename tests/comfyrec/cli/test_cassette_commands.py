@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -101,27 +102,70 @@ def test_cat_json_prints_decoded_records(
     assert rows[10]["body"] == '{"a":NaN}'
 
 
+PROGRESS = b'{"type": "progress", "data": {"value": 1, "max": 2}}'
+
+
+def piece(seq: int, payload: bytes, head: bytes = b"", conn: int = 1, last: bool = True) -> WsFrame:
+    return WsFrame(seq, T, conn, Side.SERVER, head, payload, last)
+
+
+def cat_json(
+    path: Path, capsys: pytest.CaptureFixture[str], *records: AnyRecord
+) -> list[dict[str, Any]]:
+    """What ``cat --json`` prints of a recording, without its session."""
+    write_cassette(path, [Session(0, T), *records])
+    main(["cat", "--json", str(path)])
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()][1:]
+
+
 @pytest.mark.parametrize("at", [1, 30])
-def test_cat_json_tells_a_message_that_came_in_pieces_with_the_last_one(
+def test_cat_json_joins_a_frame_that_came_in_pieces(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], at: int
 ) -> None:
-    path = tmp_path / "pieces.jsonl"
-    text = b'{"type": "progress", "data": {"value": 1, "max": 2}}'
-    pieces: list[AnyRecord] = [
-        WsFrame(1, T, 1, Side.SERVER, b"\x81\x34", text[:at], last=False),
-        WsFrame(2, T, 2, Side.SERVER, b"\x01\x01", b"{"),
-        WsFrame(3, T, 1, Side.SERVER, b"", text[at:]),
-        WsFrame(4, T, 2, Side.SERVER, b"\x80\x01", b"}"),
-    ]
-    write_cassette(path, [Session(0, T), *pieces])
+    other, joined = cat_json(
+        tmp_path / "pieces.jsonl",
+        capsys,
+        piece(1, PROGRESS[:at], b"\x81\x34", last=False),
+        piece(2, b"{}", b"\x81\x02", conn=2),
+        piece(3, PROGRESS[at:]),
+    )
 
-    main(["cat", "--json", str(path)])
+    assert (other["seq"], other["event"]) == (2, {})
+    assert (joined["seq"], joined["head"], joined["pieces"]) == (3, "8134", 2)
+    assert joined["event"] == json.loads(PROGRESS)
+    assert "text" not in joined
 
-    _, first, other, last, end = map(json.loads, capsys.readouterr().out.splitlines())
-    assert "event" not in first and "event" not in other
-    assert first["text"] + last["text"] == text.decode()
-    assert last["event"] == json.loads(text)
-    assert (end["text"], end["event"]) == ("}", {})
+
+def test_cat_json_tells_a_message_in_fragments_with_the_last_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, last = cat_json(
+        tmp_path / "fragments.jsonl",
+        capsys,
+        piece(1, PROGRESS[:9], b"\x01\x09"),
+        piece(2, PROGRESS[9:], b"\x80\x2b"),
+    )
+
+    assert "event" not in first
+    assert first["text"] + last["text"] == PROGRESS.decode()
+    assert last["event"] == json.loads(PROGRESS)
+
+
+@pytest.mark.parametrize("end", [True, False])
+def test_cat_json_shows_a_frame_without_its_end_as_it_came(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], end: bool
+) -> None:
+    shown = cat_json(
+        tmp_path / "cut.jsonl",
+        capsys,
+        piece(1, b"{", b"\x81\x09", last=False),
+        piece(2, b'"a', last=False),
+        *([Closed(3, T, 1, Side.SERVER)] if end else []),
+        piece(4, b"{}", b"\x81\x02", conn=2),
+    )
+
+    assert sorted(line["text"] for line in shown if line.get("last") is False) == ['"a', "{"]
+    assert [line["seq"] for line in shown] == ([1, 2, 3, 4] if end else [4, 1, 2])
 
 
 def test_cat_json_is_text_even_of_half_a_letter(
