@@ -44,6 +44,7 @@ FAKE_SERVER = (
     "simulated_server",
     "simulator.node_plan",
     "source",
+    "surfaces.surface",
     "surfaces.task_server",
     "testing",
 )

@@ -31,6 +31,7 @@ from fake_server.source import (
     RequestAborted,
     RequestReceived,
     Respond,
+    RespondMore,
     Response,
     Send,
     SendPing,
@@ -384,7 +385,10 @@ class Front(Wrapper):
 
     def _done(self, actions: list[Action]) -> Sequence[Action]:
         for action in actions:
-            if isinstance(action, Respond | HangUp):
+            over = isinstance(action, HangUp)
+            over = over or (isinstance(action, Respond) and not action.more)
+            over = over or (isinstance(action, RespondMore) and action.last)
+            if over and isinstance(action, Respond | RespondMore | HangUp):
                 self._asked.pop(action.exchange, None)
         return actions
 
