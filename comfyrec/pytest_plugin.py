@@ -101,7 +101,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     from comfyrec.testing.resolve_settings import scenario_names
 
-    names = scenario_names(marker.args, where=metafunc.definition.nodeid)
+    where = metafunc.definition.nodeid
+    if "comfyui_scenario" not in metafunc.fixturenames:
+        raise pytest.Collector.CollectError(
+            f"{where}: its comfyui_scenarios marker does nothing; take the fixture comfyui as well"
+        )
+    names = scenario_names(marker.args, where=where)
     metafunc.parametrize("comfyui_scenario", names, ids=names, indirect=True)
 
 
@@ -206,6 +211,7 @@ def comfyui_settings(request: pytest.FixtureRequest, comfyui_scenario: str | Non
     """All settings of this test, from command line, marker, fixture and ini file."""
     from comfyrec.testing.resolve_settings import gather, overridden
 
+    request.node.stash[_ASKED] = True
     names = overridden(request.node, [f"comfyui_{name}" for name in SETTINGS], __name__)
     fixtures = {name.removeprefix("comfyui_"): request.getfixturevalue(name) for name in names}
     return gather(request.config, request.node, fixtures={**fixtures, "scenario": comfyui_scenario})
@@ -256,9 +262,22 @@ def comfyui_environment(comfyui: ComfyUI, monkeypatch: pytest.MonkeyPatch) -> di
 
 _SESSION: pytest.StashKey[PluginSession] = pytest.StashKey()
 _PASSED: pytest.StashKey[bool] = pytest.StashKey()
+_ASKED: pytest.StashKey[bool] = pytest.StashKey()
 # Properties travel with the reports, also from the workers of pytest-xdist.
 _UNUSED = "comfyui_unused"
 _NOTE = "comfyui_note"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+    """A marker of the test itself does nothing if nobody asks for the fixture."""
+    yield
+    marked = any(marker.name == "comfyui" for marker in item.own_markers)
+    if marked and _ASKED not in item.stash:
+        pytest.fail(
+            f"{item.nodeid}: its comfyui marker does nothing; take the fixture comfyui as well",
+            pytrace=False,
+        )
 
 
 @pytest.hookimpl(wrapper=True)

@@ -242,7 +242,7 @@ class Era(msgspec.Struct, frozen=True):
         if fact not in FIRST_RELEASE:
             raise UsageError(
                 f"there is no fact {fact!r} of ComfyUI versions; "
-                f"{did_you_mean(fact, FIRST_RELEASE, otherwise='comfyui-version list has them')}"
+                f"{did_you_mean(fact, FIRST_RELEASE, otherwise=_LISTED)}"
             )
         facts = self.facts | {fact} if on else self.facts - {fact}
         return msgspec.structs.replace(self, facts=facts)
@@ -268,6 +268,7 @@ class Era(msgspec.Struct, frozen=True):
 
 NEWEST_KNOWN: Final = "0.46.0"
 """The newest release that anything is known of, by its release notes."""
+_LISTED: Final = "'comfyrec serve --comfyui-version list' lists them"
 RECORDED: Final = ("2024-07", "0.3.10", "0.3.40", "0.3.64", "0.8.2", "0.27.0", "0.33.0")
 """The generations that were recorded from real servers."""
 ERAS: Final = (*RECORDED, "0.38.0", "0.40.0", "0.41.0")

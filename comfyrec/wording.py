@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from itertools import islice
 from typing import Final
 
-__all__ = ["did_you_mean", "nearest", "plural", "shortened", "shortened_list"]
+__all__ = [
+    "alternatives",
+    "did_you_mean",
+    "joined",
+    "kinds_in_words",
+    "nearest",
+    "plural",
+    "reason",
+    "shortened",
+    "shortened_list",
+]
 
 ELLIPSIS: Final = "..."
 COMPARED_MAX: Final = 1_000
@@ -46,3 +58,46 @@ def did_you_mean(word: str, words: Iterable[str], *, otherwise: str) -> str:
     """``did you mean 'X'?``, or what else is said where nothing is near."""
     found = nearest(word, words)
     return otherwise if found is None else f"did you mean '{found}'?"
+
+
+def joined(words: Sequence[str], last: str) -> str:
+    """``a``, ``a or b``, ``a, b or c``; ``last`` stands before the last word."""
+    *most, end = words
+    return f"{', '.join(most)} {last} {end}" if most else end
+
+
+def alternatives(word: str, words: Sequence[str]) -> str:
+    """What to give in place of a wrong word: ``give a, b or c; did you mean 'a'?``"""
+    found = nearest(word, words)
+    meant = "" if found is None else f"; did you mean '{found}'?"
+    return f"give {joined(words, 'or')}{meant}"
+
+
+def kinds_in_words(sentence: str) -> str:
+    """A sentence of msgspec with the kinds of JSON in words: ``Expected a text, got a list``."""
+    return re.sub(r"`([\w |]+)`", lambda found: _kinds(found[1]), sentence)
+
+
+def _kinds(names: str) -> str:
+    return " or ".join(_KINDS.get(name, name) for name in names.split(" | "))
+
+
+_KINDS: Final = {
+    "int": "a whole number", "float": "a number", "str": "a text", "bool": "true or false",
+    "array": "a list", "object": "an object", "null": "null",
+}  # fmt: skip
+
+
+def reason(error: BaseException) -> str:
+    """Why something failed, in the system's words and without Python's: ``Connection refused``."""
+    inner = getattr(error, "reason", None)
+    if isinstance(inner, OSError):
+        error = inner
+    words = str(error) or type(error).__name__
+    if not isinstance(error, OSError):
+        return words
+    # asyncio puts words of its own in the place of the system's; name lookup and TLS have numbers
+    # of their own, and errors of their own kinds.
+    if error.errno and type(error).__module__ == "builtins":
+        return os.strerror(error.errno)
+    return error.strerror or words

@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from comfyrec import __version__
+from comfyrec.cli._parser import Parser
 from comfyrec.errors import CassetteError, ComfyrecError
 from comfyrec.wording import did_you_mean
 
@@ -53,10 +54,10 @@ COMMANDS = {
 }
 
 
-def _top_parser() -> argparse.ArgumentParser:
+def _top_parser() -> Parser:
     width = max(map(len, COMMANDS))
     listing = "\n".join(f"  {name:<{width}}  {line}" for name, line in COMMANDS.items())
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="comfyrec",
         description="Record, replay and simulate ComfyUI servers.",
         usage="comfyrec [--help] [--version] COMMAND ...",
@@ -81,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not arguments or arguments[0].startswith("-"):
         parser = _top_parser()
         try:
-            parser.parse_args(arguments)
+            parser.parsed(arguments)
         except SystemExit as end:
             return int(end.code or 0)
         parser.print_help(sys.stderr)
@@ -93,10 +94,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     if module is None:
         return WRONG_USE
-    parser = argparse.ArgumentParser(prog=f"comfyrec {name}", description=module.__doc__)
+    parser = Parser(prog=f"comfyrec {name}", description=module.__doc__)
     module.add_arguments(parser)
     try:
-        parsed = parser.parse_args(rest)
+        parsed = parser.parsed(rest)
     except SystemExit as end:
         return int(end.code or 0)
     return _run(name, module, parsed)

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from comfyrec.errors import NotACassette, UsageError
 from comfyrec.versions import Era
+from comfyrec.wording import reason
 from fake_server.nodes.catalogue import Catalogue
 
 __all__ = ["catalogue_of", "object_info_of"]
@@ -60,9 +61,9 @@ def _file(given: str) -> bytes:
 def _parsed(data: bytes, given: str) -> Any:
     try:
         return json.loads(data)
-    except (ValueError, RecursionError) as error:
+    except (ValueError, RecursionError):
         raise UsageError(
-            f"--object-info {given}: no JSON ({error}); give what GET /object_info answers"
+            f"--object-info {given}: it is not JSON; give what GET /object_info answers"
         ) from None
 
 
@@ -73,9 +74,8 @@ def _asked(url: str) -> Any:
         with urllib.request.urlopen(url, timeout=30) as answer:
             return _parsed(answer.read(DOWNLOAD_MAX), url)
     except (OSError, ValueError) as error:
-        why = getattr(error, "reason", None) or error
         raise UsageError(
-            f"--object-info {url}: no answer ({why}); start that server, or give a file"
+            f"--object-info {url}: no answer ({reason(error)}); start that server, or give a file"
         ) from None
 
 

@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 
 from comfyrec.client import address
+from comfyrec.client.formatting import FormatError, check_format
+from comfyrec.client.settings import seconds
 from comfyrec.errors import UsageError
 
 __all__ = ["add_arguments", "check_combination"]
@@ -162,3 +164,27 @@ def check_combination(arguments: argparse.Namespace) -> None:
         # An offset of 0 is given, too.
         if given[flag] is not None and given[flag] is not False and not given[needed]:
             raise UsageError(f"{flag} has no effect without {needed}; give both")
+    _check_values(arguments)
+
+
+def _check_values(arguments: argparse.Namespace) -> None:
+    """Values that would be read only while the workflow runs, or be named as a program does."""
+    for name in (
+        "timeout",
+        "idle_limit",
+        "connect_timeout",
+        "request_timeout",
+        "patience",
+        "grace",
+    ):
+        value = getattr(arguments, name)
+        if value is not None:
+            setattr(arguments, name, seconds(f"--{name.replace('_', '-')}", value))
+    if arguments.format is not None:
+        try:
+            check_format(arguments.format)
+        except FormatError as wrong:
+            raise UsageError(f"--format {arguments.format}: {wrong}") from None
+    folder = arguments.upload_images
+    if folder and not Path(folder).is_dir():
+        raise UsageError(f"--upload-images {folder}: there is no such folder; give one with files")

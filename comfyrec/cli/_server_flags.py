@@ -84,7 +84,9 @@ def with_nodes(
         return options
     from comfyrec.testing.workflow_files import with_learned
 
-    options, found = with_learned(options, arguments.learn)
+    # 'catalogue learn' takes the files without a flag.
+    flag = "FILE" if command == "catalogue" and arguments.what == "learn" else "--learn"
+    options, found = with_learned(options, arguments.learn, flag=flag)
     arguments.learned = found
     _say(command, str(found))
     for note in shortened_list(list(found.learned.notes), NOTES_SHOWN_MAX):

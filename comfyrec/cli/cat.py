@@ -103,7 +103,9 @@ def _selected(reader: Reader, selection: Selection) -> Iterator[AnyRecord]:
         yield from reader
         return
     timeline = Timeline.build(reader)
-    wanted = {moment.at for moment in selection.of(moments_of(timeline), timeline)}
+    moments = moments_of(timeline)
+    selection.check(moments, timeline)
+    wanted = {moment.at for moment in selection.of(moments, timeline)}
     pieces: dict[tuple[int, Side], list[AnyRecord]] = {}
     for at, record in enumerate(reader):
         held: list[AnyRecord] = []

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from comfyrec.cassette.files import write_file
+from comfyrec.cassette.files.replace import refuse_existing
 from comfyrec.cli._server_flags import add_node_flags, with_nodes
 from comfyrec.cli._versions import chosen_era
 from comfyrec.cli.terminal.output import safe
@@ -44,18 +45,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Do either."""
     options = ServerOptions(era=chosen_era(arguments.comfyui_version, []))
+    if arguments.what == "learn":
+        refuse_existing(str(arguments.output), overwrite=arguments.overwrite)
     options = with_nodes(arguments, options, "catalogue")
     if arguments.what == "learn":
         return _write(arguments, options)
     assert options.catalogue is not None, "with_nodes gives one"
     names = [name for given in arguments.names for name in _classes_of(given)]
     unknown = [name for name in names if name not in options.catalogue]
-    for name in names:
-        for line in _lines(arguments, name, options.catalogue):
-            print(safe(line))
     if unknown and unknown == names:
         hint = did_you_mean(unknown[0], options.catalogue, otherwise="start with --learn FILE")
         raise UsageError(f"{shortened(ascii(unknown[0]), 80)} is not in the catalogue; {hint}")
+    for name in names:
+        for line in _lines(arguments, name, options.catalogue):
+            print(safe(line))
     return 0
 
 

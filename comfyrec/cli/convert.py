@@ -78,6 +78,10 @@ def run(arguments: argparse.Namespace) -> int:
     if kind == "prompt":
         from comfyrec.cli import _workflows
 
+        if arguments.host is not None:
+            raise UsageError("--host is for HAR files; leave it out to convert a workflow")
+        _refuse_recording(arguments)
+
         return _workflows.convert(arguments)
     if arguments.object_info is not None:
         raise UsageError("--object-info is for workflows; leave it out to convert a recording")
@@ -90,6 +94,15 @@ def run(arguments: argparse.Namespace) -> int:
     if is_har(start) or start.startswith(_ZIP):
         return _from_har(source, arguments, kind)
     return _converted(source, arguments, kind)
+
+
+def _refuse_recording(arguments: argparse.Namespace) -> None:
+    """A recording does not become a prompt."""
+    if arguments.file.is_file() and is_cassette(read_start(str(arguments.file))):
+        raise UsageError(
+            f"{arguments.file} is a recording, which does not become a workflow; "
+            f"end --output in .jsonl, .crec or .har"
+        )
 
 
 def _converted(source: str, arguments: argparse.Namespace, kind: str) -> int:

@@ -76,6 +76,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Record, replay, compare, and print what happened."""
+    if arguments.overwrite and arguments.output is None:
+        raise UsageError("--overwrite has no effect without --output; give both")
     cassette = arguments.output or Path(tempfile.mkdtemp(prefix="comfyrec-demo-")) / "demo.jsonl"
     if cassette.is_file() and cassette.stat().st_size and not arguments.overwrite:
         raise CassetteExists(str(cassette))
@@ -209,8 +211,10 @@ def _summary(recorded: Seen, cassette: Path, nodes_count: int) -> list[str]:
     ran = sum(frame["data"].get("node") is not None for frame in nodes)
     size = f"{cassette.stat().st_size / 1024:.0f} KB"
     return [
-        f"Recorded one run of {nodes_count} nodes through the proxy: {recorded.result.outcome}.",
-        f"  {ran} nodes executed, {len(messages) - previews} text messages, {previews} previews, "
+        f"Recorded one run of {plural(nodes_count, 'node')} through the proxy: "
+        f"{recorded.result.outcome}.",
+        f"  {plural(ran, 'node')} executed, {plural(len(messages) - previews, 'text message')}, "
+        f"{plural(previews, 'preview')}, "
         f"{plural(len(recorded.pictures), 'picture')}.",
         f"  Cassette: {cassette} ({size})",
     ]

@@ -87,7 +87,9 @@ def _checked(name: Path) -> int:
     if len(misses) > _SHOWN:
         tell("doctor", f"{reader.path}: {len(misses) - _SHOWN} more")
     if lost.count:
-        tell("doctor", f"{reader.path}: its recorder could not write {lost.count} records")
+        tell(
+            "doctor", f"{reader.path}: its recorder could not write {plural(lost.count, 'record')}"
+        )
     print(f"{reader.path}: {_verdict(reader, timeline, misses, status)}")
     return status or (FAILED if misses else FINE)
 
@@ -105,7 +107,7 @@ class _Lost:
 
 
 def _verdict(reader: Reader, timeline: Timeline, misses: list[str], status: int) -> str:
-    held = f"{timeline.records} records, {len(timeline.prompts)} prompts"
+    held = f"{plural(timeline.records, 'record')}, {plural(len(timeline.prompts), 'prompt')}"
     state = "damaged or cut off" if status else "every checksum and number fits"
     proof = "does not replay itself" if misses else "replays itself"
     return f"{held}; {state}; {proof}"

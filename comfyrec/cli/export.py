@@ -13,9 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from comfyrec.cassette.files import write_file
+from comfyrec.cassette.files import find_cassette, write_file
 from comfyrec.cassette.har.write import to_har
-from comfyrec.cli.terminal.output import opened, said, tool
+from comfyrec.cli.terminal.output import opened, refuse_source, said, tool
 from comfyrec.cli.terminal.reading import read_story
 from comfyrec.errors import UsageError
 from comfyrec.show.export.otlp import otlp_lines
@@ -56,6 +56,8 @@ def run(arguments: argparse.Namespace) -> int:
     name = arguments.file[0]
     if arguments.output is None and arguments.to == "perfetto" and sys.stdout.isatty():
         raise UsageError("--to perfetto writes bytes, which a terminal does not show; give it -o")
+    if arguments.output is not None:
+        refuse_source(arguments.output, find_cassette(name))
     if arguments.to == "har":
         data, status = _har(name)
     else:

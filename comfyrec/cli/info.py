@@ -31,7 +31,7 @@ from comfyrec.show.summary import summary, summary_json
 from comfyrec.show.text import bytes_in_words, instant, line
 from comfyrec.timeline import Timeline
 from comfyrec.timeline.story import tell
-from comfyrec.wording import shortened
+from comfyrec.wording import plural, shortened
 
 __all__ = ["INFO_VERSION", "add_arguments", "facts_of", "run"]
 
@@ -202,11 +202,11 @@ def _table(f: dict[str, Any]) -> list[str]:
         "recorded": f"{started}, by {f['tool'] or 'an unknown tool'}",
         "upstream": f["upstream"] or "unknown",
         "ComfyUI": ", ".join(f["comfyui_version"]) or "unknown version",
-        "records": f"{f['records']} in {f['sessions']} sessions",
-        "connections": f"{f['connections']}, {f['sockets']} of them websockets",
-        "requests": f"{f['requests']}, {f['prompts']} of them prompts",
+        "records": f"{f['records']} in {plural(f['sessions'], 'session')}",
+        "connections": f"{f['connections']}, of them {plural(f['sockets'], 'WebSocket')}",
+        "requests": f"{f['requests']}, of them {plural(f['prompts'], 'prompt')}",
         "messages": told,
-        "redacted": f"{classes}; {f['redacted']} places",
+        "redacted": f"{classes}; {plural(f['redacted'], 'place')}",
         "state": _state(damaged=bool(f["problems"]), lost=f["lost"]),
     }
     if f["lost"]:

@@ -29,6 +29,7 @@ from comfyrec.proxy.probe import Probe, clients_go_first, probe
 from comfyrec.proxy.recorder import Recorder, next_conn, now_us
 from comfyrec.proxy.relay import Relay, listen, listen_address
 from comfyrec.proxy.upstream import Upstream, parse_header, parse_upstream, tls_context
+from comfyrec.wording import plural
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -107,7 +108,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Record until SIGINT, SIGTERM or SIGHUP; exit 3 if anything is missing at its place."""
     upstream = parse_upstream(arguments.upstream)
     fields = [parse_header(text) for text in arguments.upstream_header]
-    context = tls_context(arguments.ca, insecure=arguments.insecure) if upstream.tls else None
+    context = None
+    if upstream.tls or arguments.ca is not None:
+        context = tls_context(arguments.ca, insecure=arguments.insecure)
     classes = check_classes(arguments.redact)
     first_conn = next_conn(arguments.output) if arguments.append else 1
     # Before the cassette is touched: a port that is taken must not cost a recording.
@@ -142,7 +145,7 @@ def run(arguments: argparse.Namespace) -> int:
             asyncio.run(_serve(relay, listener, arguments.output, look, watching))
         finally:
             status = _close(writer, recorder, str(arguments.output))
-    print(_summary(relay, recorder, writer.path), flush=True)
+    print(_summary(relay, recorder, writer), flush=True)
     return status
 
 
@@ -264,7 +267,8 @@ def _update(live: Live, relay: Relay) -> None:
     recorder = relay.recorder
     lost = f", [red]{recorder.lost} lost[/red]" if recorder.lost else ""
     live.update(
-        f"{len(relay.links)} open, {relay.accepted} connections, {recorder.records} records, "
+        f"{len(relay.links)} open, {plural(relay.accepted, 'connection')}, "
+        f"{plural(recorder.records, 'record')}, "
         f"{relay.relayed / 1e6:.1f} MB{lost}   Ctrl-C ends the recording",
         refresh=True,
     )
@@ -287,17 +291,19 @@ def _close(writer: Writer, recorder: Recorder, given: str) -> int:
     return DAMAGED if recorder.lost or writer.path != given else FINE
 
 
-def _summary(relay: Relay, recorder: Recorder, output: str) -> str:
+def _summary(relay: Relay, recorder: Recorder, writer: Writer) -> str:
     words = [
-        f"Recorded {recorder.records} records of {relay.accepted} connections "
-        f"({relay.relayed / 1e6:.1f} MB) into {output}"
+        f"Recorded {plural(writer.written, 'record')} of "
+        f"{plural(relay.accepted, 'connection')} ({relay.relayed / 1e6:.1f} MB) into {writer.path}"
     ]
     if relay.left_out:
-        words.append(f"{relay.left_out} requests for files of the web frontend left out")
+        requests = plural(relay.left_out, "request")
+        words.append(f"{requests} for files of the web frontend left out")
     if recorder.unread:
-        words.append(f"{recorder.unread} times something could not be read and was kept as it was")
+        times = plural(recorder.unread, "time")
+        words.append(f"{times} something could not be read and was kept as it was")
     if recorder.lost:
-        words.append(f"{recorder.lost} records LOST")
+        words.append(f"{plural(recorder.lost, 'record')} LOST")
     return "; ".join(words) + "."
 
 

@@ -13,10 +13,11 @@ from comfyrec.cassette.redact.redactor import Redactor
 from comfyrec.client.address import Address, parse
 from comfyrec.client.formatting import printable
 from comfyrec.client.redaction import SECRET_VARIABLES
-from comfyrec.errors import SecretKept
+from comfyrec.errors import CassetteExists, SecretKept
 from comfyrec.proxy import Recorder, Relay, parse_upstream
 from comfyrec.proxy.recorder import now_us
 from comfyrec.proxy.upstream import tls_context
+from comfyrec.wording import plural
 
 __all__ = ["recorded"]
 
@@ -34,9 +35,12 @@ async def recorded(
     context = tls_context(arguments.ca_file, insecure=arguments.insecure) if upstream.tls else None
     known = [*secrets, where.password, *(os.environ.get(name, "") for name in SECRET_VARIABLES)]
     redactor = Redactor(known_secrets=tuple(filter(None, known)))
-    writer = create_cassette(
-        arguments.record, upstream=upstream.url, clock_us=now_us, redactor=redactor
-    )
+    try:
+        writer = create_cassette(
+            arguments.record, upstream=upstream.url, clock_us=now_us, redactor=redactor
+        )
+    except CassetteExists as there:
+        raise CassetteExists(there.path, "give --record another name") from None
     recorder = Recorder(writer, redactor, say=_say, first_conn=1)
     try:
         relay = Relay(
@@ -53,7 +57,7 @@ async def recorded(
             await relay.stop()
     finally:
         _close(writer, recorder)
-    _say(f"recorded {recorder.records} records into {arguments.record}")
+    _say(f"recorded {plural(writer.written, 'record')} into {arguments.record}")
 
 
 def _close(writer: Writer, recorder: Recorder) -> None:

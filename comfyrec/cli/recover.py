@@ -12,6 +12,7 @@ from comfyrec.cassette.repair import mended
 from comfyrec.cli import FINE
 from comfyrec.cli.terminal.output import opened, said
 from comfyrec.errors import UsageError
+from comfyrec.wording import plural
 
 __all__ = ["add_arguments", "run"]
 
@@ -41,5 +42,5 @@ def run(arguments: argparse.Namespace) -> int:
         write_cassette(arguments.output, mended(counted()), overwrite=arguments.overwrite)
         said(reader, "recover")
     state = "nothing was damaged" if not reader.problems else "the rest could not be read"
-    print(f"{arguments.output}: {records} records of {arguments.file}; {state}")
+    print(f"{arguments.output}: {plural(records, 'record')} of {arguments.file}; {state}")
     return FINE

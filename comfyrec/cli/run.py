@@ -40,6 +40,7 @@ from comfyrec.errors import (
     UsageError,
     WorkflowError,
 )
+from comfyrec.wording import reason
 
 if TYPE_CHECKING:
     from comfyrec.client.progress_event import ProgressEvent
@@ -77,7 +78,9 @@ def _read(path: Path) -> Workflow | PageWorkflow:
     try:
         text = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
     except OSError as wrong:
-        raise WorkflowError(where, f"cannot be read ({wrong.strerror})") from None
+        raise WorkflowError(
+            where, f"cannot be read ({reason(wrong)}); give a workflow file, or a picture with one"
+        ) from None
     return page_workflow(text, where) or workflow.read(text, where=where)
 
 
@@ -91,7 +94,7 @@ def _check_folder(folder: Path, pattern: outputs.Pattern, *, overwrite: bool) ->
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as wrong:
         raise OutputError(
-            f"--save-images {folder}", f"cannot be created ({wrong.strerror})"
+            f"--save-images {folder}", f"cannot be created ({reason(wrong)}); give another folder"
         ) from None
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OutputError(f"--save-images {folder}", "is not writable; choose another folder")
@@ -433,7 +436,8 @@ async def _serve(arguments: argparse.Namespace, client: Client, flow: Workflow) 
             await site.start()
         except OSError as wrong:
             raise UsageError(
-                f"--listen: cannot listen on {host}:{port} ({wrong.strerror})"
+                f"--listen: cannot listen on {host}:{port} ({reason(wrong)}); give a free port, or "
+                f"0 to have one picked"
             ) from None
         bound = runner.addresses[0][1]
         shown = f"[{host}]" if ":" in host else host
@@ -453,5 +457,5 @@ def _listen_address(text: str) -> tuple[str, int]:
     host, colon, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     if not colon or not host or not port.isdecimal() or int(port) > 65535:
-        raise UsageError(f"--listen: {text!r} is not HOST:PORT")
+        raise UsageError(f"--listen: {text!r} is not HOST:PORT; give one such as 127.0.0.1:8190")
     return host, int(port)

@@ -51,7 +51,7 @@ _MIB = 1024 * 1024
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of ``comfyrec serve``."""
-    parser.set_defaults(told_by="serve")
+    parser.set_defaults(told_by="serve", usual_speed="1")
     add = parser.add_argument
     add("file", nargs="?", metavar="FILE", help="a cassette to replay, or a bundled one's name")
     add_server_flags(parser)
@@ -96,9 +96,8 @@ def add_server_flags(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--speed",
-        default="1",
         metavar="N|max|auto",
-        help="of virtual time (%(default)s); auto: max, but 1 in scenarios about waiting",
+        help="of virtual time (1, or auto for 'with'); auto: max, but 1 in scenarios about waiting",
     )
     add("--step", action="store_true", help="virtual time moves only by /__fake__/time")
     add("--seed", default="0", metavar="N", help="of ids and pictures (%(default)s)")
@@ -187,16 +186,19 @@ def _whole(flag: str, text: str, *, least: int = 0, most: int) -> int:
 
 
 def _speed(arguments: argparse.Namespace) -> float | None:
+    if arguments.step and arguments.speed is not None:
+        raise UsageError("--step and --speed cannot be combined; give one of them")
     if arguments.step:
         return 0.0
-    if arguments.speed == "auto":
+    speed = arguments.speed or arguments.usual_speed
+    if speed == "auto":
         return None
-    if arguments.speed == "max":
+    if speed == "max":
         return MAX
     try:
-        return _number("--speed", arguments.speed)
+        return _number("--speed", speed)
     except UsageError:
-        raise UsageError(f"--speed {arguments.speed}: give a number above 0, max or auto") from None
+        raise UsageError(f"--speed {speed}: give a number above 0, max or auto") from None
 
 
 # --- run -----------------------------------------------------------------------------------------

@@ -52,6 +52,8 @@ def run(arguments: argparse.Namespace) -> int:
         out.add(safe_json(msgspec.json.encode(story)))
         out.flush()
     else:
+        if not selection.everything:
+            selection.check(moments_of(timeline), timeline)
         width = terminal_width() if on_a_terminal() else 80
         draw(narrative(timeline, story, selection=selection, every_frame=arguments.frames,
                        width=width))  # fmt: skip

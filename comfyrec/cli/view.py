@@ -8,7 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from comfyrec.cassette.files import write_file
-from comfyrec.cli.terminal.output import said, tell
+from comfyrec.cli.terminal.output import refuse_source, said, tell
 from comfyrec.cli.terminal.reading import read_story
 from comfyrec.show.page_data import page_data
 from comfyrec.show.page_file import page_html
@@ -36,6 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
     text = "\n".join(plain(one) for one in summary(story))
     page = page_html(data, page_files(), title=name, summary=f"{name}\n\n{text}")
     output = arguments.output or Path(name).with_suffix(".html")
+    refuse_source(output, reader.path)
     write_file(output, page.encode(), overwrite=arguments.overwrite)
     if data.pictures_left_out:
         tell("view", f"{data.pictures_left_out} pictures are left out, there is room for 20 MiB")

@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="when to print what the server was asked and sent (%(default)s)",
     )
     add_server_flags(parser)
-    parser.set_defaults(told_by="with", port="0", speed="auto")
+    parser.set_defaults(told_by="with", port="0", usual_speed="auto")
     add("command", nargs=argparse.REMAINDER, metavar="-- COMMAND", help=argparse.SUPPRESS)
 
 

@@ -88,10 +88,12 @@ def parse(text: str, *, where: str = "--server") -> Address:
     try:
         parts = urlsplit(written)
         port = parts.port
-    except ValueError as wrong:
-        raise UsageError(f"{where}: {_shown(text)!r} is not an address ({wrong})") from None
+    except ValueError:
+        raise UsageError(
+            f"{where}: {_shown(text)!r} is not an address; give one like http://127.0.0.1:8188"
+        ) from None
     if parts.scheme not in _SCHEMES:
-        raise UsageError(f"{where}: unsupported scheme '{parts.scheme}'; use http or https")
+        raise UsageError(f"{where}: unsupported scheme '{parts.scheme}'; use http:// or https://")
     if not parts.hostname:
         raise UsageError(f"{where}: {_shown(text)!r} has no host; give HOST, HOST:PORT or a URL")
     if port == 0:

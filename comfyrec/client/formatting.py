@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
+from string import Formatter
 from typing import Any
 
-from comfyrec.client.progress_event import ProgressEvent
+from comfyrec.client.progress_event import ProgressEvent, ProgressInfo
 from comfyrec.events.nesting import NESTED_MAX
+from comfyrec.wording import did_you_mean
 
 __all__ = [
     "FormatError",
@@ -16,6 +19,7 @@ __all__ = [
     "as_json",
     "as_text",
     "chain_callbacks",
+    "check_format",
     "json_line",
     "printable",
 ]
@@ -98,10 +102,43 @@ def as_format(event: ProgressEvent, pattern: str) -> str:
     values["data"], values["raw"] = _Late(event, "data"), _Late(event, "raw")
     try:
         return pattern.format_map(values)
-    except KeyError as missing:
-        raise FormatError(f"unknown field {missing}; the fields are {', '.join(values)}") from None
-    except (ValueError, IndexError, TypeError, AttributeError) as wrong:
-        raise FormatError(f"the format {pattern!r} cannot be used: {wrong}") from None
+    except (KeyError, ValueError, IndexError, TypeError, AttributeError):
+        raise FormatError(_why_not(pattern, values)) from None
+
+
+def check_format(pattern: str) -> None:
+    """Find out whether ``as_format`` can use a format, before there is an event.
+
+    Raises:
+        FormatError: names the field and those that exist.
+    """
+    now = ProgressInfo(
+        node_current="1", node_progress_value=1, node_progress_max=2, queue_position=1
+    )
+    as_format(ProgressEvent("progress", 1, "client", "prompt", now, 0, data={}, raw={}), pattern)
+
+
+def _why_not(pattern: str, values: Mapping[str, Any]) -> str:
+    """What is wrong with a format that ``str.format`` refuses, and how to write it."""
+    try:
+        fields = [(name, how or "") for _, name, how, _ in Formatter().parse(pattern)]
+    except ValueError:
+        return "a brace stands alone; write {type} for a field, and {{ or }} for a brace itself"
+    for name, how in fields:
+        if name is None:
+            continue
+        plain = re.split(r"[.\[]", name, maxsplit=1)[0]
+        if plain not in values:
+            listed = f"the fields are {', '.join(values)}"
+            hint = did_you_mean(plain, values, otherwise="").strip()
+            return f"unknown field '{plain}'; {f'{hint} {listed}' if hint else listed}"
+        if plain != name:
+            return f"{{{name}}}: a field has no parts; write {{{plain}}}"
+        try:
+            format(values[name], how)
+        except (ValueError, TypeError):
+            return f"{{{name}:{how}}}: '{how}' does not fit what is in it; write {{{name}}}"
+    return "it cannot be used; write fields as {type}"
 
 
 class _Late:

@@ -91,13 +91,16 @@ class Pattern(msgspec.Struct, frozen=True):
             UsageError: no counter, or a folder in it.
         """
         if "/" in text or "\\" in text or "\0" in text or text in ("", ".", ".."):
-            raise UsageError(f"--filepattern: {text!r} must be a file name without a folder")
+            raise UsageError(
+                f"--filepattern: {text!r} must be a file name without a folder, such as "
+                f"frame.###.png"
+            )
         if not _COUNTER.search(text):
             raise UsageError(
                 f"--filepattern: {text!r} has no counter; put '###' or '%04d' where the number goes"
             )
         if offset < 0:
-            raise UsageError(f"--index-offset: {offset} must not be below 0")
+            raise UsageError(f"--index-offset: {offset} is below 0; give 0 or more")
         return cls(text, offset)
 
     def name(self, index: int, suffix: str = "") -> str:

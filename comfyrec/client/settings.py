@@ -9,7 +9,7 @@ import msgspec
 
 from comfyrec.errors import UsageError
 
-__all__ = ["IDLE_LIMIT_S_MIN", "VARIABLES", "ClientSettings", "settle"]
+__all__ = ["IDLE_LIMIT_S_MIN", "VARIABLES", "ClientSettings", "seconds", "settle"]
 
 IDLE_LIMIT_S_MIN = 0.5
 """Smallest idle limit: below it a client would request the history between ordinary messages."""
@@ -66,7 +66,7 @@ def settle(environment: Mapping[str, str], /, **given: float | str | None) -> Cl
         sources = [(field, argument), *((name, environment.get(name)) for name in names)]
         where, value = next(((w, v) for w, v in sources if v not in (None, "")), ("", None))
         if value is not None:
-            chosen[field] = str(value) if field == "client_id" else _seconds(where, value)
+            chosen[field] = str(value) if field == "client_id" else seconds(where, value)
     if given:
         raise TypeError(f"unknown settings: {', '.join(sorted(given))}")
     if "idle_limit_s" in chosen:
@@ -74,11 +74,18 @@ def settle(environment: Mapping[str, str], /, **given: float | str | None) -> Cl
     return msgspec.convert(chosen, ClientSettings)
 
 
-def _seconds(where: str, value: float | str) -> float:
+def seconds(where: str, value: float | str) -> float:
+    """A number of seconds that was given at ``where``.
+
+    Raises:
+        UsageError: it is not one, or not greater than 0.
+    """
     try:
-        seconds = float(value)
+        number = float(value)
     except ValueError:
-        seconds = math.nan
-    if not (math.isfinite(seconds) and seconds > 0):
-        raise UsageError(f"{where}: {value!r} is not a number of seconds greater than 0")
-    return seconds
+        number = math.nan
+    if not (math.isfinite(number) and number > 0):
+        raise UsageError(
+            f"{where}: {value!r} is not a number of seconds greater than 0; give one such as 30"
+        )
+    return number

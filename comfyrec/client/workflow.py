@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from comfyrec.errors import WorkflowError
-from comfyrec.wording import shortened
+from comfyrec.wording import plural, shortened
 
 __all__ = [
     "ROLES",
@@ -66,7 +66,12 @@ def read(text: str | bytes, *, where: str) -> Workflow:
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as broken:
-        raise WorkflowError(where, f"not JSON ({broken})") from None
+        place = ""
+        if isinstance(broken, json.JSONDecodeError) and text:
+            place = f" from line {broken.lineno}, column {broken.colno} on"
+        raise WorkflowError(
+            where, f"not JSON{place}; give a workflow that ComfyUI saved, or a picture with one"
+        ) from None
     return of(value, where=where)
 
 
@@ -119,7 +124,7 @@ def summary(workflow: Workflow, *, where: str) -> str:
     classes = Counter(str(node["class_type"]) for node in workflow.graph.values())
     named = ", ".join(f"{n} x {name}" if n > 1 else name for name, n in classes.most_common(8))
     more = ", ..." if len(classes) > 8 else ""
-    lines = [f"{where}: {len(workflow.graph)} nodes ({named}{more})"]
+    lines = [f"{where}: {plural(len(workflow.graph), 'node')} ({named}{more})"]
     for role in ROLES:
         lines += [
             f"  {role} text (node {node_id}): {shortened(_text_of(workflow, node_id), 70)}"

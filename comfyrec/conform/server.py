@@ -18,6 +18,7 @@ from websockets.sync.client import connect
 
 from comfyrec.conform.probes import METADATA, Answer, Run
 from comfyrec.errors import UsageError
+from comfyrec.wording import reason
 
 __all__ = ["LiveServer"]
 
@@ -91,7 +92,8 @@ class LiveServer:
             return Answer(response.status, fields, response.read())
         except (OSError, http.client.HTTPException) as error:
             raise UsageError(
-                f"{self.url}: no answer to {method} {path}: {str(error) or type(error).__name__}"
+                f"{self.url}: no answer to {method} {path} ({reason(error)}); start that server, "
+                f"or give another address"
             ) from None
         finally:
             connection.close()

@@ -21,7 +21,7 @@ from comfyrec.control.shapes import (
     WaitRequestBody,
     WaitSocketBody,
 )
-from comfyrec.testing.handle import in_words
+from comfyrec.testing.handle import check_awaited, in_words
 
 __all__ = ["HOLDS"]
 
@@ -83,6 +83,7 @@ async def _run_until(controlled: Controlled, body: RunUntilBody) -> HoldAnswer:
 
 async def _wait_for_request(controlled: Controlled, body: WaitRequestBody) -> SeenRequestAnswer:
     server, count = controlled.server, body.count
+    check_awaited(body.method, body.path)
     await controlled.until(
         lambda: len(server.requests_to(body.method, body.path)) >= count,
         in_words(body.method, body.path, count),

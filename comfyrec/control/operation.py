@@ -11,7 +11,7 @@ import msgspec
 
 from comfyrec.errors import UsageError
 from comfyrec.http.request import Request
-from comfyrec.wording import did_you_mean
+from comfyrec.wording import did_you_mean, kinds_in_words
 
 __all__ = ["Answer", "Body", "Empty", "Operation", "read_body", "read_query"]
 
@@ -97,10 +97,6 @@ def _converted(raw: Mapping[str, Any], kind: type[T], such: str, *, strict: bool
 _PLACE: Final = re.compile(r"(?P<what>.*?)(?: - at `\$\.?(?P<place>.*)`)?", re.DOTALL)
 _MISSING: Final = re.compile(r"Object missing required field `(\w+)`")
 _NO_CHOICE: Final = re.compile(r"Invalid enum value '(.*)'", re.DOTALL)
-_WORDS: Final = {
-    "int": "a whole number", "float": "a number", "str": "a text", "bool": "true or false",
-    "array": "a list", "object": "an object", "null": "null",
-}  # fmt: skip
 
 
 def _sentence(said: str, kind: type[Body], such: str) -> str:
@@ -116,7 +112,7 @@ def _sentence(said: str, kind: type[Body], such: str) -> str:
         listed = f"it is one of {', '.join(choices)}"
         hint = did_you_mean(choice[1], choices, otherwise=listed)
         return f'"{found["place"]}" is {choice[1]!r}, which is unknown; {hint}'
-    what = re.sub(r"`([\w |]+)`", lambda m: _in_words(m[1]), found["what"])
+    what = kinds_in_words(found["what"])
     return f'"{found["place"]}" is wrong: {what[:1].lower()}{what[1:]}{such}'
 
 
@@ -127,7 +123,3 @@ def _choices(kind: type[Body], field: str) -> list[str]:
     alternatives = [about, about.get("items", {}), *about.get("anyOf", ())]
     names = [name for one in alternatives for name in one.get("enum", ()) if name is not None]
     return [str(name) for name in names]
-
-
-def _in_words(kinds: str) -> str:
-    return " or ".join(_WORDS.get(kind, kind) for kind in kinds.split(" | "))

@@ -17,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from comfyrec.errors import UsageError
+from comfyrec.wording import reason
 
 __all__ = ["Upstream", "parse_header", "parse_upstream", "tls_context"]
 
@@ -125,8 +126,8 @@ def parse_upstream(text: str) -> Upstream:
     try:
         url = urlsplit(f"http://{text}" if plain else text)
         port = url.port
-    except ValueError as why:
-        raise _no_address(text, str(why)) from None
+    except ValueError:
+        raise _no_address(text, "its host or port cannot be read") from None
     if url.scheme not in ("http", "https"):
         raise _no_address(text, f"it begins with {url.scheme}://")
     if not url.hostname or port == 0:
@@ -171,9 +172,8 @@ def tls_context(ca: Path | None = None, *, insecure: bool = False) -> ssl.SSLCon
     try:
         context = ssl.create_default_context(cafile=str(ca) if ca is not None else None)
     except OSError as why:
-        raise UsageError(
-            f"--ca {ca}: {why.strerror or why}; give a file of certificates in PEM form"
-        ) from None
+        said = "it holds no certificate" if isinstance(why, ssl.SSLError) else reason(why)
+        raise UsageError(f"--ca {ca}: {said}; give certificates in PEM form") from None
     context.set_alpn_protocols(["http/1.1"])
     if insecure:
         context.check_hostname = False

@@ -9,12 +9,15 @@ from typing import Final
 import msgspec
 
 from comfyrec.errors import UsageError
+from comfyrec.events.schema import KNOWN
 from comfyrec.timeline import Timeline
 from comfyrec.timeline.moments import Moment
 from comfyrec.timeline.node_runs import class_of
+from comfyrec.wording import did_you_mean, nearest, plural, shortened_list
 
 __all__ = ["Selection", "microseconds"]
 
+LISTED_MAX: Final = 8
 _TIME: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(us|ms|s|m|min|h|)")
 _UNIT_US: Final = {
     "us": 1, "ms": 1_000, "s": 1_000_000, "": 1_000_000, "m": 60_000_000, "min": 60_000_000,
@@ -79,6 +82,32 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
             and self._fits(moment, timeline)
         ]
 
+    def check(self, moments: list[Moment], timeline: Timeline) -> None:
+        """Refuse what was most likely meant to be something else in a recording that is whole.
+
+        An event that ComfyUI knows may well be absent: that is an answer.
+
+        Raises:
+            UsageError: a type that is all but a known one, or a node that is in no prompt.
+        """
+        types = {said for moment in moments for said in (moment.type, moment.kind)}
+        for wanted in self.types:
+            if any(fnmatchcase(said, wanted) for said in types) or wanted in KNOWN:
+                continue
+            meant = nearest(wanted, [*types, *KNOWN])
+            if meant is not None:
+                raise UsageError(f"--type {wanted} fits nothing here; did you mean '{meant}'?")
+        nodes = {moment.node for moment in moments if moment.node is not None}
+        for prompt in timeline.prompts:
+            nodes |= {*prompt.graph, *(class_of(prompt, node) for node in prompt.graph)}
+        for wanted in self.nodes:
+            if wanted not in nodes:
+                listed = ", ".join(shortened_list(sorted(nodes - {""}), LISTED_MAX)) or "no nodes"
+                hint = did_you_mean(wanted, sorted(nodes), otherwise=f"there are {listed}")
+                raise UsageError(
+                    f"--node {wanted} is neither the id nor the class of a node; {hint}"
+                )
+
     def _fits(self, moment: Moment, timeline: Timeline) -> bool:
         if self.since_us is not None and moment.t_us < self.since_us:
             return False
@@ -113,8 +142,8 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
         }
         if not found:
             raise UsageError(
-                f"--prompt {self.prompts[0]} fits none of the {len(timeline.prompts)} prompts; "
-                f"'comfyrec show' without it lists their ids"
+                f"--prompt {self.prompts[0]} fits none: the recording has "
+                f"{plural(len(timeline.prompts), 'prompt')}; leave it out to see their ids"
             )
         return found
 

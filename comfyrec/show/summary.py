@@ -121,7 +121,7 @@ def _sockets(story: Story) -> str:
 
 def _requests(story: Story) -> str:
     polled = [
-        f"{poll.route} {poll.count} times, every {duration(poll.interval_us)}"
+        f"{poll.route} {plural(poll.count, 'time')}, every {duration(poll.interval_us)}"
         for poll in story.polls[:2]
     ]
     return "; polled: ".join(filter(None, [str(story.requests), "; ".join(polled)]))

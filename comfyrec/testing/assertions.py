@@ -129,6 +129,7 @@ def _only_prompt(seen: Seen, prompt_id: str | None) -> str:
     if prompt_id is not None:
         return prompt_id
     count = len(seen.prompts)
+    assert count, "no prompt was accepted"
     assert count == 1, f"{plural(count, 'prompt')} were submitted; give prompt_id to choose one"
     return seen.prompts[0].prompt_id
 

@@ -14,20 +14,22 @@ from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, 
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar
 
 from msgspec.structs import replace
 
+from comfyrec.errors import UsageError
 from comfyrec.testing import assertions
 from comfyrec.testing.make_source import speed_for
 from comfyrec.testing.observed import SeenRequest, SeenSocket
 from comfyrec.testing.running_server import RunningServer, WaitedTooLong
-from comfyrec.wording import shortened
+from comfyrec.wording import alternatives, did_you_mean, reason, shortened
 from fake_server.scenarios import Choice, choose
+from fake_server.server.clock import MAX
 from fake_server.server.hold import Hold, check_hold
-from fake_server.source import Abort, Action, Close
+from fake_server.source import PARTS, Abort, Action, Close
 
-__all__ = ["ComfyUI", "Holding", "WaitedTooLong", "in_words"]
+__all__ = ["ComfyUI", "Holding", "WaitedTooLong", "check_awaited", "in_words"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -156,6 +158,7 @@ class ComfyUI(RunningServer):
             what it has learned, in plain JSON values.
 
         Raises:
+            UsageError: a file cannot be read.
             WorkflowError: one of them is not a workflow; nothing is learned then.
         """
         graphs = [one if isinstance(one, Mapping) else _read_json(one) for one in workflows]
@@ -211,8 +214,10 @@ class ComfyUI(RunningServer):
 
         Raises:
             WaitedTooLong: they did not come in time.
+            UsageError: no request can be of that method or path.
         """
         __tracebackhide__ = True
+        check_awaited(method, path)
         self.wait_until(
             lambda: len(self.requests_to(method, path)) >= count,
             in_words(method, path, count),
@@ -316,12 +321,25 @@ class ComfyUI(RunningServer):
         self._call(self._handle.server.clock.set_speed, speed_for(self.settings))
 
     def advance(self, seconds: float) -> None:
-        """Move virtual time on; everything that is due on the way happens, at its own moment."""
+        """Move virtual time on; everything that is due on the way happens, at its own moment.
+
+        Raises:
+            UsageError: a negative number of seconds.
+        """
+        if not seconds >= 0:
+            raise UsageError(f"time only goes forward: give 0 or more seconds, not {seconds!r}")
         self._call(self._handle.server.clock.advance, round(seconds * 1_000_000))
         self._tell()
 
-    def set_speed(self, speed: float) -> None:
-        """Let virtual time go at another speed from now on, after ``resume`` as well."""
+    def set_speed(self, speed: float | str) -> None:
+        """Let virtual time go at another speed from now on, after ``resume`` as well.
+
+        Raises:
+            UsageError: it is neither a number from 0 nor ``max``.
+        """
+        speed = MAX if speed == "max" else speed
+        if isinstance(speed, str) or not speed >= 0:
+            raise UsageError(f"{speed!r} is not a speed; give a number from 0, or 'max'")
         self.settings = replace(self.settings, speed=speed)
         self._call(self._handle.server.clock.set_speed, speed)
 
@@ -329,8 +347,11 @@ class ComfyUI(RunningServer):
         """Forget parts of the state, such as ``history``; see ``fake_server.source.PARTS``.
 
         Raises:
-            UsageError: the server cannot forget one of them by itself.
+            UsageError: no such part, or the server cannot forget it by itself.
         """
+        for part in parts:
+            if part not in PARTS:
+                raise UsageError(f"there is no part {part!r}: {alternatives(str(part), PARTS)}")
         self._call(self._handle.server.source.reset, parts)
 
     def forget_seen(self) -> None:
@@ -343,7 +364,19 @@ class ComfyUI(RunningServer):
         self._call(forget)
 
     def drop_socket(self, client_id: str | None = None, *, code: int | None = None) -> int:
-        """Cut open websockets without a close frame, or close them with ``code``; says how many."""
+        """Cut open websockets without a close frame, or close them with ``code``; says how many.
+
+        Raises:
+            UsageError: no client of that id has ever connected, or a code that no frame can have.
+        """
+        if code is not None and not 1000 <= code <= 4999:
+            raise UsageError(f"{code} does not close a WebSocket; give a code from 1000 to 4999")
+        known = [socket.client_id for socket in list(self._witness.sockets)]
+        if client_id is not None and client_id not in known:
+            names = [name for name in known if name]
+            listed = f"there are {', '.join(names)}" if names else "no client has connected yet"
+            hint = did_you_mean(str(client_id), names, otherwise=listed)
+            raise UsageError(f"no WebSocket has the client_id {client_id!r}; {hint}")
 
         def chosen() -> list[int]:
             return [
@@ -405,7 +438,13 @@ class ComfyUI(RunningServer):
 def _read_json(path: Any) -> Any:
     from comfyrec.workflows import read_workflows
 
-    found = read_workflows(Path(path).read_bytes(), str(path))
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be read ({reason(error)}); give a workflow, or a picture with one"
+        ) from None
+    found = read_workflows(data, str(path))
     return {"workflows": [dict(one.graph) for one in found]}
 
 
@@ -452,6 +491,25 @@ async def _beside_the_loop(wait: Callable[[], T]) -> T:
 
 def _choice(given: str | Choice) -> Choice:
     return choose(given) if isinstance(given, str) else given
+
+
+METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+
+def check_awaited(method: str, path: str) -> None:
+    """Refuse requests that would be waited for in vain.
+
+    Raises:
+        UsageError: an unknown method, or a path that no request is noted with.
+    """
+    if method.upper() not in METHODS:
+        raise UsageError(f"there is no method {method!r}: {alternatives(method.upper(), METHODS)}")
+    plain = "/" + path.partition("?")[0].removeprefix("/api/").removeprefix("/")
+    if path != plain:
+        raise UsageError(
+            f"requests are noted without /api, without a query and with a slash at the "
+            f"beginning: give {plain!r} in place of {path!r}"
+        )
 
 
 def in_words(method: str, path: str, count: int) -> str:

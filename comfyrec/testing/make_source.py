@@ -8,9 +8,9 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import replace
 
-from comfyrec.errors import ScenarioError
+from comfyrec.errors import ScenarioError, UsageError
 from comfyrec.testing.settings import PluginSettings
-from comfyrec.versions import era_of
+from comfyrec.versions import NEWEST_KNOWN, Era, era_of, is_beyond_known
 from fake_server.nodes.catalogue import Catalogue
 from fake_server.options import ServerOptions
 from fake_server.scenario_source import scenario_source, scenarios_over, transport_of
@@ -53,12 +53,26 @@ def changed_by(settings: PluginSettings, options: ServerOptions) -> ServerOption
     """
     said: dict[str, Any] = {"seed": settings.seed}
     if settings.version is not None:
-        said["era"] = era_of(settings.version)
+        said["era"] = _known_era(settings.version)
     if settings.object_info is not None:
         said["catalogue"] = Catalogue.from_object_info(settings.object_info)
     if settings.unknown_nodes == "accept":
         said["accept_unknown_nodes"] = True
     return _with_nodes(settings, replace(options, **said))
+
+
+def _known_era(version: str) -> Era:
+    """The era of a version; nobody reads what a test's server would say of one too new.
+
+    Raises:
+        UsageError: it is not a version, or nothing is known of it.
+    """
+    era = era_of(version)
+    if is_beyond_known(era):
+        raise UsageError(
+            f"nothing is known of ComfyUI {version}; give {NEWEST_KNOWN}, the newest that is known"
+        )
+    return era
 
 
 def _with_nodes(settings: PluginSettings, options: ServerOptions) -> ServerOptions:

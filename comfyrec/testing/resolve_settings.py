@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
 import pytest
 
+from comfyrec.errors import ScenarioError
 from comfyrec.testing.record_mode import RecordMode, no_such_mode
 from comfyrec.testing.settings import PluginSettings
-from comfyrec.wording import did_you_mean
+from comfyrec.wording import alternatives, did_you_mean, nearest, reason
 
-__all__ = ["gather", "overridden", "scenario_names"]
+__all__ = ["gather", "overridden", "refuse_misspelled", "scenario_names"]
 
 UNKNOWN_NODES: Final = ("refuse", "accept")
 _OWN_KEYWORDS: Final = {
@@ -49,6 +50,8 @@ def gather(
             return fixtures[name]
         return config.getini(f"comfyui_{name}") or None
 
+    played = said.get("scenario") or fixtures.get("scenario") or "success"
+    refuse_misspelled(said, _OWN_KEYWORDS, scenario=played)
     scenario = said.get("scenario", None if "cassette" in said else fixtures.get("scenario"))
     record = look_up("record") or "none"
     if record not in list(RecordMode):
@@ -60,7 +63,7 @@ def gather(
         record=RecordMode(record),
         upstream=look_up("upstream"),
         speed=_speed(item, look_up("speed")),
-        version=look_up("version"),
+        version=_version(item, look_up("version")),
         object_info=_object_info(item, look_up("object_info")),
         workflows=_workflows(item, said.get("workflow") or look_up("workflows")),
         models=_models(item, look_up("models")),
@@ -138,7 +141,7 @@ def _cassette(item: pytest.Item, value: Any, folder: Any) -> Path | str | None:
     if value is True:
         return beside / item.path.stem / f"{_file_name(item)}.jsonl"
     if not isinstance(value, (str, Path)):
-        _wrong(item, f"cassette={value!r} is neither a path nor a name nor True")
+        _wrong(item, f"comfyui cassette: {value!r} is neither a path nor a name nor True")
     path = Path(value)
     for candidate in (item.path.parent / path, beside / path):
         if candidate.exists():
@@ -151,6 +154,42 @@ def _file_name(item: pytest.Item) -> str:
     words = [owner.__name__] if owner else []
     name = "-".join([*words, item.name])
     return "".join(c if c.isalnum() or c in "._-" else "-" for c in name).rstrip("-")
+
+
+def refuse_misspelled(given: Iterable[str], known: Collection[str], *, scenario: str) -> None:
+    """A keyword that is all but one of ours was hardly meant as a parameter of the scenario.
+
+    Raises:
+        pytest.fail.Exception: names the keyword that was meant.
+    """
+    for keyword in given:
+        meant = None if keyword in known else nearest(keyword, known)
+        if meant is None:
+            continue
+        # Only now: a scenario is imported when it is looked up.
+        own = _parameters_of(scenario)
+        if keyword not in own and nearest(keyword, own) is None:
+            raise pytest.fail.Exception(
+                f"the keyword '{keyword}' is neither a setting nor a parameter of {scenario}; "
+                f"did you mean '{meant}'?",
+                pytrace=False,
+            )
+
+
+def _parameters_of(scenario: str) -> Sequence[str]:
+    """Of a scenario that is not there, none: that is said elsewhere."""
+    from fake_server.scenarios import find
+
+    try:
+        return find(scenario).settings.__struct_fields__
+    except ScenarioError:
+        return ()
+
+
+def _version(item: pytest.Item, value: Any) -> str | None:
+    if value is not None and not isinstance(value, str):
+        _wrong(item, f"comfyui version: {value!r} is not a text; write it as '0.27.0'")
+    return value
 
 
 def _speed(item: pytest.Item, value: Any) -> float | None:
@@ -166,13 +205,12 @@ def _number(item: pytest.Item, name: str, value: Any, kind: type, default: Any) 
         number = kind(value)
     except (TypeError, ValueError):
         number = None
-    if number is None or (name != "seed" and not number > 0):
-        _wrong(
-            item,
-            f"comfyui {name}: {value!r} is not a number greater than 0"
-            if name != "seed"
-            else f"comfyui seed: {value!r} is not a whole number",
-        )
+    if name == "seed" and number is None:
+        _wrong(item, f"comfyui seed: {value!r} is not a whole number; give one such as 7")
+    least, beyond = ("from 0", False) if name == "idle_limit" else ("greater than 0", True)
+    if number is None or (name != "seed" and not (number > 0 if beyond else number >= 0)):
+        or_max = " or 'max'" if name == "speed" else ""
+        _wrong(item, f"comfyui {name}: {value!r} is not a number {least}; give such a one{or_max}")
     return number
 
 
@@ -191,7 +229,7 @@ def _switch(item: pytest.Item, name: str, value: Any) -> bool:
     if value is None or isinstance(value, bool):
         return bool(value)
     if str(value).lower() not in words:
-        _wrong(item, f"comfyui {name}: {value!r} is neither 1 nor 0")
+        _wrong(item, f"comfyui {name}: {value!r} is neither true nor false; give 1 or 0")
     return words[str(value).lower()]
 
 
@@ -199,7 +237,7 @@ def _one_of(item: pytest.Item, name: str, value: Any, choices: Sequence[str]) ->
     if value is None:
         return choices[0]
     if value not in choices:
-        _wrong(item, f"comfyui {name}: {value!r} is neither {' nor '.join(choices)}")
+        _wrong(item, f"comfyui {name}: {value!r}: {alternatives(str(value), choices)}")
     return str(value)
 
 
@@ -230,6 +268,8 @@ def _models(item: pytest.Item, value: Any) -> dict[str, tuple[str, ...]]:
         return {}
     if isinstance(value, str):
         rows = [line.partition("=") for line in value.splitlines() if line.strip()]
+        if unsplit := [row[0] for row in rows if not row[1]]:
+            _wrong(item, f"comfyui models: {unsplit[0]!r} is not FOLDER=NAME,NAME; write it so")
         value = {folder.strip(): names.split(",") for folder, _, names in rows}
     if not isinstance(value, Mapping) or not all(
         isinstance(names, (list, tuple)) for names in value.values()
@@ -254,16 +294,17 @@ def _object_info(item: pytest.Item, value: Any) -> Any:
     try:
         return json.loads(path.read_bytes())
     except OSError as error:
-        _wrong(item, f"comfyui object_info: {path} cannot be read ({error.strerror})")
-    except ValueError as error:
-        _wrong(item, f"comfyui object_info: {path} is not JSON ({error})")
+        why = f"{path} cannot be read ({reason(error)})"
+    except ValueError:
+        why = f"{path} is not JSON"
+    _wrong(item, f"comfyui object_info: {why}; give what GET /object_info of a server answers")
 
 
 def scenario_names(patterns: Sequence[str], *, where: str) -> list[str]:
     """Scenarios whose name or category fits one of the patterns; all of them without a pattern.
 
     Raises:
-        pytest.UsageError: a pattern fits nothing; the sentence names the nearest.
+        pytest.Collector.CollectError: a pattern fits nothing; the sentence names the nearest.
     """
     from fake_server.scenarios import catalogue
 
@@ -275,6 +316,8 @@ def scenario_names(patterns: Sequence[str], *, where: str) -> list[str]:
             hint = did_you_mean(
                 pattern, [*known, *known.values()], otherwise="'comfyrec scenarios' lists them"
             )
-            raise pytest.UsageError(f"{where}: no scenario or category matches {pattern!r}; {hint}")
+            raise pytest.Collector.CollectError(
+                f"{where}: no scenario or category matches {pattern!r}; {hint}"
+            )
         chosen.update(dict.fromkeys(fitting))
     return list(chosen)

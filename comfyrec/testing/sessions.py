@@ -19,8 +19,9 @@ from comfyrec.errors import ComfyrecError, ServerDied
 from comfyrec.testing.handle import ComfyUI
 from comfyrec.testing.journal_lines import timeline_lines
 from comfyrec.testing.record_mode import RecordMode, Use, no_such_mode
+from comfyrec.testing.resolve_settings import refuse_misspelled
 from comfyrec.testing.settings import PluginSettings
-from comfyrec.wording import plural
+from comfyrec.wording import plural, reason
 
 if TYPE_CHECKING:
     from comfyrec.testing.recording import Recording
@@ -129,6 +130,7 @@ class PluginSession:
         """
         known = set(PluginSettings.__struct_fields__)
         params = {k: v for k, v in changes.items() if k not in known}
+        refuse_misspelled(params, known, scenario=changes.get("scenario", self.settings.scenario))
         own = {k: v for k, v in changes.items() if k in known}
         own["record"] = _mode(own.get("record", RecordMode.NONE))
         plain = {"cassette": None, "params": params}
@@ -139,7 +141,7 @@ class PluginSession:
             server = _server(settings)
         except ComfyrecError as error:
             # A wrong marker or a missing cassette is the test's own failure, not an accident.
-            pytest.fail(str(error), pytrace=False)
+            raise pytest.fail.Exception(str(error), pytrace=False) from None
         self._servers.append(server)
         # A Recorded says itself what it cannot do.
         return server  # type: ignore[return-value]
@@ -160,7 +162,7 @@ class PluginSession:
                     else:
                         self._stack.callback(server.close)
         except ServerDied as died:
-            pytest.fail(str(died), pytrace=False)
+            raise pytest.fail.Exception(str(died), pytrace=False) from None
         if complaints and passed:
             listed = "\n".join(f"  {line}" for line in complaints[:COMPLAINTS_SHOWN_MAX])
             pytest.fail(f"the fake server complains:\n{listed}", pytrace=False)
@@ -259,11 +261,11 @@ def _demand_that_it_answers(upstream: str) -> None:
     try:
         socket.create_connection((target.host, target.port), timeout=UPSTREAM_S).close()
     except OSError as error:
-        pytest.fail(
-            f"the server to record does not answer at {target.url} ({error.strerror or error}); "
+        raise pytest.fail.Exception(
+            f"the server to record does not answer at {target.url} ({reason(error)}); "
             f"start ComfyUI there, or give its address with --comfyui-upstream URL",
             pytrace=False,
-        )
+        ) from None
 
 
 def _recorded(settings: PluginSettings, *, append: bool) -> Recorded:

@@ -17,7 +17,7 @@ import msgspec
 
 from comfyrec.errors import ScenarioError, UsageError, WorkflowError
 from comfyrec.versions import Era
-from comfyrec.wording import plural
+from comfyrec.wording import plural, reason
 from comfyrec.workflows import read_workflows
 from fake_server.nodes.catalogue import Catalogue
 from fake_server.nodes.learned import Learned
@@ -122,7 +122,10 @@ def _files(path: str, flag: str) -> Iterator[tuple[Path, bool]]:
         inside = sorted(each for each in one.rglob("*") if each.is_file())
         wanted = [each for each in inside if _is_wanted(each)]
         if not wanted:
-            raise UsageError(f"{flag} {path}: the folder holds no .json, .png or .webp file")
+            raise UsageError(
+                f"{flag} {path}: the folder holds no .json, .png or .webp file; give one that "
+                f"holds workflows"
+            )
         yield from ((each, False) for each in wanted)
         return
     if one.exists() or not glob.has_magic(path):
@@ -149,7 +152,7 @@ def _content(file: Path, flag: str) -> bytes:
         return file.read_bytes()
     except OSError as error:
         raise UsageError(
-            f"{flag} {file}: {error.strerror}; give a workflow, a folder or a pattern"
+            f"{flag} {file}: {reason(error)}; give a workflow, a folder or a pattern"
         ) from None
 
 

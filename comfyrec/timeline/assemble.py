@@ -34,6 +34,7 @@ from comfyrec.timeline.model import (
     Ping,
     Socket,
 )
+from comfyrec.wording import plural
 
 __all__ = ["Assembled", "FrameJoiner", "OpenExchange", "OpenMessage", "assemble"]
 
@@ -293,7 +294,8 @@ class _Assembler:
         if note.what == "body_omitted":
             self._omitted(note)
         elif note.what == "lost":
-            self._problem(f"record {note.seq}: {note.count} records were lost while recording")
+            lost = plural(note.count, "record was", "records were")
+            self._problem(f"record {note.seq}: {lost} lost while recording")
         elif (facts := facts_in(note)) and (sessions := self._out.sessions):
             about = sessions[-1].about | facts
             sessions[-1] = msgspec.structs.replace(sessions[-1], about=about)

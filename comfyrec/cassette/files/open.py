@@ -78,9 +78,14 @@ class OpenFile:
 
 def unavailable(path: str, error: OSError, verb: str) -> CassetteError:
     if isinstance(error, FileNotFoundError):
+        folder = os.path.dirname(path)  # noqa: PTH120 - names as given
+        if verb == "write" and folder and not os.path.isdir(folder):  # noqa: PTH112 - see above
+            return Unavailable(
+                path, f"there is no folder {folder}", "make it, or give another name"
+            )
         return Unavailable(path, "there is no such file or folder", "check the name")
     if isinstance(error, IsADirectoryError):
-        return Unavailable(path, "is a folder", "name a cassette file")
+        return Unavailable(path, "is a folder", "give the name of a file")
     why = error.strerror or type(error).__name__
     return Unavailable(path, f"cannot {verb} it ({why})", "check its rights and the disk")
 

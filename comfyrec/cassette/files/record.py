@@ -84,12 +84,17 @@ class Writer:
         self._encode = beginning.encode
         self._whole = beginning.whole
         self._clock_us = clock_us
-        self._seq_on_disk = beginning.next_seq
+        self._seq_on_disk = self._first_seq = beginning.next_seq
         self.next_seq = beginning.next_seq + 1
         """The number that the next record shall have."""
         self._start = [beginning.start] if beginning.start else []
         self._pending: list[AnyRecord] = [session]
         self.flush()
+
+    @property
+    def written(self) -> int:
+        """Records that this session has put into the file, its beginning and end among them."""
+        return self._seq_on_disk - self._first_seq
 
     def add(self, record: AnyRecord) -> None:
         """Take a record whose ``seq`` is ``next_seq``; nothing is written before ``flush``."""

@@ -65,7 +65,10 @@ def refuse_existing(path: str, *, overwrite: bool) -> None:
 
     Raises:
         CassetteExists: the file is there, is not empty, and ``overwrite`` is not given.
+        Unavailable: it is a folder.
     """
+    if os.path.isdir(path):  # noqa: PTH112 - names as given
+        raise unavailable(path, IsADirectoryError(), "write")
     if not overwrite and os.path.exists(path) and os.path.getsize(path):  # noqa: PTH110, PTH202 - names as given
         raise CassetteExists(path)
 

@@ -33,7 +33,7 @@ def check_classes(names: Iterable[str]) -> tuple[str, ...]:
                 f"--redact {name} is not supported yet; omit it and do not share the cassette"
             )
         if name not in CLASSES:
-            raise UsageError(f"--redact {name}: there is no such class; there is 'secret'")
+            raise UsageError(f"--redact {name}: there is no such class; give {', '.join(CLASSES)}")
     return wanted
 
 

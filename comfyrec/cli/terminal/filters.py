@@ -32,13 +32,21 @@ def selection_of(arguments: argparse.Namespace) -> Selection:
     Raises:
         UsageError: one of them cannot be used.
     """
+    since, until = (
+        None if text is None else microseconds(text, flag)
+        for text, flag in ((arguments.since, "--since"), (arguments.until, "--until"))
+    )
+    if since is not None and until is not None and since > until:
+        raise UsageError(
+            f"--since {arguments.since} is later than --until {arguments.until}; swap them"
+        )
     return Selection(
         prompts=tuple(arguments.prompt),
         connections=tuple(arguments.connection),
         types=tuple(arguments.type),
         nodes=tuple(arguments.node),
-        since_us=None if arguments.since is None else microseconds(arguments.since, "--since"),
-        until_us=None if arguments.until is None else microseconds(arguments.until, "--until"),
+        since_us=since,
+        until_us=until,
         grep=None if arguments.grep is None else _pattern(arguments.grep),
     )
 

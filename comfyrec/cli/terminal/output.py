@@ -7,11 +7,20 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from comfyrec.cassette.files import Reader, find_cassette, open_cassette
+from comfyrec.cassette.files import Reader, find_cassette, open_cassette, same_file
 from comfyrec.cli import DAMAGED, FINE
-from comfyrec.errors import CassetteError
+from comfyrec.errors import CassetteError, UsageError
 
-__all__ = ["Lines", "opened", "safe", "safe_json", "said", "tell", "tool"]
+__all__ = [
+    "Lines",
+    "opened",
+    "refuse_source",
+    "safe",
+    "safe_json",
+    "said",
+    "tell",
+    "tool",
+]
 
 _PROBLEMS_SHOWN: Final = 8
 """A destroyed file has hundreds; the first ones are enough."""
@@ -45,6 +54,16 @@ def tool() -> str:
 def opened(name: str | Path, *, beyond_holes: bool = False) -> Reader:
     """Open a cassette by path, or a bundled one by name."""
     return open_cassette(find_cassette(name), beyond_holes=beyond_holes)
+
+
+def refuse_source(output: str | Path, source: str | Path) -> None:
+    """A recording is not overwritten by what is made of it, not even with ``--overwrite``.
+
+    Raises:
+        UsageError: both are one file.
+    """
+    if same_file(source, output):
+        raise UsageError(f"--output {output} is the recording itself; give another name")
 
 
 def tell(command: str, sentence: object) -> None:

@@ -6,6 +6,7 @@ import ssl
 from pathlib import Path
 
 from comfyrec.errors import UsageError
+from comfyrec.wording import reason
 
 __all__ = ["context_for"]
 
@@ -22,5 +23,6 @@ def context_for(ca_file: Path | None, *, insecure: bool) -> ssl.SSLContext | boo
         return True
     try:
         return ssl.create_default_context(cafile=str(ca_file))
-    except OSError as wrong:  # ssl.SSLError is one, too
-        raise UsageError(f"--ca-file {ca_file}: holds no certificate ({wrong})") from None
+    except OSError as wrong:
+        why = "it holds no certificate" if isinstance(wrong, ssl.SSLError) else reason(wrong)
+        raise UsageError(f"--ca-file {ca_file}: {why}; give certificates in PEM form") from None

@@ -12,6 +12,7 @@ from comfyrec.client.address import Address
 from comfyrec.client.redaction import Redaction
 from comfyrec.client.requests import HttpRequest, HttpResponse, Unanswered, with_query
 from comfyrec.http.hint import HINT_HEADER
+from comfyrec.wording import reason
 
 __all__ = ["TRANSPORT_ERRORS", "Transport"]
 
@@ -104,7 +105,7 @@ class Transport:
                 "--insecure accepts any certificate, http:// uses none"
             ), False
         if isinstance(error, aiohttp.ClientConnectorError):
-            return self._redaction(str(error.os_error.strerror or error.os_error)), True
+            return self._redaction(reason(error.os_error)), True
         return self._redaction(str(error) or type(error).__name__), False
 
     async def close(self) -> None:

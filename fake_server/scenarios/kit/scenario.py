@@ -18,7 +18,7 @@ from typing import Any, Final, Literal, get_args, get_origin
 import msgspec
 
 from comfyrec.errors import ScenarioError
-from comfyrec.wording import did_you_mean
+from comfyrec.wording import did_you_mean, kinds_in_words
 from fake_server.scenarios.kit.graphs import GraphPlan
 from fake_server.scenarios.kit.observer import Ending
 from fake_server.scenarios.kit.operator import Operator
@@ -228,12 +228,28 @@ def _misfit(scenario: Scenario, params: Mapping[str, Any], why: str) -> str:
     given = f" is {params[name]!r}" if name in params else ""
     values = _values(scenario.settings, name)
     if values and what.startswith(("Invalid enum value", "Expected `str` matching")):
-        what = f"expected one of {', '.join(map(repr, values))}"
+        what = f"expected one of {', '.join(map(repr, values))}{_or_number(scenario, name)}"
+    what = kinds_in_words(what)
     return f"scenario '{scenario.name}': parameter '{name}'{given}: {what[:1].lower()}{what[1:]}"
+
+
+def _or_number(scenario: Scenario, name: str) -> str:
+    """Said where a choice may be a number as well."""
+    about = _about(scenario.settings, name).get("anyOf", ())
+    return " or a number" if any(one.get("type") in ("integer", "number") for one in about) else ""
+
+
+def _about(settings: type[Parameters], name: str) -> dict[str, Any]:
+    """The schema of a parameter, or of the items of a list."""
+    schema = msgspec.json.schema(settings)["$defs"][settings.__name__]["properties"].get(name, {})
+    found: dict[str, Any] = schema.get("items", schema)
+    return found
 
 
 def _values(settings: type[Parameters], name: str) -> Sequence[Any]:
     """What a choice may be, one at a time or several; empty where it is not a choice."""
-    schema = msgspec.json.schema(settings)["$defs"][settings.__name__]["properties"].get(name, {})
-    found: Sequence[Any] = schema.get("items", schema).get("enum", ())
+    schema = _about(settings, name)
+    found: Sequence[Any] = schema.get("enum", ())
+    for one in schema.get("anyOf", ()):
+        found = [*found, *one.get("enum", ())]
     return found

@@ -405,11 +405,11 @@ MISUSES = {
     ),
     "a parameter of the wrong type": (
         ["check", "--scenarios", "interrupt:delay_ms=soon", "--", "true"],
-        "scenario 'interrupt': parameter 'delay_ms' is 'soon': expected `int`",
+        "scenario 'interrupt': parameter 'delay_ms' is 'soon': expected a whole number",
     ),
     "a parameter out of range": (
         ["check", "--scenarios", "A16,fragmented:parts=1", "--", "true"],
-        "scenario 'fragmented': parameter 'parts' is 1: expected `int` >= 2",
+        "scenario 'fragmented': parameter 'parts' is 1: expected a whole number >= 2",
     ),
     "a folder for a command": (["check", "--", "/"], "the command '/' does not exist or cannot be"),
     "no such folder": (

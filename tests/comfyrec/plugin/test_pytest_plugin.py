@@ -321,7 +321,7 @@ FAILING = {
     ),
     "a list of cassettes": (
         "@pytest.mark.comfyui(cassette=['a', 'b'])\ndef test(comfyui): pass",
-        ["cassette=['a', 'b'] is neither a path nor a name nor True"],
+        ["comfyui cassette: ['a', 'b'] is neither a path nor a name nor True"],
     ),
     "a cassette of a wrong name": (
         "@pytest.mark.comfyui(cassette='all-chached')\ndef test(comfyui): pass",
@@ -479,7 +479,7 @@ WRONG_NODES = {
     "workflow='nothing/*.json'": "no file fits this pattern",
     "models=['a']": "is not a mapping of folders to lists of files",
     "models={'lora': ['a']}": "no model folder 'lora'; did you mean 'loras'?",
-    "unknown_nodes='maybe'": "'maybe' is neither refuse nor accept",
+    "unknown_nodes='maybe'": "'maybe': give refuse or accept",
 }
 
 

@@ -93,7 +93,7 @@ def test_filters_leave_what_fits(selection: Selection, count: int) -> None:
 @pytest.mark.parametrize(
     "selection, sentence",
     [
-        (Selection(prompts=("nobody",)), "--prompt nobody fits none of the 1 prompts"),
+        (Selection(prompts=("nobody",)), "--prompt nobody fits none: the recording has 1 prompt;"),
         (Selection(connections=("nobody",)), "there are: recorded"),
     ],
     ids=["prompt", "connection"],

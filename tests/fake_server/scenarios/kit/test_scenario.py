@@ -63,8 +63,11 @@ def test_parameters_make_settings() -> None:
 
 WRONG = {
     "unknown": ({"nn": 1}, "scenario 'sample' has no parameter 'nn'; did you mean 'n'?"),
-    "range": ({"n": 0}, "scenario 'sample': parameter 'n' is 0: expected `int` >= 1"),
-    "type": ({"flag": 3}, "scenario 'sample': parameter 'flag' is 3: expected `bool`, got `int`"),
+    "range": ({"n": 0}, "scenario 'sample': parameter 'n' is 0: expected a whole number >= 1"),
+    "type": (
+        {"flag": 3},
+        "scenario 'sample': parameter 'flag' is 3: expected true or false",
+    ),
     "choice": (
         {"kinds": ["c"]},
         "scenario 'sample': parameter 'kinds' is ['c']: expected one of 'a', ",
