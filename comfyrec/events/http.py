@@ -229,11 +229,10 @@ class Job(Body, frozen=True):
     """``pending``, ``in_progress``, ``completed``, ``failed`` or ``cancelled``."""
     priority: Number | None = None
     create_time: int | None = None
-    """Unix time in milliseconds; in seconds where Comfy Cloud sends an ``update_time`` with it."""
+    """Unix time in milliseconds, as the other times."""
     update_time: int | None = None
-    """Unix time in seconds; only from Comfy Cloud."""
+    """Only from Comfy Cloud."""
     execution_start_time: int | None = None
-    """This and the next: Unix time in milliseconds."""
     execution_end_time: int | None = None
     execution_error: dict[str, Any] | None = None
     outputs_count: int | None = None

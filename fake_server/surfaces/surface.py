@@ -284,6 +284,9 @@ class Surface:
     def lost(self, socket: int) -> None:
         """A socket of its own has ended, or was refused."""
 
+    def left(self, socket: int) -> None:
+        """A client's socket has ended, this surface's or another's."""
+
     def shown(self, action: Action) -> Sequence[Action]:
         """What becomes of something that the server does to clients from outside."""
         return (action,)
@@ -338,6 +341,10 @@ class Front(Wrapper):
             case RequestAborted() if happened.exchange in self._asked:
                 door.leave(happened.exchange)
                 self._asked.pop(happened.exchange).aborted(happened.exchange)
+                door.forward(happened)
+            case Disconnected():
+                for surface in self.surfaces:
+                    surface.left(happened.socket)
                 door.forward(happened)
             case Woke():
                 door.forward(happened)

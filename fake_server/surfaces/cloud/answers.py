@@ -1,0 +1,79 @@
+"""The answers of Comfy Cloud: errors as ``{code, message}``, times in its forms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from comfyrec.http.request import loads_or_none
+from comfyrec.wording import shortened
+from fake_server.http.responses import json_response
+from fake_server.options import EPOCH_MS
+from fake_server.source import Response
+
+__all__ = ["Refused", "bad_request", "iso_time", "milliseconds", "not_found", "translated"]
+
+_EPOCH: Final = datetime.fromtimestamp(EPOCH_MS / 1_000, UTC)
+_CODES: Final[Mapping[int, str]] = {
+    400: "BAD_REQUEST",
+    401: "UNAUTHORIZED",
+    402: "PAYMENT_REQUIRED",
+    403: "FORBIDDEN",
+    404: "NOT_FOUND",
+    405: "METHOD_NOT_ALLOWED",
+    409: "CONFLICT",
+    413: "BAD_REQUEST",
+    429: "TOO_MANY_REQUESTS",
+    503: "SERVICE_UNAVAILABLE",
+}
+_MESSAGE_MAX: Final = 500
+
+
+class Refused(Exception):
+    """A request that is answered with an error."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(status, message)
+        code = _CODES.get(status, "INTERNAL_ERROR")
+        self.answer = json_response({"code": code, "message": message}, status)
+
+
+def bad_request(message: str) -> Refused:
+    """Something that was sent cannot be used."""
+    return Refused(400, message)
+
+
+def not_found(what: str) -> Refused:
+    """There is no such thing, or not for this user."""
+    return Refused(404, f"{what} not found")
+
+
+def translated(answer: Response) -> Response:
+    """An answer of the server behind, with its errors as Comfy Cloud writes them."""
+    if answer.status < 400:
+        return answer
+    value = loads_or_none(answer.body)
+    # A body that is too large is a bad request there.
+    status = 400 if answer.status == 413 else answer.status
+    return Refused(status, _message(value, answer)).answer
+
+
+def _message(value: Any, answer: Response) -> str:
+    error = value.get("error") if isinstance(value, dict) else None
+    message = error.get("message") if isinstance(error, dict) else error
+    if isinstance(message, str) and message:
+        return message
+    text = "" if isinstance(value, dict) else answer.body.decode("utf-8", "replace").strip()
+    return shortened(text, _MESSAGE_MAX) or f"the request failed with {answer.status}"
+
+
+def iso_time(now: int) -> str:
+    """A virtual moment, as ``2026-01-01T00:00:00.000Z``."""
+    moment = _EPOCH + timedelta(microseconds=now)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1_000:03}Z"
+
+
+def milliseconds(now: int) -> int:
+    """A virtual moment as Unix time in milliseconds."""
+    return EPOCH_MS + now // 1_000
