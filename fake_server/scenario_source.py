@@ -32,6 +32,9 @@ def scenario_source(choices: Sequence[Choice], options: ServerOptions | None = N
     """
     options = options or ServerOptions()
     directions = [choice.scenario.direct(choice.settings) for choice in choices]
+    recordings = [each.recording for each in directions if each.recording is not None]
+    if recordings:
+        return scenarios_over(choices, recordings[0], seed=options.seed)
     wanted = _merged(directions)
     options = _with_options(options, wanted)
     plan_for = _plan_for(directions, wanted)
@@ -142,7 +145,7 @@ def scenarios_over(
     directions = [choice.scenario.direct(choice.settings) for choice in choices]
     operators = [operator for each in directions for operator in each.operators]
     for choice, each in zip(choices, directions, strict=True):
-        if not each.operators and not each.split:
+        if not each.operators and not each.split and each.recording is None:
             raise ScenarioError(
                 f"scenario '{choice.scenario.name}' is about what nodes do, and a recording has "
                 f"done it already; leave out the file or the scenario"

@@ -86,6 +86,8 @@ class Traffic(msgspec.Struct, frozen=True, kw_only=True):
     leaks: tuple[str, ...] = ()
     """Credentials that it sent to another host than its own: ``X-API-Key to localhost:8188 in GET
     /view``."""
+    quiet_s: float = 0.0
+    """How long it had not asked or said anything when it ended or was stopped."""
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):

@@ -39,7 +39,7 @@ class _Watched(Wrapper):
 
     def __init__(self, stage: Stage, clock: Callable[[], float]) -> None:
         super().__init__(stage)
-        self.stage, self._clock = stage, clock
+        self.stage, self.clock = stage, clock
         self.seconds: list[float] = []
 
     def handle(self, happened: Happened, now: int) -> Iterator[Action]:
@@ -52,7 +52,7 @@ class _Watched(Wrapper):
     def _stamp(self) -> None:
         missing = min(self.stage.observer.notes, JOURNAL_ENTRIES_MAX) - len(self.seconds)
         if missing > 0:
-            self.seconds += [self._clock()] * missing
+            self.seconds += [self.clock()] * missing
 
 
 class Playing:
@@ -76,13 +76,13 @@ class Playing:
         return self._call(self._conclude, report, took_s, limits or Limits())
 
     def _conclude(self, report: Report, took_s: float, limits: Limits) -> ScenarioResult:
-        stage = self._watched.stage
+        stage, until_s = self._watched.stage, self._watched.clock()
         complaints = stage.finish()
         case = Case(
             scenario=self.choice.scenario,
             report=report,
             truth=self._truth(stage),
-            traffic=traffic_of(stage.observer.journal, self._watched.seconds),
+            traffic=traffic_of(stage.observer.journal, self._watched.seconds, until_s=until_s),
             limits=limits,
         )
         return result_of(case, self.choice.title, complaints, took_s=took_s)

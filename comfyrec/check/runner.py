@@ -23,7 +23,7 @@ from comfyrec.errors import ComfyrecError
 from fake_server.options import ServerOptions
 from fake_server.scenarios import Choice
 
-__all__ = ["PLACES", "CheckOptions", "check_all", "check_one", "filled_in"]
+__all__ = ["PLACES", "CheckOptions", "check_all", "check_one", "filled_in", "run_in"]
 
 PLACES: Final = ("url", "ws_url", "host", "port", "workflow", "out", "token")
 """What is replaced in a command for each scenario, written in braces."""
@@ -108,14 +108,15 @@ def check_one(
         with play(
             choice, seed=options.seed, speed=options.speed, options=options.server
         ) as playing:
-            return _run(playing, options, folder, stop)
+            return run_in(playing, options, folder, stop)
     except ComfyrecError as error:
         return not_played(choice, str(error))
 
 
-def _run(
-    playing: Playing, options: CheckOptions, folder: Path, stop: threading.Event | None
+def run_in(
+    playing: Playing, options: CheckOptions, folder: Path, stop: threading.Event | None = None
 ) -> ScenarioResult:
+    """Run the command before a server that plays already."""
     places = _prepare(playing, folder)
     ran = run_command(
         [filled_in(part, places) for part in options.argv],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from comfyrec.check.case import Traffic
 from comfyrec.http.request import target_of
@@ -11,8 +12,24 @@ from fake_server.scenarios.kit.observer import JournalNote
 __all__ = ["traffic_of"]
 
 
-def traffic_of(journal: Sequence[JournalNote], seconds: Sequence[float]) -> Traffic:
-    """Count what the client did, by a journal and the real time of each of its entries."""
+_OF_THE_CLIENT: Final = ("knocked", "asked", "said")
+
+
+def traffic_of(
+    journal: Sequence[JournalNote], seconds: Sequence[float], *, until_s: float | None = None
+) -> Traffic:
+    """Count what the client did, by a journal and the real time of each of its entries.
+
+    Args:
+        journal: of the stage.
+        seconds: when each of its entries was written.
+        until_s: when the client ended, on the same clock.
+    """
+    acts = [
+        second
+        for note, second in zip(journal, seconds, strict=False)
+        if note.what in _OF_THE_CLIENT
+    ]
     upgrades = [index for index, note in enumerate(journal) if note.what == "knocked"]
     asked = [(index, note.detail) for index, note in enumerate(journal) if note.what == "asked"]
     posts = [index for index, detail in asked if _is(detail, "POST", "/prompt")]
@@ -30,6 +47,7 @@ def traffic_of(journal: Sequence[JournalNote], seconds: Sequence[float]) -> Traf
         busiest_second=_most_within(busy, 1.0),
         keyed=any(note.what == "keyed" for note in journal),
         leaks=tuple(note.detail for note in journal if note.what == "leaked"),
+        quiet_s=round(until_s - acts[-1], 3) if acts and until_s is not None else 0.0,
     )
 
 

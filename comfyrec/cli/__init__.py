@@ -36,6 +36,7 @@ COMMANDS = {
     "scenarios": "list what can go wrong, or describe one scenario",
     "check": "run a client through the scenarios and report what it gets wrong",
     "bisect": "find the fact of the wire that breaks a client between two versions",
+    "shrink": "make a recording as small as it can be while a client still fails on it",
     "catalogue": "learn node classes from workflows, or say what is known of one",
     "run": "run a workflow on a server, or serve it over HTTP",
     "info": "summarize in ten lines what happened in a cassette",
@@ -96,8 +97,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return WRONG_USE
     parser = Parser(prog=f"comfyrec {name}", description=module.__doc__)
     module.add_arguments(parser)
+    # Flags may stand before and behind a FILE, and all behind '--' is somebody's command.
+    takes_command = getattr(module, "TAKES_COMMAND", False)
+    at = rest.index("--") if takes_command and "--" in rest else len(rest)
     try:
-        parsed = parser.parsed(rest)
+        parsed = parser.parsed(rest[:at])
+        if takes_command:
+            parsed.command = rest[at + 1 :]
     except SystemExit as end:
         return int(end.code or 0)
     return _run(name, module, parsed)

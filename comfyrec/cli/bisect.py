@@ -22,6 +22,7 @@ import argparse
 import shlex
 import sys
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 
@@ -40,7 +41,9 @@ from comfyrec.wording import plural
 from fake_server.options import ServerOptions
 from fake_server.scenarios import select
 
-__all__ = ["add_arguments", "run"]
+__all__ = ["TAKES_COMMAND", "add_arguments", "run"]
+
+TAKES_COMMAND: Final = True
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -73,7 +76,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--seed", type=int, default=0, metavar="N", help="of everything random (%(default)s)")
     add("--json", action="store_true", help="one JSON object")
-    add("command", nargs=argparse.REMAINDER, metavar="-- COMMAND", help=argparse.SUPPRESS)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -35,6 +35,7 @@ import msgspec
 from comfyrec.check.advice import Fix, blocker, fixes
 from comfyrec.check.case import Limits
 from comfyrec.check.process_tree import adopting_orphans
+from comfyrec.check.recorded import choices_in
 from comfyrec.check.render import (
     COLUMNS,
     as_html,
@@ -50,7 +51,6 @@ from comfyrec.cli._server_flags import add_node_flags, with_nodes
 from comfyrec.cli._versions import chosen_era
 from comfyrec.errors import UsageError
 from fake_server.options import ServerOptions
-from fake_server.scenarios import select
 from fake_server.server.clock import MAX
 
 LOG_COLUMNS = 120
@@ -67,7 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--scenarios",
         default="*",
         metavar="GLOB",
-        help="names, rows (A1?) or categories, separated by commas; NAME:k=v sets a parameter; "
+        help="names, rows (A1?), categories or cassettes, with commas; NAME:k=v sets a parameter; "
         "'comfyrec scenarios' lists them (default: all)",
     )
     add(
@@ -130,7 +130,7 @@ def _speed(text: str) -> float:
 def run(arguments: argparse.Namespace) -> int:
     """Check, report, and give 1 if anything failed."""
     argv = command_of(arguments.command, "check")
-    choices = select(arguments.scenarios)
+    choices = choices_in(arguments.scenarios)
     era = chosen_era(arguments.comfyui_version, arguments.fact)
     for path in filter(None, (arguments.junit, arguments.html)):
         _see_that_it_can_be_written(path)

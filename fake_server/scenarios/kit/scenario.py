@@ -22,6 +22,7 @@ from comfyrec.wording import did_you_mean, kinds_in_words
 from fake_server.scenarios.kit.graphs import GraphPlan
 from fake_server.scenarios.kit.observer import Ending
 from fake_server.scenarios.kit.operator import Operator
+from fake_server.source import Source
 
 __all__ = [
     "EARLIER_USER",
@@ -83,6 +84,8 @@ class Directions(msgspec.Struct, frozen=True, kw_only=True):
     split: bool = False
     """Sockets reach one server and requests another."""
     transport: Transport = Transport()
+    recording: Callable[[], Source] | None = None
+    """Plays a recording afresh, in the place of the simulated server."""
 
     @property
     def is_about_frames(self) -> bool:
