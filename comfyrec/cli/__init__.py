@@ -103,7 +103,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         parsed = parser.parsed(rest[:at])
         if takes_command:
-            parsed.command = rest[at + 1 :]
+            parsed.command = [*parsed.command, *rest[at + 1 :]]
     except SystemExit as end:
         return int(end.code or 0)
     return _run(name, module, parsed)

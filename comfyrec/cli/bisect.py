@@ -76,6 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--seed", type=int, default=0, metavar="N", help="of everything random (%(default)s)")
     add("--json", action="store_true", help="one JSON object")
+    add("command", nargs="*", metavar="-- COMMAND", help=argparse.SUPPRESS)
 
 
 def run(arguments: argparse.Namespace) -> int:
