@@ -26,11 +26,11 @@ from typing import Final
 
 import msgspec
 
-from comfyrec.check.bisect import Culprit, Found, bisect, dependencies, flags_for, where
+from comfyrec.check.causes.bisect import Culprit, Found, bisect, dependencies, flags_for, where
+from comfyrec.check.causes.trials import Repeat, Trial, Trials, why
 from comfyrec.check.process_tree import adopting_orphans
 from comfyrec.check.result import ScenarioResult
 from comfyrec.check.runner import CheckOptions
-from comfyrec.check.trials import Repeat, Trial, Trials, why
 from comfyrec.cli import FAILED, FINE
 from comfyrec.cli._client_command import command_of, jobs, seconds, sigterm_interrupts
 from comfyrec.cli._versions import chosen_era

@@ -28,12 +28,12 @@ import msgspec
 
 from comfyrec.cassette.files import bundled, write_cassette
 from comfyrec.cassette.records import AnyRecord, Session
-from comfyrec.check.parts import Cut, Parts
+from comfyrec.check.causes.parts import Cut, Parts
+from comfyrec.check.causes.shrink import shrunk
+from comfyrec.check.causes.shrink_files import Remains, scenario_file, test_file
+from comfyrec.check.causes.shrink_trials import Failing, NeverFails
+from comfyrec.check.causes.trials import Repeat, Trials
 from comfyrec.check.process_tree import adopting_orphans
-from comfyrec.check.shrink import shrunk
-from comfyrec.check.shrink_files import Remains, scenario_file, test_file
-from comfyrec.check.shrink_trials import Failing, NeverFails
-from comfyrec.check.trials import Repeat, Trials
 from comfyrec.cli import FAILED, FINE
 from comfyrec.cli._client_command import command_of, jobs, seconds, sigterm_interrupts, whole_number
 from comfyrec.cli.terminal.output import opened, safe, said, tell

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from comfyrec.cassette.files import write_cassette
+from comfyrec.check.causes.reference import reference_result
 from comfyrec.check.recorded import choices_in
-from comfyrec.check.reference import reference_result
 from comfyrec.cli import main
 from tests.support.paths import ROOT
 from tests.support.shrink_session import session

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from comfyrec.cassette.files import write_cassette
+from comfyrec.check.causes.shrink_files import Remains, scenario_file, test_file
 from comfyrec.check.recorded import choices_in
-from comfyrec.check.shrink_files import Remains, scenario_file, test_file
 from tests.support.shrink_session import session
 
 test_file.__test__ = False  # type: ignore[attr-defined]  # its name only begins like a test's

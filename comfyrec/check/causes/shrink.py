@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from comfyrec.check.parts import Cut, Part, Parts
+from comfyrec.check.causes.parts import Cut, Part, Parts
 from comfyrec.events import DecodeError, Misfit, comfy_json, decode
 from comfyrec.http.request import loads_or_none
 from comfyrec.timeline import Side

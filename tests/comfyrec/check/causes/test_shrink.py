@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from comfyrec.check.parts import Cut, Parts
-from comfyrec.check.shrink import Spent, least, shrunk
+from comfyrec.check.causes.parts import Cut, Parts
+from comfyrec.check.causes.shrink import Spent, least, shrunk
 from comfyrec.events import Misfit, decode
 from comfyrec.timeline import Timeline
 from tests.support.shrink_session import BREAKING, session

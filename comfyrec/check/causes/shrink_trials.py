@@ -8,13 +8,13 @@ from typing import Final
 import msgspec
 
 from comfyrec.check.advice import cause_of
-from comfyrec.check.parts import Cut, Parts
+from comfyrec.check.causes.parts import Cut, Parts
+from comfyrec.check.causes.reference import reference_result
+from comfyrec.check.causes.shrink import Spent
+from comfyrec.check.causes.trials import Trial, Trials, why
 from comfyrec.check.recorded import ending_recorded, scenario_of
-from comfyrec.check.reference import reference_result
 from comfyrec.check.result import ScenarioResult
 from comfyrec.check.runner import CheckOptions
-from comfyrec.check.shrink import Spent
-from comfyrec.check.trials import Trial, Trials, why
 from comfyrec.errors import ScenarioError, UsageError
 from comfyrec.timeline import Timeline
 from fake_server.scenarios import Choice

@@ -8,7 +8,7 @@ import pytest
 
 from comfyrec.cassette.files import find_cassette, open_cassette
 from comfyrec.cassette.records import AnyRecord, HttpPart, Opened, WsFrame
-from comfyrec.check.parts import Cut, Part, Parts
+from comfyrec.check.causes.parts import Cut, Part, Parts
 from comfyrec.timeline import Timeline
 from tests.support.shrink_session import session
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from comfyrec.check.causes.reference import reference_result
 from comfyrec.check.recorded import recorded_scenario, scenario_of
-from comfyrec.check.reference import reference_result
 from comfyrec.timeline import Timeline
 from fake_server.scenarios import Choice, choose
 from tests.support.shrink_session import session

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from comfyrec.check.bisect import bisect, dependencies, flags_for, where
-from comfyrec.check.trials import why
+from comfyrec.check.causes.bisect import bisect, dependencies, flags_for, where
+from comfyrec.check.causes.trials import why
 from comfyrec.versions import FACTS, Era, era_of
 from fake_server.options import ServerOptions
 from fake_server.scenarios import choose

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from comfyrec.check.parts import Cut, Parts
-from comfyrec.check.shrink import Spent, shrunk
-from comfyrec.check.shrink_trials import Failing, NeverFails
-from comfyrec.check.trials import Trials
+from comfyrec.check.causes.parts import Cut, Parts
+from comfyrec.check.causes.shrink import Spent, shrunk
+from comfyrec.check.causes.shrink_trials import Failing, NeverFails
+from comfyrec.check.causes.trials import Trials
 from comfyrec.errors import ScenarioError, UsageError
 from tests.support.shrink_session import BREAKING, session
 
 pytestmark = pytest.mark.slow
 
-TINY = Path(__file__).parent / "specimens" / "tiny.py"
+TINY = Path(__file__).parents[1] / "specimens" / "tiny.py"
 
 
 def command(bug: str) -> tuple[str, ...]:

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
+from comfyrec.check.causes.trials import Repeat, Trial, Trials, why
 from comfyrec.check.runner import CheckOptions
-from comfyrec.check.trials import Repeat, Trial, Trials, why
 from comfyrec.errors import UsageError
 from fake_server.scenarios import choose
 
