@@ -59,8 +59,15 @@ class Address(msgspec.Struct, frozen=True):
         return "Basic " + b64encode(f"{self.user}:{self.password}".encode()).decode()
 
     def url(self, path: str) -> str:
-        """An absolute URL below the base path."""
+        """An absolute URL below the base path; ``/api`` is there once, wherever it was given."""
+        if self.path.endswith("/api") and path.startswith("/api/"):
+            path = path.removeprefix("/api")
         return f"{self.origin}{self.path}{path}"
+
+    @property
+    def above_api(self) -> Address:
+        """The same server without ``/api`` at the end of its base path."""
+        return msgspec.structs.replace(self, path=self.path.removesuffix("/api"))
 
     def below(self, prefix: str) -> Address:
         """The same server with ``prefix`` (such as ``/api``) after its base path."""

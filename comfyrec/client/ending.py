@@ -60,8 +60,10 @@ def by_history(entry: Mapping[str, Any], announced: Announced) -> Ending:
     if outcome is Outcome.INTERRUPTED:
         return Ending(outcome, _interrupted_where(entry))
     if outcome is Outcome.ERROR:
-        last_blocked = announced.blocked[-1] if announced.blocked else None
-        failure = failure or announced.failure or last_blocked or Failure("")
+        # Comfy Cloud tells some reasons in a frame only (a job may fail before a node runs).
+        told = [failure, announced.failure, *reversed(announced.blocked)]
+        failure = next((one for one in told if one is not None and one.message), None)
+        failure = failure or next((one for one in told if one is not None), Failure(""))
         return Ending(outcome, str(failure), failure)
     if announced.end == "error":
         # A dependency cycle at run time is terminal, yet the history says success.

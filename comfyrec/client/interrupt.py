@@ -18,10 +18,9 @@ from comfyrec.client.requests import (
     HttpRequest,
     HttpResponse,
     QueuePlace,
-    history,
+    look_up,
     place_in,
     queue,
-    read_history,
     read_queue,
 )
 from comfyrec.client.result import Outcome
@@ -113,9 +112,10 @@ def _place(prompt_id: str) -> Conversation[QueuePlace]:
 
 
 def _gone(prompt_id: str, *, otherwise: Effect) -> Conversation[Effect]:
-    request = history(prompt_id)
-    response = yield request
-    return otherwise if read_history(request, response, prompt_id) is None else Effect.TOO_LATE
+    found = yield from look_up(prompt_id)
+    if found.cancelled and otherwise is Effect.DELETED:
+        return otherwise  # it is among the jobs all the same, as one that we cancelled
+    return otherwise if found.entry is None else Effect.TOO_LATE
 
 
 def _order(path: str, body: dict[str, object]) -> Conversation[HttpResponse]:

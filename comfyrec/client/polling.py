@@ -41,6 +41,8 @@ class Reply(enum.Enum):
     NO_ENTRY = enum.auto()
     NO_ENTRY_YET = enum.auto()
     """No entry, although messages announced the end (W3)."""
+    CANNOT_SAY = enum.auto()
+    """The server has no history of single prompts, nor jobs."""
     LISTED = enum.auto()
     """It runs or waits."""
     NOT_LISTED = enum.auto()
@@ -56,6 +58,9 @@ class Then(enum.Enum):
     """After ever longer pauses below a second; the end by messages after the grace time."""
     GONE = enum.auto()
     """Once it has been in neither for the grace time."""
+    UNSAID = enum.auto()
+    """It has left the queue, and only messages can say how it ended: after the patience it is lost.
+    """
 
 
 NEXT: Final[Mapping[Awaited, Mapping[Reply, Awaited | Then]]] = {
@@ -63,6 +68,7 @@ NEXT: Final[Mapping[Awaited, Mapping[Reply, Awaited | Then]]] = {
         Reply.ENTRY: Then.CONCLUDE,
         Reply.NO_ENTRY: Awaited.QUEUE,
         Reply.NO_ENTRY_YET: Then.ASK_SOON,
+        Reply.CANNOT_SAY: Awaited.QUEUE,
     },
     Awaited.QUEUE: {
         Reply.LISTED: Then.ASK_LATER,
@@ -72,6 +78,7 @@ NEXT: Final[Mapping[Awaited, Mapping[Reply, Awaited | Then]]] = {
         Reply.ENTRY: Then.CONCLUDE,
         Reply.NO_ENTRY: Then.GONE,
         Reply.NO_ENTRY_YET: Then.ASK_SOON,
+        Reply.CANNOT_SAY: Then.UNSAID,
     },
     # A response that nobody waits for changes nothing.
     Awaited.NOTHING: {},

@@ -18,6 +18,7 @@ import msgspec
 from comfyrec.client.outputs import OutputFile
 from comfyrec.client.workflow import Workflow
 from comfyrec.errors import BadAnswer, OutputError, Rejected
+from comfyrec.http.request import loads_or_none
 from comfyrec.wording import shortened, shortened_list
 
 __all__ = [
@@ -26,11 +27,14 @@ __all__ = [
     "Conversation",
     "HttpRequest",
     "HttpResponse",
+    "LookedUp",
     "QueuePlace",
     "Unanswered",
     "Uploaded",
     "fetch",
     "history",
+    "key_in",
+    "look_up",
     "place_in",
     "queue",
     "read_history",
@@ -100,6 +104,17 @@ class Unanswered(Exception):
 FEATURE_FLAGS = '{"type": "feature_flags", "data": {"supports_preview_metadata": true}}'
 """The first message on a WebSocket: what we understand (protocol.md section 3). Older servers
 ignore it."""
+
+_BEARER = "bearer "
+
+
+def key_in(headers: Mapping[str, str]) -> str:
+    """The key that a client's own headers hold; empty if there is none."""
+    fields = {name.lower(): value.strip() for name, value in headers.items()}
+    bearer = fields.get("authorization", "")
+    token = bearer[len(_BEARER) :].strip() if bearer.lower().startswith(_BEARER) else ""
+    return fields.get("x-api-key") or token
+
 
 T = TypeVar("T")
 Conversation = Generator[HttpRequest, HttpResponse, T]
@@ -318,6 +333,60 @@ def read_history(
         raise BadAnswer(str(request), response.status, "the response is not a JSON object")
     entry = value.get(prompt_id)
     return entry if isinstance(entry, dict) else None
+
+
+class LookedUp(msgspec.Struct, frozen=True):
+    """What a server says of the end of a prompt."""
+
+    entry: dict[str, Any] | None = None
+    """As in a history; None while there is none."""
+    can_say: bool = True
+    """False: it has neither a history of single prompts nor jobs, so no entry means nothing."""
+    cancelled: bool = False
+    """A job, which was cancelled: before it ran, or while."""
+
+
+def look_up(prompt_id: str) -> Conversation[LookedUp]:
+    """Ask for the end of a prompt: the history, or the jobs where there is no such history.
+
+    Comfy Cloud has no ``/history/{id}``, and some gateways let only jobs through.
+
+    Raises:
+        BadAnswer: a response is neither a history nor a job.
+    """
+    request = history(prompt_id)
+    response = yield request
+    if response.status != 404:
+        return LookedUp(read_history(request, response, prompt_id))
+    request = HttpRequest(path=f"/api/jobs/{prompt_id}")
+    response = yield request
+    if response.status == 404:
+        # With a reason there are jobs, and this is not one of them.
+        return LookedUp(can_say=isinstance(loads_or_none(response.body), dict))
+    value = read_json(request, response)
+    if not isinstance(value, dict):
+        raise BadAnswer(str(request), response.status, "the response is not a JSON object")
+    return LookedUp(_entry_of_job(value), cancelled=value.get("status") == "cancelled")
+
+
+_STATUS_OF_JOB = {"completed": "success", "failed": "error", "cancelled": "error"}
+_END_OF_JOB = {"failed": "execution_error", "cancelled": "execution_interrupted"}
+
+
+def _entry_of_job(job: Mapping[str, Any]) -> dict[str, Any] | None:
+    """A job that is over as an entry of the history."""
+    word = str(job.get("status"))
+    if word not in _STATUS_OF_JOB:
+        return None
+    status = job.get("execution_status")
+    if not isinstance(status, dict) or "status_str" not in status:
+        error = job.get("execution_error")
+        completed = word == "completed"
+        told = [] if completed else [[_END_OF_JOB[word], error if isinstance(error, dict) else {}]]
+        messages = told if word == "cancelled" or isinstance(error, dict) else []
+        status = {"status_str": _STATUS_OF_JOB[word], "completed": completed, "messages": messages}
+    outputs, meta = job.get("outputs"), job.get("execution_meta")
+    return {"outputs": outputs or {}, "status": status, "meta": meta or {}}
 
 
 def queue() -> HttpRequest:

@@ -107,6 +107,8 @@ class HistoryReceived(msgspec.Struct, frozen=True):
 
     prompt_id: str
     entry: dict[str, Any] | None
+    can_say: bool = True
+    """False: the server keeps nothing that could tell."""
 
 
 class QueueReceived(msgspec.Struct, frozen=True):
@@ -390,8 +392,12 @@ class ClientSession:
 
     def _got_history(self, given: HistoryReceived) -> None:
         tracker = self.trackers.get(given.prompt_id)
-        if tracker is not None:
+        if tracker is None:
+            return
+        if given.can_say:
             tracker.on_history(given.entry, self._now)
+        else:
+            tracker.on_nothing_said(self._now)
 
     def _got_queue(self, given: QueueReceived) -> None:
         for tracker in self._waiting_trackers():

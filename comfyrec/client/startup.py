@@ -20,6 +20,8 @@ FIRST_MESSAGE_S: Final = 1.0
 """How long the first ``status`` is awaited before a POST (K7); a silent server sends none."""
 _NOT_READY: Final = (502, 503, 504)
 """What a proxy answers for a server that is still starting."""
+_THERE: Final = (200, 401, 403)
+"""What a route says that exists, without or with a key that it does not take."""
 _SECOND: Final = 1_000_000
 _REQUEST_S_MIN: Final = 1.0
 
@@ -66,7 +68,7 @@ def start_up(
                 # Maybe only the routes below /api can be reached (A92).
                 below = address.below("/api")
                 found = yield HttpRequest(path=below.url("/queue"), timeout_s=limit_s)
-                return below if found.status == 200 else address
+                return below if found.status in _THERE else address
         except Unanswered:
             if last:
                 raise

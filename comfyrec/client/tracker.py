@@ -311,6 +311,11 @@ class Tracker:
             announced = self._announced.at is not None
             self._replied(Reply.NO_ENTRY_YET if announced else Reply.NO_ENTRY, now)
 
+    def on_nothing_said(self, now: int) -> None:
+        """The response to ``GetHistory``: the server keeps nothing that could tell."""
+        announced = self._announced.at is not None
+        self._replied(Reply.NO_ENTRY_YET if announced else Reply.CANNOT_SAY, now)
+
     def on_queue(self, place: QueuePlace, now: int) -> None:
         """The response to ``GetQueue``."""
         listed = place.running or place.position is not None
@@ -341,7 +346,9 @@ class Tracker:
             case Then.ASK_SOON:
                 self._ask_soon(now)
             case Then.GONE:
-                self._absent(now)
+                self._absent(now, self._limits.grace_us)
+            case Then.UNSAID:
+                self._absent(now, self._limits.patience_us, _UNSAID)
 
     def on_request_failed(self, why: str, now: int, *, refused: bool = False) -> None:
         """A request got no response, or not what ComfyUI responds.
@@ -382,11 +389,12 @@ class Tracker:
         else:
             self._pause(now + self._requests.short_pause_us())
 
-    def _absent(self, now: int) -> None:
+    def _absent(self, now: int, grace_us: int, ending: Ending | None = None) -> None:
         """Neither queue nor history knows it."""
-        grace_us = self._limits.grace_us
         if self._requests.absent_us(now) < grace_us:
             self._next_round(now + max(grace_us // 4, _ABSENT_WAIT_US_MIN), now)
+        elif ending is not None:
+            self._end(ending, now)
         elif self._ran or self._announced.null or self._server_was_gone:
             self._end(_FORGOTTEN, now)
         else:
@@ -466,6 +474,9 @@ class Tracker:
 
 
 _REMOVED: Final = Ending(Outcome.CANCELLED, "removed from the queue before it ran")
+_UNSAID: Final = Ending(
+    Outcome.LOST, "it has left the queue, and the server has no history that says how it ended"
+)
 _FORGOTTEN: Final = Ending(Outcome.LOST, "the server does not know this prompt any more")
 
 _HANDLERS: dict[type, Callable[[Tracker, Any, int], None]] = {

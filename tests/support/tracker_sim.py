@@ -38,6 +38,7 @@ class Sim:
         self.history: dict[str, dict[str, Any]] = {}
         self.running: list[str] = []
         self.pending: list[str] = []
+        self.can_say = True
         self.failing: str | None = None
         self.refused = False
         self.answering = True
@@ -123,7 +124,7 @@ class Sim:
         if self.failing is not None:
             self.feed(s.RequestFailed(self.failing, about, self.refused))
         elif about is not None:
-            self.feed(s.HistoryReceived(about, self.history.get(about)))
+            self.feed(s.HistoryReceived(about, self.history.get(about), self.can_say))
         else:
             self.feed(s.QueueReceived(Queued(tuple(self.running), tuple(self.pending))))
 

@@ -145,10 +145,9 @@ class Client(Connection):
         """The history entry of a prompt; None while there is none.
 
         Raises:
-            NoServer, BadAnswer: the server does not answer, or not with a history.
+            NoServer, BadAnswer: the server does not answer, or not with a history or a job.
         """
-        request = requests.history(prompt_id)
-        return requests.read_history(request, await self._request(request), prompt_id)
+        return (await self._converse(requests.look_up(prompt_id))).entry
 
     async def get(self, path: str) -> Any:
         """The JSON of any GET route.

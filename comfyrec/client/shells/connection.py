@@ -303,14 +303,12 @@ class Connection:
         self._feed(session.Woke())
 
     async def _get_history(self, prompt_id: str) -> None:
-        request = requests.history(prompt_id)
         try:
-            response = await self._transport.request(self.address, request)
-            entry = requests.read_history(request, response, prompt_id)
+            found = await self._carry_out(requests.look_up(prompt_id))
         except (BadAnswer, Unanswered) as error:
             self._feed(self._failed(error, prompt_id))
         else:
-            self._feed(session.HistoryReceived(prompt_id, entry))
+            self._feed(session.HistoryReceived(prompt_id, found.entry, found.can_say))
 
     async def _get_queue(self) -> None:
         request = requests.queue()
@@ -337,6 +335,8 @@ class Connection:
             self.address = await self._carry_out(start_up(self.address, deadline=deadline))
         except Unanswered as silent:
             raise NoServer(str(self.address), silent.why) from None
+        if self._transport.token_wanted:
+            self.address = self.address.above_api.below("/api")
         self._ready = True
 
     async def _open(self, client_id: str) -> None:

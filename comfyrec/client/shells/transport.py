@@ -10,7 +10,7 @@ import yarl
 
 from comfyrec.client.address import Address
 from comfyrec.client.redaction import Redaction
-from comfyrec.client.requests import HttpRequest, HttpResponse, Unanswered, with_query
+from comfyrec.client.requests import HttpRequest, HttpResponse, Unanswered, key_in, with_query
 from comfyrec.http.hint import HINT_HEADER
 from comfyrec.wording import reason
 
@@ -25,6 +25,10 @@ _CONNECTIONS_MAX = 32
 
 class Transport:
     """The connections of one client.
+
+    Attributes:
+        token_wanted: the server takes the key of a WebSocket in its address only, as Comfy Cloud
+            does. All else is below ``/api`` there.
 
     Args:
         headers: sent with every request, the WebSocket included.
@@ -43,6 +47,7 @@ class Transport:
         self._headers, self._tls = dict(headers), tls
         self._redaction = redaction
         self._request_timeout_s = request_timeout_s
+        self._token, self.token_wanted = key_in(self._headers), False
         self._http: aiohttp.ClientSession | None = None
 
     async def request(self, address: Address, request: HttpRequest) -> HttpResponse:
@@ -86,7 +91,23 @@ class Transport:
             aiohttp.WSServerHandshakeError: the server refused it.
             TRANSPORT_ERRORS: nothing came of it.
         """
-        url = with_query(address.url("/ws"), (("clientId", client_id),))
+        named = (("clientId", client_id),)
+        if self.token_wanted:
+            return await self._websocket(address.above_api, (*named, ("token", self._token)))
+        try:
+            return await self._websocket(address, named)
+        except aiohttp.WSServerHandshakeError as refusal:
+            if refusal.status != 401 or not self._token:
+                raise
+        # Comfy Cloud reads the key from the address, and there from nowhere else.
+        socket = await self._websocket(address.above_api, (*named, ("token", self._token)))
+        self.token_wanted = True
+        return socket
+
+    async def _websocket(
+        self, address: Address, query: tuple[tuple[str, str], ...]
+    ) -> aiohttp.ClientWebSocketResponse:
+        url = with_query(address.url("/ws"), query)
         return await self._session().ws_connect(
             yarl.URL(url, encoded=True),
             headers=self._headers,

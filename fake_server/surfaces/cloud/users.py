@@ -61,13 +61,12 @@ class Users:
         return self._known(given, "an X-API-Key header or a bearer token")
 
     def of_socket(self, request: Request) -> User:
-        """Who asks for a socket: by the ``token`` of the address, or by a header.
+        """Who asks for a socket: by the ``token`` of the address, and by nothing else.
 
         Raises:
             Refused: 401.
         """
-        token = request.first("token")
-        return self._known(token, "a token in its query") if token else self.of(request)
+        return self._known(request.first("token") or "", "a token in its query")
 
     def of_ear(self, socket: int) -> User | None:
         """Whose jobs a socket of the surface hears of."""

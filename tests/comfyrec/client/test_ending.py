@@ -98,3 +98,12 @@ def test_a_blocked_output_is_not_the_end() -> None:
 
 def test_a_failure_is_read_from_whatever_fields_there_are() -> None:
     assert failure_of(object()) == Failure("")
+
+
+def test_a_reason_that_came_only_in_a_frame_is_kept() -> None:
+    silent = {"status": {"status_str": "error", "completed": False, "messages": []}}
+    empty = {"status": {"status_str": "error", "messages": [["execution_error", {}]]}}
+    announced = Announced(end="error", failure=FAILURE)
+
+    assert by_history(silent, announced) == Ending(Outcome.ERROR, str(FAILURE), FAILURE)
+    assert by_history(empty, announced) == Ending(Outcome.ERROR, str(FAILURE), FAILURE)

@@ -25,6 +25,8 @@ def queue(running: tuple[str, ...] = (), pending: tuple[str, ...] = ()) -> HttpR
 
 NO_ENTRY = HttpResponse(status=200, body=b"{}")
 ENTRY = HttpResponse(status=200, body=b'{"p": {"outputs": {}}}')
+NO_HISTORY = HttpResponse(status=404)
+CANCELLED = HttpResponse(status=200, body=b'{"id": "p", "status": "cancelled"}')
 RUNS, WAITS, NOWHERE = queue(running=(P,)), queue(pending=(P,)), queue(running=("other",))
 
 PLAYS: dict[str, tuple[list[Any], list[str], Effect]] = {
@@ -46,6 +48,16 @@ PLAYS: dict[str, tuple[list[Any], list[str], Effect]] = {
     "it ended while it was removed": (
         [WAITS, OK, NOWHERE, ENTRY],
         ["GET /queue", "POST /queue", "GET /queue", "GET /history/p"],
+        Effect.TOO_LATE,
+    ),
+    "a job that we cancelled": (
+        [WAITS, OK, NOWHERE, NO_HISTORY, CANCELLED],
+        ["GET /queue", "POST /queue", "GET /queue", "GET /history/p", "GET /api/jobs/p"],
+        Effect.DELETED,
+    ),
+    "a job that was cancelled before": (
+        [NOWHERE, NO_HISTORY, CANCELLED],
+        ["GET /queue", "GET /history/p", "GET /api/jobs/p"],
         Effect.TOO_LATE,
     ),
     "it is over": ([NOWHERE, ENTRY], ["GET /queue", "GET /history/p"], Effect.TOO_LATE),

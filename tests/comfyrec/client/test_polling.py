@@ -10,7 +10,7 @@ from comfyrec.client.polling import NEXT, Awaited, Limits, Reply, Requests, Then
 from comfyrec.client.settings import ClientSettings
 
 SECOND = 1_000_000
-OF_A_HISTORY = {Reply.ENTRY, Reply.NO_ENTRY, Reply.NO_ENTRY_YET}
+OF_A_HISTORY = {Reply.ENTRY, Reply.NO_ENTRY, Reply.NO_ENTRY_YET, Reply.CANNOT_SAY}
 OF_A_QUEUE = {Reply.LISTED, Reply.NOT_LISTED}
 REPLIES = {
     Awaited.NOTHING: set(),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from comfyrec.client import requests as asks
+from comfyrec.client.requests import HttpResponse
 from comfyrec.errors import BadAnswer
 
 ASK = asks.HttpRequest(path="/history/p")
@@ -89,3 +91,83 @@ def test_the_queue_is_read_in_the_order_it_will_run():
     assert asks.place_in(queued, "r") == asks.QueuePlace(running=True)
     assert asks.place_in(queued, "front") == asks.QueuePlace(position=1)
     assert asks.place_in(queued, "nobody") == asks.QueuePlace()
+
+
+# --- the end of a prompt, wherever it is told ----------------------------------------------------
+
+OUTPUTS = {"9": {"images": [{"filename": "a.png"}]}}
+ERROR = {"exception_message": "out of luck", "node_id": "3"}
+NOTHING = HttpResponse(status=404)
+JOBS: dict[str, tuple[dict[str, Any], dict[str, Any] | None]] = {
+    "completed": (
+        {"status": "completed", "outputs": OUTPUTS},
+        {"outputs": OUTPUTS, "status": {"status_str": "success", "completed": True, "messages": []},
+         "meta": {}},
+    ),
+    "failed": (
+        {"status": "failed", "execution_error": ERROR},
+        {"outputs": {}, "status": {"status_str": "error", "completed": False,
+                                   "messages": [["execution_error", ERROR]]}, "meta": {}},
+    ),
+    "failed without a reason": (
+        {"status": "failed"},
+        {"outputs": {}, "status": {"status_str": "error", "completed": False, "messages": []},
+         "meta": {}},
+    ),
+    "cancelled": (
+        {"status": "cancelled"},
+        {"outputs": {}, "status": {"status_str": "error", "completed": False,
+                                   "messages": [["execution_interrupted", {}]]}, "meta": {}},
+    ),
+    "with a status of its own": (
+        {"status": "completed", "execution_status": {"status_str": "error"}, "execution_meta": {}},
+        {"outputs": {}, "status": {"status_str": "error"}, "meta": {}},
+    ),
+    "running": ({"status": "in_progress"}, None),
+    "a word that nobody knows": ({"status": "allocated"}, None),
+}  # fmt: skip
+
+
+def looked_up(*responses: HttpResponse) -> tuple[asks.LookedUp, list[str]]:
+    conversation, asked = asks.look_up("p"), []
+    request = next(conversation)
+    for response in responses:
+        asked.append(str(request))
+        try:
+            request = conversation.send(response)
+        except StopIteration as end:
+            return end.value, asked
+    raise AssertionError("it asks on")
+
+
+@pytest.mark.parametrize("job, entry", JOBS.values(), ids=JOBS)
+def test_where_there_is_no_history_the_job_is_asked(job: Any, entry: Any) -> None:
+    found, asked = looked_up(NOTHING, text(json.dumps(job)))
+
+    assert (found.entry, found.can_say) == (entry, True)
+    assert asked == ["GET /history/p", "GET /api/jobs/p"]
+
+
+def test_where_there_is_a_history_no_job_is_asked() -> None:
+    assert looked_up(text("{}")) == (asks.LookedUp(None), ["GET /history/p"])
+
+
+@pytest.mark.parametrize("body, can_say", [(b'{"error": "Job not found"}', True), (b"", False)])
+def test_a_server_without_either_cannot_say(body: bytes, can_say: bool) -> None:
+    found, _ = looked_up(NOTHING, HttpResponse(status=404, body=body))
+
+    assert found == asks.LookedUp(None, can_say)
+
+
+KEYS = {
+    "": {},
+    "a": {"x-api-key": " a "},
+    "b": {"Authorization": "bearer b"},
+    "c": {"Authorization": "Bearer d", "X-API-Key": "c"},
+}
+
+
+@pytest.mark.parametrize("key, headers", KEYS.items(), ids=str)
+def test_the_key_of_a_clients_own_headers(key: str, headers: dict[str, str]) -> None:
+    assert asks.key_in(headers) == key
+    assert asks.key_in({"Authorization": "Basic eA=="}) == ""

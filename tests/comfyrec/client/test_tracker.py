@@ -491,3 +491,32 @@ def test_whatever_comes_in_whatever_order_there_is_one_outcome_and_it_is_the_tru
     expected |= {truth} if truth else {"lost", "cancelled"}
     assert sim.results[0].outcome in expected
     assert not early or said_success
+
+
+# --- a server without a history of single prompts ------------------------------------------------
+
+
+def test_where_the_server_cannot_say_what_frames_said_counts(running: Sim) -> None:
+    running.can_say = False
+    running.ours("execution_error", **{**ERROR, "exception_message": "only in the frame"})
+    running.ends(None)
+
+    assert running.wait_for_end(10.0) <= 5.0
+    assert running.result.outcome is Outcome.ERROR
+    assert "only in the frame" in running.result.reason
+
+
+def test_a_server_that_cannot_say_does_not_make_a_prompt_that_runs_lost(running: Sim) -> None:
+    running.can_say = False
+    running.wait(120.0)
+
+    assert not running.results
+
+
+def test_what_left_the_queue_without_a_word_is_lost_after_the_patience(running: Sim) -> None:
+    running.can_say = False
+    running.ends(None)
+
+    assert 10.0 <= running.wait_for_end(60.0) <= 40.0
+    assert running.result.outcome is Outcome.LOST
+    assert "no history" in running.result.reason
