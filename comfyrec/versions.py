@@ -33,7 +33,7 @@ __all__ = [
     "oldest_with",
 ]
 
-DEFAULT_VERSION: Final = "0.27.0"
+DEFAULT_VERSION: Final = "0.33.0"
 
 
 class Fact(msgspec.Struct, frozen=True):

@@ -14,7 +14,11 @@ from tests.support.source_client import ask, json_of
 
 def test_every_option_says_what_it_means() -> None:
     tree = ast.parse((ROOT / "fake_server" / "options.py").read_text(encoding="utf-8"))
-    [options] = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+    (options,) = (
+        node
+        for node in tree.body
+        if isinstance(node, ast.ClassDef) and node.name == ServerOptions.__name__
+    )
     described = {
         before.target.id
         for before, after in zip(options.body, options.body[1:], strict=False)

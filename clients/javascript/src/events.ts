@@ -1,18 +1,18 @@
 // Made by make_types.py from comfyrec's schemas; do not edit.
 
 export interface StatusData {
-  status: QueueStatus;
+  status?: QueueStatus;
   sid?: string;
 }
 
 export interface PromptTime {
-  prompt_id: string;
+  prompt_id?: string;
   timestamp?: number;
 }
 
 export interface ExecutionCachedData {
-  nodes: (string | number)[];
-  prompt_id: string;
+  nodes?: (string | number)[];
+  prompt_id?: string;
   timestamp?: number;
 }
 
@@ -23,65 +23,65 @@ export interface ExecutingData {
 }
 
 export interface ProgressStateData {
-  prompt_id: string;
-  nodes: unknown;
+  prompt_id?: string;
+  nodes?: unknown;
 }
 
 export interface ProgressData {
-  value: number;
-  max: number;
+  value?: number;
+  max?: number;
   prompt_id?: string;
   node?: string | number;
 }
 
 export interface ExecutedData {
-  node: string | number;
+  node?: string | number;
   display_node?: string | number;
   output: Record<string, unknown> | null;
-  prompt_id: string;
+  prompt_id?: string;
 }
 
 export interface ExecutionErrorData {
-  prompt_id: string;
-  node_id: string | number;
-  node_type: string;
-  executed: (string | number)[];
-  exception_message: string;
-  exception_type: string;
-  traceback: string[];
-  current_inputs: Record<string, unknown> | unknown[];
-  current_outputs: Record<string, unknown> | unknown[];
+  prompt_id?: string;
+  node_id?: string | number;
+  node_type?: string;
+  executed?: (string | number)[];
+  exception_message?: string;
+  exception_type?: string;
+  traceback?: string[];
+  current_inputs?: Record<string, unknown> | unknown[];
+  current_outputs?: Record<string, unknown> | unknown[];
   timestamp?: number;
 }
 
 export interface ExecutionInterruptedData {
-  prompt_id: string;
-  node_id: string | number;
-  node_type: string;
-  executed: (string | number)[];
+  prompt_id?: string;
+  node_id?: string | number;
+  node_type?: string;
+  executed?: (string | number)[];
   timestamp?: number;
 }
 
 export interface LogsData {
-  entries: unknown;
+  entries?: unknown;
   size: LogSize | null;
 }
 
 export interface SeedStarted {
-  roots: string[];
+  roots?: string[];
   total?: number;
   phase?: string;
 }
 
 export interface SeedFast {
-  roots: string[];
+  roots?: string[];
   created?: number;
   skipped?: number;
   total?: number;
 }
 
 export interface SeedEnriched {
-  roots: string[];
+  roots?: string[];
   enriched?: number;
 }
 
@@ -94,17 +94,22 @@ export interface SeedTotals {
   elapsed?: number;
 }
 
+export interface NotificationData {
+  value?: string;
+  id?: string;
+}
+
 export interface QueueStatus {
-  exec_info: ExecInfo;
+  exec_info?: ExecInfo;
 }
 
 export interface LogSize {
-  cols: number;
-  rows: number;
+  cols?: number;
+  rows?: number;
 }
 
 export interface ExecInfo {
-  queue_remaining: number;
+  queue_remaining?: number;
 }
 
 /** The text messages of a ComfyUI server: type -> data. */
@@ -125,6 +130,7 @@ export interface EventData {
   "assets.seed.fast_complete": SeedFast;
   "assets.seed.enrich_complete": SeedEnriched;
   "assets.seed.completed": SeedTotals;
+  "notification": NotificationData;
 }
 
 export type EventType = keyof EventData;

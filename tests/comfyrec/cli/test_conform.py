@@ -8,7 +8,7 @@ import re
 import pytest
 
 from comfyrec.cli import main
-from comfyrec.versions import era_of
+from comfyrec.versions import DEFAULT_VERSION, era_of
 from fake_server.options import ServerOptions
 from fake_server.server.thread import serve
 from fake_server.simulated_server import SimulatedServer
@@ -19,7 +19,9 @@ def test_a_server_that_fits_its_version_is_said_so(capsys: pytest.CaptureFixture
         status = main(["conform", handle.url])
 
     assert status == 0
-    said = re.search(r"speaks ComfyUI 0.27.0: (\d+) of \1 facts", capsys.readouterr().out)
+    said = re.search(
+        rf"speaks ComfyUI {DEFAULT_VERSION}: (\d+) of \1 facts", capsys.readouterr().out
+    )
     assert said is not None
 
 

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from comfyrec.cli import main
+from comfyrec.versions import DEFAULT_VERSION
 from fake_server.server.thread import serve
 from fake_server.simulated_server import SimulatedServer
 
@@ -30,7 +31,7 @@ def test_what_changed_between_two_versions_is_told(capsys: pytest.CaptureFixture
 
 def test_a_version_and_a_server_of_it_do_not_differ(capsys: pytest.CaptureFixture[str]) -> None:
     with serve(SimulatedServer()) as handle:
-        status = main(["drift", "0.27.0", handle.url])
+        status = main(["drift", DEFAULT_VERSION, handle.url])
 
     assert status == 0
     assert "no facts changed" in capsys.readouterr().out

@@ -16,6 +16,7 @@ from comfyrec.control import controlled
 from comfyrec.testing.handle import ComfyUI
 from comfyrec.testing.settings import PluginSettings
 from comfyrec.timeline import Timeline
+from comfyrec.versions import DEFAULT_VERSION
 from fake_server.replay import Player
 from fake_server.scenario_source import scenario_source, scenarios_over
 from fake_server.scenarios import choice_of
@@ -59,7 +60,7 @@ def test_it_says_what_this_is(handle: ComfyUI) -> None:
 
     assert "simulated" in told["what"]
     assert told["time"] == {"now_us": 0, "speed": 0, "next_us": None}
-    assert told["facts"]["comfyui_version"] == "0.27.0"
+    assert told["facts"]["comfyui_version"] == DEFAULT_VERSION
     assert told["routes"]["/__fake__/scenario"] == ["PUT"]
     assert control(handle, "GET", "") == told
 

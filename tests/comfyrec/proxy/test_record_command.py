@@ -146,7 +146,7 @@ def test_a_secret_that_cannot_be_taken_out_is_told_and_gives_status_1(
 ) -> None:
     path, key = tmp_path / "session.jsonl", "q7Zr0-nobody-knew-1b9x"
 
-    async def traffic(relay: Relay, listener: socket.socket, output: Path, look: object) -> None:
+    async def traffic(relay: Relay, *_: object) -> None:
         relay.recorder.keep(1, Side.CLIENT, [Part(0, f"GET /{key} HTTP/1.1\r\n\r\n".encode())])
         relay.recorder.keep(1, Side.CLIENT, [Part(1, f"A: b\r\nX-Api-Key: {key}\r\n".encode())])
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from comfyrec.cassette.records import HttpPart, Note, Raw
 from comfyrec.timeline import Message, Peek, Timeline
 from comfyrec.timeline.message_summary import peek_at
+from comfyrec.versions import DEFAULT_VERSION
 from tests.support.timeline_samples import (
     CLIENT,
     GRAPH,
@@ -349,15 +350,15 @@ def noted(about: str) -> Recording:
 VERSIONS = {
     "the session says it": (lambda: session(comfyui_version="v0.3.64-7-gabc"), "0.3.64"),
     "the recorder asked": (lambda: noted('{"comfyui_version": "0.3.64"}'), "0.3.64"),
-    "a note about it that is not JSON": (lambda: noted("{"), "0.27.0"),
-    "a note about it that is a list": (lambda: noted("[1]"), "0.27.0"),
-    "a note about it that is nested a million deep": (lambda: noted("[" * 10**6), "0.27.0"),
+    "a note about it that is not JSON": (lambda: noted("{"), DEFAULT_VERSION),
+    "a note about it that is a list": (lambda: noted("[1]"), DEFAULT_VERSION),
+    "a note about it that is nested a million deep": (lambda: noted("[" * 10**6), DEFAULT_VERSION),
     "a commit of 2024": (lambda: session(comfyui_version="2024-07-20 (unversioned)"), "2024-07"),
     "/system_stats says it": (stats, "0.8.2"),
     "progress_state is newer than 0.3.45": (lambda: said("progress_state"), "0.3.64"),
     "execution_success is newer than 2024-07": (lambda: said("execution_success"), "0.3.10"),
     "nothing of both": (lambda: said("executing"), "2024-07"),
-    "no sign at all": (Recording, "0.27.0"),
+    "no sign at all": (Recording, DEFAULT_VERSION),
 }
 
 

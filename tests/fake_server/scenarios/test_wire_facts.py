@@ -14,6 +14,8 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
+from comfyrec.versions import DEFAULT_VERSION, era_of
+from fake_server.options import ServerOptions
 from fake_server.scenario_source import scenario_source
 from fake_server.scenarios import choose
 from fake_server.server.clock import MAX
@@ -71,8 +73,9 @@ def serving(source: Any = None, *, speed: float = MAX) -> Iterator[Server]:
         yield Server(handle)
 
 
-def slow(**does: Any) -> SimulatedServer:
-    return SimulatedServer(plan_for=always(NodePlans({"1": does})))
+def slow(*, version: str = DEFAULT_VERSION, **does: Any) -> SimulatedServer:
+    options = ServerOptions(era=era_of(version))
+    return SimulatedServer(options, plan_for=always(NodePlans({"1": does})))
 
 
 def event(socket: ClientConnection) -> Event:
@@ -223,8 +226,12 @@ def test_of_two_sockets_with_one_id_the_last_takes_all() -> None:
 
 
 # W8
-def test_without_client_id_only_progress_reaches_everybody() -> None:
-    with serving(slow(seconds=0.5, steps=3)) as server, server.socket() as socket:
+@pytest.mark.parametrize("version, outputs", [("0.27.0", []), ("0.33.0", ["9"])])
+def test_without_client_id_only_progress_reaches_everybody(
+    version: str, outputs: list[str]
+) -> None:
+    source = slow(version=version, seconds=0.5, steps=3)
+    with serving(source) as server, server.socket() as socket:
         event(socket)
         server.post()
         seen = []
@@ -237,7 +244,7 @@ def test_without_client_id_only_progress_reaches_everybody() -> None:
         history = server.get(f"/history/{again}")
 
     assert {kind for kind, _ in seen} == {"status", "progress", "progress_state"}
-    assert history[again]["outputs"] == {}
+    assert list(history[again]["outputs"]) == outputs
 
 
 # W9
