@@ -62,3 +62,16 @@ def reading_of(
         if head.startswith("{") and mark in head:
             raise NotACassette(source.path, why)
     raise NotACassette(source.path, "is not a cassette; 'comfyrec record' and 'convert' write them")
+
+
+def reading_on(source: ByteSource, since: tuple[int, int]) -> PackedReader | TextReader:
+    """The reader for a file that is known to be a cassette, from a place on.
+
+    Args:
+        source: of the file, or of a part of it from its start.
+        since: (offset, number of the record there); (0, 0) is its start.
+    """
+    start = since if since[0] else None
+    if container.is_packed(source.read_at(0, START_BYTES)):
+        return PackedReader(source, since=start)
+    return TextReader(source, since=start)

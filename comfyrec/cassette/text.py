@@ -313,14 +313,28 @@ def is_text(start: bytes) -> bool:
 
 
 class TextReader:
-    """A JSON Lines cassette, from its first record to its end, in constant memory."""
+    """A JSON Lines cassette, from its first record to its end, in constant memory.
 
-    def __init__(self, source: ByteSource, *, beyond_holes: bool = False) -> None:
+    Args:
+        source: of the file.
+        beyond_holes: read on behind stretches of zeros.
+        since: (offset of a line, number of its record) to read on from.
+    """
+
+    def __init__(
+        self,
+        source: ByteSource,
+        *,
+        beyond_holes: bool = False,
+        since: tuple[int, int] | None = None,
+    ) -> None:
         self._source = source
         self._beyond_holes = beyond_holes
         self._at = 0
         self._stopped = False
         self.order = RecordOrder(source.path, lambda: self._at)
+        if since is not None:
+            self._at, self.order.expected = since
 
     def records(self) -> Iterator[AnyRecord]:
         """Every whole record, in order. What is not whole goes to ``order.problems``."""
@@ -343,7 +357,7 @@ class TextReader:
         """Line by line, without line ends; ``_at`` is where the line begins."""
         read_at, size = self._source.read_at, self._source.size()
         pieces: list[bytes] = []
-        length = offset = 0
+        length, offset = 0, self._at
         while data := read_at(offset, min(_WINDOW_BYTES, size - offset)):
             offset += len(data)
             first, *others = data.split(b"\n")

@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 import argparse
-import time
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from comfyrec.cassette.files import open_cassette
-from comfyrec.cassette.files.bundled_cassettes import find_cassette
-from comfyrec.cli import FINE
+from comfyrec.cassette.files import Tail, find_cassette
+from comfyrec.cli import DAMAGED, FINE
+from comfyrec.cli._growth import growth_of
 from comfyrec.cli.terminal.drawing import draw, on_a_terminal, terminal_width
 from comfyrec.cli.terminal.filters import add_filters, selection_of
-from comfyrec.cli.terminal.output import Lines, safe_json, said
+from comfyrec.cli.terminal.output import PROBLEMS_SHOWN, Lines, safe_json, said, tell
 from comfyrec.cli.terminal.reading import read_story
-from comfyrec.errors import CutOff
-from comfyrec.show.narrative import narrative, rows
+from comfyrec.show.narrative import Following, narrative
 from comfyrec.show.selection import Selection
-from comfyrec.timeline import Timeline
-from comfyrec.timeline.moments import moments_of
-from comfyrec.timeline.story import tell
+from comfyrec.timeline.live import Live
 
 __all__ = ["add_arguments", "run"]
 
-_PATIENCE_S: Final = 0.25
-_SHARE: Final = 10
-"""Following takes at most one part in so many of the time: reading a long recording anew costs."""
+PATIENCE_S: Final = 2.0
+"""How long nothing may happen to a file before it is looked at all the same."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -62,26 +58,18 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _follow(name: Path, selection: Selection) -> int:
     """Print what is new each time the file has grown, until the recording ends."""
-    path, told, size = Path(find_cassette(name)), 0, -1
-    while True:
-        grown = path.stat().st_size
-        if grown == size:
-            time.sleep(_PATIENCE_S)
-            continue
-        began, size = time.monotonic(), grown
-        told, ended = _tell_on(path, selection, told)
-        if ended:
-            return FINE
-        time.sleep(max(_PATIENCE_S, (time.monotonic() - began) * _SHARE))
-
-
-def _tell_on(path: Path, selection: Selection, told: int) -> tuple[int, bool]:
-    """Print the moments behind the first ``told``; how many there are now, and whether it ended."""
-    with open_cassette(path) as reader:
-        timeline = Timeline.build(reader)
-        ended = not any(isinstance(problem, CutOff) for problem in reader.problems)
-    story = tell(timeline, whole=ended)
-    moments = moments_of(timeline)
-    news = selection.of(moments[told:], timeline) if len(moments) > told else []
-    draw(rows(timeline, story, news, every_frame=True, earlier=moments[:told]))
-    return len(moments), ended
+    path = find_cassette(name)
+    tail, live = Tail(path), Live()
+    following = Following(live, selection)
+    with closing(tail), growth_of(Path(path)) as growth:
+        while True:
+            told = [told for record in tail.more() for told in live.take(record)]
+            if tail.ended:
+                told += live.finish()
+            draw(following.lines(told))
+            if tail.ended:
+                break
+            growth.wait(PATIENCE_S)
+    for problem in tail.problems[:PROBLEMS_SHOWN]:
+        tell("show", problem)
+    return DAMAGED if tail.problems else FINE

@@ -1,19 +1,30 @@
-"""Write a recording as one HTML page that needs no network: time line, frames, pictures."""
+"""Write a recording as one HTML page that needs no network: time line, frames, pictures.
+
+--serve shows it on an address of this machine instead, live while the recording grows.
+"""
 
 from __future__ import annotations
 
 import argparse
+import asyncio
+import signal
+import socket
 import webbrowser
-from importlib.resources import files
+from functools import partial
 from pathlib import Path
 
-from comfyrec.cassette.files import write_file
-from comfyrec.cli.terminal.output import refuse_source, said, tell
-from comfyrec.cli.terminal.reading import read_story
-from comfyrec.show.page_data import page_data
-from comfyrec.show.page_file import page_html
+from comfyrec.cassette.files import Reader, find_cassette, is_being_written, writing_file
+from comfyrec.cli import FINE
+from comfyrec.cli._lifetime import when_stdin_closes
+from comfyrec.cli._page_server import page_files, served_page
+from comfyrec.cli.terminal.output import opened, refuse_source, said, tell
+from comfyrec.errors import CutOff, UsageError
+from comfyrec.proxy.relay import listen, listen_address
+from comfyrec.show.page_data import PageRows, Seen, packed_rows
+from comfyrec.show.page_file import PageFile
 from comfyrec.show.summary import summary
 from comfyrec.show.text import bytes_in_words, plain
+from comfyrec.timeline.live import Live
 
 __all__ = ["add_arguments", "run"]
 
@@ -25,28 +36,89 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-o", "--output", type=Path, metavar="HTML", help="default: the name of FILE with .html"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace an existing page")
-    parser.add_argument("--open", action="store_true", help="open the page in a browser")
+    parser.add_argument(
+        "--open",
+        action="store_true",
+        help="open the page in a browser; one that is still recorded is served",
+    )
+    parser.add_argument(
+        "--serve",
+        nargs="?",
+        const="127.0.0.1:0",
+        metavar="HOST:PORT",
+        help="serve the page, live while FILE grows, until Ctrl-C (default: a free port)",
+    )
+    parser.add_argument("--exit-on-stdin-close", action="store_true", help=argparse.SUPPRESS)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Write the page, as far as the recording can be read."""
-    timeline, story, reader = read_story(arguments.file)
-    name = Path(reader.path).name
-    data = page_data(timeline, story, name=name, redacted=reader.header.redacted)
-    text = "\n".join(plain(one) for one in summary(story))
-    page = page_html(data, page_files(), title=name, summary=f"{name}\n\n{text}")
+    """Write the page, as far as the recording can be read, or serve it."""
+    path = find_cassette(arguments.file)
+    if arguments.serve is not None:
+        if arguments.output is not None:
+            raise UsageError("--serve writes no file; leave out -o, or --serve")
+        return _serve(path, arguments)
+    if arguments.open and arguments.output is None and is_being_written(path):
+        tell("view", f"{path} is still recorded, so its page is served; Ctrl-C ends that")
+        arguments.serve = "127.0.0.1:0"
+        return _serve(path, arguments)
+    return _write(path, arguments)
+
+
+# --- a file ------------------------------------------------------------------------------------
+
+
+def _write(path: str, arguments: argparse.Namespace) -> int:
+    name = Path(path).name
     output = arguments.output or Path(name).with_suffix(".html")
-    refuse_source(output, reader.path)
-    write_file(output, page.encode(), overwrite=arguments.overwrite)
-    if data.pictures_left_out:
-        tell("view", f"{data.pictures_left_out} pictures are left out, there is room for 20 MiB")
-    print(f"wrote {output} ({bytes_in_words(len(page))})")
+    refuse_source(output, path)
+    with opened(path) as reader, writing_file(output, overwrite=arguments.overwrite) as write:
+        file = PageFile(write, page_files(), title=name)
+        rows = _fill(file, reader, name)
+    print(f"wrote {output} ({bytes_in_words(file.size)})")
+    if rows.pictures_left_out:
+        tell("view", f"{rows.pictures_left_out} pictures are left out, there is room for 20 MiB")
     if arguments.open:
         webbrowser.open(output.resolve().as_uri())
     return said(reader, "view")
 
 
-def page_files() -> dict[str, str]:
-    """The files that a page is put together from, by name."""
-    folder = files("comfyrec.show") / "page"
-    return {one.name: one.read_text("utf-8") for one in folder.iterdir() if one.is_file()}
+def _fill(file: PageFile, reader: Reader, name: str) -> PageRows:
+    """Write the recording into the page, a few records at a time."""
+    live = Live()
+    rows = PageRows(live, file, name=name, redacted=reader.header.redacted)
+    for record in reader:
+        rows.add(live.take(record))
+    rows.add(live.finish())
+    rows.finish()
+    whole = not any(isinstance(problem, CutOff) for problem in reader.problems)
+    text = "\n".join(plain(one) for one in summary(live.story(whole=whole)))
+    file.finish(packed_rows(rows, Seen(), whole=whole), summary=f"{name}\n\n{text}")
+    return rows
+
+
+# --- served ------------------------------------------------------------------------------------
+
+
+def _serve(path: str, arguments: argparse.Namespace) -> int:
+    listener = listen(*listen_address(arguments.serve, "--serve"), flag="--serve")
+    with listener:
+        asyncio.run(_until_stopped(path, listener, arguments))
+    return FINE
+
+
+async def _until_stopped(path: str, listener: socket.socket, arguments: argparse.Namespace) -> None:
+    stopped, loop = asyncio.Event(), asyncio.get_running_loop()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, lambda *_: loop.call_soon_threadsafe(stopped.set))
+    if arguments.exit_on_stdin_close:
+        when_stdin_closes(partial(_stop, loop, stopped))
+    async with served_page(path, listener, say=lambda sentence: tell("view", sentence)) as url:
+        print(f"Showing {path} at {url}", flush=True)
+        if arguments.open:
+            webbrowser.open(url)
+        await stopped.wait()
+
+
+def _stop(loop: asyncio.AbstractEventLoop, stopped: asyncio.Event) -> None:
+    loop.call_soon_threadsafe(stopped.set)

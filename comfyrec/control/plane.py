@@ -6,7 +6,6 @@ with 400 and ``{"error": sentence}``, a wait in vain with 409.
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import re
 from collections.abc import Awaitable, Callable, Coroutine
@@ -28,6 +27,7 @@ from comfyrec.control.servers import SERVERS
 from comfyrec.control.serving import SERVING, played_by
 from comfyrec.control.shapes import Error, OpenApi, State
 from comfyrec.errors import ComfyrecError
+from comfyrec.http.origin import is_foreign
 from comfyrec.http.request import Request
 from comfyrec.testing.handle import ComfyUI, WaitedTooLong
 from comfyrec.testing.make_source import make_source
@@ -141,28 +141,10 @@ def _no_such_path(path: str) -> str:
 
 
 def _is_foreign(request: Request) -> bool:
-    """Whether a web page of another origin asks: browsers say so, and tests are no browsers.
-
-    A browser must also have reached the server by an address or as localhost. A page can have its
-    own name lead to this machine, and is then of the same origin as the server.
-    """
-    origin, site = request.header("Origin"), request.header("Sec-Fetch-Site")
-    if not origin and not site:
-        return False
-    host = request.header("Host").lower()
-    if site and site not in ("same-origin", "none"):
-        return True
-    if origin and urlsplit(origin.lower()).netloc != host:
-        return True
-    return not _is_address(host)
-
-
-def _is_address(host: str) -> bool:
-    try:
-        name = urlsplit(f"//{host}").hostname or ""
-        return name == "localhost" or bool(ipaddress.ip_address(name))
-    except ValueError:
-        return False
+    """Whether a web page of another origin asks."""
+    return is_foreign(
+        request.header("Host"), request.header("Origin"), request.header("Sec-Fetch-Site")
+    )
 
 
 # --- what this is ----------------------------------------------------------------------------

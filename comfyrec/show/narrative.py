@@ -16,13 +16,14 @@ from comfyrec.show.selection import Selection
 from comfyrec.show.summary import OUTCOMES, summary
 from comfyrec.show.text import Line, bytes_in_words, duration, line
 from comfyrec.timeline import Timeline
-from comfyrec.timeline.findings import Finding, Silence
+from comfyrec.timeline.findings import SILENCE_US_MIN, Finding, Silence
+from comfyrec.timeline.live import Live, Told
 from comfyrec.timeline.moments import PREVIEWS, Moment, moments_of
 from comfyrec.timeline.node_runs import NodeRun
 from comfyrec.timeline.story import PromptStory, Story
 from comfyrec.wording import plural, shortened
 
-__all__ = ["bars", "narrative", "rows"]
+__all__ = ["Following", "bars", "legend", "narrative", "rows"]
 
 PROMPTS_SHOWN: Final = 12
 """Prompts that are drawn with bars unless some are asked for."""
@@ -66,6 +67,8 @@ def narrative(
     if not wanted.finely:
         shown = {m.prompt for m in moments} if not wanted.everything else None
         yield from bars(story, shown, width)
+    if moments and not wanted.finely:
+        yield from legend(story)
     yield from rows(timeline, story, moments, every_frame=every_frame or wanted.finely)
 
 
@@ -132,6 +135,22 @@ def _node_bar(run: NodeRun, begin: int, whole: int, room: int) -> Line:
 # --- what happened ---------------------------------------------------------------------------
 
 
+def legend(story: Story) -> Iterator[Line]:
+    """What the signs of the lines below it stand for."""
+    sockets = len(story.sockets)
+    lanes = "the socket" if sockets == 1 else f"a lane for each of {sockets} sockets"
+    if sockets > LANES_MAX:
+        lanes = f"{LANES_MAX} lanes for {sockets} sockets"
+    signs = f", then {lanes}: + opens, o message, x ends" if sockets else ""
+    yield line((f"{'seconds':>11} # is HTTP{signs}", "dim"))
+    marks = ["-> from the client", "<- from the server"]
+    if story.silences:
+        marks.append("~~ silence")
+    if story.findings:
+        marks.append("!! out of order")
+    yield line((f"{'':>11} {', '.join(marks)}", "dim"))
+
+
 class _Row(msgspec.Struct):
     """One line to come: a moment, or several that are told as one."""
 
@@ -145,7 +164,6 @@ def rows(
     moments: Sequence[Moment],
     *,
     every_frame: bool = False,
-    earlier: Sequence[Moment] = (),
 ) -> Iterator[Line]:
     """The moments, one a line, with lanes for the sockets; silences and findings between them.
 
@@ -154,13 +172,9 @@ def rows(
         story: of the same timeline.
         moments: those to be told.
         every_frame: do not gather progress and previews into one line.
-        earlier: moments that were told before, when a recording grows.
     """
-    lanes = _Lanes(timeline)
+    lanes = _Lanes(len(timeline.sockets))
     notes = _Notes(story)
-    for moment in earlier:
-        lanes.draw(moment)
-        notes.told(moment)
     for row in _gathered(moments if every_frame else _news(moments), every_frame=every_frame):
         moment = row.moment
         for silence in notes.silences_before(moment.t_us):
@@ -256,8 +270,8 @@ def _finding(finding: Finding, lanes: _Lanes) -> Line:
 class _Lanes:
     """One column for each socket, from its opening to its end; HTTP has the first one."""
 
-    def __init__(self, timeline: Timeline) -> None:
-        self._count = min(len(timeline.sockets), LANES_MAX)
+    def __init__(self, sockets: int) -> None:
+        self._count = min(sockets, LANES_MAX)
         self._open: set[int] = set()
 
     def draw(self, moment: Moment) -> str:
@@ -294,11 +308,6 @@ class _Notes:
             else:
                 self._by_time.append(finding)
 
-    def told(self, moment: Moment) -> None:
-        """Pass over what belongs to a moment that was told before."""
-        for _ in (*self.silences_before(moment.t_us), *self.findings_at(moment)):
-            pass
-
     def silences_before(self, t_us: int) -> Iterator[Silence]:
         """Silences that were over by then and have not been told."""
         while self._silences and self._silences[0].t_us < t_us:
@@ -317,3 +326,40 @@ class _Notes:
     def rest(self) -> Iterator[Finding]:
         """Findings about the recording as a whole."""
         return (finding for finding in self._by_time if finding.t_us is None)
+
+
+class Following:
+    """A recording that grows, line by line as it does.
+
+    Args:
+        live: takes its records.
+        selection: what is to be shown of it.
+    """
+
+    def __init__(self, live: Live, selection: Selection) -> None:
+        self._live, self._selection = live, selection
+        self._lanes = _Lanes(LANES_MAX)
+        self._findings = 0
+        self._last_us = 0
+
+    def lines(self, told: Iterable[Told]) -> Iterator[Line]:
+        """Lines for these moments, and what is out of order since the last call."""
+        for one in told:
+            moment = one.moment
+            silent = moment.t_us - self._last_us
+            if silent >= SILENCE_US_MIN and self._selection.everything:
+                yield _silence(Silence(self._last_us, silent), self._lanes)
+            self._last_us = max(moment.t_us, self._last_us)
+            if self._shown(moment):
+                yield _moment(_Row(moment), self._lanes)
+            else:
+                self._lanes.draw(moment)
+        for finding in self._live.findings[self._findings :]:
+            yield _finding(finding, self._lanes)
+        self._findings = len(self._live.findings)
+
+    def _shown(self, moment: Moment) -> bool:
+        live = self._live
+        socket = None if moment.socket is None else live.sockets[moment.socket].socket
+        names = () if socket is None else (socket.name, socket.client_id or "")
+        return self._selection.admits(moment, live.prompts.recorded, names)

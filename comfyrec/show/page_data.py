@@ -1,8 +1,9 @@
-"""A timeline and its story -> the data of a page: packed columns, and payloads in small blocks.
+"""What happens in a recording, moment by moment -> the data of a page: packed columns, payloads.
 
 No row is an object: a page of a hundred thousand rows holds a few typed arrays. Payloads stand
-apart, ``BLOCK_ROWS`` to a block, and are inflated when somebody looks at one. ``page/data.js``
-reads this.
+apart, ``BLOCK_ROWS`` to a block, and are inflated when somebody looks at one. Blocks and pictures
+leave for a ``Shelf`` as they are full, so a recording of gigabytes takes what its columns take.
+``page/data.js`` reads this.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ import base64
 import gzip
 import json
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import blake2b
-from typing import Any, Final, TypeGuard
+from typing import Any, Final, NamedTuple, Protocol, TypeGuard
 
 import msgspec
 
@@ -21,13 +23,13 @@ from comfyrec.cassette.content_coding import coding_of, decoded
 from comfyrec.cassette.records import Side
 from comfyrec.events import decode_binary
 from comfyrec.events.binary import Preview, PreviewWithMetadata
-from comfyrec.timeline import Timeline
+from comfyrec.timeline.live import Live, Told
 from comfyrec.timeline.message_summary import data_of
-from comfyrec.timeline.model import Exchange, HttpMessage
-from comfyrec.timeline.moments import PREVIEWS, Moment, moments_of
-from comfyrec.timeline.story import Failure, PromptStory, Story
+from comfyrec.timeline.model import HttpMessage, Message
+from comfyrec.timeline.moments import PREVIEWS, Moment
+from comfyrec.timeline.prompt_story import Failure, PromptStory
 
-__all__ = ["BLOCK_ROWS", "PICTURES_BYTES_MAX", "PageData", "page_data"]
+__all__ = ["BLOCK_ROWS", "PICTURES_BYTES_MAX", "PageRows", "Seen", "Shelf", "packed_rows"]
 
 BLOCK_ROWS: Final = 256
 PICTURES_BYTES_MAX: Final = 20 << 20
@@ -36,21 +38,40 @@ BODY_BYTES_MAX: Final = 256 << 10
 """Of one body; the rest is left out, and the inspector says so."""
 GAP_US_MIN: Final = 20_000
 """A shorter pause is never folded."""
+FINDINGS_MAX: Final = 500
 
 _SIDES: Final = {Side.CLIENT: 0, Side.SERVER: 1}
 _SEVERITIES: Final = {"": 0, "good": 1, "warn": 2, "bad": 3}
+_COLUMNS: Final = {
+    "t": "d", "type": "H", "kind": "H", "words": "I", "node": "i", "side": "B", "severity": "B",
+    "socket": "i", "exchange": "i", "conn": "I", "prompt": "i", "size": "I", "picture": "i",
+    "queue": "i", "value": "f", "max": "f",
+}  # fmt: skip
+"""name -> type, as ``array`` and ``struct`` call it."""
 
 
-class PageData(msgspec.Struct, frozen=True):
-    """What is written into a page; everything is ASCII that needs no escaping."""
+class Shelf(Protocol):
+    """Where what is full goes."""
 
-    columns: str
-    """Base64 of gzip: length of the head (4 bytes), the head as JSON, padding, the columns."""
-    blocks: tuple[str, ...]
-    """Base64 of gzip: JSON arrays of the payloads of ``BLOCK_ROWS`` rows each."""
-    pictures: tuple[tuple[str, str], ...]
-    """(media type, base64), each once."""
-    pictures_left_out: int = 0
+    def block(self, number: int, packed: bytes) -> None:
+        """Gzip of a JSON array of the payloads of ``BLOCK_ROWS`` rows."""
+        ...
+
+    def picture(self, number: int, media_type: str, data: bytes) -> None:
+        """A picture, each once."""
+        ...
+
+
+class Seen(NamedTuple):
+    """How much of a page somebody has already."""
+
+    rows: int = 0
+    strings: int = 0
+    exchanges: int = 0
+    gaps: int = 0
+    patches: int = 0
+    revision: int = 0
+    """Of prompts."""
 
 
 class _Strings:
@@ -68,92 +89,241 @@ class _Strings:
         return found
 
 
-def page_data(timeline: Timeline, story: Story, *, name: str, redacted: Sequence[str]) -> PageData:
-    """Everything that a page shows of one recording.
+class PageRows:
+    """Takes what ``live`` tells, in order.
 
     Args:
-        timeline: the recording.
-        story: of the same timeline.
-        name: what the page calls it.
+        live: of the recording.
+        shelf: where blocks and pictures go.
+        name: what the page calls the recording.
         redacted: classes of secrets that were blanked out.
+        pictures_max: bytes of pictures.
     """
-    moments = moments_of(timeline)
-    strings, pictures = _Strings(), _Pictures()
-    payloads = _payloads(moments, timeline, pictures)
-    blocks = tuple(_packed_json(block) for block in _in_blocks(payloads))
-    columns, values = _columns(moments, timeline, strings, pictures)
-    head = {
-        "name": name,
-        "rows": len(moments),
-        "block": BLOCK_ROWS,
-        "story": _story(story),
-        "redacted": list(redacted),
-        "gaps": list(_gaps(story, moments)),
-        "exchanges": [
-            _waterfall(e, moments_at, timeline) for e, moments_at in _asked(timeline, moments)
-        ],
-        "strings": strings.all,
-        "columns": columns,
-        "left_out": pictures.left_out,
-    }
-    text = json.dumps(head, separators=(",", ":")).encode()
+
+    def __init__(
+        self,
+        live: Live,
+        shelf: Shelf,
+        *,
+        name: str,
+        redacted: Sequence[str],
+        pictures_max: int = PICTURES_BYTES_MAX,
+    ) -> None:
+        self.live, self._shelf = live, shelf
+        self._name, self._redacted = name, list(redacted)
+        self._columns: dict[str, array[Any]] = {
+            column: array(code) for column, code in _COLUMNS.items()
+        }
+        self._strings = _Strings()
+        self._pictures = _Pictures(shelf, pictures_max)
+        self._block: list[Any] = []
+        self.blocks = 0
+        """How many are full."""
+        self._exchanges: list[list[Any]] = []
+        self._asked: dict[int, tuple[int, int, str, str]] = {}
+        self._posts: dict[int, int] = {}
+        self._patches: list[tuple[int, int]] = []
+        self._patched = 0
+        self._gaps: list[tuple[int, int]] = []
+        self._last = 0
+        self._busy = False
+
+    @property
+    def rows(self) -> int:
+        """How many there are by now."""
+        return len(self._columns["t"])
+
+    @property
+    def pictures_left_out(self) -> int:
+        """Pictures for which there was no room."""
+        return self._pictures.left_out
+
+    def add(self, told: Sequence[Told]) -> None:
+        """The next moments."""
+        for one in told:
+            self._gap(one.moment.t_us)
+            self._row(one)
+            self._exchange(one.moment)
+            self._busy = self.live.prompts.busy
+        patches = self.live.prompts.patches
+        for exchange, prompt in patches[self._patched :]:
+            row = self._posts.pop(exchange, None)
+            if row is not None:
+                self._columns["prompt"][row] = prompt
+                self._patches.append((row, prompt))
+        self._patched = len(patches)
+
+    def _row(self, one: Told) -> None:
+        moment, columns, number = one.moment, self._columns, self._strings.number
+        payload, picture = self._payload(one)
+        value, most = _progress(one)
+        row: Mapping[str, int | float] = {
+            "t": moment.t_us,
+            "type": number(moment.type),
+            "kind": number(moment.kind),
+            "words": number(moment.words),
+            "node": -1 if moment.node is None else number(moment.node),
+            "side": _SIDES[moment.side],
+            "severity": _SEVERITIES[moment.severity],
+            "socket": _or_none(moment.socket),
+            "exchange": _or_none(moment.exchange),
+            "conn": moment.conn & 0xFFFFFFFF,
+            "prompt": _or_none(moment.prompt),
+            "size": min(moment.size, 0xFFFFFFFF),
+            "picture": picture,
+            "queue": _queue(one),
+            "value": value,
+            "max": most,
+        }
+        for name, column in columns.items():
+            column.append(row[name])
+        self._block.append(payload)
+        if len(self._block) == BLOCK_ROWS:
+            self._shelf.block(self.blocks, _packed_json(self._block))
+            self.blocks += 1
+            self._block = []
+
+    def _exchange(self, moment: Moment) -> None:
+        """Keep a request until it is answered or cut."""
+        if moment.exchange is None:
+            return
+        if moment.kind == "request":
+            if moment.type == "POST" and moment.words.partition("?")[0].endswith("/prompt"):
+                self._posts[moment.exchange] = self.rows - 1
+            asked = moment.t_us, self.rows - 1, moment.type, moment.words
+            self._asked[moment.exchange] = asked
+        elif (found := self._asked.pop(moment.exchange, None)) is not None:
+            start, row, method, target = found
+            status = int(moment.type) if moment.type.isdigit() else 0
+            end = max(moment.t_us, start)
+            self._exchanges.append([start, end, status, method, target, row])
+
+    def _gap(self, t_us: int) -> None:
+        """Nothing happened, and no prompt was on its way: that stretch can be folded."""
+        if not self._busy and t_us - self._last > GAP_US_MIN:
+            self._gaps.append((self._last, t_us))
+        self._last = max(self._last, t_us)
+
+    def _payload(self, one: Told) -> tuple[Any, int]:
+        """(payload, number of its picture): a text; ``[1, base64, whole size]`` for bytes;
+        ``[2, head, body, whole size]`` for HTTP, where the body is one of these; null for nothing.
+        """
+        content = one.content
+        if isinstance(content, HttpMessage):
+            return self._http(content)
+        if content is None:
+            return None, -1
+        if isinstance(content.data, str):
+            return content.data, -1
+        media_type, image = _image_in(one.moment, content.data)
+        picture = self._pictures.add(media_type, image) if media_type else -1
+        return _bytes(content.data, 0 if media_type else BODY_BYTES_MAX), picture
+
+    def _http(self, message: HttpMessage) -> tuple[list[Any], int]:
+        head = "\n".join([message.start, *(f"{name}: {value}" for name, value in message.headers)])
+        coding = coding_of(f"\r\n{head}\r\n".replace("\n", "\r\n").encode())
+        body = message.body
+        if coding:
+            body = decoded(body, coding) or body
+        media_type = _media_type(body)
+        if media_type:
+            picture = self._pictures.add(media_type, body)
+            return [2, head, _bytes(body, 0), len(body)], picture
+        text = _text(body[:BODY_BYTES_MAX], cut=len(body) > BODY_BYTES_MAX)
+        return [2, head, _bytes(body, BODY_BYTES_MAX) if text is None else text, len(body)], -1
+
+    def finish(self) -> None:
+        """There will be no more; the last block is as full as it gets."""
+        for start, row, method, target in self._asked.values():
+            self._exchanges.append([start, start, 0, method, target, row])
+        self._asked = {}
+        self._gap(self.live.duration_us)
+        if self._block:
+            self._shelf.block(self.blocks, _packed_json(self._block))
+            self.blocks += 1
+            self._block = []
+
+    def last_block(self) -> bytes:
+        """The block that is not full, packed as the others are."""
+        return _packed_json(self._block)
+
+    # --- what a page gets ----------------------------------------------------------------------
+
+    def head(self, seen: Seen, *, whole: bool) -> dict[str, Any]:
+        """All but the columns that somebody has not seen yet.
+
+        Args:
+            seen: what is known.
+            whole: the recording has ended cleanly.
+        """
+        live = self.live
+        story = live.story(whole=whole)
+        plain = msgspec.to_builtins(msgspec.structs.replace(story, prompts=()))
+        plain["findings"] = plain["findings"][:FINDINGS_MAX]
+        plain["version_in_words"] = story.version_in_words
+        prompts = live.prompts.all.values()
+        return {
+            "name": self._name,
+            "rows": self.rows,
+            "from": seen.rows,
+            "block": BLOCK_ROWS,
+            "story": plain,
+            "prompts": [
+                _prompt(story.prompts[one.number or 0])
+                for one in prompts
+                if one.revision > seen.revision
+            ],
+            "redacted": self._redacted,
+            "gaps": self._gaps[seen.gaps :],
+            "exchanges": self._exchanges[seen.exchanges :],
+            "patches": self._patches[seen.patches :],
+            "strings": self._strings.all[seen.strings :],
+            "left_out": self.pictures_left_out,
+            "seen": Seen(
+                self.rows,
+                len(self._strings.all),
+                len(self._exchanges),
+                len(self._gaps),
+                len(self._patches),
+                live.prompts.revision,
+            ),
+        }
+
+    def columns(self, since: int) -> tuple[list[list[Any]], Iterator[bytes]]:
+        """Name, type and length of each column from a row on, and their bytes, each padded to 8."""
+        described = [[name, code, self.rows - since] for name, code in _COLUMNS.items()]
+        return described, (_padded(column[since:].tobytes()) for column in self._columns.values())
+
+
+def packed_rows(rows: PageRows, seen: Seen, *, whole: bool, **more: Any) -> bytes:
+    """Length of the head (4 bytes), the head as JSON, padding, the columns; gzip of all that."""
+    head = rows.head(seen, whole=whole)
+    head["columns"], values = rows.columns(seen.rows)
+    text = json.dumps({**head, **more}, separators=(",", ":")).encode()
     text += b" " * (-(len(text) + 4) % 8)
-    packed = gzip.compress(struct.pack("<I", len(text)) + text + b"".join(values), 6, mtime=0)
-    return PageData(
-        columns=base64.b64encode(packed).decode(),
-        blocks=blocks,
-        pictures=tuple(pictures.all),
-        pictures_left_out=pictures.left_out,
-    )
+    return gzip.compress(struct.pack("<I", len(text)) + text + b"".join(values), 6, mtime=0)
 
 
-# --- columns ---------------------------------------------------------------------------------
+def _padded(data: bytes) -> bytes:
+    return data + bytes(-len(data) % 8)
 
 
-def _columns(
-    moments: Sequence[Moment], timeline: Timeline, strings: _Strings, pictures: _Pictures
-) -> tuple[list[list[Any]], list[bytes]]:
-    """Name, type and length of each column, and their bytes; each begins at a multiple of 8."""
-    progress = [_progress(moment, timeline) for moment in moments]
-    columns: list[tuple[str, str, list[Any]]] = [
-        ("t", "d", [m.t_us for m in moments]),
-        ("type", "H", [strings.number(m.type) for m in moments]),
-        ("kind", "H", [strings.number(m.kind) for m in moments]),
-        ("words", "I", [strings.number(m.words) for m in moments]),
-        ("node", "i", [-1 if m.node is None else strings.number(m.node) for m in moments]),
-        ("side", "B", [_SIDES[m.side] for m in moments]),
-        ("severity", "B", [_SEVERITIES[m.severity] for m in moments]),
-        ("socket", "i", [-1 if m.socket is None else m.socket for m in moments]),
-        ("exchange", "i", [-1 if m.exchange is None else m.exchange for m in moments]),
-        ("conn", "I", [m.conn & 0xFFFFFFFF for m in moments]),
-        ("prompt", "i", [-1 if m.prompt is None else m.prompt for m in moments]),
-        ("size", "I", [min(m.size, 0xFFFFFFFF) for m in moments]),
-        ("picture", "i", [pictures.of_row.get(n, -1) for n in range(len(moments))]),
-        ("queue", "i", [_queue(m, timeline) for m in moments]),
-        ("value", "f", [value for value, _ in progress]),
-        ("max", "f", [most for _, most in progress]),
-    ]
-    described, values = [], []
-    for name, code, column in columns:
-        data = struct.pack(f"<{len(column)}{code}", *column)
-        described.append([name, code, len(column)])
-        values.append(data + bytes(-len(data) % 8))
-    return described, values
+def _or_none(number: int | None) -> int:
+    return -1 if number is None else number
 
 
-def _queue(moment: Moment, timeline: Timeline) -> int:
-    if moment.type != "status" or moment.socket is None or moment.place is None:
+def _queue(one: Told) -> int:
+    if one.moment.type != "status" or not isinstance(one.content, Message):
         return -1
-    remaining = timeline.sockets[moment.socket].messages[moment.place].peek.queue_remaining
-    return -1 if remaining is None else min(remaining, 0x7FFFFFFF)
+    remaining = one.content.peek.queue_remaining
+    return -1 if remaining is None else max(min(remaining, 0x7FFFFFFF), -1)
 
 
-def _progress(moment: Moment, timeline: Timeline) -> tuple[float, float]:
-    if moment.type != "progress" or moment.socket is None or moment.place is None:
+def _progress(one: Told) -> tuple[float, float]:
+    if one.moment.type != "progress" or not isinstance(one.content, Message):
         return -1.0, -1.0
-    data = data_of(timeline.sockets[moment.socket].messages[moment.place].data)
-    said = (data.get("value"), data.get("max")) if isinstance(data, dict) else (None, None)
-    value, most = said
+    data = data_of(one.content.data)
+    value, most = (data.get("value"), data.get("max")) if isinstance(data, dict) else (None, None)
     if isinstance(value, int | float) and isinstance(most, int | float):
         return _small(value), _small(most)
     return -1.0, -1.0
@@ -164,17 +334,9 @@ def _small(number: float) -> float:
     return float(number) if abs(number) < 1e30 else -1.0
 
 
-# --- the story -------------------------------------------------------------------------------
-
-
-def _story(story: Story) -> dict[str, Any]:
-    plain: dict[str, Any] = msgspec.to_builtins(story)
-    plain["prompts"] = [_prompt(prompt) for prompt in story.prompts]
-    return plain
-
-
 def _prompt(prompt: PromptStory) -> dict[str, Any]:
     return {
+        "number": prompt.number,
         "id": prompt.prompt_id,
         "client": prompt.client_id,
         "outcome": prompt.outcome,
@@ -195,106 +357,31 @@ def _ends_it(failure: Failure | None) -> TypeGuard[Failure]:
     return failure is not None and not failure.blocked
 
 
-def _gaps(story: Story, moments: Sequence[Moment]) -> Iterator[tuple[int, int]]:
-    """Stretches in which nothing happened and no prompt was on its way: they can be folded."""
-    busy = sorted(
-        (p.submitted_us if p.submitted_us is not None else p.started_us or 0, _end_of(p, story))
-        for p in story.prompts
-        if p.outcome != "deleted"
-    )
-    last, at = 0, 0
-    for moment in [*moments, None]:
-        t_us = story.duration_us if moment is None else moment.t_us
-        while at < len(busy) and busy[at][0] <= last:
-            last = max(last, busy[at][1])
-            at += 1
-        if t_us - last > GAP_US_MIN:
-            yield last, t_us
-        last = max(last, t_us)
-
-
-def _end_of(prompt: PromptStory, story: Story) -> int:
-    ended = prompt.left_us if prompt.left_us is not None else prompt.ended_us
-    return story.duration_us if ended is None else ended
-
-
-def _asked(timeline: Timeline, moments: Sequence[Moment]) -> Iterator[tuple[Exchange, int]]:
-    rows = {m.exchange: row for row, m in reversed(list(enumerate(moments))) if m.kind == "request"}
-    for exchange in timeline.exchanges:
-        if exchange.status != 101:
-            yield exchange, rows.get(exchange.number, -1)
-
-
-def _waterfall(exchange: Exchange, row: int, timeline: Timeline) -> list[Any]:
-    """[start, end, status, method, path, row]."""
-    end = exchange.response.t_end if exchange.response is not None else exchange.cut_t
-    start = exchange.request.t
-    return [
-        start - timeline.t,
-        max(end, start) - timeline.t,
-        exchange.status or 0,
-        exchange.method,
-        exchange.target,
-        row,
-    ]
-
-
 # --- payloads --------------------------------------------------------------------------------
 
 
 class _Pictures:
     """Pictures of previews and answers, each once, up to a bound."""
 
-    def __init__(self) -> None:
-        self.all: list[tuple[str, str]] = []
-        self.of_row: dict[int, int] = {}
+    def __init__(self, shelf: Shelf, bytes_max: int) -> None:
+        self._shelf, self._bytes_max = shelf, bytes_max
         self.left_out = 0
         self._numbers: dict[bytes, int] = {}
         self._bytes = 0
 
-    def add(self, row: int, media_type: str, data: bytes) -> None:
-        """Keep the picture of one row."""
+    def add(self, media_type: str, data: bytes) -> int:
+        """Keep a picture; its number, or -1 where there is no room."""
         digest = blake2b(data, digest_size=16).digest()
-        if digest not in self._numbers:
-            if self._bytes + len(data) > PICTURES_BYTES_MAX:
-                self.left_out += 1
-                return
-            self._bytes += len(data)
-            self._numbers[digest] = len(self.all)
-            self.all.append((media_type, base64.b64encode(data).decode()))
-        self.of_row[row] = self._numbers[digest]
-
-
-def _payloads(moments: Sequence[Moment], timeline: Timeline, pictures: _Pictures) -> Iterator[Any]:
-    """One payload a row: a text; ``[1, base64, whole size]`` for bytes; null for nothing."""
-    for row, moment in enumerate(moments):
-        if moment.socket is not None and moment.place is not None:
-            data = timeline.sockets[moment.socket].messages[moment.place].data
-            if isinstance(data, str):
-                yield data
-                continue
-            yield _bytes(data, 0 if _picture(row, moment, data, pictures) else BODY_BYTES_MAX)
-        elif moment.exchange is not None and moment.kind in ("request", "answer"):
-            exchange = timeline.exchanges[moment.exchange]
-            message = exchange.request if moment.kind == "request" else exchange.response
-            yield None if message is None else _http(row, message, pictures)
-        elif moment.kind == "opened" and moment.socket is not None:
-            yield _http(row, timeline.sockets[moment.socket].upgrade.request, pictures)
-        else:
-            yield None
-
-
-def _picture(row: int, moment: Moment, data: bytes, pictures: _Pictures) -> bool:
-    if moment.type not in PREVIEWS:
-        return False
-    event = decode_binary(data)
-    if not isinstance(event, Preview | PreviewWithMetadata):
-        return False
-    image = bytes(event.image)
-    media_type = _media_type(image)
-    if media_type:
-        pictures.add(row, media_type, image)
-    return bool(media_type)
+        found = self._numbers.get(digest)
+        if found is not None:
+            return found
+        if self._bytes + len(data) > self._bytes_max:
+            self.left_out += 1
+            return -1
+        self._bytes += len(data)
+        number = self._numbers[digest] = len(self._numbers)
+        self._shelf.picture(number, media_type, data)
+        return number
 
 
 _SIGNATURES: Final = (
@@ -311,38 +398,31 @@ def _media_type(data: bytes) -> str:
     return next((kind for start, kind in _SIGNATURES if data.startswith(start)), "")
 
 
+def _image_in(moment: Moment, data: bytes) -> tuple[str, bytes]:
+    """(media type, picture) of a preview; empty where there is none that a page may show."""
+    if moment.type not in PREVIEWS:
+        return "", b""
+    event = decode_binary(data)
+    if not isinstance(event, Preview | PreviewWithMetadata):
+        return "", b""
+    image = bytes(event.image)
+    return _media_type(image), image
+
+
 def _bytes(data: bytes, most: int) -> list[Any]:
     return [1, base64.b64encode(data[: max(most, 64)]).decode(), len(data)]
 
 
-def _http(row: int, message: HttpMessage, pictures: _Pictures) -> list[Any]:
-    """``[2, head, body, whole size]``; the body is a text, or a payload of bytes."""
-    head = "\n".join([message.start, *(f"{name}: {value}" for name, value in message.headers)])
-    coding = coding_of(f"\r\n{head}\r\n".replace("\n", "\r\n").encode())
-    body = message.body
-    if coding:
-        body = decoded(body, coding) or body
-    media_type = _media_type(body)
-    if media_type:
-        pictures.add(row, media_type, body)
-        return [2, head, _bytes(body, 0), len(body)]
+def _text(data: bytes, *, cut: bool) -> str | None:
+    """The bytes as text, but for a sign that the cut went through; None: they are none."""
     try:
-        return [2, head, body[:BODY_BYTES_MAX].decode(), len(body)]
-    except UnicodeDecodeError:
-        return [2, head, _bytes(body, BODY_BYTES_MAX), len(body)]
+        return data.decode()
+    except UnicodeDecodeError as wrong:
+        if not cut or wrong.start < len(data) - 3:
+            return None
+        return data[: wrong.start].decode()
 
 
-def _in_blocks(payloads: Iterable[Any]) -> Iterator[list[Any]]:
-    block: list[Any] = []
-    for payload in payloads:
-        block.append(payload)
-        if len(block) == BLOCK_ROWS:
-            yield block
-            block = []
-    if block:
-        yield block
-
-
-def _packed_json(value: Any) -> str:
+def _packed_json(value: Any) -> bytes:
     text = json.dumps(value, separators=(",", ":")).encode()
-    return base64.b64encode(gzip.compress(text, 6, mtime=0)).decode()
+    return gzip.compress(text, 6, mtime=0)

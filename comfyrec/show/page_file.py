@@ -8,59 +8,114 @@ and lets nothing be loaded.
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from hashlib import sha256
 from html import escape
 from typing import Final
 
-from comfyrec.show.page_data import PageData
-
-__all__ = ["SCRIPTS", "page_html"]
+__all__ = ["SCRIPTS", "PageFile", "live_html"]
 
 SCRIPTS: Final = ("data.js", "lanes.js", "list.js", "inspector.js", "main.js")
 """In the order in which they are put together."""
+_PLACES: Final = ("policy", "title", "style", "data", "summary", "script")
+"""In the order in which they stand in ``page.html``."""
 
 
-def page_html(data: PageData, files: Mapping[str, str], *, title: str, summary: str) -> str:
-    """The page.
+class PageFile:
+    """Writes a page piece by piece: blocks and pictures as they come, then the columns.
 
     Args:
-        data: what it shows.
+        write: takes the next bytes of the file.
         files: the texts of the files in ``page/``, by name.
         title: of the window.
-        summary: plain text for printing, and for browsers that run no scripts.
     """
-    scripts = "\n".join(files[name] for name in SCRIPTS)
-    script = f'"use strict";\n(() => {{\n{scripts}\n}})();\n'
-    style = files["style.css"]
-    blocks = [_block("columns", data.columns)]
-    blocks += [_block(f"b{number}", block) for number, block in enumerate(data.blocks)]
-    blocks += [
-        _block(f"p{number}", f"data:{media_type};base64,{picture}")
-        for number, (media_type, picture) in enumerate(data.pictures)
-    ]
+
+    def __init__(
+        self, write: Callable[[bytes], object], files: Mapping[str, str], *, title: str
+    ) -> None:
+        self._write = write
+        self.size = 0
+        script = _script(files)
+        style = files["style.css"]
+        policy = (
+            f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; "
+            f"img-src data:; base-uri 'none'; form-action 'none'"
+        )
+        self._pieces = _cut_at_places(files["page.html"])
+        for text in (policy, escape(title), style):
+            self._text(self._pieces.pop(0) + text)
+        self._text(self._pieces.pop(0))
+        self._script = script
+
+    def _text(self, text: str) -> None:
+        data = text.encode()
+        self.size += len(data)
+        self._write(data)
+
+    def block(self, number: int, packed: bytes) -> None:
+        """Payloads of rows."""
+        self._text(_block(f"b{number}", _base64(packed)))
+
+    def picture(self, number: int, media_type: str, data: bytes) -> None:
+        """A picture."""
+        self._text(_block(f"p{number}", f"data:{media_type};base64,{_base64(data)}"))
+
+    def finish(self, columns: bytes, *, summary: str) -> None:
+        """Write what is left.
+
+        Args:
+            columns: of ``packed_rows``.
+            summary: plain text for printing, and for browsers that run no scripts.
+        """
+        self._text(_block("columns", _base64(columns)))
+        before_script, end = self._pieces[0], self._pieces[1:]
+        self._text(before_script + escape(summary) + end[0] + self._script + end[1])
+
+
+def live_html(files: Mapping[str, str], *, title: str, panel: str = "") -> tuple[str, str]:
+    """(HTML, content security policy) of a page that asks its server for what it shows.
+
+    Args:
+        files: the texts of the files in ``page/``, by name.
+        title: of the window.
+        panel: JSON for the column of controls; empty: there is none.
+    """
+    script, style = _script(files, panel=bool(panel)), files["style.css"]
     policy = (
         f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; "
-        f"img-src data:; base-uri 'none'; form-action 'none'"
+        f"img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+        f"frame-ancestors 'self'"
     )
-    parts = {
-        "policy": policy,
-        "title": escape(title),
-        "style": style,
-        "summary": escape(summary),
-        "data": "\n".join(blocks),
-        "script": script,
-    }
-    html = files["page.html"]
-    for name, text in parts.items():
-        before, mark, after = html.partition(f"<!--{name}-->")
+    in_file = policy.partition("; frame-ancestors")[0]  # which a file cannot say
+    data = _block("live", "rows") + (_block("panel-data", _base64(panel.encode())) if panel else "")
+    texts = (in_file, escape(title), style, data, "", script)
+    pieces = _cut_at_places(files["page.html"])
+    html = "".join(before + text for before, text in zip(pieces, texts, strict=False)) + pieces[-1]
+    return html, policy
+
+
+def _cut_at_places(html: str) -> list[str]:
+    """The pieces between the places of ``_PLACES``."""
+    pieces = []
+    for name in _PLACES:
+        before, mark, html = html.partition(f"<!--{name}-->")
         assert mark, f"page.html has a place for the {name}"
-        html = before + text + after
-    return html
+        pieces.append(before)
+    return [*pieces, html]
+
+
+def _script(files: Mapping[str, str], *, panel: bool = False) -> str:
+    names = (*SCRIPTS[:-1], "panel.js", SCRIPTS[-1]) if panel else SCRIPTS
+    scripts = "\n".join(files[name] for name in names)
+    return f'"use strict";\n(() => {{\n{scripts}\n}})();\n'
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
 
 
 def _block(name: str, text: str) -> str:
-    return f'<script type="text/plain" id="{name}">{text}</script>'
+    return f'<script type="text/plain" id="{name}">{text}</script>\n'
 
 
 def _hash(text: str) -> str:

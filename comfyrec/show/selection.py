@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Mapping
 from fnmatch import fnmatchcase
 from typing import Final
 
@@ -10,7 +11,7 @@ import msgspec
 
 from comfyrec.errors import UsageError
 from comfyrec.events.schema import KNOWN
-from comfyrec.timeline import Timeline
+from comfyrec.timeline import RecordedPrompt, Timeline
 from comfyrec.timeline.moments import Moment
 from comfyrec.timeline.node_runs import class_of
 from comfyrec.wording import did_you_mean, nearest, plural, shortened_list
@@ -74,12 +75,13 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
         if self.everything:
             return moments
         prompts, conns = self._prompts(timeline), self._conns(timeline)
+        recorded = dict(enumerate(timeline.prompts))
         return [
             moment
             for moment in moments
             if (prompts is None or moment.prompt in prompts)
             and (conns is None or moment.conn in conns)
-            and self._fits(moment, timeline)
+            and self._fits(moment, recorded)
         ]
 
     def check(self, moments: list[Moment], timeline: Timeline) -> None:
@@ -108,7 +110,25 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
                     f"--node {wanted} is neither the id nor the class of a node; {hint}"
                 )
 
-    def _fits(self, moment: Moment, timeline: Timeline) -> bool:
+    def admits(
+        self, moment: Moment, prompts: Mapping[int, RecordedPrompt], names: Collection[str]
+    ) -> bool:
+        """Whether a moment of a recording that grows fits.
+
+        Args:
+            moment: the moment.
+            prompts: those that are known by now.
+            names: of the client at its socket.
+        """
+        if self.prompts:
+            prompt = None if moment.prompt is None else prompts.get(moment.prompt)
+            if prompt is None or not any(_named(prompt, wanted) for wanted in self.prompts):
+                return False
+        if self.connections and not {str(moment.conn), *names} & set(self.connections):
+            return False
+        return self._fits(moment, prompts)
+
+    def _fits(self, moment: Moment, prompts: Mapping[int, RecordedPrompt]) -> bool:
         if self.since_us is not None and moment.t_us < self.since_us:
             return False
         if self.until_us is not None and moment.t_us > self.until_us:
@@ -119,16 +139,17 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
             for said in (moment.type, moment.kind)
         ):
             return False
-        if self.nodes and not self._at_a_node(moment, timeline):
+        if self.nodes and not self._at_a_node(moment, prompts):
             return False
         return self.grep is None or self.grep.search(f"{moment.type} {moment.words}") is not None
 
-    def _at_a_node(self, moment: Moment, timeline: Timeline) -> bool:
+    def _at_a_node(self, moment: Moment, prompts: Mapping[int, RecordedPrompt]) -> bool:
         if moment.node is None:
             return False
         known = {moment.node}
-        if moment.prompt is not None:
-            known.add(class_of(timeline.prompts[moment.prompt], moment.node))
+        prompt = None if moment.prompt is None else prompts.get(moment.prompt)
+        if prompt is not None:
+            known.add(class_of(prompt, moment.node))
         return not known.isdisjoint(self.nodes)
 
     def _prompts(self, timeline: Timeline) -> set[int] | None:
@@ -138,7 +159,7 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
             prompt.number
             for prompt in timeline.prompts
             for wanted in self.prompts
-            if prompt.prompt_id.startswith(wanted) or wanted == f"#{prompt.number + 1}"
+            if _named(prompt, wanted)
         }
         if not found:
             raise UsageError(
@@ -160,3 +181,7 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
                 f"the name of a client; there are: {names or 'no sockets'}"
             )
         return found
+
+
+def _named(prompt: RecordedPrompt, wanted: str) -> bool:
+    return prompt.prompt_id.startswith(wanted) or wanted == f"#{prompt.number + 1}"

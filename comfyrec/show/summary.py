@@ -104,8 +104,8 @@ def _server(story: Story) -> str:
     known = [story.server.get(key) for key in ("os", "python_version", "pytorch_version")]
     devices = story.server.get("devices") or ()
     facts = [str(fact).split()[0] for fact in known if fact] + [str(d) for d in devices if d]
-    guessed = "" if story.version_stated else " or newer, as far as its messages tell"
-    return ", ".join([f"{story.comfyui_version}{guessed}", *facts])
+    guessed = "" if story.version_stated else ", as far as its messages tell"
+    return ", ".join([f"{story.version_in_words}{guessed}", *facts])
 
 
 def _sockets(story: Story) -> str:

@@ -162,7 +162,7 @@ class Live:
         self._connections: dict[int, _Connection] = {}
         self._closed: list[int] = []
         self._by_name: dict[str, list[_OpenSocket]] = {}
-        self._findings: list[Finding] = []
+        self.findings: list[Finding] = []
         self._problems: list[str] = []
         self._polled: dict[str, tuple[str, array[int]]] = {}
         self._silences: list[tuple[int, int, str]] = []
@@ -330,8 +330,8 @@ class Live:
         if message.side is Side.SERVER:
             prompt = self._about(opened, message)
             self._signs.message(message.peek.type)
-            if self._order is not None and len(self._findings) < FINDINGS_MAX:
-                self._findings += self._order.fed(
+            if self._order is not None and len(self.findings) < FINDINGS_MAX:
+                self.findings += self._order.fed(
                     message, socket.number, self._start, self.prompts.number_of
                 )
         opened.listener = _heard(opened.listener, socket, message)
@@ -402,8 +402,8 @@ class Live:
     # --- what stands out -----------------------------------------------------------------------
 
     def _find(self, finding: Finding) -> None:
-        if len(self._findings) < FINDINGS_MAX:
-            self._findings.append(finding)
+        if len(self.findings) < FINDINGS_MAX:
+            self.findings.append(finding)
 
     def _problem(self, words: str) -> None:
         if len(self._problems) < PROBLEMS_MAX:
@@ -461,7 +461,7 @@ class Live:
         """
         start = self.start or 0
         prompts = self.prompts.stories(start)
-        findings = [*self._findings, *self._unheard(prompts)]
+        findings = [*self.findings, *self._unheard(prompts)]
         if whole and self._order is not None:
             findings += self._order.end(start, self.prompts.number_of)
         findings += [Finding("unreadable", "warns", None, words) for words in self._problems]

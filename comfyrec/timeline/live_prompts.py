@@ -45,7 +45,7 @@ class LivePrompt:
         self.traceparent = self.tracestate = ""
         """As its POST had them."""
         self.revision = 0
-        """Moves when anything about it does."""
+        """That of all prompts, when anything about it changed last."""
         self.over = False
         """Nothing more is expected of it."""
         self.telling: PromptTelling | None = None
@@ -66,16 +66,15 @@ class LivePrompt:
             self._story = telling.told(recorded, start, posted=posted, history=self._history)
         return self._story
 
-    def moved(self) -> None:
+    def moved(self, revision: int) -> None:
         """Something about it has changed."""
-        self.revision += 1
+        self.revision = revision
         self._story = None
 
     def learned(self, entry: dict[str, Any]) -> None:
         """Its history entry was asked for."""
         complete(self.open, entry)
         self._history = {"status": entry.get("status")}
-        self.moved()
 
     def keep_the_story(self, start: int) -> None:
         """It is over: keep its story and no more."""
@@ -106,7 +105,7 @@ class LivePrompts:
         self, ended: Callable[[LivePrompt], None] | None = None, *, keep: bool = True
     ) -> None:
         self._keep = keep
-        self.count = 0
+        self.count = self.revision = 0
         self.all: dict[int, LivePrompt] = {}
         self.recorded: dict[int, RecordedPrompt] = {}
         """The same, as far as words need it; graphs of prompts that are over are dropped."""
@@ -162,7 +161,7 @@ class LivePrompts:
             self._number(waited, prompt_id)
         number = exchange.response_json.get("number") if exchange.response_json else None
         waited.open.queue_number = number if isinstance(number, int | float) else None
-        waited.moved()
+        self._moved(waited)
         assert waited.number is not None, "it has just got one, or had one"
         recorded = self.recorded[waited.number] = waited.recorded()
         if waited.telling is not None:
@@ -178,7 +177,12 @@ class LivePrompts:
         known.posted, known.listened = waited.posted, waited.listened
         known.traceparent, known.tracestate = waited.traceparent, waited.tracestate
 
+    def _moved(self, prompt: LivePrompt) -> None:
+        self.revision += 1
+        prompt.moved(self.revision)
+
     def _number(self, prompt: LivePrompt, prompt_id: str) -> None:
+        self._moved(prompt)
         prompt.open.prompt_id = prompt_id
         prompt.number = self.count
         self.count += 1
@@ -199,6 +203,7 @@ class LivePrompts:
         if prompt.over:
             return  # it was told to its end, and the history says nothing else
         prompt.learned(entry)
+        self._moved(prompt)
         if prompt.telling is None:
             self._over(prompt)
 
@@ -228,7 +233,7 @@ class LivePrompts:
         if prompt.telling is not None:
             prompt.open.saw(message)
             prompt.telling.about(message, socket.number)
-            prompt.moved()
+            self._moved(prompt)
             self._maybe_over(prompt)
         return prompt
 
@@ -249,7 +254,7 @@ class LivePrompts:
         prompt = same[-1] if same else current
         if prompt is not None and prompt.telling is not None:
             prompt.telling.picture(node)
-            prompt.moved()
+            self._moved(prompt)
 
     # --- ends ----------------------------------------------------------------------------------
 
@@ -273,7 +278,7 @@ class LivePrompts:
         if prompt.over:
             return
         prompt.over = True
-        prompt.moved()
+        self._moved(prompt)
         assert prompt.number is not None, "only prompts with a number end"
         self._under_way.pop(prompt.number, None)
         if self._ended is not None:
@@ -295,6 +300,13 @@ class LivePrompts:
     def under_way(self) -> int:
         """How many are accepted and have not ended."""
         return len(self._under_way)
+
+    @property
+    def busy(self) -> bool:
+        """Whether any was posted and has not ended."""
+        return bool(self._waiting) or any(
+            not prompt.open.outcome for prompt in self._under_way.values()
+        )
 
     def going_on(self) -> str:
         """What goes on now, as in ``KSampler 3 ran``."""

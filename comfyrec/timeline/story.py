@@ -102,6 +102,11 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
     """What is out of order, in order of time: rules that frames broke, frames to nobody, cuts."""
 
     @property
+    def version_in_words(self) -> str:
+        """``0.27.0``, or ``0.3.45 or newer``: nobody asked the server."""
+        return self.comfyui_version if self.version_stated else f"{self.comfyui_version} or newer"
+
+    @property
     def slowest(self) -> list[tuple[PromptStory, NodeRun]]:
         """Nodes that ran, slowest first."""
         ran = [(p, run) for p in self.prompts for run in p.nodes if run.duration_us is not None]

@@ -10,9 +10,16 @@ import sys
 import msgspec
 
 from comfyrec.cassette.files.open import unavailable
-from comfyrec.errors import CassetteInUse, Unavailable
+from comfyrec.errors import CassetteError, CassetteInUse, Unavailable
 
-__all__ = ["Displaced", "displaced", "lock_existing", "open_locked", "try_lock"]
+__all__ = [
+    "Displaced",
+    "displaced",
+    "is_being_written",
+    "lock_existing",
+    "open_locked",
+    "try_lock",
+]
 
 PRIVATE: int = 0o600
 """For its owner only, as ssh and browsers keep files of this kind: a recording holds prompts and
@@ -88,6 +95,19 @@ def lock_existing(path: str) -> int | None:
         os.close(fd)
         raise
     return fd
+
+
+def is_being_written(path: str) -> bool:
+    """Whether a recorder holds the file."""
+    try:
+        held = lock_existing(path)
+    except CassetteInUse:
+        return True
+    except CassetteError:
+        return False
+    if held is not None:
+        os.close(held)
+    return False
 
 
 def _check_regular(path: str, mode: int) -> None:

@@ -18,6 +18,7 @@ from comfyrec.errors import CassetteError, Unavailable
 
 __all__ = [
     "Encoding",
+    "OpenFile",
     "Reader",
     "is_cassette",
     "list_cassette",

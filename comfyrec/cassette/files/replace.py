@@ -5,14 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 from comfyrec.cassette.files.append import write_all
 from comfyrec.cassette.files.lock import PRIVATE, lock_existing, try_lock
 from comfyrec.cassette.files.open import unavailable
 from comfyrec.errors import CassetteExists
 
-__all__ = ["refuse_existing", "replacing", "write_file"]
+__all__ = ["refuse_existing", "replacing", "write_file", "writing_file"]
 
 _NAME_CHARACTERS_MAX = 200
 """Of the old name in the temporary one; file systems take 255 bytes."""
@@ -81,10 +82,25 @@ def write_file(path: str | os.PathLike[str], data: bytes, *, overwrite: bool) ->
         CassetteInUse: a recorder is writing it.
         Unavailable: it cannot be written.
     """
+    with writing_file(path, overwrite=overwrite) as write:
+        write(data)
+
+
+@contextlib.contextmanager
+def writing_file(
+    path: str | os.PathLike[str], *, overwrite: bool
+) -> Iterator[Callable[[bytes], object]]:
+    """The same, piece by piece: what the block writes becomes the file when it has ended.
+
+    Raises:
+        CassetteExists: the file is there and ``overwrite`` is not given.
+        CassetteInUse: a recorder is writing it.
+        Unavailable: it cannot be written.
+    """
     path = os.fspath(path)
     refuse_existing(path, overwrite=overwrite)
     try:
         with replacing(path) as fd:
-            write_all(fd, data)
+            yield partial(write_all, fd)
     except OSError as error:
         raise unavailable(path, error, "write") from None

@@ -210,13 +210,24 @@ _NAMES: Final = {
 class PackedReader:
     """A packed cassette, from its first record to its end, in constant memory.
 
+    Args:
+        source: of the file.
+        beyond_holes: read on behind stretches of zeros.
+        since: (offset of a frame, number of its record) to read on from.
+
     Raises:
         NotACassette: neither the header nor the first record is of a cassette.
         NewerFormat: only a newer comfyrec can read it.
         CutOff: the file ends within its first record.
     """
 
-    def __init__(self, source: ByteSource, *, beyond_holes: bool = False) -> None:
+    def __init__(
+        self,
+        source: ByteSource,
+        *,
+        beyond_holes: bool = False,
+        since: tuple[int, int] | None = None,
+    ) -> None:
         self._source = source
         self._beyond_holes = beyond_holes
         self._window = _Window(source)
@@ -229,6 +240,8 @@ class PackedReader:
         self._search_budget = ReadBudget(_SEARCH_FACTOR * size + _WINDOW_BYTES)
         self._growth = ReadBudget(_GROWTH_MAX * size + _GROWTH_FREE)
         self._held: list[AnyRecord] = []
+        if since is not None:
+            self._at, self.order.expected = since
 
     def _open(self, start: bytes) -> int:
         path = self._source.path

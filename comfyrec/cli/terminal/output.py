@@ -12,6 +12,7 @@ from comfyrec.cli import DAMAGED, FINE
 from comfyrec.errors import CassetteError, UsageError
 
 __all__ = [
+    "PROBLEMS_SHOWN",
     "Lines",
     "opened",
     "refuse_source",
@@ -22,7 +23,7 @@ __all__ = [
     "tool",
 ]
 
-_PROBLEMS_SHOWN: Final = 8
+PROBLEMS_SHOWN: Final = 8
 """A destroyed file has hundreds; the first ones are enough."""
 _BUFFER_BYTES: Final = 64 << 10
 
@@ -74,9 +75,9 @@ def tell(command: str, sentence: object) -> None:
 def said(reader: Reader, command: str) -> int:
     """Report what is damaged or missing in a cassette that was read; gives the exit status."""
     problems: list[CassetteError] = reader.problems
-    for problem in problems[:_PROBLEMS_SHOWN]:
+    for problem in problems[:PROBLEMS_SHOWN]:
         tell(command, problem)
-    more = len(problems) - _PROBLEMS_SHOWN + reader.problems_left_out
+    more = len(problems) - PROBLEMS_SHOWN + reader.problems_left_out
     if more > 0:
         tell(command, f"{reader.path}: {more} more places are damaged")
     return DAMAGED if problems else FINE

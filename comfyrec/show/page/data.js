@@ -1,4 +1,4 @@
-// The data block: packed columns read once, payloads inflated when somebody looks at one.
+// The data: packed columns, which may grow; payloads inflated when somebody looks at one.
 
 const byId = (id) => document.getElementById(id);
 const blockText = (id) => byId(id).textContent;
@@ -11,67 +11,132 @@ async function inflate(base64) {
   return new Response(stream).arrayBuffer();
 }
 
+// A page in a file has its data in itself; a live one asks its server, and goes on asking.
+const LIVE = byId("live") !== null;
+const pictureUrl = (number) => (LIVE ? `picture?n=${number}` : blockText("p" + number));
+
 async function readData() {
-  const buffer = await inflate(blockText("columns"));
-  const headSize = new DataView(buffer).getUint32(0, true);
-  const data = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, headSize)));
-  let at = 4 + headSize;
-  const columns = {};
-  for (const [name, code, length] of data.columns) {
-    columns[name] = new ARRAYS[code](buffer, at, length);
-    at += Math.ceil(columns[name].byteLength / 8) * 8;
-  }
-  data.columns = columns;
-  data.duration = Math.max(data.story.duration_us, 1);
+  const data = {
+    rows: 0, block: 1, columns: {}, room: {}, strings: [], exchanges: [], gaps: [],
+    story: { prompts: [] }, seen: {}, instance: "", over: !LIVE,
+  };
+  for (const name of Object.keys(ARRAYS)) data.room[name] = null;
+  grow(data, LIVE ? await asked("rows") : await inflate(blockText("columns")));
   return data;
+}
+
+async function asked(path) {
+  const answer = await fetch(path, { cache: "no-store" });
+  if (!answer.ok) throw new Error(`the server answers ${answer.status}`);
+  return answer.arrayBuffer();
+}
+
+// Whatever is new since `seen`, waiting for it for a while.
+function news(data) {
+  const query = new URLSearchParams({ ...data.seen, instance: data.instance, wait_s: "20" });
+  return asked("rows?" + query);
+}
+
+// Put what came behind what is there; true: it is of another recording, so the page starts over.
+function grow(data, buffer) {
+  const headSize = new DataView(buffer).getUint32(0, true);
+  const head = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, headSize)));
+  if (data.instance && head.instance !== data.instance) return true;
+  let at = 4 + headSize;
+  for (const [name, code, length] of head.columns) {
+    const news = new ARRAYS[code](buffer, at, length);
+    data.columns[name] = appended(data, name, news, ARRAYS[code]);
+    at += Math.ceil(news.byteLength / 8) * 8;
+  }
+  const prompts = data.story.prompts;
+  data.story = head.story;
+  data.story.prompts = prompts;
+  for (const prompt of head.prompts) prompts[prompt.number] = prompt;
+  data.strings.push(...head.strings);
+  data.gaps.push(...head.gaps);
+  data.exchanges.push(...head.exchanges);
+  if (head.exchanges.length) data.exchanges.sort((a, b) => a[0] - b[0]);
+  for (const [row, prompt] of head.patches) data.columns.prompt[row] = prompt;
+  const { name, rows, block, redacted, left_out, instance, over } = head;
+  Object.assign(data, { name, rows, block, redacted, left_out, instance: instance ?? "", over: over ?? true });
+  const [seenRows, strings, exchanges, gaps, patches, revision] = head.seen;
+  data.seen = { rows: seenRows, strings, exchanges, gaps, patches, revision };
+  data.duration = Math.max(data.story.duration_us, data.rows ? data.columns.t[data.rows - 1] : 0, 1);
+  return false;
+}
+
+// A column has room for twice its rows, so that growing costs little.
+function appended(data, name, news, Kind) {
+  const before = data.rows, after = before + news.length;
+  if (before === 0) { data.room[name] = news; return news; }
+  let room = data.room[name];
+  if (room.length < after) {
+    const larger = new Kind(after * 2);
+    larger.set(room.subarray(0, before));
+    room = data.room[name] = larger;
+  }
+  room.set(news, before);
+  return room.subarray(0, after);
 }
 
 const blocks = new Map();  // block number -> promise of its payloads; a few of the latest
 const BLOCKS_KEPT = 16;
 
 async function payloadOf(row, data) {
-  const number = Math.floor(row / data.block);
+  const number = Math.floor(row / data.block), place = row % data.block;
   let block = blocks.get(number);
-  if (block === undefined) {
-    block = inflate(blockText("b" + number)).then((buffer) => JSON.parse(new TextDecoder().decode(buffer)));
+  if (block === undefined || (LIVE && (await block.catch(() => [])).length <= place)) {
+    block = (LIVE ? asked("block?n=" + number) : inflate(blockText("b" + number))).then((buffer) => JSON.parse(new TextDecoder().decode(buffer)));
     blocks.set(number, block);
     if (blocks.size > BLOCKS_KEPT) blocks.delete(blocks.keys().next().value);
   }
-  return (await block)[row % data.block];
+  return (await block)[place] ?? null;
 }
 
 // What the client knew after each row: the latest row of each sort on the same socket.
-function knowledge(data) {
-  const { socket, queue, prompt, picture, max, type } = data.columns;
-  const executing = data.strings.indexOf("executing");
-  const make = () => new Int32Array(data.rows).fill(-1);
-  const known = { queue: make(), prompt: make(), node: make(), picture: make(), progress: make(), listener: make() };
-  const states = new Map();
-  let latest = -1;
-  for (let row = 0; row < data.rows; row++) {
-    const listener = socket[row] >= 0 ? socket[row] : latest;
-    latest = listener;
-    let state = states.get(listener);
-    if (state === undefined) states.set(listener, state = { queue: -1, prompt: -1, node: -1, picture: -1, progress: -1 });
-    if (socket[row] >= 0) {
-      if (queue[row] >= 0) state.queue = row;
-      if (prompt[row] >= 0 && prompt[row] !== state.promptNumber) {
-        state.promptNumber = prompt[row];
-        state.prompt = row;
-        state.progress = state.node = -1;
-      }
-      if (type[row] === executing) state.node = row;
-      if (picture[row] >= 0) state.picture = row;
-      if (max[row] >= 0) state.progress = row;
-    }
-    known.queue[row] = state.queue;
-    known.prompt[row] = state.prompt;
-    known.node[row] = state.node;
-    known.picture[row] = state.picture;
-    known.progress[row] = state.progress;
-    known.listener[row] = listener;
+const SORTS = ["queue", "prompt", "node", "picture", "progress", "listener"];
+
+class Knowledge {
+  constructor(data) {
+    this.data = data;
+    this.states = new Map();
+    this.latest = -1;
+    this.done = 0;
+    for (const sort of SORTS) this[sort] = new Int32Array(0);
+    this.extend();
   }
-  return known;
+
+  extend() {
+    const { data, states } = this, { socket, queue, prompt, picture, max, type } = data.columns;
+    const executing = data.strings.indexOf("executing");
+    if (this.queue.length < data.rows) {
+      for (const sort of SORTS) { const larger = new Int32Array(LIVE ? data.rows * 2 : data.rows); larger.set(this[sort]); this[sort] = larger; }
+    }
+    for (let row = this.done; row < data.rows; row++) {
+      const listener = socket[row] >= 0 ? socket[row] : this.latest;
+      this.latest = listener;
+      let state = states.get(listener);
+      if (state === undefined) states.set(listener, state = { queue: -1, prompt: -1, node: -1, picture: -1, progress: -1 });
+      if (socket[row] >= 0) {
+        if (queue[row] >= 0) state.queue = row;
+        if (prompt[row] >= 0 && prompt[row] !== state.promptNumber) {
+          state.promptNumber = prompt[row];
+          state.prompt = row;
+          state.progress = state.node = -1;
+        }
+        if (type[row] === executing) state.node = row;
+        if (picture[row] >= 0) state.picture = row;
+        if (max[row] >= 0) state.progress = row;
+      }
+      this.queue[row] = state.queue;
+      this.prompt[row] = state.prompt;
+      this.node[row] = state.node;
+      this.picture[row] = state.picture;
+      this.progress[row] = state.progress;
+      this.listener[row] = listener;
+    }
+    this.done = data.rows;
+  }
 }
 
 // --- words ---

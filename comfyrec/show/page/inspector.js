@@ -60,7 +60,7 @@ class Inspector {
     if (picture >= 0 && this.tab !== "Hex" && this.tab !== "Raw") {
       const image = make("img");
       image.alt = `picture of ${this.data.strings[type[row]]}`;
-      image.src = blockText("p" + picture);
+      image.src = pictureUrl(picture);
       parts.push(image);
     }
     box.replaceChildren(...parts, content);
@@ -157,7 +157,7 @@ class Inspector {
     if (at("picture") >= 0) {
       const image = make("img");
       image.alt = "the last picture";
-      image.src = blockText("p" + columns.picture[at("picture")]);
+      image.src = pictureUrl(columns.picture[at("picture")]);
       parts.push(image);
     }
     box.replaceChildren(...parts);

@@ -29,17 +29,31 @@ class Lanes {
     this.foldIdle = true;
     this.hits = [];
     this.range = null;
-    this.byStart = this.data.story.prompts
+    this.pictures = [];
+    this.socketRows = [];
+    this.done = 0;
+    this.extend();
+    this.listen();
+  }
+
+  // Take in rows and prompts that are new.
+  extend() {
+    const { story, columns, rows } = this.data;
+    this.byStart = story.prompts
       .map((prompt, number) => ({ prompt, number, from: prompt.submitted ?? prompt.started ?? prompt.nodes[0]?.[2] ?? 0 }))
       .sort((a, b) => a.from - b.from);
-    for (const one of this.byStart) one.to = one.prompt.ended ?? one.prompt.nodes.reduce((last, node) => Math.max(last, node[3] ?? 0), one.from);
-    this.pictures = [];
-    for (let row = 0; row < this.data.rows; row++) if (this.data.columns.picture[row] >= 0) this.pictures.push(row);
-    this.socketRows = this.data.story.sockets.map(() => []);
-    const { socket } = this.data.columns;
-    for (let row = 0; row < this.data.rows; row++) if (socket[row] >= 0) this.socketRows[socket[row]].push(row);
+    for (const one of this.byStart) {
+      const open = LIVE && !one.prompt.outcome ? this.data.duration : one.from;
+      one.to = one.prompt.ended ?? one.prompt.nodes.reduce((last, node) => Math.max(last, node[3] ?? 0), open);
+    }
+    while (this.socketRows.length < story.sockets.length) this.socketRows.push([]);
+    for (let row = this.done; row < rows; row++) {
+      if (columns.picture[row] >= 0) this.pictures.push(row);
+      if (columns.socket[row] >= 0) this.socketRows[columns.socket[row]].push(row);
+    }
+    this.done = rows;
     this.film.hidden = this.pictures.length === 0;
-    this.listen();
+    this.overviewKey = "";
   }
 
   get label() { return this.width < 600 ? 104 : 190; }
@@ -477,7 +491,7 @@ class Lanes {
       if (image === undefined) {
         image = make("img");
         image.alt = "";
-        image.src = blockText("p" + picture[row]);
+        image.src = pictureUrl(picture[row]);
         image.addEventListener("click", () => this.app.select(row));
         this.frames.set(row, image);
         this.film.append(image);
@@ -557,12 +571,12 @@ class Lanes {
     this.setRange(null);
     if (lane?.kind === "track") {
       const near = lane.requests.reduce((best, e) => (Math.abs(e[0] - t) < Math.abs(best[0] - t) ? e : best));
-      if (near[5] >= 0) return this.app.select(near[5], { keep: true });
+      if (near[5] >= 0) return this.app.select(near[5]);
     }
     const rows = lane?.kind === "socket" ? this.socketRows[lane.socket.number] : null;
     const wanted = lane?.kind === "node" && lane.node[2] !== null && px < this.label ? lane.node[2] : t;
-    if (rows?.length) return this.app.select(nearest(rows, wanted, (row) => columns.t[row]), { keep: true });
-    if (this.data.rows) this.app.select(nearestRow(columns.t, wanted), { keep: true });
+    if (rows?.length) return this.app.select(nearest(rows, wanted, (row) => columns.t[row]));
+    if (this.data.rows) this.app.select(nearestRow(columns.t, wanted));
   }
 
   zoomTo(y) {

@@ -9,19 +9,32 @@ class List {
     this.box = byId("list");
     this.inner = byId("rows");
     this.hidden = new Set();
-    this.flags = new Map();
-    for (const finding of this.data.story.findings) if (finding.at !== null) this.flags.set(finding.t_us, finding);
-    this.makeChips();
-    this.filter();
+    this.chips = new Map();
+    this.counts = new Map();
+    this.done = 0;
+    this.extend();
     this.box.addEventListener("scroll", () => this.draw());
     byId("search").addEventListener("input", () => { this.filter(); this.app.remember(); });
   }
 
+  // Take in rows and findings that are new.
+  extend() {
+    const { type } = this.data.columns, counts = this.counts;
+    this.flags = new Map();
+    for (const finding of this.data.story.findings) if (finding.at !== null) this.flags.set(finding.t_us, finding);
+    for (let row = this.done; row < this.data.rows; row++) counts.set(type[row], (counts.get(type[row]) ?? 0) + 1);
+    this.done = this.data.rows;
+    this.lower = undefined;
+    this.makeChips();
+    this.filter();
+  }
+
   makeChips() {
-    const { type } = this.data.columns, counts = new Map();
-    for (let row = 0; row < this.data.rows; row++) counts.set(type[row], (counts.get(type[row]) ?? 0) + 1);
+    const counts = this.counts;
     for (const [number, count] of [...counts].sort((a, b) => b[1] - a[1])) {
-      const chip = make("button", "", `${this.data.strings[number]} ${count}`);
+      const words = `${this.data.strings[number]} ${count}`, there = this.chips.get(number);
+      if (there) { if (there.textContent !== words) there.textContent = words; continue; }
+      const chip = make("button", "", words);
       chip.type = "button";
       chip.title = "click hides, alt-click shows only these";
       chip.setAttribute("aria-pressed", "true");
@@ -33,7 +46,7 @@ class List {
         for (const [other, element] of this.chips) element.setAttribute("aria-pressed", String(!this.hidden.has(other)));
         this.filter();
       });
-      (this.chips ??= new Map()).set(number, chip);
+      this.chips.set(number, chip);
       byId("chips").append(chip);
     }
   }

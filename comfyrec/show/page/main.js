@@ -11,6 +11,7 @@ const KEYS = [
   ["a d", "move the window"],
   ["f", "fit the whole recording"],
   ["i", "fold idle time, or show it true"],
+  ...(LIVE ? [["l", "follow what is new, or stay"]] : []),
   ["/", "filter: words, type:executing, node:3, conn:2, prompt:#1; - excludes"],
   ["1 to 5", "decoded, tree, raw, hex, what changed"],
   ["c", "copy a link to this moment"],
@@ -25,7 +26,7 @@ class App {
     this.window = { from: 0, to: data.duration };
     this.selected = -1;
     this.font = getComputedStyle(document.body).fontFamily;
-    this.known = knowledge(data);
+    this.known = new Knowledge(data);
     this.colors = readColors();
     this.header();
     this.lanes = new Lanes(this);
@@ -36,6 +37,60 @@ class App {
     this.inspector.draw();
     this.inspector.drawKnew();
     this.redraw();
+    if (LIVE) this.live();
+  }
+
+  // --- a recording that grows ---
+
+  async live() {
+    const button = byId("live-button");
+    this.following = true;
+    button.hidden = false;
+    button.addEventListener("click", () => this.follow(!this.following));
+    this.follow(true);
+    let failures = 0;
+    while (!this.data.over) {
+      try {
+        if (grow(this.data, await news(this.data))) return location.reload();
+        failures = 0;
+        this.grown();
+      } catch (error) {
+        failures += 1;
+        button.textContent = "○ lost";
+        button.title = `${error.message}; asking again`;
+        if (failures === 3) this.say("the server does not answer; what was seen so far stays");
+      }
+      await new Promise((done) => setTimeout(done, failures ? Math.min(500 * failures, 5000) : 150));
+    }
+    this.following = false;
+    button.textContent = "■ ended";
+    button.title = "the recording has ended";
+  }
+
+  follow(on) {
+    if (this.data.over) return;
+    this.following = on;
+    const button = byId("live-button");
+    button.textContent = on ? "● live" : "○ live";
+    button.title = on ? "the window follows what is new (l)" : "follow what is new (l)";
+    button.setAttribute("aria-pressed", String(on));
+    if (on) { this.fit(); this.list.box.scrollTop = this.list.height; }
+  }
+
+  grown() {
+    const atEnd = this.list.box.scrollTop + this.list.box.clientHeight >= this.list.height - 2 * ROW;
+    this.known.extend();
+    this.header();
+    this.lanes.extend();
+    this.list.extend();
+    if (this.following) {
+      const { from } = this.window, end = this.data.duration * 1.02;
+      this.window = from > 0 ? { from: from + end - this.window.to, to: end } : { from, to: end };
+      if (atEnd) { this.list.box.scrollTop = this.list.height; this.list.draw(); }
+      byId("live-button").textContent = "● live";
+    }
+    if (this.selected < 0) { this.inspector.draw(); this.inspector.drawKnew(); }
+    this.redraw();
   }
 
   header() {
@@ -43,11 +98,13 @@ class App {
     byId("name").textContent = name;
     document.title = name;
     const facts = [
-      `ComfyUI ${story.comfyui_version}`, duration(story.duration_us), plural(rows, "frame"),
+      `ComfyUI ${story.version_in_words}`, duration(story.duration_us), plural(rows, "frame"),
       plural(story.prompts.length, "prompt"), plural(story.sockets.length, "socket"), `redacted: ${redacted.join(", ") || "nothing"}`,
     ];
     if (left_out) facts.push(`${left_out} pictures left out`);
     byId("facts").textContent = facts.join(" · ");
+    byId("verdicts").replaceChildren();
+    byId("findings").replaceChildren();
     const shown = story.prompts.length > 24 ? story.prompts.map((p, n) => [p, n]).filter(([p]) => p.outcome !== "success").slice(0, 24) : story.prompts.map((p, n) => [p, n]);
     if (story.prompts.length > 24) {
       const counts = {};
@@ -67,7 +124,7 @@ class App {
     button.hidden = findings.length === 0;
     button.textContent = `⚑ ${findings.length} ${findings.length === 1 ? "finding" : "findings"}`;
     button.className = findings.some((f) => f.severity === "breaks") ? "bad" : "warn";
-    button.addEventListener("click", () => { byId("findings").hidden = !byId("findings").hidden; this.redraw(); });
+    button.onclick = () => { byId("findings").hidden = !byId("findings").hidden; this.redraw(); };
     for (const finding of findings.slice(0, 200)) {
       const item = make("li"), jump = make("button", finding.severity === "breaks" ? "bad" : "warn", `${finding.t_us === null ? "" : duration(finding.t_us) + "  "}${finding.sentence}`);
       jump.type = "button";
@@ -81,7 +138,8 @@ class App {
 
   // --- the window ---
 
-  setWindow(from, to) {
+  setWindow(from, to, { follows = false } = {}) {
+    if (this.following && !follows) this.follow(false);
     const least = 20, all = this.data.duration, margin = all * 0.02;
     let span = Math.min(Math.max(to - from, least), all + 2 * margin);
     let start = from + (to - from - span) / 2;
@@ -101,14 +159,15 @@ class App {
     this.setWindow(from - margin, to + margin);
   }
 
-  fit() { this.setWindow(-this.data.duration * 0.005, this.data.duration * 1.02); }
+  fit() { this.setWindow(-this.data.duration * 0.005, this.data.duration * 1.02, { follows: true }); }
 
   cursor() { return this.selected >= 0 ? this.data.columns.t[this.selected] : (this.window.from + this.window.to) / 2; }
 
   // --- the selection ---
 
-  select(row, { keep = false } = {}) {
+  select(row) {
     if (row < 0 || row >= this.data.rows) return;
+    if (this.following) this.follow(false);
     this.selected = row;
     const t = this.data.columns.t[row], { from, to } = this.window, span = to - from;
     if (t < from || t > to) this.window = { from: t - span / 2, to: t + span / 2 };
@@ -254,7 +313,7 @@ class App {
       e: () => this.moveToTrouble(step), p: () => this.move(step, (row) => this.data.columns.picture[row] >= 0), n: () => this.moveToPrompt(step),
       "+": () => this.zoom(0.6, this.cursor()), "=": () => this.zoom(0.6, this.cursor()), "-": () => this.zoom(1 / 0.6, this.cursor()),
       a: () => this.setWindow(this.window.from - span / 4, this.window.to - span / 4), d: () => this.setWindow(this.window.from + span / 4, this.window.to + span / 4),
-      f: () => this.fit(), "/": () => search.focus(), t: () => this.theme(), "?": () => this.help(),
+      f: () => this.fit(), l: () => LIVE && this.follow(!this.following), "/": () => search.focus(), t: () => this.theme(), "?": () => this.help(),
       i: () => { this.lanes.foldIdle = !this.lanes.foldIdle; this.say(this.lanes.foldIdle ? "idle time is folded" : "true time"); this.redraw(); },
       c: () => this.inspector.copyText(location.href.split("#")[0] + this.link()),
     };

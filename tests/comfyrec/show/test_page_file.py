@@ -8,20 +8,27 @@ from hashlib import sha256
 
 import pytest
 
-from comfyrec.cli.view import page_files
-from comfyrec.show.page_data import page_data
-from comfyrec.show.page_file import page_html
-from comfyrec.timeline import Timeline
-from comfyrec.timeline.story import tell
+from comfyrec.cli._page_server import page_files
+from comfyrec.show.page_data import PageRows, Seen, packed_rows
+from comfyrec.show.page_file import PageFile
+from comfyrec.timeline.live import Live
 from tests.support.timeline_samples import Recording
 
 EVIL = "</script><script>evil()</script><img src=x onerror=evil()>"
 
 
 def page_of(recording: Recording, title: str = "t") -> str:
-    timeline = Timeline.build(recording.end())
-    data = page_data(timeline, tell(timeline), name=title, redacted=())
-    return page_html(data, page_files(), title=title, summary=title)
+    written: list[bytes] = []
+    file = PageFile(written.append, page_files(), title=title)
+    live = Live()
+    rows = PageRows(live, file, name=title, redacted=())
+    for record in recording.end():
+        rows.add(live.take(record))
+    rows.finish()
+    file.finish(packed_rows(rows, Seen(), whole=True), summary=title)
+    html = b"".join(written)
+    assert file.size == len(html)
+    return html.decode()
 
 
 def test_nothing_that_was_recorded_is_markup() -> None:
