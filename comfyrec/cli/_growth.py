@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ctypes
 import os
@@ -39,15 +40,32 @@ class Growth:
     def wait(self, limit_s: float) -> bool:
         """Wait until something has happened; False: nothing has, in that time."""
         if self._notified >= 0:
-            ready, _, _ = select.select([self._notified], [], [], limit_s)
-            if ready:
-                with contextlib.suppress(BlockingIOError):
-                    os.read(self._notified, _READ_BYTES)
-        else:
-            waited = 0.0
-            while waited < limit_s and self._look() == self._known:
-                self._never.wait(LOOK_EVERY_S)
-                waited += LOOK_EVERY_S
+            select.select([self._notified], [], [], limit_s)
+            return self._changed()
+        waited = 0.0
+        while waited < limit_s and self._look() == self._known:
+            self._never.wait(LOOK_EVERY_S)
+            waited += LOOK_EVERY_S
+        return self._changed()
+
+    async def wait_here(self, limit_s: float) -> bool:
+        """The same on the running loop."""
+        if self._notified < 0:
+            await asyncio.sleep(min(limit_s, LOOK_EVERY_S))
+            return self._changed()
+        loop, told = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_reader(self._notified, told.set)
+        try:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(told.wait(), limit_s)
+        finally:
+            loop.remove_reader(self._notified)
+        return self._changed()
+
+    def _changed(self) -> bool:
+        if self._notified >= 0:
+            with contextlib.suppress(BlockingIOError):
+                os.read(self._notified, _READ_BYTES)
         before, self._known = self._known, self._look()
         return self._known != before
 

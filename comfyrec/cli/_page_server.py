@@ -7,20 +7,20 @@ import contextlib
 import secrets
 import socket
 from collections.abc import AsyncIterator, Callable
-from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from comfyrec.cassette.files import Tail
 from comfyrec.cassette.files.spool import Spool
 from comfyrec.cli._growth import growth_of
 from comfyrec.http.origin import is_foreign, names_an_address
 from comfyrec.show.live_page import WAIT_S_MAX, LivePage
+from comfyrec.show.page_file import page_files
 
 if TYPE_CHECKING:
     from aiohttp import web
 
-__all__ = ["page_files", "served_page"]
+__all__ = ["Served", "served_page"]
 
 RECORDS_AT_ONCE: Final = 2_000
 """Between two looks at requests."""
@@ -28,17 +28,11 @@ PATIENCE_S: Final = 2.0
 """How long nothing may happen to a file before it is looked at all the same."""
 
 
-def page_files() -> dict[str, str]:
-    """The files that a page is put together from, by name."""
-    folder = files("comfyrec.show") / "page"
-    return {one.name: one.read_text("utf-8") for one in folder.iterdir() if one.is_file()}
-
-
 @contextlib.asynccontextmanager
 async def served_page(
     path: str, listener: socket.socket, *, say: Callable[[str], None]
-) -> AsyncIterator[str]:
-    """Serve the page of a recording as long as the block runs; gives its address.
+) -> AsyncIterator[Served]:
+    """Serve the page of a recording as long as the block runs.
 
     Args:
         path: of a cassette, which may grow.
@@ -64,16 +58,25 @@ async def served_page(
     runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=0.5)
     await runner.setup()
     await web.SockSite(runner, listener).start()
-    reading = asyncio.create_task(_read(tail, page, news, say))
+    over = asyncio.Event()
+    reading = asyncio.create_task(_read(tail, page, news, over, say))
     host, port = listener.getsockname()[:2]
     try:
-        yield f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+        yield Served(f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/", over)
     finally:
         reading.cancel()
         await asyncio.gather(reading, return_exceptions=True)
         await runner.cleanup()
         tail.close()
         spool.close()
+
+
+class Served(NamedTuple):
+    """A page that is served."""
+
+    url: str
+    over: asyncio.Event
+    """Set when the recording has ended, and whoever waited for news was told."""
 
 
 class _Asked:
@@ -100,10 +103,13 @@ class _Asked:
 
 
 async def _read(
-    tail: Tail, page: LivePage, news: asyncio.Condition, say: Callable[[str], None]
+    tail: Tail,
+    page: LivePage,
+    news: asyncio.Condition,
+    over: asyncio.Event,
+    say: Callable[[str], None],
 ) -> None:
     """Read on each time that the file has grown, until the recording ends."""
-    loop = asyncio.get_running_loop()
     with growth_of(Path(tail.path)) as growth:
         while not page.over:
             some = []
@@ -119,7 +125,8 @@ async def _read(
             async with news:
                 news.notify_all()
             if not page.over:
-                await loop.run_in_executor(None, growth.wait, PATIENCE_S)
+                await growth.wait_here(PATIENCE_S)
+    over.set()
     for problem in tail.problems[:1]:
         say(str(problem))
 

@@ -21,6 +21,7 @@ from comfyrec.cassette.files import Writer, create_cassette
 from comfyrec.cassette.records import ABOUT
 from comfyrec.cassette.redact.redactor import CLASSES, Redactor, check_classes
 from comfyrec.cli import DAMAGED, FINE
+from comfyrec.cli._view_beside import add_view_flag, viewed
 from comfyrec.cli._watch_flags import add_watch_flags, watching_of
 from comfyrec.client.redaction import SECRET_VARIABLES
 from comfyrec.errors import SecretKept, UsageError
@@ -102,6 +103,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--insecure", action="store_true", help="do not check the upstream's certificate"
     )
     add_watch_flags(parser)
+    add_view_flag(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -140,11 +142,12 @@ def run(arguments: argparse.Namespace) -> int:
             include_static=arguments.include_static,
             any_upgrade=arguments.any_upgrade,
         )
-        try:
-            look = partial(probe, upstream, context=context, rewrite=rewrite)
-            asyncio.run(_serve(relay, listener, arguments.output, look, watching))
-        finally:
-            status = _close(writer, recorder, str(arguments.output))
+        look = partial(probe, upstream, context=context, rewrite=rewrite)
+        with viewed(writer.path, arguments.view):
+            try:
+                asyncio.run(_serve(relay, listener, arguments.output, look, watching))
+            finally:
+                status = _close(writer, recorder, str(arguments.output))
     print(_summary(relay, recorder, writer), flush=True)
     return status
 

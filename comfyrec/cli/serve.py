@@ -65,6 +65,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="write url, ws_url and pid to FILE as JSON once it is ready; it is removed at the end",
     )
     add_watch_flags(parser)
+    parser.add_argument(
+        "--view",
+        nargs="?",
+        const="say",
+        choices=("say", "open"),
+        help="say where its page is, which shows live what it does; 'open' opens a browser there",
+    )
     add("--exit-with-parent", action="store_true", help="end when the process that started it does")
     add("--exit-on-stdin-close", action="store_true", help="end when its standard input is closed")
 
@@ -225,6 +232,12 @@ def run(arguments: argparse.Namespace) -> int:
             when_parent_ends(stopped.set)
         if arguments.exit_on_stdin_close:
             when_stdin_closes(stopped.set)
+        if arguments.view:
+            _tell(arguments, f"what it does is shown at {server.handle.url}/__fake__/ui/")
+            if arguments.view == "open":
+                import webbrowser
+
+                webbrowser.open(f"{server.handle.url}/__fake__/ui/")
         said = json.dumps(whereabouts(server.handle)) if arguments.print == "json" else sentence
         print(said, flush=True)
         stopped.wait()

@@ -7,26 +7,33 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import signal
 import socket
 import webbrowser
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 from comfyrec.cassette.files import Reader, find_cassette, is_being_written, writing_file
 from comfyrec.cli import FINE
 from comfyrec.cli._lifetime import when_stdin_closes
-from comfyrec.cli._page_server import page_files, served_page
+from comfyrec.cli._page_server import served_page
 from comfyrec.cli.terminal.output import opened, refuse_source, said, tell
 from comfyrec.errors import CutOff, UsageError
 from comfyrec.proxy.relay import listen, listen_address
 from comfyrec.show.page_data import PageRows, Seen, packed_rows
-from comfyrec.show.page_file import PageFile
+from comfyrec.show.page_file import PageFile, page_files
 from comfyrec.show.summary import summary
 from comfyrec.show.text import bytes_in_words, plain
 from comfyrec.timeline.live import Live
 
 __all__ = ["add_arguments", "run"]
+
+LAST_NEWS_S: Final = 3.0
+"""For reading what was recorded last."""
+LAST_ANSWERS_S: Final = 0.3
+"""For answers that are under way."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -113,11 +120,16 @@ async def _until_stopped(path: str, listener: socket.socket, arguments: argparse
         signal.signal(name, lambda *_: loop.call_soon_threadsafe(stopped.set))
     if arguments.exit_on_stdin_close:
         when_stdin_closes(partial(_stop, loop, stopped))
-    async with served_page(path, listener, say=lambda sentence: tell("view", sentence)) as url:
-        print(f"Showing {path} at {url}", flush=True)
+    async with served_page(path, listener, say=partial(tell, "view")) as page:
+        print(f"Showing {path} at {page.url}", flush=True)
         if arguments.open:
-            webbrowser.open(url)
+            webbrowser.open(page.url)
         await stopped.wait()
+        if arguments.exit_on_stdin_close:
+            # The recording has ended with its recorder: whoever looks on is told, then it is over.
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(page.over.wait(), LAST_NEWS_S)
+                await asyncio.sleep(LAST_ANSWERS_S)
 
 
 def _stop(loop: asyncio.AbstractEventLoop, stopped: asyncio.Event) -> None:

@@ -22,6 +22,7 @@ from comfyrec.control.holds import HOLDS
 from comfyrec.control.judging import JUDGING
 from comfyrec.control.openapi import document
 from comfyrec.control.operation import Answer, Empty, Operation, read_body, read_query
+from comfyrec.control.page import UI_PATH, ServerPage
 from comfyrec.control.seen import SEEN
 from comfyrec.control.servers import SERVERS
 from comfyrec.control.serving import SERVING, played_by
@@ -82,12 +83,16 @@ class Plane:
 
     def __init__(self, controlled: Controlled) -> None:
         self._controlled = controlled
+        self._page = ServerPage(controlled)
 
     def answer(self, request: Request) -> Response | Coroutine[Any, Any, Response]:
         """Answer one request below ``/__fake__``."""
         if _is_foreign(request):
             return _failed("a page of another origin cannot use the control plane", 403)
-        path = request.parts.raw_path.removeprefix(CONTROL_PATH).rstrip("/")
+        below = request.parts.raw_path.removeprefix(CONTROL_PATH)
+        if below == UI_PATH or below.startswith(f"{UI_PATH}/"):
+            return self._page.answer(request, below)
+        path = below.rstrip("/")
         try:
             return _answer(self._controlled, request, path)
         except (ComfyrecError, ValueError) as error:

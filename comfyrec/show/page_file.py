@@ -11,9 +11,10 @@ import base64
 from collections.abc import Callable, Mapping
 from hashlib import sha256
 from html import escape
+from importlib.resources import files
 from typing import Final
 
-__all__ = ["SCRIPTS", "PageFile", "live_html"]
+__all__ = ["SCRIPTS", "PageFile", "live_html", "page_files"]
 
 SCRIPTS: Final = ("data.js", "lanes.js", "list.js", "inspector.js", "main.js")
 """In the order in which they are put together."""
@@ -21,27 +22,33 @@ _PLACES: Final = ("policy", "title", "style", "data", "summary", "script")
 """In the order in which they stand in ``page.html``."""
 
 
+def page_files() -> dict[str, str]:
+    """The files that a page is put together from, by name."""
+    folder = files("comfyrec.show") / "page"
+    return {one.name: one.read_text("utf-8") for one in folder.iterdir() if one.is_file()}
+
+
 class PageFile:
     """Writes a page piece by piece: blocks and pictures as they come, then the columns.
 
     Args:
         write: takes the next bytes of the file.
-        files: the texts of the files in ``page/``, by name.
+        parts: the texts of the files in ``page/``, by name.
         title: of the window.
     """
 
     def __init__(
-        self, write: Callable[[bytes], object], files: Mapping[str, str], *, title: str
+        self, write: Callable[[bytes], object], parts: Mapping[str, str], *, title: str
     ) -> None:
         self._write = write
         self.size = 0
-        script = _script(files)
-        style = files["style.css"]
+        script = _script(parts)
+        style = parts["style.css"]
         policy = (
             f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; "
             f"img-src data:; base-uri 'none'; form-action 'none'"
         )
-        self._pieces = _cut_at_places(files["page.html"])
+        self._pieces = _cut_at_places(parts["page.html"])
         for text in (policy, escape(title), style):
             self._text(self._pieces.pop(0) + text)
         self._text(self._pieces.pop(0))
@@ -72,15 +79,15 @@ class PageFile:
         self._text(before_script + escape(summary) + end[0] + self._script + end[1])
 
 
-def live_html(files: Mapping[str, str], *, title: str, panel: str = "") -> tuple[str, str]:
+def live_html(parts: Mapping[str, str], *, title: str, panel: str = "") -> tuple[str, str]:
     """(HTML, content security policy) of a page that asks its server for what it shows.
 
     Args:
-        files: the texts of the files in ``page/``, by name.
+        parts: the texts of the files in ``page/``, by name.
         title: of the window.
         panel: JSON for the column of controls; empty: there is none.
     """
-    script, style = _script(files, panel=bool(panel)), files["style.css"]
+    script, style = _script(parts, panel=bool(panel)), parts["style.css"]
     policy = (
         f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; "
         f"img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
@@ -89,7 +96,7 @@ def live_html(files: Mapping[str, str], *, title: str, panel: str = "") -> tuple
     in_file = policy.partition("; frame-ancestors")[0]  # which a file cannot say
     data = _block("live", "rows") + (_block("panel-data", _base64(panel.encode())) if panel else "")
     texts = (in_file, escape(title), style, data, "", script)
-    pieces = _cut_at_places(files["page.html"])
+    pieces = _cut_at_places(parts["page.html"])
     html = "".join(before + text for before, text in zip(pieces, texts, strict=False)) + pieces[-1]
     return html, policy
 
@@ -104,9 +111,9 @@ def _cut_at_places(html: str) -> list[str]:
     return [*pieces, html]
 
 
-def _script(files: Mapping[str, str], *, panel: bool = False) -> str:
+def _script(parts: Mapping[str, str], *, panel: bool = False) -> str:
     names = (*SCRIPTS[:-1], "panel.js", SCRIPTS[-1]) if panel else SCRIPTS
-    scripts = "\n".join(files[name] for name in names)
+    scripts = "\n".join(parts[name] for name in names)
     return f'"use strict";\n(() => {{\n{scripts}\n}})();\n'
 
 

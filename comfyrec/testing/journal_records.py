@@ -67,7 +67,10 @@ def _records(
         case "request":
             yield HttpPart, _part(number, Side.CLIENT, _request_head(entry), entry)
         case "answer":
-            yield HttpPart, _part(number, Side.SERVER, _answer_head(entry), entry)
+            part = _part(number, Side.SERVER, _answer_head(entry), entry)
+            yield HttpPart, {**part, "last": not entry.get("more")}
+        case "more":
+            yield HttpPart, {**_part(number, Side.SERVER, b"", entry), "last": entry["last"]}
         case "upgrade":
             yield HttpPart, _part(number, Side.CLIENT, _request_head(entry), entry)
             if number not in answered:

@@ -102,6 +102,8 @@ class Journal:
             case Respond():
                 answer = action.answer
                 facts = {"status": answer.status, **_marks(answer), _HEADERS: answer.headers}
+                if action.more:
+                    facts["more"] = True
                 body = answer.body if answer.stored is None else answer.stored.read(0, TEXT_MAX)
                 self._note(now, "answer", action.exchange, facts, body, size=answer.body_bytes)
             case RespondMore():
@@ -248,7 +250,7 @@ def _plain(entry: _Entry) -> dict[str, Any]:
 def _whole(entry: _Entry) -> dict[str, Any]:
     """What else is known of it, for one who writes it down."""
     more: dict[str, Any] = {}
-    if isinstance(entry.content, bytes) and entry.what in ("sent", "answer"):
+    if isinstance(entry.content, bytes) and entry.what in ("sent", "answer", "more"):
         more["content"] = entry.content
     if isinstance(entry.facts, dict) and _HEADERS in entry.facts:
         more["headers"] = [list(field) for field in entry.facts[_HEADERS]]

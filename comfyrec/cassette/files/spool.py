@@ -13,14 +13,15 @@ class Spool:
     """Blocks and pictures by number, in the order in which they come."""
 
     def __init__(self) -> None:
-        self._file = tempfile.TemporaryFile(prefix="comfyrec-")  # noqa: SIM115 - closed with us
+        self._fd, name = tempfile.mkstemp(prefix="comfyrec-")
+        os.unlink(name)  # noqa: PTH108 - a plain string
         self._size = 0
         self._blocks: array[int] = array("Q")
         self._pictures: list[tuple[str, int, int]] = []
 
     def _put(self, data: bytes) -> int:
         at = self._size
-        os.pwrite(self._file.fileno(), data, at)
+        os.pwrite(self._fd, data, at)
         self._size += len(data)
         return at
 
@@ -39,15 +40,20 @@ class Spool:
         if 2 * number >= len(self._blocks):
             return None
         at, size = self._blocks[2 * number : 2 * number + 2]
-        return os.pread(self._file.fileno(), size, at)
+        return os.pread(self._fd, size, at)
 
     def picture_at(self, number: int) -> tuple[str, bytes] | None:
         """(media type, picture); None: there is none."""
         if number >= len(self._pictures):
             return None
         media_type, at, size = self._pictures[number]
-        return media_type, os.pread(self._file.fileno(), size, at)
+        return media_type, os.pread(self._fd, size, at)
 
     def close(self) -> None:
         """Let go of the file."""
-        self._file.close()
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def __del__(self) -> None:
+        self.close()

@@ -44,15 +44,20 @@ class Inspector {
   async draw() {
     for (const button of this.buttons) button.setAttribute("aria-selected", String(button.textContent === this.tab));
     const row = this.app.selected, turn = ++this.shown, box = byId("detail");
-    if (row < 0) { this.title.textContent = ""; box.replaceChildren(this.overall()); return; }
+    if (row < 0) { this.title.textContent = ""; this.asCode = ""; this.text = ""; this.other.hidden = this.copy.hidden = true; box.replaceChildren(this.overall()); return; }
     const { conn, size, type } = this.data.columns;
-    const payload = await payloadOf(row, this.data);
+    let payload;
+    try { payload = await payloadOf(row, this.data); } catch (error) {
+      box.replaceChildren(make("p", "dim", `${this.data.strings[this.data.columns.words[row]]}`), make("p", "warn", `What it says cannot be had: ${error.message}. 'comfyrec view FILE' shows the recording.`));
+      return;
+    }
     const content = await this[TABS[this.tab]](row, payload);
     if (turn !== this.shown) return;  // another row was chosen meanwhile
     this.title.textContent = `#${row + 1} · connection ${conn[row]} · ${bytes(size[row])}`;
     this.asCode = codeOf(this.data, row, payload);
     this.other.textContent = this.data.strings[this.data.columns.kind[row]] === "request" ? "as curl" : "as pytest";
     this.other.hidden = !this.asCode;
+    this.copy.hidden = false;
     this.text = content.textContent;
     const findings = this.data.story.findings.filter((f) => f.at !== null && f.t_us === this.data.columns.t[row]);
     const picture = this.data.columns.picture[row];

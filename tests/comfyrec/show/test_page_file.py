@@ -8,9 +8,8 @@ from hashlib import sha256
 
 import pytest
 
-from comfyrec.cli._page_server import page_files
 from comfyrec.show.page_data import PageRows, Seen, packed_rows
-from comfyrec.show.page_file import PageFile
+from comfyrec.show.page_file import PageFile, page_files
 from comfyrec.timeline.live import Live
 from tests.support.timeline_samples import Recording
 
