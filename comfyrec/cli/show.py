@@ -19,6 +19,7 @@ from comfyrec.cli.terminal.reading import read_story
 from comfyrec.show.narrative import Following, narrative
 from comfyrec.show.selection import Selection
 from comfyrec.timeline.live import Live
+from comfyrec.timeline.moments import moments_of
 
 __all__ = ["add_arguments", "run"]
 
