@@ -9,7 +9,7 @@ import msgspec
 
 from comfyrec.events import comfy_json
 from comfyrec.http.request import loads_or_none
-from fake_server.http.responses import empty, json_response
+from fake_server.http.responses import empty, json_response, server_error
 from fake_server.source import Request, Response
 from fake_server.surfaces.cloud.answers import Refused, bad_request, not_found, translated
 from fake_server.surfaces.cloud.jobs import (
@@ -59,13 +59,19 @@ class JobDesk:
     def submit(self, user: User, request: Request) -> Asking[Response]:
         """``POST /api/prompt``: the whole prompt, or none of it."""
         body = request.in_memory().json
-        sent = request.in_memory().body
-        if isinstance(body, dict):
-            kept = {name: value for name, value in body.items() if name not in _IGNORED}
-            sent = comfy_json({**kept, "client_id": user.client_id}).encode()
+        if not isinstance(body, dict) or not isinstance(body.get("prompt"), dict):
+            raise bad_request("the body has to be a JSON object with an object 'prompt'")
+        if not all(isinstance(node, dict) for node in body["prompt"].values()):
+            raise bad_request("a node of 'prompt' is not an object")
+        kept = {name: value for name, value in body.items() if name not in _IGNORED}
+        sent = comfy_json({**kept, "client_id": user.client_id}).encode()
         answer = yield Request("POST", "/prompt", _JSON, sent)
         value = loads_or_none(answer.body)
-        if answer.status != 200 or not isinstance(value, dict) or "prompt_id" not in value:
+        if answer.body == server_error().body:
+            raise bad_request("the prompt cannot be read")
+        if not isinstance(value, dict):
+            return translated(answer)
+        if answer.status != 200 or "prompt_id" not in value:
             return answer
         prompt_id = str(value["prompt_id"])
         if value.get("node_errors"):

@@ -98,8 +98,6 @@ class Files:
     def mask_layers(self, request: Request) -> Response:
         """``GET /api/files/mask-layers``."""
         name = request.first("filename")
-        if not name:
-            raise bad_request("the query has no 'filename'")
         if name not in self._masks:
             raise not_found("mask")
         return json_response(dict.fromkeys(_LAYERS) | {"mask": name})

@@ -27,11 +27,16 @@ from fake_server.source import (
     Send,
     UpgradeRequested,
 )
-from fake_server.surfaces.cloud.answers import Refused, bad_request, milliseconds, translated
+from fake_server.surfaces.cloud.answers import (
+    Refused,
+    bad_request,
+    milliseconds,
+)
 from fake_server.surfaces.cloud.desk import JobDesk
 from fake_server.surfaces.cloud.files import STORAGE, Files
 from fake_server.surfaces.cloud.frames import data_of, prompt_of, start_frames, to_cloud
 from fake_server.surfaces.cloud.jobs import Jobs
+from fake_server.surfaces.cloud.passing import pass_on, without_keys
 from fake_server.surfaces.cloud.routes import route_of
 from fake_server.surfaces.cloud.settings import CloudSettings
 from fake_server.surfaces.cloud.users import User, Users
@@ -82,7 +87,7 @@ class Cloud(Surface):
         if request.parts.raw_path.startswith(STORAGE):
             return (yield from self._files.stored(request))
         if request.path in _PUBLIC:
-            return (yield from self._passed_on(request))
+            return (yield from pass_on(request))
         user = self._users.of(request)
         name, id = route_of(request)
         match name:
@@ -127,11 +132,7 @@ class Cloud(Surface):
             case "getRemoteAssetMetadata" | "createAssetDownload":
                 raise bad_request("this server fetches nothing from other hosts")
             case _:
-                return (yield from self._passed_on(request))
-
-    def _passed_on(self, request: Request) -> Asking[Response]:
-        answer = yield msgspec.structs.replace(request, headers=_without_keys(request))
-        return translated(answer)
+                return (yield from pass_on(request))
 
     def failed(self, error: Exception) -> Response:
         """The answer to what is refused."""
@@ -151,7 +152,7 @@ class Cloud(Surface):
         self._listen(user)
         user.sockets[socket] = None
         target = f"/ws?clientId={self._random.uuid()}"
-        native = msgspec.structs.replace(request, target=target, headers=_without_keys(request))
+        native = msgspec.structs.replace(request, target=target, headers=without_keys(request))
         self.door.forward(UpgradeRequested(socket, native))
 
     def _listen(self, user: User) -> None:
@@ -267,11 +268,3 @@ class Cloud(Surface):
                 self._jobs.forget(job.id)
         if "files" in parts:
             self._files.clear()
-
-
-def _without_keys(request: Request) -> tuple[tuple[str, str], ...]:
-    return tuple(
-        (name, value)
-        for name, value in request.headers
-        if name.lower() not in ("authorization", "x-api-key")
-    )
