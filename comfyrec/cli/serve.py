@@ -278,8 +278,18 @@ def started(arguments: argparse.Namespace) -> tuple[ComfyUI, str]:
 
 
 def complain(arguments: argparse.Namespace, server: ComfyUI) -> None:
-    """Print what was to happen and did not."""
-    for sentence in shortened_list(server.complaints, COMPLAINTS_SHOWN_MAX):
+    """Print what was to happen and did not, as far as it was not printed when it came up."""
+    told: set[str] = getattr(arguments, "told", set())
+    left = [sentence for sentence in server.complaints if sentence not in told]
+    for sentence in shortened_list(left, COMPLAINTS_SHOWN_MAX):
+        _tell(arguments, sentence)
+
+
+def _tell_once(arguments: argparse.Namespace, sentence: str) -> None:
+    """Say something when it comes up, up to a bound; the rest is said at the end."""
+    told = arguments.__dict__.setdefault("told", set())
+    if sentence not in told and len(told) < COMPLAINTS_SHOWN_MAX:
+        told.add(sentence)
         _tell(arguments, sentence)
 
 
@@ -458,7 +468,7 @@ def _player(arguments: argparse.Namespace) -> Callable[[], Source]:
         "match": arguments.match,
         "idle_time_limit_us": None if limit is None else round(limit * 1_000_000),
         "seed": arguments.seed,
-        "notify": partial(_tell, arguments),
+        "notify": partial(_tell_once, arguments),
         "takes_stored": True,
     }
     if arguments.unmatched:

@@ -121,6 +121,8 @@ class Request(msgspec.Struct, frozen=True, dict=True):
     """The other end of the connection, ``address:port``; empty when there is none."""
     stored: StoredBody | None = None
     """The body, when it stands in a file; ``body`` is empty then."""
+    secure: bool = False
+    """Whether it came over TLS."""
 
     # --- the target
 

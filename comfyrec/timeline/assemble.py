@@ -102,6 +102,10 @@ class OpenMessage:
             self._sink.write(held)
         self.body = []
 
+    @property
+    def _came_in_pieces(self) -> bool:
+        return len(self.pieces) > 1 or any(piece.t > self.t for piece in self.pieces)
+
     def done(self) -> HttpMessage:
         """The message as it stands now."""
         start, headers = _split(self.head)
@@ -110,7 +114,7 @@ class OpenMessage:
             headers=headers,
             body=b"".join(self.body),
             stored=self._sink.done() if self._sink is not None else None,
-            pieces=tuple(self.pieces) if len(self.pieces) > 1 else (),
+            pieces=tuple(self.pieces) if self._came_in_pieces else (),
             at=self.at,
             t=self.t,
             t_end=self.t_end,

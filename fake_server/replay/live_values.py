@@ -7,11 +7,13 @@ and texts; in other answers words that are known to stand for recorded ones take
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 
+from comfyrec.http.event_stream import is_event_stream, is_json_lines
 from comfyrec.http.request import loads_or_none
 from fake_server.replay.live.live_state import LivePrompt, LiveState
 from fake_server.replay.live.recorded_facts import RecordedFacts
@@ -22,6 +24,7 @@ from fake_server.source import Request, Response
 __all__ = ["with_live_values"]
 
 _ABOUT_PROMPTS: Final = frozenset(("history", "queue", "jobs"))
+_DATA: Final = re.compile(rb"data: ?")
 # Long, and the same for every client.
 _SAME_FOR_ALL: Final = frozenset(("object_info", "extensions", "i18n", "system_stats", ""))
 
@@ -48,6 +51,9 @@ def with_live_values(
     prompts = live_state.rewritten
     if family in _SAME_FOR_ALL or not (prompts or live_state.bindings.any):
         return response
+    kind = next((v for name, v in response.headers if name.lower() == "content-type"), "")
+    if is_event_stream(kind) or is_json_lines(kind):
+        return _in_lines(response, live_state)
     value = loads_or_none(response.body) if response.body[:1] in (b"{", b"[") else None
     if value is None or any(name.lower() == "content-encoding" for name, _ in response.headers):
         return response
@@ -81,6 +87,27 @@ def _with_name(response: Response, recorded: str, live: str) -> Response:
         for name, value in response.headers
     )
     return msgspec.structs.replace(response, headers=headers)
+
+
+def _in_lines(response: Response, live_state: LiveState) -> Response:
+    """A body whose lines hold JSON: server-sent events, or one value in each line."""
+    if not live_state.bindings.any:
+        return response
+    lines = [_line(line, live_state) for line in response.body.splitlines(keepends=True)]
+    return msgspec.structs.replace(response, body=b"".join(lines))
+
+
+def _line(line: bytes, live_state: LiveState) -> bytes:
+    field = _DATA.match(line)
+    start = field.end() if field else 0
+    text = line[start:].rstrip(b"\r\n")
+    value = loads_or_none(text) if text[:1] in (b"{", b"[") else None
+    if value is None:
+        return line
+    changed = _with_words(value, live_state)
+    if changed == value:
+        return line
+    return line[:start] + json.dumps(changed).encode() + line[start + len(text) :]
 
 
 def _with_words(value: Any, live_state: LiveState) -> Any:

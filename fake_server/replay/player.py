@@ -26,12 +26,14 @@ from fake_server.replay.live.messages import RecordedMessages
 from fake_server.replay.live.playthrough import Playthrough, cancel_target_of
 from fake_server.replay.live.playthrough_index import SAFE_METHODS, Playthroughs
 from fake_server.replay.live.recorded_facts import RecordedFacts
+from fake_server.replay.live.streams import Streams
 from fake_server.replay.live.uploads import upload_of
 from fake_server.replay.live_values import with_live_values
 from fake_server.replay.matching.prompt_matcher import PromptMatcher, Unmatched
 from fake_server.replay.matching.shape import VOLATILE, Tier
 from fake_server.replay.matching.submissions import Submissions
 from fake_server.replay.matching.validity import Flaw, Validity
+from fake_server.replay.recorded.minting import minted_like
 from fake_server.replay.recorded.node_durations import seconds_by_class
 from fake_server.replay.recorded.recorded_answers import RecordedAnswers, RecordedExchange
 from fake_server.replay.recorded.request_key import (
@@ -40,6 +42,7 @@ from fake_server.replay.recorded.request_key import (
     request_key_of,
 )
 from fake_server.replay.recorded.steps import Script
+from fake_server.replay.recorded.timed_body import timed_body
 from fake_server.replay.rewrite_response import rewritten_response
 from fake_server.replay.simulation import Simulation
 from fake_server.replay.strict import StrictMode
@@ -53,6 +56,7 @@ from fake_server.source import (
     MessageReceived,
     RealTimePassed,
     Request,
+    RequestAborted,
     RequestReceived,
     Respond,
     Response,
@@ -97,7 +101,7 @@ class Player(Source):
         mends: what a person can do about a prompt, and about another request, that was not
             recorded; the end of a sentence each, or nothing.
         notify: gets one sentence for each prompt that no recorded one is like, with the closest
-            one and what differs.
+            one and what differs; and for each request that a strict replay refuses.
         takes_stored: large uploads come in files (``Request.stored``).
     """
 
@@ -119,7 +123,7 @@ class Player(Source):
         era = era_of(timeline.comfyui_version)
         self._script = script = Script.of(timeline, idle_time_limit_us=idle_time_limit_us)
         self._answers = RecordedAnswers(timeline, script.lifecycles)
-        self._strict = StrictMode(self._answers, mends[1]) if strict else None
+        self._strict = StrictMode(self._answers, mends[1], notify) if strict else None
         recorded_facts = RecordedFacts(timeline, script.recorded_ids, era)
         self._recorded_facts = recorded_facts
         self._synthesizer = Synthesizer(recorded_facts, era)
@@ -134,6 +138,7 @@ class Player(Source):
         flags = recorded_facts.flags() if era.has("progress_state") else None
         self._messages = RecordedMessages(timeline, script.recorded_ids, flags=flags)
         self._playthroughs = Playthroughs(self._begin)
+        self._streams = Streams(self._answers, idle_time_limit_us)
         submissions = Submissions(
             timeline,
             frozenset(volatile),
@@ -162,7 +167,7 @@ class Player(Source):
         return Playthrough(number, self._script, self._messages, self._answers, self._mint)
 
     def _mint(self, recorded: str) -> str:
-        return self._chance.hex32() if len(recorded) == 32 else self._chance.uuid()
+        return minted_like(recorded, self._chance)
 
     @property
     def complaints(self) -> list[str]:
@@ -204,8 +209,11 @@ class Player(Source):
         match happened:
             case Woke():
                 yield from self._woke(now)
+                yield from self._streams.advance(now)
             case RequestReceived():
                 yield from self._asked(happened.exchange, happened.request, now)
+            case RequestAborted():
+                self._streams.aborted(happened.exchange)
             case UpgradeRequested():
                 yield from self._upgrade_requested(happened.socket, happened.request, now)
             case MessageReceived():
@@ -215,6 +223,8 @@ class Player(Source):
             case Disconnected():
                 if playthrough := self._of_socket.pop(happened.socket, None):
                     yield from self._noted(playthrough, playthrough.left(happened.socket, now))
+            case RealTimePassed() if happened.token < 0:
+                yield from self._streams.wait_ended(happened.token, now)
             case RealTimePassed():
                 if playthrough := self._playthroughs.numbered(playthrough_of_token(happened.token)):
                     yield from self._noted(playthrough, playthrough.wait_ended(happened.token, now))
@@ -258,6 +268,7 @@ class Player(Source):
         if playthrough is None or not playthrough.expects(client):
             playthrough = self._joined(client, anonymous=not asked_for)
         self._of_socket[number] = playthrough
+        playthrough.live_state.spoke_to(request)
         self._playthroughs.remember(playthrough, request, client=client)
         yield from self._noted(playthrough, playthrough.connect(number, client, request, now))
 
@@ -290,7 +301,7 @@ class Player(Source):
         elif request.asks("POST", "/prompt"):
             yield from self._submitted(exchange, request, now)
         elif request.method in SAFE_METHODS:
-            yield self._answered(exchange, request, now)
+            yield from self._answered(exchange, request, now)
         elif self._simulation.is_running and request.path == "/interrupt":
             yield from self._simulation.answer(exchange, request, now)
         else:
@@ -311,7 +322,7 @@ class Player(Source):
                 playthrough, playthrough.submit(submitted.live, now, fresh=submitted.fresh)
             )
 
-    def _answered(self, exchange: int, request: Request, now: int) -> Action:
+    def _answered(self, exchange: int, request: Request, now: int) -> Iterator[Action]:
         """A question: as recorded where the recording fits, else as it follows from its events."""
         known = self._playthroughs.known(request)
         playthroughs = [known] if known is not None else self._playthroughs.active
@@ -320,16 +331,43 @@ class Player(Source):
         if len(playthroughs) == 1:
             recorded = playthroughs[0].recorded(request_key, strict=self._is_strict)
         if recorded is None and self._is_unknown(request_key):
-            return Respond(exchange, self._refused(request_key))
+            yield Respond(exchange, self._refused(request_key))
+            return
         if recorded is not None and recorded.hung_up:
-            return HangUp(exchange)
+            yield HangUp(exchange)
+            return
         if recorded is None:
             answer = self._synthesizer.answer(request_key, request, playthroughs)
         else:
             answer = self._rewritten(recorded, request, playthroughs[0])
         if request_key.route in _ABOUT_QUEUE:
             answer = self._simulation.joined(request, answer, now)
-        return Respond(exchange, answer)
+        yield from self._respond(exchange, recorded, answer, request, playthroughs[0], now)
+
+    def _respond(
+        self,
+        exchange: int,
+        recorded: RecordedExchange | None,
+        answer: Response,
+        request: Request,
+        playthrough: Playthrough,
+        now: int,
+    ) -> Iterator[Action]:
+        """An answer at once, or in the time that the recorded one took."""
+        timed = timed_body(recorded.exchange) if recorded is not None else None
+        if recorded is None or timed is None or request.method == "HEAD":
+            yield Respond(exchange, answer)
+            return
+        yield from self._streams.begin(
+            exchange,
+            recorded,
+            answer,
+            timed,
+            request,
+            owner=playthrough,
+            was_made=playthrough.was_made,
+            now=now,
+        )
 
     def _changed(self, exchange: int, request: Request, now: int) -> Iterator[Action]:
         """A change: answered as recorded, and done if the recording did it, or had no such one."""
@@ -346,17 +384,45 @@ class Player(Source):
         if recorded is not None and recorded.hung_up:
             yield HangUp(exchange)
             return
+        if recorded is not None:
+            playthrough, recorded = self._made_by_client(recorded, request, playthrough)
         cancel = cancel_target_of(request_key)
         stopped = cancel is not None and bool(playthrough.cancelled(cancel))
         answer = self._answer_to_change(
             request_key, request, recorded, playthrough, stopped=stopped
         )
-        yield Respond(exchange, answer)
+        yield from self._respond(exchange, recorded, answer, request, playthrough, now)
+        if recorded is not None:
+            yield from self._streams.made(recorded.exchange.number, playthrough, now)
         if request_key.route == "upload":
             self._uploaded(request, answer, playthrough, now)
         # Of several play-throughs none waits for it: somebody's recorded change that did nothing.
         if awaiting is not None or len(active) == 1 or recorded is None:
             yield from self._noted(playthrough, playthrough.change(request_key, recorded, now))
+
+    def _made_by_client(
+        self, recorded: RecordedExchange, request: Request, playthrough: Playthrough
+    ) -> tuple[Playthrough, RecordedExchange]:
+        """A client does what makes a job or an asset: the ids of it, and whose play-through it is.
+
+        Who makes the recorded one again, without a socket that would tell who it is, is the next
+        client, and begins from the beginning.
+        """
+        state = playthrough.live_state
+        number = recorded.exchange.number
+        makes = number in self._script.other_ids.minted
+        again = makes and playthrough.is_repeated(recorded) and not state.knows_key(request)
+        if again and not playthrough.active:
+            following = self._playthroughs.new()
+            request_key = following.key_of(request, strict=self._is_strict)
+            own = following.recorded(request_key, strict=self._is_strict)
+            if own is not None:
+                playthrough, recorded, again = following, own, False
+        state = playthrough.live_state
+        state.keep_keys(request)
+        for live_id in state.take_ids(recorded.exchange, request, anew=again):
+            self._playthroughs.remember(playthrough, request, prompt=live_id)
+        return playthrough, recorded
 
     def _uploaded(
         self, request: Request, answer: Response, playthrough: Playthrough, now: int
@@ -384,6 +450,7 @@ class Player(Source):
     def _rewritten(
         self, recorded: RecordedExchange, request: Request, playthrough: Playthrough
     ) -> Response:
+        playthrough.live_state.spoke_to(request)
         response = rewritten_response(
             recorded.exchange, request, self._script.recorded_ids, playthrough.live_state.renamed
         )

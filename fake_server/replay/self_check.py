@@ -12,9 +12,11 @@ import heapq
 import json
 import zlib
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final
+
+import msgspec
 
 from comfyrec.http.request import loads_or_none
 from comfyrec.timeline import Exchange, HttpMessage, Message, Side, Socket, Timeline
@@ -25,6 +27,8 @@ from fake_server.replay.differences import (
     first_difference_of_shape,
 )
 from fake_server.replay.player import Player
+from fake_server.replay.recorded.id_mapping import WORD, RecordedIds
+from fake_server.replay.recorded.other_ids import other_ids_of
 from fake_server.replay.rewrite_response import SYNTHESIZED
 from fake_server.source import (
     Abort,
@@ -39,6 +43,7 @@ from fake_server.source import (
     Request,
     RequestReceived,
     Respond,
+    RespondMore,
     Response,
     Send,
     UpgradeRequested,
@@ -71,6 +76,9 @@ class _SelfCheck:
         self._wakes: list[int] = []
         self._wait: list[int] = []
         self._ids: dict[str, str] = {}
+        self._others = other_ids_of(timeline, ())
+        self._words = frozenset(self._others.all)
+        self._addresses = RecordedIds((), (), self._others.authorities)
         self._prompt_of = {p.submitted: p for p in timeline.prompts if p.submitted is not None}
         self._received: dict[int, list[str | bytes]] = {
             self._live(s.number): [] for s in timeline.sockets
@@ -181,7 +189,7 @@ class _SelfCheck:
         body = exchange.request_json
         if body is None or not isinstance(body, (dict, list)):
             return exchange.request.body
-        return json.dumps(_with_own_ids(body, self._ids)).encode()
+        return json.dumps(_with_own_ids(body, self._ids, self._words)).encode()
 
     def _learn(self, happened: Happened) -> None:
         """The ids that the server minted: a sid from the greeting, a prompt id from the answer."""
@@ -199,6 +207,10 @@ class _SelfCheck:
             prompt = self._prompt_of.get(happened.exchange)
             if prompt is not None and isinstance(peek, dict):
                 self._ids[prompt.prompt_id] = str(peek.get("prompt_id"))
+            minted = self._others.minted.get(happened.exchange, ())
+            if minted:
+                said = self._timeline.exchanges[happened.exchange].response_json
+                self._ids.update(_in_place_of(minted, said, peek))
 
     # --- the server ----------------------------------------------------------------------------
 
@@ -220,6 +232,11 @@ class _SelfCheck:
             self._wait.append(action.token)
         elif isinstance(action, Respond):
             self._answers[action.exchange] = action.answer
+        elif isinstance(action, RespondMore):
+            begun = self._answers[action.exchange]
+            if begun is not None and action.data:
+                whole = msgspec.structs.replace(begun, body=begun.body + action.data)
+                self._answers[action.exchange] = whole
         elif isinstance(action, HangUp):
             self._answers[action.exchange] = None
         elif isinstance(action, (Close, Abort)):
@@ -247,7 +264,9 @@ class _SelfCheck:
                 continue
             if not self._wait:
                 return
-            if self._feed(RealTimePassed(self._wait.pop(0))):
+            token = self._wait.pop(0)
+            # Below zero: of an answer in pieces that its client did not wait for.
+            if self._feed(RealTimePassed(token)) and token >= 0:
                 yield f"before record {at}: the replay waited for a request that was not recorded"
 
     def _has_all_before(self, at: int) -> bool:
@@ -307,7 +326,24 @@ class _SelfCheck:
         for one, own in self._ids.items():
             if len(one) >= _LONG:
                 recorded = recorded.replace(one, own)
-        return recorded == live
+        return self._is_renamed(recorded, live, self._ids)
+
+    def _is_renamed(self, recorded: str, live: str, ids: Mapping[str, str]) -> bool:
+        """Whether two texts differ in ids of jobs and the like, and in addresses, alone."""
+        renamed = self._worded(recorded, ids)
+        return renamed == live or self._without_addresses(renamed) == self._without_addresses(live)
+
+    def _without_addresses(self, text: str) -> str:
+        return self._addresses.renamed(text, lambda _: "")
+
+    def _worded(self, recorded: str, ids: Mapping[str, str]) -> str:
+        """A text with the ids of jobs, assets and the like in their places."""
+        if not self._words:
+            return recorded
+        return WORD.sub(
+            lambda match: ids.get(match[0], match[0]) if match[0] in self._words else match[0],
+            recorded,
+        )
 
     def _same_until(self, known: int) -> Callable[[Any, Any], bool]:
         """Equal but for ids; an id that cannot be another word has to be the live one.
@@ -324,7 +360,9 @@ class _SelfCheck:
                 own = ids.get(recorded)
                 if own is not None and len(recorded) >= _LONG:
                     return live == own
-                return live == recorded or (own is not None and live == own)
+                if live == recorded or (own is not None and live == own):
+                    return True
+                return self._is_renamed(recorded, live, ids)
             # NaN is not equal to itself.
             return bool(recorded == live or (recorded != recorded and live != live))
 
@@ -387,15 +425,28 @@ def _code(socket: Socket) -> int:
     return (closing.code or 1005) if closing is not None and closing.clean else 1006
 
 
-def _with_own_ids(value: Any, ids: Mapping[str, str], key: str = "") -> Any:
-    """The ids of a request: long ones anywhere, others behind the keys that hold ids."""
+def _with_own_ids(value: Any, ids: Mapping[str, str], words: frozenset[str], key: str = "") -> Any:
+    """The ids of a request: what can be nothing else anywhere, others behind the keys for ids."""
     if isinstance(value, str):
-        return ids.get(value, value) if len(value) >= _LONG or key in _ID_KEYS else value
+        is_id = len(value) >= _LONG or key in _ID_KEYS or value in words
+        return ids.get(value, value) if is_id else value
     if isinstance(value, list):
-        return [_with_own_ids(item, ids, key) for item in value]
+        return [_with_own_ids(item, ids, words, key) for item in value]
     if isinstance(value, dict):
-        return {name: _with_own_ids(item, ids, name) for name, item in value.items()}
+        return {name: _with_own_ids(item, ids, words, name) for name, item in value.items()}
     return value
+
+
+def _in_place_of(words: Sequence[str], recorded: Any, live: Any) -> Iterator[tuple[str, str]]:
+    """(recorded word, live word) where both answers have the same shape."""
+    if isinstance(recorded, dict) and isinstance(live, dict):
+        for name in recorded.keys() & live.keys():
+            yield from _in_place_of(words, recorded[name], live[name])
+    elif isinstance(recorded, list) and isinstance(live, list):
+        for one, other in zip(recorded, live, strict=False):
+            yield from _in_place_of(words, one, other)
+    elif recorded in words and isinstance(live, str):
+        yield recorded, live
 
 
 _ID_KEYS: Final = ("client_id", "clientId", "prompt_id", "delete", "job_ids")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from fake_server.replay.recorded.recorded_answers import RecordedAnswers
@@ -19,12 +19,19 @@ STATUS: Final = 500
 class StrictMode:
     """Refuses what was not recorded, and remembers it.
 
+    Args:
+        answers: what was recorded.
+        mend: the end of each sentence: what can be done about it.
+        notify: gets each sentence when it first comes up.
+
     Attributes:
         complaints: one sentence each.
     """
 
-    def __init__(self, answers: RecordedAnswers, mend: str = "") -> None:
-        self._answers, self._mend = answers, mend
+    def __init__(
+        self, answers: RecordedAnswers, mend: str = "", notify: Callable[[str], None] | None = None
+    ) -> None:
+        self._answers, self._mend, self._notify = answers, mend, notify
         self.complaints: list[str] = []
 
     def refuse_request(self, request_key: RequestKey) -> Response:
@@ -48,7 +55,10 @@ class StrictMode:
         nearest = f"; closest: {closest[0]}" if closest else ""
         detail = f" ({'; '.join(found)})" if found else ""
         if len(self.complaints) < COMPLAINTS_MAX:
-            self.complaints.append(f"{what}{nearest}{detail}{mend or self._mend}")
+            complaint = f"{what}{nearest}{detail}{mend or self._mend}"
+            if self._notify is not None and complaint not in self.complaints:
+                self._notify(complaint)
+            self.complaints.append(complaint)
         error = {
             "type": "not_recorded",
             "message": what,

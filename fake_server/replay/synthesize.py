@@ -58,7 +58,8 @@ class Synthesizer:
             stopped: whether the request stopped a prompt, or took one off the queue.
         """
         word, _, rest = request_key.path[1:].partition("/")
-        handler = self._handlers.get((request_key.method, word))
+        method = "GET" if request_key.method == "HEAD" else request_key.method
+        handler = self._handlers.get((method, word))
         context = _Context(request_key, request, playthroughs, rest, stopped)
         try:
             made = handler(self, context) if handler else None

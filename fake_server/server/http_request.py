@@ -50,7 +50,8 @@ def request_of(
     request: web.BaseRequest, body: bytes = b"", stored: FileBody | None = None
 ) -> Request:
     """The request as a source takes it."""
-    peer = transport_of(request).get_extra_info("peername")
+    transport = transport_of(request)
+    peer = transport.get_extra_info("peername")
     return Request(
         request.method,
         request.raw_path,
@@ -58,6 +59,7 @@ def request_of(
         body,
         f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else "",
         stored,
+        transport.get_extra_info("sslcontext") is not None,
     )
 
 

@@ -10,11 +10,13 @@ import msgspec
 
 from comfyrec.events.frames import status, text_frame
 from comfyrec.events.outputs import FileEntry
-from comfyrec.timeline import RecordedPrompt, Socket
+from comfyrec.timeline import Exchange, RecordedPrompt, Socket
 from fake_server.replay.live.bindings import Bindings
 from fake_server.replay.live.output_names import LiveFiles
 from fake_server.replay.live.prompt_rewriter import PromptRewriter
 from fake_server.replay.live.uploads import Uploads, bound_fields, form_of
+from fake_server.replay.recorded.id_mapping import WORD
+from fake_server.replay.recorded.other_ids import AUTHORITY, KEY_HEADERS, chosen_ids
 from fake_server.replay.recorded.recorded_answers import State
 from fake_server.replay.recorded.steps import MarkKind, Role, Script
 from fake_server.source import Action, Request, Send
@@ -161,6 +163,9 @@ class LiveState:
         self._variants: dict[int, list[bytes]] = {}
         self._to_live: dict[str, str] = {}
         self._to_recorded: dict[str, str] = {}
+        self._keys: set[str] = set()
+        self._authority: str | None = None
+        self._secure = False
 
     def new_token(self) -> int:
         """The token of the next ``WaitRealTime``."""
@@ -170,8 +175,26 @@ class LiveState:
     # --- ids -----------------------------------------------------------------------------------
 
     def renamed(self, recorded: str) -> str:
-        """The live id that took a recorded one's place."""
-        return self._to_live.get(recorded, recorded)
+        """The live id, or the replay's own address, that took a recorded one's place."""
+        live = self._to_live.get(recorded)
+        if live is None and "//" in recorded:
+            return self._own_address(recorded)
+        return recorded if live is None else live
+
+    def spoke_to(self, request: Request) -> None:
+        """A client of this play-through knows the replay under the address of its request."""
+        host = request.header("Host")
+        if AUTHORITY.fullmatch(host):
+            self._authority, self._secure = host, request.secure
+
+    def _own_address(self, recorded: str) -> str:
+        if self._authority is None:
+            return recorded.removeprefix("//")
+        scheme, _, _ = recorded.partition("//")
+        if not scheme:
+            return self._authority
+        family = "ws" if scheme[:1] in "wW" else "http"
+        return f"{family}{'s' if self._secure else ''}://{self._authority}"
 
     def recorded(self, live: str) -> str:
         """The recorded id whose place a live one took."""
@@ -185,7 +208,46 @@ class LiveState:
     def recorded_word(self, live: str) -> str:
         """The recorded id, name or other word whose place a live one took."""
         recorded = self._to_recorded.get(live)
-        return self.bindings.recorded(live) if recorded is None else recorded
+        if recorded is not None:
+            return recorded
+        if "://" in live and self._authority is not None:
+            return self._recorded_address(live)
+        return self.bindings.recorded(live)
+
+    def _recorded_address(self, live: str) -> str:
+        """A URL of ours, as the recorded client knew it."""
+        scheme, mark, rest = live.partition("://")
+        authority = self._script.other_ids.main_authority
+        if authority and rest.startswith(self._authority or "://"):
+            rest = authority + rest[len(self._authority or "") :]
+        words = WORD.sub(lambda match: self._to_recorded.get(match[0], match[0]), rest)
+        return f"{scheme}{mark}{words}"
+
+    def take_ids(self, recorded: Exchange, request: Request, *, anew: bool) -> Iterator[str]:
+        """A client does what was recorded: ids that it chose stand for those that were chosen, and
+        the server makes others than it made. Gives the live ones.
+
+        Args:
+            recorded: what it does again.
+            request: of the live client.
+            anew: whether ids are made once more that were made already.
+        """
+        ours = dict(chosen_ids(request))
+        for place, theirs in chosen_ids(recorded.asked):
+            if ours.get(place, theirs) != theirs:
+                self.name(theirs, ours[place])
+        for minted in self._script.other_ids.minted.get(recorded.number, ()):
+            if anew or minted not in self._to_live:
+                self.name(minted, self.mint(minted))
+            yield self._to_live[minted]
+
+    def knows_key(self, request: Request) -> bool:
+        """Whether it is sent again: its idempotency key was there before."""
+        return any(key in self._keys for name, key in chosen_ids(request) if name in KEY_HEADERS)
+
+    def keep_keys(self, request: Request) -> None:
+        """Remember the idempotency keys of a request."""
+        self._keys.update(key for name, key in chosen_ids(request) if name in KEY_HEADERS)
 
     def learn(self, pairs: Iterable[Pair]) -> None:
         """The values of a live prompt stand for those of a recorded one."""

@@ -177,6 +177,14 @@ class Playthrough:
             request_key, seen=seen, past=past, ahead=ahead, any_body=any_body
         )
 
+    def is_repeated(self, recorded: RecordedExchange) -> bool:
+        """Whether a recorded change was made more often than when recorded."""
+        return self._picker.is_repeated(recorded)
+
+    def was_made(self, change: int) -> bool:
+        """Whether a live client did what was done in a recorded exchange."""
+        return self._picker.was_made(change)
+
     def timestamp(self, now: int) -> int:
         """Milliseconds on the recording's clock."""
         return (self.script.timeline.t + now) // 1000

@@ -71,8 +71,8 @@ def form_of(request: Request) -> Form:
 
 
 def viewed_file(request: Request) -> FileEntry | None:
-    """The file that a GET /view asks for, by its live name."""
-    if not request.asks("GET", "/view"):
+    """The file that a /view asks for, by its live name."""
+    if request.method not in ("GET", "HEAD") or request.path != "/view":
         return None
     return FileEntry.of({name: values[0] for name, values in request.query.items()})
 

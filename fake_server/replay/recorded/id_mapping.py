@@ -1,9 +1,12 @@
 """recorded ids -> live ids, wherever a message, a body or a URL holds one.
 
-Two sorts of ids. One that cannot be anything else (a UUID, 32 hex digits) is replaced wherever it
-stands. A short one (``client-a``, ``1``) might be a word or a node id, so it is replaced only where
-ComfyUI puts a client or prompt id: behind certain keys, as key of a history, second in a queue
-item.
+Ids of prompts and clients are of two sorts. One that cannot be anything else (a UUID, 32 hex
+digits) is replaced wherever it stands. A short one (``client-a``, ``1``) might be a word or a node
+id, so it is replaced only where ComfyUI puts a client or prompt id: behind certain keys, as key of
+a history, second in a queue item.
+
+Ids of other kinds (jobs, assets, uploads) are long words with a digit, and are replaced as whole
+words. So are addresses, ``http://host:port``, wherever a scheme stands before them.
 
 A message is looked through once, whoever gets it and how often; what is found is a template.
 """
@@ -12,10 +15,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
-__all__ = ["IdTemplate", "RecordedIds", "deep_renamed"]
+__all__ = ["WORD", "IdTemplate", "RecordedIds", "deep_renamed"]
 
 _SAFE: Final = re.compile(
     r"\b[0-9a-fA-F]{8}(?:(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|[0-9a-fA-F]{24})\b"
@@ -27,6 +30,8 @@ _PLACED: Final = re.compile(
     rf"|\[\s*-?[0-9.e+]+\s*,\s*{_STRING}\s*,\s*\{{"
     rf'|{_STRING}\s*:\s*\{{\s*"prompt"\s*:\s*\['
 )
+
+WORD: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?")
 
 _FEW: Final = 16
 """Up to so many ids it is quicker to look for each of them than for their shape."""
@@ -51,23 +56,39 @@ class IdTemplate:
 
 
 class RecordedIds:
-    """All ids that a recording holds."""
+    """All ids that a recording holds.
 
-    def __init__(self, ids: Iterable[str]) -> None:
+    Args:
+        ids: of prompts and clients.
+        words: ids of other kinds.
+        authorities: ``host:port`` whose place the replay's own takes.
+    """
+
+    def __init__(
+        self, ids: Iterable[str], words: Iterable[str] = (), authorities: Iterable[str] = ()
+    ) -> None:
         known = {i for i in ids if i}
         self._safe = frozenset(i for i in known if _SAFE.fullmatch(i))
         self._placed = frozenset(known - self._safe)
         # As they stand in JSON: most messages hold none of them, which is quickly seen.
         self._quoted = tuple(json.dumps(i) for i in self._placed)
+        self._words = frozenset(words) - known
+        self._authorities = tuple(sorted(authorities, key=len, reverse=True))
+        hosts = "|".join(map(re.escape, self._authorities))
+        self._address = re.compile(
+            rf"(?:\b(?P<scheme>https?|wss?)://|:\\/\\/)(?P<host>{hosts})(?![\w.:-])", re.IGNORECASE
+        )
 
     def __contains__(self, word: str) -> bool:
-        return word in self._safe or word in self._placed
+        return word in self._safe or word in self._placed or word in self._words
 
     def template(self, text: str) -> IdTemplate | None:
         """Where ids stand in the text; None when there are none and it can be used as it is."""
         found = self._found_by_shape(text)
         if any(quoted in text for quoted in self._quoted):
             found = sorted(found + self._found_by_place(text))
+        if self._words or self._authorities:
+            found = _apart(sorted([*found, *self._found_words(text), *self._found_addresses(text)]))
         if not found:
             return None
         words, ids, behind = [], [], 0
@@ -94,10 +115,39 @@ class RecordedIds:
             at = match.end(group)
         return found
 
+    def _found_words(self, text: str) -> Iterator[tuple[int, int, str]]:
+        if len(self._words) <= _FEW and not any(i in text for i in self._words):
+            return
+        for match in WORD.finditer(text):
+            if match[0] in self._words:
+                yield match.start(), match.end(), match[0]
+
+    def _found_addresses(self, text: str) -> Iterator[tuple[int, int, str]]:
+        if "//" not in text and "\\/" not in text:
+            return
+        folded = text.lower()
+        if not any(host in folded for host in self._authorities):
+            return
+        for match in self._address.finditer(text):
+            if match["scheme"]:
+                yield match.start(), match.end(), match[0]
+            else:
+                # Slashes that are escaped stay as they are.
+                yield match.start("host"), match.end("host"), f"//{match['host']}"
+
     def renamed(self, text: str, rename: Rename) -> str:
         """The text with each recorded id renamed, for texts that are looked at once."""
         template = self.template(text)
         return text if template is None else template.filled(rename)
+
+
+def _apart(found: list[tuple[int, int, str]]) -> list[tuple[int, int, str]]:
+    """Those that do not begin inside another one."""
+    apart: list[tuple[int, int, str]] = []
+    for start, end, recorded in found:
+        if not apart or start >= apart[-1][1]:
+            apart.append((start, end, recorded))
+    return apart
 
 
 def _escaped(word: str) -> str:
@@ -118,10 +168,21 @@ _ID_KEYS: Final = frozenset(
 )
 
 
+def _may_be_id(text: str) -> bool:
+    if "://" in text:
+        return True
+    return _ID_MIN <= len(text) <= _ID_MAX and WORD.fullmatch(text) is not None
+
+
+_ID_MIN: Final = 8
+_ID_MAX: Final = 128
+
+
 def deep_renamed(value: Any, rename: Rename, key: str = "") -> Any:
-    """A JSON value with its ids renamed: safe ones anywhere, others behind the keys for ids."""
+    """A JSON value with its ids renamed: what may be nothing else anywhere, others behind the keys
+    for ids. Addresses, and ids in them, too."""
     if isinstance(value, str):
-        return rename(value) if key in _ID_KEYS or _SAFE.fullmatch(value) else value
+        return rename(value) if key in _ID_KEYS or _may_be_id(value) else value
     if isinstance(value, list):
         return [deep_renamed(item, rename, key) for item in value]
     if isinstance(value, dict):

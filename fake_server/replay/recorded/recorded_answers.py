@@ -84,7 +84,7 @@ def state_shown_by(
         state: of the server.
         numbers: prompt id -> the prompts that have it.
     """
-    if request_key.method != "GET":
+    if request_key.method not in ("GET", "HEAD"):
         return None
     first, _, rest = request_key.path[1:].partition("/")
     if first in ("queue", "prompt") and not rest:
@@ -156,6 +156,9 @@ class RecordedAnswers:
     def at(self, request_key: RequestKey) -> list[RecordedExchange]:
         """What was asked at the same place in the same manner, in order."""
         exchanges = self._at.get(request_key.place, [])
+        if not exchanges and request_key.method == "HEAD":
+            # The head of what a GET was answered.
+            exchanges = self._at.get(("GET", *request_key.place[1:]), [])
         for fits in (_same_manner_and_prefix, _same_manner):
             if found := [
                 recorded for recorded in exchanges if fits(recorded.request_key, request_key)
@@ -339,6 +342,10 @@ class AnswerPicker:
             exchanges = [recorded for recorded in exchanges if recorded.seen in (None, seen)]
             return self._next(request_key, exchanges)
         return self._as_of(request_key, exchanges, past, ahead)
+
+    def was_made(self, change: int) -> bool:
+        """Whether a recorded change was read."""
+        return change in self._changed
 
     def is_repeated(self, recorded: RecordedExchange) -> bool:
         """Whether a recorded change was read more often than it was made."""

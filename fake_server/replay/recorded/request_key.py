@@ -144,7 +144,9 @@ def _request_key(request: Request, rename: Rename) -> RequestKey:
 def _read(path: str, query: Sequence[tuple[str, str]], rename: Rename) -> Iterator[tuple[str, str]]:
     """The parameters that the server decides by: of a name that is given twice, the first."""
     word = _route(path)
-    known, defaults = _READ.get(word), _DEFAULTS.get(word, ())
+    # Of /v2/jobs, which is another interface than /api/jobs, other parameters are read.
+    known = None if path.startswith("/v2/jobs") else _READ.get(word)
+    defaults = _DEFAULTS.get(word, ())
     seen = set()
     for name, value in query:
         if name in seen or (name in _UNREAD if known is None else name not in known):

@@ -21,6 +21,7 @@ from comfyrec.http.routes import is_announced
 from comfyrec.timeline import Closing, Exchange, Message, RecordedPrompt, Side, Socket, Timeline
 from comfyrec.timeline.prompts import removed_ids
 from fake_server.replay.recorded.id_mapping import RecordedIds
+from fake_server.replay.recorded.other_ids import OtherIds, other_ids_of
 from fake_server.replay.recorded.prompt_states import HERE, Lifecycle, Place, lifecycles_of
 
 __all__ = [
@@ -180,6 +181,7 @@ class Script(msgspec.Struct, frozen=True):
     need_of_prompt: Mapping[int, Need]
     lifecycles: tuple[Lifecycle, ...]
     recorded_ids: RecordedIds
+    other_ids: OtherIds
     files: tuple[FileEntry, ...]
     """Every file that a prompt made."""
 
@@ -218,6 +220,8 @@ class _Writer:
             self._lifecycle(prompt, lifecycle)
         self._in_order()
         _set_due(self.steps, idle_time_limit_us)
+        ids = list(_ids(self.timeline, self.roles))
+        others = other_ids_of(self.timeline, ids)
         connects = {n.socket: n for n in self.needs if n.kind is NeedKind.CONNECT}
         return Script(
             timeline=self.timeline,
@@ -230,7 +234,8 @@ class _Writer:
             need_of_socket=tuple(connects[s.number] for s in self.timeline.sockets),
             need_of_prompt={n.prompt: n for n in self.needs if n.kind is NeedKind.SUBMIT},
             lifecycles=tuple(self.lifecycles),
-            recorded_ids=RecordedIds(_ids(self.timeline, self.roles)),
+            recorded_ids=RecordedIds(ids, others.all, others.authorities),
+            other_ids=others,
             files=tuple(
                 file for prompt in self.timeline.prompts for file in all_files_in(prompt.outputs)
             ),

@@ -80,6 +80,7 @@ class FastConnection(asyncio.Protocol):
         self._used = 0.0
         self._idle: asyncio.TimerHandle | None = None
         self._peer = ""
+        self._secure = False
         self.transport: asyncio.Transport | None = None
 
     # --- what asyncio calls ----------------------------------------------------------------------
@@ -91,6 +92,7 @@ class FastConnection(asyncio.Protocol):
         self._connections.add(self)
         peer = transport.get_extra_info("peername")
         self._peer = f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else ""
+        self._secure = transport.get_extra_info("sslcontext") is not None
         self._used = self._loop.time()
         self._idle = self._loop.call_at(self._used + IDLE_S, self._close_if_idle)
 
@@ -153,7 +155,9 @@ class FastConnection(asyncio.Protocol):
         self._used = self._loop.time()
         request = FastRequest(head.method, head.stays, transport)
         self._waiting = exchange = FastExchange(request, self)
-        asked = Request(head.method, head.target, head.fields, body, self._peer)
+        asked = Request(
+            head.method, head.target, head.fields, body, self._peer, secure=self._secure
+        )
         self._hand_on(exchange, asked)
 
     def _hand_over(self, transport: asyncio.Transport) -> None:
