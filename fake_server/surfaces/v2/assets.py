@@ -55,8 +55,8 @@ def placed(path: str) -> tuple[str, str]:
         V2Error: it leads out of there, or names no file.
     """
     parts = [part for part in path.replace("\\", "/").split("/") if part not in ("", ".")]
-    if not parts or ".." in parts or path.startswith(("/", "\\")) or "\0" in path:
-        raise V2Error(422, "invalid_request", "file_path has to lead to a file below the root")
+    if not parts or ".." in parts or path.startswith(("/", "\\")) or not path.isprintable():
+        raise V2Error(422, "invalid_request", "'file_path' has to lead to a file below the root")
     if parts[0] == "input" and len(parts) > 1:
         parts = parts[1:]
     return "/".join(parts[:-1]), parts[-1]

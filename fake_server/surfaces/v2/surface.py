@@ -127,16 +127,19 @@ class V2(Surface):
     def _route(self, request: Request) -> tuple[str, dict[str, str]]:
         inner = request.below(self._settings.prefix)
         segments = _segments(inner)[2:] if inner is not None else []
-        allowed: list[str] = []
-        for method, pattern, name in _SEGMENTS:
-            params = _fits(pattern, segments)
-            if params is None:
-                continue
+        found = [
+            (method, name, params)
+            for method, pattern, name in _SEGMENTS
+            if (params := _fits(pattern, segments)) is not None
+        ]
+        if not found:
+            raise not_found("there is no such route")
+        # /assets/from-hash is no id.
+        found = [one for one in found if not one[2]] or found
+        for method, name, params in found:
             if request.method == method or (request.method, method) == ("HEAD", "GET"):
                 return name, params
-            allowed.append(method)
-        if not allowed:
-            raise not_found("there is no such route")
+        allowed = [method for method, _, _ in found]
         raise V2Error(
             405,
             "method_not_allowed",

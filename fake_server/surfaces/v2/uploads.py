@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import msgspec
@@ -16,6 +17,8 @@ __all__ = ["Upload", "expiry", "read_upload"]
 EXPIRES_MIN: Final = 60
 EXPIRES_MAX: Final = 604_800
 UPLOAD_MAX: Final = 100 * 1024 * 1024
+_TOKEN: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_MEDIA_TYPE: Final = re.compile(rf"{_TOKEN}/{_TOKEN}(\s*;[ -~]*)?")
 
 
 class Upload(msgspec.Struct, frozen=True):
@@ -52,6 +55,8 @@ def read_upload(request: Request) -> Upload:
         raise V2Error(
             422, "invalid_body", "'content_type' is required, and has to come before 'file'"
         )
+    if not _MEDIA_TYPE.fullmatch(content_type):
+        raise V2Error(422, "invalid_body", "'content_type' is not a media type")
     path = _text(fields, "file_path")
     if not path:
         raise V2Error(422, "invalid_body", "'file_path' is required")

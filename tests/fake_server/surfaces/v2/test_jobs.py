@@ -371,6 +371,7 @@ def test_a_route_takes_its_methods_alone() -> None:
 
     assert wrong.status == 405
     assert dict(wrong.headers)["Allow"] == "POST, GET"
+    assert dict(asking.ask("GET", "/assets/from-hash").headers)["Allow"] == "POST"
     assert asking.ask("GET", "/jobs/none").status == 404
     assert asking.ask("GET", "/assets/none/other").status == 404
 
