@@ -115,12 +115,13 @@ def _invariants() -> str:
 
 
 def _scenarios() -> str:
-    from fake_server.scenarios import catalogue
+    from fake_server.scenarios import catalogue, scenario_surfaces
 
+    every = [one for surface in scenario_surfaces() for one in catalogue(surface)]
     rows = [
         f"| {one.row} | `{one.name}` | {_cell(one.summary)} | {_cell(one.correct)} "
         f"| {' '.join(one.keeps)} | {', '.join(_thread(each) for each in one.evidence)} |"
-        for one in sorted(catalogue(), key=lambda one: (one.row or "~", one.name))
+        for one in sorted(every, key=lambda one: (one.row or "~", one.name))
     ]
     head = "| | name | what happens | a correct client | tries | seen in |"
     return "\n".join([head, "|---|---|---|---|---|---|", *rows])

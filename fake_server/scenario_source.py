@@ -3,29 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from itertools import compress
 from typing import Any, Final
 
 import msgspec
 
 from comfyrec.errors import ScenarioError
 from comfyrec.versions import era_of
-from fake_server.options import ServerOptions
+from fake_server.options import ServerOptions, SurfaceChoice
 from fake_server.scenarios import Choice, Directions, Stage
 from fake_server.scenarios.kit.scenario import EARLIER_USER, OTHER_USER, Transport
 from fake_server.simulated_server import SimulatedServer
 from fake_server.simulator.node_plan import NodePlans, PlanFor
 from fake_server.source import Source
-from fake_server.surfaces.registry import with_surfaces
+from fake_server.surfaces.registry import NATIVE, default_settings, with_surfaces
 
 __all__ = ["scenario_source", "scenarios_over", "transport_of"]
 
 
-def scenario_source(choices: Sequence[Choice], options: ServerOptions | None = None) -> Source:
+def scenario_source(
+    choices: Sequence[Choice], options: ServerOptions | None = None, *, observed: bool = False
+) -> Source:
     """The simulated server with these scenarios at once, the first one nearest to the client.
+
+    Scenarios of a surface stand before it, and bring it along if the options do not name it;
+    native ones stand between it and the server.
 
     Args:
         choices: none at all is ``success``.
         options: how the server is started; a scenario may ask for another version of ComfyUI.
+        observed: have a ``Stage`` around all of it, and one behind the surfaces, if there are any.
 
     Raises:
         ScenarioError: options that do not exist, or plans that no node can follow.
@@ -42,21 +50,84 @@ def scenario_source(choices: Sequence[Choice], options: ServerOptions | None = N
     def make() -> SimulatedServer:
         return SimulatedServer(options, plan_for=plan_for)
 
+    lifelike = bool(wanted.get("lifelike"))
+    return _stacked(make, choices, directions, options, lifelike=lifelike, observed=observed)
+
+
+def _stacked(
+    make: Callable[[], Source],
+    choices: Sequence[Choice],
+    directions: Sequence[Directions],
+    options: ServerOptions,
+    *,
+    lifelike: bool = False,
+    observed: bool = False,
+) -> Source:
+    """What is made, native operators, surfaces, their operators: from the inside out."""
+    surfaces = _surfaces(choices, directions, options.surfaces)
+    staged = partial(_staged, seed=options.seed, lifelike=lifelike, always=observed)
+    natively = [choice.scenario.surface == NATIVE for choice in choices]
+    native = staged(make, *_only(choices, directions, natively))
+    if all(one.name == NATIVE for one in surfaces):
+        return native()
+    above = [not each for each in natively]
+    front = partial(_in_front, native, surfaces, options.seed)
+    return staged(front, *_only(choices, directions, above))()
+
+
+def _in_front(make: Callable[[], Source], surfaces: Sequence[SurfaceChoice], seed: int) -> Source:
+    return with_surfaces(make(), surfaces, seed=seed)
+
+
+def _only(
+    choices: Sequence[Choice], directions: Sequence[Directions], wanted: Sequence[bool]
+) -> tuple[list[Choice], list[Directions]]:
+    """Those choices, with their directions, that are wanted."""
+    return [*compress(choices, wanted)], [*compress(directions, wanted)]
+
+
+def _staged(
+    make: Callable[[], Source],
+    choices: Sequence[Choice],
+    directions: Sequence[Directions],
+    *,
+    seed: int,
+    lifelike: bool,
+    always: bool,
+) -> Callable[[], Source]:
+    """Makes a source under the operators of scenarios; itself, where there is nothing to do.
+
+    Operators keep state, so each is used for one run: what is made is made once.
+    """
     operators = [operator for each in directions for operator in each.operators]
     split = any(each.split for each in directions)
     waits = any(map(_waits_for_socket, choices, directions))
-    if not operators and not split and not waits:
-        return with_surfaces(make(), options.surfaces, seed=options.seed)
-    stage = Stage(
+    if not operators and not split and not waits and not always:
+        return make
+    return partial(
+        Stage,
         make,
         operators,
-        seed=options.seed,
+        seed=seed,
         split=split,
         waits_for_socket=waits,
-        lifelike=bool(wanted.get("lifelike")),
+        lifelike=lifelike,
         name=_names(choices),
     )
-    return with_surfaces(stage, options.surfaces, seed=options.seed)
+
+
+def _surfaces(
+    choices: Sequence[Choice], directions: Sequence[Directions], given: Sequence[SurfaceChoice]
+) -> list[SurfaceChoice]:
+    """The surfaces that were given and those that scenarios are about, set as these want it."""
+    surfaces = {one.name: one for one in given}
+    for choice, each in zip(choices, directions, strict=True):
+        name = choice.scenario.surface
+        if name == NATIVE:
+            continue
+        settings = surfaces.get(name, SurfaceChoice(name)).settings or default_settings(name)
+        surfaces[name] = SurfaceChoice(name, msgspec.structs.replace(settings, **each.surface))
+    return [*surfaces.values()]
 
 
 def _waits_for_socket(choice: Choice, directions: Directions) -> bool:
@@ -64,7 +135,8 @@ def _waits_for_socket(choice: Choice, directions: Directions) -> bool:
 
     A normal run does not wait: that a client misses its frames is what it shows.
     """
-    return choice.scenario.category != "normal" and directions.is_about_frames
+    of_frames = choice.scenario.surface == NATIVE and choice.scenario.category != "normal"
+    return of_frames and directions.is_about_frames
 
 
 def transport_of(choices: Sequence[Choice]) -> Transport:
@@ -135,29 +207,25 @@ def _both(first: Mapping[str, Any], second: Mapping[str, Any]) -> Mapping[str, A
 
 
 def scenarios_over(
-    choices: Sequence[Choice], make: Callable[[], Source], *, seed: int = 0
+    choices: Sequence[Choice],
+    make: Callable[[], Source],
+    *,
+    seed: int = 0,
+    surfaces: tuple[SurfaceChoice, ...] = (),
 ) -> Source:
-    """A recording under the operators of scenarios.
+    """A recording under the operators of scenarios, and with surfaces in front of it.
 
     Raises:
         ScenarioError: a scenario wants nodes to do something, which a recording cannot follow.
     """
     directions = [choice.scenario.direct(choice.settings) for choice in choices]
-    operators = [operator for each in directions for operator in each.operators]
     for choice, each in zip(choices, directions, strict=True):
         if not each.operators and not each.split and each.recording is None:
             raise ScenarioError(
                 f"scenario '{choice.scenario.name}' is about what nodes do, and a recording has "
                 f"done it already; leave out the file or the scenario"
             )
-    return Stage(
-        make,
-        operators,
-        seed=seed,
-        split=any(each.split for each in directions),
-        waits_for_socket=any(map(_waits_for_socket, choices, directions)),
-        name=_names(choices),
-    )
+    return _stacked(make, choices, directions, ServerOptions(seed=seed, surfaces=surfaces))
 
 
 def _names(choices: Iterable[Choice]) -> str:

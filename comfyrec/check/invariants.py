@@ -158,6 +158,8 @@ def _true_files(case: Case) -> Finding:
         return f"saved {len(saved) or 'none'} of {plural(wanted, 'file')}"
     if any(one not in true and _is_beginning(one, true) for one in saved):
         return "saved an incomplete file"
+    if any(saved.count(one) > max(true.count(one), 1) for one in set(saved)):
+        return "saved a file more than once"
     return True
 
 

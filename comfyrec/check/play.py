@@ -25,6 +25,8 @@ from fake_server.server.clock import MAX
 from fake_server.server.thread import Handle, LoopThread, serve
 from fake_server.source import Action, Happened, Request, Response, Source, Wrapper
 from fake_server.storage.pictures import picture
+from fake_server.surfaces.registry import NATIVE
+from fake_server.surfaces.surface import Front
 
 __all__ = ["IMAGES", "SECRET", "Playing", "play"]
 
@@ -34,25 +36,51 @@ SECRET: Final = "comfyrec-secret-4f1d0c"
 """A key that clients under test are given; nothing that they print may contain it."""
 
 
-class _Watched(Wrapper):
-    """A stage that notes the real time of each entry of its journal."""
+class _Stamped:
+    """A stage, and the real time of each entry of its journal."""
 
     def __init__(self, stage: Stage, clock: Callable[[], float]) -> None:
-        super().__init__(stage)
         self.stage, self.clock = stage, clock
         self.seconds: list[float] = []
 
+    def stamp(self) -> None:
+        missing = min(self.stage.observer.notes, JOURNAL_ENTRIES_MAX) - len(self.seconds)
+        if missing > 0:
+            self.seconds += [self.clock()] * missing
+
+    def seconds_of(self, what: str) -> Iterator[float]:
+        """When the journal says so, on the clock of the reports."""
+        for note, second in zip(self.stage.observer.journal, self.seconds, strict=False):
+            if note.what == what:
+                yield second
+
+
+class _Watched(Wrapper):
+    """A stage that notes the real time of each entry of its journal.
+
+    Attributes:
+        met: the stage that the client meets.
+        behind: the one where its prompts run; the same, unless a surface stands between them.
+    """
+
+    def __init__(self, stage: Stage, clock: Callable[[], float]) -> None:
+        super().__init__(stage)
+        self.met = self.behind = _Stamped(stage, clock)
+        front = stage.source
+        if isinstance(front, Front):
+            assert isinstance(front.inner, Stage)
+            self.behind = _Stamped(front.inner, clock)
+
     def handle(self, happened: Happened, now: int) -> Iterator[Action]:
         """As the stage's."""
-        for action in self.stage.handle(happened, now):
+        for action in self.inner.handle(happened, now):
             self._stamp()
             yield action
         self._stamp()
 
     def _stamp(self) -> None:
-        missing = min(self.stage.observer.notes, JOURNAL_ENTRIES_MAX) - len(self.seconds)
-        if missing > 0:
-            self.seconds += [self.clock()] * missing
+        self.met.stamp()
+        self.behind.stamp()
 
 
 class Playing:
@@ -76,42 +104,39 @@ class Playing:
         return self._call(self._conclude, report, took_s, limits or Limits())
 
     def _conclude(self, report: Report, took_s: float, limits: Limits) -> ScenarioResult:
-        stage, until_s = self._watched.stage, self._watched.clock()
-        complaints = stage.finish()
+        met, behind = self._watched.met, self._watched.behind
+        until_s = met.clock()
+        complaints = met.stage.finish()
+        if behind is not met and not behind.stage.is_bare:
+            complaints += behind.stage.finish()
         case = Case(
             scenario=self.choice.scenario,
             report=report,
-            truth=self._truth(stage),
-            traffic=traffic_of(stage.observer.journal, self._watched.seconds, until_s=until_s),
+            truth=self._truth(met.stage, behind),
+            traffic=traffic_of(met.stage.observer.journal, met.seconds, until_s=until_s),
             limits=limits,
         )
         return result_of(case, self.choice.title, complaints, took_s=took_s)
 
-    def _truth(self, stage: Stage) -> Truth:
+    def _truth(self, met: Stage, behind: _Stamped) -> Truth:
+        stage = behind.stage
         mine = stage.observer.mine()
-        ended_s = list(self._seconds_of("ended"))
+        ended_s = list(behind.seconds_of("ended"))
         prompt = mine[-1] if mine else None
         outputs = _outputs(stage, prompt.id) if prompt and prompt.ending == "success" else None
         views = list(_views(stage, outputs or {}))
         return Truth(
             ending=prompt.ending if prompt else _refused(stage),
             at_s=ended_s[-1] if ended_s else None,
-            flooded_s=next(self._seconds_of("flooded"), None),
+            flooded_s=next(behind.seconds_of("flooded"), None),
             prompt_id=prompt.id if prompt else None,
-            reached=_let_in(stage),
+            reached=_let_in(met),
             unfinished=prompt is not None and prompt.ending is None,
             outputs=outputs,
             contents=tuple(content for content, _ in views),
             obtainable=all(can_be_had for _, can_be_had in views),
             secret=str(getattr(self.choice.settings, "token", SECRET)),
         )
-
-    def _seconds_of(self, what: str) -> Iterator[float]:
-        """When the journal says so, on the clock of the reports."""
-        journal = self._watched.stage.observer.journal
-        for note, second in zip(journal, self._watched.seconds, strict=False):
-            if note.what == what:
-                yield second
 
 
 def _refused(stage: Stage) -> Ending | None:
@@ -187,7 +212,9 @@ def play(
         ScenarioError: it cannot be played: its settings contradict each other, or no port opens.
     """
     started = msgspec.structs.replace(options or ServerOptions(), seed=seed)
-    watched = _Watched(_staged(scenario_source([choice], started)), clock)
+    surfaces = {choice.scenario.surface, *(one.name for one in started.surfaces)}
+    source = scenario_source([choice], started, observed=surfaces != {NATIVE})
+    watched = _Watched(_staged(source), clock)
     if speed is None:
         speed = 1.0 if choice.scenario.in_real_time else MAX
     shell = transport_of([choice])

@@ -22,6 +22,7 @@ from fake_server.replay import Player
 from fake_server.scenarios import Choice, Directions, Scenario, select
 from fake_server.scenarios.kit.observer import Ending
 from fake_server.scenarios.kit.scenario import Parameters
+from fake_server.surfaces.registry import NATIVE
 
 __all__ = ["choices_in", "ending_recorded", "recorded_scenario", "scenario_of"]
 
@@ -130,7 +131,7 @@ def _submitted(timeline: Timeline, where: str) -> RecordedPrompt | None:
 # --- as people name them ---------------------------------------------------------------------
 
 
-def choices_in(pattern: str) -> list[Choice]:
+def choices_in(pattern: str, surface: str = NATIVE) -> list[Choice]:
     """As ``fake_server.scenarios.select``; a part may also be a file: a cassette, or a module.
 
     A Python file is run, and each ``Scenario`` in it is taken.
@@ -148,7 +149,7 @@ def choices_in(pattern: str) -> list[Choice]:
             found += [_plain(one) for one in _scenarios_of(Path(part))]
         else:
             found.append(_plain(recorded_scenario(part, name=part)))
-    return [*(select(",".join(names)) if names else ()), *found]
+    return [*(select(",".join(names), surface) if names else ()), *found]
 
 
 def _plain(scenario: Scenario) -> Choice:

@@ -99,27 +99,31 @@ def count_in_words(summary: Summary) -> str:
     return f"{plural(summary.scenarios, 'scenario')}: {', '.join(parts)}"
 
 
-def fixes_in_words(fixes: Sequence[Fix], command: Sequence[str]) -> Iterator[str]:
+def fixes_in_words(
+    fixes: Sequence[Fix], command: Sequence[str], surface: str = ""
+) -> Iterator[str]:
     """What to fix first, some lines for each.
 
     Args:
         fixes: in order.
         command: the client's command, for the line that reproduces a case.
+        surface: what ``--surface`` said, if it did.
     """
     for number, fix in enumerate(fixes[:FIXES_SHOWN], 1):
         yield f"{number}. {clean(fix.cause)}."
         yield f"   {_where(fix)}"
         yield f"   A correct client {clean(fix.correct)}."
-        yield f"   To reproduce: {clean(reproduction(fix, command))}"
+        yield f"   To reproduce: {clean(reproduction(fix, command, surface))}"
     more = len(fixes) - FIXES_SHOWN
     if more > 0:
         yield f"and {plural(more, 'more cause')}; --html FILE shows every scenario"
 
 
-def reproduction(fix: Fix, command: Sequence[str]) -> str:
+def reproduction(fix: Fix, command: Sequence[str], surface: str = "") -> str:
     """The command that shows one case of it."""
     case = shlex.quote(fix.scenarios[0])
-    return f"comfyrec check --scenarios {case} -- {shlex.join(command)}"
+    of = f"--surface {shlex.quote(surface)} " if surface else ""
+    return f"comfyrec check {of}--scenarios {case} -- {shlex.join(command)}"
 
 
 def _where(fix: Fix) -> str:
@@ -234,9 +238,10 @@ def as_html(
     fixes: Sequence[Fix],
     *,
     command: Sequence[str],
+    surface: str = "",
 ) -> str:
     """One page that needs no other file."""
-    listed = "".join(f"<li>{_fix(fix, command)}</li>" for fix in fixes)
+    listed = "".join(f"<li>{_fix(fix, command, surface)}</li>" for fix in fixes)
     body = "".join(
         f"<h2>{category}</h2>{''.join(_details(result) for result in some)}"
         for category, some in groupby(results, key=lambda result: result.category)
@@ -251,12 +256,12 @@ def as_html(
     )
 
 
-def _fix(fix: Fix, command: Sequence[str]) -> str:
+def _fix(fix: Fix, command: Sequence[str], surface: str) -> str:
     lines = (
         f"{_safe(fix.cause)}.",
         f"<small>{_safe(_where(fix))}</small>",
         f"A correct client {_safe(fix.correct)}.",
-        f"<code>{_safe(reproduction(fix, command))}</code>",
+        f"<code>{_safe(reproduction(fix, command, surface))}</code>",
     )
     return "<br>".join(lines)
 

@@ -32,7 +32,7 @@ def traffic_of(
     ]
     upgrades = [index for index, note in enumerate(journal) if note.what == "knocked"]
     asked = [(index, note.detail) for index, note in enumerate(journal) if note.what == "asked"]
-    posts = [index for index, detail in asked if _is(detail, "POST", "/prompt")]
+    posts = [index for index, detail in asked if _submits(detail)]
     accepted = [index for index, note in enumerate(journal) if note.what == "accepted"]
     busy = sorted(seconds[index] for index in [*upgrades, *(index for index, _ in asked)])
     return Traffic(
@@ -49,6 +49,13 @@ def traffic_of(
         leaks=tuple(note.detail for note in journal if note.what == "leaked"),
         quiet_s=round(until_s - acts[-1], 3) if acts and until_s is not None else 0.0,
     )
+
+
+def _submits(detail: str) -> bool:
+    """A prompt, or a job of Comfy API v2, wherever that is mounted."""
+    method, _, target = detail.partition(" ")
+    v2 = method == "POST" and target_of(target).raw_path.endswith("/api/v2/jobs")
+    return v2 or _is(detail, "POST", "/prompt")
 
 
 def _is(detail: str, method: str, path: str) -> bool:

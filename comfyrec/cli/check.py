@@ -52,6 +52,7 @@ from comfyrec.cli._versions import chosen_era
 from comfyrec.errors import UsageError
 from fake_server.options import ServerOptions
 from fake_server.server.clock import MAX
+from fake_server.surfaces.registry import NATIVE, choose_surface, surface_names
 
 LOG_COLUMNS = 120
 MIB = 1024 * 1024
@@ -69,6 +70,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="GLOB",
         help="names, rows (A1?), categories or cassettes, with commas; NAME:k=v sets a parameter; "
         "'comfyrec scenarios' lists them (default: all)",
+    )
+    add(
+        "--surface",
+        default="",
+        metavar="NAME[:k=v,...]",
+        help=f"which API the client speaks: {', '.join(surface_names())} (default: native); it is "
+        "put through the scenarios of that, and through those of the others that show on it",
     )
     add(
         "--keep-going",
@@ -130,7 +138,8 @@ def _speed(text: str) -> float:
 def run(arguments: argparse.Namespace) -> int:
     """Check, report, and give 1 if anything failed."""
     argv = command_of(arguments.command, "check")
-    choices = choices_in(arguments.scenarios)
+    surface = choose_surface(arguments.surface or NATIVE)
+    choices = choices_in(arguments.scenarios, surface.name)
     era = chosen_era(arguments.comfyui_version, arguments.fact)
     for path in filter(None, (arguments.junit, arguments.html)):
         _see_that_it_can_be_written(path)
@@ -141,7 +150,7 @@ def run(arguments: argparse.Namespace) -> int:
         speed=arguments.speed,
         limits=Limits(late_s=arguments.late, memory_bytes=arguments.memory),
         keep_going=arguments.keep_going,
-        server=with_nodes(arguments, ServerOptions(era=era), "check"),
+        server=with_nodes(arguments, ServerOptions(era=era, surfaces=(surface,)), "check"),
     )
     with sigterm_interrupts(), adopting_orphans(), _progress(len(choices)) as shown:
         results = check_all(choices, options, jobs=arguments.jobs, on_result=shown)
@@ -153,7 +162,7 @@ def run(arguments: argparse.Namespace) -> int:
         whole = msgspec.to_builtins({"summary": summary, "fixes": fixed, "results": results})
         print(msgspec.json.format(msgspec.json.encode(whole)).decode())
     else:
-        _print(results, summary, fixed, argv)
+        _print(arguments, results, summary, fixed, argv)
     return 0 if all(result.fine for result in results) else 1
 
 
@@ -213,11 +222,12 @@ def _write(
     if arguments.junit:
         arguments.junit.write_text(as_junit(results, summary), encoding="utf-8")
     if arguments.html:
-        page = as_html(results, summary, fixed, command=argv)
+        page = as_html(results, summary, fixed, command=argv, surface=arguments.surface)
         arguments.html.write_text(page, encoding="utf-8")
 
 
 def _print(
+    arguments: argparse.Namespace,
     results: Sequence[ScenarioResult],
     summary: Summary,
     fixed: Sequence[Fix],
@@ -230,7 +240,7 @@ def _print(
         console.print("The other scenarios were not run; --keep-going runs them.")
     if fixed:
         console.print("\nFix first:")
-    for line in fixes_in_words(fixed, argv):
+    for line in fixes_in_words(fixed, argv, arguments.surface):
         console.print(line, markup=False, soft_wrap=True)
 
 

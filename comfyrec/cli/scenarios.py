@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -15,10 +15,23 @@ import msgspec
 from comfyrec.check.invariants import INVARIANTS
 from comfyrec.check.play import IMAGES
 from comfyrec.cli.terminal.output import safe
+from fake_server.options import ServerOptions, SurfaceChoice
 from fake_server.scenario_source import scenario_source, transport_of
-from fake_server.scenarios import ALIASES, Choice, Scenario, Stage, catalogue, choice_of, choose
+from fake_server.scenarios import (
+    ALIASES,
+    Choice,
+    Scenario,
+    Stage,
+    catalogue,
+    choice_of,
+    choose,
+    scenario_surfaces,
+)
 from fake_server.scenarios.kit import PLAIN, under_prefix
 from fake_server.scenarios.kit.dry_run import DryRunLine, dry_run
+from fake_server.scenarios.kit.v2.dry_run import dry_run_v2
+from fake_server.source import Source
+from fake_server.surfaces.v2.settings import V2Settings
 
 LINES_SHOWN = 60
 """Of a timeline; its beginning matters most."""
@@ -47,10 +60,14 @@ def run(arguments: argparse.Namespace) -> int:
         else:
             print("\n".join(_page(choice)))
     elif arguments.json:
-        print(json.dumps([_entry(scenario) for scenario in catalogue()], indent=2))
+        print(json.dumps([_entry(scenario) for scenario in _all()], indent=2))
     else:
-        print("\n".join(_listing(catalogue())))
+        print("\n".join(_listing(_all())))
     return 0
+
+
+def _all() -> list[Scenario]:
+    return [one for surface in scenario_surfaces() for one in catalogue(surface)]
 
 
 # --- the list --------------------------------------------------------------------------------
@@ -197,7 +214,7 @@ def _beside(
 # What differs from run to run though nothing is wrong: ids, stamps, and numbers of prompts.
 _STAMPS = re.compile(
     r'"(timestamp|create_time|number)": [\d.]+|"prompt": \[\d+'
-    r"|[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}"
+    r"|[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}|\d{4}-\d\d-\d\dT[\d:.]+"
 )
 
 
@@ -229,6 +246,8 @@ def _folded(lines: Iterable[DryRunLine]) -> Iterator[DryRunLine]:
 
 def _timeline(choice: Choice) -> Iterable[DryRunLine]:
     source = scenario_source([choice])
+    if choice.scenario.surface == "v2":
+        return _on_v2(choice, source)
     workflow = choice.scenario.workflow or PLAIN
     return dry_run(source, workflow, prefix=transport_of([choice]).prefix, images=IMAGES)
 
@@ -236,10 +255,35 @@ def _timeline(choice: Choice) -> Iterable[DryRunLine]:
 def _normal_run(choice: Choice) -> Iterable[DryRunLine]:
     """The same prompt below the same path, where nothing goes wrong."""
     prefix = transport_of([choice]).prefix
+    if choice.scenario.surface == "v2":
+        settings = choice.scenario.direct(choice.settings).surface
+        return _on_v2(choice, scenario_source([_plain_run(choice)], _v2_options(settings)))
     source = scenario_source([choose("success")])
     inside = Stage(lambda: source, [under_prefix(prefix)]) if prefix else source
     workflow = choice.scenario.workflow or PLAIN
     return dry_run(inside, workflow, prefix=prefix, images=IMAGES)
+
+
+def _on_v2(choice: Choice, source: Source) -> Iterable[DryRunLine]:
+    return dry_run_v2(
+        source,
+        choice.scenario.workflow or PLAIN,
+        prefix=transport_of([choice]).prefix,
+        images=IMAGES,
+        token=getattr(choice.settings, "token", ""),
+    )
+
+
+def _v2_options(settings: Mapping[str, Any]) -> ServerOptions:
+    """A mount and a key are not what differs."""
+    kept = {name: settings[name] for name in ("prefix", "token", "links") if name in settings}
+    return ServerOptions(surfaces=(SurfaceChoice("v2", V2Settings(**kept)),))
+
+
+def _plain_run(choice: Choice) -> Choice:
+    """A normal run whose nodes take the time that they take in the scenario."""
+    plan = choice.scenario.direct(choice.settings).plan
+    return choice_of("success", {"nodes": plan(PLAIN)} if plan is not None else {})
 
 
 def _in_columns(marked: _Marked) -> str:

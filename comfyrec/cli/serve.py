@@ -35,7 +35,7 @@ from fake_server.scenarios import Choice, choose
 from fake_server.server.clock import MAX
 from fake_server.simulator.cache import CACHES
 from fake_server.source import Source
-from fake_server.surfaces.registry import NATIVE, choose_surface, surface_names, with_surfaces
+from fake_server.surfaces.registry import NATIVE, choose_surface, surface_names
 
 if TYPE_CHECKING:
     from comfyrec.timeline import Timeline
@@ -372,11 +372,11 @@ def _maker(
         player: Callable[[], Source] = partial(replay_of, settings)
         if settings.cassette == file and own_player is not None:
             player = own_player
-        replayed = player
-        if choices:
-            replayed = partial(scenarios_over, choices, player, seed=settings.seed)
-        seen = partial(with_surfaces, choices=options.surfaces, seed=settings.seed)
-        return _behind_tasks(arguments, lambda: seen(replayed()))
+        if not choices and not options.surfaces:
+            return _behind_tasks(arguments, player)
+        seed, surfaces = settings.seed, options.surfaces
+        under = partial(scenarios_over, choices, player, seed=seed, surfaces=surfaces)
+        return _behind_tasks(arguments, under)
 
     return make
 

@@ -26,7 +26,7 @@ from comfyrec.control.shapes import (
 )
 from comfyrec.errors import UsageError
 from comfyrec.testing.make_source import choices_of
-from fake_server.scenarios import Choice, Scenario, catalogue, choice_of, choose
+from fake_server.scenarios import Choice, Scenario, catalogue, choice_of, choose, scenario_surfaces
 from fake_server.source import PARTS
 
 __all__ = ["SERVING", "chosen", "played", "played_by"]
@@ -88,7 +88,8 @@ def _put_plan(controlled: Controlled, body: PlanBody) -> Played:
 
 
 def _list_scenarios(controlled: Controlled, _: Empty) -> ScenarioList:
-    return ScenarioList(scenarios=[_about(one) for one in catalogue()])
+    every = [one for surface in scenario_surfaces() for one in catalogue(surface)]
+    return ScenarioList(scenarios=[_about(one) for one in every])
 
 
 def _about(scenario: Scenario) -> ScenarioAbout:

@@ -1,4 +1,6 @@
-"""Named departures from normal, one small file each. ``kit`` is what they are made of.
+"""Named departures from normal, one small file each. ``kit`` is what they are made of. Those of
+another surface than ComfyUI's own are in a folder with its name: ``v2-queue-full`` is
+``v2/queue_full.py``.
 
 ``find("ws-silent")`` gives one, ``choose("ws-silent:after=start")`` one with its settings,
 ``select("A0?")`` several; ``register`` adds your own, ``unregister`` takes it away. ``Stage`` plays
@@ -15,6 +17,7 @@ from fake_server.scenarios.kit.registry import (
     find,
     names,
     register,
+    scenario_surfaces,
     select,
     unregister,
 )
@@ -36,6 +39,7 @@ __all__ = [
     "find",
     "names",
     "register",
+    "scenario_surfaces",
     "select",
     "settings_from",
     "unregister",

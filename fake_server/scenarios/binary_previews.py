@@ -67,4 +67,5 @@ SCENARIO = Scenario(
     ),
     settings=BinaryPreviewsParameters,
     direct=direct,
+    shows_on=("v2",),
 )

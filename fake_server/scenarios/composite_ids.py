@@ -48,4 +48,5 @@ SCENARIO = Scenario(
     ),
     settings=CompositeIdsParameters,
     direct=direct,
+    shows_on=("v2",),
 )

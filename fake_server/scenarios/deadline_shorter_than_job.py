@@ -31,4 +31,5 @@ SCENARIO = Scenario(
     settings=DeadlineShorterThanJobParameters,
     direct=direct,
     in_real_time=True,
+    shows_on=("v2",),
 )

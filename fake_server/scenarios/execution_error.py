@@ -67,4 +67,5 @@ SCENARIO = Scenario(
     reason=("ran out of luck", "OutOfMemory"),
     settings=ExecutionErrorParameters,
     direct=direct,
+    shows_on=("v2",),
 )

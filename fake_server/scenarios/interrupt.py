@@ -46,4 +46,5 @@ SCENARIO = Scenario(
     truth=("interrupted",),
     settings=InterruptParameters,
     direct=direct,
+    shows_on=("v2",),
 )

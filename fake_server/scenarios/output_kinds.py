@@ -81,4 +81,5 @@ SCENARIO = Scenario(
     ),
     settings=OutputKindsParameters,
     direct=direct,
+    shows_on=("v2",),
 )

@@ -41,4 +41,5 @@ SCENARIO = Scenario(
     keeps=("K3", "K5"),
     evidence=threads("CU#9076", "measured"),
     direct=direct,
+    shows_on=("v2",),
 )

@@ -22,4 +22,5 @@ SCENARIO = Scenario(
     truth=("error",),
     reason=("Unauthorized", "login"),
     direct=direct,
+    shows_on=("v2",),
 )

@@ -32,4 +32,5 @@ SCENARIO = Scenario(
     settings=QueuedBehindParameters,
     direct=direct,
     in_real_time=True,
+    shows_on=("v2",),
 )

@@ -31,4 +31,5 @@ SCENARIO = Scenario(
     truth=("rejected",),
     reason=("500",),
     direct=direct,
+    shows_on=("v2",),
 )

@@ -36,4 +36,5 @@ SCENARIO = Scenario(
     evidence=threads("measured: the order of frames of a normal run"),
     settings=SuccessParameters,
     direct=direct,
+    shows_on=("v2",),
 )

@@ -30,4 +30,5 @@ SCENARIO = Scenario(
     truth=("success", "error"),
     settings=ViewTruncatedParameters,
     direct=direct,
+    shows_on=("v2",),
 )

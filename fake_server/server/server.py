@@ -326,6 +326,10 @@ class Server:
             self._listener = None
 
     def _accepted(self, connection: sockets.socket) -> None:
+        # asyncio sets it only for sockets that name their protocol, which accepted ones do not.
+        # Without it the second of two small pieces waits for the client's acknowledgment: 40 ms.
+        with contextlib.suppress(OSError):
+            connection.setsockopt(sockets.IPPROTO_TCP, sockets.TCP_NODELAY, 1)
         connecting = self._loop.create_task(
             self._loop.connect_accepted_socket(self._new_connection, connection, ssl=self._tls)
         )

@@ -16,7 +16,14 @@ from fake_server.options import SurfaceChoice
 from fake_server.source import Source
 from fake_server.surfaces.surface import Door, Front, Surface
 
-__all__ = ["NATIVE", "SurfaceKind", "choose_surface", "surface_names", "with_surfaces"]
+__all__ = [
+    "NATIVE",
+    "SurfaceKind",
+    "choose_surface",
+    "default_settings",
+    "surface_names",
+    "with_surfaces",
+]
 
 NATIVE: Final = "native"
 """ComfyUI's own API; it is there unless others are named without it."""
@@ -86,6 +93,11 @@ def _pair(name: str, part: str) -> tuple[str, str]:
             f"surface {name}: '{part}' is not a setting; write {name}:KEY=VALUE,KEY=VALUE"
         )
     return key.strip(), value.strip()
+
+
+def default_settings(name: str) -> msgspec.Struct:
+    """The settings of a surface where nothing is said."""
+    return _kind(name).settings()
 
 
 def with_surfaces(source: Source, choices: Sequence[SurfaceChoice], *, seed: int = 0) -> Source:

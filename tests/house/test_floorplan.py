@@ -278,7 +278,7 @@ def test_every_room_of_the_plan_exists() -> None:
 
 
 # Folders with a module for each thing of a list: a scenario, a command.
-LISTS = {"comfyrec/cli", "fake_server/scenarios"}
+LISTS = {"comfyrec/cli", "fake_server/scenarios", "fake_server/scenarios/v2"}
 MODULES_MAX = 18
 
 

@@ -117,11 +117,33 @@ from fake_server.scenarios.kit.socket_ops import (
     stall,
 )
 from fake_server.scenarios.kit.stage import Stage
+from fake_server.scenarios.kit.stream_ops import (
+    change_events,
+    cut_stream,
+    lose_response,
+    mute_stream,
+)
+from fake_server.scenarios.kit.v2.routes import (
+    CONTENT,
+    EVENTS,
+    JOB,
+    SDK_STUBS,
+    SPEC,
+    SUBMIT,
+    v2_error,
+    v2_route,
+)
 
 __all__ = [
     "ANYTHING",
+    "CONTENT",
+    "EVENTS",
     "HISTORY",
+    "JOB",
     "PLAIN",
+    "SDK_STUBS",
+    "SPEC",
+    "SUBMIT",
     "TWO_OUTPUTS",
     "VIEW",
     "WITH_UPLOAD",
@@ -149,6 +171,7 @@ __all__ = [
     "anything",
     "binary",
     "chain",
+    "change_events",
     "change_message",
     "change_request",
     "change_response",
@@ -156,6 +179,7 @@ __all__ = [
     "coalesce",
     "crash",
     "cut",
+    "cut_stream",
     "delay",
     "delay_history",
     "delay_response",
@@ -180,9 +204,11 @@ __all__ = [
     "is_request_or_upgrade",
     "is_upgrade",
     "json_response",
+    "lose_response",
     "middle",
     "mutate",
     "mute_socket",
+    "mute_stream",
     "never_start",
     "no_node",
     "one_of",
@@ -215,5 +241,7 @@ __all__ = [
     "throttle",
     "truncate",
     "under_prefix",
+    "v2_error",
+    "v2_route",
     "write_json",
 ]

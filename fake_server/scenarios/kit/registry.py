@@ -6,6 +6,7 @@ import importlib
 import pkgutil
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final, get_args
 
@@ -30,6 +31,7 @@ __all__ = [
     "find",
     "names",
     "register",
+    "scenario_surfaces",
     "select",
     "unregister",
 ]
@@ -50,6 +52,8 @@ ALIASES: Final[dict[str, tuple[str, dict[str, Any]]]] = {
 }
 
 _PACKAGE: Final = "fake_server.scenarios"
+NATIVE: Final = "native"
+"""The surface of the scenarios that are in no folder of their own."""
 _registered: dict[str, Scenario] = {}
 
 
@@ -103,20 +107,38 @@ def unregister(name: str) -> None:
     del _registered[name]
 
 
-def names() -> list[str]:
-    """All scenario names, ours first, without the everyday names."""
-    found = [module.name for module in pkgutil.iter_modules(_package().__path__)]
-    ours = [name.replace("_", "-") for name in found if name != "kit"]
-    return [*ours, *sorted({**_registered, **_of_entry_points()})]
+def names(surface: str = NATIVE) -> list[str]:
+    """All scenario names of a surface, ours first, without the everyday names."""
+    if surface != NATIVE:
+        return [f"{surface}-{name}" for name in _modules_in(surface)]
+    return [*_modules_in(""), *sorted({**_registered, **_of_entry_points()})]
 
 
-def catalogue() -> list[Scenario]:
-    """All scenarios by category, and in a category by row."""
+def _modules_in(folder: str) -> list[str]:
+    package = importlib.import_module(f"{_PACKAGE}.{folder}" if folder else _PACKAGE)
+    found = [module.name for module in pkgutil.iter_modules(package.__path__) if not module.ispkg]
+    return [name.replace("_", "-") for name in found]
+
+
+@cache
+def scenario_surfaces() -> tuple[str, ...]:
+    """The surfaces that have scenarios, the native one first: each has a folder of its own."""
+    package = importlib.import_module(_PACKAGE)
+    found = [module.name for module in pkgutil.iter_modules(package.__path__) if module.ispkg]
+    return (NATIVE, *(name for name in found if name != "kit"))
+
+
+def catalogue(surface: str = NATIVE) -> list[Scenario]:
+    """All scenarios of a surface by category, and in a category by row."""
     order = get_args(Category)
     return sorted(
-        (_known(name) for name in names()),
+        (_known(name) for name in names(surface)),
         key=lambda one: (order.index(one.category), _row_number(one.row), one.name),
     )
+
+
+def _everywhere() -> list[str]:
+    return [name for surface in scenario_surfaces() for name in names(surface)]
 
 
 def _row_number(row: str) -> int:
@@ -158,17 +180,18 @@ def choose(text: str) -> Choice:
     return choice_of(name, params_from_text(find(name), pairs))
 
 
-def select(pattern: str) -> list[Choice]:
+def select(pattern: str, surface: str = NATIVE) -> list[Choice]:
     """Scenarios whose name, row or category fits one of the globs in ``pattern`` (commas between).
 
-    A part that is a name with parameters is taken as that.
+    A part that is a name with parameters is taken as that; globs are for those that a client of
+    the surface can be put through: its own, and the native ones that show on it.
 
     Raises:
         ScenarioError: a part fits nothing.
     """
     found: dict[str, Choice] = {}
     for part in _parts(pattern):
-        for choice in _fitting(part):
+        for choice in _fitting(part, surface):
             found.setdefault(choice.title, choice)
     return list(found.values())
 
@@ -185,17 +208,23 @@ def _parts(pattern: str) -> Iterable[str]:
     return parts
 
 
-def _fitting(part: str) -> list[Choice]:
+def _fitting(part: str, surface: str) -> list[Choice]:
     if ":" in part or part in ALIASES:
         return [choose(part)]
     if _ours(part) is not None:
         return [choose(part)]  # the name of a scenario may be that of a category too
     fitting = [
         Choice(one, one.settings())
-        for one in catalogue()
+        for one in _shown_on(surface)
         if any(fnmatchcase(word, part) for word in (one.name, one.row, one.category) if word)
     ]
     return fitting or [choose(part)]
+
+
+def _shown_on(surface: str) -> list[Scenario]:
+    if surface == NATIVE:
+        return catalogue()
+    return [*catalogue(surface), *(one for one in catalogue() if surface in one.shows_on)]
 
 
 def _pair(name: str, part: str) -> tuple[str, str]:
@@ -210,27 +239,28 @@ def _pair(name: str, part: str) -> tuple[str, str]:
 def _known(name: str) -> Scenario:
     found = _ours(name) or _registered.get(name) or _of_entry_points().get(name)
     if found is None:
-        hint = did_you_mean(name, [*names(), *ALIASES], otherwise="'comfyrec scenarios' lists them")
+        hint = did_you_mean(
+            name, [*_everywhere(), *ALIASES], otherwise="'comfyrec scenarios' lists them"
+        )
         raise ScenarioError(f"there is no scenario '{name}'; {hint}")
     return found
 
 
 def _ours(name: str) -> Scenario | None:
     module = name.replace("-", "_")
-    if module == "kit" or "_" in name or not module.isidentifier():
+    if module in ("kit", *scenario_surfaces()) or "_" in name or not module.isidentifier():
         return None
+    surface, dash, rest = module.partition("_")
+    in_folder = dash and surface in scenario_surfaces()[1:]
+    path = f"{_PACKAGE}.{f'{surface}.{rest}' if in_folder else module}"
     try:
-        found = importlib.import_module(f"{_PACKAGE}.{module}")
+        found = importlib.import_module(path)
     except ModuleNotFoundError as missing:
-        if missing.name == f"{_PACKAGE}.{module}":
+        if missing.name == path:
             return None
         raise
     scenario: Scenario = found.SCENARIO
     return scenario
-
-
-def _package() -> Any:
-    return importlib.import_module(_PACKAGE)
 
 
 def _of_entry_points() -> dict[str, Scenario]:

@@ -53,6 +53,7 @@ Category = Literal[
     "outputs",
     "proxies",
     "drift",
+    "v2",
 ]
 """The sections of the catalogue, in its order."""
 
@@ -83,6 +84,8 @@ class Directions(msgspec.Struct, frozen=True, kw_only=True):
     """Settings of the engine: ``comfyui_version`` and the like."""
     split: bool = False
     """Sockets reach one server and requests another."""
+    surface: Mapping[str, Any] = {}
+    """Settings of the scenario's surface: ``prefix`` and the like."""
     transport: Transport = Transport()
     recording: Callable[[], Source] | None = None
     """Plays a recording afresh, in the place of the simulated server."""
@@ -126,6 +129,10 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     """The prompt that shows it best; None: the catalogue's usual one."""
     in_real_time: bool = False
     """It is about waiting: as fast as the wire it would say nothing."""
+    surface: str = "native"
+    """The API that it is about: its operators stand between that and the client."""
+    shows_on: tuple[str, ...] = ()
+    """Other surfaces on which a client meets it, too."""
 
 
 _REPOSITORIES = {

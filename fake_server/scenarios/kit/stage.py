@@ -198,6 +198,16 @@ class Stage(Source):
         """No: operators look into bodies."""
         return False
 
+    @property
+    def source(self) -> Source:
+        """What plays under the operators now."""
+        return self._base
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether there are no operators: it only looks on."""
+        return not self._operators
+
     def _sources(self) -> list[Source]:
         return [self._base, self._socket_source] if self._split else [self._base]
 

@@ -448,3 +448,20 @@ def test_it_runs_as_a_module() -> None:
 
     assert ended.returncode == 0, ended.stderr
     assert b"1 scenario: 1 passed" in ended.stdout
+
+
+def test_a_client_of_another_surface_is_put_through_what_shows_there(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    client = [sys.executable, "-m", "tests.comfyrec.check.specimens.v2", "{url}", "{workflow}"]
+    argv = ["check", "--surface", "v2", "--scenarios", "success,v2-sse-501,v2-redirect-signed"]
+
+    assert main([*argv, "--", *client, "{token}"]) == 0
+    assert "3 scenarios: 3 passed" in capsys.readouterr().out
+    assert main([*argv, "--", *client]) == 1  # it lacks the key that one of them asks for
+    assert "comfyrec check --surface v2 --scenarios v2-redirect-signed" in capsys.readouterr().out
+
+
+def test_a_surface_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "--surface", "v3", "--", *RIGHT]) == 2
+    assert "there is no surface 'v3'" in capsys.readouterr().err

@@ -7,14 +7,14 @@ import json
 import pytest
 
 from comfyrec.cli import main
-from fake_server.scenarios import catalogue
+from fake_server.scenarios import catalogue, scenario_surfaces
 
 
 def test_the_list_has_a_line_for_each_scenario(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["scenarios"]) == 0
 
     lines = capsys.readouterr().out.splitlines()
-    for scenario in catalogue():
+    for scenario in (*catalogue(), *catalogue("v2")):
         assert any(f" {scenario.name} " in line and scenario.summary in line for line in lines)
     assert "reconnects" in lines
 
@@ -38,7 +38,7 @@ def test_the_catalogue_is_there_for_machines_too(capsys: pytest.CaptureFixture[s
     assert main(["scenarios", "fragmented", "--json"]) == 0
     one = json.loads(capsys.readouterr().out)
 
-    assert len(everything) == len(catalogue())
+    assert len(everything) == sum(len(catalogue(one)) for one in scenario_surfaces())
     assert one["parameters"]["parts"]["minimum"] == 2
     assert one["timeline"]
 

@@ -367,3 +367,15 @@ def test_another_source_takes_over_with_all_connections_cut(start: Start) -> Non
     assert handle.call(lambda: handle.server.now) == 0
     assert [type(h) for h in second.happened] == [RequestReceived]
     assert not any(isinstance(h, Woke) for h in first.happened)
+
+
+def test_small_pieces_leave_at_once(start: Start) -> None:
+    source, handle = start(Scripted(RequestReceived=lambda h, _: ()))
+
+    with Plain(handle.port) as client:
+        client.send(GET.encode())
+        wait_until(handle, lambda: source.happened)
+        [accepted] = handle.server._fast
+        assert accepted.transport is not None
+        connection = accepted.transport.get_extra_info("socket")
+        assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

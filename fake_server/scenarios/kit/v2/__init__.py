@@ -1,0 +1,1 @@
+"""What scenarios of Comfy API v2 are made of."""

@@ -1,0 +1,1 @@
+"""Scenarios of Comfy API v2; each stands between its surface and the client."""
