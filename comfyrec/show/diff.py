@@ -16,15 +16,25 @@ from comfyrec.show.shapes import Shape
 from comfyrec.show.text import Line, line
 from comfyrec.timeline import Timeline
 from comfyrec.timeline.moments import PREVIEWS
-from comfyrec.wording import plural, shortened_list
+from comfyrec.wording import plural, shortened, shortened_list
 
-__all__ = ["DIFF_VERSION", "SEVERITIES", "Diff", "Difference", "compare", "release_notes"]
+__all__ = [
+    "DIFF_VERSION",
+    "HEADINGS",
+    "SEVERITIES",
+    "Diff",
+    "Difference",
+    "compare",
+    "release_notes",
+    "title_of",
+]
 
 DIFF_VERSION: Final = 1
 """Moves when a field of the JSON changes its meaning or goes; new fields do not move it."""
 SEVERITIES: Final = ("informs", "warns", "breaks")
 """From the least: a client may want to know, should be looked at, stops working."""
 _LISTED: Final = 12
+_WORDS_MAX: Final = 160
 
 
 class Difference(msgspec.Struct, frozen=True):
@@ -47,8 +57,12 @@ class Diff(msgspec.Struct, frozen=True):
     b: str
     a_version: str
     b_version: str
+    """As the server said it; if nobody asked it, the oldest generation that fits."""
     differences: tuple[Difference, ...] = ()
     version: int = DIFF_VERSION
+    a_stated: bool = True
+    b_stated: bool = True
+    """False: nobody asked the server for its version, so it may also be newer."""
 
     def beyond(self, severity: str) -> bool:
         """Whether anything is of this severity or a higher one."""
@@ -68,7 +82,14 @@ def compare(a: Timeline, b: Timeline, *, names: tuple[str, str] = ("A", "B")) ->
     ]
     found.sort(key=lambda one: -SEVERITIES.index(one.severity))
     differences = tuple(dict.fromkeys(found))
-    return Diff(*names, before.version, after.version, differences)
+    return Diff(
+        *names,
+        before.version,
+        after.version,
+        differences,
+        a_stated=a.version_stated,
+        b_stated=b.version_stated,
+    )
 
 
 # --- fields ----------------------------------------------------------------------------------
@@ -162,7 +183,7 @@ def _routes(a: Facets, b: Facets) -> Iterator[Difference]:
         route = f"{method} {target}"
         if before.statuses.isdisjoint(after.statuses):
             told.add(f"{method} {target.partition('?')[0].removeprefix('/api')}")
-            yield _status(route, before.statuses, after.statuses)
+            yield _status(route, before.statuses, after.statuses, b)
         if "{id}" in route:
             continue  # of several things of one kind, the answers tell of different ones
         for path in sorted(before.words.keys() & after.words.keys()):
@@ -173,16 +194,19 @@ def _routes(a: Facets, b: Facets) -> Iterator[Difference]:
                 yield Difference(severity, "changed", "http", route, sentence)
     for route in sorted(a.routes.keys() & b.routes.keys() - told):
         if a.routes[route].isdisjoint(b.routes[route]):
-            yield _status(route, a.routes[route], b.routes[route])
+            yield _status(route, a.routes[route], b.routes[route], b)
 
 
-def _status(route: str, was: set[int], now: set[int]) -> Difference:
+def _status(route: str, was: set[int], now: set[int], b: Facets) -> Difference:
     worse = min(was) < 400 <= min(now)
     better = min(now) < 400 <= min(was)
     kind = "gone" if worse else "new" if better else "changed"
     severity = "breaks" if worse else "informs" if better else "warns"
     old, new = (" or ".join(map(str, sorted(statuses))) for statuses in (was, now))
-    return Difference(severity, kind, "http", route, f"{route} answered {old} and answers {new}")
+    refused = b.prompts_refused if worse and route.startswith("POST /prompt") else ()
+    why = f": {shortened(refused[0], _WORDS_MAX)}" if refused else ""
+    sentence = f"{route} answered {old} and answers {new}{why}"
+    return Difference(severity, kind, "http", route, sentence)
 
 
 def _asked_by_one(a: Facets, b: Facets) -> Iterator[Difference]:
@@ -198,7 +222,7 @@ def _asked_by_one(a: Facets, b: Facets) -> Iterator[Difference]:
 
 # --- in words --------------------------------------------------------------------------------
 
-_HEADINGS: Final = {
+HEADINGS: Final = {
     "breaks": ("Breaks clients", "bad"),
     "warns": ("Look at", "warn"),
     "informs": ("Good to know", "bold"),
@@ -206,16 +230,29 @@ _HEADINGS: Final = {
 _MARKS: Final = {"new": "+", "gone": "-", "changed": "~", "reordered": "%"}
 
 
+def title_of(diff: Diff) -> str:
+    """``ComfyUI 0.3.10 -> 0.27.0: what changes for clients``; a guessed version says so."""
+    versions = [
+        version if stated else f"{version} or newer"
+        for version, stated in ((diff.a_version, diff.a_stated), (diff.b_version, diff.b_stated))
+    ]
+    if versions[0] == versions[1]:
+        return f"ComfyUI {versions[0]}: what differs for clients"
+    return f"ComfyUI {versions[0]} -> {versions[1]}: what changes for clients"
+
+
 def release_notes(diff: Diff) -> Iterator[Line]:
     """The differences as text that reads like release notes, what breaks clients first."""
-    versions = f" (ComfyUI {diff.a_version} -> {diff.b_version})"
     count = plural(len(diff.differences), "difference")
-    yield line((f"{diff.a} -> {diff.b}", "bold"), f"{versions}: {count}")
+    yield line((title_of(diff), "bold"))
+    yield line(f"{diff.a} -> {diff.b}: {count}")
+    if not diff.differences:
+        yield line("A client would notice nothing.")
     for severity in reversed(SEVERITIES):
         ours = [one for one in diff.differences if one.severity == severity]
         if not ours:
             continue
-        heading, style = _HEADINGS[severity]
+        heading, style = HEADINGS[severity]
         yield ()
         yield line((heading, style))
         for one in ours:

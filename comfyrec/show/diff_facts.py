@@ -21,6 +21,7 @@ from comfyrec.timeline.model import Exchange, Message, RecordedPrompt, Socket
 from comfyrec.timeline.moments import binary_name
 from comfyrec.timeline.node_runs import class_of
 from comfyrec.timeline.prompts import history_entries
+from comfyrec.timeline.story import refusal_of
 
 __all__ = ["Facets", "Seen", "facets_of"]
 
@@ -65,6 +66,8 @@ class Facets(msgspec.Struct):
     """The same -> shape of JSON bodies of good answers."""
     refused: dict[str, Shape] = {}
     """The same -> shape of JSON bodies of other answers."""
+    prompts_refused: list[str] = []
+    """Why, in the server's words."""
     asked: dict[str, Answered] = {}
     """A whole request, normalized -> its answers."""
     situations: dict[str, Seen] = {}
@@ -79,6 +82,8 @@ def facets_of(timeline: Timeline) -> Facets:
     for exchange in timeline.exchanges:
         if exchange.status is not None:
             _exchange(facets, exchange, exchange.status)
+    refusals = (refusal_of(exchange, timeline.t) for exchange in timeline.exchanges)
+    facets.prompts_refused = [one.words for one in refusals if one is not None]
     history = dict(history_entries(timeline.exchanges))
     for prompt in timeline.prompts:
         _prompt(facets, prompt, timeline.sockets, history)

@@ -14,7 +14,7 @@ from html import escape
 from importlib.resources import files
 from typing import Final
 
-__all__ = ["SCRIPTS", "PageFile", "live_html", "page_files"]
+__all__ = ["SCRIPTS", "PageFile", "hash_of", "live_html", "page_files"]
 
 SCRIPTS: Final = ("data.js", "lanes.js", "list.js", "inspector.js", "main.js")
 """In the order in which they are put together."""
@@ -45,7 +45,7 @@ class PageFile:
         script = _script(parts)
         style = parts["style.css"]
         policy = (
-            f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; "
+            f"default-src 'none'; script-src '{hash_of(script)}'; style-src '{hash_of(style)}'; "
             f"img-src data:; base-uri 'none'; form-action 'none'"
         )
         self._pieces = _cut_at_places(parts["page.html"])
@@ -89,7 +89,7 @@ def live_html(parts: Mapping[str, str], *, title: str, panel: str = "") -> tuple
     """
     script, style = _script(parts, panel=bool(panel)), parts["style.css"]
     policy = (
-        f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; "
+        f"default-src 'none'; script-src '{hash_of(script)}'; style-src '{hash_of(style)}'; "
         f"img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
         f"frame-ancestors 'self'"
     )
@@ -125,5 +125,6 @@ def _block(name: str, text: str) -> str:
     return f'<script type="text/plain" id="{name}">{text}</script>\n'
 
 
-def _hash(text: str) -> str:
+def hash_of(text: str) -> str:
+    """What a content security policy calls a script or style of this text."""
     return f"sha256-{base64.b64encode(sha256(text.encode()).digest()).decode()}"
