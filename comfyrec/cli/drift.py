@@ -7,6 +7,9 @@ Exit status 1 if anything changed.
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -14,12 +17,18 @@ from comfyrec.cli import FAILED, FINE
 from comfyrec.cli.terminal.output import safe
 from comfyrec.conform.server import LiveServer
 from comfyrec.conform.verdict import Change, Seen, changes, look_at
+from comfyrec.errors import CassetteExists, UsageError
+from comfyrec.testing.recording import Recording
 from comfyrec.versions import FACTS, era_of
+from comfyrec.wording import reason
 from fake_server.options import ServerOptions
 from fake_server.server.thread import serve
 from fake_server.simulated_server import SimulatedServer
 
 __all__ = ["add_arguments", "run"]
+
+BEFORE: Final = "before.jsonl"
+AFTER: Final = "after.jsonl"
 
 
 class _Drift(msgspec.Struct, frozen=True):
@@ -43,11 +52,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             help=f"the server {when}: a version such as 0.27.0, or the URL of a running one",
         )
     parser.add_argument("--json", action="store_true", help="one JSON object")
+    parser.add_argument(
+        "--record",
+        type=Path,
+        metavar="DIR",
+        help="keep what the servers said: before.jsonl and after.jsonl in this folder",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Look at both, and say what changed."""
-    before, after = _seen(arguments.a), _seen(arguments.b)
+    files = dict.fromkeys((BEFORE, AFTER))
+    if arguments.record is not None:
+        files = {name: _free(arguments.record / name) for name in files}
+    before, after = _seen(arguments.a, files[BEFORE]), _seen(arguments.b, files[AFTER])
     drift = _Drift(
         before=arguments.a,
         after=arguments.b,
@@ -62,12 +80,33 @@ def run(arguments: argparse.Namespace) -> int:
     return FAILED if drift.changes else FINE
 
 
-def _seen(which: str) -> Seen:
+def _free(file: Path) -> Path:
+    """A name in ``--record``, before anything is asked."""
+    if file.exists():
+        raise CassetteExists(str(file), "give --record another folder")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"--record {file.parent}: {reason(error)}; give a folder that can be written"
+        ) from None
+    return file
+
+
+def _seen(which: str, file: Path | None) -> Seen:
     if "://" in which:
-        return look_at(LiveServer(which), which)
+        return _looked_at(which, which, file)
     source = SimulatedServer(ServerOptions(era=era_of(which)))
     with serve(source) as handle:
-        return look_at(LiveServer(handle.url), which)
+        return _looked_at(handle.url, which, file)
+
+
+def _looked_at(url: str, which: str, file: Path | None) -> Seen:
+    if file is None:
+        return look_at(LiveServer(url), which)
+    LiveServer(url)  # is it a ComfyUI, before there is a file
+    with Recording(url, file) as recording:
+        return look_at(LiveServer(f"{recording.url}{urlsplit(url).path}"), which)
 
 
 def _not_asked(a: str, b: str, seen: Seen) -> list[str]:

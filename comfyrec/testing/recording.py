@@ -9,7 +9,7 @@ from comfyrec.cassette.files import create_cassette
 from comfyrec.cassette.redact.redactor import Redactor
 from comfyrec.proxy.recorder import Recorder, next_conn, now_us
 from comfyrec.proxy.relay import Relay
-from comfyrec.proxy.upstream import parse_upstream
+from comfyrec.proxy.upstream import parse_upstream, tls_context
 from fake_server.server.thread import LoopThread, loop_thread
 
 __all__ = ["Recording"]
@@ -62,6 +62,7 @@ class Recording:
             target,
             self._recorder,
             say=self.troubles.append,
+            context=tls_context(None, insecure=False) if target.tls else None,
             rewrite=target.rewriter([], rewrite_host=None),
         )
         if listen:

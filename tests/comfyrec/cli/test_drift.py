@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
+from comfyrec.cassette.files import open_cassette
 from comfyrec.cli import main
+from comfyrec.timeline import Timeline
 from comfyrec.versions import DEFAULT_VERSION
 from fake_server.server.thread import serve
 from fake_server.simulated_server import SimulatedServer
@@ -42,3 +45,25 @@ def test_a_version_that_is_none_is_said(capsys: pytest.CaptureFixture[str]) -> N
 
     assert status == 2
     assert "'banana' is not a version" in capsys.readouterr().err
+
+
+def test_what_the_servers_said_is_kept_if_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "captures"
+    with serve(SimulatedServer()) as handle:
+        status = main(["drift", "0.27.0", handle.url, "--record", str(folder)])
+        again = main(["drift", "0.27.0", handle.url, "--record", str(folder)])
+
+    kept = {}
+    for name in ("before", "after"):
+        with open_cassette(folder / f"{name}.jsonl") as records:
+            kept[name] = Timeline.build(records)
+    assert status == 1
+    assert (kept["before"].comfyui_version, kept["after"].comfyui_version) == (
+        "0.27.0",
+        DEFAULT_VERSION,
+    )
+    assert [len(one.prompts) for one in kept.values()] == [2, 2]
+    assert again == 2
+    assert "give --record another folder" in capsys.readouterr().err
