@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from comfyrec.cli._object_info import catalogue_of
 from comfyrec.errors import UsageError
-from comfyrec.http.hint import HINT_HEADER
+from comfyrec.http.hint import HINT_HEADER, HINTED
 from comfyrec.wording import shortened_list
 from fake_server.options import ServerOptions
 from fake_server.source import Action, Happened, Respond, Source, Wrapper
@@ -124,7 +124,7 @@ class HintsShown(Wrapper):
     def handle(self, happened: Happened, now: int) -> Iterator[Action]:
         """Pass on, and look for hints on refusals."""
         for action in self.inner.handle(happened, now):
-            if isinstance(action, Respond) and action.answer.status == 400:
+            if isinstance(action, Respond) and action.answer.status in HINTED:
                 for name, value in action.answer.headers:
                     if name == HINT_HEADER and value not in self._said:
                         self._said.add(value)

@@ -39,9 +39,10 @@ def make_source(settings: PluginSettings) -> Source:
     """
     choices = choices_of(settings)
     if settings.cassette is not None:
-        if not choices:
+        if not choices and not settings.surfaces:
             return replay_of(settings)
-        return scenarios_over(choices, lambda: replay_of(settings), seed=settings.seed)
+        seed, surfaces = settings.seed, settings.surfaces
+        return scenarios_over(choices, lambda: replay_of(settings), seed=seed, surfaces=surfaces)
     return scenario_source(choices, changed_by(settings, ServerOptions()))
 
 
@@ -56,6 +57,8 @@ def changed_by(settings: PluginSettings, options: ServerOptions) -> ServerOption
         said["era"] = _known_era(settings.version)
     if settings.object_info is not None:
         said["catalogue"] = Catalogue.from_object_info(settings.object_info)
+    if settings.surfaces:
+        said["surfaces"] = settings.surfaces
     if settings.unknown_nodes == "accept":
         said["accept_unknown_nodes"] = True
     return _with_nodes(settings, replace(options, **said))

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from comfyrec.http.hint import HINT_HEADER
+from comfyrec.http.hint import HINT_HEADER, HINTED
 from fake_server.source import (
     Abort,
     Accept,
@@ -215,7 +215,7 @@ class Witness(Wrapper):
             for socket in action.sockets:
                 self.frames.append((now, socket, action.message))
         elif isinstance(action, Respond):
-            if action.answer.status == 400:
+            if action.answer.status in HINTED:
                 hints = [value for name, value in action.answer.headers if name == HINT_HEADER]
                 self.hints |= dict.fromkeys(hints)
             seen, request = self._open.pop(action.exchange, (None, None))

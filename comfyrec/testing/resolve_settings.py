@@ -11,14 +11,17 @@ import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import pytest
 
-from comfyrec.errors import ScenarioError
+from comfyrec.errors import ScenarioError, UsageError
 from comfyrec.testing.record_mode import RecordMode, no_such_mode
 from comfyrec.testing.settings import PluginSettings
 from comfyrec.wording import alternatives, did_you_mean, nearest, reason
+
+if TYPE_CHECKING:
+    from fake_server.options import SurfaceChoice
 
 __all__ = ["gather", "overridden", "refuse_misspelled", "scenario_names"]
 
@@ -26,7 +29,7 @@ UNKNOWN_NODES: Final = ("refuse", "accept")
 _OWN_KEYWORDS: Final = {
     "scenario", "cassette", "record", "upstream", "speed", "version", "object_info", "seed",
     "cassette_dir", "strict", "block_network", "timeout", "idle_limit", "workflow", "models",
-    "unknown_nodes",
+    "unknown_nodes", "surface",
 }  # fmt: skip
 
 
@@ -68,6 +71,7 @@ def gather(
         workflows=_workflows(item, said.get("workflow") or look_up("workflows")),
         models=_models(item, look_up("models")),
         unknown_nodes=_one_of(item, "unknown_nodes", look_up("unknown_nodes"), UNKNOWN_NODES),
+        surfaces=_surfaces(item, said.get("surface")),
         seed=_number(item, "seed", look_up("seed"), int, 0),
         strict=_switch(item, "strict", look_up("strict")),
         block_network=_switch(item, "block_network", look_up("block_network")),
@@ -239,6 +243,19 @@ def _one_of(item: pytest.Item, name: str, value: Any, choices: Sequence[str]) ->
     if value not in choices:
         _wrong(item, f"comfyui {name}: {value!r}: {alternatives(str(value), choices)}")
     return str(value)
+
+
+def _surfaces(item: pytest.Item, value: Any) -> tuple[SurfaceChoice, ...]:
+    """One text as ``--surface`` takes it, or a list of them."""
+    if value is None:
+        return ()
+    from fake_server.surfaces.registry import choose_surface
+
+    given = [value] if isinstance(value, str) else value
+    try:
+        return tuple(map(choose_surface, given))
+    except UsageError as error:
+        _wrong(item, f"comfyui surface: {error}")
 
 
 def _workflows(item: pytest.Item, value: Any) -> tuple[str, ...]:

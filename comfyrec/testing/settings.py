@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from comfyrec.testing.record_mode import RecordMode
+from fake_server.options import SurfaceChoice
 from fake_server.scenarios import Choice
 
 __all__ = ["PluginSettings", "address_variables"]
@@ -35,6 +36,8 @@ class PluginSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Model folder -> the files in it."""
     unknown_nodes: str = "refuse"
     """``accept``: a class that nobody knows is taken as the prompt uses it."""
+    surfaces: tuple[SurfaceChoice, ...] = ()
+    """The APIs that it speaks; none: ComfyUI's own."""
     seed: int = 0
     strict: bool = False
     """A replayed cassette answers nothing that was not recorded."""

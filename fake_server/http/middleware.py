@@ -10,11 +10,13 @@ from __future__ import annotations
 import ipaddress
 import re
 import zlib
+from collections.abc import Callable, Mapping
 from typing import Final
 from urllib.parse import unquote, urlparse, urlsplit
 
 import msgspec
 
+from comfyrec.http.hint import HINT_HEADER
 from fake_server.http.context import Context, HandlerFailed, HttpError
 from fake_server.http.frontend import static_file
 from fake_server.http.responses import empty, server_error
@@ -70,13 +72,39 @@ def _unguarded(context: Context, request: Request) -> Response:
 def _routed(context: Context, request: Request) -> Response:
     found = routes_of(context.era).find(request.method, request.parts)
     if found.route is None:
-        return _no_route(context, request, found)
+        return _hinted(request, lambda: _no_route(context, request, found))
     if found.route.path == "/ws":
         raise HttpError(400, handshake_problem(request))
     if request.method in _READING and len(request.body) > round(context.options.max_upload_size):
         limit = round(context.options.max_upload_size)
         raise HttpError(413, f"Maximum request body size {limit} exceeded.")
     return handler_of(found.route)(context, request, **found.params)
+
+
+def _hinted(request: Request, refuse: Callable[[], Response]) -> Response:
+    """What is said where there is no route; who speaks another API is told how to be understood."""
+    surface = next((name for name, base in _OTHERS.items() if base(request)), None)
+    if surface is None:
+        return refuse()
+    hint = (
+        f"{request.method} {request.parts.path} is of another API: start with --surface {surface}"
+    )
+    try:
+        given = refuse()
+    except HttpError as refused:
+        given = refused.answer
+    return msgspec.structs.replace(given, headers=(*given.headers, (HINT_HEADER, hint)))
+
+
+def _is_v2(request: Request) -> bool:
+    segments = request.parts.segments
+    return (
+        request.prefixed and segments[:1] == ("v2",) and segments[1:2] in (("jobs",), ("assets",))
+    )
+
+
+_OTHERS: Final[Mapping[str, Callable[[Request], bool]]] = {"v2": _is_v2}
+"""Surfaces that a client may take this server for."""
 
 
 def _no_route(context: Context, request: Request, found: Found) -> Response:

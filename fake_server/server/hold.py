@@ -1,4 +1,4 @@
-"""A source that a test stops after a chosen frame, and lets go on.
+"""A source that a test stops after a chosen frame, or event of a stream, and lets go on.
 
 The gate passes everything through unchanged until a hold matches a frame. That frame is still
 sent. The actions after it wait, and the source is not woken, so that its state stays at that frame.
@@ -16,14 +16,18 @@ from typing import Any, Final, get_type_hints
 import msgspec
 
 from comfyrec.errors import DecodeError, UsageError
-from comfyrec.events import decode
+from comfyrec.events import comfy_json, decode
 from comfyrec.events.schema import KNOWN
+from comfyrec.events.sse import ServerSentEvents
+from comfyrec.events.v2 import EVENTS
+from comfyrec.http.request import loads_or_none
 from comfyrec.wording import did_you_mean
 from fake_server.source import (
     Abort,
     Action,
     Close,
     Happened,
+    Respond,
     RespondMore,
     Send,
     SendPing,
@@ -64,14 +68,16 @@ def check_hold(event: str, where: Mapping[str, Any]) -> None:
     Raises:
         UsageError: a type or a field that nearly is a known one.
     """
-    names = [*KNOWN, *_BINARY, ANY_FRAME]
+    names = [*KNOWN, *_BINARY, *EVENTS, ANY_FRAME]
     if event not in names:
         meant = get_close_matches(event, names, n=1, cutoff=0.8)
         if meant:
             raise UsageError(f"no frame is of the type '{event}'; did you mean '{meant[0]}'?")
         return
     data = get_type_hints(KNOWN[event]).get("data") if event in KNOWN else None
-    fields = getattr(data, "__struct_fields__", ())
+    fields = (*getattr(data, "__struct_fields__", ()),)
+    if fields and event in EVENTS:
+        fields += EVENTS[event].__struct_fields__
     for name in where if fields else ():
         if name not in fields:
             hint = did_you_mean(name, fields, otherwise=f"it has {', '.join(fields)}")
@@ -96,6 +102,12 @@ def matches(message: str | bytes, event: str, where: Mapping[str, Any]) -> bool:
         return kind == event and _fits(decoded, where)
     data = getattr(decoded, "data", None)
     return getattr(decoded, "type", None) == event and _fits(data, where)
+
+
+def _event_matches(text: str, event: str, where: Mapping[str, Any]) -> bool:
+    """The same for an event of a stream, as ``{"event", "data"}``."""
+    value = loads_or_none(text)
+    return event in (ANY_FRAME, value["event"]) and _fits(value["data"], where)
 
 
 def _fits(data: Any, where: Mapping[str, Any]) -> bool:
@@ -157,12 +169,26 @@ class Gate(Wrapper):
                 self._waiting.append(action)
                 continue
             yield action
-            if isinstance(action, Send) and self.holds:
-                self._look_at(action.message)
+            if not self.holds:
+                continue
+            if isinstance(action, Send):
+                self._look_at(action.message, matches)
+            elif isinstance(action, RespondMore):
+                self._look_at_events(bytes(action.data))
+            elif isinstance(action, Respond) and action.more:
+                self._look_at_events(action.answer.in_memory().body)
 
-    def _look_at(self, message: str | bytes) -> None:
+    def _look_at_events(self, piece: bytes) -> None:
+        """The events in a piece of a stream; surfaces never divide one."""
+        for event in ServerSentEvents().feed(piece) if b"data:" in piece else ():
+            text = comfy_json({"event": event.event, "data": loads_or_none(event.data)})
+            self._look_at(text, _event_matches)
+
+    def _look_at(
+        self, message: str | bytes, fits: Callable[[Any, str, Mapping[str, Any]], bool]
+    ) -> None:
         for hold in self.holds:
-            if not hold.reached and matches(message, hold.event, hold.where):
+            if not hold.reached and fits(message, hold.event, hold.where):
                 hold.reached, hold.message = True, message
                 self.held = hold
                 self._note("held", f"at {hold}")

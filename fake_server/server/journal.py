@@ -12,6 +12,7 @@ from comfyrec.cassette.redact.address import address_found
 from comfyrec.cassette.redact.head import head_found
 from comfyrec.cassette.redact.spans import Found
 from comfyrec.cassette.redact.text import TextWalk
+from comfyrec.http.hint import HINT_HEADER
 from fake_server.source import (
     Abort,
     Action,
@@ -280,9 +281,9 @@ def _hex(content: bytes) -> dict[str, Any]:
 def _marks(answer: Response) -> dict[str, str]:
     """What the source says of its own answer: that it was made up, or matched loosely."""
     return {
-        name[len(_MARK) :].lower(): value
+        "hint" if name == HINT_HEADER else name[len(_MARK) :].lower(): value
         for name, value in answer.headers
-        if name.startswith(_MARK)
+        if name.startswith(_MARK) or name == HINT_HEADER
     }
 
 

@@ -125,9 +125,9 @@ class V2Client:
 
     def feed(self, happened: Happened) -> None:
         for action in self.source.handle(happened, self.now):
-            self._take(action)
+            self.take(action)
 
-    def _take(self, action: Action) -> None:
+    def take(self, action: Action) -> None:
         match action:
             case Wake():
                 heapq.heappush(self._wakes, action.at)

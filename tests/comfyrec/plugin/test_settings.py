@@ -167,3 +167,39 @@ def test_the_page_names_every_setting_method_and_cassette_rightly() -> None:
     assert [s for s in SETTINGS if f"| `comfyui_{s}` |" not in PAGE] == []
     assert [name for name in methods if told.get(name, f"{name}") not in PAGE] == []
     assert set(re.findall(r'cassette="([\w-]+)"', PAGE)) <= bundled
+
+
+SURFACE = """
+import json, urllib.request
+import pytest
+
+BODY = {"workflow": {"1": {"class_type": "PreviewAny", "inputs": {"source": "a"}}}}
+
+def submit(url):
+    data = json.dumps(BODY).encode()
+    request = urllib.request.Request(f"{url}/api/v2/jobs", data, {"Content-Type": "x"})
+    with urllib.request.urlopen(request, timeout=5) as answer:
+        return answer.status
+
+@pytest.mark.comfyui(surface="v2")
+def test_one(comfyui):
+    assert submit(comfyui.url) == 201
+    assert [seen.path for seen in comfyui.requests] == ["/v2/jobs"]
+
+@pytest.mark.comfyui(surface=["v2:queue_max=1", "native"], scenario="long-quiet-node")
+def test_several(comfyui):
+    assert submit(comfyui.url) == 201
+
+@pytest.mark.comfyui(surface="v3")
+def test_wrong(comfyui):
+    pass
+"""
+
+
+def test_a_server_speaks_the_surfaces_that_its_marker_names(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(SURFACE)
+
+    result = pytester.runpytest_inprocess("-p", "no:cacheprovider")
+
+    result.stdout.fnmatch_lines(["*comfyui surface: there is no surface 'v3'*"])
+    assert result.parseoutcomes() == {"passed": 2, "errors": 1}

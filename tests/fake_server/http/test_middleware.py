@@ -156,3 +156,14 @@ def test_only_a_get_can_become_a_websocket(method: str, status: int) -> None:
 
     assert isinstance(reply, Respond)
     assert reply.answer.status == status
+
+
+@pytest.mark.parametrize(("method", "status"), [("GET", 404), ("POST", 405)])
+def test_who_speaks_another_api_is_told_how_to_be_understood(method: str, status: int) -> None:
+    answer = ask(SimulatedServer(), method, "/api/v2/jobs", {})
+    other = ask(SimulatedServer(), method, "/api/v2/other", {})
+
+    assert answer.status == other.status == status
+    assert "--surface v2" in dict(answer.headers)["X-Fake-Hint"]
+    assert "X-Fake-Hint" not in dict(other.headers)
+    assert answer.body == other.body

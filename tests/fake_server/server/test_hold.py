@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from fake_server.server.hold import Gate, matches
+from comfyrec.errors import UsageError
+from fake_server.server.hold import Gate, check_hold, matches
 from fake_server.source import (
     Action,
     Happened,
@@ -20,6 +21,7 @@ from fake_server.source import (
     Wake,
     Woke,
 )
+from tests.support.v2_client import V2Client, v2_source
 
 EXECUTING = '{"type": "executing", "data": {"node": "3", "prompt_id": "p"}}'
 PREVIEW = b"\0\0\0\1\0\0\0\1" + b"jpeg"
@@ -123,3 +125,29 @@ def test_frames_that_were_ready_behind_the_hold_come_first() -> None:
 
     assert held == [frame("execution_start")]
     assert sent(gate.release(0)) == [frame("execution_success")]
+
+
+def test_an_event_of_a_stream_can_be_held_at_and_what_comes_after_it_waits() -> None:
+    source = v2_source(native=False)
+    gate = Gate(source)
+    client = V2Client(gate)
+    id = client.submit()
+    hold = gate.hold_at("status", {"status": "succeeded"})
+    stream = client.listen(id)
+
+    assert hold.reached
+    assert gate.held is hold
+    assert isinstance(hold.message, str)
+    assert '"succeeded"' in hold.message
+    assert not stream.over
+    for action in gate.release(client.now):
+        client.take(action)
+    assert stream.over
+
+
+def test_fields_of_either_kind_of_event_may_be_named() -> None:
+    check_hold("progress", {"nodes_done": 1})
+    check_hold("progress", {"max": 1})
+    check_hold("output", {"node_id": "9"})
+    with pytest.raises(UsageError, match="has no field 'nodes_dun'"):
+        check_hold("progress", {"nodes_dun": 1})
