@@ -13,23 +13,32 @@ import socket
 import webbrowser
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
-from comfyrec.cassette.files import Reader, find_cassette, is_being_written, writing_file
+from comfyrec.cassette.files import (
+    Reader,
+    find_cassette,
+    is_being_written,
+    write_file,
+    writing_file,
+)
 from comfyrec.cli import FINE
 from comfyrec.cli._lifetime import when_stdin_closes
 from comfyrec.cli._page_server import served_page
 from comfyrec.cli.terminal.output import opened, refuse_source, said, tell
 from comfyrec.errors import CutOff, UsageError
 from comfyrec.proxy.relay import listen, listen_address
-from comfyrec.show.page_data import PageRows, Seen, packed_rows
+from comfyrec.show.page_data import PICTURES_BYTES_MAX, PageRows, Seen, packed_rows
 from comfyrec.show.page_file import PageFile, page_files
+from comfyrec.show.side_by_side import SidePage, side_by_side
 from comfyrec.show.summary import summary
 from comfyrec.show.text import bytes_in_words, plain
 from comfyrec.timeline.live import Live
 
 __all__ = ["add_arguments", "run"]
 
+TOGETHER_MAX: Final = 4
+"""Recordings side by side; more would be slivers."""
 LAST_NEWS_S: Final = 3.0
 """For reading what was recorded last."""
 LAST_ANSWERS_S: Final = 0.3
@@ -38,7 +47,13 @@ LAST_ANSWERS_S: Final = 0.3
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of ``comfyrec view``."""
-    parser.add_argument("file", type=Path, metavar="FILE", help="a path or a name")
+    parser.add_argument(
+        "files",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help="a path or a name; several are shown side by side",
+    )
     parser.add_argument(
         "-o", "--output", type=Path, metavar="HTML", help="default: the name of FILE with .html"
     )
@@ -60,7 +75,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the page, as far as the recording can be read, or serve it."""
-    path = find_cassette(arguments.file)
+    paths = [find_cassette(file) for file in arguments.files]
+    if len(paths) > 1:
+        return _write_several(paths, arguments)
+    (path,) = paths
     if arguments.serve is not None:
         if arguments.output is not None:
             raise UsageError("--serve writes no file; leave out -o, or --serve")
@@ -81,7 +99,7 @@ def _write(path: str, arguments: argparse.Namespace) -> int:
     refuse_source(output, path)
     with opened(path) as reader, writing_file(output, overwrite=arguments.overwrite) as write:
         file = PageFile(write, page_files(), title=name)
-        rows = _fill(file, reader, name)
+        rows = _fill(file, reader, name).rows
     print(f"wrote {output} ({bytes_in_words(file.size)})")
     if rows.pictures_left_out:
         tell("view", f"{rows.pictures_left_out} pictures are left out, there is room for 20 MiB")
@@ -90,18 +108,53 @@ def _write(path: str, arguments: argparse.Namespace) -> int:
     return said(reader, "view")
 
 
-def _fill(file: PageFile, reader: Reader, name: str) -> PageRows:
+def _write_several(paths: list[str], arguments: argparse.Namespace) -> int:
+    if arguments.serve is not None:
+        raise UsageError("--serve shows one recording; leave it out, or name one FILE")
+    if len(paths) > TOGETHER_MAX:
+        raise UsageError(f"{len(paths)} recordings have no room beside each other; name up to 4")
+    output = arguments.output or Path("-".join(Path(path).stem for path in paths) + ".html")
+    status, pages, parts = FINE, [], page_files()
+    for path in paths:
+        refuse_source(output, path)
+        name, pieces = Path(path).name, list[bytes]()
+        with opened(path) as reader:
+            room = PICTURES_BYTES_MAX // len(paths)
+            filled = _fill(PageFile(pieces.append, parts, title=name), reader, name, room)
+        pages.append(SidePage(name, b"".join(pieces), filled.summary))
+        status = max(status, said(reader, "view"))
+    page = side_by_side(pages, parts)
+    write_file(output, page, overwrite=arguments.overwrite)
+    print(f"wrote {output} ({bytes_in_words(len(page))})")
+    if arguments.open:
+        webbrowser.open(output.resolve().as_uri())
+    return status
+
+
+class _Filled(NamedTuple):
+    """What a page holds."""
+
+    rows: PageRows
+    summary: str
+
+
+def _fill(
+    file: PageFile, reader: Reader, name: str, pictures_max: int = PICTURES_BYTES_MAX
+) -> _Filled:
     """Write the recording into the page, a few records at a time."""
     live = Live()
-    rows = PageRows(live, file, name=name, redacted=reader.header.redacted)
+    rows = PageRows(
+        live, file, name=name, redacted=reader.header.redacted, pictures_max=pictures_max
+    )
     for record in reader:
         rows.add(live.take(record))
     rows.add(live.finish())
     rows.finish()
     whole = not any(isinstance(problem, CutOff) for problem in reader.problems)
     text = "\n".join(plain(one) for one in summary(live.story(whole=whole)))
-    file.finish(packed_rows(rows, Seen(), whole=whole), summary=f"{name}\n\n{text}")
-    return rows
+    filled = _Filled(rows, f"{name}\n\n{text}")
+    file.finish(packed_rows(rows, Seen(), whole=whole), summary=filled.summary)
+    return filled
 
 
 # --- served ------------------------------------------------------------------------------------

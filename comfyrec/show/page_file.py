@@ -14,7 +14,7 @@ from html import escape
 from importlib.resources import files
 from typing import Final
 
-__all__ = ["SCRIPTS", "PageFile", "hash_of", "live_html", "page_files"]
+__all__ = ["SCRIPTS", "PageFile", "hash_of", "live_html", "page_files", "script_of"]
 
 SCRIPTS: Final = ("data.js", "lanes.js", "list.js", "inspector.js", "main.js")
 """In the order in which they are put together."""
@@ -42,7 +42,7 @@ class PageFile:
     ) -> None:
         self._write = write
         self.size = 0
-        script = _script(parts)
+        script = script_of(parts)
         style = parts["style.css"]
         policy = (
             f"default-src 'none'; script-src '{hash_of(script)}'; style-src '{hash_of(style)}'; "
@@ -87,7 +87,7 @@ def live_html(parts: Mapping[str, str], *, title: str, panel: str = "") -> tuple
         title: of the window.
         panel: JSON for the column of controls; empty: there is none.
     """
-    script, style = _script(parts, panel=bool(panel)), parts["style.css"]
+    script, style = script_of(parts, panel=bool(panel)), parts["style.css"]
     policy = (
         f"default-src 'none'; script-src '{hash_of(script)}'; style-src '{hash_of(style)}'; "
         f"img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
@@ -111,7 +111,8 @@ def _cut_at_places(html: str) -> list[str]:
     return [*pieces, html]
 
 
-def _script(parts: Mapping[str, str], *, panel: bool = False) -> str:
+def script_of(parts: Mapping[str, str], *, panel: bool = False) -> str:
+    """The script of a page, put together."""
     names = (*SCRIPTS[:-1], "panel.js", SCRIPTS[-1]) if panel else SCRIPTS
     scripts = "\n".join(parts[name] for name in names)
     return f'"use strict";\n(() => {{\n{scripts}\n}})();\n'

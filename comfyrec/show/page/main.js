@@ -147,6 +147,7 @@ class App {
     this.window = { from: start, to: start + span };
     this.remember();
     this.redraw();
+    this.tellOthers({});
   }
 
   zoom(factor, t) {
@@ -177,6 +178,43 @@ class App {
     this.say(`${this.data.strings[this.data.columns.type[row]]} at ${duration(t)}`);
     this.remember();
     this.redraw();
+    this.tellOthers({ place: this.placeOf(row) });
+  }
+
+  // --- side by side with others ---
+
+  // Of a frame in a page of several: what it shows goes to the others, times from the first prompt on.
+  get origin() { return this.data.story.prompts[0]?.submitted ?? this.data.story.prompts[0]?.started ?? 0; }
+
+  tellOthers(more) {
+    if (parent === globalThis || this.hearing) return;
+    const { from, to } = this.window, origin = this.origin;
+    parent.postMessage({ comfyrec: { from: from - origin, to: to - origin, ...more } }, "*");
+  }
+
+  // Where a row stands: the how manieth of its type, prompt and node; and when.
+  placeOf(row) {
+    const { type, prompt, node, t } = this.data.columns, { strings } = this.data;
+    let nth = 0;
+    for (let before = row - 1; before >= 0; before--) if (type[before] === type[row] && prompt[before] === prompt[row] && node[before] === node[row]) nth++;
+    return { type: strings[type[row]], prompt: prompt[row], node: node[row] < 0 ? "" : strings[node[row]], nth, t: t[row] - this.origin };
+  }
+
+  rowAt(place) {
+    const { type, prompt, node, t } = this.data.columns, { strings } = this.data;
+    const kind = strings.indexOf(place.type), name = place.node === "" ? -1 : strings.indexOf(place.node);
+    let nth = Number(place.nth);
+    for (let row = 0; kind >= 0 && row < this.data.rows; row++) {
+      if (type[row] === kind && prompt[row] === place.prompt && node[row] === name && nth-- === 0) return row;
+    }
+    return this.data.rows ? nearestRow(t, Number(place.t) + this.origin) : -1;
+  }
+
+  hear({ from, to, place }) {
+    this.hearing = true;
+    if (Number.isFinite(from) && Number.isFinite(to)) this.setWindow(from + this.origin, to + this.origin);
+    if (place) this.select(this.rowAt(place));
+    this.hearing = false;
   }
 
   move(step, fits) {
@@ -210,7 +248,7 @@ class App {
 
   remember() {
     clearTimeout(this.remembering);
-    this.remembering = setTimeout(() => history.replaceState(null, "", this.link()), 120);
+    this.remembering = setTimeout(() => { try { history.replaceState(null, "", this.link()); } catch { /* a frame without an address */ } }, 120);
   }
 
   link() {
@@ -275,6 +313,7 @@ class App {
     addEventListener("resize", () => { this.list.draw(); this.redraw(); });
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { this.colors = readColors(); this.redraw(); });
     addEventListener("keydown", (event) => this.key(event));
+    addEventListener("message", (event) => { if (event.source === parent && parent !== globalThis && typeof event.data?.comfyrec === "object") this.hear(event.data.comfyrec); });
     byId("theme-button").addEventListener("click", () => this.theme());
     byId("help-button").addEventListener("click", () => this.help());
     try { this.storedTheme = localStorage.getItem("comfyrec-theme") ?? ""; } catch { this.storedTheme = ""; }
@@ -323,5 +362,6 @@ class App {
   }
 }
 
+if (parent !== globalThis) document.documentElement.classList.add("beside");
 readData().then((data) => { globalThis.comfyrecPage = new App(data); document.documentElement.dataset.ready = "yes"; })
   .catch((error) => { byId("facts").textContent = `This page cannot be drawn (${error.message}); it needs a browser of 2024 or newer.`; byId("summary").style.display = "block"; throw error; });

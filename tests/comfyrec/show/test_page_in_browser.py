@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from comfyrec.cassette.files import bundled, write_cassette
+from comfyrec.cassette.files import bundled, create_cassette, write_cassette
 from comfyrec.cli import main
-from tests.support.timeline_samples import Recording
+from tests.support.timeline_samples import Recording, run, session
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright and a Chromium")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
@@ -192,3 +194,57 @@ def test_the_printed_page_has_the_summary(browser: Any, tmp_path: Path) -> None:
     assert "3 prompts: 1 succeeded, 2 failed" in page.view.inner_text("#summary")
     assert not page.view.is_visible("#lanes")
     page.view.close()
+
+
+def test_recordings_side_by_side_have_one_cursor(browser: Any, tmp_path: Path) -> None:
+    file = tmp_path / "both.html"
+    assert main(["view", "execution-error", "server-0.3.10-errors", "-o", str(file)]) == 0
+    view = browser.new_page(viewport={"width": 1280, "height": 800})
+    complaints: list[str] = []
+    view.on("console", lambda said: complaints.append(said.text))
+    view.goto(file.as_uri())
+    first, second = view.frames[1:]
+    for frame in (first, second):
+        frame.wait_for_selector(READY, state="attached")
+
+    first.locator("#list").press("e")
+
+    second.locator('[aria-selected="true"].row', has_text="execution_error").wait_for()
+    words = "comfyrecPage.data.strings[comfyrecPage.data.columns.words[comfyrecPage.selected]]"
+    assert first.evaluate(words) == second.evaluate(words) != ""
+    view.uncheck("#linked")
+    second.locator("#list").press("e")
+    assert "server-0.3.10" in view.title()
+    assert complaints == []
+    view.close()
+
+
+def test_a_page_grows_with_its_recording(browser: Any, tmp_path: Path) -> None:
+    path, records = tmp_path / "x.crec", run(session()).records
+    writer = create_cassette(path, clock_us=lambda: records[0].t)
+    command = [sys.executable, "-m", "comfyrec", "view", str(path), "--serve"]
+    served = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert served.stdout is not None
+    view = browser.new_page(viewport={"width": 1280, "height": 800})
+    complaints: list[str] = []
+    view.on("console", lambda said: complaints.append(said.text))
+    view.on("pageerror", lambda error: complaints.append(str(error)))
+    view.goto(served.stdout.readline().split()[-1])
+    view.wait_for_selector(READY, state="attached")
+    assert view.inner_text("#live-button") == "● live"
+
+    for record in records[1:]:
+        writer.add(record)
+    writer.flush()
+
+    view.locator("#verdicts button", has_text="success").wait_for()
+    view.keyboard.press("End")
+    view.locator("#detail", has_text="executing").wait_for()
+    assert view.inner_text("#live-button") == "○ live"
+    writer.close()
+    view.locator("#live-button", has_text="■ ended").wait_for()
+    assert complaints == []
+    view.close()
+    served.terminate()
+    served.wait(20)
+    served.stdout.close()
