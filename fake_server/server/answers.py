@@ -11,6 +11,7 @@ import os
 from typing import Final
 
 import msgspec
+from aiohttp.tcp_helpers import tcp_nodelay
 
 from comfyrec.cassette.files.body_file import FileBody
 from comfyrec.http.stored import StoredBody, pieces_of
@@ -86,6 +87,8 @@ def answer_begun(exchange: Exchange, action: Respond) -> bool:
     if exchange.over or request.transport is None or request.transport.is_closing():
         exchange.finish()
         return False
+    # Each piece is to leave when it is told, not when the one before it was acknowledged.
+    tcp_nodelay(request.transport, True)
     head = head_of_pieces(answer, request, request.keep_alive and not answer.close)
     exchange.begun, exchange.chunked = True, head.chunked
     exchange.stays = request.keep_alive and not answer.close and head.ends_itself
