@@ -6,7 +6,7 @@ On a terminal, lines are cut to its width; in a pipe they are complete.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -33,10 +33,11 @@ from comfyrec.cli.terminal.drawing import on_a_terminal, terminal_width
 from comfyrec.cli.terminal.filters import add_filters, selection_of
 from comfyrec.cli.terminal.output import Lines, opened, safe, safe_json, said
 from comfyrec.errors import DecodeError, UsageError
+from comfyrec.http.event_stream import StreamMessage, StreamReader
 from comfyrec.show.selection import Selection
 from comfyrec.show.stable import Stable
 from comfyrec.timeline import Timeline
-from comfyrec.timeline.assemble import FrameJoiner
+from comfyrec.timeline.assemble import FrameJoiner, field_of
 from comfyrec.timeline.moments import moments_of
 from comfyrec.wording import shortened
 
@@ -83,7 +84,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _text_lines(records: Iterable[AnyRecord], reader: Reader) -> Iterator[bytes]:
     start_us = reader.header.t
-    return (as_line(record, start_us) for record in records)
+    streams = Streams()
+    return (as_line(record, start_us, streams.said(record)) for record in records)
 
 
 def _json_lines(records: Iterable[AnyRecord]) -> Iterator[bytes]:
@@ -127,9 +129,36 @@ def _final(frame: WsFrame) -> bool:
 # --- for a person, and for git's textconv ----------------------------------------------------
 
 
-def as_line(record: AnyRecord, start_us: int = 0) -> bytes:
-    """One record as one line of text; times count from ``start_us`` (Unix microseconds)."""
-    what = _WHAT[type(record)](record)
+class Streams:
+    """The messages of answers that are a row of them: server-sent events, JSON in lines."""
+
+    def __init__(self) -> None:
+        self._readers: dict[tuple[int, int], StreamReader] = {}
+
+    def said(self, record: AnyRecord) -> list[StreamMessage]:
+        """Those that a record completes; to be asked of each record in order."""
+        if not isinstance(record, HttpPart) or record.side is not Side.SERVER:
+            return []
+        key = record.conn, record.exchange
+        if record.head and not field_of(record.head, "content-encoding"):
+            reader = StreamReader.of(field_of(record.head, "content-type"))
+            if reader is not None:
+                self._readers[key] = reader
+        own = self._readers.get(key)
+        if record.last:
+            self._readers.pop(key, None)
+        return own.feed(record.body) if own is not None else []
+
+
+def as_line(record: AnyRecord, start_us: int = 0, said: Sequence[StreamMessage] = ()) -> bytes:
+    """One record as one line of text.
+
+    Args:
+        record: to be shown.
+        start_us: where times count from, Unix microseconds.
+        said: the messages that it completes; they are shown in place of its body.
+    """
+    what = _http(record, said) if isinstance(record, HttpPart) else _WHAT[type(record)](record)
     seconds = (record.t - start_us) / 1_000_000
     return f"{record.seq:>6} {seconds:>13.6f} {what}".encode("utf-8", "backslashreplace")
 
@@ -141,17 +170,24 @@ def _session(r: Session) -> str:
     return safe(f"{words} at {r.t} us redacted {redacted} about {about}")
 
 
-def _http(r: HttpPart) -> str:
+def _http(r: HttpPart, said: Sequence[StreamMessage] = ()) -> str:
     words = [f"#{r.conn} {_ARROWS[r.side]} http {r.exchange}"]
     if r.head:
         words.append(safe(" | ".join(_text(r.head).rstrip("\r\n").split("\r\n"))))
-    if r.body:
+    if said:
+        words += [safe(_message_in_words(message)) for message in said]
+    elif r.body:
         words.append(_payload(r.body))
     if r.trailers:
         words.append(f"trailers {safe(_text(r.trailers))}")
     if not r.last:
         words.append("(goes on)")
     return " ".join(words + _redacted(r.redacted))
+
+
+def _message_in_words(message: StreamMessage) -> str:
+    known = f" id {message.id}" if message.id else ""
+    return f"{'event ' if message.event else 'line'}{message.event}{known} {message.data}"
 
 
 def _ws(r: WsFrame) -> str:
@@ -224,6 +260,7 @@ class JsonLines:
     def __init__(self) -> None:
         self._pieces: dict[tuple[int, Side], list[WsFrame]] = {}
         self._joiners: dict[tuple[int, Side], FrameJoiner] = {}
+        self._streams = Streams()
 
     def lines(self, record: AnyRecord) -> Iterator[bytes]:
         """What is to be printed behind a record."""
@@ -234,7 +271,7 @@ class JsonLines:
             yield from map(as_json, self._pieces.pop((record.conn, record.side), ()))
         elif isinstance(record, End):
             yield from self.rest()
-        yield as_json(record)
+        yield as_json(record, said=self._streams.said(record))
 
     def rest(self) -> Iterator[bytes]:
         """What is to be printed behind the last record."""
@@ -267,7 +304,11 @@ def _joined(pieces: list[WsFrame]) -> WsFrame:
 
 
 def as_json(
-    record: AnyRecord, message: tuple[int, bytes | None] | None = None, *, pieces: int = 1
+    record: AnyRecord,
+    message: tuple[int, bytes | None] | None = None,
+    *,
+    pieces: int = 1,
+    said: Sequence[StreamMessage] = (),
 ) -> bytes:
     """One record as one JSON object: the members of the JSON Lines encoding, and what they say.
 
@@ -278,18 +319,30 @@ def as_json(
         record: it may be a frame joined of several.
         message: opcode and payload of the message that it completes.
         pieces: how many records it was joined of.
+        said: the messages that a part of a body completes; ``events`` holds them.
     """
     line = jsonl.line_of(record)
     extra = b"" if pieces == 1 else b',"pieces":%d' % pieces
     if isinstance(record, WsFrame):
         if message is not None and message[1] is not None:
             extra += _event_member(record, line, message[0], message[1])
+    elif said:
+        extra = b',"events":[' + b",".join(map(_message_member, said)) + b"]"
     elif isinstance(record, HttpPart) and record.body:
         raw = _one_line_of_json(record.body)
         if raw is not None:
             line.body = ""
             extra = b',"json":' + raw
     return safe_json(msgspec.json.encode(line)[:-1] + extra + b"}")
+
+
+def _message_member(message: StreamMessage) -> bytes:
+    """Its type and id where it has them, and its data: JSON as it is, anything else as text."""
+    facts = {"event": message.event, "id": message.id}
+    told = [b'"%b":%b' % (name.encode(), msgspec.json.encode(v)) for name, v in facts.items() if v]
+    data = message.data.encode()
+    told.append(b'"data":' + (_one_line_of_json(data) or msgspec.json.encode(message.data)))
+    return b"{" + b",".join(told) + b"}"
 
 
 def _event_member(r: WsFrame, line: Any, opcode: int, message: bytes) -> bytes:

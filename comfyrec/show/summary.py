@@ -124,7 +124,10 @@ def _requests(story: Story) -> str:
         f"{poll.route} {plural(poll.count, 'time')}, every {duration(poll.interval_us)}"
         for poll in story.polls[:2]
     ]
-    return "; polled: ".join(filter(None, [str(story.requests), "; ".join(polled)]))
+    asked = str(story.requests)
+    if story.events:
+        asked += f"; {plural(story.events, 'event')} in answers that came in pieces"
+    return "; polled: ".join(filter(None, [asked, "; ".join(polled)]))
 
 
 def summary_json(story: Story) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from comfyrec.timeline.assemble import assemble
 from comfyrec.timeline.facts import VersionSigns, version_signs
 from comfyrec.timeline.message_summary import Peek
 from comfyrec.timeline.model import (
+    BodyMessage,
     Closing,
     Exchange,
     HttpMessage,
@@ -29,6 +30,7 @@ from comfyrec.timeline.model import (
 from comfyrec.timeline.prompts import prompts_of
 
 __all__ = [
+    "BodyMessage",
     "Closing",
     "Exchange",
     "HttpMessage",

@@ -23,9 +23,11 @@ from comfyrec.cassette.records import (
     WsFrame,
     facts_in,
 )
+from comfyrec.http.event_stream import StreamReader
 from comfyrec.http.stored import STORED_MIN, BodySink, BodyStore, is_stored_type
 from comfyrec.timeline.message_summary import NOTHING, peek_at
 from comfyrec.timeline.model import (
+    BodyMessage,
     Closing,
     Exchange,
     HttpMessage,
@@ -36,7 +38,7 @@ from comfyrec.timeline.model import (
 )
 from comfyrec.wording import plural
 
-__all__ = ["Assembled", "FrameJoiner", "OpenExchange", "OpenMessage", "assemble"]
+__all__ = ["Assembled", "FrameJoiner", "OpenExchange", "OpenMessage", "assemble", "field_of"]
 
 PROBLEMS_MAX: Final = 200
 """Problems that are kept in words; a file made of damage must not fill the memory."""
@@ -73,6 +75,8 @@ class OpenMessage:
         self.at = 0
         self.complete = False
         self.omitted = 0
+        self.said: list[BodyMessage] = []
+        self._reader: StreamReader | None = None
         self._store = store
         self._sink: BodySink | None = None
         self._held_bytes = 0
@@ -81,9 +85,14 @@ class OpenMessage:
         """The next part."""
         if part.head:
             self.head, self.body, self.pieces = part.head, [], []
+            coded = field_of(part.head, "content-encoding")
+            kind = "" if coded else field_of(part.head, "content-type")
+            self._reader, self.said = StreamReader.of(kind), []
         if part.body:
             self.pieces.append(Piece(at, part.t, len(part.body)))
             self._keep(part.body)
+            if self._reader is not None:
+                self.said += [BodyMessage(at, part.t, one) for one in self._reader.feed(part.body)]
         self.at, self.t_end, self.complete = at, part.t, part.last
 
     def _keep(self, data: bytes) -> None:
@@ -94,7 +103,7 @@ class OpenMessage:
         self._held_bytes += len(data)
         if self._store is None or self._held_bytes < STORED_MIN:
             return
-        if not is_stored_type(_field(self.head, "content-type")):
+        if not is_stored_type(field_of(self.head, "content-type")):
             self._store = None
             return
         self._sink = self._store.begin()
@@ -115,6 +124,7 @@ class OpenMessage:
             body=b"".join(self.body),
             stored=self._sink.done() if self._sink is not None else None,
             pieces=tuple(self.pieces) if self._came_in_pieces else (),
+            said=tuple(self.said),
             at=self.at,
             t=self.t,
             t_end=self.t_end,
@@ -347,7 +357,8 @@ def _split(head: bytes) -> tuple[str, tuple[tuple[str, str], ...]]:
     return start, tuple((name, value.strip(" \t")) for name, _, value in headers)
 
 
-def _field(head: bytes, name: str) -> str:
+def field_of(head: bytes, name: str) -> str:
+    """The first field of a name, in lower case; empty when there is none."""
     return next((value for key, value in _split(head)[1] if key.lower() == name), "")
 
 

@@ -117,9 +117,10 @@ def find_silences(timeline: Timeline, busy: Sequence[tuple[int, int, str]]) -> t
 def _times(timeline: Timeline) -> Iterable[int]:
     yield timeline.t
     for exchange in timeline.exchanges:
-        yield from (exchange.request.t, exchange.request.t_end)
-        if exchange.response is not None:
-            yield from (exchange.response.t, exchange.response.t_end)
+        for half in (exchange.request, exchange.response):
+            if half is not None:
+                yield from (half.t, half.t_end)
+                yield from (piece.t for piece in half.pieces)
     for socket in timeline.sockets:
         yield from (message.t for message in socket.messages)
         yield from (ping.t for ping in socket.pings)

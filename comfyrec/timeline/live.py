@@ -63,6 +63,7 @@ from comfyrec.timeline.moments import (
     opened_moment,
     ping_moment,
     request_moment,
+    said_moment,
 )
 from comfyrec.timeline.order_violations import Order
 from comfyrec.timeline.prompt_story import PICTURES
@@ -103,6 +104,7 @@ class _Asked(OpenExchange):
         super().__init__()
         self.number = number
         self.request_told = self.answer_told = False
+        self.said_told = 0
 
 
 class _OpenSocket:
@@ -149,7 +151,7 @@ class Live:
         self.start: int | None = None
         self.t_end = 0
         self.records = 0
-        self.requests = 0
+        self.requests = self.events = 0
         self.sessions: list[Session] = []
         self.sockets: dict[int, _OpenSocket] = {}
         self.accepted = 0
@@ -227,6 +229,8 @@ class Live:
             asked = connection.asked[part.exchange] = _Asked(self.requests)
             self.requests += 1
         asked.more(part, at)
+        if part.side is Side.SERVER:
+            self._tell_said(part.conn, asked)
         if part.side is Side.CLIENT:
             if part.last and not _upgrades(asked):
                 self._tell_request(part.conn, asked)
@@ -253,6 +257,16 @@ class Live:
                 prompt.listened = self._listens(prompt.open.client_id, exchange.request.at)
         moment = request_moment(exchange, None if prompt is None else prompt.number, self._start)
         self._tell(moment, exchange.request)
+
+    def _tell_said(self, conn: int, asked: _Asked) -> None:
+        """The messages of an answer that have come with its last part."""
+        said = asked.halves[Side.SERVER].said
+        if len(said) > asked.said_told:
+            self._tell_request(conn, asked)
+        for one in said[asked.said_told :]:
+            self._tell(said_moment(one, conn, asked.number, self._start))
+            self.events += 1
+        asked.said_told = len(said)
 
     def _answered(self, conn: int, asked: _Asked) -> None:
         if asked.answer_told:
@@ -475,6 +489,7 @@ class Live:
             server=self._server,
             records=self.records,
             requests=self.requests,
+            events=self.events,
             prompts=prompts,
             refusals=tuple(self.refusals),
             sockets=tuple(one.listener for one in self.sockets.values()),

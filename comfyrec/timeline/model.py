@@ -12,11 +12,21 @@ from typing import Any, Final
 import msgspec
 
 from comfyrec.cassette.records import Side
+from comfyrec.http.event_stream import StreamMessage
 from comfyrec.http.request import Request, loads_or_none, target_of
 from comfyrec.http.stored import StoredBody
 from comfyrec.timeline.message_summary import NOTHING, Peek
 
-__all__ = ["Closing", "Exchange", "HttpMessage", "Message", "Piece", "RecordedPrompt", "Socket"]
+__all__ = [
+    "BodyMessage",
+    "Closing",
+    "Exchange",
+    "HttpMessage",
+    "Message",
+    "Piece",
+    "RecordedPrompt",
+    "Socket",
+]
 
 
 class Piece(msgspec.Struct, frozen=True, gc=False):
@@ -26,6 +36,15 @@ class Piece(msgspec.Struct, frozen=True, gc=False):
     t: int
     size: int
     """Bytes of the body."""
+
+
+class BodyMessage(msgspec.Struct, frozen=True, gc=False):
+    """A message of a body that is a row of them."""
+
+    at: int
+    """Place of the record that completed it."""
+    t: int
+    message: StreamMessage
 
 
 class HttpMessage(msgspec.Struct, frozen=True):
@@ -50,6 +69,8 @@ class HttpMessage(msgspec.Struct, frozen=True):
     """The body, when it stands in a file; ``body`` is empty then."""
     pieces: tuple[Piece, ...] = ()
     """The body as it came, when it came in several pieces: those that hold something of it."""
+    said: tuple[BodyMessage, ...] = ()
+    """The messages of a row of server-sent events, or of JSON in lines."""
 
     def header(self, name: str, default: str = "") -> str:
         """The first field of that name, whatever its case."""

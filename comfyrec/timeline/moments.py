@@ -6,6 +6,7 @@ closes, a message. The terminal, the page and the exports list these.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
@@ -15,13 +16,22 @@ from comfyrec.cassette.records import Side
 from comfyrec.errors import DecodeError
 from comfyrec.events import decode_binary
 from comfyrec.events.outputs import files_in
+from comfyrec.http.request import loads_or_none
 from comfyrec.timeline import Timeline
 from comfyrec.timeline.message_summary import data_of
-from comfyrec.timeline.model import Closing, Exchange, Message, Ping, RecordedPrompt, Socket
+from comfyrec.timeline.model import (
+    BodyMessage,
+    Closing,
+    Exchange,
+    Message,
+    Ping,
+    RecordedPrompt,
+    Socket,
+)
 from comfyrec.timeline.node_runs import class_of
 from comfyrec.timeline.prompt_story import failure_of
 from comfyrec.timeline.story import refusal_in_words
-from comfyrec.wording import plural
+from comfyrec.wording import plural, shortened
 
 __all__ = [
     "PREVIEWS",
@@ -36,6 +46,7 @@ __all__ = [
     "opened_moment",
     "ping_moment",
     "request_moment",
+    "said_moment",
 ]
 
 PREVIEWS: Final = frozenset({"preview", "preview with metadata"})
@@ -50,9 +61,10 @@ class Moment(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     t_us: int
     """Microseconds since the first record."""
     kind: str
-    """``request``, ``answer``, ``cut``, ``opened``, ``message``, ``ping`` or ``closed``."""
+    """``request``, ``answer``, ``event``, ``cut``, ``opened``, ``message``, ``ping``, ``closed``.
+    An ``event`` is a message of an answer that is a row of them."""
     type: str
-    """Of a message its event type; of HTTP the method, or the status; else the kind."""
+    """Of a message or event its type; of HTTP the method, or the status; else the kind."""
     side: Side
     """Who did it."""
     conn: int
@@ -89,6 +101,9 @@ def _http(exchange: Exchange, posted: Mapping[int, int], start: int) -> Iterator
     upgraded = exchange.status == 101
     if not upgraded and exchange.request.start:
         yield request_moment(exchange, prompt, start)
+    if exchange.response is not None:
+        for said in exchange.response.said:
+            yield said_moment(said, exchange.conn, exchange.number, start)
     if not upgraded and (answer := answer_moment(exchange, prompt, start)) is not None:
         yield answer
     if exchange.cut_by is not None:
@@ -129,6 +144,38 @@ def answer_moment(exchange: Exchange, prompt: int | None, start: int) -> Moment 
         size=len(response.body) + response.omitted_bytes,
         severity="bad" if (exchange.status or 0) >= 400 or not response.complete else "",
     )
+
+
+def said_moment(said: BodyMessage, conn: int, exchange: int, start: int) -> Moment:
+    """A message of an answer that is a row of them."""
+    message = said.message
+    return Moment(
+        at=said.at,
+        t_us=said.t - start,
+        kind="event",
+        type=message.event or "line",
+        side=Side.SERVER,
+        conn=conn,
+        exchange=exchange,
+        words=_data_in_words(message.data),
+        size=len(message.data.encode()),
+    )
+
+
+def _data_in_words(data: str) -> str:
+    """What an object says of itself, ``name=value`` each, what is long or nested cut short."""
+    value = loads_or_none(data)
+    if not isinstance(value, dict):
+        return shortened(data, _WORDS_MAX)
+    pairs = (
+        f"{name}={shortened(item if isinstance(item, str) else json.dumps(item), _VALUE_MAX)}"
+        for name, item in value.items()
+    )
+    return shortened(" ".join(pairs), _WORDS_MAX)
+
+
+_WORDS_MAX: Final = 200
+_VALUE_MAX: Final = 60
 
 
 def cut_moment(exchange: Exchange, start: int) -> Moment:

@@ -93,6 +93,8 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
     """What ``/system_stats`` told of it: os, python, pytorch, devices; ``{}``: nobody asked."""
     records: int = 0
     requests: int = 0
+    events: int = 0
+    """Server-sent events, and JSON in lines, of all answers together."""
     prompts: tuple[PromptStory, ...] = ()
     refusals: tuple[Refusal, ...] = ()
     sockets: tuple[Listener, ...] = ()
@@ -139,6 +141,7 @@ def tell(timeline: Timeline, *, whole: bool = True) -> Story:
         server=_server(timeline.exchanges),
         records=timeline.records,
         requests=len(timeline.exchanges),
+        events=sum(len(e.response.said) for e in timeline.exchanges if e.response is not None),
         prompts=prompts,
         refusals=tuple(_refusals(timeline.exchanges, start)),
         sockets=sockets,

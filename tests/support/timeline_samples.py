@@ -41,6 +41,21 @@ class Recording:
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         self.put(HttpPart, conn=conn, side=side, exchange=exchange, head=head, body=data)
 
+    def row(self, conn: int, kind: str, *pieces: bytes, pause: int = 500_000) -> None:
+        """An answer of chunks, each after a pause; the last one is its end."""
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nTransfer-Encoding: chunked\r\n\r\n"
+        for number, piece in enumerate((b"", *pieces, b"")):
+            self.put(
+                HttpPart,
+                conn=conn,
+                side=SERVER,
+                exchange=0,
+                head=b"" if number else head.encode(),
+                body=piece,
+                last=number > len(pieces),
+            )
+            self.wait(pause)
+
     def asked(
         self, conn: int, method: str, target: str, body: Any = b"", answer: Any = b""
     ) -> None:

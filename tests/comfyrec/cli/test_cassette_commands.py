@@ -136,6 +136,42 @@ def test_cat_json_joins_a_frame_that_came_in_pieces(
     assert "text" not in joined
 
 
+def part(seq: int, head: bytes, body: bytes, *, last: bool = True) -> HttpPart:
+    return HttpPart(seq, T, 1, Side.SERVER, 0, head, body, last=last)
+
+
+SSE = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
+
+
+def test_cat_shows_server_sent_events_as_messages(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "events.jsonl"
+    records = [
+        part(1, SSE, b'id: 7\nevent: progress\ndata: {"a": 1}\n\ndata: x', last=False),
+        part(2, b"", b"y\n\n"),
+    ]
+    first, second = cat_json(path, capsys, *records)
+
+    assert first["events"] == [{"event": "progress", "id": "7", "data": {"a": 1}}]
+    assert second["events"] == [{"event": "message", "id": "7", "data": "xy"}]
+
+    main(["cat", str(path)])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].endswith('event progress id 7 {"a": 1} (goes on)')
+    assert lines[2].endswith("event message id 7 xy")
+
+
+def test_info_counts_the_events_of_answers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "events.jsonl"
+    write_cassette(path, [Session(0, T), part(1, SSE, b"data: 1\n\ndata: 2\n\n")])
+    main(["info", str(path)])
+
+    assert "requests  1; 2 events in answers that came in pieces" in capsys.readouterr().out
+
+
 def test_cat_json_tells_a_message_in_fragments_with_the_last_one(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -56,6 +56,24 @@ def test_it_tells_what_a_timeline_tells(name: str) -> None:
     assert [unnamed(moment) for moment in with_late_numbers(live, told)] == whole
 
 
+def test_events_of_an_answer_are_told_as_they_come() -> None:
+    recording = session()
+    recording.request(2, "GET", "/api/v2/jobs/1/events")
+    recording.row(2, "text/event-stream", b"data: 1\n\ndata", b": 2\n\ndata: 3\n\n")
+    records = recording.end()
+    timeline = Timeline.build(records)
+
+    live, told = followed(records)
+
+    assert live.story(whole=True) == tell(timeline)
+    assert live.story().events == 3
+    moments = [one.moment for one in told]
+    assert moments == moments_of(timeline)
+    events = [moment for moment in moments if moment.kind == "event"]
+    assert [moment.words for moment in events] == ["1", "2", "3"]
+    assert events[0].at < events[1].at == events[2].at
+
+
 @pytest.mark.parametrize("name", ["execution-error", "two-clients", "reconnect-mid-run"])
 def test_a_story_can_be_asked_for_at_any_time(name: str) -> None:
     records = records_of(name)

@@ -76,3 +76,29 @@ def test_every_message_and_exchange_is_a_moment(name: str) -> None:
     assert [m.at for m in moments] == sorted(m.at for m in moments)
     messages = sum(m.kind == "message" for m in moments)
     assert messages == sum(len(socket.messages) for socket in timeline.sockets)
+
+
+def test_events_are_told_by_their_type_and_what_they_say() -> None:
+    recording = Recording()
+    recording.request(1, "GET", "/events")
+    said = b'event: progress\ndata: {"job": "j1", "value": 0.5, "deep": {"a": [1]}}\n\n'
+    recording.row(1, "text/event-stream", said, b": keepalive\n\n")
+    recording.request(2, "GET", "/lines")
+    recording.row(2, "application/x-ndjson", b'{"a": "' + b"x" * 100 + b'"}\nplain\n')
+
+    told = [m for m in moments_of(Timeline.build(recording.end())) if m.kind == "event"]
+
+    assert [(m.type, m.exchange) for m in told] == [("progress", 0), ("line", 1), ("line", 1)]
+    assert told[0].words == 'job=j1 value=0.5 deep={"a": [1]}'
+    assert told[1].words.startswith("a=xxx") and len(told[1].words) < 70
+    assert told[2].words == "plain"
+
+
+def test_what_is_compressed_is_not_read() -> None:
+    recording = Recording()
+    recording.request(1, "GET", "/events")
+    recording.row(1, "text/event-stream\r\nContent-Encoding: gzip", b"data: 1\n\n")
+
+    moments = moments_of(Timeline.build(recording.end()))
+
+    assert [moment.kind for moment in moments] == ["request", "answer"]
