@@ -11,8 +11,9 @@ from typing import Final, Self
 
 from comfyrec.cassette import text
 from comfyrec.cassette.encodings import START_BYTES, Encoding, reading_of
-from comfyrec.cassette.packed import container, unpack
-from comfyrec.cassette.packed.unpack import PackedReader, Summary
+from comfyrec.cassette.packed import container
+from comfyrec.cassette.packed.summary import Summary, summary
+from comfyrec.cassette.packed.unpack import PackedReader
 from comfyrec.cassette.records import AnyRecord, Session
 from comfyrec.errors import CassetteError, Unavailable
 
@@ -174,7 +175,7 @@ def list_cassette(path: str | os.PathLike[str]) -> Summary:
                 mmap.mmap(source.fd, 0, access=mmap.ACCESS_READ) as mapped,
                 memoryview(mapped) as view,
             ):
-                found = unpack.summary(view, source.read_ahead)
+                found = summary(view, source.read_ahead)
     finally:
         source.close()
     return found or _counted(path)

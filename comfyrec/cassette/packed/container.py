@@ -270,3 +270,14 @@ def is_packed(start: bytes) -> bool:
 def _nearly_magic(start: bytes) -> bool:
     wrong = sum(ours != theirs for ours, theirs in zip(MAGIC, start, strict=False))
     return wrong == 1 and start[HEADER_BYTES : HEADER_BYTES + len(MARK)] == MARK
+
+
+class RecordNumber(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """The first fields of any record, of kinds to come as well."""
+
+    kind: int
+    seq: int
+    t: int = 0
+
+
+peek = msgspec.msgpack.Decoder(RecordNumber).decode

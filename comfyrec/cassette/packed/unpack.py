@@ -7,7 +7,6 @@ is looked for by its marker and believed only with its checksum.
 
 from __future__ import annotations
 
-import struct
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -21,7 +20,6 @@ from comfyrec.cassette.packed.blocks import (
     UNREADABLE,
     ReadBudget,
     UnreadableContent,
-    count_of_run,
     records_before_cut,
     records_of_block,
     records_of_run,
@@ -30,8 +28,6 @@ from comfyrec.cassette.packed.blocks import (
 from comfyrec.cassette.packed.container import (
     BLOCK,
     BLOCK_KIND,
-    FOOT,
-    FOOT_BYTES,
     FOOT_KIND,
     HEAD,
     HEAD_BYTES,
@@ -50,6 +46,7 @@ from comfyrec.cassette.packed.container import (
     SharedPayload,
     crc32,
     decode,
+    peek,
     salt_of_first_frame,
 )
 from comfyrec.cassette.reading import (
@@ -69,7 +66,7 @@ from comfyrec.cassette.records import (
 )
 from comfyrec.errors import CutOff, NewerFormat, NotACassette
 
-__all__ = ["Finder", "PackedReader", "Summary", "summary"]
+__all__ = ["Finder", "PackedReader"]
 
 _WINDOW_BYTES: Final = 1 << 20
 _SEARCH_FACTOR: Final = 8
@@ -81,23 +78,13 @@ so only a file that was made to exhaust its reader gets there."""
 _GROWTH_FREE: Final = 1 << 30
 _GROUP_FRAMES_MAX: Final = 4096
 """The writer ends a group far earlier."""
+_KIND_LAST: Final = 8
+_seq: Final = attrgetter("seq")
 _KEEP_BYTES_MIN: Final = 2048
 _KEPT_BYTES_MAX: Final = 8 << 20
 
 _decode_shared = msgspec.msgpack.Decoder(SharedPayload).decode
 _decode_index = msgspec.msgpack.Decoder(Index).decode
-
-
-class _Number(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """The first fields of any record, of kinds to come as well."""
-
-    kind: int
-    seq: int
-    t: int = 0
-
-
-_seq: Final = attrgetter("seq")
-_peek = msgspec.msgpack.Decoder(_Number).decode
 
 
 class _Window:
@@ -174,7 +161,7 @@ class Finder:
             if kind == BLOCK_KIND:
                 records = records_of_block(payload, self._budget)
                 return next((record for record in records if record.seq == seq), None)
-            if kind == RECORD and _peek(payload).seq == seq:
+            if kind == RECORD and peek(payload).seq == seq:
                 return decode(payload)
         except UNREADABLE:
             return None
@@ -381,7 +368,7 @@ class PackedReader:
     def _unreadable(self, kind: int, payload: memoryview, why: Exception) -> None:
         """A frame with a right checksum says nothing that this reader knows."""
         try:
-            number = _peek(payload)
+            number = peek(payload)
         except BAD_INPUT:
             number = None
         if kind == RECORD and number is not None and number.kind > _KIND_LAST:
@@ -468,104 +455,3 @@ class PackedReader:
         self._search_budget.take(length)
         payload = self._source.read_at(offset + HEAD_BYTES, length)
         return bool(crc32(payload, self.salt ^ kind) == check)
-
-
-_KIND_LAST: Final = 8
-
-
-# --- listing ---------------------------------------------------------------------------------
-
-
-class Summary(msgspec.Struct, frozen=True):
-    """What a cassette holds, without reading its payloads."""
-
-    records: int
-    t_first: int
-    t_last: int
-    counts: dict[str, int] | None = None
-    """By kind; only an index knows them."""
-
-
-def _index_of(view: memoryview) -> Index | None:
-    """The index at the very end of a file, if it stands there and fits."""
-    size = len(view)
-    if size < HEADER_BYTES + FOOT_BYTES:
-        return None
-    salt = HEADER.unpack_from(view)[4]
-    kind, length, check = HEAD.unpack_from(view, size - FOOT_BYTES)
-    foot = view[size - FOOT.size :]
-    if kind != FOOT_KIND or length != FOOT.size or crc32(foot, salt ^ kind) != check:
-        return None
-    (at,) = FOOT.unpack(foot)
-    if at + HEAD_BYTES > size:
-        return None
-    kind, length, check = HEAD.unpack_from(view, at)
-    payload = view[at + HEAD_BYTES : at + HEAD_BYTES + length]
-    if kind != INDEX or crc32(payload, salt ^ kind) != check:
-        return None
-    index = _decode_index(payload)
-    return index if index.end == at else None
-
-
-def summary(view: memoryview, read_ahead: Callable[[int], int]) -> Summary | None:
-    """Count the records of a packed file from its index, or by walking over the heads of frames.
-
-    Nothing but heads is looked at, so damaged payloads go unseen; ``None`` says that the heads
-    themselves do not fit together and the file must be read.
-
-    Args:
-        view: the mapped file.
-        read_ahead: called before a place is looked at on the walk; says where that is due again.
-    """
-    try:
-        index = _index_of(view)
-        if index is not None:
-            return Summary(index.records, index.t_first, index.t_last, index.counts)
-        return _walk(view, read_ahead)
-    except (*BAD_INPUT, IndexError, struct.error):
-        return None
-
-
-_RECORDS: Final = (RECORD, SHARED)
-
-
-def _walk(view: memoryview, read_ahead: Callable[[int], int]) -> Summary | None:
-    at, size, unpack, head_bytes = HEADER_BYTES, len(view), HEAD.unpack_from, HEAD_BYTES
-    records, last, block_t_last, ahead = 0, -1, 0, 0
-    while at + head_bytes <= size:
-        if at >= ahead:
-            ahead = read_ahead(at)
-        kind, length, _ = unpack(view, at)
-        if kind in _RECORDS:
-            records += 1
-            last = at
-        elif kind == RUN:
-            records += count_of_run(view[at + head_bytes : at + head_bytes + length])
-            last = at
-        elif kind == BLOCK_KIND:
-            _, _, count, _, _, block_t_last = BLOCK.unpack_from(view, at + head_bytes)
-            at, records, last = _behind_group(view, at + head_bytes + length), records + count, -1
-            continue
-        elif kind not in KINDS:
-            return None
-        at += head_bytes + length
-    last_t = block_t_last if last < 0 else _time_at(view, last)
-    return Summary(records, _time_at(view, HEADER_BYTES), last_t)
-
-
-def _behind_group(view: memoryview, at: int) -> int:
-    """Skip the plain frames of a group; its block has counted them."""
-    while at + HEAD_BYTES <= len(view):
-        kind, length, _ = HEAD.unpack_from(view, at)
-        if kind not in _RECORDS:
-            break
-        at += HEAD_BYTES + length
-    return at
-
-
-def _time_at(view: memoryview, at: int) -> int:
-    kind, length, _ = HEAD.unpack_from(view, at)
-    payload = view[at + HEAD_BYTES : at + HEAD_BYTES + length]
-    if kind == RUN:
-        return records_of_run(payload)[-1].t
-    return _decode_shared(payload).record.t if kind == SHARED else _peek(payload).t
