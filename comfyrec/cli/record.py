@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import errno
 import ipaddress
 import os
@@ -21,6 +22,7 @@ from comfyrec.cassette.files import Writer, create_cassette
 from comfyrec.cassette.records import ABOUT
 from comfyrec.cassette.redact.redactor import CLASSES, Redactor, check_classes
 from comfyrec.cli import DAMAGED, FINE
+from comfyrec.cli._flight import Parts, add_flags, in_parts, parts_of
 from comfyrec.cli._view_beside import add_view_flag, viewed
 from comfyrec.cli._watch_flags import add_watch_flags, watching_of
 from comfyrec.client.redaction import SECRET_VARIABLES
@@ -59,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         type=Path,
         metavar="FILE",
-        help="the cassette: .jsonl is text, anything else is packed",
+        help="the cassette: .jsonl is text, anything else is packed; a folder when in parts",
     )
     parser.add_argument(
         "--listen",
@@ -102,6 +104,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--insecure", action="store_true", help="do not check the upstream's certificate"
     )
+    add_flags(parser)
     add_watch_flags(parser)
     add_view_flag(parser)
 
@@ -122,16 +125,14 @@ def run(arguments: argparse.Namespace) -> int:
         rewrite = upstream.rewriter(fields, rewrite_host=arguments.rewrite_host)
         watching = watching_of(arguments, say=_say)
         redactor = Redactor(known_secrets=_secrets(upstream, fields), classes=classes)
-        writer = create_cassette(
-            arguments.output,
-            upstream=upstream.url,
-            redacted=classes,
-            clock_us=now_us,
-            overwrite=arguments.overwrite,
-            append=arguments.append,
-            redactor=redactor,
-        )
-        sink = writer if watching is None else watching.behind(writer)
+        into: Parts | _Single
+        if in_parts(arguments):
+            into = parts_of(
+                arguments, redactor=redactor, upstream=upstream.url, redacted=classes, say=_say
+            )
+        else:
+            into = _Single(arguments, upstream.url, classes, redactor)
+        sink = into.sink if watching is None else watching.behind(into.sink)
         recorder = Recorder(sink, redactor, say=_say, first_conn=first_conn)
         relay = Relay(
             upstream,
@@ -143,13 +144,52 @@ def run(arguments: argparse.Namespace) -> int:
             any_upgrade=arguments.any_upgrade,
         )
         look = partial(probe, upstream, context=context, rewrite=rewrite)
-        with viewed(writer.path, arguments.view):
+        with into.viewed(arguments.view):
             try:
-                asyncio.run(_serve(relay, listener, arguments.output, look, watching))
+                asyncio.run(_record(relay, listener, arguments.output, look, watching, into))
             finally:
-                status = _close(writer, recorder, str(arguments.output))
-    print(_summary(relay, recorder, writer), flush=True)
+                status = into.close(recorder)
+    print(_summary(relay, recorder, into.written, into.where), flush=True)
     return status
+
+
+class _Single:
+    """A recording into one cassette."""
+
+    def __init__(
+        self,
+        arguments: argparse.Namespace,
+        upstream: str,
+        classes: Sequence[str],
+        redactor: Redactor,
+    ) -> None:
+        self._given = str(arguments.output)
+        self.sink = create_cassette(
+            arguments.output,
+            upstream=upstream,
+            redacted=classes,
+            clock_us=now_us,
+            overwrite=arguments.overwrite,
+            append=arguments.append,
+            redactor=redactor,
+        )
+
+    def running(self) -> contextlib.AbstractAsyncContextManager[None]:
+        return contextlib.nullcontext()
+
+    def viewed(self, address: str | None) -> contextlib.AbstractContextManager[None]:
+        return viewed(self.sink.path, address)
+
+    def close(self, recorder: Recorder) -> int:
+        return _close(self.sink, recorder, self._given)
+
+    @property
+    def where(self) -> str:
+        return self.sink.path
+
+    @property
+    def written(self) -> int:
+        return self.sink.written
 
 
 def _check_own_address(listener: socket.socket, upstream: Upstream) -> None:
@@ -169,6 +209,18 @@ def _secrets(upstream: Upstream, fields: Sequence[tuple[str, str]]) -> tuple[str
     given = [value for _, value in fields] + [upstream.login, upstream.login.partition(":")[2]]
     given += [os.environ.get(name, "") for name in SECRET_VARIABLES]
     return tuple(filter(None, given))
+
+
+async def _record(
+    relay: Relay,
+    listener: socket.socket,
+    output: Path,
+    look: Callable[[], Awaitable[Probe]],
+    watching: Watching | None,
+    into: Parts | _Single,
+) -> None:
+    async with into.running():
+        await _serve(relay, listener, output, look, watching)
 
 
 async def _serve(
@@ -294,10 +346,10 @@ def _close(writer: Writer, recorder: Recorder, given: str) -> int:
     return DAMAGED if recorder.lost or writer.path != given else FINE
 
 
-def _summary(relay: Relay, recorder: Recorder, writer: Writer) -> str:
+def _summary(relay: Relay, recorder: Recorder, written: int, where: str) -> str:
     words = [
-        f"Recorded {plural(writer.written, 'record')} of "
-        f"{plural(relay.accepted, 'connection')} ({relay.relayed / 1e6:.1f} MB) into {writer.path}"
+        f"Recorded {plural(written, 'record')} of "
+        f"{plural(relay.accepted, 'connection')} ({relay.relayed / 1e6:.1f} MB) into {where}"
     ]
     if relay.left_out:
         requests = plural(relay.left_out, "request")

@@ -139,6 +139,11 @@ class Writer:
             return False
         return True
 
+    @property
+    def size(self) -> int:
+        """Bytes that were written into the file so far."""
+        return self._size
+
     # --- a file that somebody moves, removes or replaces ------------------------------------
 
     def keep_place(self) -> str:
