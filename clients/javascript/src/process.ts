@@ -73,7 +73,7 @@ export async function startComfyrec({ command, args = [] }: StartOptions = {}): 
 }
 
 function whyNot(program: string, status: number | null, said: string): string {
-  if (said.includes("unrecognized arguments")) {
+  if (/unrecognized arguments|unknown option/.test(said)) {
     return `${program} is too old for this package; update it with 'pip install -U comfyrec'`;
   }
   return `${program} ended with ${status} before it was ready: ${said.trim() || "it said nothing"}`;

@@ -10,7 +10,7 @@ check() {
     made=$(curl -sS --fail "$control/servers" -d "$3") || exit 2
     id=$(printf '%s' "$made" | sed 's/.*"id": *\([0-9]*\).*/\1/')
     url=$(printf '%s' "$made" | sed 's/.*[{ ]"url": *"\([^"]*\)".*/\1/')
-    COMFYUI_URL=$url sh client.sh workflow.json
+    COMFYUI_URL=$url sh client.sh ../workflow.json
     status=$?
     posts=$(curl -sS --fail "$control/servers/$id/verify" \
         -d '{"request": {"method": "POST", "path": "/prompt"}, "count": 1}')

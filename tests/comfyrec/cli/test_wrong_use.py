@@ -257,7 +257,7 @@ def url() -> Iterator[str]:
 def _in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A folder with files of all sorts; signals are handled as before, afterwards."""
     monkeypatch.chdir(tmp_path)
-    flow = ROOT / "docs/recipes/shell/workflow.json"
+    flow = ROOT / "docs/recipes/workflow.json"
     for name in ("folder", "empty"):
         (tmp_path / name).mkdir()
     shutil.copy(flow, "wf.json")
