@@ -248,6 +248,8 @@ def _timeline(choice: Choice) -> Iterable[DryRunLine]:
     source = scenario_source([choice])
     if choice.scenario.surface == "v2":
         return _on_v2(choice, source)
+    if choice.scenario.surface == "cloud":
+        return _on_cloud(choice, source)
     workflow = choice.scenario.workflow or PLAIN
     return dry_run(source, workflow, prefix=transport_of([choice]).prefix, images=IMAGES)
 
@@ -258,6 +260,9 @@ def _normal_run(choice: Choice) -> Iterable[DryRunLine]:
     if choice.scenario.surface == "v2":
         settings = choice.scenario.direct(choice.settings).surface
         return _on_v2(choice, scenario_source([_plain_run(choice)], _v2_options(settings)))
+    if choice.scenario.surface == "cloud":
+        options = ServerOptions(surfaces=(SurfaceChoice("cloud"),))
+        return _on_cloud(choice, scenario_source([_plain_run(choice)], options))
     source = scenario_source([choose("success")])
     inside = Stage(lambda: source, [under_prefix(prefix)]) if prefix else source
     workflow = choice.scenario.workflow or PLAIN
@@ -272,6 +277,11 @@ def _on_v2(choice: Choice, source: Source) -> Iterable[DryRunLine]:
         images=IMAGES,
         token=getattr(choice.settings, "token", ""),
     )
+
+
+def _on_cloud(choice: Choice, source: Source) -> Iterable[DryRunLine]:
+    workflow, key = choice.scenario.workflow or PLAIN, getattr(choice.settings, "token", "a-key")
+    return dry_run(source, workflow, prefix="/api", images=IMAGES, key=key)
 
 
 def _v2_options(settings: Mapping[str, Any]) -> ServerOptions:

@@ -40,4 +40,5 @@ SCENARIO = Scenario(
     evidence=threads("mcmonkeyprojects/SwarmUI#1232", "Stability-AI/StableSwarmUI#208", "CU#13034"),
     settings=AbruptCloseParameters,
     direct=direct,
+    shows_on=("cloud",),
 )

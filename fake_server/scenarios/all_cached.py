@@ -31,5 +31,5 @@ SCENARIO = Scenario(
     evidence=threads("FE#11798", "CU#6261", "CU#952", "comfyui-autoflow's documentation"),
     settings=AllCachedParameters,
     direct=direct,
-    shows_on=("v2",),
+    shows_on=("v2", "cloud"),
 )

@@ -44,4 +44,5 @@ SCENARIO = Scenario(
     evidence=threads("comfy-cli's code comments on proxies"),
     settings=BadFrameParameters,
     direct=direct,
+    shows_on=("cloud",),
 )

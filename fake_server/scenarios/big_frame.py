@@ -32,4 +32,5 @@ SCENARIO = Scenario(
     evidence=threads("Tavris1/ComfyUI-Easy-Install#300", "roadmaus/ComfyUI-Continuity#24"),
     settings=BigFrameParameters,
     direct=direct,
+    shows_on=("cloud",),
 )

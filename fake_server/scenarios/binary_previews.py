@@ -67,5 +67,5 @@ SCENARIO = Scenario(
     ),
     settings=BinaryPreviewsParameters,
     direct=direct,
-    shows_on=("v2",),
+    shows_on=("v2", "cloud"),
 )

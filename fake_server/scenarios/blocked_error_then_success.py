@@ -28,4 +28,5 @@ SCENARIO = Scenario(
     settings=BlockedErrorThenSuccessParameters,
     direct=direct,
     workflow=TWO_OUTPUTS,
+    shows_on=("cloud",),
 )

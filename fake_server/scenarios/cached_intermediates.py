@@ -25,4 +25,5 @@ SCENARIO = Scenario(
     keeps=("K5",),
     evidence=threads("CU#12633", "CU#13048"),
     direct=direct,
+    shows_on=("cloud",),
 )

@@ -48,5 +48,5 @@ SCENARIO = Scenario(
     ),
     settings=CompositeIdsParameters,
     direct=direct,
-    shows_on=("v2",),
+    shows_on=("v2", "cloud"),
 )

@@ -43,4 +43,5 @@ SCENARIO = Scenario(
     evidence=threads("comfy-cli's and comfyui-autoflow's code guards against it"),
     settings=DataOddParameters,
     direct=direct,
+    shows_on=("cloud",),
 )

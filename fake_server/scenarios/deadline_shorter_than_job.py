@@ -31,5 +31,5 @@ SCENARIO = Scenario(
     settings=DeadlineShorterThanJobParameters,
     direct=direct,
     in_real_time=True,
-    shows_on=("v2",),
+    shows_on=("v2", "cloud"),
 )

@@ -29,4 +29,5 @@ SCENARIO = Scenario(
     evidence=threads("measured: two on every submission"),
     settings=DuplicateStatusParameters,
     direct=direct,
+    shows_on=("cloud",),
 )

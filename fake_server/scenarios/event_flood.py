@@ -54,4 +54,5 @@ SCENARIO = Scenario(
     evidence=threads("CU#5674", "comfy-addons/comfyui-sdk#21"),
     settings=EventFloodParameters,
     direct=direct,
+    shows_on=("cloud",),
 )

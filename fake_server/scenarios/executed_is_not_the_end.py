@@ -43,4 +43,5 @@ SCENARIO = Scenario(
     settings=ExecutedIsNotTheEndParameters,
     direct=direct,
     workflow=TWO_OUTPUTS,
+    shows_on=("cloud",),
 )

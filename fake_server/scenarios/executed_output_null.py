@@ -31,4 +31,5 @@ SCENARIO = Scenario(
     keeps=("K5", "K6"),
     evidence=threads("CLI#173", "the server's code: cached_ui.get('output')"),
     direct=direct,
+    shows_on=("cloud",),
 )

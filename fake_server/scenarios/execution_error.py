@@ -67,5 +67,5 @@ SCENARIO = Scenario(
     reason=("ran out of luck", "OutOfMemory"),
     settings=ExecutionErrorParameters,
     direct=direct,
-    shows_on=("v2",),
+    shows_on=("v2", "cloud"),
 )

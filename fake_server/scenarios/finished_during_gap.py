@@ -20,4 +20,5 @@ SCENARIO = Scenario(
         "worker-comfyui's loop waits for ever", "KR#2109", "roadmaus/ComfyUI-Continuity#24"
     ),
     direct=direct,
+    shows_on=("cloud",),
 )

@@ -35,4 +35,5 @@ SCENARIO = Scenario(
     keeps=("K4",),
     evidence=threads("measured: comfyui-autoflow reports `completed` for it"),
     direct=direct,
+    shows_on=("cloud",),
 )

@@ -18,4 +18,5 @@ SCENARIO = Scenario(
     keeps=("K2",),
     evidence=threads("CU#5373"),
     direct=direct,
+    shows_on=("cloud",),
 )

@@ -34,5 +34,5 @@ SCENARIO = Scenario(
     truth=("lost",),
     settings=HardCrashParameters,
     direct=direct,
-    shows_on=("v2",),
+    shows_on=("v2", "cloud"),
 )

@@ -19,5 +19,5 @@ SCENARIO = Scenario(
     evidence=threads("CU#14706"),
     truth=("timed-out", "rejected", "lost"),
     direct=direct,
-    shows_on=("v2",),
+    shows_on=("v2", "cloud"),
 )

@@ -46,5 +46,5 @@ SCENARIO = Scenario(
     truth=("interrupted",),
     settings=InterruptParameters,
     direct=direct,
-    shows_on=("v2",),
+    shows_on=("v2", "cloud"),
 )

@@ -46,5 +46,5 @@ SCENARIO = Scenario(
     truth=("interrupted",),
     settings=InterruptIgnoredParameters,
     direct=direct,
-    shows_on=("v2",),
+    shows_on=("v2", "cloud"),
 )

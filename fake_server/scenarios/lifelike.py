@@ -25,5 +25,5 @@ SCENARIO = Scenario(
     keeps=("K5", "K7"),
     evidence=threads("measured: the order of frames of a normal run"),
     direct=direct,
-    shows_on=("v2",),
+    shows_on=("v2", "cloud"),
 )

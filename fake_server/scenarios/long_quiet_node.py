@@ -30,5 +30,5 @@ SCENARIO = Scenario(
     settings=LongQuietNodeParameters,
     direct=direct,
     in_real_time=True,
-    shows_on=("v2",),
+    shows_on=("v2", "cloud"),
 )

@@ -18,4 +18,5 @@ SCENARIO = Scenario(
     keeps=("K6",),
     evidence=threads("comfyui-autoflow's code parses several objects in a frame"),
     direct=direct,
+    shows_on=("cloud",),
 )

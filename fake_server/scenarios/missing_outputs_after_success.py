@@ -48,5 +48,5 @@ SCENARIO = Scenario(
     evidence=threads("xingren23/ComfyFlowApp#68", "OW#1611"),
     settings=MissingOutputsAfterSuccessParameters,
     direct=direct,
-    shows_on=("v2",),
+    shows_on=("v2", "cloud"),
 )

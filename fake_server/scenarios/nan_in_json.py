@@ -56,4 +56,5 @@ SCENARIO = Scenario(
     evidence=threads("CU#8548", "CU#6915", "CU#3042", "measured"),
     settings=NanInJsonParameters,
     direct=direct,
+    shows_on=("cloud",),
 )

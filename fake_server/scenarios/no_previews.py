@@ -19,5 +19,5 @@ SCENARIO = Scenario(
     keeps=("K1",),
     evidence=threads("CU#2981"),
     direct=direct,
-    shows_on=("v2",),
+    shows_on=("v2", "cloud"),
 )

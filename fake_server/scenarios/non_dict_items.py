@@ -25,5 +25,5 @@ SCENARIO = Scenario(
     keeps=("K5", "K6"),
     evidence=threads("SaladTechnologies/comfyui-api comments on `animated`", "measured"),
     direct=direct,
-    shows_on=("v2",),
+    shows_on=("v2", "cloud"),
 )

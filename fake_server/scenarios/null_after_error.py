@@ -22,4 +22,5 @@ SCENARIO = Scenario(
     truth=("error",),
     reason=(MESSAGE,),
     direct=direct,
+    shows_on=("cloud",),
 )

@@ -81,5 +81,5 @@ SCENARIO = Scenario(
     ),
     settings=OutputKindsParameters,
     direct=direct,
-    shows_on=("v2",),
+    shows_on=("v2", "cloud"),
 )

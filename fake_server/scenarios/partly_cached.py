@@ -41,5 +41,5 @@ SCENARIO = Scenario(
     settings=PartlyCachedParameters,
     direct=direct,
     workflow=chain(5),
-    shows_on=("v2",),
+    shows_on=("v2", "cloud"),
 )

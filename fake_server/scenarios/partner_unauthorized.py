@@ -22,5 +22,5 @@ SCENARIO = Scenario(
     truth=("error",),
     reason=("Unauthorized", "login"),
     direct=direct,
-    shows_on=("v2",),
+    shows_on=("v2", "cloud"),
 )

@@ -30,5 +30,5 @@ SCENARIO = Scenario(
     evidence=threads("CU#60"),
     settings=PathCharsParameters,
     direct=direct,
-    shows_on=("v2",),
+    shows_on=("v2", "cloud"),
 )

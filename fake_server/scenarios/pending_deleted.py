@@ -38,5 +38,5 @@ SCENARIO = Scenario(
     evidence=threads("mason276752/n8n-nodes-comfyui#16", "comfy-addons/comfyui-sdk#9", "measured"),
     truth=("cancelled", "lost"),
     direct=direct,
-    shows_on=("v2",),
+    shows_on=("v2", "cloud"),
 )

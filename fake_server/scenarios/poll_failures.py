@@ -54,5 +54,5 @@ SCENARIO = Scenario(
     evidence=threads("Scottcjn/bottube#2209"),
     settings=PollFailuresParameters,
     direct=direct,
-    shows_on=("v2",),
+    shows_on=("v2", "cloud"),
 )

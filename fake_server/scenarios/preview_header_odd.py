@@ -45,4 +45,5 @@ SCENARIO = Scenario(
     evidence=threads("FE#3761"),
     settings=PreviewHeaderOddParameters,
     direct=direct,
+    shows_on=("cloud",),
 )

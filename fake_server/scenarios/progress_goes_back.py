@@ -34,4 +34,5 @@ SCENARIO = Scenario(
     keeps=("K6",),
     evidence=threads("SwarmUI's code divides by max"),
     direct=direct,
+    shows_on=("cloud",),
 )

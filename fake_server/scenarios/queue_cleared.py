@@ -38,4 +38,5 @@ SCENARIO = Scenario(
     evidence=threads("MCP#1632"),
     truth=("cancelled", "lost"),
     direct=direct,
+    shows_on=("cloud",),
 )

@@ -32,5 +32,5 @@ SCENARIO = Scenario(
     settings=QueuedBehindParameters,
     direct=direct,
     in_real_time=True,
-    shows_on=("v2",),
+    shows_on=("v2", "cloud"),
 )

@@ -46,4 +46,5 @@ SCENARIO = Scenario(
     reason=("429", "402", "Too many requests", "Insufficient credits", "quota"),
     settings=RateLimitParameters,
     direct=direct,
+    shows_on=("cloud",),
 )

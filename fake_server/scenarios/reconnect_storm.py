@@ -44,4 +44,5 @@ SCENARIO = Scenario(
     evidence=threads("comfy-addons/comfyui-sdk#21", "PNL#28"),
     settings=ReconnectStormParameters,
     direct=direct,
+    shows_on=("cloud",),
 )

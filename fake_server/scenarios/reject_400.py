@@ -75,5 +75,5 @@ SCENARIO = Scenario(
     reason=("failed validation", "not in list", "prompt_outputs_failed_validation"),
     settings=Reject400Parameters,
     direct=direct,
-    shows_on=("v2",),
+    shows_on=("v2", "cloud"),
 )

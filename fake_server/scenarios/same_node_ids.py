@@ -29,4 +29,5 @@ SCENARIO = Scenario(
     keeps=("K4", "K5"),
     evidence=threads("FE#2660"),
     direct=direct,
+    shows_on=("cloud",),
 )

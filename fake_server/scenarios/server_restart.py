@@ -43,5 +43,5 @@ SCENARIO = Scenario(
     truth=("lost",),
     settings=ServerRestartParameters,
     direct=direct,
-    shows_on=("v2",),
+    shows_on=("v2", "cloud"),
 )

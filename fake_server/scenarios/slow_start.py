@@ -51,4 +51,5 @@ SCENARIO = Scenario(
     evidence=threads("runpod-workers/worker-comfyui#186"),
     settings=SlowStartParameters,
     direct=direct,
+    shows_on=("cloud",),
 )

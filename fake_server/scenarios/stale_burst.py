@@ -47,4 +47,5 @@ SCENARIO = Scenario(
     evidence=threads("measured: a stalled peer's burst"),
     settings=StaleBurstParameters,
     direct=direct,
+    shows_on=("cloud",),
 )

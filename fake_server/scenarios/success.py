@@ -36,5 +36,5 @@ SCENARIO = Scenario(
     evidence=threads("measured: the order of frames of a normal run"),
     settings=SuccessParameters,
     direct=direct,
-    shows_on=("v2",),
+    shows_on=("v2", "cloud"),
 )

@@ -19,5 +19,5 @@ SCENARIO = Scenario(
     evidence=threads("PNL#180", "worker-comfyui skips temp"),
     direct=direct,
     workflow=TWO_OUTPUTS,
-    shows_on=("v2",),
+    shows_on=("v2", "cloud"),
 )

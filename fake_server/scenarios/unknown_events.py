@@ -52,4 +52,5 @@ SCENARIO = Scenario(
     settings=UnknownEventsParameters,
     direct=direct,
     in_real_time=True,
+    shows_on=("cloud",),
 )

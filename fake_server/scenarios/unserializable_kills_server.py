@@ -26,4 +26,5 @@ SCENARIO = Scenario(
     evidence=threads("CU#2433", "visualbruno/ComfyUI-Trellis2#83", "measured"),
     truth=("lost",),
     direct=direct,
+    shows_on=("cloud",),
 )

@@ -21,5 +21,5 @@ SCENARIO = Scenario(
     truth=("success", "error"),
     reason=("404", "ComfyUI_"),
     direct=direct,
-    shows_on=("v2",),
+    shows_on=("v2", "cloud"),
 )

@@ -19,5 +19,5 @@ SCENARIO = Scenario(
     evidence=threads("CU#14706", "the server's code: one thread without a guard"),
     truth=("timed-out",),
     direct=direct,
-    shows_on=("v2",),
+    shows_on=("v2", "cloud"),
 )

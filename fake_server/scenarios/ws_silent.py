@@ -46,4 +46,5 @@ SCENARIO = Scenario(
     evidence=threads("CU#9393", "CU#3390", "CU#3128", "SaladTechnologies/comfyui-api#186"),
     settings=WsSilentParameters,
     direct=direct,
+    shows_on=("cloud",),
 )

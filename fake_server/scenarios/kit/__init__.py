@@ -1,5 +1,6 @@
 """What scenarios are made of: the stage, its operators, matchers, other users, parameters."""
 
+from fake_server.scenarios.kit.cloud_kit import same_key_job
 from fake_server.scenarios.kit.connect_ops import (
     change_message,
     change_upgrade,
@@ -228,6 +229,7 @@ __all__ = [
     "reorder",
     "respond",
     "route",
+    "same_key_job",
     "second_client",
     "send_with_handshake",
     "sinks",

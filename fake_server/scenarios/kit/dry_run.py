@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 import json
+import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
@@ -77,8 +78,14 @@ class _PoliteClient:
     """The client's state: what it waits for, and what it has tried."""
 
     def __init__(
-        self, workflow: Mapping[str, Any], prefix: str, images: Mapping[str, bytes], client_id: str
+        self,
+        workflow: Mapping[str, Any],
+        prefix: str,
+        images: Mapping[str, bytes],
+        client_id: str,
+        key: str,
     ) -> None:
+        self.key = key
         self.client_id = client_id
         """Empty until the server has given it one."""
         self.workflow = json.loads(json.dumps(workflow))
@@ -115,11 +122,15 @@ class _PoliteClient:
         self.connects += 1
         if self.connects <= CONNECTS_MAX:
             query = f"?clientId={self.client_id}" if self.client_id else ""
-            knock = Request("GET", f"{self.prefix}/ws{query}", _HANDSHAKE)
+            target = f"{self.prefix}/ws{query}"
+            if self.key:
+                target = f"{self.prefix.removesuffix('/api')}/ws{query}&token={self.key}"
+            knock = Request("GET", target, _HANDSHAKE)
             self.inbox.append(UpgradeRequested(self.number(), knock))
 
     def ask(self, method: str, target: str, body: bytes = b"", *headers: tuple[str, str]) -> None:
-        fields = (("Host", "127.0.0.1:8188"), *headers)
+        keys = (("X-API-Key", self.key),) if self.key else ()
+        fields = (("Host", "127.0.0.1:8188"), *keys, *headers)
         request = Request(method, f"{self.prefix}{target}", fields, body)
         self.asked[self.number()] = request
         self.inbox.append(RequestReceived(self.numbers, request))
@@ -172,10 +183,15 @@ class _PoliteClient:
 
     def poll(self) -> None:
         self.polls += 1
+        if self.key:
+            self.ask("GET", f"/job/{self.prompt_id}/status")
+            self.ask("GET", f"/history_v2/{self.prompt_id}")
+            return
         self.ask("GET", f"/history/{self.prompt_id}")
         self.ask("GET", "/queue")
 
 
+_HISTORY: Final = re.compile("/history(_v2)?/")
 _BOUNDARY: Final = "comfyrec-rehearsal"
 _HANDSHAKE: Final = (
     ("Host", "127.0.0.1:8188"),
@@ -193,6 +209,7 @@ def dry_run(
     prefix: str = "",
     images: Mapping[str, bytes] = _NOTHING,
     own_id: bool = True,
+    key: str = "",
 ) -> Iterator[DryRunLine]:
     """Play the source to its end with one polite client, and tell what was said.
 
@@ -201,8 +218,10 @@ def dry_run(
         prefix: the path that the server's address ends in.
         images: files that it uploads where the workflow loads them.
         own_id: it brings a client id; otherwise it goes by the one that the server gives it.
+        key: of Comfy Cloud, whose routes it asks for then; the prefix ends in ``/api``.
     """
-    client = _PoliteClient(workflow, prefix.rstrip("/"), images, _CLIENT if own_id else "")
+    client_id = _CLIENT if own_id else ""
+    client = _PoliteClient(workflow, prefix.rstrip("/"), images, client_id, key)
     client.connect()
     for _ in range(LINES_MAX):
         happened = _next(client)
@@ -281,7 +300,7 @@ def _answered(client: _PoliteClient, reply: Respond) -> None:
         client.uploading["inputs"]["image"] = "/".join(map(str, names))
     elif request.method == "POST":
         client.prompt_id = str(value.get("prompt_id") or "")
-    elif client.prompt_id in value and "/history/" in request.target:
+    elif client.prompt_id in value and _HISTORY.search(request.target):
         client.to_view = [] if client.done else list(_views(value[client.prompt_id]))[:VIEWS_MAX]
         client.done = True
 

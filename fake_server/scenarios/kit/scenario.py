@@ -54,6 +54,7 @@ Category = Literal[
     "proxies",
     "drift",
     "v2",
+    "cloud",
 ]
 """The sections of the catalogue, in its order."""
 

@@ -119,12 +119,11 @@ class JobDesk:
             raise not_found(what)
         if job.user != user.number:
             raise Refused(403, f"the {what} belongs to another user")
-        entries = yield from self._entries(f"/history/{id}")
-        if id in entries:
-            return job, Known(entries[id])
+        # A prompt goes from the queue into the history in one step, so it is missed in no order
+        # but the other one.
         queue = yield from self._queue()
-        row = queue.running.get(id) or queue.pending.get(id)
-        return job, Known(None, row, id in queue.running)
+        entries = yield from self._entries(f"/history/{id}")
+        return job, _known_of(job, queue, entries)
 
     def _entries(self, target: str) -> Asking[Mapping[str, Any]]:
         entries = yield from self._object(target)
@@ -182,19 +181,9 @@ class JobDesk:
         return json_response({"history": entries[offset:end]})
 
     def _all(self, user: User) -> Asking[Sequence[tuple[CloudJob, Known]]]:
-        entries = yield from self._entries("/history")
         queue = yield from self._queue()
-        return [
-            (
-                job,
-                Known(
-                    entries.get(job.id),
-                    queue.running.get(job.id) or queue.pending.get(job.id),
-                    job.id in queue.running,
-                ),
-            )
-            for job in self._jobs.of(user.number)
-        ]
+        entries = yield from self._entries("/history")
+        return [(job, _known_of(job, queue, entries)) for job in self._jobs.of(user.number)]
 
     def forget(self, user: User, request: Request) -> Asking[Response]:
         """``POST /api/history``."""
@@ -266,6 +255,11 @@ class _Passed(Refused):
         super().__init__(500, "the server behind cannot be used")
         if answer.status >= 400:
             self.answer = translated(answer)
+
+
+def _known_of(job: CloudJob, queue: _Queue, entries: Mapping[str, Any]) -> Known:
+    row = queue.running.get(job.id) or queue.pending.get(job.id)
+    return Known(entries.get(job.id), row, job.id in queue.running)
 
 
 def _post(path: str, value: Any) -> Request:

@@ -81,6 +81,7 @@ class Files:
             status = 400 if answer.status in (400, 413, 500) else answer.status
             return translated(msgspec.structs.replace(answer, status=status))
         subfolder = fields["subfolder"].value.decode() if "subfolder" in fields else ""
+        name = str(kept.get("name", name))  # where a scenario has it stored otherwise
         told: dict[str, Any] = {"name": name, "subfolder": subfolder, "type": kind}
         if is_mask:
             told["metadata"] = self._mask(name, texts["original_ref"])

@@ -14,7 +14,7 @@ def test_the_list_has_a_line_for_each_scenario(capsys: pytest.CaptureFixture[str
     assert main(["scenarios"]) == 0
 
     lines = capsys.readouterr().out.splitlines()
-    for scenario in (*catalogue(), *catalogue("v2")):
+    for scenario in [one for surface in scenario_surfaces() for one in catalogue(surface)]:
         assert any(f" {scenario.name} " in line and scenario.summary in line for line in lines)
     assert "reconnects" in lines
 
@@ -50,3 +50,14 @@ def test_an_unknown_name_is_one_sentence_with_the_nearest_one(
 
     said = capsys.readouterr().err
     assert said == "comfyrec scenarios: there is no scenario 'oomm'; did you mean 'oom'?\n"
+
+
+def test_a_scenario_of_comfy_cloud_is_shown_on_its_routes(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["scenarios", "cloud-error-fields"]) == 0
+
+    page = capsys.readouterr().out
+    assert "-> POST /api/prompt" in page
+    assert "-> GET /api/job/{id}/status" in page
+    assert '-               <- execution_error exception_type="ServiceError"' in page

@@ -35,7 +35,7 @@ CHECKED_BY: dict[str, str] = {
         asks the history when the socket says nothing | waits for the end of the prompt |
         not for each of its nodes | goes on waiting | waits on | waits for the outputs that were
         accepted | there is nothing to wait for | asks for the job when nothing comes |
-        waits no longer | asks again
+        waits no longer | asks again | asks again until a word ends the job
         """,
     # True: the outcome that it reports, or whether it gets to one.
     "K3": """
@@ -54,7 +54,8 @@ CHECKED_BY: dict[str, str] = {
         | unless told to accept it | reports the outputs all the same | submits again | looks for
         the job in the list instead of calling it rejected | looks for the job in the list instead
         of calling it failed | asks for the job | asks for the job instead | uploads the bytes |
-        joins links with the origin | not with its address | waits for the end
+        joins links with the origin | not with its address | waits for the end | does not call it
+        lost
         """,
     "K4": """
         goes by prompt_id only | compares the prompt_id of every end signal | concludes nothing from

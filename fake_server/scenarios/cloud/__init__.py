@@ -1,0 +1,1 @@
+"""Scenarios of Comfy Cloud's first API; each stands between its surface and the client."""
