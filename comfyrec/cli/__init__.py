@@ -51,6 +51,9 @@ COMMANDS = {
     "cat": "print the records of a cassette",
     "doctor": "check a cassette, and that it replays what it recorded",
     "recover": "save the undamaged part of a cassette as a new one",
+    "redact": "write a cassette anew with stand-ins for what it tells of people",
+    "scan": "say what a cassette still tells; exit 1 if it holds a secret",
+    "report": "make one archive for a bug report: redacted, with story and page",
     "convert": "convert a cassette, a capture, a HAR file or a workflow",
 }
 

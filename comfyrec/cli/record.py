@@ -8,6 +8,7 @@ import contextlib
 import errno
 import ipaddress
 import os
+import re
 import signal
 import socket
 import sys
@@ -20,7 +21,7 @@ import msgspec
 
 from comfyrec.cassette.files import Writer, create_cassette
 from comfyrec.cassette.records import ABOUT
-from comfyrec.cassette.redact.redactor import CLASSES, Redactor, check_classes
+from comfyrec.cassette.redact.redactor import Redactor, check_classes
 from comfyrec.cli import DAMAGED, FINE
 from comfyrec.cli._flight import Parts, add_flags, in_parts, parts_of
 from comfyrec.cli._view_beside import add_view_flag, viewed
@@ -48,6 +49,7 @@ _ENDS = [
     if hasattr(signal, name)
 ]
 """SIGHUP comes when the terminal is closed: that ends a recording as cleanly as Ctrl-C."""
+_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,128}", re.ASCII)
 _FAULTS_MAX = 20
 """Different sentences about connections that ended badly."""
 
@@ -77,7 +79,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         metavar="CLASS",
-        help=f"what to remove in addition to secrets: {', '.join(CLASSES)}",
+        help="what to replace in addition to secrets: identity, content, or both with a comma",
+    )
+    parser.add_argument(
+        "--redact-header",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a header field whose value is a secret too, in requests and responses",
     )
     parser.add_argument(
         "--include-static", action="store_true", help="also record the files of the web frontend"
@@ -117,6 +126,7 @@ def run(arguments: argparse.Namespace) -> int:
     if upstream.tls or arguments.ca is not None:
         context = tls_context(arguments.ca, insecure=arguments.insecure)
     classes = check_classes(arguments.redact)
+    _check_names(arguments.redact_header)
     first_conn = next_conn(arguments.output) if arguments.append else 1
     # Before the cassette is touched: a port that is taken must not cost a recording.
     listener = listen(*listen_address(arguments.listen))
@@ -124,7 +134,11 @@ def run(arguments: argparse.Namespace) -> int:
         _check_own_address(listener, upstream)
         rewrite = upstream.rewriter(fields, rewrite_host=arguments.rewrite_host)
         watching = watching_of(arguments, say=_say)
-        redactor = Redactor(known_secrets=_secrets(upstream, fields), classes=classes)
+        redactor = Redactor(
+            known_secrets=_secrets(upstream, fields),
+            classes=classes,
+            headers=arguments.redact_header,
+        )
         into: Parts | _Single
         if in_parts(arguments):
             into = parts_of(
@@ -190,6 +204,15 @@ class _Single:
     @property
     def written(self) -> int:
         return self.sink.written
+
+
+def _check_names(names: Sequence[str]) -> None:
+    for name in names:
+        if not _NAME.fullmatch(name):
+            raise UsageError(
+                f"--redact-header {name!r} is not the name of a header field; give the name "
+                f"alone, as in --redact-header X-Team"
+            )
 
 
 def _check_own_address(listener: socket.socket, upstream: Upstream) -> None:

@@ -10,9 +10,11 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
+
+import msgspec
 
 from comfyrec.cassette.files import open_cassette
 from comfyrec.cassette.records import (
@@ -47,6 +49,13 @@ class RecordRedactor(Protocol):
     def take_unread(self) -> list[tuple[int, str]]: ...
     def record(self, record: AnyRecord, /) -> AnyRecord: ...
     def is_clean_text(self, payload: bytes, /) -> bool: ...
+
+
+@runtime_checkable
+class HoldsBodies(Protocol):
+    """A redactor that keeps a body until it is whole."""
+
+    def take_held(self, conn: int, side: Side, /) -> list[HttpPart]: ...
 
 
 RETRY_US: Final = 1_000_000
@@ -187,24 +196,27 @@ class Recorder:
 
     def closed(self, conn: int, side: Side, how: str, why: str = "") -> None:
         """A side has ended the connection."""
+        if isinstance(self._redactor, HoldsBodies):
+            for part in self._redactor.take_held(conn, side):
+                self._put(partial(_numbered, part), is_redacted=True)
         self._put(lambda seq, t: Closed(seq, t, conn, side, how, why))
 
     def note(self, conn: int, what: str, text: str = "", count: int = 0) -> None:
         """A remark about the recording."""
         self._put(lambda seq, t: Note(seq, t, conn, what, text, count))
 
-    def _put(self, make: Callable[[int, int], AnyRecord]) -> None:
+    def _put(self, make: Callable[[int, int], AnyRecord], *, is_redacted: bool = False) -> None:
         if self.unnoted and not self._noted_loss():
             self.unnoted += 1
             self.lost += 1
             return
         try:
-            self._write(make(self._sink.next_seq, now_us()))
+            self._write(make(self._sink.next_seq, now_us()), is_redacted=is_redacted)
         except Exception as trouble:  # as in keep
             self._lose(1, trouble)
 
-    def _write(self, record: AnyRecord) -> None:
-        self._sink.write([self._redactor.record(record)])
+    def _write(self, record: AnyRecord, *, is_redacted: bool = False) -> None:
+        self._sink.write([record if is_redacted else self._redactor.record(record)])
         self.records += 1
 
     def _keep_place(self, now: int) -> None:
@@ -249,6 +261,10 @@ class Recorder:
             self._say(sentence)
         elif self._told == SENTENCES_MAX:
             self._say(f"{sentence}; from now on losses are only counted")
+
+
+def _numbered(part: HttpPart, seq: int, t: int) -> AnyRecord:
+    return msgspec.structs.replace(part, seq=seq, t=t)
 
 
 def _sentence(trouble: Exception) -> str:

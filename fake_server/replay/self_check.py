@@ -52,7 +52,7 @@ from fake_server.source import (
     Woke,
 )
 
-__all__ = ["replay_differences"]
+__all__ = ["Played", "replay_differences", "replay_to_clients_of"]
 
 DIFFERENCES_MAX: Final = 50
 _SHOWN: Final = 160
@@ -68,10 +68,33 @@ def replay_differences(timeline: Timeline) -> list[str]:
     return list(found)[:DIFFERENCES_MAX]
 
 
+class Played:
+    """What clients got from another recording than their own."""
+
+    def __init__(self, statuses: Mapping[int, int | None], messages: Mapping[int, int]) -> None:
+        self.statuses = statuses
+        """Exchange -> the status of its answer, where the recording has a whole one."""
+        self.messages = messages
+        """Socket -> how many messages came."""
+
+    @staticmethod
+    def receivable(socket: Socket) -> list[Message]:
+        """The messages that the client of a recorded socket could get."""
+        return _receivable(socket)
+
+
+def replay_to_clients_of(timeline: Timeline, player: Player) -> Played:
+    """Let the clients of one recording do what they did with a player of another one."""
+    check = _SelfCheck(timeline, player)
+    for _ in check.differences():
+        continue
+    return check.played()
+
+
 class _SelfCheck:
-    def __init__(self, timeline: Timeline) -> None:
+    def __init__(self, timeline: Timeline, player: Player | None = None) -> None:
         self._timeline = timeline
-        self._player = Player(timeline, match="graph", seed=1)
+        self._player = player or Player(timeline, match="graph", seed=1)
         self._now = 0
         self._wakes: list[int] = []
         self._wait: list[int] = []
@@ -108,6 +131,21 @@ class _SelfCheck:
             yield from self._compare_socket(socket)
         for exchange in self._timeline.exchanges:
             yield from self._compare_exchange(exchange)
+
+    def played(self) -> Played:
+        """What the clients got."""
+        answers = {
+            exchange.number: answer.status if answer is not None else None
+            for exchange in self._timeline.exchanges
+            if exchange.response is not None
+            and exchange.response.complete
+            and exchange.status != 101
+            for answer in (self._answers.get(exchange.number),)
+        }
+        messages = {
+            s.number: len(self._received[self._live(s.number)]) for s in self._timeline.sockets
+        }
+        return Played(answers, messages)
 
     def _live(self, socket: int) -> int:
         """Exchanges and sockets are numbered in one row."""

@@ -128,6 +128,7 @@ ALLOWED = {
     ("comfyrec.cassette.packed.zstandard", "sys"),
     # Pillow draws into memory only.
     ("fake_server.storage.pictures", "io"),
+    ("comfyrec.cassette.redact.pseudonyms.solid", "io"),
     # The words that the system has for the number of an error.
     ("comfyrec.wording", "os"),
     # So does what writes zips.

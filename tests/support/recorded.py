@@ -21,7 +21,9 @@ __all__ = ["everything", "everything_in", "recorded", "recording_of", "streams",
 SIDES = {"client": Side.CLIENT, "server": Side.SERVER}
 
 
-def recording_of(path: Path, said: Iterable[tuple[str, bytes]]) -> tuple[Writer, list[str]]:
+def recording_of(
+    path: Path, said: Iterable[tuple[str, bytes]], redactor: Redactor | None = None
+) -> tuple[Writer, list[str]]:
     """Record this traffic, a connection for each request that begins a row of its own.
 
     Returns:
@@ -29,7 +31,7 @@ def recording_of(path: Path, said: Iterable[tuple[str, bytes]]) -> tuple[Writer,
     """
     clock = count(1_700_000_000_000_000)
     sentences: list[str] = []
-    redactor = Redactor()
+    redactor = redactor or Redactor()
     writer = create_cassette(path, clock_us=lambda: next(clock), redactor=redactor)
     recorder = Recorder(writer, redactor, say=sentences.append)
     sentences += _play(recorder, said)

@@ -12,7 +12,7 @@ from comfyrec.cassette.redact.text import TextWalk
 from comfyrec.cassette.redact.unescaped import holds_text
 from comfyrec.cassette.redact.walk import Walk
 
-__all__ = ["AnyWalk", "is_code", "is_code_target", "walk_for"]
+__all__ = ["AnyWalk", "code_type", "is_code", "is_code_target", "type_of", "walk_for"]
 
 BINARY_BYTES_MAX: Final = 1 << 20
 """How much of a binary body is looked into that is not a picture whose chunks we know; beyond it
@@ -38,7 +38,8 @@ def is_code_target(head: bytes) -> bool:
     return _CODE_TARGET.match(head) is not None and _API_FOLDER.match(head) is None
 
 
-def _type_of(head: bytes) -> bytes:
+def type_of(head: bytes) -> bytes:
+    """The media type that a head names, in lower case and without parameters."""
     match = _TYPE.search(head)
     return match[1].strip().lower() if match else b""
 
@@ -46,7 +47,12 @@ def _type_of(head: bytes) -> bytes:
 def is_code(head: bytes) -> bool:
     """Whether a head says that its body is code. In code only known secrets are looked for: names
     such as ``token`` stand all over it, and nothing of it may change."""
-    return _CODE_TYPES.search(_type_of(head)) is not None
+    return code_type(type_of(head))
+
+
+def code_type(kind: bytes) -> bool:
+    """Whether a media type is one of code."""
+    return _CODE_TYPES.search(kind) is not None
 
 
 def walk_for(head: bytes, body: bytes, search: Search, *, code: bool = False) -> Walk:
@@ -55,8 +61,8 @@ def walk_for(head: bytes, body: bytes, search: Search, *, code: bool = False) ->
     Args:
         code: what was asked for is code, whatever the head says.
     """
-    kind = _type_of(head)
-    if code or _CODE_TYPES.search(kind):
+    kind = type_of(head)
+    if code or code_type(kind):
         return Walk()
     boundary = boundary_of(head, body) if b"multipart" in kind or body.startswith(b"--") else b""
     if boundary:

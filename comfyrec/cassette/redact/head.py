@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Final
 
 from comfyrec.cassette.redact.address import address_found
@@ -13,7 +13,7 @@ from comfyrec.cassette.redact.text import TextWalk, found_in
 from comfyrec.cassette.redact.unescaped import percent_undone
 from comfyrec.cassette.redact.values import is_nothing, is_random, stands_out
 
-__all__ = ["head_found"]
+__all__ = ["fields_found", "head_found"]
 
 # A field may go on in lines that begin with a space (RFC 9112 section 5.2); we refuse such heads,
 # and what is refused is recorded.
@@ -66,6 +66,15 @@ def head_found(head: bytes) -> list[Found]:
             Found(at + start, at + stop, learn) for start, stop, learn in _in_field(field[1], value)
         ]
     return found
+
+
+def fields_found(head: bytes, names: Collection[bytes]) -> list[Found]:
+    """Where the values of fields with these names (in lower case) stand."""
+    return [
+        Found(*field.span(2), Learn.IF_DISTINCTIVE)
+        for field in _FIELD.finditer(head)
+        if field[1].lower() in names and not is_nothing(field[2])
+    ]
 
 
 def _shapes(head: bytes) -> list[Found]:

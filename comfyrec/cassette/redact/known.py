@@ -19,7 +19,7 @@ import msgspec
 
 from comfyrec.cassette.redact.unescaped import ESCAPES, Escape, holds_text
 
-__all__ = ["KnownSecrets"]
+__all__ = ["KnownSecrets", "forms_of"]
 
 _LONG: Final = 8
 _SHORT: Final = 4
@@ -31,7 +31,7 @@ _TAIL_BYTES_MAX: Final = 4096
 """How much of a secret that the end of a piece cuts through is looked for."""
 
 
-def _forms(value: bytes) -> Iterator[bytes]:
+def forms_of(value: bytes) -> Iterator[bytes]:
     """A secret as it may stand elsewhere, but for single letters that are escaped: those are found
     in views."""
     yield value
@@ -153,12 +153,16 @@ class KnownSecrets:
         self._values[value] = None
         self._shortest = min(self._shortest, len(value))
         self._letters.update(bytes((letter,)) for letter in value)
-        for form in _forms(value):
-            self._needles.add(form)
-            self._skeletons.add(form.translate(None, _DIGITS))
-            self._prefixes.setdefault(form[:_PREFIX_BYTES], set()).add(form)
-            self.longest = max(self.longest, len(form))
+        for form in forms_of(value):
+            self.add_form(form)
         return True
+
+    def add_form(self, form: bytes) -> None:
+        """Look for one more way of writing a secret that is known."""
+        self._needles.add(form)
+        self._skeletons.add(form.translate(None, _DIGITS))
+        self._prefixes.setdefault(form[:_PREFIX_BYTES], set()).add(form)
+        self.longest = max(self.longest, len(form))
 
     @property
     def values(self) -> tuple[bytes, ...]:

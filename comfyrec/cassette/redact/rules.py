@@ -1,9 +1,9 @@
 """The rules of redaction, each of them once: in which place, under which name or in which shape.
 
-A rule has a class (``secret``; identity and content will join), the places where it holds, and the
-kind of value that it takes out. ``NAMES`` and ``SHAPES`` are the list. Everything that is quicker
-than a rule is made from it: ``WAKE`` finds, in one pass, every spot where some rule could hold, and
-says of most texts that there is none.
+A rule has a class (``secret``, ``identity``, ``content``), the places where it holds, and the kind
+of value that it takes out. ``NAMES``, ``SHAPES`` and ``TELLING`` are the list. What is quicker than
+a rule for secrets is made from it: ``WAKE`` finds, in one pass, every spot where some rule could
+hold, and says of most texts that there is none.
 
 A name is judged by its words: ``secretKey``, ``SECRET_KEY`` and ``secret-key`` are secret and key.
 """
@@ -30,12 +30,14 @@ __all__ = [
     "SHAPES",
     "STARTS",
     "STEMS",
+    "TELLING",
     "WAKE",
     "Need",
     "Place",
     "is_secret",
     "may_hold_secret",
     "need_of",
+    "told_by_name",
 ]
 
 
@@ -69,12 +71,16 @@ class NameRule(NamedTuple):
     places: frozenset[Place]
     words: tuple[str, ...]
     need: Need
+    kind: str = ""
+    """Of identity and content: what the value is, which says how its stand-in looks."""
 
 
 _ALL: Final = frozenset(Place)
 _HTTP: Final = frozenset({Place.HEADER, Place.QUERY, Place.COOKIE})
 _IN_QUERY: Final = frozenset({Place.QUERY})
 _IN_HEADER: Final = frozenset({Place.HEADER})
+_IN_MEMBER: Final = frozenset({Place.MEMBER})
+_TOLD: Final = frozenset({Place.MEMBER, Place.QUERY})
 
 NAMES: Final = (
     NameRule("secret", _ALL, (
@@ -104,6 +110,57 @@ NAMES: Final = (
     NameRule("secret", _ALL, ("civitai",), Need.RANDOM),
 )  # fmt: skip
 """One row for each kind of name. The words of a row are in lower case, with a space between."""
+TELLING: Final = (
+    NameRule("identity", _TOLD, (
+        "client id", "clientid", "sid", "prompt id", "prompt ids", "job id", "job ids", "task id",
+        "consumer id", "miner id", "worker id", "user id", "owner id", "workflow id", "session id",
+        "request id", "machine id", "device id", "installation id", "trace id",
+    ), Need.ANY_TEXT, "id"),
+    NameRule("identity", _TOLD, (
+        "user", "users", "username", "user name", "owner", "author", "email", "mail", "login",
+        "account", "usage source", "consumer", "miner", "creator", "created by", "comfy user",
+    ), Need.ANY_TEXT, "user"),
+    NameRule("identity", _TOLD, (
+        "host", "hostname", "host name", "server name", "ip", "ip address", "remote addr", "peer",
+        "upstream", "base url", "server url", "domain", "machine name", "computer name",
+        "server address",
+    ), Need.ANY_TEXT, "host"),
+    NameRule("identity", _TOLD, (
+        "cwd", "home", "base path", "base dir", "root path", "working directory", "absolute path",
+        "full path", "abs path", "file path",
+    ), Need.ANY_TEXT, "path"),
+    NameRule("identity", _IN_MEMBER, (
+        "os", "platform", "python version", "pytorch version", "torch version", "kernel", "gpu",
+        "gpu name", "device name", "hardware", "cpu name", "driver version",
+    ), Need.ANY_TEXT, "device"),
+    NameRule("identity", _IN_HEADER, (
+        "host", "origin", "referer", "location", "content location", "destination", "forwarded",
+        "x forwarded", "real ip", "client ip", "connecting ip", "remote addr", "original host",
+        "x original", "link", "refresh", "access control allow origin",
+    ), Need.ANY_TEXT, "host"),
+    NameRule("identity", _IN_HEADER, ("comfy user", "from", "remote user", "x user", "x email",
+        "x auth request", "authenticated user", "user id", "x request id", "cf ray", "x client",
+    ), Need.ANY_TEXT, "user"),
+    NameRule("identity", _IN_HEADER, ("user agent", "server", "via", "x powered by", "x served by",
+        "x backend", "x cache", "sec ch ua",
+    ), Need.ANY_TEXT, "agent"),
+    NameRule("content", _TOLD, (
+        "text", "texts", "prompt", "prompts", "positive", "negative", "caption", "captions",
+        "instruction", "instructions", "question", "note", "notes", "comment", "lyrics", "tags",
+        "wildcard", "wildcards", "exception message", "details", "received value", "content",
+        "answer", "reply", "story", "subject", "summary", "string", "value str", "message body",
+    ), Need.ANY_TEXT, "text"),
+    NameRule("content", _TOLD, ("title", "titles", "workflow name", "display title"),
+        Need.ANY_TEXT, "title"),
+    NameRule("content", _TOLD, (
+        "filename", "file name", "file", "files", "subfolder", "image", "images", "video", "videos",
+        "audio", "mask", "ckpt name", "lora name", "vae name", "clip name", "unet name",
+        "model name", "control net name", "filename prefix", "path", "paths", "folder", "thumbnail",
+        "url", "image url", "result url", "output url", "original ref", "dest", "directory",
+        "embedding", "preview image", "dir",
+    ), Need.ANY_TEXT, "name"),
+)  # fmt: skip
+"""The same for what tells of people, machines and content; the first row that fits counts."""
 
 _BEHIND: Final = frozenset(
     _words(
@@ -215,6 +272,44 @@ def _need_of_run(words: list[str], run: str, need: Need, place: Place) -> Need |
             return Need.RANDOM
         return need
     return None
+
+
+_NOT_TOLD: Final = frozenset(
+    _words(
+        "bytes class count dtype encoder encoders format generator group height hint id index "
+        "input kind length limit max min mode model node number num order output params policy "
+        "projection proxy rate ratio scale settings shape size sort sorting state status strength "
+        "tokens type types upload used version weight width"
+    )
+)
+"""Words beside that of a text or file that make it the name of something else:
+``text_encoder``."""
+
+
+@lru_cache(maxsize=8192)
+def told_by_name(name: str, place: Place) -> str:
+    """The kind of what stands under a name in a place: of identity first, else of content; empty
+    where the name says nothing."""
+    if not name or len(name) > _NAME_CHARACTERS_MAX:
+        return ""
+    words = [word.lower() for word in _WORD.findall(name)]
+    for rule in TELLING:
+        if place in rule.places and any(_is_run(words, run, rule, place) for run in rule.words):
+            return rule.kind
+    return ""
+
+
+def _is_run(words: list[str], run: str, rule: NameRule, place: Place) -> bool:
+    parts = run.split(" ")
+    if place is Place.HEADER or (rule.redaction == "identity" and len(parts) == 1):
+        if len(parts) == 1:
+            return words == parts
+        return any(words[at : at + len(parts)] == parts for at in range(len(words)))
+    for at in range(len(words) - len(parts) + 1):
+        if words[at : at + len(parts)] == parts:
+            others = {*words[:at], *words[at + len(parts) :]}
+            return rule.redaction == "identity" or not others & _NOT_TOLD
+    return False
 
 
 def is_secret(name: str, value: bytes, place: Place) -> bool:

@@ -35,7 +35,7 @@ from comfyrec.cassette.records import (
 )
 from comfyrec.cassette.redact.address import hide_in_url
 from comfyrec.cassette.redact.body import AnyWalk, is_code, is_code_target, walk_for
-from comfyrec.cassette.redact.head import head_found
+from comfyrec.cassette.redact.head import fields_found, head_found
 from comfyrec.cassette.redact.known import KnownSecrets
 from comfyrec.cassette.redact.messages import (
     CONTROL,
@@ -69,7 +69,10 @@ class SecretRedactor:
     It remembers the secrets that it meets, so use one redactor for one recording.
     """
 
-    def __init__(self, known_secrets: Iterable[str | bytes] = ()) -> None:
+    def __init__(
+        self, known_secrets: Iterable[str | bytes] = (), headers: Iterable[str] = ()
+    ) -> None:
+        self._headers = frozenset(name.lower().encode("latin-1", "replace") for name in headers)
         self._known = KnownSecrets()
         self._clean: set[bytes] = set()
         self._clean_heads: set[bytes] = set()
@@ -252,7 +255,10 @@ class SecretRedactor:
     def _head(self, head: bytes) -> tuple[bytes, int]:
         if not head or head in self._clean_heads:
             return head, 0
-        out, count = self._taken_out(head, head_found(head))
+        found = head_found(head)
+        if self._headers:
+            found += fields_found(head, self._headers)
+        out, count = self._taken_out(head, found)
         if not count:
             if len(self._clean_heads) >= _REMEMBERED_MAX:
                 self._clean_heads.clear()

@@ -144,16 +144,24 @@ class Playthrough:
         bindings = self.live_state.bindings
         key = request_key_of(request, self.live_state.recorded_word)
         if key.route == "view":
-            return self._recorded_view(key, request)
-        if strict or key.route in _BY_ID or self._answers.at(key):
+            key = self._recorded_view(key, request)
+            strict = True
+        exact = (strict or key.route in _BY_ID) and not self._answers.hidden
+        if exact or self._answers.at(key):
             return key
         for like in self._answers.like(key):
             texts = list(zip(_words(like), _words(key), strict=True))
-            if all(bindings.live(theirs) in (theirs, ours) for theirs, ours in texts):
+            if all(self._may_stand_for(ours, theirs) for theirs, ours in texts):
                 for theirs, ours in texts:
                     bindings.bind(theirs, ours)
                 return msgspec.structs.replace(key, path=like.path, query=like.query)
         return key
+
+    def _may_stand_for(self, live: str, recorded: str) -> bool:
+        """Whether nothing else stands for a recorded text yet."""
+        state = self.live_state
+        names = state.bindings.live(recorded), state.renamed(recorded)
+        return all(name in (recorded, live) for name in names)
 
     def _recorded_view(self, key: RequestKey, request: Request) -> RequestKey:
         """A /view of a live name asks for the file that was recorded under another one."""

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Final
 
+from comfyrec.cassette.redact.pseudonyms.telling import told_form
 from comfyrec.wording import shortened
 
 __all__ = ["UUID", "VOLATILE", "Shape", "Tier", "differences", "inputs_of", "is_link"]
@@ -50,14 +51,15 @@ class Shape:
     Args:
         body: of the POST, as JSON.
         volatile: names of inputs that do not count for the structure.
+        hidden: texts of the recording may be stand-ins: for the structure their form counts.
 
     Attributes:
         graph: {node_id: node}; empty when the body holds no graph.
     """
 
-    def __init__(self, body: Any, volatile: frozenset[str]) -> None:
+    def __init__(self, body: Any, volatile: frozenset[str], *, hidden: bool = False) -> None:
         body = body if isinstance(body, dict) else {"prompt": body}
-        self._body, self._volatile = body, volatile
+        self._body, self._volatile, self._hidden = body, volatile, hidden
         prompt = body.get("prompt")
         self.graph: Mapping[str, Any] = prompt if isinstance(prompt, dict) else {}
 
@@ -69,7 +71,8 @@ class Shape:
     @cached_property
     def structure_key(self) -> bytes:
         """The same without volatile inputs."""
-        return _key(_plain(self._body.get("prompt"), self._volatile))
+        graph = _plain(self._body.get("prompt"), self._volatile)
+        return _key(_forms(graph) if self._hidden and isinstance(graph, dict) else graph)
 
     @cached_property
     def rest_key(self) -> bytes:
@@ -138,6 +141,26 @@ def _plain_node(node: Any, volatile: frozenset[str]) -> Any:
     if isinstance(inputs, dict) and volatile:
         inputs = {name: v for name, v in inputs.items() if name not in volatile or is_link(v)}
     return {"class_type": node.get("class_type"), "inputs": inputs}
+
+
+def _forms(graph: Mapping[str, Any]) -> Any:
+    """A plain graph with the forms of texts that a redacted recording has stand-ins for."""
+    return {
+        node_id: {**node, "inputs": {n: _form(n, v) for n, v in inputs_of(node).items()}}
+        if isinstance(node, dict)
+        else node
+        for node_id, node in graph.items()
+    }
+
+
+def _form(name: str, value: Any) -> Any:
+    if isinstance(value, str):
+        return told_form(name, value)
+    if isinstance(value, list):
+        return [_form(name, item) for item in value]
+    if isinstance(value, dict):
+        return {key: _form(key, item) for key, item in value.items()}
+    return value
 
 
 def _without_literals(node: Any) -> Any:

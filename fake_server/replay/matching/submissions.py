@@ -14,6 +14,7 @@ from fake_server.replay.live.bindings import EQUAL, UNLIKE, Bindings
 from fake_server.replay.matching.alignment import Alignment, aligned
 from fake_server.replay.matching.shape import Shape, Tier, differences
 from fake_server.replay.matching.validity import Flaw, Validity, flaws_of
+from fake_server.replay.recorded.standins import is_pseudonymous
 
 __all__ = ["PromptMatch", "Submission", "Submissions"]
 
@@ -59,12 +60,13 @@ class Submissions:
         judge: Callable[[Iterable[Flaw]], Validity],
     ) -> None:
         self._volatile, self._judge = volatile, judge
+        self._hidden = is_pseudonymous(timeline)
         self._visible: dict[int, frozenset[Flaw]] = {}
         of_exchange = {p.submitted: p for p in timeline.prompts if p.submitted is not None}
         self.all = [
             Submission(
                 e.number,
-                shape := Shape(e.request_json, volatile),
+                shape := self.shape(e.request_json),
                 of_exchange.get(e.number),
                 frozenset(_flaws(shape, e.response_json))
                 if e.number not in of_exchange
@@ -95,7 +97,7 @@ class Submissions:
 
     def shape(self, body: Any) -> Shape:
         """What is compared of a body."""
-        return Shape(body, self._volatile)
+        return Shape(body, self._volatile, hidden=self._hidden)
 
     def best(
         self,
@@ -142,7 +144,7 @@ class Submissions:
 
     def _may(self, submission: Submission, tier: Tier, flaws: Sequence[Flaw] | None) -> bool:
         """Whether a recorded outcome can be that of a live prompt: a refusal needs its reason."""
-        if tier >= Tier.GRAPH:
+        if tier >= Tier.GRAPH or (self._hidden and tier is Tier.STRUCTURE):
             return True
         if submission.prompt is not None:
             return not flaws

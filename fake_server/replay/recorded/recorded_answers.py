@@ -16,6 +16,12 @@ import msgspec
 from comfyrec.timeline import Exchange, Side, Timeline
 from fake_server.replay.recorded.prompt_states import Lifecycle, Place, queue_shown
 from fake_server.replay.recorded.request_key import RequestKey, recorded_request_key, skeleton
+from fake_server.replay.recorded.standins import (
+    is_pseudonymous,
+    manner_form,
+    place_form,
+    same_form_of_body,
+)
 
 __all__ = [
     "END",
@@ -108,6 +114,7 @@ class RecordedAnswers:
     """All exchanges of a recording that have an answer, by what they ask for."""
 
     def __init__(self, timeline: Timeline, lifecycles: Sequence[Lifecycle]) -> None:
+        self.hidden = is_pseudonymous(timeline)
         self._numbers: dict[str, list[PromptNumber]] = {}
         for prompt in timeline.prompts:
             self._numbers.setdefault(prompt.prompt_id, []).append(prompt.number)
@@ -159,21 +166,28 @@ class RecordedAnswers:
         if not exchanges and request_key.method == "HEAD":
             # The head of what a GET was answered.
             exchanges = self._at.get(("GET", *request_key.place[1:]), [])
-        for fits in (_same_manner_and_prefix, _same_manner):
+        for fits in (_same_manner_and_prefix, self.is_same_manner):
             if found := [
                 recorded for recorded in exchanges if fits(recorded.request_key, request_key)
             ]:
                 return found
         return [recorded for recorded in exchanges if recorded.request_key.manner == _PLAIN]
 
+    def is_same_manner(self, one: RequestKey, other: RequestKey) -> bool:
+        """Whether two requests were asked in the same way."""
+        if one.manner == other.manner:
+            return True
+        return self.hidden and manner_form(one) == manner_form(other)
+
     def like(self, request_key: RequestKey) -> list[RequestKey]:
         """What was asked with other names of the same form, ``1a2b3c.json`` and ``4d5e6f.json``."""
-        skeletons = _skeletons(request_key)
+        form_of = place_form if self.hidden else _skeletons
+        form = form_of(request_key)
         found = [
             recorded.request_key
             for recorded in self.exchanges
-            if recorded.request_key.manner == request_key.manner
-            and _skeletons(recorded.request_key) == skeletons
+            if self.is_same_manner(recorded.request_key, request_key)
+            and form_of(recorded.request_key) == form
         ]
         return list({key.place: key for key in found}.values())
 
@@ -209,10 +223,6 @@ def _shows_state(exchange: Exchange) -> bool:
 
 _SAFE_METHODS: Final = frozenset(("GET", "HEAD", "OPTIONS"))
 _PLAIN: Final = ("accepted", "", "")
-
-
-def _same_manner(one: RequestKey, other: RequestKey) -> bool:
-    return one.manner == other.manner
 
 
 def _same_manner_and_prefix(one: RequestKey, other: RequestKey) -> bool:
@@ -355,6 +365,8 @@ class AnswerPicker:
         self, request_key: RequestKey, exchanges: Sequence[RecordedExchange], *, any_body: bool
     ) -> RecordedExchange | None:
         same = [p for p in exchanges if _same_body(p, request_key)]
+        if not same and self._answers.hidden:
+            same = [p for p in exchanges if same_form_of_body(p.request_key, request_key)]
         if not same and any_body:
             ended = [p for p in exchanges if p.has_an_end]
             alike = [p for p in ended if p.request_key.body_form == request_key.body_form]

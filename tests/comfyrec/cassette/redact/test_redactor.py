@@ -444,9 +444,8 @@ def test_any_bytes_keep_their_size(data: bytes) -> None:
         assert len(bytes_of(redactor.record(record))) == len(bytes_of(record))
 
 
-def test_classes_of_later_versions_are_refused_in_one_sentence() -> None:
+def test_classes_are_known_or_refused_in_one_sentence() -> None:
     assert check_classes(()) == ("secret",)
-    with pytest.raises(UsageError, match="identity is not supported yet"):
-        check_classes(["identity"])
+    assert check_classes(["content,identity"]) == ("secret", "identity", "content")
     with pytest.raises(UsageError, match="no such class"):
         Redactor(classes=["everything"])
