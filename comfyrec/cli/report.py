@@ -23,12 +23,10 @@ from comfyrec.cli.redact import known_secrets
 from comfyrec.cli.scan import lines_of, records_of
 from comfyrec.cli.terminal.output import opened, said, tell
 from comfyrec.cli.terminal.reading import read_story
-from comfyrec.cli.view import page_files
+from comfyrec.cli.view import fill_page
 from comfyrec.errors import UsageError
 from comfyrec.show.narrative import narrative
-from comfyrec.show.page_data import page_data
-from comfyrec.show.page_file import page_html
-from comfyrec.show.summary import summary
+from comfyrec.show.page_file import PageFile, page_files
 from comfyrec.show.text import bytes_in_words, plain
 
 __all__ = ["add_arguments", "run"]
@@ -102,11 +100,12 @@ def _includes_content(chosen: bool | None) -> bool:
 
 def _parts(cassette: Path, redactor: Redactor) -> dict[str, bytes]:
     """All but the cassette, made from the cassette as it is in the archive."""
-    timeline, story, reader = read_story(cassette)
+    timeline, story, _ = read_story(cassette)
     text = "\n".join(plain(one) for one in narrative(timeline, story, width=_WIDTH))
-    facts = page_data(timeline, story, name=cassette.name, redacted=reader.header.redacted)
-    told = "\n".join(plain(one) for one in summary(story))
-    page = page_html(facts, page_files(), title=cassette.name, summary=told)
+    page: list[bytes] = []
+    with opened(cassette) as reader:
+        file = PageFile(page.append, page_files(), title=cassette.name)
+        fill_page(file, reader, cassette.name)
     found = findings_in(records_of(cassette), known_secrets())
     readme = _README.format(
         name=cassette.name, version=__version__, classes=", ".join(redactor.classes)
@@ -114,7 +113,7 @@ def _parts(cassette: Path, redactor: Redactor) -> dict[str, bytes]:
     return {
         "README.txt": readme.encode(),
         "story.txt": text.encode() + b"\n",
-        "page.html": page.encode(),
+        "page.html": b"".join(page),
         "versions.json": msgspec.json.format(_versions(timeline.comfyui_version), indent=1) + b"\n",
         "scan.txt": "\n".join(lines_of(found)).encode() + b"\n",
     }

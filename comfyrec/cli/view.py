@@ -35,7 +35,7 @@ from comfyrec.show.summary import summary
 from comfyrec.show.text import bytes_in_words, plain
 from comfyrec.timeline.live import Live
 
-__all__ = ["add_arguments", "run"]
+__all__ = ["add_arguments", "fill_page", "run"]
 
 TOGETHER_MAX: Final = 4
 """Recordings side by side; more would be slivers."""
@@ -99,7 +99,7 @@ def _write(path: str, arguments: argparse.Namespace) -> int:
     refuse_source(output, path)
     with opened(path) as reader, writing_file(output, overwrite=arguments.overwrite) as write:
         file = PageFile(write, page_files(), title=name)
-        rows = _fill(file, reader, name).rows
+        rows = fill_page(file, reader, name).rows
     print(f"wrote {output} ({bytes_in_words(file.size)})")
     if rows.pictures_left_out:
         tell("view", f"{rows.pictures_left_out} pictures are left out, there is room for 20 MiB")
@@ -120,7 +120,7 @@ def _write_several(paths: list[str], arguments: argparse.Namespace) -> int:
         name, pieces = Path(path).name, list[bytes]()
         with opened(path) as reader:
             room = PICTURES_BYTES_MAX // len(paths)
-            filled = _fill(PageFile(pieces.append, parts, title=name), reader, name, room)
+            filled = fill_page(PageFile(pieces.append, parts, title=name), reader, name, room)
         pages.append(SidePage(name, b"".join(pieces), filled.summary))
         status = max(status, said(reader, "view"))
     page = side_by_side(pages, parts)
@@ -138,7 +138,7 @@ class _Filled(NamedTuple):
     summary: str
 
 
-def _fill(
+def fill_page(
     file: PageFile, reader: Reader, name: str, pictures_max: int = PICTURES_BYTES_MAX
 ) -> _Filled:
     """Write the recording into the page, a few records at a time."""

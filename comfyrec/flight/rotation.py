@@ -19,7 +19,6 @@ import msgspec
 from comfyrec.cassette.files import Writer, create_cassette, open_cassette
 from comfyrec.cassette.records import AnyRecord
 from comfyrec.cassette.redact.redactor import Redactor
-from comfyrec.cassette.redact.secret_redactor import SecretRedactor
 from comfyrec.errors import CassetteError, CutOff, SecretKept
 from comfyrec.flight.carry import Carry
 from comfyrec.flight.keeping import RECENT, Keeping, Part
@@ -53,20 +52,19 @@ class LateSecrets:
 
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
-        self._known: tuple[bytes, ...] = ()
-        self._again = SecretRedactor()
+        self._again = Redactor()
 
     def ends(self) -> None:
         """The part has its last record: what is known now is looked for."""
-        self._known = self._redactor.known
+        self._again = self._redactor.later()
 
     def knows_secrets(self) -> bool:
         """Whether there is anything to look for."""
-        return bool(self._known)
+        return self._again.knows_secrets()
 
     def rescan(self) -> None:
         """The records come from the first on."""
-        self._again = SecretRedactor(self._known)
+        self._again.rescan()
 
     def record(self, record: AnyRecord) -> AnyRecord:
         """The record without them."""

@@ -32,9 +32,7 @@ def check_classes(names: Iterable[str]) -> tuple[str, ...]:
     wanted = {"secret"}
     for name in (one.strip() for listed in names for one in listed.split(",")):
         if name not in CLASSES:
-            raise UsageError(
-                f"--redact {name}: there is no such class; give {', '.join(CLASSES)}"
-            )
+            raise UsageError(f"--redact {name}: there is no such class; give {', '.join(CLASSES)}")
         wanted.add(name)
     return tuple(name for name in CLASSES if name in wanted)
 
@@ -133,6 +131,14 @@ class Redactor:
             unread += [one for one in self.pseudonymizer.unread if one not in unread]
             self.pseudonymizer.unread.clear()
         return unread
+
+    def later(self) -> Redactor:
+        """One that looks through finished records for what is known now, while this goes on."""
+        later = Redactor(self.known)
+        if self.pseudonymizer is not None:
+            later.pseudonymizer = self.pseudonymizer.later()
+            later.record, later.is_clean_text = later._both, _never
+        return later
 
     def begin_again(self) -> None:
         """All records come once more, from the first on: what is known now holds from there on."""

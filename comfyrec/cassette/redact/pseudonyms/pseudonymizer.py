@@ -87,6 +87,13 @@ class Pseudonymizer:
             Raw: self._raw,
         }
 
+    def later(self) -> Pseudonymizer:
+        """One that looks for what is known now, and has its own memory."""
+        later = Pseudonymizer(self.substitutes.kinds)
+        later.substitutes.take(list(self.substitutes.table.items()))
+        later.rescan()
+        return later
+
     def rescan(self) -> None:
         """The same records come once more, for what was met since; nothing else is replaced."""
         self.substitutes.known_only = True

@@ -202,9 +202,9 @@ class Substitutes:
                 stem, dot, ending = piece.rpartition(".")
                 if not stem or ending.lower() not in _CODE_ENDINGS | ENDINGS:
                     stem, dot, ending = piece, "", ""
-                new = self.table.of(stem, "path")
-                if before.lower() in ("home", "users"):
-                    self._learn("user", stem, new)
+                kind = "user" if before.lower() in ("home", "users") else "path"
+                new = self.table.of(stem, kind)
+                self._learn(kind, stem, new)
                 out.append(new + dot + ending)
             before = before if at % 2 else piece
         return "".join(out)
