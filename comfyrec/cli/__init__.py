@@ -37,6 +37,7 @@ COMMANDS = {
     "check": "run a client through the scenarios and report what it gets wrong",
     "bisect": "find the fact of the wire that breaks a client between two versions",
     "shrink": "make a recording as small as it can be while a client still fails on it",
+    "fuzz": "let a client do random runs, and make what it fails as small as it can be",
     "catalogue": "learn node classes from workflows, or say what is known of one",
     "run": "run a workflow on a server, or serve it over HTTP",
     "info": "summarize in ten lines what happened in a cassette",

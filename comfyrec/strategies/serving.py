@@ -34,13 +34,17 @@ LIMIT_S: Final = 5.0
 class Judged(AssertionError):
     """A client did not keep what a correct one keeps; the text says what, and what was true."""
 
+    failed: tuple[str, ...] = ()
+    """The invariants that do not hold, where they were judged."""
+
 
 class Served:
     """A running server, what the client is to run on it, and the judgement of its report."""
 
     def __init__(self, drawn: Stream | Choice, playing: Playing, thread: VirtualTimeThread) -> None:
         self.drawn, self._playing, self._thread = drawn, playing, thread
-        self._clock = thread.loop.time
+        self.clock = thread.loop.time
+        """Seconds, as the times of a report are measured."""
         self.url, self.ws_url = playing.url, playing.ws_url
         self.host, self.port = playing.host, playing.port
 
@@ -130,7 +134,7 @@ class Served:
         self._conclude(
             Report(
                 outcomes=(cast(Outcome, outcome),),
-                at_s=self._clock(),
+                at_s=self.clock(),
                 prompt_id=prompt_id,
                 outputs=outputs,
                 files=None if files is None else tuple(files),
@@ -145,7 +149,7 @@ class Served:
         Raises:
             Judged: always; a correct client reports one.
         """
-        self._conclude(Report(at_s=self._clock(), crash=repr(error)))
+        self._conclude(Report(at_s=self.clock(), crash=repr(error)))
         raise AssertionError("a client that crashes fails K1") from error
 
     def hung(self) -> NoReturn:
@@ -157,6 +161,14 @@ class Served:
         self._conclude(Report())
         raise AssertionError("a client that hangs fails K1")
 
+    def judge_report(self, report: Report, *, late_s: float = LATE_S) -> None:
+        """As ``judge``, for what was put together elsewhere; ``at_s`` is of ``clock``.
+
+        Raises:
+            Judged: the report is not what a correct client reports.
+        """
+        self._conclude(report, late_s)
+
     def _conclude(self, report: Report, late_s: float = LATE_S) -> None:
         # A client that fetches many files has to send many requests.
         limits = Limits(late_s=late_s, busy=Limits().busy + self._files())
@@ -166,7 +178,11 @@ class Served:
                 f"  {one.invariant}: it {one.why}; a correct client {INVARIANTS[one.invariant]}"
                 for one in result.failed
             ]
-            raise Judged("\n".join([f"{result.name}: {result.summary}", *whys, repr(self.drawn)]))
+            drawn = self.drawn.title if isinstance(self.drawn, Choice) else repr(self.drawn)
+            text = "\n".join([f"{result.name}: {result.summary}", *whys, drawn])
+            judged = Judged(text)
+            judged.failed = tuple(one.invariant for one in result.failed)
+            raise judged
 
     def _files(self) -> int:
         history = self.drawn.history if isinstance(self.drawn, Stream) else None

@@ -48,3 +48,38 @@ def test_the_package_compiles_and_passes_its_tests(tmp_path: Path) -> None:
 
     assert compiled.returncode == 0, compiled.stdout
     assert ran.returncode == 0, ran.stdout
+
+
+JS_BUGS = ("any_null_is_success", "parses_strictly", "waits_for_success")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("node") is None, reason="there is no node")
+@pytest.mark.skipif(not COMPILER.exists(), reason="run 'npm install' in clients/javascript")
+def test_a_client_in_javascript_is_fuzzed(tmp_path: Path) -> None:
+    built = PACKAGE / "build-test" / tmp_path.name
+    node = [
+        "node",
+        "--no-warnings",
+        "--experimental-websocket",
+        str(built / "fuzzed" / "client.js"),
+    ]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+
+    def fuzzed(bug: str, *options: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "comfyrec", "fuzz", *options, "--", *node, bug]
+        return subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
+
+    try:
+        subprocess.run(
+            [COMPILER, "--project", "tsconfig.test.json", "--outDir", built],
+            cwd=PACKAGE, check=True,
+        )  # fmt: skip
+        right = fuzzed("right", "--examples", "30")
+        wrong = {bug: fuzzed(bug) for bug in JS_BUGS}
+    finally:
+        shutil.rmtree(built, ignore_errors=True)
+
+    assert right.returncode == 0, right.stdout
+    assert {bug: ran.returncode for bug, ran in wrong.items()} == dict.fromkeys(JS_BUGS, 1)
+    assert all("Found in example" in ran.stdout for ran in wrong.values())

@@ -52,6 +52,7 @@ STAIRS: tuple[tuple[str, ...], ...] = (
     ("fake_server.testing", "comfyrec.check"),
     ("comfyrec.testing",),
     ("comfyrec.strategies", "comfyrec.control"),
+    ("comfyrec.fuzz",),
     ("comfyrec.pytest_plugin", "comfyrec.cli"),
     ("comfyrec.__main__",),
 )
@@ -95,6 +96,9 @@ SHELLS = {
     "comfyrec.cli",
     "comfyrec.client.shells",
     "comfyrec.conform.server",
+    "comfyrec.fuzz.adapter",
+    "comfyrec.fuzz.peer",
+    "comfyrec.fuzz.search",
     "comfyrec.control",
     "comfyrec.flight.control",
     "comfyrec.flight.keeping",

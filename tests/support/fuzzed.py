@@ -56,7 +56,9 @@ def fuzz(
     )
     settings.load_profile("recipe")
     try:
-        exec(compile(recipe(), PAGE, "exec"), namespace)
+        # At its own lines of the page, where hypothesis reads the source of what it runs.
+        above = PAGE.read_text(encoding="utf-8").partition(recipe())[0].count("\n")
+        exec(compile("\n" * above + recipe(), PAGE, "exec"), namespace)
         namespace["test_my_client_tells_the_truth"]()
     except Exception as found:  # a client that breaks off raises its own
         return found
