@@ -58,6 +58,8 @@ class Truth(msgspec.Struct, frozen=True, kw_only=True):
     """It was accepted and had not ended when the client was done."""
     outputs: Mapping[str, Any] | None = None
     """As the server shows them in its history."""
+    by_name: bool = False
+    """The client meets another surface, where outputs have a name alone, and texts are files."""
     contents: tuple[bytes, ...] = ()
     """The bytes of the output files."""
     obtainable: bool = True

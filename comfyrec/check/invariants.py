@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from comfyrec.check.case import Case
-from comfyrec.events.outputs import FileEntry, all_files_in
+from comfyrec.events.outputs import FileEntry, all_files_in, texts_in
 from comfyrec.wording import plural, shortened, shortened_list
 
 __all__ = ["ALWAYS", "INVARIANTS", "Verdict", "judge", "truth_in_words"]
@@ -128,8 +128,8 @@ def _own_prompt(case: Case) -> Finding:
         return "reported an outcome before its prompt ended"
     reported, true = case.report.outputs, case.truth.outputs
     if reported is not None and true is not None:
-        foreign = set(all_files_in(reported)) - set(all_files_in(true))
-        if foreign:
+        ours, its = _compared(case, reported, true)
+        if foreign := ours - its:
             return f"reported files of another prompt: {_names(foreign)}"
     return True if case.foreseen else "mistook the end of another prompt for its own"
 
@@ -138,13 +138,26 @@ def _true_outputs(case: Case) -> Finding:
     if case.outcome != "success" or case.truth.outputs is None:
         return None
     if case.report.outputs is not None:
-        reported = set(all_files_in(case.report.outputs))
-        true = set(all_files_in(case.truth.outputs))
+        reported, true = _compared(case, case.report.outputs, case.truth.outputs)
         if missing := true - reported:
             return f"did not report {_names(missing)}"
         if invented := reported - true:
             return f"reported files that do not exist: {_names(invented)}"
     return _true_files(case)
+
+
+def _compared(
+    case: Case, reported: Mapping[str, Any], true: Mapping[str, Any]
+) -> tuple[set[FileEntry], set[FileEntry]]:
+    """The files that were reported, and those that there are, as far as a client can tell."""
+    ours, its = set(all_files_in(reported)), set(all_files_in(true))
+    if not case.truth.by_name:
+        return ours, its
+    texts = any(True for output in true.values() for _ in texts_in(output))
+    names = {FileEntry(one.filename) for one in ours}
+    if texts:
+        names = {one for one in names if not one.filename.endswith(".txt")}
+    return names, {FileEntry(one.filename) for one in its}
 
 
 def _true_files(case: Case) -> Finding:

@@ -133,6 +133,7 @@ class Playing:
             reached=_let_in(met),
             unfinished=prompt is not None and prompt.ending is None,
             outputs=outputs,
+            by_name=met is not stage,
             contents=tuple(content for content, _ in views),
             obtainable=all(can_be_had for _, can_be_had in views),
             secret=str(getattr(self.choice.settings, "token", SECRET)),

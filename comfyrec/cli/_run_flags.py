@@ -29,6 +29,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"default: the first that is set of {', '.join(address.ENVIRONMENT)}; "
         f"else 127.0.0.1:{address.DEFAULT_PORT}",
     )
+    parser.add_argument(
+        "--surface",
+        choices=("native", "v2"),
+        default="native",
+        help="which API the server speaks: ComfyUI's own (default), or Comfy API v2",
+    )
     parser.add_argument("--yes", "-y", action="store_true", help="do not ask before running")
     parser.add_argument("--no-wait", action="store_true", help="submit, print the prompt id, exit")
     parser.add_argument("--no-progress", action="store_true", help="show no progress")
@@ -142,6 +148,7 @@ def check_combination(arguments: argparse.Namespace) -> None:
             "--timeout", "--insecure", "--ca-file", "--no-progress",
         )
     }  # fmt: skip
+    given["--surface v2"] = arguments.surface == "v2"
     for one, other in (
         ("--no-wait", "--save-images"),
         ("--no-wait", "--timeout"),
@@ -150,6 +157,7 @@ def check_combination(arguments: argparse.Namespace) -> None:
         ("--json", "--format"),
         ("--no-progress", "--format"),
         ("--insecure", "--ca-file"),
+        ("--continuous", "--surface v2"),
     ):
         if given[one] and given[other]:
             raise UsageError(f"{one} and {other} cannot be combined; give one of them")

@@ -21,7 +21,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from comfyrec.cli._run_flags import add_arguments, check_combination
 from comfyrec.cli._workflows import as_prompt, page_workflow
@@ -45,6 +45,7 @@ from comfyrec.wording import reason
 if TYPE_CHECKING:
     from comfyrec.client.progress_event import ProgressEvent
     from comfyrec.client.shells.aio import Client, OnEvent, PromptHandle
+    from comfyrec.client.shells.jobs import JobClient
     from comfyrec.workflows import Workflow as PageWorkflow
 
 __all__ = ["add_arguments", "run"]
@@ -153,6 +154,12 @@ async def _converted(client: Client, page: PageWorkflow, where: str) -> Workflow
         WorkflowError: nothing in it runs, or subgraphs contain each other.
         NoServer, BadAnswer: the server does not say which classes it has.
     """
+    if is_of_jobs(client):
+        raise WorkflowError(
+            where,
+            "is as the page saves it, and a server of Comfy API v2 does not say which classes it "
+            "has; export it in API format",
+        )
     await client.connect()
     classes = await client.get("/object_info")
     prompt = as_prompt(page, classes if isinstance(classes, dict) else {}, where=where)
@@ -162,8 +169,11 @@ async def _converted(client: Client, page: PageWorkflow, where: str) -> Workflow
 @contextlib.asynccontextmanager
 async def _client(arguments: argparse.Namespace) -> AsyncIterator[Client]:
     """The client, with a recording proxy in between if --record is given."""
-    from comfyrec.client.shells.aio import Client
+    from comfyrec.client.shells.aio import Client as Native
+    from comfyrec.client.shells.jobs import JobClient
     from comfyrec.client.shells.tls import context_for
+
+    make = JobClient if arguments.surface == "v2" else Native
 
     where = (
         address.parse(arguments.server)
@@ -183,14 +193,14 @@ async def _client(arguments: argparse.Namespace) -> AsyncIterator[Client]:
         "tls": context_for(arguments.ca_file, insecure=arguments.insecure),
     }
     if arguments.record is None:
-        async with Client(where, **options) as client:
+        async with make(where, **options) as client:
             yield client
         return
     from comfyrec.cli.recording import recorded
 
     async with (
         recorded(where, arguments, secrets=_secrets(options)) as through,
-        Client(through, **options) as client,
+        make(through, **options) as client,
     ):
         yield client
 
@@ -237,11 +247,24 @@ async def _uploaded(folder: Path, client: Client, flow: Workflow) -> Workflow:
     for node_id in workflow.image_nodes(graph):
         name = str(graph[node_id]["inputs"]["image"])
         path = folder / name
-        if path.is_file():
+        if path.is_file() and is_of_jobs(client):
+            reference = await client.bring(path)
+            node = graph[node_id]
+            node = {**node, "inputs": {**node["inputs"], "image": reference}}
+            graph = {**graph, node_id: node}
+            _say(f"node {node_id}: uploaded {path} as asset {reference['info']['id']}")
+        elif path.is_file():
             stored = await client.upload(path)
             graph = workflow.with_image(graph, [node_id], stored.name, stored.subfolder)
             _say(f"node {node_id}: uploaded {path} as {stored.name}")
     return Workflow(graph, flow.extra)
+
+
+def is_of_jobs(client: Client) -> TypeGuard[JobClient]:
+    """Whether it speaks Comfy API v2."""
+    from comfyrec.client.shells.jobs import JobClient
+
+    return isinstance(client, JobClient)
 
 
 class _Run:

@@ -183,9 +183,11 @@ def _executing(event: ProgressEvent) -> str | None:
     return None if node is None or event.data.get("node") is None else f"node {node}"
 
 
-def _progress(event: ProgressEvent) -> str:
+def _progress(event: ProgressEvent) -> str | None:
     now = event.progress
     value, most = now.node_progress_value, now.node_progress_max
+    if value is None and most is None:  # as Comfy API v2 has it of nodes without steps
+        return None if now.node_current is None else f"node {now.node_current}"
     return f"node {now.node_current}: {_short(value)}/{_short(most)}"
 
 

@@ -32,9 +32,11 @@ __all__ = [
     "Unanswered",
     "Uploaded",
     "fetch",
+    "follow",
     "history",
     "key_in",
     "look_up",
+    "multipart",
     "place_in",
     "queue",
     "read_history",
@@ -57,6 +59,8 @@ class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
     query: tuple[tuple[str, str], ...] = ()
     body: bytes | None = None
     content_type: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+    """Of this request alone."""
     bare: bool = False
     """Without the client's own headers: they are meant for another server."""
     timeout_s: float | None = None
@@ -81,6 +85,8 @@ class HttpResponse(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes = b""
     url: str = ""
     """Where it came from; a relative ``Location`` starts there."""
+    retry_after: str = ""
+    """When to come again, as the server wrote it."""
     hint: str = ""
     """How to go on, from a simulated server that says that it is one."""
 
@@ -206,7 +212,7 @@ def read_json(request: HttpRequest, response: HttpResponse) -> Any:
         ) from None
 
 
-def _follow(request: HttpRequest, *, hops_max: int = 5) -> Conversation[HttpResponse]:
+def follow(request: HttpRequest, *, hops_max: int = 5) -> Conversation[HttpResponse]:
     """Send a request and follow redirects; our own headers go to no other host (A83)."""
     response = yield request
     for _ in range(hops_max):
@@ -462,7 +468,7 @@ def fetch(file: OutputFile) -> Conversation[bytes]:
     Raises:
         OutputError: the server does not have it.
     """
-    response = yield from _follow(view(file))
+    response = yield from follow(view(file))
     if not 200 <= response.status < 300:
         raise OutputError(file.filename, f"GET /view: {response.status}, {reason_of(response)}")
     if not response.body:
@@ -509,7 +515,7 @@ def upload(
     request = HttpRequest(
         method="POST",
         path="/upload/image",
-        body=_multipart(boundary, data, base, fields),
+        body=multipart(boundary, data, base, fields),
         content_type=f"multipart/form-data; boundary={boundary}",
     )
     response = yield request
@@ -520,18 +526,34 @@ def upload(
     return Uploaded(stored, str(value.get("subfolder") or ""), str(value.get("type") or type))
 
 
-def _multipart(boundary: str, data: bytes, name: str, fields: Mapping[str, str]) -> bytes:
+def multipart(
+    boundary: str,
+    data: bytes,
+    name: str,
+    fields: Mapping[str, str],
+    *,
+    field: str = "image",
+    kind: str = "application/octet-stream",
+    fields_first: bool = False,
+) -> bytes:
+    """A form with a file; fields that are empty are left out.
+
+    Args:
+        boundary: must not occur in ``data``.
+        data, name, field, kind: the file, its name, that of its part, and its media type.
+        fields: name -> value.
+        fields_first: whether they come before the file.
+    """
     quoted = name.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
-    parts = [
-        f'--{boundary}\r\nContent-Disposition: form-data; name="image"; filename="{quoted}"\r\n'
-        f"Content-Type: application/octet-stream\r\n\r\n".encode(),
-        data,
-        b"\r\n",
+    head = (
+        f'--{boundary}\r\nContent-Disposition: form-data; name="{field}"; filename="{quoted}"\r\n'
+        f"Content-Type: {kind}\r\n\r\n"
+    )
+    file = b"".join((head.encode(), data, b"\r\n"))
+    others = [
+        f'--{boundary}\r\nContent-Disposition: form-data; name="{key}"\r\n\r\n{value}\r\n'.encode()
+        for key, value in fields.items()
+        if value
     ]
-    for key, value in fields.items():
-        if value:
-            parts.append(
-                f'--{boundary}\r\nContent-Disposition: form-data; name="{key}"\r\n\r\n'
-                f"{value}\r\n".encode()
-            )
+    parts = [*others, file] if fields_first else [file, *others]
     return b"".join([*parts, f"--{boundary}--\r\n".encode()])

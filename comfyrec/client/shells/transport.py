@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 
 import aiohttp
 import yarl
@@ -60,6 +60,7 @@ class Transport:
         url = request.path if "://" in request.path else address.url(request.path)
         url = with_query(url, request.query)
         headers = {} if request.bare else dict(self._headers)
+        headers |= dict(request.headers)
         if request.content_type:
             headers["Content-Type"] = request.content_type
         try:
@@ -78,11 +79,32 @@ class Transport:
                     location=response.headers.get("Location", ""),
                     body=await response.read(),
                     url=url,
+                    retry_after=response.headers.get("Retry-After", ""),
                     hint=response.headers.get(HINT_HEADER, ""),
                 )
         except TRANSPORT_ERRORS as error:
             why, refused = self.reason(error, limit_s)
             raise Unanswered(why, refused=refused) from None
+
+    async def stream(
+        self, url: str, *, bare: bool, idle_limit_s: float
+    ) -> AsyncGenerator[bytes, None]:
+        """The body of a GET, as it comes; empty for another status than 200.
+
+        Raises:
+            TRANSPORT_ERRORS: it was cut, or nothing came for so long.
+        """
+        timeout = aiohttp.ClientTimeout(total=None, sock_read=idle_limit_s)
+        async with self._session().get(
+            yarl.URL(url, encoded=True),
+            headers={"Accept": "text/event-stream", **({} if bare else self._headers)},
+            allow_redirects=False,
+            ssl=self._tls,
+            timeout=timeout,
+        ) as response:
+            if response.status == 200:
+                async for piece in response.content.iter_any():
+                    yield piece
 
     async def websocket(self, address: Address, client_id: str) -> aiohttp.ClientWebSocketResponse:
         """Open a WebSocket.

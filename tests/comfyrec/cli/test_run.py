@@ -32,6 +32,8 @@ from tests.support.scripted_comfyui import (
     silent,
     status,
 )
+from tests.support.source_client import png
+from tests.support.v2_client import v2_source
 
 PROMPT = "00000000-0000-0000-0000-000000000001"
 
@@ -546,3 +548,42 @@ def test_a_reader_that_goes_away_is_no_error(flow: Path):
             said = process.stderr.read()
 
     assert "Traceback" not in said
+
+
+V2_FLOW = {
+    "1": {"class_type": "LoadImage", "inputs": {"image": "me.png"}},
+    "9": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "x"}},
+}
+
+
+def test_a_workflow_runs_on_a_server_of_comfy_api_v2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flow, out = tmp_path / "flow.json", tmp_path / "out"
+    flow.write_text(json.dumps(V2_FLOW))
+    (tmp_path / "me.png").write_bytes(png())
+
+    with serve(v2_source(token="sesame"), speed=1.0) as handle:
+        flags = ["--surface", "v2", "--upload-images", "--save-images", str(out), "--json"]
+        refused = run(handle, flow, *flags)
+        told = capsys.readouterr()
+        done = run(handle, flow, *flags, "--header", "Authorization: Bearer sesame")
+
+    assert refused == 7
+    assert "401" in told.err
+    assert done == 0
+    report = report_in(capsys.readouterr().out)
+    assert report["outcome"] == "success"
+    assert report["outputs"]["9"]["images"][0]["filename"] == "x_00001_.png"
+    assert (out / "frame.000.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_page_workflow_is_nothing_for_v2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flow = tmp_path / "page.json"
+    node = {"id": 1, "type": "PreviewAny", "inputs": [], "outputs": [], "widgets_values": ["a"]}
+    flow.write_text(json.dumps({"nodes": [node], "links": [], "last_node_id": 1}))
+
+    assert run("http://127.0.0.1:1", flow, "--surface", "v2") == 2
+    assert "export it in API format" in capsys.readouterr().err

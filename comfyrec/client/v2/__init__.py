@@ -1,0 +1,1 @@
+"""A client of Comfy API v2 without a network: what it asks, and what it makes of the answers."""
