@@ -24,13 +24,13 @@ from comfyrec.cassette.records import (
     facts_in,
 )
 from comfyrec.cli import DAMAGED, FINE
+from comfyrec.cli._summary_cache import keep, kept
 from comfyrec.cli.terminal.drawing import draw
 from comfyrec.cli.terminal.output import opened, safe, safe_json, said
 from comfyrec.errors import CutOff
 from comfyrec.show.summary import summary, summary_json
 from comfyrec.show.text import bytes_in_words, instant, line
-from comfyrec.timeline import Timeline
-from comfyrec.timeline.story import tell
+from comfyrec.timeline.live import Live
 from comfyrec.wording import plural, shortened
 
 __all__ = ["INFO_VERSION", "add_arguments", "facts_of", "run"]
@@ -68,19 +68,35 @@ def _say(reader: Reader, arguments: argparse.Namespace) -> int:
         facts = facts_of(reader)
         print(*_table(facts), sep="\n")
         return int(facts["lost"])
-    count = _Count()
-    timeline = Timeline.build(map(count.seen, reader))
-    whole = not any(isinstance(problem, CutOff) for problem in reader.problems)
-    story = tell(timeline, whole=whole)
+    path = Path(reader.path)
+    found = kept(path)
+    if found is None:
+        found = _read(reader)
+        if not reader.problems:
+            keep(path, found)
+    facts = {**found["facts"], "file": reader.path}
     if arguments.json:
-        facts = {**_facts(reader, count), **summary_json(story)}
         print(safe_json(json.dumps(facts).encode()).decode())
-        return count.lost
-    state = _state(damaged=bool(reader.problems), lost=count.lost)
+        return int(facts["lost"])
+    state = _state(damaged=bool(reader.problems), lost=facts["lost"])
     redacted = ", ".join(reader.header.redacted) or "nothing"
-    about = f"{reader.path}, {bytes_in_words(Path(reader.path).stat().st_size)}, {state}"
-    draw([*summary(story), line(("file      ", "dim"), f"{about}, redacted: {redacted}")])
-    return count.lost
+    about = f"{reader.path}, {bytes_in_words(path.stat().st_size)}, {state}"
+    lines = [line(*((text, style) for text, style in one)) for one in found["lines"]]
+    draw([*lines, line(("file      ", "dim"), f"{about}, redacted: {redacted}")])
+    return int(facts["lost"])
+
+
+def _read(reader: Reader) -> dict[str, Any]:
+    """Read the file, in little memory: what ``--json`` prints, and the lines with their styles."""
+    count, live = _Count(), Live()
+    for record in reader:
+        count.take(record)
+        live.take(record)
+    live.finish()
+    whole = not any(isinstance(problem, CutOff) for problem in reader.problems)
+    story = live.story(whole=whole)
+    facts = {**_facts(reader, count), **summary_json(story)}
+    return {"facts": facts, "lines": [list(map(list, one)) for one in summary(story)]}
 
 
 class _Count:
@@ -98,11 +114,6 @@ class _Count:
         self.about: dict[str, Any] = {}
         self.t_first: int | None = None
         self.t_last = 0
-
-    def seen(self, record: AnyRecord) -> AnyRecord:
-        """Count one record that passes by."""
-        self.take(record)
-        return record
 
     def take(self, record: AnyRecord) -> None:
         """Count one record."""

@@ -12,8 +12,9 @@ import base64
 import gzip
 import json
 import struct
+import zlib
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 from typing import Any, Final, NamedTuple, Protocol, TypeGuard
 
@@ -47,7 +48,7 @@ _COLUMNS: Final = {
     "socket": "i", "exchange": "i", "conn": "I", "prompt": "i", "size": "I", "picture": "i",
     "queue": "i", "value": "f", "max": "f",
 }  # fmt: skip
-"""name -> type, as ``array`` and ``struct`` call it."""
+"""name -> type, as ``array`` and ``struct`` call it; in the order of a row."""
 
 
 class Shelf(Protocol):
@@ -157,26 +158,26 @@ class PageRows:
         moment, columns, number = one.moment, self._columns, self._strings.number
         payload, picture = self._payload(one)
         value, most = _progress(one)
-        row: Mapping[str, int | float] = {
-            "t": moment.t_us,
-            "type": number(moment.type),
-            "kind": number(moment.kind),
-            "words": number(moment.words),
-            "node": -1 if moment.node is None else number(moment.node),
-            "side": _SIDES[moment.side],
-            "severity": _SEVERITIES[moment.severity],
-            "socket": _or_none(moment.socket),
-            "exchange": _or_none(moment.exchange),
-            "conn": moment.conn & 0xFFFFFFFF,
-            "prompt": _or_none(moment.prompt),
-            "size": min(moment.size, 0xFFFFFFFF),
-            "picture": picture,
-            "queue": _queue(one),
-            "value": value,
-            "max": most,
-        }
-        for name, column in columns.items():
-            column.append(row[name])
+        row = (
+            moment.t_us,
+            number(moment.type),
+            number(moment.kind),
+            number(moment.words),
+            -1 if moment.node is None else number(moment.node),
+            _SIDES[moment.side],
+            _SEVERITIES[moment.severity],
+            _or_none(moment.socket),
+            _or_none(moment.exchange),
+            moment.conn & 0xFFFFFFFF,
+            _or_none(moment.prompt),
+            min(moment.size, 0xFFFFFFFF),
+            picture,
+            _queue(one),
+            value,
+            most,
+        )
+        for column, cell in zip(columns.values(), row, strict=True):
+            column.append(cell)
         self._block.append(payload)
         if len(self._block) == BLOCK_ROWS:
             self._shelf.block(self.blocks, _packed_json(self._block))
@@ -250,7 +251,7 @@ class PageRows:
     # --- what a page gets ----------------------------------------------------------------------
 
     def head(self, seen: Seen, *, whole: bool) -> dict[str, Any]:
-        """All but the columns that somebody has not seen yet.
+        """All but the columns and prompts that somebody has not seen yet.
 
         Args:
             seen: what is known.
@@ -261,18 +262,12 @@ class PageRows:
         plain = msgspec.to_builtins(msgspec.structs.replace(story, prompts=()))
         plain["findings"] = plain["findings"][:FINDINGS_MAX]
         plain["version_in_words"] = story.version_in_words
-        prompts = live.prompts.all.values()
         return {
             "name": self._name,
             "rows": self.rows,
             "from": seen.rows,
             "block": BLOCK_ROWS,
             "story": plain,
-            "prompts": [
-                _prompt(story.prompts[one.number or 0])
-                for one in prompts
-                if one.revision > seen.revision
-            ],
             "redacted": self._redacted,
             "gaps": self._gaps[seen.gaps :],
             "exchanges": self._exchanges[seen.exchanges :],
@@ -289,6 +284,13 @@ class PageRows:
             ),
         }
 
+    def prompts(self, since: int) -> Iterator[bytes]:
+        """As JSON, those that have changed since a revision."""
+        start = self.live.start or 0
+        for one in self.live.prompts.all.values():
+            if one.revision > since:
+                yield msgspec.json.encode(_prompt(one.story(start)))
+
     def columns(self, since: int) -> tuple[list[list[Any]], Iterator[bytes]]:
         """Name, type and length of each column from a row on, and their bytes, each padded to 8."""
         described = [[name, code, self.rows - since] for name, code in _COLUMNS.items()]
@@ -300,8 +302,13 @@ def packed_rows(rows: PageRows, seen: Seen, *, whole: bool, **more: Any) -> byte
     head = rows.head(seen, whole=whole)
     head["columns"], values = rows.columns(seen.rows)
     text = json.dumps({**head, **more}, separators=(",", ":")).encode()
+    text = text[:-1] + b',"prompts":[' + b",".join(rows.prompts(seen.revision)) + b"]}"
     text += b" " * (-(len(text) + 4) % 8)
-    return gzip.compress(struct.pack("<I", len(text)) + text + b"".join(values), 6, mtime=0)
+    # Piece by piece: of a million rows the columns alone are a hundred megabytes.
+    packer = zlib.compressobj(6, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
+    packed = [packer.compress(struct.pack("<I", len(text))), packer.compress(text)]
+    packed += [packer.compress(column) for column in values]
+    return b"".join([*packed, packer.flush()])
 
 
 def _padded(data: bytes) -> bytes:

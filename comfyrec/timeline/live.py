@@ -114,12 +114,36 @@ class _OpenSocket:
         self.socket, self.words = socket, words
         self.joined = {side: FrameJoiner() for side in Side}
         self.current: LivePrompt | None = None
-        self.listener = Listener(number=socket.number, conn=socket.conn, name=socket.name)
-        self.messages = 0
+        self.opened = Listener(number=socket.number, conn=socket.conn, name=socket.name)
+        self.messages = self.received = self.received_bytes = self.previews = 0
 
     @property
     def open(self) -> bool:
         return self.socket.closing is None
+
+    def heard(self, message: Message) -> None:
+        """Count one more message."""
+        self.messages += 1
+        if message.side is Side.SERVER:
+            self.received += 1
+            self.received_bytes += len(message.data)
+            self.previews += message.binary_type in PICTURES
+
+    def listener(self, start: int) -> Listener:
+        """What is known of it by now."""
+        closing = self.socket.closing
+        return msgspec.structs.replace(
+            self.opened,
+            name=self.socket.name,
+            closed_us=None if closing is None else closing.t - start,
+            closed_by="" if closing is None else closing.by.name.lower(),
+            close_code=None if closing is None else closing.code,
+            clean=closing is None or closing.clean,
+            received=self.received,
+            sent=self.messages - self.received,
+            received_bytes=self.received_bytes,
+            previews=self.previews,
+        )
 
 
 class _Connection:
@@ -303,7 +327,7 @@ class Live:
         number, self.accepted = self.accepted, self.accepted + 1
         socket = Socket(number, conn, upgrade, upgrade.asked.first("clientId"), None)
         opened = connection.socket = _OpenSocket(socket, MomentWords(self.prompts.recorded))
-        opened.listener = listener_of(socket, self._start)
+        opened.opened = listener_of(socket, self._start)
         self.sockets[number] = opened
         self._named(opened, socket.client_id)
         if self._order is not None:
@@ -336,7 +360,7 @@ class Live:
     def _message(self, opened: _OpenSocket, message: Message) -> None:
         socket = opened.socket
         place = opened.messages
-        opened.messages += 1
+        opened.heard(message)
         if message.peek.sid is not None and socket.sid is None:
             socket = opened.socket = msgspec.structs.replace(socket, sid=message.peek.sid)
             self._named(opened, socket.sid)
@@ -348,7 +372,6 @@ class Live:
                 self.findings += self._order.fed(
                     message, socket.number, self._start, self.prompts.number_of
                 )
-        opened.listener = _heard(opened.listener, socket, message)
         number = None if prompt is None else prompt.number
         moment = message_moment(socket, place, message, number, opened.words, self._start)
         self._tell(moment, message)
@@ -384,13 +407,6 @@ class Live:
 
     def _closed_socket(self, opened: _OpenSocket, closing: Closing) -> None:
         socket = opened.socket = msgspec.structs.replace(opened.socket, closing=closing)
-        opened.listener = msgspec.structs.replace(
-            opened.listener,
-            closed_us=closing.t - self._start,
-            closed_by=closing.by.name.lower(),
-            close_code=closing.code,
-            clean=closing.clean,
-        )
         if self._order is not None:
             self._order.closed(socket.number)
         if not self._keep:
@@ -492,7 +508,7 @@ class Live:
             events=self.events,
             prompts=prompts,
             refusals=tuple(self.refusals),
-            sockets=tuple(one.listener for one in self.sockets.values()),
+            sockets=tuple(one.listener(start) for one in self.sockets.values()),
             polls=tuple(self._polls()),
             silences=tuple(self._longest_silences()),
             findings=tuple(findings),
@@ -535,16 +551,3 @@ def _upgrades(asked: _Asked) -> bool:
 def _nothing(record: WsFrame) -> OpenMessage:
     """The request of an upgrade that is not there."""
     return OpenMessage(record.t)
-
-
-def _heard(listener: Listener, socket: Socket, message: Message) -> Listener:
-    """What is known of a socket behind one more message."""
-    if message.side is Side.CLIENT:
-        return msgspec.structs.replace(listener, sent=listener.sent + 1)
-    return msgspec.structs.replace(
-        listener,
-        name=socket.name,
-        received=listener.received + 1,
-        received_bytes=listener.received_bytes + len(message.data),
-        previews=listener.previews + (message.binary_type in PICTURES),
-    )

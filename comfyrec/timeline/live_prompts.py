@@ -6,8 +6,11 @@ be before the answer to its POST (protocol.md section 4).
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
+
+import msgspec
 
 from comfyrec.timeline.model import DELETED, Exchange, Message, RecordedPrompt, Socket
 from comfyrec.timeline.prompt_story import PromptStory, PromptTelling, picture_of
@@ -25,6 +28,8 @@ __all__ = ["LivePrompt", "LivePrompts"]
 
 REMEMBERED_MAX: Final = 5_000
 """Prompts that are found by id when they are spoken of again."""
+NAMED_MAX: Final = 500
+"""Prompts that are over and whose nodes are still called by their classes."""
 LEFT_US: Final = 1_000_000
 """So long after a prompt has left the executor, all its sockets have been told."""
 ENDED_US: Final = 10_000_000
@@ -78,9 +83,10 @@ class LivePrompt:
 
     def keep_the_story(self, start: int) -> None:
         """It is over: keep its story and no more."""
-        self.story(start)
+        self._story = msgspec.structs.replace(self.story(start), outputs={})
         self.telling = None
         self.open.graph, self.open.extra_data = _bare(self.open.graph), {}
+        self.open.outputs, self.open.cached = {}, ()
         self._history = {}
 
 
@@ -116,6 +122,7 @@ class LivePrompts:
         self._waiting: dict[int, LivePrompt] = {}
         self._ending: LivePrompt | None = None
         self._under_way: dict[int, LivePrompt] = {}
+        self._named_still: deque[int] = deque()
         self.start = 0
         """Time of the first record."""
 
@@ -288,6 +295,15 @@ class LivePrompts:
             self.recorded[prompt.number] = RecordedPrompt(
                 prompt.number, prompt.open.prompt_id, graph=prompt.open.graph
             )
+            self._named_still.append(prompt.number)
+            if len(self._named_still) > NAMED_MAX:
+                self._drop_names(self._named_still.popleft())
+
+    def _drop_names(self, number: int) -> None:
+        """Nobody speaks of this prompt any more: its nodes need no names."""
+        if number in self.recorded:
+            self.recorded[number] = RecordedPrompt(number, self.recorded[number].prompt_id)
+            self.all[number].open.graph = {}
 
     def finish(self) -> None:
         """The recording is over."""
@@ -326,5 +342,7 @@ class LivePrompts:
 
 def meant_of(same: list[LivePrompt], at: int) -> LivePrompt | None:
     """Which prompt of one id is spoken of at this place."""
+    if len(same) == 1:
+        return same[0]
     found = meant([prompt.open for prompt in same], at)
     return next((prompt for prompt in same if prompt.open is found), None)

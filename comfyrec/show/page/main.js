@@ -262,6 +262,7 @@ class App {
   restore() {
     const said = new URLSearchParams(location.hash.slice(1));
     const number = (name) => (/^-?\d+$/.test(said.get(name) ?? "") ? Number(said.get(name)) : null);
+    if (["light", "dark"].includes(said.get("theme"))) this.setTheme(said.get("theme"));
     if (said.get("find")) { byId("search").value = said.get("find"); this.list.filter(); }
     if (number("from") !== null && number("to") !== null) this.setWindow(number("from"), number("to"));
     else this.fit();
