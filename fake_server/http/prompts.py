@@ -15,7 +15,6 @@ import msgspec
 from comfyrec.errors import WorkflowError
 from comfyrec.events import comfy_json
 from comfyrec.http.hint import HINT_HEADER
-from comfyrec.wording import shortened, shortened_list
 from fake_server.http.console_log import write_line
 from fake_server.http.context import (
     BodyNotJson,
@@ -25,6 +24,7 @@ from fake_server.http.context import (
     listed,
     read_json,
 )
+from fake_server.http.refusal_hints import refusal_hint
 from fake_server.http.responses import empty, json_response
 from fake_server.nodes.file_checks import file_checks, self_checked
 from fake_server.nodes.replacements import Unreplaceable, replace_retired
@@ -146,7 +146,8 @@ def _submit(
     verdict = _validated(engine, prompt, body)
     extra_data = _extra_data(engine, request, body)
     if verdict.error is not None:
-        return _with_hint(engine, prompt, _refused(engine, verdict.error, verdict.node_errors))
+        refused = _refused(engine, verdict.error, verdict.node_errors)
+        return _with_hint(engine, prompt, verdict, refused)
     if not isinstance(extra_data, dict):
         raise HandlerFailed("extra_data is not an object")
     try:
@@ -180,22 +181,11 @@ def _learn_classes(engine: Engine, prompt: Any) -> None:
     engine.learn(learner.learned(classes_only=True))
 
 
-def _with_hint(engine: Engine, prompt: Any, answer: Response) -> Response:
-    unknown = engine.catalogue.unknown_in(prompt)
-    if not unknown:
+def _with_hint(engine: Engine, prompt: Any, verdict: Verdict, answer: Response) -> Response:
+    hint = refusal_hint(engine.catalogue, prompt, verdict.node_errors)
+    if not hint:
         return answer
-    header = (HINT_HEADER, _hint(unknown))
-    return msgspec.structs.replace(answer, headers=(*answer.headers, header))
-
-
-def _hint(unknown: Sequence[str]) -> str:
-    """How a person goes on whose prompt has classes that this server does not know."""
-    names = ", ".join(shortened_list([shortened(ascii(one), 60) for one in unknown], 3))
-    is_not = "is not" if len(unknown) == 1 else "are not"
-    return (
-        f"{names} {is_not} in the catalogue: start with --learn WORKFLOW.json, --object-info URL "
-        "or --unknown-nodes accept"
-    )
+    return msgspec.structs.replace(answer, headers=(*answer.headers, (HINT_HEADER, hint)))
 
 
 def _own_copy(prompt: Any) -> Any:

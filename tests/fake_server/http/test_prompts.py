@@ -115,24 +115,6 @@ CUSTOM = {
 }  # fmt: skip
 
 
-def test_a_refusal_for_an_unknown_class_says_beside_the_real_text_how_to_go_on() -> None:
-    answer = ask(SimulatedServer(), "POST", "/prompt", {"prompt": CUSTOM})
-
-    assert (answer.status, dict(answer.headers)["X-Fake-Hint"]) == (
-        400,
-        "'VHS_VideoCombine', 'Caf\\xe9 (fast)' are not in the catalogue: start with "
-        "--learn WORKFLOW.json, --object-info URL or --unknown-nodes accept",
-    )
-    assert json.loads(answer.body)["error"]["type"] == "missing_node_type"
-    assert b"--learn" not in answer.body
-
-
-def test_other_refusals_come_without_a_hint() -> None:
-    answer = ask(SimulatedServer(), "POST", "/prompt", EMPTY)
-
-    assert "X-Fake-Hint" not in dict(answer.headers)
-
-
 def test_unknown_classes_may_be_accepted_and_show_what_they_look_like() -> None:
     server = SimulatedServer(ServerOptions(accept_unknown_nodes=True))
 

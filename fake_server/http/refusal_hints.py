@@ -1,0 +1,93 @@
+"""How a person goes on whose prompt was refused for what a fresh fake server lacks.
+
+The refusal itself is word for word ComfyUI's; this stands beside it, in a header and on the
+console.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from comfyrec.wording import shortened, shortened_list
+from fake_server.nodes.catalogue import Catalogue
+
+__all__ = ["refusal_hint"]
+
+_NAMES_MAX: Final = 3
+_NAME_LETTERS_MAX: Final = 60
+
+
+def refusal_hint(
+    catalogue: Catalogue, prompt: Any, node_errors: Mapping[str, Any] | Sequence[Any]
+) -> str:
+    """What to start the server with so that the prompt is accepted; empty if that is not known.
+
+    Args:
+        catalogue: the classes and model files of the server.
+        prompt: what was submitted, whatever it is.
+        node_errors: as the refusal has them; a list where there are none.
+    """
+    unknown = catalogue.unknown_in(prompt)
+    if unknown:
+        return (
+            f"{_named(unknown)} {_is_not(unknown)} in the catalogue: start with --learn "
+            "WORKFLOW.json, --object-info URL or --unknown-nodes accept"
+        )
+    return "; ".join(
+        [*_about_models(catalogue, node_errors), *_about_files(catalogue, node_errors)]
+    )
+
+
+def _about_models(
+    catalogue: Catalogue, node_errors: Mapping[str, Mapping[str, Any]]
+) -> Iterator[str]:
+    missing: dict[str, dict[str, None]] = {}
+    for name, error in _each(node_errors, "value_not_in_list"):
+        extra = error["extra_info"]
+        folder, value = catalogue.folder_of(name, extra["input_name"]), extra["received_value"]
+        if folder is not None and isinstance(value, str):
+            missing.setdefault(folder, {})[value] = None
+    for folder, files in missing.items():
+        yield (
+            f"{_named([*files])} {_is_not(files)} in the model folder {folder}: start with "
+            f"--models {folder}={_quoted(next(iter(files)))} or --learn WORKFLOW.json"
+        )
+
+
+def _about_files(
+    catalogue: Catalogue, node_errors: Mapping[str, Mapping[str, Any]]
+) -> Iterator[str]:
+    missing: dict[str, None] = {}
+    for name, error in _each(node_errors, "custom_validation_failed"):
+        node_class = catalogue.get(name)
+        loads = node_class.behaviour.file if node_class is not None else None
+        if loads is not None:
+            missing[error["details"].partition(loads.missing)[2]] = None
+    if missing:
+        yield (
+            f"{_named([*missing])} {_is_not(missing)} in the input folder: upload it first, or "
+            "start with --learn WORKFLOW.json"
+        )
+
+
+def _each(
+    node_errors: Mapping[str, Mapping[str, Any]], kind: str
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Class and error, of the errors of a kind."""
+    for node in node_errors.values():
+        for error in node["errors"]:
+            if error["type"] == kind:
+                yield node["class_type"], error
+
+
+def _named(names: Sequence[str]) -> str:
+    return ", ".join(shortened_list([_quoted(one) for one in names], _NAMES_MAX))
+
+
+def _quoted(name: str) -> str:
+    return shortened(ascii(name), _NAME_LETTERS_MAX)
+
+
+def _is_not(names: Mapping[str, None] | Sequence[str]) -> str:
+    return "is not" if len(names) == 1 else "are not"
