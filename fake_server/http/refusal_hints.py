@@ -34,9 +34,10 @@ def refusal_hint(
             f"{_named(unknown)} {_is_not(unknown)} in the catalogue: start with --learn "
             "WORKFLOW.json, --object-info URL or --unknown-nodes accept"
         )
-    return "; ".join(
-        [*_about_models(catalogue, node_errors), *_about_files(catalogue, node_errors)]
-    )
+    if not isinstance(node_errors, Mapping):
+        return ""
+    models, files = _about_models(catalogue, node_errors), _about_files(catalogue, node_errors)
+    return "; ".join([*models, *files])
 
 
 def _about_models(
