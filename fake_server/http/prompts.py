@@ -24,9 +24,9 @@ from fake_server.http.context import (
     listed,
     read_json,
 )
-from fake_server.http.refusal_hints import refusal_hint
 from fake_server.http.responses import empty, json_response
 from fake_server.nodes.file_checks import file_checks, self_checked
+from fake_server.nodes.refusal_hints import refusal_hint
 from fake_server.nodes.replacements import Unreplaceable, replace_retired
 from fake_server.simulator.engine import SENSITIVE, Engine
 from fake_server.simulator.job import Job
