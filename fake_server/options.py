@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from comfyrec.timing import Timing
 from comfyrec.versions import Era, era_of
 from fake_server.nodes.catalogue import Catalogue
 from fake_server.nodes.learned import Learned
@@ -39,6 +40,8 @@ class ServerOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Whether a class that the catalogue lacks is taken as the prompt at hand uses it."""
     class_plans: Mapping[str, Mapping[str, Any]] = {}
     """What the nodes of a class do, where a scenario does not say it: class -> keys of a plan."""
+    timing: Timing | None = None
+    """How long nodes take that no plan says it of, as learned; None: as the run is lifelike."""
     seed: int = 0
     """Of ids, temporary names and pictures."""
     epoch_ms: int = EPOCH_MS

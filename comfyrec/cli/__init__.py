@@ -27,7 +27,7 @@ __all__ = ["COMMANDS", "entry", "main"]
 
 FINE, FAILED, WRONG_USE, DAMAGED, INTERRUPTED = 0, 1, 2, 3, 130
 
-# command -> its line in --help; the module has the same name.
+# command -> its line in --help; the module has the same name, with _ for -.
 COMMANDS = {
     "demo": "record a run on an embedded server, replay it and compare",
     "record": "record the traffic between a client and a ComfyUI server",
@@ -39,6 +39,7 @@ COMMANDS = {
     "shrink": "make a recording as small as it can be while a client still fails on it",
     "fuzz": "let a client do random runs, and make what it fails as small as it can be",
     "catalogue": "learn node classes from workflows, or say what is known of one",
+    "learn-timing": "learn from recordings how long nodes take, for 'serve --timing'",
     "run": "run a workflow on a server, or serve it over HTTP",
     "info": "summarize in ten lines what happened in a cassette",
     "show": "tell the story of a cassette: prompts, nodes, frames, what went wrong",
@@ -78,7 +79,7 @@ def _command(name: str) -> ModuleType | None:
         hint = did_you_mean(name, COMMANDS, otherwise="'comfyrec --help' lists the commands")
         print(f"comfyrec: unknown command '{name}'; {hint}", file=sys.stderr)
         return None
-    return importlib.import_module(f"comfyrec.cli.{name}")
+    return importlib.import_module(f"comfyrec.cli.{name.replace('-', '_')}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

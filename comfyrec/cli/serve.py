@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import gc
-import json
 import math
 import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -18,8 +17,14 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec.structs import replace
 
 from comfyrec.cli._lifetime import when_parent_ends, when_stdin_closes
-from comfyrec.cli._ready import prepare_ready_file, ready_file, whereabouts
+from comfyrec.cli._ready import prepare_ready_file, ready_file
 from comfyrec.cli._server_flags import HintsShown, add_node_flags, with_nodes
+from comfyrec.cli._timing_flags import (
+    add_timing_flags,
+    other_workers,
+    timing_options,
+    what_is_where,
+)
 from comfyrec.cli._versions import chosen_era, print_versions, with_assets
 from comfyrec.cli._watch_flags import add_watch_flags, watched, watching_of
 from comfyrec.control import controlled
@@ -43,6 +48,7 @@ if TYPE_CHECKING:
 MATCHES = ("graph", "structure", "shape", "renumbered", "overlap", "any")
 UNMATCHED = ("simulate", "next", "refuse")
 WORKERS_MAX = 64
+PORT_MAX: Final = 65_535
 COMPLAINTS_SHOWN_MAX: Final = 20
 WAIT_S: Final = 30.0
 """Of a wait over the control plane that names no limit; a person may look at the server by hand."""
@@ -127,7 +133,7 @@ def add_server_flags(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="also serve the task interface (/task_create, /task_result_query, /task_cancel)",
     )
-    add("--workers", default="1", metavar="N", help="simulated workers for --tasks (%(default)s)")
+    add_timing_flags(add)
     replay = parser.add_argument_group("when a cassette is replayed")
     replay.add_argument("--idle-time-limit", metavar="S", help="longest pause, in seconds")
     replay.add_argument(
@@ -225,6 +231,7 @@ def run(arguments: argparse.Namespace) -> int:
     server, sentence = started(arguments)
     with (
         closing(server),
+        ExitStack() as others,
         watched(server, watching),
         ready_file(arguments.ready_file, server.handle),
     ):
@@ -238,7 +245,8 @@ def run(arguments: argparse.Namespace) -> int:
                 import webbrowser
 
                 webbrowser.open(f"{server.handle.url}/__fake__/ui/")
-        said = json.dumps(whereabouts(server.handle)) if arguments.print == "json" else sentence
+        more = [others.enter_context(closing(one)) for one in other_workers(arguments)]
+        said = what_is_where([server, *more], sentence, arguments.print)
         print(said, flush=True)
         stopped.wait()
         complain(arguments, server)
@@ -264,17 +272,28 @@ def started(arguments: argparse.Namespace) -> tuple[ComfyUI, str]:
         timeout_s=WAIT_S,
         idle_limit_s=0,  # whoever leaves a client connected over night finds it so
     )
-    server = controlled(
-        settings,
-        make=_maker(arguments, options),
-        host=arguments.host,
-        port=arguments.port,
-        body_limit=round((arguments.max_upload_size or 100) * _MIB),
-    )
+    arguments.again = partial(_server, arguments, options, settings)
+    server: ComfyUI = arguments.again(arguments.port, arguments.seed)
     # What is there by now stays; the collector need not look at it again and again.
     gc.collect()
     gc.freeze()
     return server, f"{_what(arguments, choices, options)} at {server.url}"
+
+
+def _server(
+    arguments: argparse.Namespace,
+    options: ServerOptions,
+    settings: PluginSettings,
+    port: int,
+    seed: int,
+) -> ComfyUI:
+    return controlled(
+        replace(settings, seed=seed),
+        make=_maker(arguments, options),
+        host=arguments.host,
+        port=port,
+        body_limit=round((arguments.max_upload_size or 100) * _MIB),
+    )
 
 
 def complain(arguments: argparse.Namespace, server: ComfyUI) -> None:
@@ -301,6 +320,7 @@ _OF_THE_ENGINE: Final = {
     "object_info": "--object-info",
     "models": "--models",
     "learn": "--learn",
+    "timing": "--timing",
     "unknown_nodes": "--unknown-nodes",
     "comfyui_version": "--comfyui-version",
     "fact": "--fact",
@@ -339,11 +359,15 @@ def _say_what_does_nothing(arguments: argparse.Namespace) -> None:
 
 def _convert(arguments: argparse.Namespace) -> None:
     """Texts of the command line -> the values they stand for."""
-    arguments.port = _whole("--port", arguments.port, most=65_535)
+    arguments.port = _whole("--port", arguments.port, most=PORT_MAX)
     arguments.seed = _whole("--seed", arguments.seed, most=2**64 - 1)
     arguments.workers = _whole("--workers", arguments.workers, least=1, most=WORKERS_MAX)
     if arguments.workers > 1 and not arguments.tasks:
-        raise UsageError("--workers goes with --tasks: give both, or neither")
+        if arguments.timing is None or arguments.told_by == "with":
+            with_timing = "" if arguments.told_by == "with" else ", or with --timing"
+            raise UsageError(f"--workers goes with --tasks{with_timing}: give both, or neither")
+        if arguments.port and arguments.port + arguments.workers - 1 > PORT_MAX:
+            raise UsageError(f"--port {arguments.port}: give one that has --workers more behind it")
     arguments.speed = _speed(arguments)
     if arguments.cache_lru is not None:
         arguments.cache_lru = _whole("--cache-lru", arguments.cache_lru, least=1, most=10_000)
@@ -425,6 +449,8 @@ def _options(arguments: argparse.Namespace) -> ServerOptions:
 def _if_given(arguments: argparse.Namespace, epoch_us: int) -> dict[str, Any]:
     """Options that have the server's own default where no flag was given."""
     given: dict[str, Any] = {}
+    if arguments.timing is not None:
+        given |= timing_options(arguments.timing)
     if arguments.cache_lru:
         given["lru_size"] = arguments.cache_lru
     if arguments.max_upload_size is not None:

@@ -22,6 +22,7 @@ from comfyrec.timeline.findings import route_of
 from comfyrec.timeline.model import Exchange, RecordedPrompt
 from comfyrec.timeline.moments import moments_of
 from comfyrec.timeline.story import PromptStory, Story, tell
+from comfyrec.timing import megapixels
 from comfyrec.wording import shortened
 
 __all__ = ["Row", "Rows", "rows_of", "rows_of_records"]
@@ -155,7 +156,7 @@ class _Made:
         self.server = _server(timeline)
         self.version = _UNSAFE.sub("-", timeline.comfyui_version) or "unknown"
         self._days: dict[int, str] = {}
-        self.megapixels = [megapixels(prompt) for prompt in timeline.prompts]
+        self.megapixels = [megapixels(prompt.graph) for prompt in timeline.prompts]
 
     def every(self, t: int | None) -> Row:
         """The columns that every table has, for something that happened at ``t``."""
@@ -184,19 +185,6 @@ def _server(timeline: Timeline) -> str:
     host = upstream.partition("://")[2] or upstream
     host = host.partition("/")[0].rpartition("@")[2]
     return _UNSAFE.sub("-", host).strip("-.")[:_NAME_MAX] or "unknown"
-
-
-def megapixels(prompt: RecordedPrompt) -> float | None:
-    """The largest width times height times batch that a node of the graph asks for, in millions."""
-    largest = 0.0
-    for node in prompt.graph.values():
-        inputs = node.get("inputs") if isinstance(node, dict) else None
-        if not isinstance(inputs, dict):
-            continue
-        sides = [inputs.get("width"), inputs.get("height"), inputs.get("batch_size", 1)]
-        if all(type(side) is int and 0 < side < 1 << 24 for side in sides):
-            largest = max(largest, sides[0] * sides[1] * sides[2] / 1e6)
-    return largest or None
 
 
 # --- one function for each table -------------------------------------------------------------

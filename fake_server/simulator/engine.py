@@ -338,6 +338,8 @@ class Engine:
         self.history[job.prompt_id] = entry
 
     def _heed_free(self) -> None:
+        if self._free:  # models are loaded anew either way
+            self.worker.warm.clear()
         if "free_memory" in self._free:
             self.worker.cache = self._new_cache()
             self.files.forget_objects()

@@ -13,6 +13,7 @@ import msgspec
 
 from comfyrec.events import comfy_json
 from comfyrec.events.outputs import files_in
+from comfyrec.timing import ClassTiming, megapixels
 from fake_server.nodes import call
 from fake_server.nodes.saving import Saves, as_called, described, shown
 from fake_server.nodes.values import Blocker, NodeFailed, Value, as_text, literal, value_of, whole
@@ -33,6 +34,7 @@ __all__ = ["Interrupted", "NodeCall"]
 
 # Small pictures are the norm in tests; this is drawn when a graph does not say how large.
 _UNKNOWN_SIZE: Final = (64, 64)
+_CHANCES: Final = 1 << 53
 
 
 class Interrupted(Exception):
@@ -74,6 +76,7 @@ class NodeCall:
         self._progress = progress
         self._executed, self._lifelike = executed, lifelike
         self._dumped: dict[str, str] | None = None
+        self._megapixels: float | None = None
 
     @property
     def prompt(self) -> Mapping[str, Mapping[str, Any]]:
@@ -201,6 +204,10 @@ class NodeCall:
     def _pace(self, node: NodeAtWork, given: Mapping[str, Any]) -> _Pace:
         plan, pace = node.plan, node.kind.behaviour.pace
         decided = plan.seconds is not None and not plan.at_least
+        timing = self._worker.options.timing
+        learned = None if timing is None or decided else timing.classes.get(node.kind.name)
+        if learned is not None:
+            return self._learned_pace(node, given, learned)
         if not self._lifelike or decided or pace is None:
             # Async work that waits is not reached by the flag.
             deaf = plan.deaf or plan.parallel or node.kind.is_async
@@ -214,6 +221,27 @@ class NodeCall:
         if duration < plan.duration_us:
             duration, steps = plan.duration_us, plan.steps or own_steps
         return _Pace(duration, steps, previews, True)
+
+    def _learned_pace(
+        self, node: NodeAtWork, given: Mapping[str, Any], learned: ClassTiming
+    ) -> _Pace:
+        """As long as such a run took where the timing was learned."""
+        worker, plan, pace, name = self._worker, node.plan, node.kind.behaviour.pace, node.kind.name
+        own_steps = pace.steps(given) if pace is not None and pace.per_step else None
+        steps = plan.steps or own_steps or round(learned.steps or 0)
+        if self._megapixels is None:
+            self._megapixels = megapixels(self.job.prompt) or 0.0
+        duration = learned.draw(
+            steps=steps or None,
+            megapixels=self._megapixels or None,
+            cold=name not in worker.warm,
+            chance=worker.random.below(_CHANCES) / _CHANCES,
+        )
+        worker.warm.add(name)
+        previews = plan.previews
+        if previews is None and own_steps and self._wants_previews():
+            previews = Previews(size=preview_size(whole(list(given.values()))))
+        return _Pace(max(duration, plan.duration_us), steps, previews, True)
 
     def _wants_previews(self) -> bool:
         return bool(self.job.extra_data.get("preview_method") != "none")

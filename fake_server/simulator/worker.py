@@ -38,6 +38,8 @@ class Worker(msgspec.Struct, eq=False, kw_only=True):
     files: NodeFiles
     assets: Assets
     cache: OutputCache
+    warm: set[str] = msgspec.field(default_factory=set)
+    """Classes that have run already: what they load is loaded."""
     interrupted: bool = False
     """The interrupt flag."""
     success: bool = True

@@ -43,7 +43,7 @@ def command_lines(text: str) -> list[str]:
 
 def parser_of(command: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser()
-    importlib.import_module(f"comfyrec.cli.{command}").add_arguments(parser)
+    importlib.import_module(f"comfyrec.cli.{command.replace('-', '_')}").add_arguments(parser)
     return parser
 
 

@@ -23,7 +23,7 @@ from tests.support.paths import ROOT
 # Lowest first. A room is a package or a module; the longest name that fits a module is its room.
 STAIRS: tuple[tuple[str, ...], ...] = (
     ("comfyrec", "comfyrec.errors", "fake_server"),
-    ("comfyrec.versions",),
+    ("comfyrec.versions", "comfyrec.timing"),
     ("comfyrec.wire", "comfyrec.events"),
     ("comfyrec.http",),
     ("comfyrec.cassette",),
