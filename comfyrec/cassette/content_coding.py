@@ -1,22 +1,25 @@
 """Bodies under a content coding: read them, and write them anew with the same size.
 
 A body that was sent as gzip, deflate or zstd cannot be changed in place. It is unpacked, changed,
-packed again and filled up: gzip with a comment, deflate with empty blocks, zstd with a frame to be
-skipped, so that its length still is what Content-Length says and any client can read it.
+packed again and filled up: gzip with a comment, deflate and brotli with empty blocks, zstd with a
+frame to be skipped, so that its length still is what Content-Length says and any client can read
+it. Brotli is read where the package ``brotli`` is installed (``comfyrec[brotli]``).
 """
 
 from __future__ import annotations
 
+import importlib
 import re
 import zlib
-from typing import Final
+from functools import lru_cache
+from typing import Any, Final
 
 from comfyrec.cassette.packed.zstandard import ZstdCompressor, ZstdDecompressor, ZstdError
 
-__all__ = ["READABLE", "Decoder", "coding_of", "decoded", "same_size"]
+__all__ = ["Decoder", "coding_of", "decoded", "is_readable", "same_size"]
 
-READABLE: Final = frozenset((b"gzip", b"x-gzip", b"deflate", b"zstd"))
-"""Content codings that are undone here."""
+_READABLE: Final = frozenset((b"gzip", b"x-gzip", b"deflate", b"zstd"))
+_BROTLI: Final = b"br"
 _PLAIN: Final = frozenset((b"identity", b"chunked", b""))
 
 _BODY_BYTES_MAX: Final = 64 << 20
@@ -42,8 +45,42 @@ def coding_of(head: bytes) -> bytes:
     return b",".join(value for value in (v.lower() for v in values) if value not in _PLAIN)
 
 
+@lru_cache(maxsize=1)
+def _brotli() -> Any:
+    """The package, from its first release on that bounds what comes out; None where it is not."""
+    try:
+        module = importlib.import_module("brotli")
+    except ImportError:
+        return None
+    return module if hasattr(module.Decompressor, "can_accept_more_data") else None
+
+
+def is_readable(coding: bytes) -> bool:
+    """Whether a content coding is undone here."""
+    return coding in _READABLE or (coding == _BROTLI and _brotli() is not None)
+
+
+class _BrotliDecompressor:
+    """What comes out of brotli, in the way of zlib."""
+
+    unused_data = unconsumed_tail = b""
+
+    def __init__(self) -> None:
+        self._inner = _brotli().Decompressor()
+
+    @property
+    def eof(self) -> bool:
+        return bool(self._inner.is_finished())
+
+    def decompress(self, data: bytes, size: int) -> bytes:
+        try:
+            return bytes(self._inner.process(data, output_buffer_limit=size))
+        except _brotli().error as error:
+            raise zlib.error(str(error)) from None
+
+
 class Decoder:
-    """Undoes a coding of ``READABLE`` piece by piece: all members and frames, one after another.
+    """Undoes a readable coding piece by piece: all members and frames, one after another.
 
     ``broken`` says that the bytes do not make sense, ``too_much`` that they unpack to more than is
     read; from then on nothing comes out.
@@ -56,7 +93,9 @@ class Decoder:
         self.broken = self.too_much = False
         self._inflater = self._fresh()
 
-    def _fresh(self) -> zlib._Decompress | ZstdDecompressor:
+    def _fresh(self) -> zlib._Decompress | ZstdDecompressor | _BrotliDecompressor:
+        if self._coding == _BROTLI:
+            return _BrotliDecompressor()
         if self._coding == b"zstd":
             return ZstdDecompressor()
         return zlib.decompressobj(15 if self._coding == b"deflate" else 31)
@@ -103,7 +142,7 @@ _STEP_BYTES: Final = 1 << 20
 
 def decoded(body: bytes, coding: bytes) -> bytes | None:
     """A whole body without its coding; None if it is not in that coding after all."""
-    if coding not in READABLE:
+    if not is_readable(coding):
         return None
     decoder = Decoder(coding)
     text = decoder.more(body)
@@ -114,6 +153,8 @@ def same_size(data: bytes, coding: bytes, size: int) -> bytes | None:
     """``data`` under a coding, in exactly ``size`` bytes; None if it does not fit."""
     if coding == b"zstd":
         return _zstd(data, size)
+    if coding == _BROTLI:
+        return _brotli_of(data, size)
     for level in (9, 6, 1):
         packer = zlib.compressobj(level, zlib.DEFLATED, -15)
         raw = packer.compress(data) + packer.flush(zlib.Z_FULL_FLUSH)
@@ -162,4 +203,19 @@ def _zstd(data: bytes, size: int) -> bytes | None:
             return packed
         if room >= 0:
             return packed + _SKIPPABLE + room.to_bytes(4, "little") + bytes(room)
+    return None
+
+
+# Blocks of brotli without content (RFC 7932 section 9.2): one of metadata, and the last one.
+_NO_METADATA: Final = b"\x06"
+_LAST: Final = b"\x03"
+
+
+def _brotli_of(data: bytes, size: int) -> bytes | None:
+    for quality in (11, 6):
+        packer = _brotli().Compressor(quality=quality)
+        packed: bytes = packer.process(data) + packer.flush()
+        room = size - len(packed) - len(_LAST)
+        if room >= 0:
+            return packed + _NO_METADATA * room + _LAST
     return None

@@ -152,12 +152,19 @@ IDENTITY_JSON: dict[str, tuple[Any, str]] = {
     "mail": ({"a": f"ask {USER}@beeblebrox.example about it"}, USER),
     "address": ({"image": f"http://{HOST}:8188/view?filename=a.png"}, HOST),
     "JSON in JSON": ({"w": json.dumps({"client_id": CLIENT})}, CLIENT),
+    "variable": ({"exception_message": f"USERNAME={USER} HOME=/root"}, USER),
+    "version": ({"system": {"comfyui_version": f"0.27.0-{USER}"}}, USER),
     "known elsewhere": ({"client_id": CLIENT, "note": [f"<{CLIENT}>"]}, CLIENT),
 }
 CONTENT_JSON: dict[str, tuple[Any, tuple[str, ...]]] = {
     "prompt": ({"prompt": GRAPH}, CONTENTS),
     "workflow": ({"extra_data": {"extra_pnginfo": {"workflow": WORKFLOW}}}, (TEXT, TITLE, SHORT)),
     "JSON in JSON": ({"workflow": json.dumps(WORKFLOW)}, (TEXT, TITLE)),
+    "author of a workflow": (
+        {"extra_data": {"extra_pnginfo": {"workflow": {"extra": {"author": TITLE}}}}}, (TITLE,)),
+    "input named so": ({"prompt": {"1": {"inputs": {"user": TEXT}, "class_type": "X"}}}, (TEXT,)),
+    "parameter of an address": (
+        {"result_url": "https://cdn.example/o?n=otterholt"}, (FOLDER_NAME,)),
     "any long input": ({"prompt": {"1": {"inputs": {"zz": TEXT}, "class_type": "X"}}}, (TEXT,)),
     "history": ({UUID: {"prompt": [1, UUID, GRAPH, {}, ["9"]]}}, CONTENTS),
     "queue": ({"queue_running": [[1, UUID, GRAPH, {}, ["9"]]], "queue_pending": []}, CONTENTS),
@@ -352,6 +359,9 @@ def _content() -> Iterator[Telling]:
     yield Telling(
         "content", "user data", "workflow", asking("/userdata/workflows%2Fa.json", flow), TEXT
     )
+    choices = {"X": {"input": {"required": {"lora_name": ["COMBO", {"options": ["ottertwo"]}]}}}}
+    described = json.dumps(choices).encode()
+    yield Telling("content", "lists", "options", asking("/object_info/X", described), "ottertwo")
     form = b"text=" + quote_plus(TEXT).encode() + b"&type=input"
     yield Telling(
         "content", "form", "text", posted(form, "application/x-www-form-urlencoded"), TEXT

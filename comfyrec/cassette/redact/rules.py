@@ -93,7 +93,8 @@ NAMES: Final = (
     ), Need.ANY_TEXT),
     NameRule("secret", _HTTP, (
         "key", "auth", "session", "session id", "sessionid", "cookie", "signature", "sig",
-        "authentication", "auth header", "api keys", "secrets", "passwords", "credentials",
+        "authentication", "auth header", "api keys", "secrets", "passwords", "credentials", "pat",
+        "sid",
     ), Need.ANY_TEXT),
     NameRule("secret", _IN_HEADER, (
         "cf access client id", "cf access client secret", "api keys", "tokens", "secrets",
@@ -105,7 +106,7 @@ NAMES: Final = (
     NameRule("secret", frozenset({Place.MEMBER, Place.WORDS}), (
         "key", "keys", "api keys", "tokens", "secrets", "passwords", "credentials", "cookies",
         "auth", "session", "session id", "sessionid", "cookie", "signature", "pass",
-        "authentication", "auth header",
+        "authentication", "auth header", "pat",
     ), Need.RANDOM),
     NameRule("secret", _ALL, ("civitai",), Need.RANDOM),
 )  # fmt: skip
@@ -131,7 +132,8 @@ TELLING: Final = (
     ), Need.ANY_TEXT, "path"),
     NameRule("identity", _IN_MEMBER, (
         "os", "platform", "python version", "pytorch version", "torch version", "kernel", "gpu",
-        "gpu name", "device name", "hardware", "cpu name", "driver version",
+        "comfyui version", "frontend version", "templates version", "gpu name", "device name",
+        "hardware", "cpu name", "driver version",
     ), Need.ANY_TEXT, "device"),
     NameRule("identity", _IN_HEADER, (
         "host", "origin", "referer", "location", "content location", "destination", "forwarded",
@@ -215,7 +217,7 @@ _BEFORE_KEY: Final = frozenset(
 )
 """Words before ``key`` that make it the name of a thing, or a half that may be known."""
 _WHATEVER_FOLLOWS: Final = ("x amz", "x goog")
-_GENERIC: Final = frozenset(_words("key auth session cookie signature sig policy pass"))
+_GENERIC: Final = frozenset(_words("key auth session cookie signature sig policy pass pat sid"))
 """Names of credentials by themselves, in an address; in longer names they may be of other things:
 ``sort_key``."""
 _WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
@@ -397,6 +399,10 @@ def _anchor(run: str) -> str:
 _SINGLE_WORDS: Final = {run for rule in NAMES for run in rule.words if " " not in run}
 
 
+_IN_MANY_WORDS: Final = {"pat": tuple(f"pat{sign}" for sign in "\"'=:\\ ]>")}
+"""A stem that stands in ordinary words wakes a closer look only with what follows a name."""
+
+
 def _shortest(words: Iterable[str]) -> list[bytes]:
     """Those that hold no other of them: who finds these, finds all."""
     every = set(words)
@@ -405,12 +411,17 @@ def _shortest(words: Iterable[str]) -> list[bytes]:
 
 
 STEMS: Final = _shortest(
-    _anchor(run) for rule in NAMES if not rule.places <= _HTTP for run in rule.words
+    stem
+    for rule in NAMES
+    if not rule.places <= _HTTP
+    for run in rule.words
+    for stem in _IN_MANY_WORDS.get(_anchor(run), (_anchor(run),))
 )
 """In lower case: one of them stands in every name that a rule takes for that of a credential, in
 JSON and in texts."""
 _IN_ADDRESSES: Final = [
-    anchor + b"=" for anchor in _shortest(_anchor(run) for run in ("sig", "signature", "policy"))
+    anchor + b"="
+    for anchor in _shortest(_anchor(run) for run in ("sig", "signature", "policy", "sid"))
 ] + [b"amz-", b"goog-", b"verifier", b"assertion"]
 """What stands, besides, in the names of parameters that are secret in addresses only."""
 

@@ -20,7 +20,7 @@ from urllib.parse import unquote_to_bytes
 
 import msgspec
 
-from comfyrec.cassette.content_coding import READABLE, coding_of, same_size
+from comfyrec.cassette.content_coding import coding_of, is_readable, same_size
 from comfyrec.cassette.records import (
     AnyRecord,
     Closed,
@@ -323,7 +323,7 @@ class SecretRedactor:
     def _begun(self, walk: Walk, coding: bytes, conn: int) -> Message | CodedMessage:
         if not coding:
             return Message(walk)
-        if coding in READABLE:
+        if is_readable(coding):
             return CodedMessage(walk, coding)
         self._unread[conn, f"bodies in the coding {coding.decode('latin-1')[:40]}"] = None
         return Message(Walk())

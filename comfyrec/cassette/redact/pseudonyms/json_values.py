@@ -126,6 +126,8 @@ def values_in(data: bytes, mode: Mode = Mode.PLAIN, name: str = "") -> Iterator[
             first = False
         elif sign in b"{[":
             is_list = sign == 0x5B
+            if key == "options" and modes[-1] is Mode.CLASSES:
+                key = names[-1]  # what can be chosen for an input, in newer descriptions
             if len(names) < _DEPTH_MAX:
                 names.append(key)
                 modes.append(_mode_of(key, modes[-1], is_list=is_list))

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from comfyrec.cassette.content_coding import READABLE, coding_of, decoded, same_size
+from comfyrec.cassette.content_coding import coding_of, decoded, same_size
 from comfyrec.cassette.records import (
     AnyRecord,
     Closed,
@@ -192,7 +192,7 @@ class Pseudonymizer:
         coding = coding_of(held.head)
         if not coding:
             return body_hidden(body, held.head, held.asked, self.substitutes)
-        text = decoded(body, coding) if coding in READABLE else None
+        text = decoded(body, coding)
         if text is None:
             self.unread[conn, f"bodies in the coding {coding.decode('latin-1')[:40]}"] = None
             return body if self.substitutes.known_only else bytes(len(body))

@@ -25,6 +25,8 @@ from comfyrec.cassette.redact.rules import Place, told_by_name
 __all__ = ["Substitutes"]
 
 _NESTED_MAX: Final = 8
+_TOLD_BYTES_MIN: Final = 4
+"""A shorter value of a parameter that nobody knows is a number or a choice."""
 _COUNTED: Final = re.compile(
     r"(?P<stem>.*?)(?P<counter>(?:_[0-9]{5,}_?)?(?: \([0-9]+\))?)(?P<ending>\.[A-Za-z0-9]{1,11})?",
     re.DOTALL,
@@ -67,6 +69,10 @@ _ABSOLUTE: Final = re.compile(
 )
 _QUOTED_PATH: Final = re.compile(
     rb"(?<=[\"'])((?:[A-Za-z]:(?:\\\\?\\?\\?|/)|/(?=[\w.])[^\"'\\\n/]{1,100}/)[^\"'\n<>|*?]{1,400}?)(?=\\*[\"'])"
+)
+_VARIABLE: Final = re.compile(
+    rb"(?<![A-Za-z])(?:HOSTNAME|COMPUTERNAME|USERNAME|LOGNAME|USER|HOST)="
+    rb"([^\s\"'&;,\\/]{2,64})"
 )
 _ROUTES: Final = re.compile(
     rb"\\?/(?:api|ws|view|extensions|prompt|queue|history|object_info|upload|userdata|internal|"
@@ -294,7 +300,12 @@ class Substitutes:
         return written.written(self.name(text)).decode("utf-8", "surrogateescape")
 
     def _pair(self, match: re.Match[str]) -> str:
-        new = self.parameter(match[1][:-1], match[2].encode("utf-8", "surrogateescape"))
+        raw = match[2].encode("utf-8", "surrogateescape")
+        new = self.parameter(match[1][:-1], raw)
+        if new == raw and len(raw) >= _TOLD_BYTES_MIN and "url" in self.kinds:
+            written = in_address(raw)
+            if not is_vocabulary(written.text) and not written.text.isdigit():
+                new = written.written(self.table.of(written.text, "url"))
         return match[1] + new.decode("utf-8", "surrogateescape")
 
     def parameter(self, name: str, raw: bytes, *, plus: bool = False) -> bytes:
@@ -356,7 +367,7 @@ class Substitutes:
             nested = self.nested(text, value.mode, value.name, depth)
             if nested is not None:
                 return written.written(nested), "JSON"
-        kind = kind_of(value, text)
+        kind = kind_of(value, text, self.kinds)
         return (written.written(self.text(kind, text)), kind) if kind else (raw, "")
 
     def anywhere(self, data: bytes, skip: Collection[str]) -> list[Edit]:
@@ -406,6 +417,7 @@ _ANYWHERE: Final = (
     ("path", _QUOTED_PATH),
     ("path", _ABSOLUTE),
     ("user", _MAIL),
+    ("user", _VARIABLE),
     ("host", _SITE),
     ("host", _IP),
 )

@@ -10,6 +10,7 @@ can compare what a client sends with a recording that was redacted.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import Final
 
 from comfyrec.cassette.redact.pseudonyms.json_values import Mode, Value
@@ -44,7 +45,7 @@ KINDS: Final = {
 }
 """Kind -> the class of redaction that it belongs to. An ``url`` has a host as well."""
 
-_LONG: Final = 20
+_LONG: Final = 12
 ENDINGS: Final = frozenset(
     _words(
         "safetensors ckpt pt pth bin gguf onnx sft pkl png jpg jpeg webp gif bmp tif tiff "
@@ -81,12 +82,13 @@ def is_file_name(text: str) -> bool:
     return _FILE.fullmatch(text) is not None and not _URL.match(text)
 
 
-def kind_of(value: Value, text: str) -> str:
+def kind_of(value: Value, text: str, kinds: Collection[str] = KINDS) -> str:
     """What a text in JSON tells; empty for nothing.
 
     Args:
         value: where it stands.
         text: what it says.
+        kinds: what counts; a name of another kind says nothing.
     """
     mode, name = value.mode, value.name
     if not text or _NUMBER.fullmatch(text):
@@ -96,17 +98,20 @@ def kind_of(value: Value, text: str) -> str:
         return by_mode
     named = told_by_name(name, Place.MEMBER)
     if KINDS.get(named) == "identity":
-        return named
+        if named in kinds:
+            return named
+        named = ""
     if mode is Mode.DEVICES:
         return "device" if name == "name" else ""
     if _URL.fullmatch(text):
         return "url"
-    if mode is Mode.CLASSES:
-        return "name" if is_file_name(text) else ""
     if is_vocabulary(text):
         return ""
+    if mode is Mode.CLASSES:
+        is_choice = named == "name" and not _TYPE.fullmatch(text)
+        return "name" if is_choice or is_file_name(text) else ""
     if mode is Mode.INPUTS:
-        return kind_of_input(name, text)
+        return kind_of_input(name, text, kinds)
     if mode is Mode.SLOTS:
         return "" if name in _SLOT_NAMES else "title"
     if mode is Mode.TOLD:
@@ -130,7 +135,7 @@ def _told(name: str, named: str, text: str) -> str:
     return named or ("name" if is_file_name(text) else "text")
 
 
-def kind_of_input(name: str, text: str) -> str:
+def kind_of_input(name: str, text: str, kinds: Collection[str] = KINDS) -> str:
     """What the input of a node tells: a text, a file, or nothing where it is a choice."""
     if not text or _NUMBER.fullmatch(text) or is_vocabulary(text) or name in _MODEL_TYPES:
         return ""
@@ -140,7 +145,7 @@ def kind_of_input(name: str, text: str) -> str:
         return "name"
     named = told_by_name(name, Place.MEMBER)
     if named:
-        return named
+        return named if named in kinds or KINDS[named] == "content" else "text"
     is_long = len(text) >= _LONG or _WORDS.search(text) is not None
     return "text" if is_long or is_random(form_of(text).encode("ascii", "replace")) else ""
 
