@@ -375,6 +375,14 @@ def look_up(prompt_id: str) -> Conversation[LookedUp]:
     return LookedUp(_entry_of_job(value), cancelled=value.get("status") == "cancelled")
 
 
+def _told_in(message: object) -> dict[str, Any] | None:
+    """The error of a job that has it as a text, or as JSON in a text."""
+    if not isinstance(message, str) or not message:
+        return None
+    value = loads_or_none(message.encode("utf-8", "replace"))
+    return value if isinstance(value, dict) else {"exception_message": message}
+
+
 _STATUS_OF_JOB = {"completed": "success", "failed": "error", "cancelled": "error"}
 _END_OF_JOB = {"failed": "execution_error", "cancelled": "execution_interrupted"}
 
@@ -386,7 +394,7 @@ def _entry_of_job(job: Mapping[str, Any]) -> dict[str, Any] | None:
         return None
     status = job.get("execution_status")
     if not isinstance(status, dict) or "status_str" not in status:
-        error = job.get("execution_error")
+        error = job.get("execution_error") or _told_in(job.get("error_message"))
         completed = word == "completed"
         told = [] if completed else [[_END_OF_JOB[word], error if isinstance(error, dict) else {}]]
         messages = told if word == "cancelled" or isinstance(error, dict) else []

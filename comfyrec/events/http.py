@@ -243,6 +243,8 @@ class Job(Body, frozen=True):
     execution_status: HistoryStatus | None = None
     workflow: dict[str, Any] | None = None
     """``prompt`` and ``extra_data``."""
+    error_message: str | None = None
+    """Why it failed, as JSON in a text (or as a text); only from Comfy Cloud."""
     execution_meta: dict[str, Any] | None = None
     """What ``meta`` of the history is; only from Comfy Cloud."""
 

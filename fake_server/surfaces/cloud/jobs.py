@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from comfyrec.events import comfy_json
 from comfyrec.versions import era_of
 from fake_server.http import job_view
 from fake_server.surfaces.cloud.answers import iso_time, milliseconds
@@ -207,6 +208,9 @@ def detail_of(job: CloudJob, known: Known) -> dict[str, Any]:
     found["update_time"] = milliseconds(job.updated)
     if known.entry is not None:
         found["execution_meta"] = known.entry.get("meta") or {}
+    if "execution_error" in found:
+        # Not in the specification; comfy-cli 1.23 reads the reason here, as JSON in a text.
+        found["error_message"] = comfy_json(found["execution_error"])
     return found
 
 

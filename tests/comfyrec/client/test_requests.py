@@ -109,6 +109,18 @@ JOBS: dict[str, tuple[dict[str, Any], dict[str, Any] | None]] = {
         {"outputs": {}, "status": {"status_str": "error", "completed": False,
                                    "messages": [["execution_error", ERROR]]}, "meta": {}},
     ),
+    "failed, as a text": (
+        {"status": "failed", "error_message": "out of luck"},
+        {"outputs": {}, "status": {"status_str": "error", "completed": False,
+                                   "messages": [["execution_error",
+                                                 {"exception_message": "out of luck"}]]},
+         "meta": {}},
+    ),
+    "failed, as JSON in a text": (
+        {"status": "failed", "error_message": json.dumps(ERROR)},
+        {"outputs": {}, "status": {"status_str": "error", "completed": False,
+                                   "messages": [["execution_error", ERROR]]}, "meta": {}},
+    ),
     "failed without a reason": (
         {"status": "failed"},
         {"outputs": {}, "status": {"status_str": "error", "completed": False, "messages": []},

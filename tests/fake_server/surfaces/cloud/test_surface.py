@@ -174,6 +174,7 @@ def test_an_error_has_few_fields_and_a_category(errors: str, fields: set[str]) -
     assert detail["status"] == "failed"
     assert detail["execution_error"]["exception_type"] == "torch.OutOfMemoryError"
     assert detail["execution_error"]["current_outputs"] == {}
+    assert json.loads(detail["error_message"]) == detail["execution_error"]
     assert rig.json(f"/api/job/{id}/status")["error_message"] == error["exception_message"]
 
 
