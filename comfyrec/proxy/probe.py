@@ -59,7 +59,7 @@ async def probe(
     context: ssl.SSLContext | None,
     rewrite: Callable[[bytes], bytes] | None,
 ) -> Probe:
-    """Connect once and ask GET /system_stats. Never raises.
+    """Ask GET /system_stats, or the one below ``/api`` where only that is. Never raises.
 
     Args:
         upstream: the server.
@@ -67,7 +67,7 @@ async def probe(
         rewrite: what is done to every request head on its way.
     """
     try:
-        answer = await asyncio.wait_for(_asked(upstream, context, rewrite), PROBE_S)
+        answer = await asyncio.wait_for(_either(upstream, context, rewrite), PROBE_S)
     except TimeoutError:
         return _odd(upstream, f"it did not answer within {PROBE_S:g} s; is it busy?")
     except ssl.SSLCertVerificationError as why:
@@ -88,10 +88,25 @@ def _odd(upstream: Upstream, why: str) -> Probe:
     return Probe(f"--upstream {upstream.url}: {why} ({_GO_ON})")
 
 
+async def _either(
+    upstream: Upstream,
+    context: ssl.SSLContext | None,
+    rewrite: Callable[[bytes], bytes] | None,
+) -> bytes:
+    """The answer of the first of both routes that is ComfyUI's, else of the first."""
+    first = await _asked(upstream, context, rewrite, "/system_stats")
+    if first[9:12] != b"404":
+        return first
+    # Comfy Cloud, and many gateways, have it below /api only.
+    second = await _asked(upstream, context, rewrite, "/api/system_stats")
+    return second if _system_of(second.partition(b"\r\n\r\n")[2]) is not None else first
+
+
 async def _asked(
     upstream: Upstream,
     context: ssl.SSLContext | None,
     rewrite: Callable[[bytes], bytes] | None,
+    path: str,
 ) -> bytes:
     reader, writer = await asyncio.open_connection(
         upstream.host,
@@ -101,7 +116,7 @@ async def _asked(
     )
     try:
         head = (
-            f"GET /system_stats HTTP/1.1\r\nHost: {upstream.authority}\r\n"
+            f"GET {path} HTTP/1.1\r\nHost: {upstream.authority}\r\n"
             "Accept: application/json\r\nUser-Agent: comfyrec\r\nConnection: close\r\n\r\n"
         ).encode()
         writer.write(rewrite(head) if rewrite is not None else head)

@@ -17,12 +17,15 @@ STATS = (
 )
 
 
-def answering(answer: bytes, heard: Callable[[bytes], None] = lambda head: None) -> Probe:
-    """What is found at a server that gives this answer to anything."""
+def answering(
+    answer: bytes, heard: Callable[[bytes], None] = lambda head: None, below_api: bytes = b""
+) -> Probe:
+    """What is found at a server that gives this answer to anything, or another below /api."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        heard(await reader.readuntil(b"\r\n\r\n"))
-        writer.write(answer)
+        head = await reader.readuntil(b"\r\n\r\n")
+        heard(head)
+        writer.write(below_api if b"/api/" in head and below_api else answer)
         writer.close()
 
     async def look() -> Probe:
@@ -53,6 +56,17 @@ def test_it_asks_as_every_client_will() -> None:
     answering(b"HTTP/1.1 200 OK\r\n\r\n" + STATS, heads.append)
 
     assert heads[0].startswith(b"GET /sub/system_stats HTTP/1.1\r\nHost: 127.0.0.1")
+
+
+def test_a_server_that_has_all_below_api_is_asked_there() -> None:
+    heads: list[bytes] = []
+    found = answering(
+        b"HTTP/1.1 404 Not Found\r\n\r\n", heads.append, b"HTTP/1.1 200 OK\r\n\r\n" + STATS
+    )
+
+    assert found.about["comfyui_version"] == "0.33.0"
+    assert found.sentence == ""
+    assert [head.split()[1] for head in heads] == [b"/sub/system_stats", b"/sub/api/system_stats"]
 
 
 ODD = {
