@@ -170,13 +170,20 @@ def _hung(result: ScenarioResult) -> Cause | None:
         "asks the history, and then the queue, whenever its WebSocket is silent, and has a time "
         "limit for each request and for the whole run"
     )
+    where, channel = "the history", "a WebSocket message"
+    if seen.over_v2:
+        where, channel = "for the job", "an event"
+        correct = (
+            "asks for the job whenever its event stream is silent, and has a time limit for each "
+            "request and for the whole run"
+        )
     if seen.posts == 0:
         made = plural(seen.attempts, "request")
         return Cause(3, ("hung", "no post"), f"it never submits a prompt ({made})", correct)
     if seen.history_requests == 0:
-        waits = "it waits for a WebSocket message that never comes, and never asks the history"
+        waits = f"it waits for {channel} that never comes, and never asks {where}"
         return Cause(3, ("hung", "no history"), waits, correct)
-    return Cause(3, ("hung", "asks"), "it asks the history, but never ends", correct)
+    return Cause(3, ("hung", "asks"), f"it asks {where}, but never ends", correct)
 
 
 def _other_untruth(result: ScenarioResult) -> Cause | None:

@@ -75,6 +75,8 @@ class Traffic(msgspec.Struct, frozen=True, kw_only=True):
     socket_first: bool | None = None
     """Whether a WebSocket was open before the prompt was posted; None: one of them is missing."""
     posts: int = 0
+    over_v2: bool = False
+    """It submitted a job of Comfy API v2; asking for that job counts as asking the history."""
     requests: int = 0
     attempts: int = 0
     """Requests and upgrades, rejected ones included."""

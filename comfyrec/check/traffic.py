@@ -41,7 +41,10 @@ def traffic_of(
         posts=len(posts),
         requests=len(asked),
         attempts=len(asked) + len(upgrades),
-        history_requests=sum(_is(detail, "GET", "/history") for _, detail in asked),
+        over_v2=any(_submits_v2(detail) for _, detail in asked),
+        history_requests=sum(
+            _is(detail, "GET", "/history") or _asks_for_a_job(detail) for _, detail in asked
+        ),
         queue_requests=sum(_is(detail, "GET", "/queue") for _, detail in asked),
         interrupts=sum(_is(detail, "POST", "/interrupt") for _, detail in asked),
         busiest_second=_most_within(busy, 1.0),
@@ -53,9 +56,21 @@ def traffic_of(
 
 def _submits(detail: str) -> bool:
     """A prompt, or a job of Comfy API v2, wherever that is mounted."""
+    return _submits_v2(detail) or _is(detail, "POST", "/prompt")
+
+
+def _submits_v2(detail: str) -> bool:
     method, _, target = detail.partition(" ")
-    v2 = method == "POST" and target_of(target).raw_path.endswith("/api/v2/jobs")
-    return v2 or _is(detail, "POST", "/prompt")
+    return method == "POST" and target_of(target).raw_path.endswith(_JOBS)
+
+
+def _asks_for_a_job(detail: str) -> bool:
+    method, _, target = detail.partition(" ")
+    _, found, job = target_of(target).raw_path.partition(f"{_JOBS}/")
+    return method == "GET" and bool(found) and "/" not in job
+
+
+_JOBS: Final = "/api/v2/jobs"
 
 
 def _is(detail: str, method: str, path: str) -> bool:

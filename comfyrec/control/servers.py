@@ -14,6 +14,7 @@ from comfyrec.control.shapes import Ended, NamedScenario, ServerAnswer, ServerBo
 from comfyrec.errors import UsageError
 from comfyrec.testing.settings import PluginSettings
 from fake_server.server.clock import MAX
+from fake_server.surfaces.registry import choose_surface
 
 __all__ = ["SERVERS", "settings_for"]
 
@@ -23,7 +24,7 @@ def settings_for(base: PluginSettings, body: ServerBody) -> PluginSettings:
 
     Raises:
         ScenarioError: an unknown scenario or parameter.
-        UsageError: two things that exclude each other.
+        UsageError: two things that exclude each other, or an unknown surface.
     """
     said: dict[str, Any] = {
         "strict": body.strict,
@@ -32,6 +33,8 @@ def settings_for(base: PluginSettings, body: ServerBody) -> PluginSettings:
     for name in ("seed", "version", "object_info", "timeout_s"):
         if getattr(body, name) is not None:
             said[name] = getattr(body, name)
+    if body.surface is not None:
+        said["surfaces"] = tuple(map(choose_surface, body.surface))
     if _says_what_it_does(body):
         said |= _behavior(body)
     return replace(base, **said)

@@ -91,6 +91,8 @@ class ServerBody(Body, frozen=True):
     seed: Annotated[int, Meta(ge=0)] | None = None
     version: str | None = None
     """Of ComfyUI."""
+    surface: list[str] | None = None
+    """The APIs that it speaks, each as ``--surface`` takes it, such as ``v2:token=t``."""
     object_info: dict[str, Any] | None = None
     """The node classes, as ``GET /object_info`` gives them."""
     speed: Speed | None = None

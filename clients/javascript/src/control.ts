@@ -255,6 +255,7 @@ export interface ServerBody {
   strict?: boolean;
   seed?: number | null;
   version?: string | null;
+  surface?: string[] | null;
   object_info?: Record<string, unknown> | null;
   speed?: number | "max" | null;
   timeout_s?: number | null;

@@ -57,7 +57,7 @@ class AssetRoutes:
     def upload(self, request: Request) -> Answering:
         """``POST /assets``."""
         desk = self._desk
-        upload = read_upload(request)
+        upload = read_upload(request, in_order=desk.settings.content == "redirect")
         key = desk.keys.claim(request, desk.now)
         blob = desk.assets.blob(upload.hash)
         is_new = blob is None

@@ -31,8 +31,13 @@ class Upload(msgspec.Struct, frozen=True):
     expires_in: int | None
 
 
-def read_upload(request: Request) -> Upload:
+def read_upload(request: Request, *, in_order: bool) -> Upload:
     """What a form says.
+
+    Args:
+        request: which has the form.
+        in_order: whether the type has to come before the bytes, as Comfy Cloud wants it, which
+            reads a form as it comes; a gateway of one's own takes any order.
 
     Raises:
         V2Error: it cannot be accepted.
@@ -48,12 +53,13 @@ def read_upload(request: Request) -> Upload:
     file = next((one for one in fields if one.name == "file"), None)
     if file is None:
         raise V2Error(422, "invalid_body", "the form has no part 'file'")
-    # Cloud reads the form as it comes, and has to know the type before the bytes.
-    before = fields[: fields.index(file)]
+    before = fields[: fields.index(file)] if in_order else fields
     content_type = _text(before, "content_type")
     if not content_type:
         raise V2Error(
-            422, "invalid_body", "'content_type' is required, and has to come before 'file'"
+            422,
+            "invalid_body",
+            "'content_type' is required" + (", and before 'file'" if in_order else ""),
         )
     if not _MEDIA_TYPE.fullmatch(content_type):
         raise V2Error(422, "invalid_body", "'content_type' is not a media type")

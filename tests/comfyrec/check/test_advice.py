@@ -162,3 +162,12 @@ NO_BLOCKERS = {
 @pytest.mark.parametrize("first", NO_BLOCKERS.values(), ids=NO_BLOCKERS)
 def test_other_first_results_block_nothing(first: ScenarioResult) -> None:
     assert blocker(first, COMMAND) is None
+
+
+def test_a_client_of_v2_is_told_of_jobs_and_events() -> None:
+    mute = result("a", "K1 never", traffic=Traffic(posts=1, over_v2=True), **HUNG)
+
+    [fix] = fixes([mute])
+
+    assert fix.cause == "It waits for an event that never comes, and never asks for the job"
+    assert "asks for the job whenever its event stream is silent" in fix.correct

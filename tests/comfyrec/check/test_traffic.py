@@ -34,3 +34,15 @@ def test_what_a_client_did_is_counted_from_the_journal() -> None:
         keyed=True,
         leaks=("X-API-Key to localhost:1 in GET /view",),
     )
+
+
+def test_jobs_of_comfy_api_v2_are_counted_as_prompts_and_questions() -> None:
+    targets = [
+        "POST /d/api/v2/jobs", "GET /d/api/v2/jobs/7/events", "GET /d/api/v2/jobs/7",
+        "POST /d/api/v2/jobs/7/cancel", "GET /d/api/v2/jobs",
+    ]  # fmt: skip
+    journal = [JournalNote(0, "asked", n, target) for n, target in enumerate(targets)]
+
+    seen = traffic_of(journal, [0.0] * len(journal))
+
+    assert (seen.posts, seen.history_requests, seen.over_v2) == (1, 1, True)

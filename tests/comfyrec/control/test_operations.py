@@ -83,6 +83,16 @@ def test_a_server_on_demand_has_its_own_port_and_seed_and_ends_with_delete(ask: 
         child.prompt()
 
 
+def test_a_server_on_demand_speaks_the_surfaces_that_are_asked_for(ask: Client) -> None:
+    made = ask("makeServer", {"surface": ["v2:queue_max=1"]})
+
+    with urllib.request.urlopen(f"{made['url']}/api/v2/jobs", timeout=5) as answer:
+        listed = json.load(answer)
+
+    assert listed == {"jobs": []}
+    ask("endServer", number=made["id"])
+
+
 def test_servers_on_demand_end_with_the_one_that_made_them(ask: Client) -> None:
     first = ask("makeServer", {})
     second = Client(first["url"], first["control_url"])("makeServer", {})
