@@ -46,15 +46,20 @@ from comfyrec.check.render import (
 )
 from comfyrec.check.result import ScenarioResult, Summary, summary_of
 from comfyrec.check.runner import CheckOptions, check_all
+from comfyrec.check.summaries import as_badge, as_markdown
+from comfyrec.cli import FAILED, FINE, INTERRUPTED
 from comfyrec.cli._client_command import above_0, command_of, jobs, seconds, sigterm_interrupts
 from comfyrec.cli._server_flags import add_node_flags, with_nodes
 from comfyrec.cli._versions import chosen_era
+from comfyrec.cli.terminal.output import tell
 from comfyrec.errors import UsageError
+from comfyrec.wording import plural
 from fake_server.options import ServerOptions
+from fake_server.scenarios import Choice
 from fake_server.server.clock import MAX
 from fake_server.surfaces.registry import NATIVE, choose_surface, surface_names
 
-LOG_COLUMNS = 120
+LOG_COLUMNS = 80
 MIB = 1024 * 1024
 DEFAULT_MEMORY = Limits().memory_bytes
 
@@ -118,7 +123,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_node_flags(add)
     add("--junit", type=Path, metavar="FILE", help="write JUnit XML")
     add("--html", type=Path, metavar="FILE", help="write an HTML page")
-    add("--json", action="store_true", help="print the results as JSON instead of a table")
+    add("--badge", type=Path, metavar="FILE", help="write a badge: an SVG with the count")
+    shown = parser.add_mutually_exclusive_group()
+    shown.add_argument("--table", action="store_true", help="print a Markdown table for a README")
+    shown.add_argument("--json", action="store_true", help="print the results as JSON")
     add("command", nargs=argparse.REMAINDER, metavar="-- COMMAND", help=argparse.SUPPRESS)
 
 
@@ -141,7 +149,7 @@ def run(arguments: argparse.Namespace) -> int:
     surface = choose_surface(arguments.surface or NATIVE)
     choices = choices_in(arguments.scenarios, surface.name)
     era = chosen_era(arguments.comfyui_version, arguments.fact)
-    for path in filter(None, (arguments.junit, arguments.html)):
+    for path in filter(None, (arguments.junit, arguments.html, arguments.badge)):
         _see_that_it_can_be_written(path)
     options = CheckOptions(
         argv=argv,
@@ -152,18 +160,43 @@ def run(arguments: argparse.Namespace) -> int:
         keep_going=arguments.keep_going,
         server=with_nodes(arguments, ServerOptions(era=era, surfaces=(surface,)), "check"),
     )
-    with sigterm_interrupts(), adopting_orphans(), _progress(len(choices)) as shown:
-        results = check_all(choices, options, jobs=arguments.jobs, on_result=shown)
+    results, interrupted = _checked(choices, options, arguments.jobs)
+    if interrupted and not results:
+        return INTERRUPTED
     summary = summary_of(results, not_run=len(choices) - len(results))
-    blocked = blocker(results[0], argv) if summary.not_run else None
+    blocked = blocker(results[0], argv) if summary.not_run and not interrupted else None
     fixed = fixes(results) if blocked is None else (blocked,)
     _write(arguments, results, summary, fixed, argv)
     if arguments.json:
         whole = msgspec.to_builtins({"summary": summary, "fixes": fixed, "results": results})
         print(msgspec.json.format(msgspec.json.encode(whole)).decode())
+    elif arguments.table:
+        print(as_markdown(results), end="")
     else:
-        _print(arguments, results, summary, fixed, argv)
-    return 0 if all(result.fine for result in results) else 1
+        _print(arguments, results, summary, fixed, argv, blocked=blocked is not None)
+    if interrupted:
+        left = plural(summary.not_run, "scenario")
+        tell("check", f"it was interrupted: {left} of {summary.scenarios} were not run")
+        return INTERRUPTED
+    return FINE if all(result.fine for result in results) else FAILED
+
+
+def _checked(
+    choices: Sequence[Choice], options: CheckOptions, jobs: int
+) -> tuple[list[ScenarioResult], bool]:
+    """The results, and whether the check was interrupted before it had all."""
+    found: list[ScenarioResult] = []
+    try:
+        with sigterm_interrupts(), adopting_orphans(), _progress(len(choices)) as shown:
+
+            def keep(result: ScenarioResult) -> None:
+                found.append(result)
+                shown(result)
+
+            return check_all(choices, options, jobs=jobs, on_result=keep), False
+    except KeyboardInterrupt:
+        order = {choice.title: number for number, choice in enumerate(choices)}
+        return sorted(found, key=lambda result: order[result.name]), True
 
 
 def _see_that_it_can_be_written(path: Path) -> None:
@@ -224,6 +257,8 @@ def _write(
     if arguments.html:
         page = as_html(results, summary, fixed, command=argv, surface=arguments.surface)
         arguments.html.write_text(page, encoding="utf-8")
+    if arguments.badge:
+        arguments.badge.write_text(as_badge(summary), encoding="utf-8")
 
 
 def _print(
@@ -232,11 +267,13 @@ def _print(
     summary: Summary,
     fixed: Sequence[Fix],
     argv: Sequence[str],
+    *,
+    blocked: bool,
 ) -> None:
     console = _console()
     console.print(_table(results))
     console.print(count_in_words(summary), markup=False)
-    if summary.not_run:
+    if blocked:
         console.print("The other scenarios were not run; --keep-going runs them.")
     if fixed:
         console.print("\nFix first:")

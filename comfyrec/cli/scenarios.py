@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
 from itertools import groupby
+from textwrap import wrap
 from typing import Any, NamedTuple
 
 import msgspec
@@ -33,6 +34,8 @@ from fake_server.scenarios.kit.v2.dry_run import dry_run_v2
 from fake_server.source import Source
 from fake_server.surfaces.v2.settings import V2Settings
 
+COLUMNS = 80
+"""Of a terminal; a line of the list is not longer."""
 LINES_SHOWN = 60
 """Of a timeline; its beginning matters most."""
 REPEATS_SHOWN = 3
@@ -78,14 +81,25 @@ def _listing(scenarios: list[Scenario]) -> Iterator[str]:
     for category, some in groupby(scenarios, key=lambda scenario: scenario.category):
         yield f"{category}"
         for one in some:
-            yield f"  {one.row:<4} {one.name:<{width}}  {one.summary}"
+            yield from _wrapped(f"  {one.row:<4} {one.name:<{width}}  ", one.summary)
         yield ""
     yield "short names"
     for alias, (name, params) in ALIASES.items():
         given = choice_of(name, params).title
-        yield f"       {alias:<{width}}  {given}"
+        yield from _wrapped(f"       {alias:<{width}}  ", given)
     yield ""
     yield "'comfyrec scenarios NAME' describes one of them."
+
+
+def _wrapped(beginning: str, text: str) -> list[str]:
+    """A line of the list, and more lines below it where it would be too long."""
+    return wrap(
+        text,
+        COLUMNS,
+        initial_indent=beginning,
+        subsequent_indent=" " * len(beginning),
+        break_on_hyphens=False,
+    )
 
 
 def _entry(scenario: Scenario) -> dict[str, Any]:

@@ -74,6 +74,7 @@ def no_foreign_prompt_used(seen: Seen) -> None:
 def socket_before_post(seen: Seen) -> None:
     """The WebSocket of the prompt's client_id was open before the prompt was posted."""
     __tracebackhide__ = True
+    assert seen.prompts, "no prompt was accepted, so there is no POST to come after a WebSocket"
     for prompt in seen.prompts:
         before = [
             socket

@@ -95,7 +95,9 @@ def test_a_wrong_client_fails_and_the_report_says_why(
 
     out, log = capsys.readouterr()
     assert status == 1
-    assert "success (untrue)" in out
+    assert "(untrue)" in out
+    table = out.partition("Fix first")[0]
+    assert max(map(len, table.splitlines())) <= 80
     assert "Fix first:\n1. It reported success; the prompt failed.\n" in out
     assert "To reproduce: comfyrec check --scenarios null-after-error -- " in out
     assert "fail          null-after-error: K3: reported success; the prompt failed" in log
@@ -358,6 +360,45 @@ def test_a_client_that_keeps_every_message_fails_k8(
     (result,) = json.loads(capsys.readouterr().out)["results"]
     assert (status == 0) is passes
     assert (result["grew_bytes"] < 80 * 1024 * 1024) is (specimen == "right")
+
+
+def test_an_interrupted_check_tells_what_it_has_found(tmp_path: Path) -> None:
+    # It passes the first scenario, and waits for ever in the second.
+    code = f"""
+import signal, runpy, sys
+from pathlib import Path
+mark = Path({str(tmp_path / "mark")!r})
+if mark.exists(): signal.pause()
+mark.touch()
+runpy.run_module("tests.comfyrec.check.specimens.right", run_name="__main__")
+"""
+    junit, badge = tmp_path / "j.xml", tmp_path / "b.svg"
+    chosen = ["--scenarios", "success,all-cached", "--junit", str(junit), "--badge", str(badge)]
+    command = [sys.executable, "-c", code, "{url}", "{workflow}"]
+    checking = subprocess.Popen(
+        [sys.executable, "-m", "comfyrec", "check", *chosen, "--", *command],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert checking.stderr is not None
+    assert checking.stderr.readline() == "pass          success\n"
+
+    checking.send_signal(signal.SIGINT)
+    out, said = checking.communicate(timeout=BOUND_S)
+
+    assert checking.returncode == 130
+    assert "2 scenarios: 1 passed" in out
+    assert "it was interrupted: 1 scenario of 2 were not run" in said
+    assert 'tests="1"' in junit.read_text()
+    assert "1 of 1 passed" in badge.read_text()
+
+
+def test_a_table_for_a_readme_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "--scenarios", "success", "--table", "--", *RIGHT]) == 0
+
+    assert capsys.readouterr().out.splitlines()[2:] == [
+        "| normal | 1 | 0 | 0 |  |",
+        "| all | 1 | 0 | 0 |  |",
+    ]
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs a named pipe")

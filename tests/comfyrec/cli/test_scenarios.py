@@ -13,10 +13,12 @@ from fake_server.scenarios import catalogue, scenario_surfaces
 def test_the_list_has_a_line_for_each_scenario(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["scenarios"]) == 0
 
-    lines = capsys.readouterr().out.splitlines()
+    out = capsys.readouterr().out
+    text = " ".join(out.split())
     for scenario in [one for surface in scenario_surfaces() for one in catalogue(surface)]:
-        assert any(f" {scenario.name} " in line and scenario.summary in line for line in lines)
-    assert "reconnects" in lines
+        assert f" {scenario.name} {' '.join(scenario.summary.split())}" in text
+    assert max(map(len, out.splitlines())) <= 80
+    assert "reconnects" in out.splitlines()
 
 
 def test_one_scenario_is_shown_with_parameters_timeline_and_evidence(

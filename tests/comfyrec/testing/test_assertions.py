@@ -89,6 +89,11 @@ def _sent(server: ComfyUI, message: str | bytes) -> None:
     server._call(server._witness.frames.append, (0, 1, message))
 
 
+def nothing_posted(server: ComfyUI) -> None:
+    with connect(f"{server.ws_url}/ws?clientId=me"):
+        server.assert_socket_before_post()
+
+
 def late_socket(server: ComfyUI) -> None:
     prompt_id = submit(server)
     with connect(f"{server.ws_url}/ws?clientId=me"):
@@ -116,6 +121,7 @@ FAILURES: dict[Callable[[ComfyUI], None], str] = {
     foreign_history: f"foreign prompts: GET /history/{FOREIGN} names {FOREIGN}",
     foreign_prompt_interrupted: f"foreign prompts: POST /interrupt names {FOREIGN}",
     foreign_file: r"foreign prompts: GET /view names theirs\.png",
+    nothing_posted: r"no prompt was accepted, so there is no POST",
     late_socket: r"was posted before a WebSocket with clientId 'me' was open",
     open_socket: "waited 0.05 s for the client to close its WebSockets",
     another_graph: r"(?s)1/inputs/width: 8, expected 16.*1/inputs/extra: missing, expected 1",
