@@ -103,7 +103,13 @@ def _is_v2(request: Request) -> bool:
     )
 
 
-_OTHERS: Final[Mapping[str, Callable[[Request], bool]]] = {"v2": _is_v2}
+def _is_cloud(request: Request) -> bool:
+    first, *rest = [*request.parts.segments, ""]
+    status = first == "job" and rest[1:] == ["status", ""]
+    return request.prefixed and (status or first in ("history_v2", "user"))
+
+
+_OTHERS: Final[Mapping[str, Callable[[Request], bool]]] = {"v2": _is_v2, "cloud": _is_cloud}
 """Surfaces that a client may take this server for."""
 
 

@@ -167,3 +167,22 @@ def test_who_speaks_another_api_is_told_how_to_be_understood(method: str, status
     assert "--surface v2" in dict(answer.headers)["X-Fake-Hint"]
     assert "X-Fake-Hint" not in dict(other.headers)
     assert answer.body == other.body
+
+
+@pytest.mark.parametrize(
+    ("target", "hinted"),
+    [
+        ("/api/job/11111111-2222-4333-8444-555555555555/status", True),
+        ("/api/history_v2", True),
+        ("/api/history_v2/x", True),
+        ("/api/user", True),
+        ("/api/job/x", False),
+        ("/history_v2", False),
+        ("/api/users/x", False),
+    ],
+)
+def test_who_speaks_to_comfy_cloud_is_told_how_to_be_understood(target: str, hinted: bool) -> None:
+    answer = ask(SimulatedServer(), "GET", target)
+
+    assert answer.status == 404
+    assert ("--surface cloud" in dict(answer.headers).get("X-Fake-Hint", "")) is hinted
