@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from comfyrec.errors import UsageError
 from comfyrec.testing.handle import ComfyUI, Holding, WaitedTooLong
 from comfyrec.testing.settings import PluginSettings
 
-__all__ = ["Controlled"]
+__all__ = ["UI_PATH", "Controlled"]
+
+UI_PATH: Final = "/ui"
+"""Below it is the page of what the server does; see ``comfyrec.control.page``."""
 
 T = TypeVar("T")
 

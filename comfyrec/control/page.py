@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Coroutine
-from typing import Any, Final
+from typing import Any
 from urllib.parse import parse_qsl
 
 from comfyrec.cassette.files.spool import Spool
-from comfyrec.control.controlled import Controlled
+from comfyrec.control.controlled import UI_PATH, Controlled
 from comfyrec.http.origin import names_an_address
 from comfyrec.http.request import Request
 from comfyrec.show.live_page import WAIT_S_MAX, LivePage
@@ -16,9 +16,7 @@ from comfyrec.show.page_file import page_files
 from comfyrec.testing.journal_records import JournalRecords
 from fake_server.source import Response
 
-__all__ = ["UI_PATH", "ServerPage"]
-
-UI_PATH: Final = "/ui"
+__all__ = ["ServerPage"]
 
 
 class ServerPage:

@@ -10,19 +10,18 @@ import json
 import re
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
 
 from comfyrec import __version__
-from comfyrec.control.controlled import Controlled
+from comfyrec.control.controlled import UI_PATH, Controlled
 from comfyrec.control.faults import FAULTS, time_of
 from comfyrec.control.holds import HOLDS
 from comfyrec.control.judging import JUDGING
 from comfyrec.control.openapi import document
 from comfyrec.control.operation import Answer, Empty, Operation, read_body, read_query
-from comfyrec.control.page import UI_PATH, ServerPage
 from comfyrec.control.seen import SEEN
 from comfyrec.control.servers import SERVERS
 from comfyrec.control.serving import SERVING, played_by
@@ -36,6 +35,9 @@ from comfyrec.testing.settings import PluginSettings
 from comfyrec.wording import nearest
 from fake_server.server.server import CONTROL_PATH
 from fake_server.source import Response, Source
+
+if TYPE_CHECKING:
+    from comfyrec.control.page import ServerPage
 
 __all__ = ["OPERATIONS", "Plane", "controlled", "openapi"]
 
@@ -83,7 +85,7 @@ class Plane:
 
     def __init__(self, controlled: Controlled) -> None:
         self._controlled = controlled
-        self._page = ServerPage(controlled)
+        self._page: ServerPage | None = None
 
     def answer(self, request: Request) -> Response | Coroutine[Any, Any, Response]:
         """Answer one request below ``/__fake__``."""
@@ -91,12 +93,20 @@ class Plane:
             return _failed("a page of another origin cannot use the control plane", 403)
         below = request.parts.raw_path.removeprefix(CONTROL_PATH)
         if below == UI_PATH or below.startswith(f"{UI_PATH}/"):
-            return self._page.answer(request, below)
+            return self._server_page().answer(request, below)
         path = below.rstrip("/")
         try:
             return _answer(self._controlled, request, path)
         except (ComfyrecError, ValueError) as error:
             return _failed(str(error), 400)
+
+    def _server_page(self) -> ServerPage:
+        if self._page is None:
+            # Few servers are looked at; the others start without what draws pages.
+            from comfyrec.control.page import ServerPage
+
+            self._page = ServerPage(self._controlled)
+        return self._page
 
 
 def _answer(
