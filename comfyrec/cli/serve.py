@@ -240,7 +240,8 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.exit_on_stdin_close:
             when_stdin_closes(stopped.set)
         if arguments.view:
-            _tell(arguments, f"what it does is shown at {server.handle.url}/__fake__/ui/")
+            if arguments.print == "json":
+                _tell(arguments, f"what it does is shown at {server.handle.url}/__fake__/ui/")
             if arguments.view == "open":
                 import webbrowser
 
@@ -248,6 +249,8 @@ def run(arguments: argparse.Namespace) -> int:
         more = [others.enter_context(closing(one)) for one in other_workers(arguments)]
         said = what_is_where([server, *more], sentence, arguments.print)
         print(said, flush=True)
+        if arguments.print == "text":
+            print(f"What it does is shown at {server.handle.url}/__fake__/ui/", flush=True)
         stopped.wait()
         complain(arguments, server)
     return 0

@@ -79,7 +79,7 @@ class Inspector {
       const line = make("tr");
       line.append(
         make("td", "", prompt.id.slice(0, 8)),
-        make("td", OUTCOME_COLOR[prompt.outcome], prompt.outcome || "no end"),
+        make("td", colorOf(prompt, this.data), outcomeOf(prompt, this.data)),
         make("td", "dim", prompt.failure ?? slowest(prompt)),
       );
       table.append(line);

@@ -2,6 +2,10 @@
 
 const LANE = 22, AXIS = 20, FOLD_PX = 34, PROMPTS_SHOWN = 40, TICKS_MAX = 40000, REQUESTS_DRAWN = 600;
 const OUTCOME_MARK = { success: "✓", error: "✕", interrupted: "■", deleted: "–", "": "?" };
+// Of a recording that grows, what has no end runs or waits.
+const outcomeOf = (prompt, data) => prompt.outcome || (data.over ? "no end" : prompt.started === null && !prompt.nodes.length ? "waiting" : "running");
+const colorOf = (prompt, data) => (prompt.outcome || data.over ? OUTCOME_COLOR[prompt.outcome] ?? "warn" : "node");
+const markOf = (prompt, data) => (prompt.outcome || data.over ? OUTCOME_MARK[prompt.outcome] ?? "?" : "▸");
 const OUTCOME_COLOR = { success: "good", error: "bad", interrupted: "warn", deleted: "wait", "": "warn" };
 
 // Colors of the theme as a canvas takes them: the text of a variable is not resolved, a probe is.
@@ -277,7 +281,7 @@ class Lanes {
     switch (lane.kind) {
       case "socket": return ["⇄ " + lane.socket.name, "dim"];
       case "sockets": return [lane.sockets.length + " sockets", "dim"];
-      case "prompt": return [OUTCOME_MARK[lane.prompt.outcome] + " " + lane.prompt.id.slice(0, 8) + (lane.prompt.client ? " · " + lane.prompt.client : ""), "text", true];
+      case "prompt": return [markOf(lane.prompt, this.data) + " " + lane.prompt.id.slice(0, 8) + (lane.prompt.client ? " · " + lane.prompt.client : ""), "text", true];
       case "prompts": return [lane.shown.length + " prompts", "text", true];
       case "node": return ["   " + lane.node[1], "dim"];
       case "track": return [lane.track === 0 ? "HTTP" : "", "dim"];
@@ -352,12 +356,12 @@ class Lanes {
       const until = run ?? prompt.ended ?? this.data.duration;
       this.bar(prompt.submitted, until, y + 8, 6, colors.wait);
     }
-    if (run !== null) this.bar(run, prompt.ended ?? end, y + 8, 6, colors[OUTCOME_COLOR[prompt.outcome] ?? "warn"]);
+    if (run !== null) this.bar(run, prompt.ended ?? end, y + 8, 6, colors[colorOf(prompt, this.data)]);
     const last = Math.max(this.x(prompt.ended ?? (run === null ? prompt.submitted ?? 0 : end)), this.label) + 6;
-    const took = (prompt.outcome || "no end") + (run !== null && prompt.ended !== null ? " " + duration(prompt.ended - run) : "");
+    const took = outcomeOf(prompt, this.data) + (run !== null && prompt.ended !== null ? " " + duration(prompt.ended - run) : "");
     const why = prompt.outcome === "error" && prompt.failure ? took + " · " + prompt.failure.trim() : took;
     const words = last + this.text(took) < this.width ? this.cut(why, this.width - last - 6) : took;
-    ink.fillStyle = colors[OUTCOME_COLOR[prompt.outcome] ?? "warn"];
+    ink.fillStyle = colors[colorOf(prompt, this.data)];
     const before = this.x(prompt.submitted ?? run ?? 0) - this.text(words) - 6;
     if (last + this.text(words) < this.width) ink.fillText(words, last, y + 15);
     else if (before > this.label) ink.fillText(words, before, y + 15);

@@ -37,7 +37,8 @@ class App {
     this.inspector.draw();
     this.inspector.drawKnew();
     this.redraw();
-    if (LIVE) this.live();
+    if (byId("panel-data")) this.panel = new Panel(this);
+    if (LIVE && !location.hash.includes("still=1")) this.live();  // a still for a picture asks once
   }
 
   // --- a recording that grows ---
@@ -112,11 +113,11 @@ class App {
       for (const [outcome, count] of Object.entries(counts)) byId("verdicts").append(make("span", OUTCOME_COLOR[outcome] ?? "warn", `${count} ${outcome}`));
     }
     for (const [prompt, number] of shown) {
-      const chip = make("button", OUTCOME_COLOR[prompt.outcome] ?? "warn");
+      const chip = make("button", colorOf(prompt, this.data));
       chip.type = "button";
-      const mark = OUTCOME_MARK[prompt.outcome] ?? "?";
+      const mark = markOf(prompt, this.data);
       const took = prompt.ended !== null && prompt.started !== null ? " " + duration(prompt.ended - prompt.started) : "";
-      chip.textContent = `${mark} ${prompt.id.slice(0, 8)} ${prompt.outcome || "no end"}${took}`;
+      chip.textContent = `${mark} ${prompt.id.slice(0, 8)} ${outcomeOf(prompt, this.data)}${took}`;
       chip.addEventListener("click", () => this.toPrompt(number));
       byId("verdicts").append(chip);
     }
@@ -296,7 +297,7 @@ class App {
 
   help() {
     const sheet = byId("help"), table = make("table");
-    for (const [keys, words] of KEYS) {
+    for (const [keys, words] of this.panel ? [...KEYS, ...PANEL_KEYS] : KEYS) {
       const line = make("tr"), cell = make("td");
       for (const key of keys.split(" ").filter(Boolean)) cell.append(key === "or" || key === "to" ? ` ${key} ` : make("kbd", "", key), " ");
       line.append(cell, make("td", "", words));
@@ -341,6 +342,7 @@ class App {
       return;
     }
     if (event.ctrlKey || event.metaKey || event.altKey || byId("help").open) return;
+    if (event.target !== search && ["INPUT", "SELECT", "TEXTAREA"].includes(event.target.tagName)) return;
     if (document.activeElement === search) { if (event.key === "Enter") { search.blur(); this.move(1); } return; }
     const step = event.shiftKey ? -1 : 1, span = this.window.to - this.window.from;
     const { type } = this.data.columns;
@@ -358,6 +360,7 @@ class App {
       c: () => this.inspector.copyText(location.href.split("#")[0] + this.link()),
     };
     Object.keys(TABS).forEach((name, number) => { actions[number + 1] = () => this.inspector.choose(name); });
+    if (this.panel && event.target.tagName !== "BUTTON" && this.panel.key(event)) return;
     const action = actions[event.key] ?? actions[event.key.toLowerCase()];
     if (action) { event.preventDefault(); action(); }
   }

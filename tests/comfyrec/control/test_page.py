@@ -5,16 +5,19 @@ from __future__ import annotations
 import gzip
 import json
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from comfyrec.cassette.files import open_cassette
 from comfyrec.client.shells.blocking import Client
 from comfyrec.control import controlled
 from comfyrec.testing.handle import ComfyUI
 from comfyrec.testing.settings import PluginSettings
+from comfyrec.timeline import Timeline
 from tests.comfyrec.control.test_plane import PROMPT
 from tests.support.scripted_source import Plain
 
@@ -86,3 +89,55 @@ def test_pages_of_others_get_nothing(server: ComfyUI, headers: dict[str, str]) -
 def test_it_is_read_and_not_written(server: ComfyUI) -> None:
     assert ask(server, "/ui/rows", method="DELETE")[0] == 405
     assert ask(server, "/ui/nothing")[0] == 404
+
+
+def test_it_has_the_column_of_controls(server: ComfyUI) -> None:
+    page = ask(server, "/ui/")[2]
+
+    assert b'id="panel-data"' in page
+    assert b"class Panel" in page
+
+
+def test_what_happened_is_kept_as_a_cassette_that_replays(server: ComfyUI, tmp_path: Path) -> None:
+    with Client(server.url, headers={"Authorization": "Bearer sk-abcdefghijklmnop"}) as client:
+        client.run(PROMPT)
+    status, fields, data = ask(server, "/ui/cassette.jsonl")
+    path = tmp_path / "kept.jsonl"
+    path.write_bytes(data)
+
+    assert (status, fields["content-disposition"]) == (200, 'attachment; filename="cassette.jsonl"')
+    assert b"sk-abcdefghijklmnop" not in data
+    with open_cassette(path) as reader:
+        timeline = Timeline.build(reader)
+        assert reader.problems == []
+    assert [prompt.outcome for prompt in timeline.prompts] == ["success"]
+    assert timeline.t > 1_600_000_000_000_000
+    server.cassette(path)
+    with Client(server.url) as client:
+        assert client.run(PROMPT).outcome == "success"
+
+
+@pytest.mark.parametrize(
+    "play, told",
+    [
+        (lambda server: server.scenario("execution-error", message="no"),
+         ["@pytest.mark.comfyui(scenario='execution-error', message='no')"]),
+        (lambda server: server.scenarios("ws-silent:after=start", "queued-behind"),
+         ["comfyui.scenarios('ws-silent:after=start', 'queued-behind')"]),
+        (lambda server: server.cassette("all-cached"),
+         ["@pytest.mark.comfyui(cassette='all-cached')"]),
+        (lambda server: server.cassette("all-cached", "queued-behind"),
+         ["comfyui.cassette('all-cached', 'queued-behind')"]),
+    ],
+    ids=["a scenario", "several", "a cassette", "a cassette under a scenario"],
+)  # fmt: skip
+def test_what_is_played_is_kept_as_a_test(
+    server: ComfyUI, play: Callable[[ComfyUI], object], told: list[str]
+) -> None:
+    play(server)
+
+    text = ask(server, "/ui/test_comfyui.py")[2].decode()
+
+    compile(text, "test_comfyui.py", "exec")
+    assert [one for one in told if one not in text] == []
+    assert "WORKFLOW = {" in text

@@ -71,7 +71,7 @@ COLORS = {
     )
 }
 ON = [("bg", name) for name in ("text", "dim", "accent", "good", "bad", "warn", "http", "client")]
-ON += [("panel", name) for name in ("text", "dim", "good", "bad", "warn", "accent")]
+ON += [("panel", name) for name in ("text", "dim", "good", "bad", "warn", "accent", "running")]
 ON += [("chosen", name) for name in ("text", "bad", "good", "client")]
 ON += [("node", "on-node"), ("bad", "on-node")]
 

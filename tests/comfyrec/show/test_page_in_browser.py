@@ -13,6 +13,8 @@ import pytest
 
 from comfyrec.cassette.files import bundled, create_cassette, write_cassette
 from comfyrec.cli import main
+from comfyrec.control import controlled
+from comfyrec.testing.settings import PluginSettings
 from tests.support.timeline_samples import Recording, run, session
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright and a Chromium")
@@ -248,3 +250,34 @@ def test_a_page_grows_with_its_recording(browser: Any, tmp_path: Path) -> None:
     served.terminate()
     served.wait(20)
     served.stdout.close()
+
+
+def test_the_panel_steers_a_fake_server(browser: Any) -> None:
+    server = controlled(PluginSettings(speed=1.0))
+    view = browser.new_page(viewport={"width": 1280, "height": 900})
+    complaints: list[str] = []
+    view.on("console", lambda said: complaints.append(said.text))
+    view.on("pageerror", lambda error: complaints.append(str(error)))
+    view.goto(f"{server.url}/__fake__/ui/")
+    view.wait_for_selector(READY, state="attached")
+    panel = view.locator("#panel")
+
+    panel.get_by_label("search scenarios").fill("ws-silent")
+    panel.locator(".scenarios button").first.click()
+    panel.locator(".fields input").first.fill("start")
+    panel.get_by_role("button", name="play", exact=True).click()
+    panel.locator(".chip", has_text="ws-silent:after=start").wait_for()
+    view.keyboard.press("Escape")
+    view.locator("#name").click()
+    view.keyboard.press(" ")
+    panel.get_by_text("paused").wait_for()
+    panel.get_by_role("button", name="hold", exact=True).click()
+    panel.locator(".note", has_text="Name an event to hold at.").wait_for()
+    panel.get_by_label("event to hold at").fill("executing")
+    panel.get_by_role("button", name="hold", exact=True).click()
+    panel.locator(".chip", has_text="executing").wait_for()
+
+    assert server.handle.server.clock.speed == 0
+    assert complaints == []
+    view.close()
+    server.close()
