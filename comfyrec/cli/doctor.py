@@ -9,11 +9,10 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from comfyrec.cassette.files import Reader
-from comfyrec.cassette.records import AnyRecord, Note
 from comfyrec.check.command import find_command, run_command
 from comfyrec.cli import FAILED, FINE
 from comfyrec.cli.terminal.output import opened, said, tell
+from comfyrec.cli.terminal.reading import LostRecords
 from comfyrec.errors import UsageError
 from comfyrec.timeline import Timeline
 from comfyrec.wording import plural
@@ -40,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Check each file; exit 3 if one is damaged, 1 if one does not replay itself."""
+    """Check each file; exit 3 if something is missing in one, 1 if one does not replay itself."""
     argv = _client(arguments.client)
     timeout_s = _seconds(arguments.timeout)
     statuses = []
@@ -78,7 +77,7 @@ def _seconds(text: str) -> float:
 
 def _checked(name: Path) -> int:
     with opened(name) as reader:
-        lost = _Lost()
+        lost = LostRecords()
         timeline = Timeline.build(map(lost.seen, reader))
         status = said(reader, "doctor")
         misses = _replay_misses(timeline)
@@ -86,31 +85,16 @@ def _checked(name: Path) -> int:
         tell("doctor", f"{reader.path}: {miss}")
     if len(misses) > _SHOWN:
         tell("doctor", f"{reader.path}: {len(misses) - _SHOWN} more")
-    if lost.count:
-        tell(
-            "doctor", f"{reader.path}: its recorder could not write {plural(lost.count, 'record')}"
-        )
-    print(f"{reader.path}: {_verdict(reader, timeline, misses, status)}")
-    return status or (FAILED if misses else FINE)
-
-
-class _Lost:
-    """Records that never reached the file, as its recorder noted."""
-
-    def __init__(self) -> None:
-        self.count = 0
-
-    def seen(self, record: AnyRecord) -> AnyRecord:
-        if isinstance(record, Note) and record.what == "lost":
-            self.count += record.count
-        return record
-
-
-def _verdict(reader: Reader, timeline: Timeline, misses: list[str], status: int) -> str:
-    held = f"{plural(timeline.records, 'record')}, {plural(len(timeline.prompts), 'prompt')}"
     state = "damaged or cut off" if status else "every checksum and number fits"
+    missing = max(status, lost.say(reader.path, "doctor"))
+    print(f"{reader.path}: {_verdict(timeline, state, misses, missing=bool(missing))}")
+    return missing or (FAILED if misses else FINE)
+
+
+def _verdict(timeline: Timeline, state: str, misses: list[str], *, missing: bool) -> str:
+    held = f"{plural(timeline.records, 'record')}, {plural(len(timeline.prompts), 'prompt')}"
     proof = "does not replay itself" if misses else "replays itself"
-    return f"{held}; {state}; {proof}"
+    return f"{held}; {state}; {'what there is of it ' if missing else ''}{proof}"
 
 
 def _replayed_to(argv: list[str], name: Path, timeout_s: float) -> int:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
 from pathlib import Path
 
 from comfyrec.cassette.files import same_file, write_cassette
-from comfyrec.cassette.records import AnyRecord
 from comfyrec.cassette.repair import mended
-from comfyrec.cli import FINE
 from comfyrec.cli.terminal.output import opened, said
+from comfyrec.cli.terminal.reading import LostRecords
 from comfyrec.errors import UsageError
 from comfyrec.wording import plural
 
@@ -27,20 +25,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Write the new cassette; the old one is never touched."""
+    """Write the new cassette; the old one is never touched. Exit 3 if anything is missing in it."""
     if same_file(arguments.file, arguments.output):
         raise UsageError(f"--output {arguments.output} is the damaged cassette; give another name")
     with opened(arguments.file, beyond_holes=True) as reader:
-        records = 0
-
-        def counted() -> Iterator[AnyRecord]:
-            nonlocal records
-            for record in reader:
-                records += 1
-                yield record
-
-        write_cassette(arguments.output, mended(counted()), overwrite=arguments.overwrite)
-        said(reader, "recover")
-    state = "nothing was damaged" if not reader.problems else "the rest could not be read"
-    print(f"{arguments.output}: {plural(records, 'record')} of {arguments.file}; {state}")
-    return FINE
+        lost = LostRecords()
+        records = mended(map(lost.seen, reader))
+        write_cassette(arguments.output, records, overwrite=arguments.overwrite)
+        status = said(reader, "recover")
+    state = "the rest could not be read" if status else "nothing was damaged"
+    print(f"{arguments.output}: {plural(lost.seen_count, 'record')} of {arguments.file}; {state}")
+    return max(status, lost.say(reader.path, "recover"))

@@ -314,13 +314,32 @@ def test_recover_writes_what_is_whole(
     before = damaged.read_bytes()
     new = tmp_path / "new.crec"
 
-    assert main(["recover", str(damaged), "-o", str(new)]) == 0
+    assert main(["recover", str(damaged), "-o", str(new)]) == 3
 
     assert "the rest could not be read" in capsys.readouterr().out
     assert damaged.read_bytes() == before
     with open_cassette(new) as reader:
         assert len(list(reader)) >= len(RECORDS) - 1
         assert not reader.problems
+
+
+def test_recover_says_that_nothing_was_missing(
+    whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["recover", str(whole), "-o", str(tmp_path / "new.crec")]) == 0
+
+    said = capsys.readouterr()
+    assert "nothing was damaged" in said.out
+    assert said.err == ""
+
+
+def test_recover_keeps_saying_what_was_lost_while_recording(
+    cassette: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    new = tmp_path / "new.crec"
+    assert main(["recover", str(cassette), "-o", str(new)]) == 3
+    assert "its recorder could not write 3 records" in capsys.readouterr().err
+    assert main(["info", str(new)]) == 3
 
 
 def test_recover_never_touches_the_damaged_file(
@@ -418,16 +437,18 @@ def test_doctor_finds_a_whole_cassette_whole(
 def test_doctor_tells_what_its_recorder_lost(
     cassette: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    main(["doctor", str(cassette)])
+    assert main(["doctor", str(cassette)]) == 3
 
-    assert "could not write 3 records" in capsys.readouterr().err
+    said = capsys.readouterr()
+    assert "could not write 3 records" in said.err
+    assert "what there is of it" in said.out
 
 
 def test_doctor_finds_damage(damaged: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", str(damaged)]) == 3
 
     said = capsys.readouterr()
-    assert "damaged or cut off" in said.out
+    assert "damaged or cut off; what there is of it " in said.out
     assert "damaged at byte" in said.err
 
 
