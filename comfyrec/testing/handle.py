@@ -19,7 +19,7 @@ from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar
 from msgspec.structs import replace
 
 from comfyrec.errors import UsageError
-from comfyrec.testing import assertions
+from comfyrec.testing.asserting import Asserting
 from comfyrec.testing.make_source import speed_for
 from comfyrec.testing.observed import SeenRequest, SeenSocket
 from comfyrec.testing.running_server import RunningServer, WaitedTooLong
@@ -97,7 +97,7 @@ class Holding:
         self.release()
 
 
-class ComfyUI(RunningServer):
+class ComfyUI(RunningServer, Asserting):
     """A running fake ComfyUI server, and the control of it; the fixtures make it."""
 
     def scenario(self, name: str, **params: Any) -> Self:
@@ -225,11 +225,6 @@ class ComfyUI(RunningServer):
         )
         return self.requests_to(method, path)[count - 1]
 
-    def requests_to(self, method: str, path: str) -> list[SeenRequest]:
-        """The requests of that method for that path, as ``wait_for_request`` takes them."""
-        seen = list(self._witness.requests)
-        return [r for r in seen if (r.method, r.path) == (method.upper(), path)]
-
     def wait_for_socket(self, *, count: int = 1, timeout: float | None = None) -> SeenSocket:
         """Wait until ``count`` sockets have been opened in all; gives the last of them.
 
@@ -241,10 +236,6 @@ class ComfyUI(RunningServer):
             lambda: len(self.accepted_sockets()) >= count, f"socket number {count}", timeout
         )
         return self.accepted_sockets()[count - 1]
-
-    def accepted_sockets(self) -> list[SeenSocket]:
-        """The websockets that were let in, open and closed."""
-        return [socket for socket in list(self._witness.sockets) if socket.accepted]
 
     @property
     def aio(self) -> _Aio:
@@ -399,40 +390,10 @@ class ComfyUI(RunningServer):
 
         return self._act(cut)
 
-    def assert_one_terminal_event(self, prompt_id: str | None = None) -> str:
-        """Exactly one of success, error and interrupted was sent for the prompt; gives its type."""
-        __tracebackhide__ = True
-        return assertions.one_terminal_event(self.seen(), prompt_id)
-
-    def assert_interrupted(self, prompt_id: str | None = None) -> None:
-        """The client interrupted this prompt by its id, and not whatever happens to run."""
-        __tracebackhide__ = True
-        assertions.interrupted(self.seen(), prompt_id)
-
-    def assert_no_foreign_prompt_used(self) -> None:
-        """The client took no id and no file from messages about another user's prompt."""
-        __tracebackhide__ = True
-        assertions.no_foreign_prompt_used(self.seen())
-
-    def assert_socket_before_post(self) -> None:
-        """The WebSocket of each prompt's client_id was open before the prompt was posted."""
-        __tracebackhide__ = True
-        assertions.socket_before_post(self.seen())
-
     def assert_all_closed(self, timeout: float | None = None) -> None:
         """The client has closed every WebSocket; waits for that."""
         __tracebackhide__ = True
         self.wait_until(lambda: self.all_closed, "the client to close its WebSockets", timeout)
-
-    @property
-    def all_closed(self) -> bool:
-        """Whether no WebSocket is open."""
-        return not any(socket.open for socket in list(self._witness.sockets))
-
-    def assert_prompt(self, expected: dict[str, Any], *, number: int = -1) -> None:
-        """The graph of a submitted prompt (the last one) equals ``expected``."""
-        __tracebackhide__ = True
-        assertions.prompt_equals(self.seen(), expected, number=number)
 
 
 def _read_json(path: Any) -> Any:

@@ -169,11 +169,6 @@ class RunningServer:
         return self._read(lambda: list(self._witness.prompts))
 
     @property
-    def uploads(self) -> list[SeenRequest]:
-        """All uploads that were accepted."""
-        return [r for r in self.requests if r.path.startswith("/upload/") and r.status == 200]
-
-    @property
     def sockets(self) -> list[SeenSocket]:
         """All websockets, open and closed."""
         return self._read(lambda: list(self._witness.sockets))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -16,8 +17,10 @@ import pytest
 from msgspec.structs import replace
 
 from comfyrec.errors import ComfyrecError, ServerDied
+from comfyrec.testing.asserting import Asserting
 from comfyrec.testing.handle import ComfyUI
 from comfyrec.testing.journal_lines import timeline_lines
+from comfyrec.testing.observed import Seen, SeenPrompt, SeenRequest, SeenSocket
 from comfyrec.testing.record_mode import RecordMode, Use, no_such_mode
 from comfyrec.testing.resolve_settings import refuse_misspelled
 from comfyrec.testing.settings import PluginSettings
@@ -29,12 +32,18 @@ if TYPE_CHECKING:
 __all__ = ["PluginSession", "Recorded"]
 
 COMPLAINTS_SHOWN_MAX: Final = 10
+CLOSED_S: Final = 5.0
+LOOK_AGAIN_S: Final = 0.02
 UPSTREAM_S: Final = 10.0
 """For a connection to the server that is recorded."""
 
 
-class Recorded:
-    """The ``comfyui`` fixture while a test is recorded: the proxy's address, and its cassette."""
+class Recorded(Asserting):
+    """The ``comfyui`` fixture while a test is recorded: the proxy's address, and its cassette.
+
+    What was seen, and the assertions about it, are of the recording as it stands. What changes a
+    fake server (holds, scenarios, time) is not there.
+    """
 
     def __init__(self, recording: Recording, keep_as: Path) -> None:
         self.recording, self.keep_as = recording, keep_as
@@ -47,6 +56,43 @@ class Recorded:
             f"comfyui.{name} belongs to the fake server, but this test is being recorded "
             f"from a real one; it works when the cassette is replayed"
         )
+
+    def seen(self) -> Seen:
+        """What the client has done and got until now; secrets are taken out."""
+        from comfyrec.cassette.files import open_cassette
+        from comfyrec.testing.seen_in_recording import seen_in
+        from comfyrec.timeline import Timeline
+
+        with open_cassette(self.recording.file) as records:
+            return seen_in(Timeline.build(records))
+
+    @property
+    def requests(self) -> list[SeenRequest]:
+        """All HTTP requests, in order, with their answers."""
+        return self.seen().requests
+
+    @property
+    def prompts(self) -> list[SeenPrompt]:
+        """All prompts that were accepted."""
+        return self.seen().prompts
+
+    @property
+    def sockets(self) -> list[SeenSocket]:
+        """All websockets, open and closed."""
+        return self.seen().sockets
+
+    @property
+    def frames(self) -> list[tuple[int, int, str | bytes]]:
+        """All frames: (microseconds since the recording began, socket, message)."""
+        return self.seen().frames
+
+    def assert_all_closed(self, timeout: float | None = None) -> None:
+        """The client has closed every WebSocket; waits for that."""
+        __tracebackhide__ = True
+        until = time.monotonic() + (CLOSED_S if timeout is None else timeout)
+        while not self.all_closed and time.monotonic() < until:
+            time.sleep(LOOK_AGAIN_S)
+        assert self.all_closed, "the client has not closed its WebSockets"
 
     def finish(self, *, passed: bool) -> None:
         """Close the recording; it becomes the test's cassette only if the test has passed."""

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 # What is imported here is not imported anew by each run of pytest in this process.
-import comfyrec.testing.sessions  # noqa: F401  # see above
+import comfyrec.client.shells.blocking  # see above
+import comfyrec.testing.sessions  # noqa: F401  # likewise
 import fake_server.replay  # noqa: F401  # likewise
 from comfyrec.cassette.files import open_cassette
 from fake_server.scenarios import catalogue
@@ -16,6 +17,7 @@ from fake_server.server.clock import MAX
 from fake_server.server.thread import serve
 from fake_server.simulated_server import SimulatedServer
 from fake_server.testing import running
+from tests.support.paths import ROOT
 
 catalogue()
 
@@ -70,6 +72,61 @@ def recording(mode: str, upstream: str) -> tuple[str, ...]:
 def sessions_in(cassette: Path) -> int:
     with open_cassette(cassette) as records:
         return sum(type(record).__name__ == "Session" for record in records)
+
+
+def example_of_the_page() -> str:
+    page = (ROOT / "docs" / "pytest.md").read_text(encoding="utf-8")
+    section = page.partition("## Recording in tests")[2]
+    return section.partition("```python\n")[2].partition("```")[0]
+
+
+def test_the_example_of_the_page_is_recorded_and_replayed(
+    pytester: pytest.Pytester, upstream: str
+) -> None:
+    pytester.makepyfile(test_it=example_of_the_page())
+
+    recorded = run_pytest(pytester, *recording("once", upstream))
+    replayed = run_pytest(pytester, "--comfyui-block-network=1")
+
+    recorded.assert_outcomes(passed=1)
+    replayed.assert_outcomes(passed=1)
+
+
+LOOKS_AT_EVERYTHING = """
+import pytest
+from helper import GRAPH, run
+
+@pytest.mark.comfyui(cassette=True)
+def test_one(comfyui):
+    assert "execution_success" in run(comfyui)
+    (prompt,) = comfyui.prompts
+    assert prompt.graph == GRAPH
+    assert prompt.request.status == 200
+    (request,) = comfyui.requests_to("POST", "/prompt")
+    assert (request.serial, request.status) == (prompt.request.serial, 200)
+    assert prompt.request.json()["prompt"] == GRAPH
+    assert [s.client_id for s in comfyui.sockets] == [prompt.client_id]
+    assert len(comfyui.accepted_sockets()) == 1
+    assert comfyui.uploads == []
+    assert any("execution_success" in m for _, _, m in comfyui.frames if isinstance(m, str))
+    assert comfyui.assert_one_terminal_event() == "execution_success"
+    comfyui.assert_socket_before_post()
+    comfyui.assert_no_foreign_prompt_used()
+    comfyui.assert_prompt(GRAPH)
+    comfyui.assert_all_closed()
+    with pytest.raises(AssertionError, match="nobody posted to /interrupt"):
+        comfyui.assert_interrupted()
+"""
+
+
+def test_what_was_seen_is_the_same_while_recording(project: pytest.Pytester, upstream: str) -> None:
+    project.makepyfile(test_it=LOOKS_AT_EVERYTHING)
+
+    recorded = run_pytest(project, *recording("once", upstream))
+    replayed = run_pytest(project)
+
+    recorded.assert_outcomes(passed=1)
+    replayed.assert_outcomes(passed=1)
 
 
 @pytest.mark.parametrize("mode", ["once", "new_episodes", "all", "rewrite"])
