@@ -19,7 +19,7 @@ from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar
 from msgspec.structs import replace
 
 from comfyrec.errors import UsageError
-from comfyrec.testing.asserting import Asserting
+from comfyrec.testing.assertions import Asserting
 from comfyrec.testing.make_source import speed_for
 from comfyrec.testing.observed import SeenRequest, SeenSocket
 from comfyrec.testing.running_server import RunningServer, WaitedTooLong

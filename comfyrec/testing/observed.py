@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Iterable, Iterator
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
+from comfyrec.cassette.records import Side
 from comfyrec.http.hint import HINT_HEADER, HINTED
 from fake_server.source import (
     Abort,
@@ -35,7 +36,10 @@ from fake_server.source import (
     Wrapper,
 )
 
-__all__ = ["Seen", "SeenPrompt", "SeenRequest", "SeenSocket", "Witness"]
+if TYPE_CHECKING:
+    from comfyrec.timeline import Exchange, Socket, Timeline
+
+__all__ = ["Seen", "SeenPrompt", "SeenRequest", "SeenSocket", "Witness", "seen_in"]
 
 REQUESTS_MAX: Final = 5_000
 FRAMES_MAX: Final = 20_000
@@ -263,3 +267,66 @@ class Witness(Wrapper):
         except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
             # A scenario may answer 200 with anything; then there is no prompt to speak of.
             return
+
+
+# --- the same of a recording ---------------------------------------------------------------------
+
+
+def seen_in(timeline: Timeline) -> Seen:
+    """What a recording shows of its client; times are microseconds since it began."""
+    start = timeline.t
+    requests = {
+        exchange.number: _recorded_request(exchange, start)
+        for exchange in timeline.exchanges
+        if exchange.status != 101 and exchange.request.start
+    }
+    prompts = [
+        SeenPrompt(
+            requests[prompt.submitted],
+            prompt.prompt_id,
+            prompt.graph,
+            prompt.client_id,
+            prompt.extra_data,
+        )
+        for prompt in timeline.prompts
+        if prompt.submitted in requests
+    ]
+    sockets = [_recorded_socket(socket, start) for socket in timeline.sockets]
+    frames = sorted(_recorded_frames(timeline), key=lambda frame: frame[0])
+    return Seen(list(requests.values()), prompts, sockets, [frame[1:] for frame in frames])
+
+
+def _recorded_request(exchange: Exchange, start: int) -> SeenRequest:
+    asked = exchange.asked
+    return SeenRequest(
+        t=exchange.request.t - start,
+        serial=exchange.request.at,
+        method=exchange.method,
+        path=exchange.path,
+        query={name: list(values) for name, values in asked.query.items()},
+        headers=exchange.request.headers,
+        body=exchange.request.body,
+        status=exchange.status,
+        answer=exchange.response_body,
+    )
+
+
+def _recorded_socket(socket: Socket, start: int) -> SeenSocket:
+    closing = socket.closing
+    return SeenSocket(
+        number=socket.number,
+        opened_t=socket.upgrade.request.t - start,
+        serial=socket.upgrade.request.at,
+        client_id=socket.client_id,
+        headers=socket.upgrade.request.headers,
+        accepted=True,
+        closed_t=None if closing is None else closing.t - start,
+        received=[message.data for message in socket.messages if message.side is Side.CLIENT],
+    )
+
+
+def _recorded_frames(timeline: Timeline) -> Iterator[tuple[int, int, int, str | bytes]]:
+    """(place, microseconds, socket, message) of what the clients got."""
+    for socket in timeline.sockets:
+        for message in socket.received:
+            yield message.at, message.t - timeline.t, socket.number, message.data

@@ -17,10 +17,10 @@ import pytest
 from msgspec.structs import replace
 
 from comfyrec.errors import ComfyrecError, ServerDied
-from comfyrec.testing.asserting import Asserting
+from comfyrec.testing.assertions import Asserting
 from comfyrec.testing.handle import ComfyUI
 from comfyrec.testing.journal_lines import timeline_lines
-from comfyrec.testing.observed import Seen, SeenPrompt, SeenRequest, SeenSocket
+from comfyrec.testing.observed import Seen, SeenPrompt, SeenRequest, SeenSocket, seen_in
 from comfyrec.testing.record_mode import RecordMode, Use, no_such_mode
 from comfyrec.testing.resolve_settings import refuse_misspelled
 from comfyrec.testing.settings import PluginSettings
@@ -60,7 +60,6 @@ class Recorded(Asserting):
     def seen(self) -> Seen:
         """What the client has done and got until now; secrets are taken out."""
         from comfyrec.cassette.files import open_cassette
-        from comfyrec.testing.seen_in_recording import seen_in
         from comfyrec.timeline import Timeline
 
         with open_cassette(self.recording.file) as records:
