@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from comfyrec.errors import UsageError
-from comfyrec.wording import did_you_mean
+from comfyrec.wording import did_you_mean, joined, kinds_in_words
 from fake_server.options import SurfaceChoice
 from fake_server.source import Source
 from fake_server.surfaces.surface import Door, Front, Surface
@@ -82,8 +82,19 @@ def choose_surface(text: str) -> SurfaceChoice:
         what, _, where = str(misfit).partition(" - at `$.")
         key = where.rstrip("`")
         raise UsageError(
-            f"surface {name}: {key}={pairs.get(key, '')}: {what[:1].lower()}{what[1:]}"
+            f"surface {name}: {key}={pairs.get(key, '')}: {_wanted(settings, key, what)}"
         ) from None
+
+
+def _wanted(settings: type[msgspec.Struct], key: str, what: str) -> str:
+    """What a value has to be: one of some words, an example, or its kind."""
+    about = msgspec.json.schema(settings)["$defs"][settings.__name__]["properties"].get(key, {})
+    if "enum" in about:
+        return f"give {joined(about['enum'], 'or')}"
+    if about.get("examples"):
+        return f"give such a one as {about['examples'][0]}"
+    what = kinds_in_words(what).partition(", got")[0]
+    return f"{what[:1].lower()}{what[1:]}"
 
 
 def _pair(name: str, part: str) -> tuple[str, str]:

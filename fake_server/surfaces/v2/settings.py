@@ -12,7 +12,9 @@ __all__ = ["V2Settings"]
 class V2Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What ``--surface v2:KEY=VALUE,...`` may say."""
 
-    prefix: Annotated[str, msgspec.Meta(pattern=r"^((/[^/?#\s]+)+)?$")] = ""
+    prefix: Annotated[
+        str, msgspec.Meta(pattern=r"^((/[^/?#\s]+)+)?$", examples=["/deployment/dep-1"])
+    ] = ""
     """The path that it is mounted under, as serverless deployments are."""
     token: str = ""
     """The bearer token that requests must carry; without one nobody is asked."""

@@ -26,6 +26,12 @@ def test_the_native_surface_is_always_there_and_changes_nothing() -> None:
         ("zzz", "there is no surface 'zzz'; there are native"),
         ("", "there is no surface ''"),
         ("native:a=b", "surface native has no settings"),
+        ("v2:tok=1", "surface v2 has no setting 'tok'; did you mean 'token'?"),
+        ("v2:token", "write v2:KEY=VALUE"),
+        ("v2:queue_max=x", "surface v2: queue_max=x: expected a whole number"),
+        ("v2:queue_max=-1", "surface v2: queue_max=-1: expected a whole number >= 0"),
+        ("v2:links=far", "surface v2: links=far: give absolute or relative"),
+        ("v2:prefix=x/", "surface v2: prefix=x/: give such a one as /deployment/dep-1"),
     ],
 )
 def test_what_cannot_be_chosen_is_said(text: str, says: str) -> None:
