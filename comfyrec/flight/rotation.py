@@ -23,6 +23,7 @@ from comfyrec.errors import CassetteError, CutOff, SecretKept
 from comfyrec.flight.carry import Carry
 from comfyrec.flight.keeping import RECENT, Keeping, Part
 from comfyrec.flight.verdict import Verdict, judge
+from comfyrec.http.stored import SizeOnly
 from comfyrec.timeline import Timeline
 from comfyrec.timeline.story import tell
 
@@ -267,7 +268,7 @@ def judged(path: Path, *, whole: bool, silence_us: int) -> Verdict:
         CassetteError: it cannot be read.
     """
     with open_cassette(path) as reader:
-        timeline = Timeline.build(reader)
+        timeline = Timeline.build(reader, store=SizeOnly())
         problems = reader.problems
     if any(not isinstance(problem, CutOff) for problem in problems):
         return UNTOLD

@@ -13,6 +13,7 @@ __all__ = [
     "STORED_MIN",
     "BodySink",
     "BodyStore",
+    "SizeOnly",
     "StoredBody",
     "find_in",
     "is_stored_type",
@@ -66,6 +67,35 @@ class BodyStore(Protocol):
     def begin(self) -> BodySink:
         """A new body."""
         ...
+
+
+class SizeOnly:
+    """A store of which nothing is read again: of each body it keeps how large it was."""
+
+    def __init__(self) -> None:
+        self.size = 0
+
+    def begin(self) -> SizeOnly:
+        """A new body."""
+        return SizeOnly()
+
+    def write(self, data: bytes) -> None:
+        """One more piece."""
+        self.size += len(data)
+
+    def done(self) -> SizeOnly:
+        """The body, whole."""
+        return self
+
+    def read(self, start: int, size: int) -> bytes:
+        """Nothing is there."""
+        return b""
+
+    def part(self, start: int, size: int) -> SizeOnly:
+        """A stretch of it."""
+        part = SizeOnly()
+        part.size = max(min(size, self.size - start), 0)
+        return part
 
 
 def is_stored_type(content_type: str) -> bool:

@@ -16,10 +16,11 @@ import msgspec
 from comfyrec.cassette.encodings import InMemory, reading_of
 from comfyrec.cassette.records import AnyRecord, Session
 from comfyrec.errors import CassetteError, CutOff, NotACassette
+from comfyrec.http.stored import SizeOnly
 from comfyrec.tables.schema import TABLES, TABLES_VERSION
 from comfyrec.timeline import Timeline
 from comfyrec.timeline.findings import route_of
-from comfyrec.timeline.model import Exchange, RecordedPrompt
+from comfyrec.timeline.model import HttpMessage, RecordedPrompt
 from comfyrec.timeline.moments import moments_of
 from comfyrec.timeline.story import PromptStory, Story, tell
 from comfyrec.timing import megapixels
@@ -101,7 +102,7 @@ def rows_of_records(
     for name in tables:
         TABLES[name]  # a wrong name is told before the work
     identity = _Identity(source)
-    timeline = Timeline.build(identity.watched(records))
+    timeline = Timeline.build(identity.watched(records), store=SizeOnly())
     if not timeline.sessions:
         raise NotACassette(source, "holds no session; 'comfyrec recover' says what can be read")
     whole = not any(isinstance(problem, CutOff) for problem in reading.problems)
@@ -330,16 +331,16 @@ def _http(made: _Made, wanted: Collection[str]) -> Iterator[Row]:
             "status": exchange.status,
             "wait_us": None if response is None else max(response.t - request.t_end, 0),
             "took_us": None if response is None else max(response.t_end - request.t, 0),
-            "request_bytes": len(request.body) + request.omitted_bytes,
-            "response_bytes": None if response is None else _size(exchange),
+            "request_bytes": _size(request),
+            "response_bytes": None if response is None else _size(response),
             "complete": response is not None and response.complete,
             "cut_by": None if exchange.cut_by is None else exchange.cut_by.name.lower(),
         }
 
 
-def _size(exchange: Exchange) -> int:
-    response = exchange.response
-    return 0 if response is None else len(response.body) + response.omitted_bytes
+def _size(message: HttpMessage) -> int:
+    stored = 0 if message.stored is None else message.stored.size
+    return len(message.body) + stored + message.omitted_bytes
 
 
 def _violations(made: _Made, wanted: Collection[str]) -> Iterator[Row]:

@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 from comfyrec.cassette.files.body_file import BodyFile, FileBody
 from comfyrec.http import forms, stored
 from comfyrec.http.forms import BadForm, fields_of, fields_of_stored
-from comfyrec.http.stored import find_in, is_stored_type, pieces_of, same_bytes, sample_key
+from comfyrec.http.stored import (
+    SizeOnly,
+    find_in,
+    is_stored_type,
+    pieces_of,
+    same_bytes,
+    sample_key,
+)
 
 
 def body_of(data: bytes) -> FileBody:
@@ -94,3 +101,13 @@ def test_a_broken_form_is_refused_as_in_memory(broken: bytes) -> None:
     for read, body in ((fields_of, broken), (fields_of_stored, body_of(broken))):
         with pytest.raises(BadForm):
             read(KIND, body)  # type: ignore[operator]  # each with its own kind of body
+
+
+def test_a_store_may_keep_no_more_than_sizes() -> None:
+    writer = SizeOnly().begin()
+    writer.write(b"abc")
+    writer.write(b"de")
+
+    body = writer.done()
+
+    assert (body.size, body.read(0, 5), body.part(2, 9).size) == (5, b"", 3)

@@ -108,7 +108,7 @@ def test_a_twin_waits_and_runs_as_the_held_out_fleet_did(workers: int) -> None:
     """The twin is the simulated server itself, fed what was held out, in virtual time."""
     timing = learn(Fleet(16, seed=1).recorded(), random.Random(1).random).timing
     held_out = Fleet(workers, seed=2)
-    days = max(8 // workers, 1)  # each with the same posts, and other times of the nodes
+    days = 16 // workers  # each with the same posts, and other times of the nodes
     recordings = [recording for _ in range(days) for recording in held_out.recorded()]
     real = [prompt for recording in recordings for prompt in recording.prompts]
 

@@ -12,7 +12,7 @@ from comfyrec.cassette.records import AnyRecord, Session
 from comfyrec.errors import NotACassette
 from comfyrec.tables import TABLES, Rows, rows_of
 from tests.support.paths import ROOT
-from tests.support.timeline_samples import PROMPT, SERVER, run, session
+from tests.support.timeline_samples import PROMPT, SERVER, Recording, run, session
 
 TYPES: dict[str, Callable[[Any], bool]] = {
     "text": lambda value: isinstance(value, str),
@@ -133,3 +133,13 @@ def test_text_that_no_column_can_hold_is_mended() -> None:
     (prompt,) = rows(recording.end()).tables["prompts"]
 
     assert prompt["prompt_id"] == "a?b"
+
+
+def test_large_pictures_are_counted_and_not_kept() -> None:
+    recording = Recording()
+    recording.request(2, "GET", "/view?filename=a.png")
+    recording.answer(2, b"x" * 3_000_000, headers="Content-Type: image/png\r\n")
+
+    (exchange,) = rows(recording.end()).tables["http"]
+
+    assert (exchange["response_bytes"], exchange["complete"]) == (3_000_000, True)
