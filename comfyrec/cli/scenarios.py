@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.json:
             print(json.dumps(_whole(choice), indent=2))
         else:
-            print("\n".join(_page(choice)))
+            print("\n".join(description(choice)))
     elif arguments.json:
         print(json.dumps([_entry(scenario) for scenario in _all()], indent=2))
     else:
@@ -134,7 +134,7 @@ def _whole(choice: Choice) -> dict[str, Any]:
     return {**_entry(choice.scenario), "settings": settings, "timeline": lines}
 
 
-def _page(choice: Choice) -> Iterator[str]:
+def description(choice: Choice) -> Iterator[str]:
     scenario = choice.scenario
     row = f" ({scenario.row})" if scenario.row else ""
     yield f"{scenario.name}{row}: {scenario.summary}"

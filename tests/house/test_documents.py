@@ -23,7 +23,7 @@ PYTEST_PAGE = (ROOT / "docs" / "pytest.md").read_text(encoding="utf-8")
 EXAMPLES = sorted((ROOT / "tests" / "examples").glob("*.py"))
 PAGES = {
     path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
-    for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 }
 
 
