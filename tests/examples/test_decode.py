@@ -4,7 +4,8 @@ from comfyrec.events import Progress, decode
 def percent(message: str | bytes) -> float | None:
     event = decode(message)  # as your websocket library hands it out
     if isinstance(event, Progress):
-        return 100 * event.data.value / event.data.max
+        value, most = event.data.value, event.data.max  # None where a server left them out
+        return 100 * value / most if value is not None and most else None
     return None
 
 

@@ -134,7 +134,8 @@ def percent(message: str | bytes) -> float | None:
     event = decode(message)
     if isinstance(event, Progress):
         assert_type(event, Progress)
-        return 100 * event.data.value / event.data.max
+        value, most = event.data.value, event.data.max
+        return 100 * value / most if value is not None and most else None
     return 100.0 if isinstance(event, ExecutionSuccess) else None
 
 
