@@ -399,10 +399,6 @@ def _anchor(run: str) -> str:
 _SINGLE_WORDS: Final = {run for rule in NAMES for run in rule.words if " " not in run}
 
 
-_IN_MANY_WORDS: Final = {"pat": tuple(f"pat{sign}" for sign in "\"'=:\\ ]>")}
-"""A stem that stands in ordinary words wakes a closer look only with what follows a name."""
-
-
 def _shortest(words: Iterable[str]) -> list[bytes]:
     """Those that hold no other of them: who finds these, finds all."""
     every = set(words)
@@ -411,11 +407,7 @@ def _shortest(words: Iterable[str]) -> list[bytes]:
 
 
 STEMS: Final = _shortest(
-    stem
-    for rule in NAMES
-    if not rule.places <= _HTTP
-    for run in rule.words
-    for stem in _IN_MANY_WORDS.get(_anchor(run), (_anchor(run),))
+    _anchor(run) for rule in NAMES if not rule.places <= _HTTP for run in rule.words
 )
 """In lower case: one of them stands in every name that a rule takes for that of a credential, in
 JSON and in texts."""

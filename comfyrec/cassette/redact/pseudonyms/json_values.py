@@ -43,7 +43,7 @@ class Value(NamedTuple):
     is_number: bool = False
 
 
-_TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"|[{}\[\],]', re.DOTALL)
+_TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[{}\[\],]', re.DOTALL)
 _COLON: Final = re.compile(rb"\s*:")
 _NUMBER: Final = re.compile(rb"\s*:\s*([1-9][0-9]{4,}(?:\.[0-9]+)?)(?=\s*[,}\]])")
 _LINK: Final = re.compile(rb"\s*,\s*[0-9]{1,4}\s*\]")
@@ -95,6 +95,14 @@ def _mode_of(name: str, around: Mode, *, is_list: bool) -> Mode:
     return _OBJECTS.get(name, around)
 
 
+def _is_cut(data: bytes, start: int, end: int) -> bool:
+    """Whether the data ends inside a string, with a quote that belongs to it."""
+    if end < len(data):
+        return False
+    content = data[start + 1 : end - 1]
+    return (len(content) - len(content.rstrip(b"\\"))) % 2 == 1
+
+
 def values_in(data: bytes, mode: Mode = Mode.PLAIN, name: str = "") -> Iterator[Value]:
     """All texts, in order.
 
@@ -105,11 +113,13 @@ def values_in(data: bytes, mode: Mode = Mode.PLAIN, name: str = "") -> Iterator[
     """
     names, modes, objects = [name], [mode], [False]
     key, wants_key, first = name, False, False
-    end = 0
     for token in _TOKEN.finditer(data):
         start, end = token.span()
         sign = data[start]
         if sign == 0x22:
+            if end == start + 1 or data[end - 1] != 0x22 or _is_cut(data, start, end):
+                yield Value(start + 1, end, key, modes[-1])
+                return
             is_key = wants_key and _COLON.match(data, end) is not None
             if is_key:
                 key = data[start + 1 : end - 1].decode("utf-8", "replace")
@@ -138,6 +148,3 @@ def values_in(data: bytes, mode: Mode = Mode.PLAIN, name: str = "") -> Iterator[
             modes.pop()
             objects.pop()
             wants_key = first = False
-    begun = data.find(b'"', end)
-    if begun >= 0 and begun + 1 < len(data):
-        yield Value(begun + 1, len(data), key, modes[-1])

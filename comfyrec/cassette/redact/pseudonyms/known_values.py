@@ -42,25 +42,6 @@ def edited(data: bytes, edits: list[Edit]) -> bytes:
     return bytes(out)
 
 
-def outside(edits: list[Edit], others: list[Edit]) -> list[Edit]:
-    """Those that touch none of the others; the others are in order and apart."""
-    if not edits or not others:
-        return edits
-    from bisect import bisect_right
-
-    starts = [other.start for other in others]
-    kept = []
-    for edit in edits:
-        at = bisect_right(starts, edit.start)
-        before = others[at - 1] if at else None
-        behind = others[at] if at < len(others) else None
-        if (before is None or before.stop <= edit.start) and (
-            behind is None or behind.start >= edit.stop
-        ):
-            kept.append(edit)
-    return kept
-
-
 class KnownValues(KnownSecrets):
     """Finds values and says what stands for them there."""
 

@@ -31,6 +31,8 @@ _THREE_BYTES: Final = "\u5b57"
 _FOUR_BYTES: Final = "\U00020000"
 _VALUES_MAX: Final = 500_000
 """Of more values, those that are met later get the plain filling."""
+_CHARACTERS_MAX: Final = 1 << 16
+"""The same of longer values."""
 _NUMBERED_MAX: Final = 4
 """So many letters or digits at the front of a stand-in hold its number."""
 _HEX_ID: Final = re.compile(
@@ -191,7 +193,7 @@ class StandIns:
         known = self._of.get(value)
         if known is not None:
             return known
-        if len(self._of) >= _VALUES_MAX:
+        if len(self._of) >= _VALUES_MAX or len(value) > _CHARACTERS_MAX:
             return form_of(value)
         made = self._made(value)
         self._of[value] = made

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection
 from typing import Final
 
 from comfyrec.cassette.redact.pseudonyms.json_values import Mode, Value, values_in
-from comfyrec.cassette.redact.pseudonyms.known_values import Edit, KnownValues, edited, outside
+from comfyrec.cassette.redact.pseudonyms.known_values import Edit, KnownValues, edited
 from comfyrec.cassette.redact.pseudonyms.standins import StandIns, is_standin
 from comfyrec.cassette.redact.pseudonyms.telling import ENDINGS, KINDS, is_file_name, kind_of
 from comfyrec.cassette.redact.pseudonyms.vocabulary import (
@@ -343,7 +343,7 @@ class Substitutes:
         """All that is to be replaced in a text, JSON or not."""
         found = [] if self.known_only else self._values(data, mode, name, 0)
         skip = ("path", "host", "user") if mode is Mode.CLASSES else ()
-        return found + outside(self.anywhere(data, skip), found)
+        return found + self.anywhere(data, skip, found)
 
     def _values(self, data: bytes, mode: Mode, name: str, depth: int) -> list[Edit]:
         found: list[Edit] = []
@@ -370,25 +370,36 @@ class Substitutes:
         kind = kind_of(value, text, self.kinds)
         return (written.written(self.text(kind, text)), kind) if kind else (raw, "")
 
-    def anywhere(self, data: bytes, skip: Collection[str]) -> list[Edit]:
+    def anywhere(
+        self, data: bytes, skip: Collection[str], done: Collection[Edit] = ()
+    ) -> list[Edit]:
         """What stands in a text whatever its name: ids, addresses, paths, and what is known.
 
         Args:
             data: the text.
             skip: kinds that are not looked for.
+            done: what is replaced already, in which nothing is looked for.
         """
+        left = bytearray(data)
+        for edit in done:
+            left[edit.start : edit.stop] = bytes(edit.stop - edit.start)
         found: list[Edit] = []
         for kind, pattern in () if self.known_only else _ANYWHERE:
             if kind not in self.kinds or kind in skip:
                 continue
-            for match in pattern.finditer(data):
+            for match in pattern.finditer(bytes(left)):
                 group = match.lastindex or 0
                 raw = match[group]
                 new = self._found_anywhere(kind, raw)
-                edit = Edit(*match.span(group), new, kind)
-                if new != raw and len(new) == len(raw) and not _overlaps(edit, found):
-                    found.append(edit)
-        found += [edit for edit in self.known.edits(data) if not _overlaps(edit, found)]
+                if new != raw and len(new) == len(raw):
+                    found.append(Edit(*match.span(group), new, kind))
+                    left[slice(*match.span(group))] = bytes(len(raw))
+        taken = bytearray(len(data))
+        known = list(self.known.edits(bytes(left)))
+        for edit in sorted(known, key=lambda one: one.start - one.stop):  # the longest first
+            if taken.find(1, edit.start, edit.stop) < 0:
+                taken[edit.start : edit.stop] = b"\1" * (edit.stop - edit.start)
+                found.append(edit)
         for edit in found:
             self.note(edit.kind, data[edit.start : edit.stop])
         return found
@@ -421,10 +432,6 @@ _ANYWHERE: Final = (
     ("host", _SITE),
     ("host", _IP),
 )
-
-
-def _overlaps(edit: Edit, others: list[Edit]) -> bool:
-    return any(edit.start < other.stop and other.start < edit.stop for other in others)
 
 
 def _is_distinctive(kind: str, value: str) -> bool:
