@@ -34,10 +34,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--keep",
-        nargs="+",
+        action="append",
         default=[],
         metavar="WHAT",
-        help="what stays: identity, content, or a kind of them, such as pixels, text, name, host",
+        help="what stays: identity, content, or kinds of them, as in pixels,name,host",
     )
     parser.add_argument(
         "--map",

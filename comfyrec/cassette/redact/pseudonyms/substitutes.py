@@ -54,7 +54,8 @@ _ABSOLUTE_TEXT: Final = re.compile(r"(?:[A-Za-z]:[\\/]|/|~/)[^/\\]+[\\/]")
 
 # What stands in any text, whatever its name.
 _ID: Final = re.compile(
-    rb"(?<![0-9A-Za-z])[0-9a-fA-F]{8}(?:(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|[0-9a-fA-F]{24})"
+    rb"(?<![0-9A-Za-z])(?:[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+    rb"|(?=[0-9]*[a-fA-F])[0-9a-fA-F]{32})"
     rb"(?![0-9A-Za-z])"
 )
 _IP: Final = re.compile(rb"(?<![\w.])(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?![\w.])")
