@@ -58,6 +58,7 @@ NAV: Final[dict[str, Any]] = {
         "How a replay decides": "docs/replay.md",
         "Benchmarks": "benchmarks/README.md",
         "Contributing": "docs/contributing.md",
+        "Releasing": "docs/releasing.md",
         "Changes": "CHANGELOG.md",
     },
 }
@@ -108,7 +109,9 @@ def place_of(name: str) -> str:
     return f"{name.removesuffix('README.md')}index.md" if name.endswith("README.md") else name
 
 
-_LINK: Final = re.compile(r"(?<=\]\()(?!https?:|#|mailto:)([^)#\s]+)(#[^)\s]*)?(?=\))")
+_LINK: Final = re.compile(
+    rf"(?<=\]\()(?:{re.escape(SOURCE_URL)}|(?!https?:|#|mailto:))([^)#\s]+)(#[^)\s]*)?(?=\))"
+)
 _CODE: Final = re.compile(r"(^```.*?^```$|`[^`\n]*`)", re.MULTILINE | re.DOTALL)
 
 

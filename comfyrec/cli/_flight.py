@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import fcntl
 import os
 import random
 import re
@@ -15,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
+from comfyrec.cassette.files.lock import lock_at_once
 from comfyrec.cassette.redact.redactor import Redactor
 from comfyrec.cli import DAMAGED, FINE
 from comfyrec.errors import UsageError
@@ -275,7 +275,7 @@ def _locked(folder: Path) -> int:
     except OSError as wrong:
         raise UsageError(f"-o {folder}: {wrong.strerror}; name another folder") from None
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock_at_once(fd)
     except OSError:
         os.close(fd)
         raise UsageError(f"-o {folder}: another recorder writes there; name another one") from None

@@ -18,7 +18,7 @@ __all__ = ["Growth", "growth_of"]
 LOOK_EVERY_S: Final = 0.25
 """Where a system does not tell of changes."""
 _MODIFY, _MOVED_TO, _CREATE, _CLOSE_WRITE = 0x2, 0x80, 0x100, 0x8
-_NONBLOCK, _CLOEXEC = os.O_NONBLOCK, getattr(os, "O_CLOEXEC", 0)
+_NONBLOCK, _CLOEXEC = getattr(os, "O_NONBLOCK", 0), getattr(os, "O_CLOEXEC", 0)
 _READ_BYTES: Final = 1 << 16
 
 

@@ -9,7 +9,6 @@ after it, so an export can be killed at any moment and run again.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import re
 import shutil
@@ -20,6 +19,7 @@ from typing import Any, BinaryIO, Final
 
 import msgspec
 
+from comfyrec.cassette.files.lock import lock_at_once
 from comfyrec.errors import TablesError, UsageError
 from comfyrec.tables.convert import Converted
 from comfyrec.tables.duck import quoted, rows_in
@@ -71,7 +71,7 @@ def opened_store(folder: Path, connection: Any) -> Iterator[Store]:
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / MANIFEST).open("a+b") as manifest:
             try:
-                fcntl.flock(manifest, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                lock_at_once(manifest.fileno())
             except OSError:
                 why = "another export writes into it; wait for that one or name another folder"
                 raise UsageError(f"{folder}: {why}") from None

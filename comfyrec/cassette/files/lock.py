@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import stat
 import sys
@@ -16,6 +15,7 @@ __all__ = [
     "Displaced",
     "displaced",
     "is_being_written",
+    "lock_at_once",
     "lock_existing",
     "open_locked",
     "try_lock",
@@ -37,6 +37,18 @@ class Displaced(msgspec.Struct, frozen=True):
     """It has no name at all any more: when it is closed, it is gone."""
 
 
+def lock_at_once(fd: int) -> None:
+    """Hold an open file until it is closed, without waiting for others who do.
+
+    Raises:
+        OSError: somebody else holds it.
+    """
+    # Only POSIX has it; whoever serves or tests elsewhere never comes here.
+    import fcntl
+
+    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
 def try_lock(fd: int, path: str) -> None:
     """Hold a file against other writers until ``fd`` is closed.
 
@@ -44,7 +56,7 @@ def try_lock(fd: int, path: str) -> None:
         CassetteInUse: another writer holds it.
     """
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock_at_once(fd)
     except OSError:
         raise CassetteInUse(path) from None
 
