@@ -26,7 +26,10 @@ KEY_HEADERS: Final = ("Idempotency-Key", "X-Idempotency-Key", "X-Request-Id")
 _UNSAFE: Final = frozenset(("POST", "PUT", "PATCH"))
 # An id that cannot be another word: long, of one piece, with a digit.
 _ID: Final = re.compile(r"(?=[^\d]*\d)[A-Za-z0-9][A-Za-z0-9_-]{6,126}[A-Za-z0-9]")
-_NAMES_ID: Final = re.compile(r"id|.*(?:_id|Id|_ids)")
+# Those of clients and prompts are replaced elsewhere, by what they are.
+_NAMES_ID: Final = re.compile(
+    r"(?!(?:client_id|clientId|prompt_id|promptId|sid)$)(?:id|.*(?:_id|Id|_ids))"
+)
 # Content is the same in every run; a user is who it was.
 _CONTENT: Final = re.compile(r".*(?:hash|digest|blake3|sha256|md5|etag).*", re.IGNORECASE)
 _DEPTH_MAX: Final = 8

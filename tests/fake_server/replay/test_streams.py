@@ -11,6 +11,7 @@ import pytest
 from comfyrec.cassette.records import AnyRecord, Closed, HttpPart, Session, Side
 from comfyrec.timeline import Timeline
 from fake_server.replay import Player, replay_differences
+from fake_server.replay.recorded.other_ids import other_ids_of
 from fake_server.source import (
     Action,
     HangUp,
@@ -347,3 +348,14 @@ def test_a_strict_replay_says_at_once_what_it_refuses() -> None:
     assert len(said) == 1
     assert said[0].startswith("GET /v2/jobs/never-seen-1 was not recorded; closest: ")
     assert len(live.player.complaints) == 2
+
+
+def test_the_id_of_a_client_is_no_id_of_another_kind() -> None:
+    made = Recording()
+    client = "ck360c1503"
+    conn = made.asks(1_000, "PATCH /internal/logs/subscribe", {"clientId": client, "enabled": True})
+    made.answers(conn, 2_000, {"id": "job-12345678", "client_id": client})
+
+    others = other_ids_of(made.timeline, ())
+
+    assert list(others.all) == ["job-12345678"]
