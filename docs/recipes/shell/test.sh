@@ -1,7 +1,7 @@
 #!/bin/sh
 # Tests of client.sh: run as 'comfyrec with -- sh test.sh'. Each test has a server of its own.
 set -u
-cd "$(dirname "$0")"
+cd "$(dirname "$0")" || exit
 control=$COMFYUI_URL/__fake__
 failed=0
 
