@@ -42,6 +42,7 @@ NAV: Final[dict[str, Any]] = {
         "check a client, write scenarios": "docs/scenarios.md",
         "fuzz a client": "docs/fuzzing.md",
         "see what is in a recording": "docs/show.md",
+        "ComfyUI's own page, by scenario": "docs/gallery.md",
     },
     "Reference": {
         "Commands": "reference/commands.md",

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import struct
 import subprocess
 import sys
 import threading
+import urllib.request
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,8 @@ from comfyrec.cli import main
 from comfyrec.cli._growth import growth_of
 from comfyrec.cli._page_server import Served, served_page
 from comfyrec.proxy.relay import listen
+from comfyrec.testing.handle import ComfyUI
+from comfyrec.testing.settings import PluginSettings
 from tests.support.timeline_samples import run, session
 
 Look = Callable[[aiohttp.ClientSession, Served], Awaitable[Any]]
@@ -174,3 +179,26 @@ def test_a_page_beside_a_recorder_ends_with_it(tmp_path: Path) -> None:
 
     assert page.wait(30) == 0
     page.stdout.close()
+
+
+@pytest.mark.slow
+def test_a_recorder_has_its_page_beside_it(tmp_path: Path) -> None:
+    with closing(ComfyUI(PluginSettings())) as server:
+        command = [sys.executable, "-m", "comfyrec", "record", "--upstream", server.url]
+        recorder = subprocess.Popen(
+            [*command, "-o", str(tmp_path / "x.crec"), "--listen", "127.0.0.1:0", "--view"],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        assert recorder.stdout is not None and recorder.stderr is not None
+        assert recorder.stdout.readline().startswith("Recording ")
+        url = recorder.stderr.readline().split()[-1]
+        with urllib.request.urlopen(url) as answer:
+            page = answer.read()
+
+        recorder.send_signal(signal.SIGINT)
+        recorder.communicate(timeout=30)
+
+    assert b'id="live"' in page
+    assert recorder.returncode == 0
+    with pytest.raises(OSError):
+        urllib.request.urlopen(url)
