@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import msgspec
 
 from comfyrec.errors import UsageError
+from comfyrec.http.large_body import StoredBody
 from comfyrec.http.request import Request as Request
-from comfyrec.http.stored import StoredBody
 
 if TYPE_CHECKING:
     from comfyrec.timeline import Timeline

@@ -1,4 +1,4 @@
-"""``--timing`` and ``--workers``: as long as recorded nodes took, on so many servers."""
+"""``--timing`` and ``--workers``: nodes take as long as recorded ones, on a number of servers."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def add_timing_flags(add: Any) -> None:
         "--workers",
         default="1",
         metavar="N",
-        help="simulated workers for --tasks; with --timing, so many servers, on ports from --port "
-        "on (%(default)s)",
+        help="simulated workers for --tasks; with --timing, the number of servers, on "
+        "consecutive ports from --port on (%(default)s)",
     )
 
 

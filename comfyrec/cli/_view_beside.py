@@ -27,7 +27,8 @@ def add_view_flag(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         const="127.0.0.1:0",
         metavar="HOST:PORT",
-        help="serve a page of it there meanwhile (default: a free port of this machine)",
+        help="meanwhile, serve a live page of the traffic at this address (default: a free "
+        "local port)",
     )
 
 

@@ -118,7 +118,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=on|off",
-        help="one fact of versions more or less, as for 'serve'",
+        help="turn one fact of versions on or off, as for 'serve'",
     )
     add_node_flags(add)
     add("--junit", type=Path, metavar="FILE", help="write JUnit XML")

@@ -96,7 +96,7 @@ def _both(arguments: argparse.Namespace) -> tuple[Timeline, Timeline, list[Reade
     if not servers:
         (before, first), (after, second) = read_timeline(a), read_timeline(b)
         return before, after, [first, second]
-    from comfyrec.cli._same_again import done_again, ran
+    from comfyrec.cli._rerecord import done_again, ran
 
     limit_s = arguments.timeout
     if len(servers) == 2:
@@ -117,7 +117,7 @@ def _is_server(which: str) -> bool:
 
 
 def _workflows(paths: Sequence[Path]) -> list[Mapping[str, Any]]:
-    from comfyrec.cli._same_again import WORKFLOW
+    from comfyrec.cli._rerecord import WORKFLOW
 
     if not paths:
         return [WORKFLOW]

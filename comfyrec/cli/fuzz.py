@@ -37,7 +37,7 @@ from comfyrec.wording import plural
 from fake_server.scenarios import select
 
 if TYPE_CHECKING:
-    from comfyrec.fuzz.peer import Client
+    from comfyrec.fuzz.client_process import Client
     from comfyrec.fuzz.search import Failure, Fuzzed, FuzzOptions
 
 __all__ = ["TAKES_COMMAND", "add_arguments", "run"]
@@ -90,7 +90,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.scenarios:
         select(arguments.scenarios)
     try:
-        from comfyrec.fuzz.peer import client_for
+        from comfyrec.fuzz.client_process import client_for
         from comfyrec.fuzz.search import FuzzOptions
     except ModuleNotFoundError as missing:
         if missing.name != "hypothesis":

@@ -1,4 +1,4 @@
-"""Write a cassette anew, with stand-ins for people, machines, prompts and pictures."""
+"""Write a redacted copy of a cassette: stand-ins for people, machines, prompts and pictures."""
 
 from __future__ import annotations
 

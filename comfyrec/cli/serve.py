@@ -126,7 +126,7 @@ def add_server_flags(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=on|off",
-        help="one fact of versions more or less, as 'list' names them",
+        help="turn one fact of versions on or off; '--comfyui-version list' names them",
     )
     add(
         "--tasks",

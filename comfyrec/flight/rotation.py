@@ -23,7 +23,7 @@ from comfyrec.errors import CassetteError, CutOff, SecretKept
 from comfyrec.flight.carry import Carry
 from comfyrec.flight.keeping import RECENT, Keeping, Part
 from comfyrec.flight.verdict import Verdict, judge
-from comfyrec.http.stored import SizeOnly
+from comfyrec.http.large_body import SizeOnly
 from comfyrec.timeline import Timeline
 from comfyrec.timeline.story import tell
 

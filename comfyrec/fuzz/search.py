@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from hypothesis.errors import Flaky, FlakyFailure
 
-from comfyrec.fuzz.peer import Client, Job
+from comfyrec.fuzz.client_process import Client, Job
 from comfyrec.strategies import Stream, fake_comfyui, runs, scenarios
 from comfyrec.strategies.serving import Judged
 from fake_server.scenarios import Choice, choose

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, unquote
 
 import msgspec
 
-from comfyrec.http.stored import STORED_MIN, StoredBody, find_in
+from comfyrec.http.large_body import STORED_MIN, StoredBody, find_in
 
 __all__ = ["FIELDS_MAX", "BadForm", "FormField", "fields_of", "fields_of_stored", "parameters"]
 

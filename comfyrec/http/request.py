@@ -18,7 +18,7 @@ import msgspec
 
 from comfyrec.events.nesting import NESTED_MAX, nests_deeper
 from comfyrec.http.forms import BadForm, FormField, fields_of, fields_of_stored, parameters
-from comfyrec.http.stored import StoredBody
+from comfyrec.http.large_body import StoredBody
 
 __all__ = [
     "NESTS_MAX",

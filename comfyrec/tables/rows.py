@@ -16,7 +16,7 @@ import msgspec
 from comfyrec.cassette.encodings import InMemory, reading_of
 from comfyrec.cassette.records import AnyRecord, Session
 from comfyrec.errors import CassetteError, CutOff, NotACassette
-from comfyrec.http.stored import SizeOnly
+from comfyrec.http.large_body import SizeOnly
 from comfyrec.tables.schema import TABLES, TABLES_VERSION
 from comfyrec.timeline import Timeline
 from comfyrec.timeline.findings import route_of

@@ -12,7 +12,7 @@ from functools import cached_property
 import msgspec
 
 from comfyrec.cassette.records import AnyRecord, Session, Side
-from comfyrec.http.stored import BodyStore
+from comfyrec.http.large_body import BodyStore
 from comfyrec.timeline.assemble import assemble
 from comfyrec.timeline.facts import VersionSigns, version_signs
 from comfyrec.timeline.message_summary import Peek

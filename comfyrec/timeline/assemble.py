@@ -24,7 +24,7 @@ from comfyrec.cassette.records import (
     facts_in,
 )
 from comfyrec.http.event_stream import StreamReader
-from comfyrec.http.stored import STORED_MIN, BodySink, BodyStore, is_stored_type
+from comfyrec.http.large_body import STORED_MIN, BodySink, BodyStore, is_stored_type
 from comfyrec.timeline.message_summary import NOTHING, peek_at
 from comfyrec.timeline.model import (
     BodyMessage,

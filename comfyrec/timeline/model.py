@@ -13,8 +13,8 @@ import msgspec
 
 from comfyrec.cassette.records import Side
 from comfyrec.http.event_stream import StreamMessage
+from comfyrec.http.large_body import StoredBody
 from comfyrec.http.request import Request, loads_or_none, target_of
-from comfyrec.http.stored import StoredBody
 from comfyrec.timeline.message_summary import NOTHING, Peek
 
 __all__ = [

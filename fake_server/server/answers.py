@@ -14,7 +14,7 @@ import msgspec
 from aiohttp.tcp_helpers import tcp_nodelay
 
 from comfyrec.cassette.files.body_file import FileBody
-from comfyrec.http.stored import StoredBody, pieces_of
+from comfyrec.http.large_body import StoredBody, pieces_of
 from fake_server.server.exchange import Exchange
 from fake_server.server.http_response import chunk, head_of_pieces, whole
 from fake_server.source import HangUp, Respond, RespondMore, Response

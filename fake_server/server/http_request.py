@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from comfyrec.cassette.files.body_file import BodyFile, FileBody
-from comfyrec.http.stored import STORED_MIN, is_stored_type
+from comfyrec.http.large_body import STORED_MIN, is_stored_type
 from fake_server.http.responses import text
 from fake_server.server.exchange import transport_of
 from fake_server.source import Request, Response

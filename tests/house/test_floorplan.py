@@ -97,7 +97,7 @@ SHELLS = {
     "comfyrec.client.shells",
     "comfyrec.conform.server",
     "comfyrec.fuzz.adapter",
-    "comfyrec.fuzz.peer",
+    "comfyrec.fuzz.client_process",
     "comfyrec.fuzz.search",
     "comfyrec.control",
     "comfyrec.flight.control",

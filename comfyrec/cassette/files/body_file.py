@@ -79,7 +79,7 @@ class BodyWriter:
 
 
 class FileBody(msgspec.Struct, frozen=True):
-    """A body in a file; see ``comfyrec.http.stored.StoredBody``."""
+    """A body in a file; see ``comfyrec.http.large_body.StoredBody``."""
 
     file: BodyFile
     extents: tuple[Extent, ...]

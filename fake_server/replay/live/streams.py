@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from comfyrec.http.event_stream import messages_of
-from comfyrec.http.stored import StoredBody
+from comfyrec.http.large_body import StoredBody
 from fake_server.replay.live.cursor import PATIENCE_US
 from fake_server.replay.recorded.recorded_answers import RecordedAnswers, RecordedExchange
 from fake_server.replay.recorded.timed_body import TimedBody, cuts_in, offsets

@@ -13,8 +13,8 @@ import msgspec
 
 from comfyrec.events.outputs import FileEntry
 from comfyrec.http.forms import BadForm, FormField
+from comfyrec.http.large_body import StoredBody
 from comfyrec.http.request import loads_or_none
-from comfyrec.http.stored import StoredBody
 from fake_server.source import Request
 
 __all__ = ["File", "Uploads", "bound_fields", "form_of", "upload_of", "viewed_file"]

@@ -14,7 +14,7 @@ from fake_server.replay.live.bindings import EQUAL, UNLIKE, Bindings
 from fake_server.replay.matching.alignment import Alignment, aligned
 from fake_server.replay.matching.shape import Shape, Tier, differences
 from fake_server.replay.matching.validity import Flaw, Validity, flaws_of
-from fake_server.replay.recorded.standins import is_pseudonymous
+from fake_server.replay.recorded.match_redacted import is_pseudonymous
 
 __all__ = ["PromptMatch", "Submission", "Submissions"]
 

@@ -14,14 +14,14 @@ from typing import Any, Final
 import msgspec
 
 from comfyrec.timeline import Exchange, Side, Timeline
-from fake_server.replay.recorded.prompt_states import Lifecycle, Place, queue_shown
-from fake_server.replay.recorded.request_key import RequestKey, recorded_request_key, skeleton
-from fake_server.replay.recorded.standins import (
+from fake_server.replay.recorded.match_redacted import (
     is_pseudonymous,
     manner_form,
     place_form,
     same_form_of_body,
 )
+from fake_server.replay.recorded.prompt_states import Lifecycle, Place, queue_shown
+from fake_server.replay.recorded.request_key import RequestKey, recorded_request_key, skeleton
 
 __all__ = [
     "END",

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from comfyrec.http.forms import BadForm, FormField
-from comfyrec.http.stored import StoredBody, same_bytes, sample_key
+from comfyrec.http.large_body import StoredBody, same_bytes, sample_key
 from comfyrec.timeline import Exchange
 from fake_server.replay.recorded.id_mapping import deep_renamed
 from fake_server.source import Request

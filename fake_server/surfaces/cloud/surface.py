@@ -32,9 +32,9 @@ from fake_server.surfaces.cloud.answers import (
     bad_request,
     milliseconds,
 )
-from fake_server.surfaces.cloud.desk import JobDesk
 from fake_server.surfaces.cloud.files import STORAGE, Files
 from fake_server.surfaces.cloud.frames import data_of, prompt_of, start_frames, to_cloud
+from fake_server.surfaces.cloud.job_requests import JobDesk
 from fake_server.surfaces.cloud.jobs import Jobs
 from fake_server.surfaces.cloud.passing import pass_on, without_keys
 from fake_server.surfaces.cloud.routes import route_of

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from comfyrec.cli import main
-from comfyrec.cli._same_again import WORKFLOW, done_again, ran
+from comfyrec.cli._rerecord import WORKFLOW, done_again, ran
 from comfyrec.client.shells.blocking import Client
 from comfyrec.testing.recording import Recording
 from comfyrec.timeline import Timeline

@@ -11,7 +11,7 @@ from urllib.request import Request, urlopen
 import pytest
 
 from comfyrec.check.case import Report
-from comfyrec.fuzz.peer import Client, Job, client_for
+from comfyrec.fuzz.client_process import Client, Job, client_for
 from comfyrec.fuzz.search import FuzzOptions, fuzz, judged
 from comfyrec.strategies import Stream
 from fake_server.scenarios import choose

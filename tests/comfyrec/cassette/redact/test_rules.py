@@ -7,6 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from comfyrec.cassette.redact.form import FormWalk
+from comfyrec.cassette.redact.literal_search import Spots
 from comfyrec.cassette.redact.redactor import Redactor
 from comfyrec.cassette.redact.rules import (
     NAMES,
@@ -18,7 +19,6 @@ from comfyrec.cassette.redact.rules import (
     may_hold_secret,
     need_of,
 )
-from comfyrec.cassette.redact.spots import Spots
 from comfyrec.cassette.redact.text import TextWalk
 from tests.support.redaction_samples import HARMLESS, PLANTS
 

@@ -12,8 +12,8 @@ import pytest
 
 from comfyrec.check.process_tree import children_of
 from comfyrec.errors import UsageError
-from comfyrec.fuzz import peer
-from comfyrec.fuzz.peer import Job, LongLived, OncePerRun, client_for
+from comfyrec.fuzz import client_process
+from comfyrec.fuzz.client_process import Job, LongLived, OncePerRun, client_for
 
 pytestmark = pytest.mark.slow
 
@@ -116,7 +116,7 @@ def test_memory_is_measured_if_asked() -> None:
 def test_a_command_that_does_not_speak_is_one_sentence(
     code: str, sentence: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(peer, "READY_S", 1.0)
+    monkeypatch.setattr(client_process, "READY_S", 1.0)
     with (
         LongLived([sys.executable, "-S", "-c", code]) as client,
         pytest.raises(UsageError) as caught,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fake_server.nodes.catalogue import TAKES_ANY
-from fake_server.nodes.entries import free, options_of, set_option, written
+from fake_server.nodes.object_info import free, options_of, set_option, written
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from fake_server.nodes.catalogue import Catalogue
 from fake_server.nodes.learned import Learned
 from fake_server.options import ServerOptions
 from fake_server.simulated_server import SimulatedServer
-from fake_server.simulator.learning import Learner
+from fake_server.simulator.learn_from_workflows import Learner
 from fake_server.source import Request, RequestReceived, Respond, Wake, Woke
 from tests.support.engine_bench import node
 

@@ -23,10 +23,10 @@ from comfyrec.workflows.graph import read_graph
 from fake_server.nodes import core_nodes
 from fake_server.nodes.call import failure
 from fake_server.nodes.catalogue import LEARNED_MODULE, WIDENED, Catalogue, NodeClass
-from fake_server.nodes.entries import free, options_of, set_option, written
 from fake_server.nodes.file_checks import self_checked
 from fake_server.nodes.learned import Learned
 from fake_server.nodes.model_folders import MODEL_FOLDERS, folder_for
+from fake_server.nodes.object_info import free, options_of, set_option, written
 from fake_server.nodes.values import Value, is_link
 from fake_server.simulator.validate import Broken, types_fit, validate
 

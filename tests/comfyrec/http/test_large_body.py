@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from comfyrec.cassette.files.body_file import BodyFile, FileBody
-from comfyrec.http import forms, stored
+from comfyrec.http import forms
 from comfyrec.http.forms import BadForm, fields_of, fields_of_stored
-from comfyrec.http.stored import (
+from comfyrec.http.large_body import (
     SizeOnly,
     find_in,
     is_stored_type,
@@ -28,7 +28,7 @@ def body_of(data: bytes) -> FileBody:
 @given(st.binary(max_size=60), st.binary(min_size=1, max_size=3), st.integers(0, 60))
 def test_what_is_looked_for_is_found_across_pieces(data: bytes, wanted: bytes, start: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stored, "PIECE", 4)
+        patch.setattr(large_body, "PIECE", 4)
 
         assert find_in(body_of(data), wanted, start) == data.find(wanted, start)
 
@@ -77,7 +77,7 @@ def test_a_form_in_a_file_reads_as_one_in_memory(
     monkeypatch: pytest.MonkeyPatch, preamble: bytes
 ) -> None:
     monkeypatch.setattr(forms, "STORED_MIN", 1000)
-    monkeypatch.setattr(stored, "PIECE", 100)
+    monkeypatch.setattr(large_body, "PIECE", 100)
 
     small, large = fields_of_stored(KIND, body_of(preamble + FORM))
 
@@ -85,7 +85,7 @@ def test_a_form_in_a_file_reads_as_one_in_memory(
     assert large.content_type == "image/png"
     assert large.value == b""
     assert large.stored is not None
-    assert large.stored.read(0, large.size) == fields_of(KIND, FORM)[1].value
+    assert large.large_body.read(0, large.size) == fields_of(KIND, FORM)[1].value
 
 
 @pytest.mark.parametrize(
