@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from comfyrec.cassette.files.body_file import BodyFile, FileBody
-from comfyrec.http import forms
+from comfyrec.http import forms, large_body
 from comfyrec.http.forms import BadForm, fields_of, fields_of_stored
 from comfyrec.http.large_body import (
     SizeOnly,
