@@ -85,7 +85,7 @@ def test_a_form_in_a_file_reads_as_one_in_memory(
     assert large.content_type == "image/png"
     assert large.value == b""
     assert large.stored is not None
-    assert large.large_body.read(0, large.size) == fields_of(KIND, FORM)[1].value
+    assert large.stored.read(0, large.size) == fields_of(KIND, FORM)[1].value
 
 
 @pytest.mark.parametrize(
