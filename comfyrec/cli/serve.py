@@ -464,10 +464,11 @@ def _if_given(arguments: argparse.Namespace, epoch_us: int) -> dict[str, Any]:
 
         given["folders"] = lambda: RealFolders(arguments.base_directory, epoch_us)
     if arguments.frontend:
+        from comfyrec.cli._frontend import with_corner
         from fake_server.storage.disk import WebRoot
 
         page = WebRoot(epoch_us)
-        given |= {"frontend": page, "extension_scripts": page.scripts}
+        given |= {"frontend": with_corner(page), "extension_scripts": page.scripts}
     return given
 
 
