@@ -27,6 +27,7 @@ SOURCE_URL: Final = "https://github.com/comfyrec/comfyrec/blob/main/"
 NAV: Final[dict[str, Any]] = {
     "Home": "README.md",
     "Tutorials": {
+        "A first green test": "docs/tutorials/first.md",
         "A client in Python": "docs/tutorials/python.md",
         "A client in TypeScript": "docs/tutorials/typescript.md",
         "A GPU box to look after": "docs/tutorials/operator.md",
