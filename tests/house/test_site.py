@@ -55,6 +55,15 @@ def test_every_scenario_has_a_page_that_the_list_leads_to() -> None:
         assert f"({scenario.name}.md)" in PAGES["reference/scenarios/index.md"]
 
 
+def test_every_page_is_in_the_navigation_or_listed_by_one_that_is() -> None:
+    site = runpy.run_path(str(MAKE))
+    known = set(re.findall(r'"([\w./-]+\.md)"', str(site["NAV"]).replace("'", '"')))
+    places = {name if name in PAGES else site["place_of"](name) for name in known}
+    listed = {page for page in PAGES if page.startswith(("api/", "reference/scenarios/"))}
+
+    assert PAGES.keys() - places - listed == set()
+
+
 def test_every_operation_is_on_the_page_of_the_control_plane() -> None:
     for operation in OPERATIONS:
         assert f"### `{operation.method} {operation.path or '/'}`" in PAGES["control.md"]
