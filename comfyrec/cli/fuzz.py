@@ -107,6 +107,10 @@ def run(arguments: argparse.Namespace) -> int:
     )
     with sigterm_interrupts(), adopting_orphans(), client_for(argv) as client:
         found = _known_first(client, arguments.corpus, options.timeout_s) or _drawn(client, options)
+    if not found.examples:
+        raise UsageError(
+            f"--seconds {arguments.seconds:g} ended before the first example had; give it longer"
+        )
     _tell(arguments, found)
     return FAILED if found.failure is not None else FINE
 

@@ -16,6 +16,7 @@ import msgspec
 from comfyrec.cassette.files import find_cassette, open_cassette
 from comfyrec.errors import CassetteError, TablesError, UsageError
 from comfyrec.tables.rows import rows_of_records
+from comfyrec.wording import reason
 
 __all__ = ["Converted", "cassettes_in", "convert", "convert_all", "jobs_by_default"]
 
@@ -54,12 +55,12 @@ def cassettes_in(names: Sequence[Path]) -> list[Path]:
 
     Raises:
         Unavailable: one of them is not there.
-        UsageError: a folder holds no cassette.
+        UsageError: a folder holds no cassette, or cannot be looked into.
     """
     found: list[Path] = []
     for name in names:
         if name.is_dir():
-            inside = sorted(p for p in name.rglob("*") if p.suffix in SUFFIXES and p.is_file())
+            inside = sorted(p for p in _inside(name) if p.suffix in SUFFIXES and p.is_file())
             if not inside:
                 raise UsageError(
                     f"{name} holds no cassettes (.crec or .jsonl); name another folder"
@@ -68,6 +69,22 @@ def cassettes_in(names: Sequence[Path]) -> list[Path]:
         else:
             found.append(Path(find_cassette(name)))
     return list(dict.fromkeys(found))
+
+
+def _inside(folder: Path) -> Iterator[Path]:
+    """What is in a folder and those below it.
+
+    Raises:
+        UsageError: one of them cannot be looked into; what is in it would be missing unsaid.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise UsageError(
+            f"{error.filename}: {reason(error)}; make it readable or name the other folders"
+        ) from None
+
+    for root, _, names in os.walk(folder, onerror=refuse):
+        yield from (Path(root, name) for name in names)
 
 
 def convert(path: str, tables: tuple[str, ...]) -> Converted:

@@ -24,6 +24,7 @@ from comfyrec.errors import TablesError, UsageError
 from comfyrec.tables.convert import Converted
 from comfyrec.tables.duck import quoted, rows_in
 from comfyrec.tables.schema import PARTITIONS, TABLES, TABLES_VERSION
+from comfyrec.wording import reason
 
 __all__ = ["MANIFEST", "Store", "is_store", "opened_store"]
 
@@ -55,8 +56,16 @@ class Batch(msgspec.Struct, omit_defaults=True):
 
 
 def is_store(folder: Path) -> bool:
-    """Whether a folder holds tables, from here or from another writer."""
-    return (folder / MANIFEST).is_file() or any((folder / "sessions").rglob("*.parquet"))
+    """Whether a folder holds tables, from here or from another writer.
+
+    Raises:
+        UsageError: it cannot be looked into.
+    """
+    try:
+        return (folder / MANIFEST).is_file() or any((folder / "sessions").rglob("*.parquet"))
+    except PermissionError as error:
+        why = f"{reason(error)}; make it readable or name another folder"
+        raise UsageError(f"{folder}: {why}") from None
 
 
 @contextlib.contextmanager

@@ -80,6 +80,7 @@ def test_the_corpus_is_tried_first(in_a_folder: Path, capsys: pytest.CaptureFixt
     [
         ([], "there is no command to fuzz"),
         (["--", "/no/such/thing"], "does not exist"),
+        (["--seconds", "0.001", *specimen("right")], "ended before the first example had"),
         (["--seconds", "0", *specimen("right")], "seconds must be a number greater than 0"),
         (["--examples", "x", *specimen("right")], "examples must be a number from 1"),
         (["--corpus", "nowhere", *specimen("right")], "there is no such folder; make it first"),

@@ -10,6 +10,7 @@ import pytest
 
 from comfyrec.cassette.files import open_cassette, write_cassette
 from comfyrec.cassette.records import AnyRecord, Closed, End, HttpPart, Session, Side
+from comfyrec.cassette.redact.redactor import Redactor
 from comfyrec.cli import main
 from comfyrec.timeline import Timeline
 from fake_server.replay import replay_differences
@@ -189,6 +190,24 @@ def test_scan_finds_nothing_in_what_was_redacted(
     assert main(["scan", str(output)]) == 0
 
     assert capsys.readouterr().out == "nothing is told: no secrets, no identity, no content\n"
+
+
+def test_scan_takes_no_blanked_secret_of_a_redacted_recording_for_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recorded, output = tmp_path / "recorded.crec", tmp_path / "share.crec"
+    graph = {"1": {"class_type": "Foo", "inputs": {"api_key": SECRET, "text": "a red cube"}}}
+    body = json.dumps({"prompt": graph}).encode()
+    head = b"POST /prompt HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(body)
+    part = Redactor().record(HttpPart(1, 1, 1, Side.CLIENT, 0, head, body))
+    write_cassette(recorded, [Session(0, 1), part, End(2, 1, 2)])
+    main(["redact", str(recorded), "-o", str(output)])
+    capsys.readouterr()
+
+    status = main(["scan", str(output)])
+
+    assert (status, "secret" in capsys.readouterr().out.replace("no secrets", "")) == (0, False)
+    assert SECRET.encode() not in output.read_bytes()
 
 
 def test_scan_ends_with_1_where_a_secret_is(

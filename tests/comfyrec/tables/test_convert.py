@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -38,6 +40,18 @@ def test_what_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(CassetteError, match="nosuch"):
         cassettes_in([Path("nosuch")])
     with pytest.raises(UsageError, match="holds no cassettes"):
+        cassettes_in([tmp_path])
+
+
+def test_a_folder_that_cannot_be_looked_into_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(path: str) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+
+    monkeypatch.setattr(os, "scandir", refused)
+
+    with pytest.raises(UsageError, match="Permission denied; make it readable"):
         cassettes_in([tmp_path])
 
 

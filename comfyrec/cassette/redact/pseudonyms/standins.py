@@ -35,6 +35,7 @@ _CHARACTERS_MAX: Final = 1 << 16
 """The same of longer values."""
 _NUMBERED_MAX: Final = 4
 """So many letters or digits at the front of a stand-in hold its number."""
+_BLANKED: Final = re.compile(r"x{4,}")
 _HEX_ID: Final = re.compile(
     r"([0-9a-fA-F]{8})(-?)([0-9a-fA-F]{4})(-?)([0-9a-fA-F]{4})(-?)([0-9a-fA-F]{4})(-?)([0-9a-fA-F]{12})"
 )
@@ -186,6 +187,8 @@ class StandIns:
     def of(self, value: str, kind: str) -> str:
         """The stand-in of a value; a value of the form of an id or address gets one of that form.
 
+        What was blanked as a secret stays: another stand-in would be taken for one.
+
         Args:
             value: a whole name, id or text.
             kind: what it is, for the map that is kept at home.
@@ -193,6 +196,8 @@ class StandIns:
         known = self._of.get(value)
         if known is not None:
             return known
+        if _BLANKED.fullmatch(value):
+            return value
         if len(self._of) >= _VALUES_MAX or len(value) > _CHARACTERS_MAX:
             return form_of(value)
         made = self._made(value)

@@ -91,3 +91,7 @@ def test_a_map_is_used_again_and_goes_on_behind_its_last_number() -> None:
 def test_a_map_that_does_not_fit_is_refused(rows: list[tuple[str, str, str]]) -> None:
     with pytest.raises(ValueError, match=r"form|two values"):
         StandIns().take(rows)
+
+
+def test_what_was_blanked_as_a_secret_stays() -> None:
+    assert StandIns().of("xxxxxxxxxxxx", "text") == "xxxxxxxxxxxx"
