@@ -1,0 +1,74 @@
+"""A command in several scenarios: in order, the first one alone, with what its places say."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from comfyrec.check.result import ScenarioResult
+from comfyrec.check.runner import CheckOptions, check_all, check_one, filled_in
+from comfyrec.errors import UsageError
+from fake_server.scenarios import choose, select
+
+TINY = Path(__file__).parent / "specimens" / "tiny.py"
+
+
+def options(*words: str, keep_going: bool = False) -> CheckOptions:
+    return CheckOptions(argv=(sys.executable, "-S", *words), timeout_s=20, keep_going=keep_going)
+
+
+def tiny(bug: str) -> CheckOptions:
+    return options(str(TINY), bug, "{url}", "{workflow}")
+
+
+def test_places_are_filled_in_and_other_braces_stay() -> None:
+    places = {"url": "http://h:1", "out": "/o"}
+
+    assert (
+        filled_in("{url}/x {out}{{url}} {other}", places) == "http://h:1/x /o{http://h:1} {other}"
+    )
+
+
+@pytest.mark.parametrize("word, saves", [("{out}", True), ("--to={out}/x", True), ("out", False)])
+def test_files_count_where_the_command_is_given_a_folder(word: str, saves: bool) -> None:
+    assert options("client.py", word).saves is saves
+
+
+def test_a_command_that_does_not_exist_is_one_sentence() -> None:
+    with pytest.raises(UsageError, match="does not exist"):
+        check_all(select("success"), CheckOptions(argv=("/no/such/thing",)))
+
+
+@pytest.mark.slow
+def test_results_come_in_the_order_of_the_scenarios_and_success_runs_first() -> None:
+    told: list[ScenarioResult] = []
+    choices = select("duplicate-status,all-cached,success")
+
+    results = check_all(choices, tiny("right"), jobs=2, on_result=told.append)
+
+    assert [one.name for one in results] == [choice.title for choice in choices]
+    assert [one.status for one in results] == ["pass"] * 3
+    assert told[0].name == "success"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("keep_going, count", [(False, 1), (True, 2)])
+def test_a_client_that_never_comes_ends_the_check(keep_going: bool, count: int) -> None:
+    never = options("-c", "pass", keep_going=keep_going)
+
+    assert len(check_all(select("success,all-cached"), never)) == count
+
+
+@pytest.mark.slow
+def test_the_command_finds_its_workflow_and_a_folder(tmp_path: Path) -> None:
+    code = (
+        "import json, os, sys; json.load(open(sys.argv[1])); assert os.listdir(sys.argv[2]) == []"
+    )
+    result = check_one(
+        choose("success"), options("-c", code, "{workflow}", "{out}"), tmp_path / "run"
+    )
+
+    assert (result.crash, result.outcome) == ("", "success")
+    assert (tmp_path / "run" / "check_input.png").exists()
