@@ -248,9 +248,9 @@ def run(arguments: argparse.Namespace) -> int:
                 webbrowser.open(f"{server.handle.url}/__fake__/ui/")
         more = [others.enter_context(closing(one)) for one in other_workers(arguments)]
         said = what_is_where([server, *more], sentence, arguments.print)
-        print(said, flush=True)
         if arguments.print == "text":
-            print(f"What it does is shown at {server.handle.url}/__fake__/ui/", flush=True)
+            said += f"\nWhat it does is shown at {server.handle.url}/__fake__/ui/"
+        print(said, flush=True)  # in one write: who reads a line has the other at hand
         stopped.wait()
         complain(arguments, server)
     return 0
