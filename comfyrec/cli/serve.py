@@ -250,7 +250,8 @@ def run(arguments: argparse.Namespace) -> int:
         said = what_is_where([server, *more], sentence, arguments.print)
         if arguments.print == "text":
             said += f"\nWhat it does is shown at {server.handle.url}/__fake__/ui/"
-        print(said, flush=True)  # in one write: who reads a line has the other at hand
+        # In one write, and print makes two: who reads a line has the other at hand.
+        print(f"{said}\n", end="", flush=True)
         stopped.wait()
         complain(arguments, server)
     return 0
