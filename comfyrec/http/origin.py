@@ -9,7 +9,7 @@ __all__ = ["is_foreign", "names_an_address"]
 
 
 def is_foreign(host: str, origin: str, site: str) -> bool:
-    """Whether a web page of another origin asks; what is no browser says nothing and is not.
+    """Whether a web page of another origin asks; what is not a browser says nothing and is not.
 
     A browser must also have reached the server by an address or as localhost. A page can have its
     own name lead to this machine, and is then of the same origin as the server.

@@ -184,7 +184,7 @@ def _since(t: int | None, start: int) -> int | None:
 
 
 def picture_of(message: Message) -> tuple[str | None, str | None]:
-    """(prompt_id, node id) of a preview: empty where it does not say; None: it is no preview."""
+    """(prompt_id, node id) of a preview: empty where it does not say; None: it is not a preview."""
     assert isinstance(message.data, bytes), "only binary messages hold pictures"
     if message.binary_type == _PREVIEW_WITH_METADATA:
         return _whose(message.data)

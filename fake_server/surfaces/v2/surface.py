@@ -134,7 +134,7 @@ class V2(Surface):
         ]
         if not found:
             raise not_found("there is no such route")
-        # /assets/from-hash is no id.
+        # /assets/from-hash is not an id.
         found = [one for one in found if not one[2]] or found
         for method, name, params in found:
             if request.method == method or (request.method, method) == ("HEAD", "GET"):

@@ -102,7 +102,7 @@ def _is_word(byte: int) -> bool:
 
 
 def _stands_alone(data: bytes, start: int, stop: int) -> bool:
-    """Whether what begins or ends with a letter is no piece of a longer word."""
+    """Whether what begins or ends with a letter is not a piece of a longer word."""
     if (
         start
         and _is_word(data[start])

@@ -80,7 +80,7 @@ PRODUCTS: Final = frozenset(
         "bit amd64 http https cu rocm"
     )
 )
-"""In lower case: what stands in the names of programs, and is no person's or machine's own."""
+"""In lower case: what stands in the names of programs, and is not a person's or machine's own."""
 
 _STEMS: Final = re.compile(
     r"(?i)(?:comfyui|comfyui_temp_[a-z]{5}|comfyui-animated|example|clipspace|temp|tmp|output|"
