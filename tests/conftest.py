@@ -1,7 +1,10 @@
 """What holds for all tests."""
 
+from __future__ import annotations
+
 import signal
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.support.lanes import PROFILE
@@ -15,3 +18,11 @@ settings.load_profile(PROFILE)
 # A shell's job in the background ignores SIGINT, and so would each command that a test interrupts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Count a test that is marked ``long`` among the slow ones too."""
+    for item in items:
+        if item.get_closest_marker("long"):
+            item.add_marker(pytest.mark.slow)

@@ -66,7 +66,7 @@ def container() -> Iterator[int]:
     assert process.returncode == 0
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_image_s_command_needs_no_file_and_its_health_check_tells_its_state() -> None:
     python, flag, program = re.findall(r'"(python)", "(-c)", "(.*)"\]', DOCKERFILE)[0]
     assert (python, flag) == ("python", "-c")
@@ -80,7 +80,7 @@ def test_the_image_s_command_needs_no_file_and_its_health_check_tells_its_state(
     assert subprocess.run(check, stderr=subprocess.DEVNULL).returncode != 0
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
 def test_the_action_starts_exports_keeps_the_journal_and_stops(tmp_path: Path) -> None:
     program = tmp_path / "comfyrec"

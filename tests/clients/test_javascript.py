@@ -25,7 +25,7 @@ def test_the_types_are_those_of_the_schemas() -> None:
     assert stale == [], "run python clients/javascript/make_types.py"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(shutil.which("node") is None, reason="there is no node")
 @pytest.mark.skipif(not COMPILER.exists(), reason="run 'npm install' in clients/javascript")
 def test_the_package_compiles_and_passes_its_tests(tmp_path: Path) -> None:
@@ -53,7 +53,7 @@ def test_the_package_compiles_and_passes_its_tests(tmp_path: Path) -> None:
 JS_BUGS = ("any_null_is_success", "parses_strictly", "waits_for_success")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(shutil.which("node") is None, reason="there is no node")
 @pytest.mark.skipif(not COMPILER.exists(), reason="run 'npm install' in clients/javascript")
 def test_a_client_in_javascript_is_fuzzed(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def test_every_recipe_of_the_page_is_run_or_said_not_to_be() -> None:
     }
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("language", RUN)
 def test_a_recipe_passes(language: str, tmp_path: Path) -> None:
     tools, words = RUN[language]

@@ -85,6 +85,7 @@ def test_a_target_is_the_queue_for_all_of_them_or_for_none(target: str) -> None:
     assert bool(traffic.queue_requests) is f"{request.path}/".startswith("/queue/")
 
 
+@pytest.mark.slow
 @given(targets("history"), IDS)
 def test_a_live_and_a_recorded_request_have_the_same_key(target: str, prompt_id: str) -> None:
     request = Request("GET", f"{target}&id={prompt_id}", HOST, b'{"a": [1]}')

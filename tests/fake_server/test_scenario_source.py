@@ -182,6 +182,7 @@ NOT_ALL_NODES_RUN = {"caching", "executed-output-null", "blocked-error-then-succ
 """They were run before, or are blocked: those take no time."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OTHERS)
 def test_lifelike_goes_with_every_other_scenario(name: str) -> None:
     workflow = OTHERS[name].workflow or PLAIN
@@ -195,6 +196,7 @@ def test_lifelike_goes_with_every_other_scenario(name: str) -> None:
     assert first.complaints == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [

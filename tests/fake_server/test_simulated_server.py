@@ -84,6 +84,7 @@ def test_any_bytes_as_a_body_get_an_answer(body: bytes, method: str) -> None:
             assert 200 <= ask(server, method, target, body, Content_Type=kind).status <= 500
 
 
+@pytest.mark.slow
 @given(st.text(max_size=30))
 def test_any_text_as_a_target_gets_an_answer(text: str) -> None:
     server = SimulatedServer()

@@ -70,7 +70,7 @@ def test_a_block_is_run_or_marked_as_an_illustration(page: Path) -> None:
     assert unmarked == []
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("page", sorted(TUTORIALS.glob("*.md")), ids=lambda page: page.stem)
 def test_a_tutorial_does_what_it_says(page: Path, tmp_path: Path) -> None:
     if page.stem == "typescript":

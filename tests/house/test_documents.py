@@ -153,6 +153,7 @@ def test_files_and_modules_that_a_page_names_exist(page: str) -> None:
     assert unknown == set()
 
 
+@pytest.mark.slow
 def test_the_pages_that_follow_from_the_code_are_up_to_date() -> None:
     command = [sys.executable, str(ROOT / "docs" / "make_pages.py"), "--check"]
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 from tests.support.paths import ROOT
 
 # What Windows has not, as Python's documentation says. Other packages are imported before.
@@ -31,6 +33,7 @@ print("imported")
 """
 
 
+@pytest.mark.slow
 def test_every_module_is_imported_where_posix_is_not() -> None:
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM], cwd=ROOT, capture_output=True, text=True, timeout=120

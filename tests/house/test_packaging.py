@@ -36,7 +36,7 @@ def test_the_version_is_the_same_everywhere() -> None:
     assert PROJECT["version"] == comfyrec.__version__ == package["version"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(importlib.util.find_spec("hatchling") is None, reason="there is no hatchling")
 def test_wheel_and_source_archive_are_the_same_bytes_each_time(tmp_path: Path) -> None:
     first, again = (_built(tmp_path / name) for name in ("first", "again"))

@@ -79,7 +79,7 @@ def test_links_lead_to_pages_of_the_site_and_files_of_the_source(page: str) -> N
     assert [file for file in SOURCE.findall(text) if not (ROOT / file).exists()] == []
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(importlib.util.find_spec("material") is None, reason="needs the extra 'docs'")
 def test_the_site_is_built_and_its_anchors_are_there(tmp_path: Path) -> None:
     done = subprocess.run(

@@ -41,6 +41,7 @@ def looks_by_name(path: Path) -> Iterator[str]:
             yield f"{path.relative_to(ROOT)}:{node.lineno}"
 
 
+@pytest.mark.slow
 def test_nobody_looks_inside_a_source_by_the_name_of_an_attribute() -> None:
     found = [place for path in STRANGERS for place in looks_by_name(path)]
 
@@ -67,6 +68,7 @@ def sources_of(path: Path) -> Iterator[tuple[str, set[str]]]:
             yield node.name, {ast.unparse(base) for base in node.bases}
 
 
+@pytest.mark.slow
 def test_every_source_says_that_it_is_one() -> None:
     rooms = ("fake_server", "comfyrec/check", "comfyrec/cli", "comfyrec/testing")
     paths = [path for room in rooms for path in (ROOT / room).rglob("*.py")]

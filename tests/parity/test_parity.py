@@ -20,6 +20,7 @@ GENERATIONS = sorted(path.name for path in (HERE / "goldens").iterdir())
 AT_ONCE = 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", GENERATIONS)
 def test_every_case_is_what_the_real_server_said(version: str) -> None:
     settings = PluginSettings(version=version, object_info=_object_info(version))

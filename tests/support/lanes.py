@@ -1,7 +1,7 @@
 """How much the random tests try: the fast lane on every run, the deep one on request.
 
 ``COMFYREC_FUZZ=deep`` chooses the deep lane. Tests that take long whatever the lane are marked
-``slow`` instead; ``pytest -m "not slow"`` leaves them out.
+``slow`` or ``long`` instead; ``pytest -m "not slow"`` leaves both out.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ import pytest
 from comfyrec import bench_adapter
 from tests.support.paths import ROOT
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 SCRIPT = ROOT / "benchmarks" / "cassette.py"
 

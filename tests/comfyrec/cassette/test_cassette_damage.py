@@ -34,7 +34,7 @@ from comfyrec.errors import (
 from tests.support.cassette_samples import ONE_OF_EACH, PICTURE, STATUS, T
 from tests.support.lanes import examples
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 EVENTS: list[AnyRecord] = [
     WsFrame(seq, T + seq, 1, Side.SERVER, b"\x81\x4d", STATUS.replace(b"1", b"%d" % seq))

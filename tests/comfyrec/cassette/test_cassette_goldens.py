@@ -14,7 +14,7 @@ from comfyrec.cassette.files import open_cassette, write_cassette
 from comfyrec.cassette.records import FORMAT
 from tests.support.cassette_samples import ONE_OF_EACH
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 GOLDEN = Path(__file__).parent / "golden"
 NAMES = [

@@ -34,6 +34,7 @@ def read(path: Path) -> list[AnyRecord]:
         return records
 
 
+@pytest.mark.slow
 @given(cassettes)
 def test_any_cassette_comes_back_from_both_encodings_and_through_both(
     records: list[AnyRecord],
@@ -49,6 +50,7 @@ def test_any_cassette_comes_back_from_both_encodings_and_through_both(
         assert packed.read_bytes() == again.read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @given(cassettes)
 def test_what_is_recorded_reads_the_same_before_and_after_the_close(

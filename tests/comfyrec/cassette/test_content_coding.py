@@ -33,6 +33,7 @@ PACKERS: dict[bytes, Callable[[bytes], bytes]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("coding", PACKERS, ids=bytes.decode)
 @pytest.mark.parametrize("spare", [10, 21, 400, 70_000])
 def test_a_body_is_written_anew_in_any_larger_size(coding: bytes, spare: int) -> None:
@@ -60,6 +61,7 @@ def test_a_secret_is_taken_out_of_a_packed_body(coding: bytes) -> None:
     assert len(new.body) == len(packed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("coding", PACKERS, ids=bytes.decode)
 def test_what_is_not_packed_and_what_unpacks_to_too_much_is_not_read(coding: bytes) -> None:
     bomb = PACKERS[coding](bytes(80 << 20))

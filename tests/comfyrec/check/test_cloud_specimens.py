@@ -15,7 +15,7 @@ ON_CLOUD = ServerOptions(surfaces=(SurfaceChoice("cloud"),))
 SCENARIOS = [scenario.name for scenario in catalogue("cloud")]
 PUT_THROUGH = [choice.scenario.name for choice in select("*", "cloud")]
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 
 def result_of(client: type[Client], name: str) -> ScenarioResult:

@@ -18,7 +18,7 @@ from comfyrec.check.command import KEEP_BYTES, find_command, run_command
 from comfyrec.check.process_tree import adopting_orphans, children_of
 from comfyrec.errors import UsageError
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 BOUND_S = 20.0
 

@@ -41,7 +41,7 @@ def test_a_command_that_does_not_exist_is_one_sentence() -> None:
         check_all(select("success"), CheckOptions(argv=("/no/such/thing",)))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_results_come_in_the_order_of_the_scenarios_and_success_runs_first() -> None:
     told: list[ScenarioResult] = []
     choices = select("duplicate-status,all-cached,success")
@@ -53,7 +53,7 @@ def test_results_come_in_the_order_of_the_scenarios_and_success_runs_first() -> 
     assert told[0].name == "success"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("keep_going, count", [(False, 1), (True, 2)])
 def test_a_client_that_never_comes_ends_the_check(keep_going: bool, count: int) -> None:
     never = options("-c", "pass", keep_going=keep_going)
@@ -61,7 +61,7 @@ def test_a_client_that_never_comes_ends_the_check(keep_going: bool, count: int) 
     assert len(check_all(select("success,all-cached"), never)) == count
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_command_finds_its_workflow_and_a_folder(tmp_path: Path) -> None:
     code = (
         "import json, os, sys; json.load(open(sys.argv[1])); assert os.listdir(sys.argv[2]) == []"

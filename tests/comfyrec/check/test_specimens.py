@@ -34,7 +34,7 @@ WITH_A_SOCKET_FIRST = [name for name in SPECIMENS if name != "late_socket"]
 GOES_ELSEWHERE = "sid-changes"
 """Frames go to the id that the server gives, so a client that follows it is better off there."""
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 
 @cache

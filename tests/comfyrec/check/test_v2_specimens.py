@@ -20,7 +20,7 @@ ON_V2 = ServerOptions(surfaces=(SurfaceChoice("v2"),))
 SCENARIOS = [scenario.name for scenario in catalogue("v2")]
 PUT_THROUGH = [choice.scenario.name for choice in select("*", "v2")]
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 
 def result_of(client: type[V2Client], name: str) -> ScenarioResult:

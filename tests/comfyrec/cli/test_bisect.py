@@ -24,7 +24,7 @@ urllib.request.urlopen(url + "/prompt", body)
 COMMAND = ["--", sys.executable, "-S", "-c", CLIENT, "{url}", "{workflow}"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_fact_is_named_with_the_command_that_shows_it(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -44,7 +44,7 @@ def test_the_fact_is_named_with_the_command_that_shows_it(
     assert "0.3.27: fails: " in log
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_every_dependency_is_named_for_a_program(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bisect", "--good", "0.27.0", "--json", *COMMAND]) == 0
 
@@ -52,7 +52,7 @@ def test_every_dependency_is_named_for_a_program(capsys: pytest.CaptureFixture[s
     assert [one["facts"] for one in found["culprits"]] == [["error_objects"]]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     "versions, sentence",
     [

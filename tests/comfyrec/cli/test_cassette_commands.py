@@ -466,6 +466,7 @@ def test_what_is_no_cassette_is_refused_in_one_sentence(
         assert len(said.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_cat_starts_without_the_heavy_libraries(cassette: Path) -> None:
     code = (
         "import sys; from comfyrec.cli import main; main(sys.argv[1:]); "
@@ -479,6 +480,7 @@ def test_cat_starts_without_the_heavy_libraries(cassette: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_the_module_runs_as_a_program(cassette: Path) -> None:
     command = [sys.executable, "-m", "comfyrec", "cat", "--json", str(cassette)]
 

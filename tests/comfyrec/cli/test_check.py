@@ -25,7 +25,7 @@ from fake_server.scenarios.kit import drop, event
 from fake_server.server.thread import loop_thread
 from tests.support.paths import ROOT
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 BOUND_S = 30.0
 RIGHT = [

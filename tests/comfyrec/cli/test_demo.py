@@ -64,6 +64,7 @@ def test_each_difference_is_named(again: Seen, said: str) -> None:
     assert any(line.startswith(said) for line in compare(run_of(*USUAL), again))
 
 
+@pytest.mark.slow
 def test_it_records_replays_and_compares(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -47,6 +47,7 @@ def test_a_version_that_is_none_is_said(capsys: pytest.CaptureFixture[str]) -> N
     assert "'banana' is not a version" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_what_the_servers_said_is_kept_if_asked_for(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

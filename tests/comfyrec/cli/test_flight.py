@@ -64,7 +64,7 @@ def asked(url: str, body: object = None) -> bytes:
             return refused.read()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_failed_session_stays_and_the_last_minutes_can_be_kept(tmp_path: Path) -> None:
     folder = tmp_path / "flight"
     command = [

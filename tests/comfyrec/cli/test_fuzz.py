@@ -27,7 +27,7 @@ def in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_bug_is_found_told_and_saved(
     in_a_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -51,7 +51,7 @@ def test_a_bug_is_found_told_and_saved(
     assert main(["check", "--scenarios", saved.name, *wrong]) == 1
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_right_client_is_told_how_much_was_tried(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["fuzz", "--examples", "10", "--json", *specimen("right")]) == 0
 
@@ -59,7 +59,7 @@ def test_a_right_client_is_told_how_much_was_tried(capsys: pytest.CaptureFixture
     assert (found["examples"], found["says"], found["failed"]) == (10, None, [])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_corpus_is_tried_first(in_a_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     corpus = in_a_folder / "corpus"
     corpus.mkdir()

@@ -163,7 +163,7 @@ def test_a_file_and_an_address_do_not_go_together(
     assert "--serve 'nowhere' is not an address" in capsys.readouterr().err
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_page_beside_a_recorder_ends_with_it(tmp_path: Path) -> None:
     path = tmp_path / "x.crec"
     write_cassette(path, run(session()).end())
@@ -181,7 +181,7 @@ def test_a_page_beside_a_recorder_ends_with_it(tmp_path: Path) -> None:
     page.stdout.close()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_recorder_has_its_page_beside_it(tmp_path: Path) -> None:
     with closing(ComfyUI(PluginSettings())) as server:
         command = [sys.executable, "-m", "comfyrec", "record", "--upstream", server.url]

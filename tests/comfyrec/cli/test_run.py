@@ -147,6 +147,7 @@ def ends(outcome: str) -> Any:
     return script
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("outcome", [o for o in Outcome if o is not Outcome.REJECTED])
 def test_each_outcome_has_its_own_exit_status_and_report(
     outcome: Outcome, flow: Path, capsys: pytest.CaptureFixture[str]
@@ -289,6 +290,7 @@ def interrupted(handle: Handle, flow: Path, *flags: str, signals: int = 1) -> tu
     return process.returncode, out, heard
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="there is no SIGINT for one process elsewhere")
 def test_ctrl_c_interrupts_only_our_prompt_and_says_that_it_took_effect(
     flow: Path,
@@ -304,6 +306,7 @@ def test_ctrl_c_interrupts_only_our_prompt_and_says_that_it_took_effect(
     assert "Traceback" not in said
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="there is no SIGINT for one process elsewhere")
 def test_a_second_ctrl_c_leaves_at_once(flow: Path):
     server = Server(ends("timed-out"))
@@ -315,6 +318,7 @@ def test_a_second_ctrl_c_leaves_at_once(flow: Path):
     assert "Traceback" not in said
 
 
+@pytest.mark.slow
 def test_silence_is_no_success_but_leads_to_the_history(
     flow: Path, capsys: pytest.CaptureFixture[str]
 ):
@@ -482,6 +486,7 @@ def test_an_output_that_is_not_there_is_an_error_of_its_own_and_the_report_is_st
 # --- continuous -------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_continuous_serves_the_workflow_until_it_is_stopped(flow: Path):
     import urllib.request
 
@@ -527,6 +532,7 @@ def test_images_that_lie_in_the_named_folder_are_uploaded_and_their_new_names_us
     assert graph["6"]["inputs"]["image"] == "on the server.png"
 
 
+@pytest.mark.slow
 def test_a_reader_that_goes_away_is_no_error(flow: Path):
     server = Server(ends("timed-out"))
     server.script = lambda server, p: [

@@ -120,6 +120,7 @@ def test_what_may_harm_others_is_not_done_again(newer: Handle) -> None:
     assert {e.path for e in again.exchanges if e.method == "POST"} == {"/prompt"}
 
 
+@pytest.mark.slow
 def test_a_server_that_is_not_there_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["diff", "all-cached", "http://127.0.0.1:9"]) == 2
     assert main(["diff", "http://127.0.0.1:9", "http://127.0.0.1:9"]) == 2

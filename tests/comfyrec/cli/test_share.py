@@ -47,7 +47,7 @@ def left_in(data: bytes) -> list[str]:
     ]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("suffix", [".crec", ".jsonl"])
 def test_redact_leaves_nothing_of_the_table(
     everything_told: Path, suffix: str, tmp_path: Path
@@ -62,7 +62,7 @@ def test_redact_leaves_nothing_of_the_table(
     assert main(["doctor", str(output)]) in (0, 1)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_report_leaves_nothing_of_the_table(everything_told: Path, tmp_path: Path) -> None:
     output = tmp_path / "r.zip"
 
@@ -180,6 +180,7 @@ def test_scan_says_what_is_told_by_place(capsys: pytest.CaptureFixture[str]) -> 
     assert "a red cube" not in "\n".join(lines)
 
 
+@pytest.mark.slow
 def test_scan_finds_nothing_in_what_was_redacted(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -226,6 +227,7 @@ def test_scan_ends_with_1_where_a_secret_is(
     assert SECRET not in said
 
 
+@pytest.mark.slow
 def test_a_report_is_one_archive_with_all_that_a_reader_needs(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

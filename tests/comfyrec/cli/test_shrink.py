@@ -29,7 +29,7 @@ def recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return "session.jsonl"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_is_left_is_told_and_saved(recording: str, capsys: pytest.CaptureFixture[str]) -> None:
     files = ["--scenario", "found.py", "--test", "test_found.py"]
 
@@ -49,7 +49,7 @@ def test_what_is_left_is_told_and_saved(recording: str, capsys: pytest.CaptureFi
     assert "test_session" in Path("test_found.py").read_text()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_scenario_is_recorded_first(recording: str, capsys: pytest.CaptureFixture[str]) -> None:
     argv = ["shrink", "foreign-executing-null", "-o", "left.jsonl", "--json"]
 
@@ -60,7 +60,7 @@ def test_a_scenario_is_recorded_first(recording: str, capsys: pytest.CaptureFixt
     assert len(found["messages"]) == 1
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_client_that_passes_is_told_so(
     recording: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -30,7 +30,7 @@ def test_wrong_flags_are_one_sentence(
     assert words in capsys.readouterr().err
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_fleet_has_so_many_servers_with_ids_of_their_own(tmp_path: Path) -> None:
     pool = Pool(9, 1000.0, (1.0, 1.0))
     timing = Timing(

@@ -137,6 +137,7 @@ def test_a_collector_that_is_down_costs_its_traces_and_nothing_else() -> None:
     assert any("3 spans LOST: Connect" in sentence for sentence in said)
 
 
+@pytest.mark.slow
 def test_traces_that_nobody_takes_are_bounded() -> None:
     recording = session()
     for number in range(REQUESTS_WAITING_MAX + 10):

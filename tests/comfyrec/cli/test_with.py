@@ -23,6 +23,7 @@ def with_command(*words: str) -> int:
     return main(["with", *words])
 
 
+@pytest.mark.slow
 def test_the_command_finds_the_server_and_is_quiet_when_it_is_fine(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
@@ -87,6 +88,7 @@ def test_what_the_command_leaves_behind_is_ended(tmp_path: Path) -> None:
     assert status == 0
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="signals as POSIX has them")
 def test_a_signal_is_passed_on_to_the_command() -> None:
     code = (

@@ -277,6 +277,7 @@ async def _recorded_nothing(*_: Any) -> None:
     """In place of recording until somebody presses Ctrl-C."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", ROWS, ids=[row.typed for row in ROWS])
 def test_a_wrong_use_is_one_sentence_with_a_mend_that_works(
     row: Row, url: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

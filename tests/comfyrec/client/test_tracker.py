@@ -465,6 +465,7 @@ def happen(sim: Sim, what: str, detail: Any) -> None:
         sim.failing = "500" if detail else None
 
 
+@pytest.mark.slow
 @given(
     st.lists(HAPPENINGS, max_size=30),
     st.sampled_from(["success", "error", "interrupted", None]),

@@ -6,11 +6,14 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 from tests.support.paths import ROOT
 
 SCRIPT = ROOT / "benchmarks" / "tracker.py"
 
 
+@pytest.mark.slow
 def test_the_benchmark_of_the_tracker_prints_its_figures():
     done = subprocess.run(
         [sys.executable, str(SCRIPT), "--quick", "--json"],

@@ -34,7 +34,7 @@ def seen_of(version: str, **switched: bool) -> Seen:
         return look_at(LiveServer(handle.url), version)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("version", ERAS)
 def test_the_fake_has_full_marks_in_every_generation(version: str) -> None:
     verdict = judge(seen_of(version))
@@ -45,7 +45,7 @@ def test_the_fake_has_full_marks_in_every_generation(version: str) -> None:
     assert set(verdict.unseen) <= {"uuid_prompt_ids"}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     "version, fact", [(version, fact) for version, facts in DEPARTURES.items() for fact in facts]
 )

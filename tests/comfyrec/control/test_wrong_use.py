@@ -173,6 +173,7 @@ def ask(server: ComfyUI, request: str, body: Any = None, below: str = "/__fake__
     return status, json.loads(got) if "json" in fields.get("content-type", "") else got
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ROWS)
 def test_a_wrong_use_is_one_sentence_with_a_mend_that_works(server: ComfyUI, name: str) -> None:
     row = ROWS[name]

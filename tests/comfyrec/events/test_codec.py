@@ -511,6 +511,7 @@ _anything = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(_anything)
 @example({"a": [1, 2.5, float("-inf"), None, True], "\u732b": "\udcff"})
 def test_comfy_json_is_what_python_dumps(value: object) -> None:

@@ -13,7 +13,7 @@ from tests.support.paths import ROOT
 SCRIPT = ROOT / "benchmarks" / "decode.py"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_benchmark_of_decoding_prints_its_figures() -> None:
     done = subprocess.run(
         [sys.executable, str(SCRIPT), "--quick", "--json"],

@@ -166,6 +166,7 @@ def test_any_text_is_an_event_or_a_decode_error(message: bytes) -> None:
         survives(event)
 
 
+@pytest.mark.slow
 @fuzz(0.25)
 @given(
     st.sampled_from([json.loads(seed) for seed in SEEDS]),

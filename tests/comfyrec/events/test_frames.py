@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -87,6 +88,7 @@ ENTRIES = st.builds(
 )
 
 
+@pytest.mark.slow
 @given(TEXTS, st.lists(ENTRIES, max_size=3, unique_by=lambda entry: entry.node_id))
 def test_the_states_of_nodes_are_what_encode_writes(
     prompt_id: str, entries: list[NodeProgress]

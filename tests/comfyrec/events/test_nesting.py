@@ -26,6 +26,7 @@ def depth_of(value: Any) -> int:
     return 1 + max(map(depth_of, value), default=0) if isinstance(value, list) else 0
 
 
+@pytest.mark.slow
 @given(JSON, st.integers(0, 8), st.booleans())
 def test_it_agrees_with_a_walk_through_the_value(value: Any, most: int, ascii_only: bool) -> None:
     text = json.dumps(value, ensure_ascii=ascii_only)

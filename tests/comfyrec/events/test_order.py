@@ -389,6 +389,7 @@ def _runs(stream: list[Event]) -> list[list[Event]]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not NEW, reason="needs ../shared/recordings or cassettes/")
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_frame_that_matters_is_missed_wherever_it_is_planted(change: str) -> None:

@@ -48,6 +48,7 @@ def test_an_output_shows_its_texts() -> None:
     assert list(texts_in(output)) == ["one", "two", "three"]
 
 
+@pytest.mark.slow
 def test_a_list_of_any_depth_is_taken_apart() -> None:
     nested: Any = A
     for _ in range(100_000):
@@ -81,6 +82,7 @@ def k5(reported: dict[str, Any], true: dict[str, Any]) -> bool | None:
     return next(verdict.passed for verdict in judge(case) if verdict.invariant == "K5")
 
 
+@pytest.mark.slow
 @given(OUTPUTS)
 def test_all_who_ask_for_the_files_get_the_same(output: dict[str, Any]) -> None:
     outputs = {"9": output}
@@ -99,11 +101,13 @@ def test_all_who_ask_for_the_files_get_the_same(output: dict[str, Any]) -> None:
     assert k5({"1": {"all": [msgspec.structs.asdict(file) for file in files]}}, outputs) is True
 
 
+@pytest.mark.slow
 @given(OUTPUTS)
 def test_all_who_ask_for_the_texts_get_the_same(output: dict[str, Any]) -> None:
     assert [text.text for text in texts_of_client({"9": output})] == list(texts_in(output))
 
 
+@pytest.mark.slow
 @given(OUTPUTS)
 def test_files_that_are_changed_to_themselves_leave_the_output_as_it_was(
     output: dict[str, Any],

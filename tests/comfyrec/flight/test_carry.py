@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 from hypothesis import given
 
 from comfyrec.cassette.records import AnyRecord, Note, Session
@@ -111,6 +112,7 @@ def test_a_closed_connection_is_not_carried_and_not_remembered() -> None:
     assert carry._connections == {}
 
 
+@pytest.mark.slow
 @given(cassettes)
 def test_no_record_disturbs_it(records: list[AnyRecord]) -> None:
     carry = Carry(LINGER)

@@ -136,6 +136,7 @@ def test_a_limit_cuts_a_session_that_does_not_end_and_its_parts_stay(tmp_path: P
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_bound_of_the_disk_holds_at_every_moment(tmp_path: Path) -> None:
     desk = Desk(tmp_path, failed=True, disk_bytes_max=40_000, bytes_max=5_000)
     talk = session()

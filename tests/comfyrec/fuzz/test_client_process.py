@@ -15,7 +15,7 @@ from comfyrec.errors import UsageError
 from comfyrec.fuzz import client_process
 from comfyrec.fuzz.client_process import Job, LongLived, OncePerRun, client_for
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 JOB = Job(url="http://127.0.0.1:1/a", ws_url="ws://127.0.0.1:1/a", workflow={}, timeout_s=10)
 

@@ -60,7 +60,7 @@ def always_success(entry: Any) -> str:
     return "success"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_client_that_is_right_passes_all_that_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     argv = [sys.executable, "-m", "tests.comfyrec.fuzz.specimen", "right"]
@@ -72,7 +72,7 @@ def test_a_client_that_is_right_passes_all_that_is_drawn(monkeypatch: pytest.Mon
     assert found.examples == 25
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_is_found_is_the_smallest_run() -> None:
     found = fuzz(Plain(always_success), FuzzOptions(seconds=60, seed=3))
 
@@ -83,7 +83,7 @@ def test_what_is_found_is_the_smallest_run() -> None:
     assert "reported success" in found.failure.says
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_same_seed_finds_the_same() -> None:
     one, same = (fuzz(Plain(always_success), FuzzOptions(seconds=60, seed=5)) for _ in range(2))
 
@@ -107,7 +107,7 @@ def test_a_scenario_is_judged_as_well() -> None:
     assert failure.says.splitlines()[-1] == "execution-error"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_half_of_the_runs_are_scenarios_if_asked() -> None:
     found = fuzz(
         Plain(always_success), FuzzOptions(seconds=60, scenarios="execution-error,interrupt")

@@ -180,6 +180,7 @@ json_values = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(json_values)
 def test_json_is_read_as_python_reads_it(value: object) -> None:
     text = json.dumps(value)

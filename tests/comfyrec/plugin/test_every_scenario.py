@@ -16,7 +16,7 @@ import pytest
 from comfyrec.testing.handle import ComfyUI
 from fake_server.scenarios import catalogue
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 NAMES = [scenario.name for scenario in catalogue()]
 # It refuses everybody until it has started.

@@ -231,6 +231,7 @@ PASSING = {
 }
 
 
+@pytest.mark.slow
 def test_downstream_tests_pass(project: pytest.Pytester) -> None:
     result = run_projects(project, PASSING)
 
@@ -367,6 +368,7 @@ FAILING = {
 }
 
 
+@pytest.mark.slow
 def test_failures_explain_themselves(project: pytest.Pytester) -> None:
     codes = {name: f"import pytest\n{code}" for name, (code, _) in FAILING.items()}
 
@@ -380,6 +382,7 @@ def test_failures_explain_themselves(project: pytest.Pytester) -> None:
     assert {name: words for name, words in missing.items() if words} == {}, text
 
 
+@pytest.mark.slow
 def test_a_server_thread_that_dies_fails_the_test_and_does_not_hang(
     project: pytest.Pytester,
 ) -> None:
@@ -444,6 +447,7 @@ ANY_WORKFLOW = {
 }
 
 
+@pytest.mark.slow
 def test_any_workflow_runs_in_a_test(project: pytest.Pytester) -> None:
     project.makepyfile(custom=CUSTOM)
     flows = project.mkdir("flows")
@@ -455,6 +459,7 @@ def test_any_workflow_runs_in_a_test(project: pytest.Pytester) -> None:
     run_projects(project, ANY_WORKFLOW).assert_outcomes(passed=len(ANY_WORKFLOW))
 
 
+@pytest.mark.slow
 def test_a_refused_class_is_hinted_at_in_the_report_of_a_failing_test(
     project: pytest.Pytester,
 ) -> None:
@@ -483,6 +488,7 @@ WRONG_NODES = {
 }
 
 
+@pytest.mark.slow
 def test_nodes_that_cannot_be_had_are_said_in_one_sentence(project: pytest.Pytester) -> None:
     codes = {
         keyword: f"""

@@ -14,7 +14,7 @@ import pytest
 from tests.support.lanes import examples
 from tests.support.paths import ROOT
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 ORDERS = examples(1, 20)
 TESTS_MIN = 300

@@ -129,6 +129,7 @@ def test_what_was_seen_is_the_same_while_recording(project: pytest.Pytester, ups
     replayed.assert_outcomes(passed=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["once", "new_episodes", "all", "rewrite"])
 def test_what_was_recorded_is_replayed_without_the_server(
     project: pytest.Pytester, upstream: str, mode: str

@@ -39,6 +39,7 @@ class TestFixture:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command_line", "ini"),
     [*itertools.product([COMMAND_LINE, None], [INI, None])],

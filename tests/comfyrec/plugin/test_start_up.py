@@ -27,6 +27,7 @@ def run(folder: Path, code: str, *options: str) -> subprocess.CompletedProcess[s
     )
 
 
+@pytest.mark.slow
 def test_a_run_that_does_not_use_it_imports_next_to_nothing(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         f"""
@@ -47,6 +48,7 @@ def test_a_run_that_does_not_use_it_imports_next_to_nothing(pytester: pytest.Pyt
     assert result.ret == 0, result.stdout.str()
 
 
+@pytest.mark.slow
 def test_our_modules_are_left_to_python_and_a_users_tests_are_rewritten(tmp_path: Path) -> None:
     (tmp_path / "test_it.py").write_text(
         "import sys\n"

@@ -180,6 +180,7 @@ def _run(project: pytest.Pytester, rows: dict[str, Row], *, mended: bool) -> dic
     return found
 
 
+@pytest.mark.slow
 def test_each_wrong_use_is_one_sentence(project: pytest.Pytester) -> None:
     found = _run(project, ROWS, mended=False)
 
@@ -203,6 +204,7 @@ COLLECTED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", COLLECTED)
 def test_scenarios_that_cannot_be_are_said_when_tests_are_collected(
     project: pytest.Pytester, name: str

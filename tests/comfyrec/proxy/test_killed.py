@@ -64,6 +64,7 @@ def on_the_wire(records: list[AnyRecord]) -> bytes:
     return out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("asked, before, stream", STREAMS.values(), ids=STREAMS)
 @pytest.mark.parametrize("suffix", [".crec", ".jsonl"])
 def test_what_the_client_had_is_on_disk_wherever_the_recorder_is_killed(

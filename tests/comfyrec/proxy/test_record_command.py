@@ -81,6 +81,7 @@ def recording(
             process.kill()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="signals are sent as POSIX does")
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("suffix", ["jsonl", "crec"])
@@ -104,6 +105,7 @@ def test_it_records_until_it_is_stopped(
     assert [type(r) for r in records[1:4]] == [Opened, HttpPart, HttpPart]
 
 
+@pytest.mark.slow
 def test_a_key_for_the_upstream_is_sent_and_not_recorded(tmp_path: Path, upstream: str) -> None:
     path, key = tmp_path / "session.jsonl", "only-the-server-knows-42"
 
@@ -118,6 +120,7 @@ def test_a_key_for_the_upstream_is_sent_and_not_recorded(tmp_path: Path, upstrea
     assert key not in path.read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["jsonl", "crec"])
 def test_a_secret_that_was_met_late_is_taken_out(
     tmp_path: Path, upstream: str, suffix: str
@@ -163,6 +166,7 @@ def test_a_secret_that_cannot_be_taken_out_is_told_and_gives_status_1(
     assert "1 record still holds a secret" in complained and str(path) in complained
 
 
+@pytest.mark.slow
 def test_appending_goes_on_in_the_same_cassette(tmp_path: Path, upstream: str) -> None:
     path = tmp_path / "session.crec"
 
@@ -248,6 +252,7 @@ def test_a_mistake_is_one_sentence_and_a_status(
     assert not (tmp_path / "new.jsonl").exists()
 
 
+@pytest.mark.slow
 def test_a_closed_terminal_ends_a_recording_as_cleanly_as_ctrl_c(
     tmp_path: Path, upstream: str
 ) -> None:
@@ -264,6 +269,7 @@ def test_a_closed_terminal_ends_a_recording_as_cleanly_as_ctrl_c(
     assert isinstance(records[-1], End)
 
 
+@pytest.mark.slow
 def test_a_file_that_was_replaced_meanwhile_is_said_and_gives_status_3(
     tmp_path: Path, upstream: str
 ) -> None:
@@ -285,6 +291,7 @@ def test_a_file_that_was_replaced_meanwhile_is_said_and_gives_status_3(
     assert path.read_bytes() == b"of somebody else"
 
 
+@pytest.mark.slow
 def test_an_upstream_that_leads_back_to_the_recorder_is_refused_at_once(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
@@ -303,6 +310,7 @@ def test_an_upstream_that_leads_back_to_the_recorder_is_refused_at_once(tmp_path
     assert "leads back to this recorder" in complained
 
 
+@pytest.mark.slow
 def test_records_lost_to_a_full_disk_give_status_3_and_are_not_called_whole(
     tmp_path: Path, upstream: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -323,6 +331,7 @@ def test_records_lost_to_a_full_disk_give_status_3_and_are_not_called_whole(
     assert "whole" not in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_it_knows_which_server_it_records(
     tmp_path: Path, upstream: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -340,6 +349,7 @@ def test_it_knows_which_server_it_records(
     assert json.loads(capsys.readouterr().out)["about"] == about
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="signals are sent as POSIX does")
 def test_an_upstream_that_is_not_there_is_said_at_once(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -356,6 +366,7 @@ def test_an_upstream_that_is_not_there_is_said_at_once(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="signals are sent as POSIX does")
 @pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
 def test_a_second_signal_changes_nothing_about_the_end(

@@ -313,6 +313,7 @@ def test_an_answer_that_is_cut_off_looks_cut_off() -> None:
     assert isinstance(note, Note) and note.text == "the answer was cut off"
 
 
+@pytest.mark.slow
 def test_the_relay_ends_a_connection_that_the_client_wanted_to_end() -> None:
     async def upstream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")

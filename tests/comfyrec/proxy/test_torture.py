@@ -16,7 +16,7 @@ from comfyrec.cassette.files import open_cassette
 from tests.support.paths import SHARED
 from tests.support.wire_truth import Wire, differences
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 TOOLS = SHARED / "torture"
 PARTS = {

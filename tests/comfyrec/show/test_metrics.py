@@ -53,6 +53,7 @@ def records_of(name: str) -> list[AnyRecord]:
         return list(reader)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", bundled())
 def test_figures_are_those_of_the_story(name: str) -> None:
     records = records_of(name)
@@ -116,6 +117,7 @@ def test_nothing_that_a_prompt_says_is_in_it() -> None:
     assert "castle" not in text
 
 
+@pytest.mark.slow
 def test_what_has_not_ended_is_held_and_nothing_else() -> None:
     metrics = Metrics(version="1")
     watch = Watch([metrics])

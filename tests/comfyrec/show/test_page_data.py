@@ -69,6 +69,7 @@ def records_of(name: str) -> list[AnyRecord]:
         return list(reader)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", bundled())
 def test_columns_tell_what_the_moments_tell(name: str) -> None:
     live, moments = Live(), []

@@ -20,7 +20,7 @@ from tests.support.timeline_samples import Recording, run, session
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright and a Chromium")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.long,
     pytest.mark.skipif(CHROMIUM is None, reason="needs playwright and a Chromium"),
 ]
 READY = "html[data-ready]"

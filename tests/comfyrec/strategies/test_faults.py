@@ -16,6 +16,7 @@ from tests.support.lanes import DEEP
 FAULTY = faulty_streams()
 
 
+@pytest.mark.slow
 @FUZZ
 @given(FAULTY)
 def test_a_fault_shows_where_its_label_says_so(stream: Stream) -> None:
@@ -24,6 +25,7 @@ def test_a_fault_shows_where_its_label_says_so(stream: Stream) -> None:
     assert shows in (None, bool(stream.violations)), stream.violations
 
 
+@pytest.mark.slow
 @FUZZ
 @given(FAULTY)
 def test_the_history_tells_the_truth_unless_the_label_says_otherwise(stream: Stream) -> None:

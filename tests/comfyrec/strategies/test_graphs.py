@@ -43,6 +43,7 @@ def accepted(graph: Mapping[str, Any], catalogue: Catalogue | None = None) -> di
     return {"status": answer.status, **told}
 
 
+@pytest.mark.slow
 @FUZZ
 @given(graphs())
 def test_a_server_accepts_every_graph_whole(graph: dict[str, Any]) -> None:
@@ -61,6 +62,7 @@ def test_a_graph_fits_the_catalogue_that_is_given(graph: dict[str, Any]) -> None
     assert {node["class_type"] for node in graph.values()} == {"Make", "Show"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("most", [1, 2, 5])
 @FUZZ
 @given(data=st.data())

@@ -121,10 +121,12 @@ WRONG = {
 }
 
 
+@pytest.mark.slow
 def test_the_right_client_stands_it() -> None:
     run_state_machine_as_test(client_machine(Poller), settings=FUZZ)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("client, words", WRONG.items(), ids=[one.__name__ for one in WRONG])
 def test_a_wrong_client_is_found(client: type[Poller], words: str) -> None:
     with pytest.raises(Judged, match=words):

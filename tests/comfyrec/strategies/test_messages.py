@@ -21,6 +21,7 @@ from tests.support.fuzz_settings import FUZZ
 STRANGE = (Unknown, UnknownBinary, Misfit, BinaryMisfit)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", ERAS)
 @FUZZ
 @given(data=st.data())

@@ -54,6 +54,7 @@ def named(message: str | bytes, live: str, drawn: str) -> str | bytes:
     return message.replace(live, drawn)
 
 
+@pytest.mark.slow
 @FUZZ
 @given(runs())
 def test_a_replay_says_what_was_drawn(stream: Stream) -> None:

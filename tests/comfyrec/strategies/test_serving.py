@@ -17,7 +17,7 @@ from tests.comfyrec.check.specimens.right import Client
 from tests.support.fuzzed import SHORT, WHOLE, client_of, fuzz, recipe
 from tests.support.lanes import DEEP
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 # What a client holds in memory is in no report; ``comfyrec check`` measures its process.
 WRONG = [name for name in SPECIMENS[1:] if name != "hoards"]

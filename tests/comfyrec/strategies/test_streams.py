@@ -36,6 +36,7 @@ def test_the_history_of_a_stream_is_of_its_prompt(stream: Stream) -> None:
     assert list(stream.times_us) == sorted(stream.times_us)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("outcome", ["error", "interrupted"])
 def test_an_outcome_shrinks_to_one_node(outcome: str) -> None:
     found = find(

@@ -21,6 +21,7 @@ def asked(*names: object, questions: tuple[str, ...] = tuple(QUESTIONS)) -> list
     return ask([str(name) for name in names], questions, jobs=1, told=lambda one: None)
 
 
+@pytest.mark.slow
 def test_tables_and_cassettes_give_the_same_answers(tmp_path: Path) -> None:
     export_tables(tmp_path, [ROOT / "cassettes"], jobs=1)
 

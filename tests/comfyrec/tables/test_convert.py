@@ -84,7 +84,7 @@ def test_a_file_without_an_end_is_named_and_taken(tmp_path: Path) -> None:
     assert "cut.jsonl" in one.problems[0]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_processes_give_what_one_process_gives(tmp_path: Path) -> None:
     paths = [damaged(tmp_path / "d.crec"), *ALL * 2]
 

@@ -102,7 +102,7 @@ def quantiles(values: Sequence[float]) -> tuple[float, float]:
     return ordered[len(ordered) // 2], ordered[int(len(ordered) * 0.95)]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("workers", [1, 4, 16])
 def test_a_twin_waits_and_runs_as_the_held_out_fleet_did(workers: int) -> None:
     """The twin is the simulated server itself, fed what was held out, in virtual time."""

@@ -32,6 +32,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("question", QUESTIONS)
 def test_polars_gives_the_answers_of_duckdb(question: str, exported: Path) -> None:
     polars = pytest.importorskip("polars")

@@ -67,6 +67,7 @@ def test_a_second_export_adds_nothing(tmp_path: Path, cassettes: Path, capsys: A
     assert content(folder, "node_runs") == rows
 
 
+@pytest.mark.slow
 def test_one_by_one_or_together_gives_the_same_rows(tmp_path: Path, cassettes: Path) -> None:
     for path in sorted(cassettes.iterdir()):
         export_tables(tmp_path / "one", [path], jobs=1)
@@ -76,6 +77,7 @@ def test_one_by_one_or_together_gives_the_same_rows(tmp_path: Path, cassettes: P
         assert content(tmp_path / "one", table) == content(tmp_path / "all", table)
 
 
+@pytest.mark.slow
 def test_a_recording_that_has_grown_takes_its_own_place(tmp_path: Path, cassettes: Path) -> None:
     folder, path = tmp_path / "t", cassettes / "grows.jsonl"
     lines = text.encode_lines(run(session()).end())
@@ -90,6 +92,7 @@ def test_a_recording_that_has_grown_takes_its_own_place(tmp_path: Path, cassette
         assert content(folder, table) == content(tmp_path / "anew", table)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["before the line", "within the line"])
 def test_an_export_that_was_killed_is_taken_up_again(
     tmp_path: Path, cassettes: Path, moment: str

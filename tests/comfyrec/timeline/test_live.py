@@ -49,6 +49,7 @@ def unnamed(moment: Moment) -> Moment:
     return replace(moment, words="") if moment.kind == "opened" else moment
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", bundled())
 def test_it_tells_what_a_timeline_tells(name: str) -> None:
     records = records_of(name)
@@ -79,6 +80,7 @@ def test_events_of_an_answer_are_told_as_they_come() -> None:
     assert events[0].at < events[1].at == events[2].at
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["execution-error", "two-clients", "reconnect-mid-run"])
 def test_a_story_can_be_asked_for_at_any_time(name: str) -> None:
     records = records_of(name)
@@ -139,6 +141,7 @@ def test_a_prompt_that_nobody_heard_of_ends_with_its_history() -> None:
     assert [prompt.open.outcome for prompt in ended] == ["success"]
 
 
+@pytest.mark.slow
 def test_connections_that_ended_are_forgotten() -> None:
     live, recording = Live(), Recording()
     for conn in range(3_000):

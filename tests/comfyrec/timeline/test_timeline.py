@@ -367,6 +367,7 @@ def test_which_comfyui_it_was(make: Any, version: str) -> None:
     assert built(make()).comfyui_version == version
 
 
+@pytest.mark.slow
 @given(st.data())
 def test_any_rest_of_a_recording_has_a_time_line(data: st.DataObject) -> None:
     records = run(run(session()), prompt_id="another", conn=3).end()

@@ -185,6 +185,7 @@ def test_a_request_goes_on_whole_and_is_read_the_same_byte_by_byte(request_bytes
     assert isinstance(at_once[-1], End)
 
 
+@pytest.mark.slow
 @fuzz
 @given(st.data())
 def test_requests_are_read_the_same_wherever_they_are_cut(data: st.DataObject) -> None:
@@ -209,6 +210,7 @@ def test_what_can_be_read_in_two_ways_is_refused_and_nothing_of_it_goes_on(
     assert len(events) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("request_bytes", [r for r, _ in REFUSED.values()], ids=REFUSED)
 def test_what_is_refused_is_refused_byte_by_byte_too(request_bytes: bytes) -> None:
     # All but the upgrade: there the bytes behind it are held, which is as safe.
@@ -220,6 +222,7 @@ def test_what_is_refused_is_refused_byte_by_byte_too(request_bytes: bytes) -> No
     assert request_bytes.startswith(onward)
 
 
+@pytest.mark.slow
 @fuzz
 @given(damaged([*REQUESTS.values(), SEVERAL, *(r for r, _ in REFUSED.values() if len(r) < 9000)]))
 @example(b"\r")
@@ -233,6 +236,7 @@ def test_what_goes_on_is_a_beginning_that_anybody_reads_as_we_did(stream: bytes)
     assert told(again) == told([event for event in events if not isinstance(event, Broken)])
 
 
+@pytest.mark.slow
 @fuzz
 @given(st.data())
 def test_what_goes_on_is_a_beginning_however_it_is_cut(data: st.DataObject) -> None:
@@ -314,6 +318,7 @@ def test_an_answer_is_read_the_same_byte_by_byte(method: bytes, answer: bytes) -
     assert isinstance(at_once[-1], End)
 
 
+@pytest.mark.slow
 @fuzz
 @given(st.data())
 def test_answers_are_read_the_same_wherever_they_are_cut(data: st.DataObject) -> None:
@@ -333,6 +338,7 @@ def test_an_answer_without_a_clear_end_is_said_to_be_broken(answer: bytes) -> No
     assert isinstance(events[-1], Broken)
 
 
+@pytest.mark.slow
 @fuzz
 @given(damaged([a for _, a in ANSWERS.values()]), st.sampled_from([b"GET", b"HEAD"]))
 def test_no_answer_raises(stream: bytes, method: bytes) -> None:

@@ -87,6 +87,7 @@ def joined(steps: list[Step]) -> list[Part]:
     return whole
 
 
+@pytest.mark.slow
 @fuzz
 @given(st.data())
 def test_the_same_is_seen_wherever_the_bytes_are_cut(data: st.DataObject) -> None:
@@ -101,6 +102,7 @@ def test_the_same_is_seen_wherever_the_bytes_are_cut(data: st.DataObject) -> Non
     assert b"".join(step.onward for step in steps + answers) == asked + answered
 
 
+@pytest.mark.slow
 @fuzz
 @given(damaged([GET + POST, UPGRADE + HELLO]), damaged([OK + OK, SWITCH + HELLO * 3]))
 def test_nothing_raises(asked: bytes, answered: bytes) -> None:

@@ -72,6 +72,7 @@ def write(frames: list[TheirFrame], *, mask: bool) -> bytes:
     return b"".join(frame.serialize(mask=mask) for frame in frames)
 
 
+@pytest.mark.slow
 @fuzz
 @given(st.lists(their_frames, max_size=6), st.booleans(), st.data())
 def test_frames_are_read_the_same_wherever_they_are_cut_and_give_back_their_bytes(

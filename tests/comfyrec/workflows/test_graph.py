@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -31,6 +32,7 @@ def _places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return inner
 
 
+@pytest.mark.slow
 @given(st.data())
 def test_a_damaged_workflow_converts_or_is_refused(data: st.DataObject) -> None:
     case = data.draw(st.sampled_from(CASES))

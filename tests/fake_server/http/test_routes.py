@@ -93,6 +93,7 @@ def aiohttps(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[int, str, b
     return asyncio.run(_found_by_aiohttp(tmp_path_factory.mktemp("root")))
 
 
+@pytest.mark.slow
 def test_a_path_leads_where_aiohttp_finds_it(
     aiohttps: list[tuple[int, str, bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

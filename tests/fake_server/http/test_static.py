@@ -103,6 +103,7 @@ def _kept(headers: dict[str, str]) -> dict[str, str]:
     return {name: lower[name.lower()] for name in KEPT if name.lower() in lower}
 
 
+@pytest.mark.slow
 def test_a_file_is_served_as_aiohttp_does(
     aiohttps: list[tuple[int, dict[str, str], bytes]],
 ) -> None:

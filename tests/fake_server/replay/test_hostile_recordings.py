@@ -21,7 +21,7 @@ from tests.support.lanes import DEEP
 from tests.support.replay_rig import Rig, records_of
 from tests.support.timeline_samples import CLIENT, SERVER, Recording, run, session
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 ODD: list[Any] = [
     None, True, 0, -1, 3.5, "", "x", "prompt_id", "\ud800", "a/b", "../x", [], {}, [[]], [None],

@@ -43,6 +43,7 @@ RUNS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "params"), RUNS.values(), ids=RUNS)
 @pytest.mark.parametrize("suffix", [".jsonl", ".crec"])
 def test_what_the_engine_said_replays_itself(

@@ -17,7 +17,7 @@ from fake_server.replay import Player, replay_differences
 from fake_server.replay.self_check import replay_to_clients_of
 from tests.support.replay_rig import records_of, timeline_of
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 OTHERS = [name for name in CLASSES if name != "secret"]
 COMBINATIONS = [*chain.from_iterable(combinations(OTHERS, size) for size in (1, 2))]

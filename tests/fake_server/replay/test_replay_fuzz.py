@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -101,6 +102,7 @@ def _filled(body: Any, prompt_id: str) -> Any:
     return prompt_id if body == "{}" else body
 
 
+@pytest.mark.slow
 @settings(
     max_examples=3_000 if DEEP else 60,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],

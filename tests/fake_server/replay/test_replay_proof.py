@@ -25,6 +25,7 @@ def test_a_bundled_cassette_replays_itself(name: str) -> None:
     assert replay_differences(timeline_of(name)) == []
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not CAPTURED, reason="the captures of real servers are not here")
 @pytest.mark.parametrize("path", CAPTURED, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_a_capture_of_a_real_server_replays_itself(path: Path) -> None:
@@ -101,6 +102,7 @@ def test_a_recording_replays_itself(make: object) -> None:
     assert replay_differences(Timeline.build(make().end())) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cut", [0.2, 0.4, 0.6, 0.8, 0.95])
 @pytest.mark.parametrize("name", bundled())
 def test_a_recording_that_was_cut_off_replays_what_there_is(name: str, cut: float) -> None:

@@ -43,6 +43,7 @@ def text_and_binary(records: tuple[AnyRecord, ...]) -> int:
     return sum(isinstance(r, WsFrame) and r.side == 1 and r.head[0] & 15 < 8 for r in records)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", bundled())
 def test_a_bundled_cassette_over_the_wire(name: str) -> None:
     records = records_of(name)
@@ -55,7 +56,7 @@ def test_a_bundled_cassette_over_the_wire(name: str) -> None:
 
 
 @pytest.mark.skipif(not CAPTURED, reason="the captures of real servers are not here")
-@pytest.mark.slow
+@pytest.mark.long
 def test_every_capture_of_a_real_server_over_the_wire() -> None:
     frames = 0
     for path in CAPTURED:
@@ -70,6 +71,7 @@ def test_every_capture_of_a_real_server_over_the_wire() -> None:
     assert frames > 3_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MADE_BY_ONE_CLIENT)
 def test_clients_one_after_the_other_each_get_the_whole_recording(name: str) -> None:
     records = records_of(name)
@@ -79,6 +81,7 @@ def test_clients_one_after_the_other_each_get_the_whole_recording(name: str) -> 
             WireClient(records, port).run()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*MADE_BY_ONE_CLIENT, "pending-deleted"])
 def test_clients_at_once_each_get_the_whole_recording(name: str) -> None:
     records = records_of(name)
@@ -126,6 +129,7 @@ def test_questions_that_nobody_asked_fit_the_time_line() -> None:
     assert prompt == {"exec_info": {"queue_remaining": 0}}
 
 
+@pytest.mark.slow
 def test_a_client_that_never_makes_a_recorded_request_is_not_kept_waiting() -> None:
     records = records_of("interrupted")
     graph = graph_of(Timeline.build(records))

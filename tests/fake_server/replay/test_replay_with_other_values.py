@@ -21,7 +21,7 @@ from tests.support.recorded_sessions import (
 )
 from tests.support.replay_rig import LiveSocket, SourceRig
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 
 class Ran:

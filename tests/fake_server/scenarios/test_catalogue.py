@@ -98,6 +98,7 @@ def test_a_scenario_says_what_it_is(name: str) -> None:
     assert not any(re.match(r"(CU|FE|CLI|MCP|PNL|KR|OW)#", one) for one in scenario.evidence)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_a_scenario_is_the_same_byte_for_byte_from_its_name_and_seed(name: str) -> None:
     assert lines_of(name, seed=3) == lines_of(name, seed=3)
@@ -166,6 +167,7 @@ RESPONSE = re.compile(r"\d{3}(:| to)")
 BY_CHANCE = re.compile(r"ComfyUI_temp_\w+|[\da-f]{8}-[\da-f-]*|\d+ bytes|sid.*")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [n for n in SCENARIOS if n not in WAITS_FOR_ITS_ID])
 def test_a_client_hears_the_same_under_an_id_that_the_server_gave_it(name: str) -> None:
     own, given = heard(name, own_id=True), heard(name, own_id=False)

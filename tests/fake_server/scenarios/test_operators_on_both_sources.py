@@ -364,6 +364,7 @@ NEVER_MET = {"change_message"}
 """What this client gives no occasion for: it says nothing on its socket."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("name", OPERATORS)
 def test_an_operator_does_the_same_to_both_sources(name: str, source: str) -> None:

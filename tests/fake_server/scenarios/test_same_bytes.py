@@ -12,7 +12,7 @@ from fake_server.scenarios import names
 from tests.support.paths import ROOT
 from tests.support.scenario_digests import digest_of
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 BOUND_S = 60.0
 VARIED = [

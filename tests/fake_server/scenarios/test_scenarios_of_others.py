@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.paths import ROOT
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 PAGE = (ROOT / "docs" / "scenarios.md").read_text(encoding="utf-8")
 CLIENT = """

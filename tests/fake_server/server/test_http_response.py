@@ -60,6 +60,7 @@ def test_head_keeps_the_type_that_a_route_gave_and_drops_the_guess() -> None:
 GET = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("request_head", "connection", "open_after"),
     [

@@ -23,7 +23,7 @@ from fake_server.server.thread import serve
 from tests.support.json_over_http import get_json, post_json
 from tests.support.paths import ROOT
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 
 def rest_of(out: str) -> str:

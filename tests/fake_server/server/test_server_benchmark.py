@@ -15,7 +15,7 @@ from tests.support.paths import ROOT
 
 FILE = ROOT / "benchmarks" / "server.py"
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.long,
     pytest.mark.skipif(
         not Path("/proc/self/schedstat").exists(), reason="CPU time is read from /proc"
     ),

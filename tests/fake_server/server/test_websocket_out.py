@@ -149,6 +149,7 @@ def test_a_frozen_socket_hears_and_says_nothing_more(start: Start) -> None:
     assert len([h for h in source.happened if isinstance(h, MessageReceived)]) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("speed", [1.0, MAX], ids=["in real time", "as fast as the wire"])
 def test_a_client_that_stops_reading_stops_nobody_and_is_cut_in_the_end(
     start: Start, speed: float

@@ -13,7 +13,7 @@ from fake_server.nodes.values import ITEMS_MAX
 from tests.support.engine_bench import CATALOGUE, Rig, node
 from tests.support.lanes import DEEP
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 GOOD = {"1": node("Make", color=1), "2": node("Sink", image=["1", 0])}
 

@@ -30,7 +30,7 @@ from fake_server.source import Send
 from tests.support.engine_bench import Rig, node
 from tests.support.lanes import DEEP
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 TOTALS: Counter[str] = Counter()
 """What the sessions came to, so that a run can be told from an idle one."""

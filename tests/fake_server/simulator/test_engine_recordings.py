@@ -373,6 +373,7 @@ def play(
     return rig.frames, prompts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_the_engine_says_what_the_real_server_said(name: str) -> None:
     case, lines = CASES[name], recorded(name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -38,6 +39,7 @@ def never(node_id: str) -> bool:
     return False
 
 
+@pytest.mark.slow
 @given(graphs())
 def test_every_node_comes_after_its_sources_and_each_once(prompt: dict[str, Any]) -> None:
     graph = Graph(prompt, CATALOGUE)
@@ -61,6 +63,7 @@ def keys(prompt: dict[str, Any]) -> dict[str, Any]:
     return dict(signatures(Graph(prompt, CATALOGUE), prompt, never))
 
 
+@pytest.mark.slow
 @given(graphs(), st.permutations([str(n) for n in range(12)]))
 def test_renaming_nodes_keeps_every_signature(prompt: dict[str, Any], names: list[str]) -> None:
     new = dict(zip([str(n) for n in range(12)], names, strict=True))
@@ -80,6 +83,7 @@ def test_renaming_nodes_keeps_every_signature(prompt: dict[str, Any], names: lis
     assert {one: after[new[one]] for one in prompt} == before
 
 
+@pytest.mark.slow
 @given(graphs(), ids)
 def test_changing_a_node_changes_it_and_what_follows_and_nothing_else(
     prompt: dict[str, Any], changed: str
@@ -100,6 +104,7 @@ def test_changing_a_node_changes_it_and_what_follows_and_nothing_else(
     assert {one for one in prompt if before[one] != after[one]} == behind
 
 
+@pytest.mark.slow
 def test_a_long_chain_has_its_signatures_in_no_time() -> None:
     count = EXACT_NODES_MAX * 20
     prompt = {str(n): node("Pass", image=[str(n - 1), 0]) for n in range(1, count)}

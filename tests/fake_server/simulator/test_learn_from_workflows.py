@@ -217,7 +217,7 @@ def test_a_server_learns_while_it_runs() -> None:
     assert server.facts()["learned"] == facts
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_hundred_thousand_nodes_are_learned_from() -> None:
     prompt = {str(n): node("Mine", a=[str(n - 1), 0]) for n in range(1, 100_000)}
     prompt["0"] = node("Mine", a=1)
@@ -231,6 +231,7 @@ names = st.text(min_size=1, max_size=8)
 values = st.none() | st.booleans() | st.integers() | st.floats() | names | st.lists(st.integers())
 
 
+@pytest.mark.slow
 @given(
     st.dictionaries(
         names,

@@ -13,7 +13,7 @@ from tests.support.paths import ROOT
 
 SCRIPT = ROOT / "benchmarks" / "load.py"
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.long,
     pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read from /proc"),
 ]
 

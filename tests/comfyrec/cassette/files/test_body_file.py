@@ -13,6 +13,7 @@ from comfyrec.cassette.files import body_file
 from comfyrec.cassette.files.body_file import BodyFile
 
 
+@pytest.mark.slow
 @given(
     bodies=st.lists(st.lists(st.binary(max_size=12), max_size=6), min_size=1, max_size=3),
     start=st.integers(0, 80),
@@ -48,6 +49,7 @@ def test_pieces_that_stand_together_are_one_stretch() -> None:
     assert len(writer.done().extents) == 1
 
 
+@pytest.mark.slow
 def test_the_file_is_closed_with_the_last_who_can_read_it() -> None:
     writer = BodyFile().begin()
     writer.write(b"abc")

@@ -17,7 +17,8 @@ def test_the_table_has_enough_rows_and_none_twice() -> None:
     assert len(set(IDS)) == len(IDS)
 
 
-@pytest.mark.parametrize("suffix", [".crec", pytest.param(".jsonl", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("suffix", [".crec", pytest.param(".jsonl", marks=pytest.mark.long)])
 @pytest.mark.parametrize("row", PLANTS, ids=IDS)
 def test_a_secret_is_in_the_cassette_neither_live_nor_closed_nor_killed(
     row: Row, suffix: str, tmp_path: Path

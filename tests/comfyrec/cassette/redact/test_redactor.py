@@ -386,6 +386,7 @@ def test_forms_lose_their_secret_fields() -> None:
     assert b"user=joe" in bytes_of(records[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [1, 7, 100, 5000])
 @pytest.mark.parametrize("preamble", [b"", b"for old readers\r\n"])
 def test_forms_with_files_lose_their_secret_fields_in_pieces_too(

@@ -53,6 +53,7 @@ def test_what_a_rule_finds_in_a_text_wakes_the_quick_look(data: bytes) -> None:
     assert not TextWalk().feed(data) or wakes(data)
 
 
+@pytest.mark.slow
 @given(mutated())
 @example(b"sig=Zk83mQ2LxV7tR9pW4bN6")
 @example(b"Policy=Zk83mQ2LxV7tR9pW4bN6&X-Goog-A=Zk83mQ2LxV7tR9pW4bN6")

@@ -139,7 +139,7 @@ def judged(fact: str) -> Callable[[Sequence[Era]], list[str]]:
     ]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("fact", SERVERS)
 def test_the_fact_that_a_client_depends_on_is_named(fact: str) -> None:
     good, bad = map(era_of, SERVERS[fact])
@@ -151,7 +151,7 @@ def test_the_fact_that_a_client_depends_on_is_named(fact: str) -> None:
     assert found.rest == ""
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("fact", ["null_executing", "sid_in_status"])
 def test_a_fact_that_every_release_has_is_named_where_it_is_missing(fact: str) -> None:
     good = era_of("0.27.0")
@@ -161,7 +161,7 @@ def test_a_fact_that_every_release_has_is_named_where_it_is_missing(fact: str) -
     assert [(one.facts, one.on) for one in found.culprits] == [((fact,), False)]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_without_a_bad_server_a_client_is_told_of_its_one_dependency() -> None:
     found = dependencies(era_of("0.27.0"), judged("null_executing"))
 

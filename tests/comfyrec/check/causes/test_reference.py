@@ -18,6 +18,7 @@ def test_it_passes_on_recordings_of_real_servers(name: str) -> None:
     assert reference_result(Choice(scenario, scenario.settings())).status == "pass"
 
 
+@pytest.mark.slow
 def test_it_passes_without_any_message() -> None:
     quiet = [one for one in session() if type(one).__name__ != "WsFrame"]
     scenario = scenario_of(Timeline.build(quiet), name="quiet")
@@ -27,6 +28,7 @@ def test_it_passes_without_any_message() -> None:
     assert (result.status, result.outcome) == ("pass", "success")
 
 
+@pytest.mark.slow
 def test_it_waits_for_nothing_in_a_scenario_about_silence() -> None:
     assert reference_result(choose("ws-silent")).outcome == "success"
 

@@ -14,7 +14,7 @@ from comfyrec.check.causes.trials import Trials
 from comfyrec.errors import ScenarioError, UsageError
 from tests.support.shrink_session import BREAKING, session
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 TINY = Path(__file__).parents[1] / "specimens" / "tiny.py"
 

@@ -34,7 +34,7 @@ def test_a_repeat_that_makes_no_sense_is_one_sentence(text: str) -> None:
         Repeat.from_text(text)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_results_come_in_the_order_of_the_trials() -> None:
     fails = trial(f"{SUBMITS}\nsys.exit(3)")
 
@@ -45,7 +45,7 @@ def test_results_come_in_the_order_of_the_trials() -> None:
     assert why(bad) == "it reports failed; the prompt succeeded"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("text, failing", [("1-of-3", True), ("2-of-3", False)])
 def test_a_flaky_client_fails_as_often_as_it_has_to(
     text: str, failing: bool, tmp_path: object

@@ -70,6 +70,7 @@ def run(handle: Handle | str, **options: Any) -> Any:
     return talk(handle, lambda client: client.run(GRAPH), **options)
 
 
+@pytest.mark.slow
 def test_all_cached_ends_with_one_completed_found_by_history():
     told: list[ProgressEvent] = []
     with served(Server(silent)) as handle:
@@ -126,6 +127,7 @@ def test_frames_that_leave_before_the_answer_to_the_post_are_not_lost():
     assert [t.type for t in told][:3] == ["submitted", "execution_start", "execution_cached"]
 
 
+@pytest.mark.slow
 def test_the_total_limit_raises_an_error_with_the_prompt_id():
     def never(server: Server, prompt_id: str) -> Iterator[Any]:
         yield begin(prompt_id)
@@ -137,6 +139,7 @@ def test_the_total_limit_raises_an_error_with_the_prompt_id():
     assert caught.value.prompt_id in str(caught.value)
 
 
+@pytest.mark.slow
 def test_after_the_total_limit_the_prompt_can_be_waited_for_by_its_id():
     server = Server(lambda server, prompt_id: [begin(prompt_id), 600_000, finish(prompt_id)])
 
@@ -246,6 +249,7 @@ def held_by_the_client() -> int:
     return sum(found.size for found in ours.statistics("filename"))
 
 
+@pytest.mark.slow
 def test_many_prompts_one_after_the_other_leave_nothing_behind():
     async def many(client: Client) -> tuple[int, int]:
         held = []
@@ -459,6 +463,7 @@ def test_a_server_that_starts_late_is_waited_for(unused_port: int):
     assert asyncio.run(both()) is Outcome.SUCCESS
 
 
+@pytest.mark.slow
 def test_a_server_that_answers_503_at_first_is_waited_for():
     server = Server()
     server.refuse_sockets = Response(status=503)

@@ -55,6 +55,7 @@ def test_a_run_is_watched_by_frames_wherever_the_address_begins(
     assert [*result.outputs] == ["9"]
 
 
+@pytest.mark.slow
 def test_without_a_socket_jobs_say_how_it_ended() -> None:
     with cloud("ws-silent:after=connect") as handle:
         result = run(handle, idle_limit_s=0.5)
@@ -112,6 +113,7 @@ def test_running_and_waiting_jobs_are_stopped() -> None:
     assert running in (Effect.INTERRUPTED, Effect.TOO_LATE)
 
 
+@pytest.mark.slow
 def test_a_job_that_the_server_forgot_is_lost() -> None:
     async def main(url: str) -> Result:
         options: dict[str, Any] = {"headers": HEADERS["a key"], "environment": {}, "grace_s": 0.2}

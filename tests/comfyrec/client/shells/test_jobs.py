@@ -47,6 +47,7 @@ def visit(
         return asyncio.run(main(handle.url))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "scenario",
     [
@@ -106,6 +107,7 @@ def test_a_refusal_has_the_servers_code(scenario: str, code: str) -> None:
         visit(scenario, lambda client: client.run(PLAIN))
 
 
+@pytest.mark.slow
 def test_what_happens_is_told_in_order() -> None:
     seen: list[ProgressEvent] = []
 
@@ -135,6 +137,7 @@ def test_a_job_is_canceled() -> None:
     assert visit("success", stop)[0] in (Effect.TOO_LATE, Effect.INTERRUPTED)
 
 
+@pytest.mark.slow
 def test_a_job_that_never_ends_has_a_limit() -> None:
     with pytest.raises(TimedOut):
         visit("worker-dead", lambda client: client.run(PLAIN, timeout_s=0.5))

@@ -277,6 +277,7 @@ def test_an_interrupt_while_waiting_takes_it_out_of_the_queue():
     assert not server.asked("POST", "/interrupt")
 
 
+@pytest.mark.slow
 def test_previews_do_not_end_a_run_and_silence_asks_the_history():
     def with_previews(server: Server, prompt_id: str) -> Iterator[Any]:
         yield from forever(server, prompt_id)

@@ -82,6 +82,7 @@ def test_after_a_drop_come_error_then_success_then_events_again():
     ]
 
 
+@pytest.mark.slow
 def test_attempts_that_fail_are_told_in_between(unused_port: int):
     async def main() -> list[str]:
         handle = await asyncio.to_thread(serve, Server(), port=unused_port, speed=1.0)

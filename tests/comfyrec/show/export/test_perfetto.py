@@ -56,6 +56,7 @@ def read_back(trace: bytes) -> tuple[dict[int, str], list[tuple[int, dict[int, A
     return tracks, events
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", bundled())
 def test_nodes_are_slices_as_long_as_in_the_story(name: str) -> None:
     with open_cassette(find_cassette(name)) as reader:

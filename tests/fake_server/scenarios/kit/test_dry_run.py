@@ -36,6 +36,7 @@ SHOWN = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SHOWN)
 def test_a_page_shows_what_is_unusual(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["scenarios", name]) == 0
@@ -50,6 +51,7 @@ def test_nothing_is_marked_in_a_normal_run(capsys: pytest.CaptureFixture[str]) -
     assert not [line for line in lines if line.startswith(("* ", "-  "))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [scenario.name for scenario in catalogue()])
 def test_a_page_is_of_a_readable_length_and_width(
     name: str, capsys: pytest.CaptureFixture[str]

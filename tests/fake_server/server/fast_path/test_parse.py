@@ -72,6 +72,7 @@ def requests(draw: st.DrawFn) -> bytes:
     return bytes(head)
 
 
+@pytest.mark.slow
 @settings(max_examples=EXAMPLES)
 @given(data=requests(), body=st.binary(max_size=12))
 @example(data=HEADS[2], body=b"{}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -47,6 +48,7 @@ def test_every_operation_of_the_document_has_its_route() -> None:
     assert {name for _, _, name in ROUTES} == set(OPERATIONS)
 
 
+@pytest.mark.slow
 @given(data=st.data(), route=st.sampled_from(ROUTES), body=BODIES, headers=HEADERS, query=QUERIES)
 def test_nothing_that_is_asked_leads_outside_the_document(
     data: st.DataObject, route: tuple[str, str, str], body: Any, headers: dict[str, str], query: str

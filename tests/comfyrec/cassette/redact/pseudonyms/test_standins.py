@@ -26,6 +26,7 @@ def test_a_stand_in_has_the_size_of_its_value_in_every_way_of_writing(value: str
     assert len(quote(encoded[0])) == len(quote(encoded[1]))
 
 
+@pytest.mark.slow
 @given(st.lists(st.from_regex(r"[a-z]{4}-[0-9]{2}", fullmatch=True), unique=True, max_size=40))
 def test_values_have_stand_ins_of_their_own_and_keep_them(values: list[str]) -> None:
     table = StandIns()

@@ -41,6 +41,7 @@ def test_what_tells_nothing_stays(value: Any) -> None:
     assert edited(data, Substitutes(KINDS).edits(data)) == data
 
 
+@pytest.mark.slow
 @given(
     st.sampled_from(["text", "seed", "image", "mode", "zz", "filename_prefix", "url"]),
     st.one_of(
@@ -56,6 +57,7 @@ def test_what_a_replay_compares_is_the_same_for_a_stand_in(name: str, value: str
     assert told_form(name, new) == told_form(name, value)
 
 
+@pytest.mark.slow
 @given(st.recursive(
     st.none() | st.integers() | st.text(max_size=12),
     lambda inner: st.lists(inner, max_size=3)

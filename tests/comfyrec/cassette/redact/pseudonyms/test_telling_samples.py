@@ -14,7 +14,7 @@ from tests.support.recorded import everything, recording_of, unredacted
 from tests.support.telling_samples import TELLING, Telling, forms_of
 
 IDS = [f"{row.redaction}: {row.place}: {row.sample}" for row in TELLING]
-SUFFIXES = [".crec", pytest.param(".jsonl", marks=pytest.mark.slow)]
+SUFFIXES = [".crec", pytest.param(".jsonl", marks=pytest.mark.long)]
 
 
 def found_in(path: Path, row: Telling) -> list[bytes]:
@@ -42,6 +42,7 @@ def test_every_plant_can_be_found_before(row: Telling, tmp_path: Path) -> None:
     assert found_in(path, row) or row.place in ("zstd", "deflated message", "packed answer")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize("row", TELLING, ids=IDS)
 def test_what_is_told_is_not_recorded(row: Telling, suffix: str, tmp_path: Path) -> None:
@@ -56,6 +57,7 @@ def test_what_is_told_is_not_recorded(row: Telling, suffix: str, tmp_path: Path)
     assert row.plant not in "\n".join(sentences)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize("row", TELLING, ids=IDS)
 def test_what_is_told_is_taken_out_later(row: Telling, suffix: str, tmp_path: Path) -> None:
