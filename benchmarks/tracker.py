@@ -17,8 +17,8 @@ from collections.abc import Callable
 from time import perf_counter_ns
 
 from comfyrec import events
-from comfyrec.client import session
-from comfyrec.client.requests import Accepted
+from comfyrec.client import session, session_inputs
+from comfyrec.client.http.requests import Accepted
 from comfyrec.client.settings import ClientSettings
 
 NODES, STEPS = 40, 20
@@ -71,14 +71,14 @@ def tracking(messages: list[str], *, telling: bool) -> Callable[[], None]:
     def work() -> None:
         sut = session.ClientSession(ClientSettings(), new_id=lambda: "c")
         sut.start(0)
-        sut.handle(session.SocketOpened(), 1)
-        sut.handle(session.SubmitStarted(), 2)
+        sut.handle(session_inputs.SocketOpened(), 1)
+        sut.handle(session_inputs.SubmitStarted(), 2)
         nodes = tuple(str(n) for n in range(NODES))
-        sut.handle(session.PromptAccepted(Accepted(PROMPT, 0, {}), nodes, telling), 3)
+        sut.handle(session_inputs.PromptAccepted(Accepted(PROMPT, 0, {}), nodes, telling), 3)
         now = 4
         for message in messages:
             now += 10
-            for action in sut.handle(session.MessageReceived(message), now):
+            for action in sut.handle(session_inputs.MessageReceived(message), now):
                 event = action.event
                 _ = event.type, event.progress.nodes_progress
 

@@ -27,7 +27,7 @@ from comfyrec.cli._run_flags import add_arguments, check_combination
 from comfyrec.cli._workflows import as_prompt, page_workflow
 from comfyrec.client import address, outputs, workflow
 from comfyrec.client.formatting import json_line, printable
-from comfyrec.client.interrupt import Effect
+from comfyrec.client.http.interrupt import Effect
 from comfyrec.client.result import EXIT_STATUS, Outcome, Result, report
 from comfyrec.client.shells.printer import LiveProgress, ProgressPrinter
 from comfyrec.client.workflow import Workflow

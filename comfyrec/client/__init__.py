@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from comfyrec.client.formatting import chain_callbacks
-    from comfyrec.client.interrupt import Effect
+    from comfyrec.client.http.interrupt import Effect
     from comfyrec.client.outputs import OutputFile, OutputText, Pattern
     from comfyrec.client.progress_event import ProgressEvent, ProgressInfo
     from comfyrec.client.result import Failure, Outcome, Result
@@ -47,7 +47,7 @@ __all__ = [
 _HOME = {
     "BlockingClient": ("shells.blocking", "Client"),
     "Client": ("shells.aio", "Client"),
-    "Effect": ("interrupt", "Effect"),
+    "Effect": ("http.interrupt", "Effect"),
     "EventStream": ("shells.stream", "EventStream"),
     "Failure": ("result", "Failure"),
     "LiveProgress": ("shells.printer", "LiveProgress"),

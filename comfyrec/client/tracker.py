@@ -26,10 +26,10 @@ import msgspec
 
 from comfyrec import events
 from comfyrec.client.ending import Announced, Ending, by_history, by_messages, failure_of
+from comfyrec.client.http.requests import QueuePlace, node_reasons
 from comfyrec.client.node_progress import NodeProgress
 from comfyrec.client.polling import NEXT, Awaited, Limits, Reply, Requests, Then
 from comfyrec.client.progress_event import ProgressEvent, ProgressInfo
-from comfyrec.client.requests import QueuePlace, node_reasons
 from comfyrec.client.result import Outcome, Result
 from comfyrec.client.settings import ClientSettings
 

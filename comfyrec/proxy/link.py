@@ -13,16 +13,15 @@ import errno
 import socket
 import ssl
 import struct
-from collections.abc import Callable
 from functools import partial
-from time import perf_counter
 from typing import Final
 
 from comfyrec.cassette.records import Side
 from comfyrec.proxy.connections import Connections
+from comfyrec.proxy.link_halves import ServerHalf
 from comfyrec.wire.tap import Step, Stop
 
-__all__ = ["NO_MORE_FILES", "ClientHalf", "apart_from_upgrade", "reason"]
+__all__ = ["NO_MORE_FILES", "ProxyLink", "apart_from_upgrade", "reason"]
 
 CONNECT_S: Final = 10.0
 """How long the upstream may take to accept; a person waits no longer for a 504."""
@@ -36,10 +35,6 @@ ORPHAN_S: Final = 60.0
 such a connection (tcp_fin_timeout)."""
 APART_S: Final = 0.002
 """How long the first frames are held behind the 101: until a client has read it by itself."""
-READ_BYTES_MIN: Final = 16 << 10
-SLOW_S: Final = 0.004
-"""A read that keeps the recorder busy for longer makes the next ones of its connection smaller:
-nobody else is heard meanwhile."""
 NO_MORE_FILES: Final = (
     "no more connections can be opened, since this process may open no more files; "
     "raise the limit, as with 'ulimit -n 4096'"
@@ -57,81 +52,7 @@ _PHRASES: Final = {
 }
 
 
-class _Half(asyncio.BufferedProtocol):
-    """One side of a link: reads as much at once as the recorder can take in good time."""
-
-    _hear: Callable[[bytes], None]
-
-    def __init__(self, room: memoryview) -> None:
-        self._all_room = self._room = room
-
-    def get_buffer(self, sizehint: int) -> memoryview:
-        return self._room
-
-    def buffer_updated(self, nbytes: int) -> None:
-        data = self._room[:nbytes].tobytes()
-        if nbytes < READ_BYTES_MIN:
-            self._hear(data)
-            return
-        began = perf_counter()
-        self._hear(data)
-        self._fit(nbytes, perf_counter() - began)
-
-    def _fit(self, nbytes: int, took_s: float) -> None:
-        size = len(self._room)
-        if took_s > SLOW_S:
-            self._room = self._all_room[: max(READ_BYTES_MIN, min(size, nbytes) // 2)]
-        elif nbytes == size < len(self._all_room) and took_s < SLOW_S / 2:
-            self._room = self._all_room[: 2 * size]
-
-
-class ClientHalf(_Half):
-    """The accepted side of a link."""
-
-    def __init__(self, relay: Connections) -> None:
-        super().__init__(relay.room)
-        self._relay = relay
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._link = _Link(self._relay, transport)
-        self._hear = self._link.client_said
-
-    def eof_received(self) -> bool:
-        return self._link.client_ended()
-
-    def pause_writing(self) -> None:
-        self._link.client_is_full()
-
-    def resume_writing(self) -> None:
-        self._link.client_is_ready()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._link.client_is_gone(exc)
-
-
-class _ServerHalf(_Half):
-    """The dialled side of a link."""
-
-    def __init__(self, link: _Link, room: memoryview) -> None:
-        super().__init__(room)
-        self._link = link
-        self._hear = link.server_said
-
-    def eof_received(self) -> bool:
-        return self._link.server_ended()
-
-    def pause_writing(self) -> None:
-        self._link.server_is_full()
-
-    def resume_writing(self) -> None:
-        self._link.server_is_ready()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._link.server_is_gone(exc)
-
-
-class _Link:
+class ProxyLink:
     """One client connection and its upstream connection."""
 
     def __init__(self, relay: Connections, client: asyncio.Transport) -> None:
@@ -267,7 +188,7 @@ class _Link:
             self._unreachable("loop", "it leads back to this recorder; give the server's", 508)
             return
         connect = asyncio.get_running_loop().create_connection(
-            partial(_ServerHalf, self, self._relay.room),
+            partial(ServerHalf, self, self._relay.room),
             upstream.host,
             upstream.port,
             ssl=context,

@@ -8,11 +8,13 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
+from functools import partial
 from typing import Final
 
 from comfyrec.errors import ProxyError, UsageError
 from comfyrec.proxy.connections import Connections
-from comfyrec.proxy.link import ClientHalf, reason
+from comfyrec.proxy.link import ProxyLink, reason
+from comfyrec.proxy.link_halves import ClientHalf
 
 __all__ = ["Relay", "listen", "listen_address"]
 
@@ -35,7 +37,7 @@ class Relay(Connections):
     async def serve(self, listener: socket.socket) -> tuple[str, int]:
         """Relay what comes to a socket that listens already. Returns its address."""
         self._server = await asyncio.get_running_loop().create_server(
-            lambda: ClientHalf(self), sock=listener, backlog=BACKLOG
+            lambda: ClientHalf(partial(ProxyLink, self), self.room), sock=listener, backlog=BACKLOG
         )
         address = listener.getsockname()
         return str(address[0]), int(address[1])

@@ -32,9 +32,6 @@ from comfyrec.timeline.assemble import (
     PING,
     PONG,
     TEXT,
-    FrameJoiner,
-    OpenExchange,
-    OpenMessage,
     closing_of,
     is_interim,
     message_of,
@@ -51,6 +48,13 @@ from comfyrec.timeline.findings import (
     Silence,
     route_of,
 )
+from comfyrec.timeline.live_connection import (
+    LiveConnection,
+    LiveExchange,
+    OpenSocket,
+    unseen_request,
+    wants_upgrade,
+)
 from comfyrec.timeline.live_prompts import LivePrompt, LivePrompts
 from comfyrec.timeline.model import Closing, Exchange, HttpMessage, Message, Ping, Socket
 from comfyrec.timeline.moments import (
@@ -66,9 +70,7 @@ from comfyrec.timeline.moments import (
     said_moment,
 )
 from comfyrec.timeline.order_violations import Order
-from comfyrec.timeline.prompt_story import PICTURES
 from comfyrec.timeline.story import (
-    Listener,
     PromptStory,
     Refusal,
     Story,
@@ -97,62 +99,6 @@ class Told(NamedTuple):
     content: Message | HttpMessage | None
 
 
-class _Asked(OpenExchange):
-    """An exchange that has not ended, and how much of it was told."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__()
-        self.number = number
-        self.request_told = self.answer_told = False
-        self.said_told = 0
-
-
-class _OpenSocket:
-    """A socket, from its upgrade to its end."""
-
-    def __init__(self, socket: Socket, words: MomentWords) -> None:
-        self.socket, self.words = socket, words
-        self.joined = {side: FrameJoiner() for side in Side}
-        self.current: LivePrompt | None = None
-        self.opened = Listener(number=socket.number, conn=socket.conn, name=socket.name)
-        self.messages = self.received = self.received_bytes = self.previews = 0
-
-    @property
-    def open(self) -> bool:
-        return self.socket.closing is None
-
-    def heard(self, message: Message) -> None:
-        """Count one more message."""
-        self.messages += 1
-        if message.side is Side.SERVER:
-            self.received += 1
-            self.received_bytes += len(message.data)
-            self.previews += message.binary_type in PICTURES
-
-    def listener(self, start: int) -> Listener:
-        """What is known of it by now."""
-        closing = self.socket.closing
-        return msgspec.structs.replace(
-            self.opened,
-            name=self.socket.name,
-            closed_us=None if closing is None else closing.t - start,
-            closed_by="" if closing is None else closing.by.name.lower(),
-            close_code=None if closing is None else closing.code,
-            clean=closing is None or closing.clean,
-            received=self.received,
-            sent=self.messages - self.received,
-            received_bytes=self.received_bytes,
-            previews=self.previews,
-        )
-
-
-class _Connection:
-    def __init__(self) -> None:
-        self.asked: dict[int, _Asked] = {}
-        self.socket: _OpenSocket | None = None
-        self.closed = False
-
-
 class Live:
     """Takes the records of one recording in order.
 
@@ -177,7 +123,7 @@ class Live:
         self.records = 0
         self.requests = self.events = 0
         self.sessions: list[Session] = []
-        self.sockets: dict[int, _OpenSocket] = {}
+        self.sockets: dict[int, OpenSocket] = {}
         self.accepted = 0
         """How many sockets there were."""
         self.refusals: list[Refusal] = []
@@ -185,9 +131,9 @@ class Live:
         self._order = Order() if rules else None
         self._signs = VersionSigns()
         self._server: dict[str, object] = {}
-        self._connections: dict[int, _Connection] = {}
+        self._connections: dict[int, LiveConnection] = {}
         self._closed: list[int] = []
-        self._by_name: dict[str, list[_OpenSocket]] = {}
+        self._by_name: dict[str, list[OpenSocket]] = {}
         self.findings: list[Finding] = []
         self._problems: list[str] = []
         self._polled: dict[str, tuple[str, array[int]]] = {}
@@ -231,8 +177,8 @@ class Live:
         self.prompts.finish()
         return self._told
 
-    def _connection(self, conn: int) -> _Connection:
-        return self._connections.setdefault(conn, _Connection())
+    def _connection(self, conn: int) -> LiveConnection:
+        return self._connections.setdefault(conn, LiveConnection())
 
     def _tell(self, moment: Moment, content: Message | HttpMessage | None = None) -> None:
         self._told.append(Told(moment, content))
@@ -247,16 +193,16 @@ class Live:
     def _part(self, part: HttpPart, at: int) -> None:
         connection = self._connection(part.conn)
         if connection.closed and part.side is Side.CLIENT and part.head:
-            connection = self._connections[part.conn] = _Connection()
+            connection = self._connections[part.conn] = LiveConnection()
         asked = connection.asked.get(part.exchange)
         if asked is None:
-            asked = connection.asked[part.exchange] = _Asked(self.requests)
+            asked = connection.asked[part.exchange] = LiveExchange(self.requests)
             self.requests += 1
         asked.more(part, at)
         if part.side is Side.SERVER:
             self._tell_said(part.conn, asked)
         if part.side is Side.CLIENT:
-            if part.last and not _upgrades(asked):
+            if part.last and not wants_upgrade(asked):
                 self._tell_request(part.conn, asked)
         elif status_of(part.head) == b"101":
             self._opened(part.conn, connection, asked)
@@ -267,7 +213,7 @@ class Live:
         if whole and asked.answer_told:
             del connection.asked[part.exchange]
 
-    def _tell_request(self, conn: int, asked: _Asked) -> None:
+    def _tell_request(self, conn: int, asked: LiveExchange) -> None:
         if asked.request_told or asked.asked is None or not asked.asked.head:
             return
         asked.request_told = True
@@ -282,7 +228,7 @@ class Live:
         moment = request_moment(exchange, None if prompt is None else prompt.number, self._start)
         self._tell(moment, exchange.request)
 
-    def _tell_said(self, conn: int, asked: _Asked) -> None:
+    def _tell_said(self, conn: int, asked: LiveExchange) -> None:
         """The messages of an answer that have come with its last part."""
         said = asked.halves[Side.SERVER].said
         if len(said) > asked.said_told:
@@ -292,7 +238,7 @@ class Live:
             self.events += 1
         asked.said_told = len(said)
 
-    def _answered(self, conn: int, asked: _Asked) -> None:
+    def _answered(self, conn: int, asked: LiveExchange) -> None:
         if asked.answer_told:
             return
         asked.answer_told = True
@@ -310,7 +256,7 @@ class Live:
         assert moment is not None, "it was answered"
         self._tell(moment, exchange.response)
 
-    def _tell_rest(self, conn: int, asked: _Asked) -> None:
+    def _tell_rest(self, conn: int, asked: LiveExchange) -> None:
         """What there is of an exchange that does not go on."""
         self._tell_request(conn, asked)
         response = asked.halves.get(Side.SERVER)
@@ -319,14 +265,14 @@ class Live:
 
     # --- sockets -------------------------------------------------------------------------------
 
-    def _opened(self, conn: int, connection: _Connection, asked: _Asked) -> _OpenSocket:
+    def _opened(self, conn: int, connection: LiveConnection, asked: LiveExchange) -> OpenSocket:
         if connection.socket is not None:
             return connection.socket
         asked.request_told = asked.answer_told = True
         upgrade = asked.done(asked.number, conn)
         number, self.accepted = self.accepted, self.accepted + 1
         socket = Socket(number, conn, upgrade, upgrade.asked.first("clientId"), None)
-        opened = connection.socket = _OpenSocket(socket, MomentWords(self.prompts.recorded))
+        opened = connection.socket = OpenSocket(socket, MomentWords(self.prompts.recorded))
         opened.opened = listener_of(socket, self._start)
         self.sockets[number] = opened
         self._named(opened, socket.client_id)
@@ -340,8 +286,8 @@ class Live:
         opened = connection.socket
         if opened is None:
             self._problem(f"record {record.seq}: the upgrade of its connection is missing")
-            asked = _Asked(-1)
-            asked.halves[Side.CLIENT] = _nothing(record)
+            asked = LiveExchange(-1)
+            asked.halves[Side.CLIENT] = unseen_request(record)
             opened = self._opened(record.conn, connection, asked)
         whole = opened.joined[record.side].more(record)
         if whole is None:
@@ -357,7 +303,7 @@ class Live:
         elif opcode == CLOSE and opened.open:
             self._closed_socket(opened, closing_of(record, at, payload))
 
-    def _message(self, opened: _OpenSocket, message: Message) -> None:
+    def _message(self, opened: OpenSocket, message: Message) -> None:
         socket = opened.socket
         place = opened.messages
         opened.heard(message)
@@ -376,7 +322,7 @@ class Live:
         moment = message_moment(socket, place, message, number, opened.words, self._start)
         self._tell(moment, message)
 
-    def _about(self, opened: _OpenSocket, message: Message) -> LivePrompt | None:
+    def _about(self, opened: OpenSocket, message: Message) -> LivePrompt | None:
         if isinstance(message.data, bytes):
             self.prompts.picture(message, opened.current)
             return None
@@ -405,7 +351,7 @@ class Live:
             )
         self._forget_later(record.conn, connection)
 
-    def _closed_socket(self, opened: _OpenSocket, closing: Closing) -> None:
+    def _closed_socket(self, opened: OpenSocket, closing: Closing) -> None:
         socket = opened.socket = msgspec.structs.replace(opened.socket, closing=closing)
         if self._order is not None:
             self._order.closed(socket.number)
@@ -417,7 +363,7 @@ class Live:
             self._find(cut(socket, closing, self._start))
         self._tell(closed_moment(socket, closing, self._start))
 
-    def _forget_later(self, conn: int, connection: _Connection) -> None:
+    def _forget_later(self, conn: int, connection: LiveConnection) -> None:
         if connection.closed:
             return
         connection.closed = True
@@ -449,7 +395,7 @@ class Live:
         own = self._by_name.get(client_id or "", ())
         return any(one.open and one.socket.upgrade.request.at < at for one in own)
 
-    def _named(self, opened: _OpenSocket, name: str | None) -> None:
+    def _named(self, opened: OpenSocket, name: str | None) -> None:
         own = self._by_name.setdefault(name or "", [])
         if opened not in own[-1:]:
             own.append(opened)
@@ -541,13 +487,3 @@ class Live:
             if length >= least
         ]
         return sorted(found, key=lambda silence: silence.t_us)
-
-
-def _upgrades(asked: _Asked) -> bool:
-    """Whether a request wants to become a socket: whether it did is told with its answer."""
-    return asked.asked is not None and b"\r\nupgrade: websocket\r\n" in asked.asked.head.lower()
-
-
-def _nothing(record: WsFrame) -> OpenMessage:
-    """The request of an upgrade that is not there."""
-    return OpenMessage(record.t)

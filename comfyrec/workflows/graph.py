@@ -158,7 +158,7 @@ def _boundary_slots(slots: Any) -> list[tuple[str, str, list[int]]]:
         (
             str(slot.get("name", "")),
             _type(slot.get("type")),
-            [link for link in slot.get("linkIds") or () if isinstance(link, int)],
+            _integers(slot.get("linkIds")),
         )
         for slot in _mappings(slots)
     ]
@@ -230,6 +230,10 @@ def _link(entry: Any) -> Link | None:
 
 def _mappings(value: Any) -> list[Mapping[str, Any]]:
     return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []
+
+
+def _integers(value: Any) -> list[int]:
+    return [one for one in value if isinstance(one, int)] if isinstance(value, list) else []
 
 
 def _integer(value: Any) -> int:

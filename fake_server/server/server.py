@@ -15,7 +15,7 @@ import contextlib
 import itertools
 import socket as sockets
 import ssl
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Final
 
 import aiohttp
@@ -45,6 +45,7 @@ from fake_server.server.http_request import (
 from fake_server.server.http_response import AlreadyWritten, in_words
 from fake_server.server.journal import Journal
 from fake_server.server.listeners import Listeners, listening
+from fake_server.server.websocket_handshake import upgraded
 from fake_server.server.websocket_out import OUTGOING_MAX, WebSocketOut
 from fake_server.source import (
     Abort,
@@ -486,17 +487,7 @@ class Server:
         return AlreadyWritten(False)
 
     async def _talk(self, number: int, socket: SocketExchange, accept: Accept) -> int:
-        ws = web.WebSocketResponse(autoclose=False)
-        if accept.protocol is not None:
-            ws.headers["Sec-WebSocket-Protocol"] = accept.protocol
-        for name, value in accept.headers:
-            ws.headers.add(name, value)
-        with _one_segment(socket.transport) if accept.first else contextlib.nullcontext():
-            await ws.prepare(socket.http)
-            if accept.first:
-                socket.transport.write(accept.first)
-        # False when it was not offered, else the size of the window that was agreed on.
-        socket.deflate = int(ws.compress)
+        ws = await upgraded(socket, accept)
         socket.open = True
         held, socket.held = socket.held, []
         self._replay(number, held)
@@ -546,18 +537,3 @@ class Server:
             return False
         self.carry([Abort(number) if code is None else Close(number, code, reason)])
         return True
-
-
-@contextlib.contextmanager
-def _one_segment(transport: asyncio.Transport) -> Iterator[None]:
-    """Keep what is written together, where the system can: a client then reads it in one go."""
-    option = getattr(sockets, "TCP_CORK", None) or getattr(sockets, "TCP_NOPUSH", None)
-    raw = transport.get_extra_info("socket")
-    if option is None or raw is None:
-        yield
-        return
-    raw.setsockopt(sockets.IPPROTO_TCP, option, 1)
-    try:
-        yield
-    finally:
-        raw.setsockopt(sockets.IPPROTO_TCP, option, 0)

@@ -18,10 +18,11 @@ import msgspec
 from comfyrec.events import comfy_json
 from comfyrec.events.outputs import FileEntry, change_files
 from fake_server.nodes.catalogue import NodeClass
-from fake_server.nodes.values import NodeFailed, Value, is_link
+from fake_server.nodes.values import Value, is_link
 from fake_server.simulator.cache import Entry
 from fake_server.simulator.call_values import NodeAtWork, Returned, merged, merged_ui
 from fake_server.simulator.execution_error import NODE_FAILURES, ExecutionFailed, failure
+from fake_server.simulator.expansion import add_expansion, links_out, output_of, resolved
 from fake_server.simulator.graph import Graph, Order, signatures
 from fake_server.simulator.job import Job, Steps
 from fake_server.simulator.node_call import Interrupted, NodeCall
@@ -250,7 +251,7 @@ class Execution:
         if self._era.has("expand_again"):
             # Where nothing is cached it may be wanted once more, and then expands anew.
             del self._expanded[node_id]
-        return self._keep(node_id, self._resolved(node_id, expanded))
+        return self._keep(node_id, resolved(self._graph, node_id, expanded, self._cache.held))
 
     def _fresh(self, node_id: str) -> Steps:
         """A node that has not run yet, or that has waited for its lazy inputs."""
@@ -323,7 +324,7 @@ class Execution:
                     missing.add(name)
                     given[name] = [None]
                 else:
-                    given[name] = _output(entry, value[1])
+                    given[name] = output_of(entry, value[1])
             elif each is not None or name in kind.hidden:
                 # In an expansion null stands for what JSON cannot hold: a picture, a model.
                 known = value is not None or node_id in self.job.prompt
@@ -463,20 +464,13 @@ class Execution:
 
     def _expand(self, node_id: str, returned: Sequence[Returned]) -> None:
         """Put the nodes that a node expanded into into the graph, and wait for them."""
-        added: list[str] = []
-        for one in returned:
-            for child, node in (one.expand or {}).items():
-                if node["class_type"] not in self._worker.catalogue:
-                    raise NodeFailed("KeyError", repr(node["class_type"]))
-                if child in self._graph and not self._era.has("expand_again"):
-                    raise NodeFailed(
-                        "execution.DuplicateNodeError",
-                        f"Attempt to add duplicate node {child}. Ensure node ids are unique and "
-                        "deterministic or use graph_utils.GraphBuilder.",
-                    )
-                display = str(node.get("override_display_id", node_id))
-                self._graph.add(child, node, node_id, display)
-                added.append(child)
+        added = add_expansion(
+            self._graph,
+            node_id,
+            returned,
+            self._worker.catalogue,
+            again=self._era.has("expand_again"),
+        )
         self._cache.expand(
             node_id,
             signatures(self._graph, added, self._change),
@@ -485,32 +479,9 @@ class Execution:
         for child in added:
             if self._graph.node_class(child).output_node:
                 self._order.add(child)
-        for one in returned:
-            for value in (one.outputs or ()) if one.expand is not None else ():
-                if is_link(value):
-                    self._order.link(value[0], node_id)
+        for source, _slot in links_out(returned):
+            self._order.link(source, node_id)
         self._expanded[node_id] = list(returned)
-
-    def _resolved(self, node_id: str, expanded: Sequence[Returned]) -> list[list[Any]]:
-        """The outputs of a node whose expansion has run."""
-        outputs = []
-        for one in expanded:
-            if one.expand is None:
-                outputs.append(one)
-                continue
-            items: list[Any] = []
-            for value in one.outputs or ():
-                if is_link(value):
-                    entry = self._cache.held(value[0])
-                    if entry is None:
-                        raise NodeFailed(
-                            "AttributeError", "'NoneType' object has no attribute 'outputs'"
-                        )
-                    items += _output(entry, value[1])
-                else:
-                    items.append(Value(literal=value, known=value is not None))
-            outputs.append(Returned(outputs=items))
-        return merged(outputs, self._graph.node_class(node_id))
 
     # --- the cache's question ----------------------------------------------------------------
 
@@ -536,13 +507,6 @@ class Execution:
             value is None or (is_link(value) and self._graph.parent(value[0]) != parent)
             for value in self._graph.inputs(node_id).values()
         )
-
-
-def _output(entry: Entry, slot: int) -> list[Any]:
-    try:
-        return entry.outputs[slot]
-    except IndexError as wrong:
-        raise NodeFailed("IndexError", str(wrong)) from None
 
 
 def _result(task: _Task) -> list[Returned]:

@@ -20,7 +20,6 @@ from comfyrec.errors import WorkflowError
 from comfyrec.versions import Era
 from comfyrec.workflows import Workflow, to_prompt
 from comfyrec.workflows.graph import read_graph
-from fake_server.nodes import core_nodes
 from fake_server.nodes.call import failure
 from fake_server.nodes.catalogue import LEARNED_MODULE, WIDENED, Catalogue, NodeClass
 from fake_server.nodes.file_checks import self_checked
@@ -28,6 +27,7 @@ from fake_server.nodes.learned import Learned
 from fake_server.nodes.model_folders import MODEL_FOLDERS, folder_for
 from fake_server.nodes.object_info import free, options_of, set_option, written
 from fake_server.nodes.values import Value, is_link
+from fake_server.simulator.known_classes import ClassesOf, NewestClasses
 from fake_server.simulator.validate import Broken, types_fit, validate
 
 __all__ = ["Learner"]
@@ -88,7 +88,7 @@ class Learner:
         self._base, self._era = catalogue, era
         self._prompts: list[tuple[str, Mapping[str, Any]]] = []
         self._uses: dict[str, _Use] = {}
-        self._newer = _newest_classes(catalogue)
+        self._newer = NewestClasses(catalogue)
         self._entries: dict[str, dict[str, Any]] = {}
         self._models: dict[str, dict[str, None]] = {}
         self._loaders: dict[str, dict[str, str]] = {}
@@ -97,7 +97,7 @@ class Learner:
         self._notes: dict[str, None] = {}
         self._current: Catalogue | None = None
         self._classes_only = False
-        self._classes = _Classes(catalogue, self._newer)
+        self._classes = ClassesOf(catalogue, self._newer)
 
     @property
     def prompts(self) -> list[tuple[str, Mapping[str, Any]]]:
@@ -406,54 +406,6 @@ class Learner:
                 if folder is not None and value not in self._base.models.get(folder, ()):
                     self._models.setdefault(folder, {})[value] = None
                     self._current = None
-
-
-class _Classes(Mapping[str, Mapping[str, Any]]):
-    """Class -> its entry in object_info: those of a catalogue, then those of other versions."""
-
-    def __init__(self, catalogue: Catalogue, more: Mapping[str, Mapping[str, Any]]) -> None:
-        self._catalogue, self._more = catalogue, more
-
-    def __getitem__(self, name: str) -> Mapping[str, Any]:
-        return self._catalogue.entry(name) if name in self._catalogue else self._more[name]
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._catalogue or name in self._more
-
-    def __iter__(self) -> Iterator[str]:
-        return iter({**dict.fromkeys(self._catalogue), **dict.fromkeys(self._more)})
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
-
-
-class _Newest(Mapping[str, Mapping[str, Any]]):
-    """The classes of every recorded version that a catalogue lacks, as the newest has them."""
-
-    def __init__(self, catalogue: Catalogue) -> None:
-        self._catalogue = catalogue
-        self._versions = [core_nodes.core_classes(one) for one in reversed(core_nodes.VERSIONS)]
-
-    def __getitem__(self, name: str) -> Mapping[str, Any]:
-        for classes in () if name in self._catalogue else self._versions:
-            if name in classes:
-                return classes[name]
-        raise KeyError(name)
-
-    def __contains__(self, name: object) -> bool:
-        there = any(name in classes for classes in self._versions)
-        return there and name not in self._catalogue
-
-    def __iter__(self) -> Iterator[str]:
-        names = {name: None for classes in self._versions for name in classes}
-        return (name for name in names if name not in self._catalogue)
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
-
-
-def _newest_classes(catalogue: Catalogue) -> Mapping[str, Mapping[str, Any]]:
-    return _Newest(catalogue)
 
 
 # --- entries ---------------------------------------------------------------------------------

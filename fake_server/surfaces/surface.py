@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from comfyrec.client import requests
+from comfyrec.client.http.exchange import Conversation, HttpRequest, HttpResponse, with_query
 from fake_server.http.responses import json_response
 from fake_server.source import (
     Abort,
@@ -125,7 +125,7 @@ class Door:
         """Open a socket to the server; its messages come to ``surface.heard``."""
         socket = next(self._numbers)
         self._sockets[socket] = surface
-        target = requests.with_query("/ws", (("clientId", client_id),))
+        target = with_query("/ws", (("clientId", client_id),))
         self._inbox.append(UpgradeRequested(socket, Request("GET", target, _UPGRADE)))
         return socket
 
@@ -216,7 +216,7 @@ def _is_own(action: Action) -> bool:
     return getattr(action, "exchange", 0) >= FIRST_OWN
 
 
-def via(conversation: requests.Conversation[T]) -> Asking[T]:
+def via(conversation: Conversation[T]) -> Asking[T]:
     """A conversation of our own client, as the requests of a surface."""
     try:
         ask = next(conversation)
@@ -228,21 +228,21 @@ def via(conversation: requests.Conversation[T]) -> Asking[T]:
         return result
 
 
-def native_request(ask: requests.HttpRequest) -> Request:
+def native_request(ask: HttpRequest) -> Request:
     """A request of our own client as the server sees it."""
     headers = (("Content-Type", ask.content_type),) if ask.content_type else ()
     return Request(
         method=ask.method,
-        target=requests.with_query(ask.path, ask.query),
+        target=with_query(ask.path, ask.query),
         headers=(("Host", "127.0.0.1"), *headers),
         body=ask.body or b"",
     )
 
 
-def client_response(got: Response) -> requests.HttpResponse:
+def client_response(got: Response) -> HttpResponse:
     """An answer of the server as our own client reads it."""
     fields = {name.lower(): value for name, value in got.headers}
-    return requests.HttpResponse(
+    return HttpResponse(
         status=got.status,
         content_type=fields.get("content-type", ""),
         location=fields.get("location", ""),

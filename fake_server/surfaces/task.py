@@ -7,7 +7,9 @@ from typing import Any
 
 import msgspec
 
-from comfyrec.client import outputs, requests
+from comfyrec.client import outputs
+from comfyrec.client.http import requests
+from comfyrec.client.http.exchange import with_query
 
 __all__ = ["Task"]
 
@@ -92,4 +94,4 @@ def _between(messages: Mapping[str, Any], start: str, end: str) -> float | None:
 
 def _url(host: str, file: outputs.OutputFile) -> str:
     query = requests.view(file).query
-    return requests.with_query(f"http://{host}/view", query)
+    return with_query(f"http://{host}/view", query)

@@ -27,7 +27,8 @@ from uuid import UUID, uuid5
 
 import msgspec
 
-from comfyrec.client import interrupt, requests
+from comfyrec.client.http import interrupt, requests
+from comfyrec.client.http.exchange import Conversation, HttpRequest, HttpResponse, with_query
 from comfyrec.client.workflow import Workflow
 from comfyrec.errors import BadAnswer, Rejected
 from fake_server.source import (
@@ -80,7 +81,7 @@ class _Refusal(Exception):
         self.status, self.message = status, message
 
 
-_Asking = Generator[tuple[int, requests.HttpRequest], requests.HttpResponse, T]
+_Asking = Generator[tuple[int, HttpRequest], HttpResponse, T]
 """Yields which worker is asked what, and is sent its answer."""
 _Work = _Asking[Response | None]
 """A piece of work, which returns what the caller is answered."""
@@ -245,7 +246,7 @@ class Sequencer(Source):
         yield from self._go_on(work, exchange, None)
 
     def _go_on(
-        self, work: _Work, exchange: int | None, answer: requests.HttpResponse | None
+        self, work: _Work, exchange: int | None, answer: HttpResponse | None
     ) -> Iterator[Action]:
         try:
             worker, ask = next(work) if answer is None else work.send(answer)
@@ -271,7 +272,7 @@ class Sequencer(Source):
             return
         # What a gateway answers for a server that hangs up.
         got = action.answer if isinstance(action, Respond) else Response(status=502)
-        answer = requests.HttpResponse(status=got.status, body=got.body, url="")
+        answer = HttpResponse(status=got.status, body=got.body, url="")
         yield from self._go_on(question.work, question.caller, answer)
 
     def _leave(self, exchange: int) -> bool:
@@ -437,7 +438,7 @@ class Sequencer(Source):
         ask = requests.history(task.prompt_id)
         return requests.read_history(ask, (yield task.worker, ask), task.prompt_id)
 
-    def _via(self, worker: int, conversation: requests.Conversation[T]) -> _Asking[T]:
+    def _via(self, worker: int, conversation: Conversation[T]) -> _Asking[T]:
         """A client's conversation with one of the workers."""
         try:
             ask = next(conversation)
@@ -464,11 +465,11 @@ def _at_once(answer: Response) -> _Work:
     return answer
 
 
-def _request(ask: requests.HttpRequest) -> Request:
+def _request(ask: HttpRequest) -> Request:
     headers = (("Content-Type", ask.content_type),) if ask.content_type else ()
     return Request(
         method=ask.method,
-        target=requests.with_query(ask.path, ask.query),
+        target=with_query(ask.path, ask.query),
         headers=(("Host", "127.0.0.1"), *headers),
         body=ask.body or b"",
     )

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from comfyrec.client import session as s
+from comfyrec.client import session_inputs as s
+from comfyrec.client.http.requests import Accepted, Queued
 from comfyrec.client.progress_event import ProgressEvent
-from comfyrec.client.requests import Accepted, Queued
 from comfyrec.client.result import Result
+from comfyrec.client.session import ClientSession
 from comfyrec.client.settings import ClientSettings
+from comfyrec.client.tracker import Done, GetHistory, GetQueue, Notify
 from tests.support.scripted_comfyui import OUTPUTS, entry
 
 SECOND = 1_000_000
@@ -34,7 +36,7 @@ class Sim:
     def __init__(self, *, connected: bool = True, **settings: Any) -> None:
         self.now = 1_000 * SECOND
         ids = (f"client-{n}" for n in range(1_000_000))
-        self.session = s.ClientSession(ClientSettings(**settings), new_id=lambda: next(ids))
+        self.session = ClientSession(ClientSettings(**settings), new_id=lambda: next(ids))
         self.history: dict[str, dict[str, Any]] = {}
         self.running: list[str] = []
         self.pending: list[str] = []
@@ -112,15 +114,15 @@ class Sim:
     def _take(self, actions: list[Any]) -> None:
         for action in actions:
             self.actions.append(action)
-            if isinstance(action, s.Notify):
+            if isinstance(action, Notify):
                 self.events.append(action.event)
-            elif isinstance(action, s.Done):
+            elif isinstance(action, Done):
                 self.results.append(action.result)
-            elif isinstance(action, s.GetHistory | s.GetQueue) and self.answering:
+            elif isinstance(action, GetHistory | GetQueue) and self.answering:
                 self._answer(action)
 
     def _answer(self, action: Any) -> None:
-        about = action.prompt_id if isinstance(action, s.GetHistory) else None
+        about = action.prompt_id if isinstance(action, GetHistory) else None
         if self.failing is not None:
             self.feed(s.RequestFailed(self.failing, about, self.refused))
         elif about is not None:

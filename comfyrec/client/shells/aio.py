@@ -18,14 +18,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from comfyrec.client import outputs, requests, session, workflow
-from comfyrec.client.requests import (
-    Accepted,
-    HttpRequest,
-    QueuePlace,
-    Unanswered,
-    Uploaded,
-)
+from comfyrec.client import outputs, session_inputs, workflow
+from comfyrec.client.http import requests
+from comfyrec.client.http.exchange import HttpRequest, Unanswered, read_json
+from comfyrec.client.http.requests import Accepted, QueuePlace, Uploaded
 from comfyrec.client.result import Result
 from comfyrec.client.shells.connection import Connection
 from comfyrec.client.shells.handle import OnEvent, PromptHandle, check_callback, check_limit
@@ -107,7 +103,7 @@ class Client(Connection):
         prompt = PromptHandle(self, accepted, on_event, limit_s)
         self._prompts[prompt.prompt_id] = prompt
         self._feed(
-            session.PromptAccepted(
+            session_inputs.PromptAccepted(
                 accepted,
                 nodes=tuple(flow.graph),
                 listening=on_event is not None,
@@ -118,7 +114,7 @@ class Client(Connection):
 
     async def _post(self, flow: workflow.Workflow, prompt_id: str | None) -> Accepted:
         """Meanwhile messages about unknown prompts are kept (K7)."""
-        self._feed(session.SubmitStarted())
+        self._feed(session_inputs.SubmitStarted())
         conversation = requests.submit(
             flow,
             client_id=self.client_id,
@@ -128,7 +124,7 @@ class Client(Connection):
         try:
             return await self._converse(conversation)
         except BaseException:
-            self._feed(session.SubmitFailed())
+            self._feed(session_inputs.SubmitFailed())
             raise
 
     async def position(self, prompt_id: str) -> QueuePlace:
@@ -156,7 +152,7 @@ class Client(Connection):
             NoServer, BadAnswer: the server does not answer, or not with JSON.
         """
         request = HttpRequest(path=path)
-        return requests.read_json(request, await self._request(request))
+        return read_json(request, await self._request(request))
 
     async def upload(
         self,

@@ -21,8 +21,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from comfyrec.client import outputs, requests, workflow
-from comfyrec.client.interrupt import Effect
+from comfyrec.client import outputs, workflow
+from comfyrec.client.http import requests
+from comfyrec.client.http.interrupt import Effect
 from comfyrec.client.progress_event import ProgressEvent, ProgressInfo
 from comfyrec.client.result import Result
 from comfyrec.client.shells import aio

@@ -17,23 +17,19 @@ from typing import Any, Self, TypeVar
 
 import aiohttp
 
-from comfyrec.client import address, requests, session
-from comfyrec.client import interrupt as interrupting
-from comfyrec.client.interrupt import AwaitEnd, Effect
+from comfyrec.client import address, session, session_inputs
+from comfyrec.client.http import interrupt as interrupting
+from comfyrec.client.http import requests
+from comfyrec.client.http.exchange import Conversation, HttpRequest, HttpResponse, Unanswered
+from comfyrec.client.http.interrupt import AwaitEnd, Effect
+from comfyrec.client.http.requests import Accepted
+from comfyrec.client.http.startup import AwaitMessage, AwaitSocket, SocketWaited, start_up
 from comfyrec.client.progress_event import ProgressInfo
 from comfyrec.client.redaction import Redaction
-from comfyrec.client.requests import (
-    Accepted,
-    Conversation,
-    HttpRequest,
-    HttpResponse,
-    Unanswered,
-)
 from comfyrec.client.result import Outcome, Result
 from comfyrec.client.settings import ClientSettings, settle
 from comfyrec.client.shells.handle import OnEvent, PromptHandle, check_callback, check_limit
 from comfyrec.client.shells.transport import TRANSPORT_ERRORS, Transport
-from comfyrec.client.startup import AwaitMessage, AwaitSocket, SocketWaited, start_up
 from comfyrec.client.tracker import Done, GetHistory, GetQueue, Notify
 from comfyrec.errors import BadAnswer, NoServer
 
@@ -165,7 +161,7 @@ class Connection:
         limit_s = self.settings.timeout_s if timeout_s is None else timeout_s
         prompt = self._prompts[prompt_id] = PromptHandle(self, accepted, on_event, limit_s)
         self._feed(
-            session.PromptAccepted(
+            session_inputs.PromptAccepted(
                 accepted,
                 listening=on_event is not None,
                 timeout_s=timeout_s,
@@ -185,7 +181,7 @@ class Connection:
             interrupting.interrupt(prompt_id, wait_s=self.settings.interrupt_wait_s)
         )
         if effect is Effect.DELETED:
-            self._feed(session.PromptRemoved(prompt_id))
+            self._feed(session_inputs.PromptRemoved(prompt_id))
         if not watched and prompt_id in self._prompts:
             self._forget(self._prompts[prompt_id])
         return effect
@@ -244,14 +240,14 @@ class Connection:
         """Unix microseconds that never step back."""
         return time.monotonic_ns() // 1000 + self._clock
 
-    def _feed(self, given: session.Input) -> None:
+    def _feed(self, given: session_inputs.Input) -> None:
         if self.closed:
             return
         for action in self._session.handle(given, self._now()):
             self._perform(action)
         self._arm(self._session.wake_at)
 
-    def _perform(self, action: session.Action) -> None:
+    def _perform(self, action: session_inputs.Action) -> None:
         match action:
             case Notify(prompt_id, event):
                 if prompt_id in self._prompts:
@@ -262,9 +258,9 @@ class Connection:
                 self._spawn(self._get_history(prompt_id))
             case GetQueue():
                 self._spawn(self._get_queue())
-            case session.Connect(client_id):
+            case session_inputs.Connect(client_id):
                 self._spawn(self._open(client_id))
-            case session.Disconnect():
+            case session_inputs.Disconnect():
                 self._spawn(self._disconnect())
 
     def _finish(self, result: Result) -> None:
@@ -274,7 +270,7 @@ class Connection:
 
     def _forget(self, prompt: PromptHandle) -> None:
         if self._prompts.pop(prompt.prompt_id, None) is not None:
-            self._feed(session.PromptForgotten(prompt.prompt_id))
+            self._feed(session_inputs.PromptForgotten(prompt.prompt_id))
 
     def progress_of(self, prompt_id: str) -> ProgressInfo:
         """How far a prompt is, as far as it is watched."""
@@ -300,7 +296,7 @@ class Connection:
 
     def _woke(self) -> None:
         self._timer, self._timer_at = None, None
-        self._feed(session.Woke())
+        self._feed(session_inputs.Woke())
 
     async def _get_history(self, prompt_id: str) -> None:
         try:
@@ -308,7 +304,7 @@ class Connection:
         except (BadAnswer, Unanswered) as error:
             self._feed(self._failed(error, prompt_id))
         else:
-            self._feed(session.HistoryReceived(prompt_id, found.entry, found.can_say))
+            self._feed(session_inputs.HistoryReceived(prompt_id, found.entry, found.can_say))
 
     async def _get_queue(self) -> None:
         request = requests.queue()
@@ -318,11 +314,11 @@ class Connection:
         except (BadAnswer, Unanswered) as error:
             self._feed(self._failed(error, None))
         else:
-            self._feed(session.QueueReceived(queued))
+            self._feed(session_inputs.QueueReceived(queued))
 
-    def _failed(self, error: Exception, prompt_id: str | None) -> session.RequestFailed:
+    def _failed(self, error: Exception, prompt_id: str | None) -> session_inputs.RequestFailed:
         refused = isinstance(error, Unanswered) and error.refused
-        return session.RequestFailed(self.redaction(str(error)), prompt_id, refused)
+        return session_inputs.RequestFailed(self.redaction(str(error)), prompt_id, refused)
 
     # --- the socket ----------------------------------------------------------------------------
 
@@ -345,9 +341,11 @@ class Connection:
             async with asyncio.timeout(limit_s):
                 socket = await self._transport.websocket(self.address, client_id)
         except aiohttp.WSServerHandshakeError as refusal:
-            failed = session.ConnectFailed(f"the WebSocket was refused with {refusal.status}")
+            failed = session_inputs.ConnectFailed(
+                f"the WebSocket was refused with {refusal.status}"
+            )
         except TRANSPORT_ERRORS as error:
-            failed = session.ConnectFailed(*self._transport.reason(error, limit_s))
+            failed = session_inputs.ConnectFailed(*self._transport.reason(error, limit_s))
         else:
             await self._listen(socket)
             return
@@ -359,12 +357,12 @@ class Connection:
         with contextlib.suppress(aiohttp.ClientError, OSError):
             # Previews then name their prompt. If the WebSocket is gone already, that shows below.
             await socket.send_str(requests.FEATURE_FLAGS)
-        self._feed(session.SocketOpened())
+        self._feed(session_inputs.SocketOpened())
         self._attempted.set()
         try:
             async for message in socket:
                 if message.type in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):
-                    self._feed(session.MessageReceived(message.data))
+                    self._feed(session_inputs.MessageReceived(message.data))
                     self._first_message.set()
         finally:
             self._socket = None
@@ -373,7 +371,7 @@ class Connection:
             why, _ = self._transport.reason(error)
         else:
             why = f"closed ({socket.close_code})"
-        self._feed(session.SocketLost(why))
+        self._feed(session_inputs.SocketLost(why))
 
     async def _disconnect(self) -> None:
         if self._socket is not None:

@@ -9,9 +9,9 @@ from typing import Protocol
 
 import msgspec
 
-from comfyrec.client.interrupt import Effect
+from comfyrec.client.http.interrupt import Effect
+from comfyrec.client.http.requests import Accepted
 from comfyrec.client.progress_event import ProgressEvent, ProgressInfo
-from comfyrec.client.requests import Accepted
 from comfyrec.client.result import Outcome, Result
 from comfyrec.errors import TimedOut
 

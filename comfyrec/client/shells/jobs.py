@@ -20,9 +20,10 @@ from typing import Any
 import msgspec
 
 from comfyrec.client import outputs, workflow
-from comfyrec.client.interrupt import Effect, effect_of
+from comfyrec.client.http.exchange import HttpRequest, Unanswered
+from comfyrec.client.http.interrupt import Effect, effect_of
+from comfyrec.client.http.requests import Accepted
 from comfyrec.client.progress_event import ProgressEvent, ProgressInfo
-from comfyrec.client.requests import Accepted, HttpRequest, Unanswered
 from comfyrec.client.result import Outcome
 from comfyrec.client.shells.aio import Client
 from comfyrec.client.shells.handle import OnEvent, PromptHandle, check_callback, check_limit

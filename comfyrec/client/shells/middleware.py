@@ -26,7 +26,7 @@ from typing import Any, Final
 from aiohttp import BodyPartReader, web
 
 from comfyrec.client import workflow
-from comfyrec.client.interrupt import Effect
+from comfyrec.client.http.interrupt import Effect
 from comfyrec.client.result import Result
 from comfyrec.client.shells.aio import Client, OnEvent, PromptHandle
 from comfyrec.client.workflow import Workflow

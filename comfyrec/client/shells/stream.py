@@ -33,7 +33,8 @@ import yarl
 from comfyrec import events
 from comfyrec.client import address
 from comfyrec.client.backoff import pause_us
-from comfyrec.client.requests import FEATURE_FLAGS, with_query
+from comfyrec.client.http.exchange import with_query
+from comfyrec.client.http.requests import FEATURE_FLAGS
 from comfyrec.errors import DecodeError, NoServer
 
 __all__ = ["EventStream", "ReceiveError", "ReconnectError", "Reconnected", "Skipped"]

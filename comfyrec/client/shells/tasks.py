@@ -20,9 +20,10 @@ from typing import Any, Self, TypeVar
 import aiohttp
 import yarl
 
-from comfyrec.client import address, requests, task_requests
-from comfyrec.client.redaction import Redaction
-from comfyrec.client.task_requests import (
+from comfyrec.client import address
+from comfyrec.client.http import task_requests
+from comfyrec.client.http.exchange import HttpRequest, HttpResponse
+from comfyrec.client.http.task_requests import (
     STATUSES,
     FluxLoraTask,
     Key,
@@ -30,6 +31,7 @@ from comfyrec.client.task_requests import (
     Text2VideoTask,
     UpscalerTask,
 )
+from comfyrec.client.redaction import Redaction
 from comfyrec.errors import NoServer, TaskError, UsageError
 
 __all__ = [
@@ -188,7 +190,7 @@ class TaskClient:
             refusal.message = self._redact(refusal.message)
             raise
 
-    async def _do(self, ask: requests.HttpRequest) -> requests.HttpResponse:
+    async def _do(self, ask: HttpRequest) -> HttpResponse:
         if self._http is None:
             self._http = aiohttp.ClientSession()
         url = self.address.url(ask.path)
@@ -201,7 +203,7 @@ class TaskClient:
                 allow_redirects=False,
                 timeout=self._timeout,
             ) as response:
-                return requests.HttpResponse(
+                return HttpResponse(
                     status=response.status,
                     content_type=response.headers.get("Content-Type", ""),
                     body=await response.read(),

@@ -9,8 +9,8 @@ import aiohttp
 import yarl
 
 from comfyrec.client.address import Address
+from comfyrec.client.http.exchange import HttpRequest, HttpResponse, Unanswered, key_in, with_query
 from comfyrec.client.redaction import Redaction
-from comfyrec.client.requests import HttpRequest, HttpResponse, Unanswered, key_in, with_query
 from comfyrec.http.hint import HINT_HEADER
 from comfyrec.wording import reason
 

@@ -1,6 +1,6 @@
 """Jobs and assets of Comfy API v2 as conversations: what is asked, in which order, how often.
 
-They are generators as in ``comfyrec.client.requests``, with one more kind of step: ``Pause``.
+They are generators as in ``comfyrec.client.http.requests``, with one more kind of step: ``Pause``.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from urllib.parse import quote, urljoin, urlsplit
 
 import msgspec
 
-from comfyrec.client.requests import (
+from comfyrec.client.http.exchange import (
     HttpRequest,
     HttpResponse,
     Unanswered,
     follow,
-    multipart,
     read_json,
     reason_of,
 )
+from comfyrec.client.http.requests import multipart
 from comfyrec.errors import BadAnswer, DecodeError, OutputError, Rejected
 from comfyrec.events import v2
 from comfyrec.http.media_types import guessed_type

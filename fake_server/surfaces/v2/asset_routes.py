@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from comfyrec.client import requests
+from comfyrec.client.http import requests
 from comfyrec.client.outputs import OutputFile
 from comfyrec.events.outputs import FileEntry
 from comfyrec.http.media_types import guessed_type

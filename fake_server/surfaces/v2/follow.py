@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from comfyrec import events
-from comfyrec.client import requests
+from comfyrec.client.http import requests
 from comfyrec.errors import BadAnswer, DecodeError
 from comfyrec.events.outputs import FileEntry, items_in
 from comfyrec.http.media_types import guessed_type

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from comfyrec.client import interrupt
+from comfyrec.client.http import interrupt
 from comfyrec.client.node_progress import NodeProgress
 from comfyrec.events import v2
 from fake_server.source import Request, Response

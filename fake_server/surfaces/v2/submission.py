@@ -8,7 +8,8 @@ from typing import Any, Final
 
 import msgspec
 
-from comfyrec.client import requests
+from comfyrec.client.http import requests
+from comfyrec.client.http.exchange import reason_of
 from comfyrec.client.workflow import Workflow
 from comfyrec.errors import Rejected
 from fake_server.source import Request
@@ -218,7 +219,7 @@ def submitted(
         seconds = int(after) if after.isascii() and after.isdigit() else 5
         raise V2Error(429, "queue_full", "the queue is full", retry_after=seconds)
     if got.status == 402:
-        raise V2Error(402, "insufficient_credits", requests.reason_of(answer))
+        raise V2Error(402, "insufficient_credits", reason_of(answer))
     try:
         conversation.send(answer)
     except StopIteration as done:

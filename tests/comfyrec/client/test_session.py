@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from comfyrec.client import session as s
+from comfyrec.client import session_inputs as s
+from comfyrec.client.http.requests import Accepted
 from comfyrec.client.result import Outcome
 from tests.support.scripted_comfyui import entry
 from tests.support.tracker_sim import ERROR, OTHER, PROMPT, SECOND, Sim, run_by_frames
@@ -36,7 +37,7 @@ def test_frames_that_come_before_the_answer_to_the_post_are_kept():
     run_by_frames(sim)
     assert not sim.results
 
-    sim.feed(s.PromptAccepted(s.Accepted(PROMPT, 0.0, {}), ("1", "2")))
+    sim.feed(s.PromptAccepted(Accepted(PROMPT, 0.0, {}), ("1", "2")))
 
     assert sim.result.outcome is Outcome.SUCCESS
     assert sim.types[:3] == ["submitted", "execution_start", "execution_cached"]

@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from comfyrec.client import session as s
+from comfyrec.client import session_inputs as s
+from comfyrec.client.http.requests import Queued
 from comfyrec.client.result import Outcome
+from comfyrec.client.tracker import GetHistory, GetQueue
 from tests.support.scripted_comfyui import OUTPUTS, entry
 from tests.support.tracker_sim import ERROR, OTHER, PROMPT, Sim, run_by_frames
 
@@ -28,7 +30,7 @@ def test_a_run_with_frames_ends_by_frames_and_carries_no_marker(accepted: Sim) -
 def test_an_ordinary_run_asks_the_history_once_and_the_queue_never(accepted: Sim) -> None:
     run_by_frames(accepted)
 
-    assert (accepted.count(s.GetHistory), accepted.count(s.GetQueue)) == (1, 0)
+    assert (accepted.count(GetHistory), accepted.count(GetQueue)) == (1, 0)
 
 
 def test_a_prompt_of_an_old_server_ends_with_the_null_alone(accepted: Sim) -> None:
@@ -248,14 +250,14 @@ def test_frames_put_the_question_off_and_strangers_do_not():
         sim.ours("progress", OTHER, node="1", value=1, max=4)
     sim.wait(0.1)
 
-    assert sim.count(s.GetHistory) > 0
+    assert sim.count(GetHistory) > 0
 
 
 def test_a_long_quiet_node_is_waited_for_and_asked_after_ever_less_often(running: Sim) -> None:
     running.wait(600)
 
     assert not running.results
-    assert 100 < running.count(s.GetHistory) < 150
+    assert 100 < running.count(GetHistory) < 150
     running.ends(entry(PROMPT))
     running.wait_for_end(5.1)
     assert running.result.outcome is Outcome.SUCCESS
@@ -340,7 +342,7 @@ def test_a_prompt_between_queue_and_history_is_not_given_up():
     sim.wait(5.5)
     sim.feed(s.HistoryReceived(PROMPT, None))
     sim.ends(entry(PROMPT))
-    sim.feed(s.QueueReceived(s.Queued((), ())))
+    sim.feed(s.QueueReceived(Queued((), ())))
     sim.feed(s.HistoryReceived(PROMPT, sim.history[PROMPT]))
 
     assert sim.result.outcome is Outcome.SUCCESS

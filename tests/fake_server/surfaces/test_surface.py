@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from comfyrec.client import requests
+from comfyrec.client.http import requests
+from comfyrec.client.http.exchange import Conversation, HttpResponse
 from fake_server.http.responses import json_response
 from fake_server.simulated_server import SimulatedServer
 from fake_server.source import (
@@ -51,7 +52,7 @@ class Sample(Surface):
 
     def _count(self) -> Asking[Response | None]:
         asked = requests.queue()
-        shown = requests.read_queue(asked, requests.HttpResponse(status=200, body=b"{}"))
+        shown = requests.read_queue(asked, HttpResponse(status=200, body=b"{}"))
         answer = yield Request("GET", "/queue", (("Host", "x"),))
         return json_response({"seen": answer.status, "known": shown is not None})
 
@@ -176,7 +177,7 @@ def test_a_conversation_of_our_client_is_asked_through_the_door() -> None:
         shown = yield from via(queue())
         return json_response(shown)
 
-    def queue() -> requests.Conversation[int]:
+    def queue() -> Conversation[int]:
         answer = yield requests.queue()
         return answer.status
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from comfyrec.client.interrupt import Effect
+from comfyrec.client.http.interrupt import Effect
 from comfyrec.client.progress_event import ProgressEvent
 from comfyrec.client.result import Outcome
 from comfyrec.client.shells.jobs import JobClient

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from comfyrec.client.requests import HttpRequest, HttpResponse, Unanswered
+from comfyrec.client.http.exchange import HttpRequest, HttpResponse, Unanswered
 from comfyrec.client.v2.conversations import (
     LABEL,
     Pause,

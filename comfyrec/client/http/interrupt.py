@@ -13,16 +13,8 @@ from typing import Any, Final
 
 import msgspec
 
-from comfyrec.client.requests import (
-    Conversation,
-    HttpRequest,
-    HttpResponse,
-    QueuePlace,
-    look_up,
-    place_in,
-    queue,
-    read_queue,
-)
+from comfyrec.client.http.exchange import Conversation, HttpRequest, HttpResponse
+from comfyrec.client.http.requests import QueuePlace, look_up, place_in, queue, read_queue
 from comfyrec.client.result import Outcome
 from comfyrec.errors import BadAnswer
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from comfyrec.client.address import parse
-from comfyrec.client.requests import HttpRequest, HttpResponse, Unanswered
-from comfyrec.client.startup import AwaitMessage, AwaitSocket, SocketWaited, start_up
+from comfyrec.client.http.exchange import HttpRequest, HttpResponse, Unanswered
+from comfyrec.client.http.startup import AwaitMessage, AwaitSocket, SocketWaited, start_up
 
 SECOND = 1_000_000
 HERE = parse("127.0.0.1:8188", where="server")

@@ -1,228 +1,55 @@
-"""HTTP requests of a client, and how the responses are read.
-
-A ``Conversation`` (submit, interrupt, upload, fetch) is a generator: it yields an ``HttpRequest``,
-is sent the ``HttpResponse``, and returns what came of it. Any shell can carry it out. A request
-that got no response at all is thrown in as ``Unanswered``.
-"""
+"""The HTTP requests that a client makes of ComfyUI, and how their responses are read."""
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Generator, Mapping
-from typing import Any, TypeVar
-from urllib.parse import quote, urljoin, urlsplit
+from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
+from comfyrec.client.http.exchange import (
+    Conversation,
+    HttpRequest,
+    HttpResponse,
+    follow,
+    one_line,
+    read_json,
+    reason_in,
+    reason_of,
+)
 from comfyrec.client.outputs import OutputFile
 from comfyrec.client.workflow import Workflow
 from comfyrec.errors import BadAnswer, OutputError, Rejected
 from comfyrec.http.request import loads_or_none
-from comfyrec.wording import shortened, shortened_list
+from comfyrec.wording import shortened_list
 
 __all__ = [
     "FEATURE_FLAGS",
     "Accepted",
-    "Conversation",
-    "HttpRequest",
-    "HttpResponse",
     "LookedUp",
     "QueuePlace",
-    "Unanswered",
     "Uploaded",
     "fetch",
-    "follow",
     "history",
-    "key_in",
     "look_up",
     "multipart",
     "place_in",
     "queue",
     "read_history",
-    "read_json",
     "read_queue",
-    "reason_of",
     "submit",
     "upload",
     "view",
-    "with_query",
 ]
-
-
-class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """One HTTP request."""
-
-    method: str = "GET"
-    path: str
-    """Below the base path, or an absolute URL."""
-    query: tuple[tuple[str, str], ...] = ()
-    body: bytes | None = None
-    content_type: str = ""
-    headers: tuple[tuple[str, str], ...] = ()
-    """Of this request alone."""
-    bare: bool = False
-    """Without the client's own headers: they are meant for another server."""
-    timeout_s: float | None = None
-    """Instead of the settings' limit for a request."""
-
-    def __str__(self) -> str:
-        return f"{self.method} {self.path.partition('?')[0]}"
-
-
-def with_query(url: str, query: tuple[tuple[str, str], ...]) -> str:
-    """The URL with the query, percent-encoded (A105)."""
-    pairs = "&".join(f"{quote(key, safe='')}={quote(value, safe='')}" for key, value in query)
-    return f"{url}?{pairs}" if pairs else url
-
-
-class HttpResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """One HTTP response, complete."""
-
-    status: int
-    content_type: str = ""
-    location: str = ""
-    body: bytes = b""
-    url: str = ""
-    """Where it came from; a relative ``Location`` starts there."""
-    retry_after: str = ""
-    """When to come again, as the server wrote it."""
-    hint: str = ""
-    """How to go on, from a simulated server that says that it is one."""
-
-
-class Unanswered(Exception):
-    """A request got no response: refused, reset, too late, cut short.
-
-    Attributes:
-        why: one line.
-        refused: no server listens there.
-    """
-
-    def __init__(self, why: str, *, refused: bool = False) -> None:
-        super().__init__(why)
-        self.why, self.refused = why, refused
-
-    def __str__(self) -> str:
-        return self.why
 
 
 FEATURE_FLAGS = '{"type": "feature_flags", "data": {"supports_preview_metadata": true}}'
 """The first message on a WebSocket: what we understand (protocol.md section 3). Older servers
 ignore it."""
 
-_BEARER = "bearer "
-
-
-def key_in(headers: Mapping[str, str]) -> str:
-    """The key that a client's own headers hold; empty if there is none."""
-    fields = {name.lower(): value.strip() for name, value in headers.items()}
-    bearer = fields.get("authorization", "")
-    token = bearer[len(_BEARER) :].strip() if bearer.lower().startswith(_BEARER) else ""
-    return fields.get("x-api-key") or token
-
-
-T = TypeVar("T")
-Conversation = Generator[HttpRequest, HttpResponse, T]
 
 # --- reading ---------------------------------------------------------------------------------
-
-_REMEDIES = {
-    301: "give the address it moved to",
-    302: "give the address it moved to, or log in there",
-    307: "give the address it moved to",
-    308: "give the address it moved to",
-    401: "give what the server asks for with --header 'Authorization: ...'",
-    402: "the account has no credits left",
-    403: "log in, or give the address that the server's Origin check expects",
-    404: "is this the address of ComfyUI? It may be below a path such as /api",
-    405: "is this the address of ComfyUI? It may be below a path such as /api",
-    413: "raise the server's --max-upload-size, or send less",
-    429: "the server is busy; try again later",
-}
-_REASON_LENGTH_MAX = 300
-
-
-def reason_of(response: HttpResponse) -> str:
-    """The server's own reason for not doing what was requested, in one line.
-
-    Knows ComfyUI's ``{"error": {"message", "details"}}``, its older ``{"error": "..."}``, any
-    ``{"message": ...}``, plain text, and a web page (its title).
-    """
-    try:
-        value = json.loads(response.body)
-    except (ValueError, RecursionError):
-        return _reason_of_text(response)
-    return _one_line(_reason_of_json(value) or f"response without a reason ({response.status})")
-
-
-def _reason_of_json(value: object) -> str:
-    if isinstance(value, str):
-        return value
-    if not isinstance(value, dict):
-        return ""
-    error = value.get("error")
-    if isinstance(error, dict):
-        message, details = str(error.get("message") or ""), str(error.get("details") or "")
-        return f"{message}: {details}" if details and details != message else message
-    return next((str(value[k]) for k in ("error", "message", "detail", "msg") if value.get(k)), "")
-
-
-def _reason_of_text(response: HttpResponse) -> str:
-    text = response.body[:20_000].decode("utf-8", "replace")
-    if "html" in response.content_type or re.match(r"\s*<(!doctype|html)", text, re.IGNORECASE):
-        title = re.search(r"<title[^>]*>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
-        named = f" titled '{_one_line(title[1])}'" if title and title[1].strip() else ""
-        return f"a web page{named} instead of JSON"
-    return _one_line(text) or "an empty response"
-
-
-def _one_line(text: str) -> str:
-    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return shortened(line, _REASON_LENGTH_MAX)
-
-
-def _refused(request: HttpRequest, response: HttpResponse) -> BadAnswer:
-    why = reason_of(response)
-    if 300 <= response.status < 400:
-        why = f"a redirect to {_without_query(response.location) or 'nowhere'}"
-    return BadAnswer(str(request), response.status, why, _REMEDIES.get(response.status, ""))
-
-
-def _without_query(url: str) -> str:
-    return url.partition("?")[0]
-
-
-def read_json(request: HttpRequest, response: HttpResponse) -> Any:
-    """The JSON value of a 2xx response. ``NaN`` and ``Infinity`` are accepted (W13).
-
-    Raises:
-        BadAnswer: another status, or not JSON.
-    """
-    if not 200 <= response.status < 300:
-        raise _refused(request, response)
-    try:
-        return json.loads(response.body)
-    except (ValueError, RecursionError):
-        raise BadAnswer(
-            str(request),
-            response.status,
-            _reason_of_text(response),
-            "is this the address of ComfyUI?",
-        ) from None
-
-
-def follow(request: HttpRequest, *, hops_max: int = 5) -> Conversation[HttpResponse]:
-    """Send a request and follow redirects; our own headers go to no other host (A83)."""
-    response = yield request
-    for _ in range(hops_max):
-        if response.status not in (301, 302, 303, 307, 308) or not response.location:
-            break
-        target = urljoin(response.url, response.location)
-        strange = urlsplit(target)[:2] != urlsplit(response.url)[:2]
-        request = HttpRequest(path=target, bare=request.bare or strange)
-        response = yield request
-    return response
 
 
 # --- submit ----------------------------------------------------------------------------------
@@ -313,7 +140,7 @@ def node_reasons(node_errors: Mapping[str, Any], *, most: int = 8) -> list[str]:
         entry = entry if isinstance(entry, dict) else {}
         errors = entry.get("errors")
         for error in errors if isinstance(errors, list) else []:
-            words = _one_line(_reason_of_json({"error": error}))
+            words = one_line(reason_in({"error": error}))
             reasons.append(f"node {node_id} ({entry.get('class_type', '?')}): {words}")
     return shortened_list(reasons, most)
 

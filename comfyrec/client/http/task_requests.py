@@ -12,7 +12,7 @@ from typing import Any, ClassVar, TypeVar
 
 import msgspec
 
-from comfyrec.client.requests import HttpRequest, HttpResponse, reason_of
+from comfyrec.client.http.exchange import HttpRequest, HttpResponse, reason_of
 from comfyrec.errors import TaskError, TaskFailed, TaskTimedOut, UsageError
 
 __all__ = [

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from comfyrec.client.interrupt import REPEAT_S, AwaitEnd, Effect, effect_of, interrupt
-from comfyrec.client.requests import HttpResponse
+from comfyrec.client.http.exchange import HttpResponse
+from comfyrec.client.http.interrupt import REPEAT_S, AwaitEnd, Effect, effect_of, interrupt
 from comfyrec.client.result import Outcome
 
 P = "p"

@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from comfyrec.client.address import Address
-from comfyrec.client.requests import HttpRequest, Unanswered
+from comfyrec.client.http.exchange import HttpRequest, Unanswered
 
 __all__ = ["AwaitMessage", "AwaitSocket", "SocketWaited", "start_up"]
 

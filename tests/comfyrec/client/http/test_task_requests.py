@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 
 import pytest
 
-from comfyrec.client import task_requests
-from comfyrec.client.requests import HttpRequest
-from comfyrec.client.requests import HttpResponse as Answered
+from comfyrec.client.http import task_requests
+from comfyrec.client.http.exchange import HttpRequest
+from comfyrec.client.http.exchange import HttpResponse as Answered
 from comfyrec.client.shells.tasks import (
     FluxLoraTask,
     Key,

@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from comfyrec.client import requests as asks
-from comfyrec.client.requests import HttpResponse
+from comfyrec.client.http import requests as asks
+from comfyrec.client.http.exchange import HttpRequest, HttpResponse
 from comfyrec.errors import BadAnswer
 
-ASK = asks.HttpRequest(path="/history/p")
+ASK = HttpRequest(path="/history/p")
 
 
-def text(body: str, status: int = 200, kind: str = "text/plain") -> asks.HttpResponse:
-    return asks.HttpResponse(status=status, body=body.encode(), content_type=kind)
+def text(body: str, status: int = 200, kind: str = "text/plain") -> HttpResponse:
+    return HttpResponse(status=status, body=body.encode(), content_type=kind)
 
 
 def test_a_history_without_the_prompt_is_none():
@@ -55,7 +55,7 @@ def test_a_history_with_nan_is_read():
 
 @given(st.binary() | st.text().map(str.encode), st.integers(200, 599))
 def test_any_answer_is_read_or_refused_in_one_line(body: bytes, status: int):
-    answer = asks.HttpResponse(status=status, body=body)
+    answer = HttpResponse(status=status, body=body)
     reason = asks.reason_of(answer)
 
     assert reason
@@ -169,17 +169,3 @@ def test_a_server_without_either_cannot_say(body: bytes, can_say: bool) -> None:
     found, _ = looked_up(NOTHING, HttpResponse(status=404, body=body))
 
     assert found == asks.LookedUp(None, can_say)
-
-
-KEYS = {
-    "": {},
-    "a": {"x-api-key": " a "},
-    "b": {"Authorization": "bearer b"},
-    "c": {"Authorization": "Bearer d", "X-API-Key": "c"},
-}
-
-
-@pytest.mark.parametrize("key, headers", KEYS.items(), ids=str)
-def test_the_key_of_a_clients_own_headers(key: str, headers: dict[str, str]) -> None:
-    assert asks.key_in(headers) == key
-    assert asks.key_in({"Authorization": "Basic eA=="}) == ""
