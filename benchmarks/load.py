@@ -150,7 +150,7 @@ def measure_deaf(count: int) -> dict[str, float]:
         return {
             "pushed_mb": sent,
             "memory_at_most_mb": most,
-            "sockets_left": float(len(listening["sockets"])),
+            "sockets_left": float(sum(one["open"] for one in listening["sockets"])),
             **summary("whole_prompt", waits),
             **summary("get_prompt", asked),
         }

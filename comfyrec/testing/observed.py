@@ -6,6 +6,7 @@ requests are dropped first, and only the first part of a body is kept, unless it
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -43,6 +44,12 @@ __all__ = ["Seen", "SeenPrompt", "SeenRequest", "SeenSocket", "Witness", "seen_i
 
 REQUESTS_MAX: Final = 5_000
 FRAMES_MAX: Final = 20_000
+FRAMES_BYTES_MAX: Final = 32 * 1024 * 1024
+"""Of all frames; the oldest are forgotten first, as in the journal."""
+REQUESTS_BYTES_MAX: Final = 64 * 1024 * 1024
+"""Of the bodies of all requests and answers; the oldest requests are forgotten first."""
+PARSED: Final = 10
+"""How much more room a graph takes than its JSON."""
 RECEIVED_MAX: Final = 5_000
 """Messages of one socket; the first ones are kept."""
 BODY_MAX: Final = 1024 * 1024
@@ -138,7 +145,8 @@ class Witness(Wrapper):
         self._going_on: dict[int, SeenRequest] = {}
         """Answers that come in pieces."""
         self._by_number: dict[int, SeenSocket] = {}
-        self._serial = 0
+        self._serial = self._frame_bytes = self._body_bytes = 0
+        self._answered: deque[tuple[SeenRequest, int]] = deque()
 
     def handle(self, happened: Happened, now: int) -> Iterator[Action]:
         """Pass on inputs and actions, and note them."""
@@ -162,12 +170,16 @@ class Witness(Wrapper):
         self.requests, self.prompts = earlier.requests, earlier.prompts
         self.sockets, self.frames = earlier.sockets, earlier.frames
         self._serial, self.hints = earlier._serial, earlier.hints
+        self._frame_bytes, self._body_bytes = earlier._frame_bytes, earlier._body_bytes
+        self._answered = earlier._answered
 
     def forget(self) -> None:
         """Forget what was seen; requests that wait for their answer and open sockets stay."""
         waiting = [seen for seen, _ in self._open.values()]
         for kept in (self.requests, self.prompts, self.frames):
             kept.clear()
+        self._frame_bytes = self._body_bytes = 0
+        self._answered.clear()
         self.requests.extend(waiting)
         still = [socket for socket in self.sockets if socket.open]
         self.sockets.clear()
@@ -195,7 +207,7 @@ class Witness(Wrapper):
             self.sockets.append(socket)
             self._by_number[happened.socket] = socket
         elif isinstance(happened, RequestAborted):
-            self._going_on.pop(happened.exchange, None)
+            self._ended_answer(happened.exchange)
         elif isinstance(happened, MessageReceived):
             received = self._by_number[happened.socket].received
             if len(received) < RECEIVED_MAX:
@@ -216,37 +228,67 @@ class Witness(Wrapper):
 
     def _acted(self, action: Action, now: int) -> None:
         if isinstance(action, Send):
-            for socket in action.sockets:
-                self.frames.append((now, socket, action.message))
+            self._sent(action, now)
         elif isinstance(action, Respond):
             if action.answer.status in HINTED:
                 hints = [value for name, value in action.answer.headers if name == HINT_HEADER]
                 self.hints |= dict.fromkeys(hints)
             seen, request = self._open.pop(action.exchange, (None, None))
             if seen is not None and request is not None:
-                self._answered(seen, request, action.answer)
+                self._note_answer(seen, request, action.answer)
                 if action.more:
                     self._going_on[action.exchange] = seen
+                else:
+                    self._count_bodies(seen)
         elif isinstance(action, RespondMore):
             begun = self._going_on.get(action.exchange)
             if begun is not None and len(begun.answer) < BODY_MAX:
                 begun.answer = (begun.answer + action.data)[:BODY_MAX]
             if action.last:
-                self._going_on.pop(action.exchange, None)
+                self._ended_answer(action.exchange)
         elif isinstance(action, HangUp):
-            self._going_on.pop(action.exchange, None)
+            self._ended_answer(action.exchange)
         elif isinstance(action, Accept):
             if action.socket in self._by_number:
                 self._by_number[action.socket].accepted = True
         elif isinstance(action, (Close, Abort)):
             self._ended(action.socket, now)
 
+    def _sent(self, send: Send, now: int) -> None:
+        size = len(send.message)
+        for socket in send.sockets:
+            if len(self.frames) >= FRAMES_MAX:
+                self._frame_bytes -= len(self.frames.popleft()[2])
+            self.frames.append((now, socket, send.message))
+            self._frame_bytes += size
+        while self._frame_bytes > FRAMES_BYTES_MAX and self.frames:
+            self._frame_bytes -= len(self.frames.popleft()[2])
+
+    def _ended_answer(self, exchange: int) -> None:
+        seen = self._going_on.pop(exchange, None)
+        if seen is not None:
+            self._count_bodies(seen)
+
+    def _count_bodies(self, seen: SeenRequest) -> None:
+        """Count the bodies of an exchange that was answered; forget the oldest of too many."""
+        size = len(seen.body) * (PARSED if seen.path == "/prompt" else 1) + len(seen.answer)
+        self._answered.append((seen, size))
+        self._body_bytes += size
+        while self._body_bytes > REQUESTS_BYTES_MAX or len(self._answered) > REQUESTS_MAX:
+            oldest, size = self._answered.popleft()
+            self._body_bytes -= size
+            # It is the first or near it, unless more requests than are kept came after it.
+            with contextlib.suppress(ValueError):
+                self.requests.remove(oldest)
+            if self.prompts and self.prompts[0].request is oldest:
+                self.prompts.popleft()
+
     def _ended(self, number: int, now: int) -> None:
         socket = self._by_number.get(number)
         if socket is not None and socket.closed_t is None:
             socket.closed_t = now
 
-    def _answered(self, seen: SeenRequest, request: Request, answer: Response) -> None:
+    def _note_answer(self, seen: SeenRequest, request: Request, answer: Response) -> None:
         seen.status = answer.status
         stored = answer.stored
         seen.answer = answer.body[:BODY_MAX] if stored is None else stored.read(0, STORED_KEPT)
