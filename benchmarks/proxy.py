@@ -54,10 +54,11 @@ def answer(client: socket.socket) -> None:
             while (field := stream.readline()) not in (b"\r\n", b""):
                 name, _, value = field.partition(b":")
                 fields[name.strip().lower()] = value.strip()
-            if line.startswith(b"GET /system_stats "):  # the recorder asks once by itself
+            asked = line.split(b" ")[1].split(b"/")
+            if len(asked) != 4:  # the recorder asks once by itself what this is
                 client.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
                 continue
-            _, what, count, size = line.split(b" ")[1].split(b"/")
+            _, what, count, size = asked
             if what == b"ws":
                 push(client, fields[b"sec-websocket-key"], int(count), int(size))
                 stream.read()
