@@ -293,6 +293,9 @@ def pytest_runtest_makereport(
         if report.failed:
             uncut = item.config.get_verbosity() > 1
             report.sections.extend(session.report_sections(uncut=uncut))
+        if call.when == "teardown":
+            # pytest keeps its items to the end, and a session keeps all that its servers said.
+            del item.stash[_SESSION]
     return report
 
 

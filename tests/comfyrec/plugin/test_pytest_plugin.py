@@ -228,6 +228,16 @@ PASSING = {
             assert comfyui.wait_for_socket().client_id == "me"
             client.join(10)
         """,
+    # A session of thousands of tests must not keep the frames of all of them.
+    "nothing_is_left_of_a_server": """
+        import gc, weakref
+        SERVERS = []
+        def test_a_server(comfyui):
+            SERVERS.append(weakref.ref(comfyui))
+        def test_is_gone_after_its_test():
+            gc.collect()
+            assert SERVERS[0]() is None
+        """,
 }
 
 
