@@ -8,10 +8,6 @@ from typing import Any, Final
 
 import msgspec
 
-from comfyrec.cassette.redact.address import address_found
-from comfyrec.cassette.redact.head import head_found
-from comfyrec.cassette.redact.spans import Found
-from comfyrec.cassette.redact.text import TextWalk
 from comfyrec.http.hint import HINT_HEADER
 from fake_server.source import (
     Abort,
@@ -210,24 +206,9 @@ def _each(entry: _Entry | _Sent) -> Iterator[_Entry]:
         yield _Entry(number, entry.t, "sent", -1, send.sockets, message, len(message))
 
 
-def _hidden(data: bytes, found: list[Found]) -> bytes:
-    """The same with stars in place of secrets, since journals end up in logs."""
-    out = bytearray(data)
-    for start, stop, _ in found:
-        out[start:stop] = b"*" * (stop - start)
-    return bytes(out)
-
-
-def _without_secrets(request: Request) -> list[list[str]]:
-    shown = []
-    for name, value in request.headers:
-        line = f"GET / HTTP/1.1\r\n{name}: {value}\r\n\r\n".encode("utf-8", "replace")
-        hidden = _hidden(line, head_found(line)).decode("utf-8", "replace").splitlines()[1]
-        shown.append([name, hidden.partition(": ")[2]])
-    return shown
-
-
 def _plain(entry: _Entry) -> dict[str, Any]:
+    from fake_server.server import hidden
+
     plain: dict[str, Any] = {"serial": entry.serial, "t": entry.t, "what": entry.what}
     if isinstance(entry.facts, tuple):
         plain["sockets"] = list(entry.facts)
@@ -235,11 +216,10 @@ def _plain(entry: _Entry) -> dict[str, Any]:
         plain["number"] = entry.number
     if isinstance(entry.facts, Request):
         request = entry.facts
-        target = request.target.encode("utf-8", "replace")
         plain |= {
             "method": request.method,
-            "target": _hidden(target, address_found(target)).decode("utf-8", "replace"),
-            "headers": _without_secrets(request),
+            "target": hidden.target(request.target),
+            "headers": [[name, hidden.header(name, value)] for name, value in request.headers],
         }
     elif isinstance(entry.facts, dict):
         plain |= {name: value for name, value in entry.facts.items() if name != _HEADERS}
@@ -261,7 +241,9 @@ def _whole(entry: _Entry) -> dict[str, Any]:
 def _content(entry: _Entry) -> dict[str, Any]:
     content = entry.content
     if entry.what == "request" and isinstance(content, bytes):
-        content = _hidden(content, TextWalk().feed(content))
+        from fake_server.server import hidden
+
+        content = hidden.body(content)
     shown: dict[str, Any] = {"size_bytes": entry.size}
     if entry.size > TEXT_MAX:
         shown["cut"] = True
