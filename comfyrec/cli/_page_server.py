@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from comfyrec.cassette.files import Tail
-from comfyrec.cassette.files.spool import Spool
+from comfyrec.cassette.files.temporary_blocks import TemporaryBlocks
 from comfyrec.cli._growth import growth_of
 from comfyrec.http.origin import is_foreign, names_an_address
 from comfyrec.show.live_page import WAIT_S_MAX, LivePage
@@ -44,7 +44,7 @@ async def served_page(
     """
     from aiohttp import web
 
-    tail, spool = Tail(path), Spool()
+    tail, spool = Tail(path), TemporaryBlocks()
     page = LivePage(
         spool,
         page_files(),

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from comfyrec.cassette.files.spool import Spool
+from comfyrec.cassette.files.temporary_blocks import TemporaryBlocks
 from comfyrec.cassette.records import End, Note
 from comfyrec.cassette.redact.redactor import Redactor
 from comfyrec.cassette.text import encode_line
@@ -110,7 +110,7 @@ class ServerPage:
         if self._page is None:
             self._records = JournalRecords(about=self._about())
             self._page = LivePage(
-                Spool(), page_files(), name=f"{server.host}:{server.port}",
+                TemporaryBlocks(), page_files(), name=f"{server.host}:{server.port}",
                 instance=secrets.token_hex(8), panel="{}",
             )  # fmt: skip
         journal = server.handle.server.journal

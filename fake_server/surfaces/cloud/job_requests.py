@@ -26,7 +26,7 @@ from fake_server.surfaces.cloud.settings import CloudSettings
 from fake_server.surfaces.cloud.users import User
 from fake_server.surfaces.surface import Asking, Door
 
-__all__ = ["JobDesk"]
+__all__ = ["JobRequests"]
 
 _LOCAL: Final = (("Host", "127.0.0.1"),)
 _JSON: Final = (*_LOCAL, ("Content-Type", "application/json"))
@@ -42,7 +42,7 @@ class _Queue(msgspec.Struct, frozen=True):
     pending: Mapping[str, Sequence[Any]]
 
 
-class JobDesk:
+class JobRequests:
     """Requests about jobs.
 
     Args:

@@ -34,7 +34,7 @@ from fake_server.surfaces.cloud.answers import (
 )
 from fake_server.surfaces.cloud.files import STORAGE, Files
 from fake_server.surfaces.cloud.frames import data_of, prompt_of, start_frames, to_cloud
-from fake_server.surfaces.cloud.job_requests import JobDesk
+from fake_server.surfaces.cloud.job_requests import JobRequests
 from fake_server.surfaces.cloud.jobs import Jobs
 from fake_server.surfaces.cloud.passing import pass_on, without_keys
 from fake_server.surfaces.cloud.routes import route_of
@@ -67,7 +67,7 @@ class Cloud(Surface):
         self._random = SeededRandom(seed ^ _OTHER_SEED)
         self._users = Users(settings.key)
         self._jobs = Jobs()
-        self._desk = JobDesk(door, settings, self._jobs)
+        self._requests = JobRequests(door, settings, self._jobs)
         self._files = Files(door, settings, seed)
 
     # --- requests ----------------------------------------------------------------------------
@@ -93,29 +93,29 @@ class Cloud(Surface):
         match name:
             case "executePrompt":
                 self._listen(user)
-                answer = yield from self._desk.submit(user, request)
+                answer = yield from self._requests.submit(user, request)
                 self.door.ask(self, self._admitted(user))  # the answer goes first
                 return answer
             case "getPromptInfo":
-                return self._desk.info(user)
+                return self._requests.info(user)
             case "getJobStatus":
-                return (yield from self._desk.status(user, id))
+                return (yield from self._requests.status(user, id))
             case "getJobDetail":
-                return (yield from self._desk.detail(user, id))
+                return (yield from self._requests.detail(user, id))
             case "listJobs":
-                return (yield from self._desk.list(user, request))
+                return (yield from self._requests.list(user, request))
             case "getHistory":
-                return (yield from self._desk.history(user, request))
+                return (yield from self._requests.history(user, request))
             case "getHistoryForPrompt":
-                return (yield from self._desk.history_of(user, id))
+                return (yield from self._requests.history_of(user, id))
             case "manageHistory":
-                return (yield from self._desk.forget(user, request))
+                return (yield from self._requests.forget(user, request))
             case "getQueueInfo":
-                return (yield from self._desk.queue(user))
+                return (yield from self._requests.queue(user))
             case "manageQueue":
-                return (yield from self._desk.change_queue(user, request))
+                return (yield from self._requests.change_queue(user, request))
             case "interruptJob":
-                return (yield from self._desk.interrupt(user))
+                return (yield from self._requests.interrupt(user))
             case "getUser":
                 return json_response({"status": "active"})
             case _:

@@ -17,8 +17,8 @@ from fake_server.storage.memory import StoredFile
 from fake_server.surfaces.surface import Asking, native_request, via
 from fake_server.surfaces.v2.answers import V2Error, json_answer, not_found, upstream_error
 from fake_server.surfaces.v2.assets import HASH, Asset, Blob, placed
-from fake_server.surfaces.v2.desk import Desk
 from fake_server.surfaces.v2.links import is_signed
+from fake_server.surfaces.v2.route_context import RouteContext
 from fake_server.surfaces.v2.uploads import Upload, expiry, read_upload
 
 __all__ = ["AssetRoutes", "view_of"]
@@ -43,12 +43,12 @@ class AssetRoutes:
     """The routes of assets.
 
     Args:
-        desk: what they share with those of jobs.
+        context: what they share with those of jobs.
         in_use: says whether a job that is not over needs an asset.
     """
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, context: RouteContext) -> None:
+        self._context = context
         self.held: set[str] = set()
         """Ids of assets that jobs need which are not over."""
 
@@ -56,16 +56,16 @@ class AssetRoutes:
 
     def upload(self, request: Request) -> Answering:
         """``POST /assets``."""
-        desk = self._desk
-        upload = read_upload(request, in_order=desk.settings.content == "redirect")
-        key = desk.keys.claim(request, desk.now)
-        blob = desk.assets.blob(upload.hash)
+        context = self._context
+        upload = read_upload(request, in_order=context.settings.content == "redirect")
+        key = context.keys.claim(request, context.now)
+        blob = context.assets.blob(upload.hash)
         is_new = blob is None
         if blob is None:
             try:
                 blob = yield from self._stored(upload)
             except BaseException:
-                desk.keys.release(key)  # nothing was kept
+                context.keys.release(key)  # nothing was kept
                 raise
         asset = self._mint(blob, upload.file_path, upload.content_type, upload.expires_in)
         return self._shown(request, asset, 201 if is_new else 200, created_new=is_new)
@@ -86,12 +86,12 @@ class AssetRoutes:
     def from_hash(self, request: Request) -> Answering:
         """``POST /assets/from-hash``."""
         yield from ()
-        desk, body = self._desk, request.json
+        context, body = self._context, request.json
         body = body if isinstance(body, dict) else {}
         hash, path = body.get("hash"), body.get("file_path")
         blob = None
         if isinstance(hash, str) and HASH.fullmatch(hash):
-            blob = desk.assets.blob(hash)
+            blob = context.assets.blob(hash)
         try:
             expires_in = expiry(body.get("expires_in"))
             placed(path) if isinstance(path, str) else None
@@ -101,22 +101,22 @@ class AssetRoutes:
             raise V2Error(404, "blob_not_found", "there are no bytes of that hash")
         if not isinstance(path, str) or not path:
             path = blob.file.filename if blob.file is not None else ""
-        alike = desk.assets.alike(blob, path, desk.now)
+        alike = context.assets.alike(blob, path, context.now)
         if alike is not None:
             return self._shown(request, alike, 200, created_new=False)
         asset = self._mint(blob, path, guessed_type(path), expires_in)
         return self._shown(request, asset, 201, created_new=False)
 
     def _mint(self, blob: Blob, path: str, kind: str, expires_in: int | None) -> Asset:
-        desk = self._desk
-        expires = None if expires_in is None else desk.now + expires_in * 1_000_000
-        return desk.assets.add(
+        context = self._context
+        expires = None if expires_in is None else context.now + expires_in * 1_000_000
+        return context.assets.add(
             Asset(
-                id=desk.random.uuid(),
+                id=context.random.uuid(),
                 blob=blob,
                 content_type=kind,
                 file_path=path,
-                created=desk.now,
+                created=context.now,
                 expires=expires,
             )
         )
@@ -126,7 +126,7 @@ class AssetRoutes:
     def look_for_hash(self, request: Request, hash: str) -> Answering:
         """``HEAD /assets/by-hash/{hash}``."""
         yield from ()
-        return Response(404 if self._desk.assets.blob(hash) is None else 200)
+        return Response(404 if self._context.assets.blob(hash) is None else 200)
 
     def get(self, request: Request, id: str) -> Answering:
         """``GET /assets/{id}``."""
@@ -139,11 +139,11 @@ class AssetRoutes:
         asset = self._found(id)
         if asset.id in self.held:
             raise V2Error(409, "asset_in_use", "the asset is needed and cannot be deleted now")
-        self._desk.assets.remove(asset)
+        self._context.assets.remove(asset)
         return Response(204)
 
     def _found(self, id: str) -> Asset:
-        asset = self._desk.assets.get(id, self._desk.now)
+        asset = self._context.assets.get(id, self._context.now)
         if asset is None:
             raise not_found("there is no asset of that id")
         return asset
@@ -151,24 +151,24 @@ class AssetRoutes:
     def _shown(
         self, request: Request, asset: Asset, status: int, *, created_new: bool | None = None
     ) -> Response:
-        url = self._desk.links(request).of_asset(asset)
-        return json_answer(asset.shown(url, self._desk.now, created_new=created_new), status)
+        url = self._context.links(request).of_asset(asset)
+        return json_answer(asset.shown(url, self._context.now, created_new=created_new), status)
 
     # --- bytes -------------------------------------------------------------------------------
 
     def content(self, request: Request, id: str) -> Answering:
         """``GET /assets/{id}/content``."""
         asset = self._found(id)
-        if self._desk.settings.content == "redirect":
-            return Response(302, (("Location", self._desk.links(request).signed(asset)),))
+        if self._context.settings.content == "redirect":
+            return Response(302, (("Location", self._context.links(request).signed(asset)),))
         return (yield from self._bytes(request, asset))
 
     def stored(self, request: Request, id: str) -> Answering:
         """What a signed URL leads to; a storage has its own words for what it refuses."""
-        asset = self._desk.assets.get(id, self._desk.now)
+        asset = self._context.assets.get(id, self._context.now)
         if asset is None:
             return Response(404, body=b"NoSuchKey")
-        if not is_signed(request, asset, self._desk.now):
+        if not is_signed(request, asset, self._context.now):
             return Response(403, body=b"SignatureDoesNotMatch, or the URL has expired")
         return (yield from self._bytes(request, asset))
 

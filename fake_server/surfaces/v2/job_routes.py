@@ -13,9 +13,9 @@ from fake_server.source import Request, Response
 from fake_server.surfaces.surface import Asking, via
 from fake_server.surfaces.v2.answers import V2Error, iso, json_answer, not_found
 from fake_server.surfaces.v2.assets import Asset
-from fake_server.surfaces.v2.desk import Desk
-from fake_server.surfaces.v2.follow import Follower
+from fake_server.surfaces.v2.job_tracker import JobTracker
 from fake_server.surfaces.v2.jobs import Ended, JobRecord
+from fake_server.surfaces.v2.route_context import RouteContext
 from fake_server.surfaces.v2.streams import Streams
 from fake_server.surfaces.v2.submission import read_submission, resolved, submitted
 
@@ -34,13 +34,13 @@ class JobRoutes:
     """The routes of jobs.
 
     Args:
-        desk: what they share with those of assets.
+        context: what they share with those of assets.
         follower: knows how jobs stand.
         streams: who listens.
     """
 
-    def __init__(self, desk: Desk, follower: Follower, streams: Streams) -> None:
-        self._desk, self._follower, self._streams = desk, follower, streams
+    def __init__(self, context: RouteContext, follower: JobTracker, streams: Streams) -> None:
+        self._context, self._follower, self._streams = context, follower, streams
         self.waiting: set[int] = set()
         """Exchanges of event streams that are about to begin."""
 
@@ -48,14 +48,14 @@ class JobRoutes:
 
     def submit(self, request: Request) -> Answering:
         """``POST /jobs``."""
-        desk, follower = self._desk, self._follower
+        context, follower = self._context, self._follower
         submission = read_submission(request)
         graph, inputs = resolved(submission.workflow, self._asset)
         unfinished = sum(not job.is_over for job in follower.jobs.values())
-        if desk.settings.queue_max and unfinished >= desk.settings.queue_max:
+        if context.settings.queue_max and unfinished >= context.settings.queue_max:
             raise V2Error(429, "queue_full", "the queue is full", retry_after=QUEUE_RETRY_S)
-        key = desk.keys.claim(request, desk.now)
-        created = desk.now
+        key = context.keys.claim(request, context.now)
+        created = context.now
         follower.connect()
         follower.submitting += 1
         try:
@@ -63,7 +63,7 @@ class JobRoutes:
                 submission,
                 graph,
                 client_id=follower.client_id,
-                release=lambda: desk.keys.release(key),
+                release=lambda: context.keys.release(key),
             )
         finally:
             follower.submitting -= 1
@@ -71,20 +71,20 @@ class JobRoutes:
             id=prompt_id,
             workflow=graph,
             created=created,
-            retention=desk.settings.retention_s * 1_000_000,
+            retention=context.settings.retention_s * 1_000_000,
             nodes=NodeProgress(graph),
             metadata=submission.metadata,
             inputs=inputs,
         )
         # The client gets the job as it was made, whatever it has come to meanwhile.
-        answer = json_answer(desk.links(request).job(job), 201)
+        answer = json_answer(context.links(request).job(job), 201)
         follower.add(job)
         return answer
 
     def _asset(self, info: Mapping[str, Any]) -> Asset | None:
         """The asset of a reference: its id decides, whatever its hash and path are."""
         id = info.get("id")
-        return self._desk.assets.get(id, self._desk.now) if isinstance(id, str) else None
+        return self._context.assets.get(id, self._context.now) if isinstance(id, str) else None
 
     # --- look --------------------------------------------------------------------------------
 
@@ -92,7 +92,7 @@ class JobRoutes:
         """``GET /jobs/{id}``."""
         job = self._found(id)
         yield from self._follower.refresh(job)
-        return json_answer(self._desk.links(request).job(job))
+        return json_answer(self._context.links(request).job(job))
 
     def workflow(self, request: Request, id: str) -> Answering:
         """``GET /jobs/{id}/workflow``."""
@@ -152,7 +152,7 @@ class JobRoutes:
         return job
 
     def _is_gone(self, job: JobRecord) -> bool:
-        return self._desk.now >= job.created + job.retention
+        return self._context.now >= job.created + job.retention
 
     # --- cancel, listen ----------------------------------------------------------------------
 
@@ -169,12 +169,12 @@ class JobRoutes:
                 self._follower.end(job, Ended("canceled"))
             else:
                 yield from self._follower.refresh(job)
-        return json_answer(self._desk.links(request).job(job))
+        return json_answer(self._context.links(request).job(job))
 
     def events(self, request: Request, id: str, exchange: int) -> Answering:
         """``GET /jobs/{id}/events``."""
         job = self._found(id)
-        if len(self._streams) + len(self.waiting) >= self._desk.settings.streams_max:
+        if len(self._streams) + len(self.waiting) >= self._context.settings.streams_max:
             raise V2Error(
                 429,
                 "too_many_streams",
@@ -188,7 +188,7 @@ class JobRoutes:
             stayed = exchange in self.waiting
             self.waiting.discard(exchange)
         if stayed:
-            self._streams.begin(exchange, job, self._desk.links(request))
+            self._streams.begin(exchange, job, self._context.links(request))
         return None
 
 

@@ -14,10 +14,10 @@ from fake_server.source import Request, Response
 from fake_server.surfaces.surface import Asking, Door, Surface
 from fake_server.surfaces.v2.answers import V2Error, not_found, upstream_error
 from fake_server.surfaces.v2.asset_routes import AssetRoutes
-from fake_server.surfaces.v2.desk import Desk
-from fake_server.surfaces.v2.follow import Follower
 from fake_server.surfaces.v2.job_routes import JobRoutes
+from fake_server.surfaces.v2.job_tracker import JobTracker
 from fake_server.surfaces.v2.links import STORAGE
+from fake_server.surfaces.v2.route_context import RouteContext
 from fake_server.surfaces.v2.settings import V2Settings
 from fake_server.surfaces.v2.streams import Streams
 
@@ -62,11 +62,11 @@ class V2(Surface):
     def __init__(self, door: Door, settings: V2Settings, seed: int) -> None:
         super().__init__(door)
         self._settings = settings
-        self._desk = Desk(self, door, settings, SeededRandom(seed ^ _OTHER_SEED))
+        self._context = RouteContext(self, door, settings, SeededRandom(seed ^ _OTHER_SEED))
         self._streams = Streams(door, settings.throttle_ms * 1_000)
-        self._assets = AssetRoutes(self._desk)
-        self._follower = Follower(self._desk, self._assets, self._streams)
-        self._jobs = JobRoutes(self._desk, self._follower, self._streams)
+        self._assets = AssetRoutes(self._context)
+        self._follower = JobTracker(self._context, self._assets, self._streams)
+        self._jobs = JobRoutes(self._context, self._follower, self._streams)
         self._answers: Mapping[str, Answer] = {
             "postAssets": self._assets.upload,
             "assetFromHash": self._assets.from_hash,
@@ -193,9 +193,9 @@ class V2(Surface):
             if ("history" if job.is_over else "queue") in parts:
                 self._follower.forget(job)
         if "files" in parts:
-            self._desk.assets.clear()
+            self._context.assets.clear()
         if "counters" in parts:
-            self._desk.keys.clear()
+            self._context.keys.clear()
 
 
 def _segments(request: Request) -> list[str]:

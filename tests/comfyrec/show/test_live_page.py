@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 import pytest
 
 from comfyrec.cassette.files import find_cassette, open_cassette
-from comfyrec.cassette.files.spool import Spool
+from comfyrec.cassette.files.temporary_blocks import TemporaryBlocks
 from comfyrec.show.live_page import LivePage, PageAnswer
 from comfyrec.show.page_data import BLOCK_ROWS, Seen
 from comfyrec.show.page_file import page_files
@@ -21,7 +21,7 @@ from tests.support.timeline_samples import run, session
 
 @pytest.fixture
 def page() -> Iterator[LivePage]:
-    spool = Spool()
+    spool = TemporaryBlocks()
     yield LivePage(spool, page_files(), name="x", instance="one")
     spool.close()
 

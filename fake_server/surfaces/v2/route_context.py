@@ -12,10 +12,10 @@ from fake_server.surfaces.v2.links import Links
 from fake_server.surfaces.v2.settings import V2Settings
 from fake_server.surfaces.v2.submission import IdempotencyKeys
 
-__all__ = ["Desk"]
+__all__ = ["RouteContext"]
 
 
-class Desk(msgspec.Struct, eq=False):
+class RouteContext(msgspec.Struct, eq=False):
     """What the routes of jobs and of assets share."""
 
     surface: Surface

@@ -6,10 +6,10 @@ import os
 import tempfile
 from array import array
 
-__all__ = ["Spool"]
+__all__ = ["TemporaryBlocks"]
 
 
-class Spool:
+class TemporaryBlocks:
     """Blocks and pictures by number, in the order in which they come."""
 
     def __init__(self) -> None:

@@ -18,11 +18,11 @@ from fake_server.source import Wake
 from fake_server.surfaces.surface import Asking, client_response, native_request
 from fake_server.surfaces.v2.asset_routes import AssetRoutes, view_of
 from fake_server.surfaces.v2.assets import Asset, Blob, output_type
-from fake_server.surfaces.v2.desk import Desk
 from fake_server.surfaces.v2.jobs import HEARD, Ended, JobRecord, Made, Moved, Seen, ended_by
+from fake_server.surfaces.v2.route_context import RouteContext
 from fake_server.surfaces.v2.streams import Streams
 
-__all__ = ["Follower"]
+__all__ = ["JobTracker"]
 
 CONNECT_AGAIN_US: Final = 1_000_000
 CONNECT_TRIES_MAX: Final = 60
@@ -31,11 +31,11 @@ EARLY_MAX: Final = 1_000
 _TEXT: Final = "text/plain; charset=utf-8"
 
 
-class Follower:
+class JobTracker:
     """Keeps jobs up to date, and tells those who listen.
 
     Args:
-        desk: what the routes share.
+        context: what the routes share.
         assets: is told which assets are needed.
         streams: who listens.
 
@@ -44,10 +44,10 @@ class Follower:
         client_id: under which prompts are submitted.
     """
 
-    def __init__(self, desk: Desk, assets: AssetRoutes, streams: Streams) -> None:
-        self._desk, self._assets, self._streams = desk, assets, streams
+    def __init__(self, context: RouteContext, assets: AssetRoutes, streams: Streams) -> None:
+        self._context, self._assets, self._streams = context, assets, streams
         self.jobs: dict[str, JobRecord] = {}
-        self.client_id = desk.random.hex32()
+        self.client_id = context.random.hex32()
         self.submitting = 0
         """How many submissions are not answered yet."""
         self._early: list[tuple[str, Any]] = []
@@ -62,11 +62,11 @@ class Follower:
     def connect(self) -> None:
         """Have a socket open."""
         if self._socket is None:
-            self._socket = self._desk.door.connect(self._desk.surface, self.client_id)
+            self._socket = self._context.door.connect(self._context.surface, self.client_id)
 
     def accepted(self, socket: int) -> None:
         """The socket is open: say what is understood, and ask what was missed."""
-        self._desk.door.say(socket, requests.FEATURE_FLAGS)
+        self._context.door.say(socket, requests.FEATURE_FLAGS)
         if self._tries:
             for job in self._unfinished():
                 self._look_later(job, None)
@@ -77,12 +77,12 @@ class Follower:
         self._socket = None
         if self._tries < CONNECT_TRIES_MAX and self._unfinished():
             self._tries += 1
-            self._again = self._desk.now + CONNECT_AGAIN_US
-            self._desk.door.do(Wake(self._again))
+            self._again = self._context.now + CONNECT_AGAIN_US
+            self._context.door.do(Wake(self._again))
 
     def woke(self) -> None:
         """Some time has passed."""
-        if self._again is not None and self._desk.now >= self._again:
+        if self._again is not None and self._context.now >= self._again:
             self._again = None
             self.connect()
         for job in self._streams.beat():
@@ -128,7 +128,7 @@ class Follower:
     def _tell(self, job: JobRecord, event: Any) -> None:
         if job.is_over:
             return
-        news = HEARD[type(event)](job, event, self._desk.now)
+        news = HEARD[type(event)](job, event, self._context.now)
         if isinstance(news, Moved):
             self._streams.moved(job)
         elif isinstance(news, Seen):
@@ -149,7 +149,7 @@ class Follower:
         job.todo.append(what)
         if not job.looked_at:
             job.looked_at = True
-            self._desk.door.ask(self._desk.surface, self._look(job))
+            self._context.door.ask(self._context.surface, self._look(job))
 
     def _look(self, job: JobRecord) -> Asking[None]:
         try:
@@ -185,7 +185,7 @@ class Follower:
         place = requests.place_in(queued, job.id)
         if place.running or place.position is not None:
             if place.running:
-                job.begin(self._desk.now)
+                job.begin(self._context.now)
             elif job.state == "queued":
                 job.position = place.position
             self._streams.moved(job)
@@ -223,7 +223,7 @@ class Follower:
         """A job is over."""
         if job.is_over:
             return
-        job.end(ended, self._desk.now)
+        job.end(ended, self._context.now)
         self._streams.ended(job)
         self._hold_assets()
 
@@ -258,17 +258,17 @@ class Follower:
             asset.node_id = node_id
             if job.is_over:
                 return
-            job.outputs.append(self._desk.assets.add(asset))
+            job.outputs.append(self._context.assets.add(asset))
             self._hold_assets()
             self._streams.made(job, asset)
 
     def _asset(self, job: JobRecord, name: str, type: str, blob: Blob, kind: str) -> Asset:
         return Asset(
-            id=self._desk.random.uuid(),
+            id=self._context.random.uuid(),
             blob=blob,
             content_type=kind,
             file_path=name,
-            created=self._desk.now,
+            created=self._context.now,
             expires=job.created + job.retention,
             job_id=job.id,
             type=type,
