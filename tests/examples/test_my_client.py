@@ -1,4 +1,4 @@
-from comfyrec.client.shells.blocking import Client
+from comfyrec.client import BlockingClient
 
 WORKFLOW = {
     "1": {
@@ -10,7 +10,7 @@ WORKFLOW = {
 
 
 def test_my_client(comfyui):
-    with Client(comfyui.url) as client:  # yours instead
+    with BlockingClient(comfyui.url) as client:  # yours instead
         result = client.run(WORKFLOW)
 
     assert result.outcome == "success"
@@ -20,7 +20,7 @@ def test_my_client(comfyui):
 
 def test_my_client_survives_a_lost_socket(comfyui):
     hold = comfyui.hold_at("executing", node="2")
-    with Client(comfyui.url) as client:
+    with BlockingClient(comfyui.url) as client:
         prompt = client.submit(WORKFLOW)
         with hold:  # the server stands still after that frame
             comfyui.drop_socket()

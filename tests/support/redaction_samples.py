@@ -329,6 +329,8 @@ HEADERS = {
     "known shape": f"X-Whatever: {PATTERNED}",
 }
 TARGETS = {
+    "parameter of the path": f"/view;jsessionid={S}?filename=a.png",
+    "session of PHP": f"/view?phpsessid={S}",
     "token": f"/ws?clientId=abc&token={S}",
     "api_key": f"/prompt?api_key={S}&clientId=abc",
     "apikey": f"/prompt?apikey={S}",
@@ -417,6 +419,11 @@ SHAPES = {
     "Slack": "xoxb-" + "123456789012-abcdefGHIJKL",
     "Replicate": "r8_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8s",
     "Stripe": "sk_live_" + "a1B2c3D4e5F6g7H8i9J0k1L2",
+    "RunPod": "rpa_" + "AB12CD34EF56GH78IJ90KL12MN34OP56QR78ST90",
+    "xAI": "xai-" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8",
+    "Docker": "dckr_pat_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N",
+    "Supabase": "sbp_" + "a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4",
+    "SendGrid": "SG." + "a1B2c3D4e5F6g7H8i9J0k1.L2m3N4o5P6q7R8s9T0u1V2w3X4y5Z6a7B8c9D0e1F2g",
     "Groq": "gsk_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8",
     "JWT": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9P",
 }
@@ -690,6 +697,11 @@ HARMLESS_JSON: dict[str, Any] = {
         "secret": "...",
     },
     "a trained word": {"inputs": {"token": "ohwx man", "text": "photo of ohwx man"}},
+    "words where credentials stand, too": {
+        "inputs": {"bearer": "armor bearer, knight", "license_key": "agree"}
+    },
+    "a model by its address": {"air": "urn:air:sd1:checkpoint:civitai:4384@128713"},
+    "a model and its version": {"text": "civitai:328553@368189, <lora:tokenizer_v3:0.8>"},
     "a stub of a key": {
         "tooltip": "looks like sk-xxxxxxxxxxxxxxxxxxxxxxxx or hf_xxxxxxxxxxxxxxxxxxxxxx"
     },

@@ -1,4 +1,4 @@
-"""Addresses: parameters behind ``?`` and ``#``, logins before ``@``; and the fields of a form."""
+"""Addresses: parameters after ``?``, ``#`` and ``;``, logins before ``@``; fields of a form."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def address_found(data: bytes) -> list[Found]:
 
 
 def _starts(data: bytes) -> Iterator[int]:
-    for sign in (b"?", b"#"):
+    for sign in (b"?", b"#", b";"):
         at = data.find(sign)
         while at >= 0:
             yield at + 1

@@ -94,7 +94,7 @@ NAMES: Final = (
     NameRule("secret", _HTTP, (
         "key", "auth", "session", "session id", "sessionid", "cookie", "signature", "sig",
         "authentication", "auth header", "api keys", "secrets", "passwords", "credentials", "pat",
-        "sid",
+        "sid", "jsessionid", "phpsessid", "sessid",
     ), Need.ANY_TEXT),
     NameRule("secret", _IN_HEADER, (
         "cf access client id", "cf access client secret", "api keys", "tokens", "secrets",
@@ -326,8 +326,8 @@ def is_secret(name: str, value: bytes, place: Place) -> bool:
     if place is Place.WORDS:
         return stands_out(value)
     if place is Place.MEMBER:
-        if name.lower() == "token" and not stands_out(value):
-            return False  # a word that a model was trained with: "ohwx man"
+        if name.lower() in _PLAIN_WORDS and not stands_out(value):
+            return False
         return looks_like_credential(value)
     if place is Place.QUERY:
         if name.lower() in _GENERIC and value.isalpha() and len(value) < _WORD_LETTERS_MAX:
@@ -336,6 +336,9 @@ def is_secret(name: str, value: bytes, place: Place) -> bool:
     return not is_nothing(value) and not (place is Place.HEADER and is_number(value))
 
 
+_PLAIN_WORDS: Final = frozenset(("token", "bearer", "license_key"))
+"""Members that hold ordinary words as well: the one that a model was trained with ("ohwx man"),
+who carries something, the terms that were agreed to."""
 _WORD_LETTERS_MAX: Final = 12
 _UUID: Final = re.compile(rb"(?i)[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 """Prompts and clients are named so; a name that is only a hint does not make a secret of one."""
@@ -376,7 +379,11 @@ SHAPES: Final = (
     _shape("ya29.", rb"[\w-]{20,}"),
     _shape("xoxa- xoxb- xoxp- xoxr- xoxs-", rb"[A-Za-z0-9-]{10,}"),
     _shape("npm_ gsk_ nvapi- pypi- dop_v", rb"[A-Za-z0-9_-]{30,}", must_be_random=True),
-    _shape("r8_", rb"[A-Za-z0-9]{30,}", must_be_random=True),
+    _shape("r8_ rpa_ tgp_v1_ key_ fw_", rb"[A-Za-z0-9_-]{30,}", must_be_random=True),
+    _shape("xai- pplx- luma- tvly- tskey- dckr_pat_", rb"[A-Za-z0-9_-]{20,}", must_be_random=True),
+    _shape("sbp_ pcsk_ lin_api_ ntn_ dapi ABSK", rb"[A-Za-z0-9_-]{30,}", must_be_random=True),
+    _shape("SG. hvs.", rb"[A-Za-z0-9_.-]{30,}", must_be_random=True),
+    _shape("LTAI AKID", rb"[A-Za-z0-9]{16,}(?![A-Za-z0-9])", must_be_random=True),
     _shape("eyJ", rb"[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]*"),
 )
 """One row for each kind of key."""

@@ -55,7 +55,8 @@ _PROSE: Final = re.compile(
     rb"[A-Za-z][A-Za-z'\x80-\xff]*(?:[ ,.:;!?()/&-]+[A-Za-z0-9'\x80-\xff]*)*"
 )
 _SENTENCE: Final = re.compile(rb"[A-Z][a-z']*[ ,].*|.*[a-z][.?!]|.*\\n.*")
-_NUMBER: Final = re.compile(rb"[-+]?[0-9]+(?:\.[0-9]+)?")
+_NUMBER: Final = re.compile(rb"[-+]?[0-9]+(?:\.[0-9]+)?(?:@[0-9]+)?")
+"""Also a model with its version, as Civitai writes them: ``civitai:4384@128713``."""
 _SPACE: Final = re.compile(rb"\s|\\[ntr]")
 _PIECE: Final = re.compile(rb"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 """A word of CamelCase, or a number in it."""
