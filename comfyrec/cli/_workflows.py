@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -15,10 +15,13 @@ from comfyrec.cassette.files import write_file
 from comfyrec.cli import FINE
 from comfyrec.cli.terminal.output import safe
 from comfyrec.errors import UsageError, WorkflowError
+from comfyrec.wording import shortened_list
 from comfyrec.workflows import Workflow, read_workflows, to_prompt
 from fake_server.nodes.catalogue import LEARNED_MODULE
 
 __all__ = ["as_prompt", "convert", "only_workflow", "page_workflow"]
+
+_MEND: Final = "give --object-info with the address of a server that has them"
 
 
 def convert(arguments: argparse.Namespace) -> int:
@@ -28,7 +31,7 @@ def convert(arguments: argparse.Namespace) -> int:
     path = Path(arguments.file)
     workflow = only_workflow(_read(path), str(path))
     classes = catalogue_of(arguments.object_info).all_info()
-    prompt = as_prompt(workflow, classes, where=str(path))
+    prompt = as_prompt(workflow, classes, where=str(path), mend=_MEND)
     data = msgspec.json.format(msgspec.json.encode(prompt), indent=2)
     write_file(arguments.output, data + b"\n", overwrite=arguments.overwrite)
     return FINE
@@ -65,8 +68,15 @@ def only_workflow(data: bytes, where: str) -> Workflow:
     return found[0]
 
 
-def as_prompt(workflow: Workflow, classes: Mapping[str, Any], *, where: str) -> Mapping[str, Any]:
-    """The workflow in API format; what could not be converted is said on standard error."""
+def as_prompt(
+    workflow: Workflow, classes: Mapping[str, Any], *, where: str, mend: str = ""
+) -> Mapping[str, Any]:
+    """The workflow in API format; what could not be converted is said on standard error.
+
+    Args:
+        where: how the sentences name the workflow.
+        mend: what brings the inputs of classes that are not in ``classes``.
+    """
     if workflow.format == "api":
         return workflow.graph
     # Of a class that a simulated server knows from workflows alone, this one knows as much itself.
@@ -78,6 +88,10 @@ def as_prompt(workflow: Workflow, classes: Mapping[str, Any], *, where: str) -> 
     converted = to_prompt(workflow.graph, known, where=where, now=datetime.now())
     for note in converted.notes:
         print(safe(f"comfyrec: {where}: {note}"), file=sys.stderr)
+    if converted.unnamed:
+        listed = ", ".join(shortened_list(converted.unnamed, 8))
+        missing = f"values of {listed} have no names in it, so these inputs are missing"
+        print(safe(f"comfyrec: {where}: {missing}{mend and f'; {mend}'}"), file=sys.stderr)
     return converted.prompt
 
 

@@ -54,6 +54,9 @@ class Converted(msgspec.Struct, frozen=True):
     """In API format."""
     notes: Sequence[str] = ()
     """One sentence each."""
+    unnamed: Sequence[str] = ()
+    """Classes of which nothing is known and whose values have no names in the workflow; so some of
+    their inputs are missing."""
 
 
 class _Value(msgspec.Struct, frozen=True):
@@ -118,6 +121,7 @@ class _Conversion:
         self._inner: dict[tuple[str, ...], _Place] = {}
         self._notes: dict[str, None] = {}
         self._guessed: dict[str, None] = {}
+        self._unnamed: dict[str, None] = {}
 
     def converted(self) -> Converted:
         prompt: dict[str, Any] = {}
@@ -138,7 +142,7 @@ class _Conversion:
             self._notes[
                 f"nothing is known of {listed}; the inputs are those that the workflow names"
             ] = None
-        return Converted(prompt, tuple(self._notes))
+        return Converted(prompt, tuple(self._notes), sorted(self._unnamed))
 
     # --- which nodes run ---------------------------------------------------------------------
 
@@ -205,6 +209,11 @@ class _Conversion:
             self._guessed[node.type] = None
         linked = [slot.name for slot in node.inputs if slot.link is not None]
         values = widget_values(node.type, node_class, node, linked)
+        if node_class is None and not isinstance(node.values, Mapping):
+            # A button or a preview of the page is a value as well, but none that says something.
+            told = [value for value in node.values if value not in (None, "", "image")]
+            if len(told) > len(values):
+                self._unnamed[node.type] = None
         for slot in node.inputs:
             name = slot.widget or slot.name
             if name in values and (given := self._from_primitive(place, slot)) is not None:

@@ -56,6 +56,25 @@ def test_classes_that_nobody_knows_are_said(
     assert "nothing is known of Odd" in capsys.readouterr().err
 
 
+def test_values_without_a_name_are_said_with_the_way_to_their_names(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    workflow, output = tmp_path / "ui.json", tmp_path / "api.json"
+    nodes = [
+        {"id": 1, "type": "Odd", "widgets_values": ["a cat", 7]},
+        {"id": 2, "type": "Even", "inputs": [{"name": "text", "widget": {"name": "text"}}],
+         "widgets_values": ["a dog"]},
+    ]  # fmt: skip
+    workflow.write_text(json.dumps({"nodes": nodes, "links": []}), encoding="utf-8")
+
+    main(["convert", str(workflow), "-o", str(output)])
+
+    said = capsys.readouterr().err
+    assert "values of Odd have no names in it" in said
+    assert "--object-info" in said
+    assert json.loads(output.read_bytes())["2"]["inputs"] == {"text": "a dog"}
+
+
 REFUSED = {
     "not a workflow": ('{"a": 1}', [], "there is no workflow in it"),
     "two workflows": (
