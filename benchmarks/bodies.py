@@ -13,7 +13,6 @@ high-water mark of the server's process (Linux; left out elsewhere).
 
 from __future__ import annotations
 
-import argparse
 import json
 import platform
 import random
@@ -26,8 +25,11 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+import figures
 
 from comfyrec import __version__
 from comfyrec.cassette.files import write_cassette
@@ -216,21 +218,7 @@ def measure(*, quick: bool) -> dict[str, Any]:
     }
 
 
-def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--quick", action="store_true", help="one short round")
-    parser.add_argument("--json", action="store_true", help="one JSON object")
-    arguments = parser.parse_args(argv)
-    figures = measure(quick=arguments.quick)
-    if arguments.json:
-        print(json.dumps(figures))
-    else:
-        for name, figure in figures.items():
-            print(f"{name:<22} {figure}")
-    return 0
-
+main = partial(figures.main, __doc__, measure)
 
 if __name__ == "__main__":
     sys.exit(main())

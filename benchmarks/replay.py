@@ -13,7 +13,6 @@ the same aiohttp. At speed max it does not sleep. Rates are of this machine; rat
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import platform
@@ -23,9 +22,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import aiohttp
+import figures
 from aiohttp import web
 from websockets.sync.client import connect
 
@@ -227,21 +228,7 @@ def measure(*, quick: bool) -> dict[str, Any]:
     }
 
 
-def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--quick", action="store_true", help="one short round")
-    parser.add_argument("--json", action="store_true", help="one JSON object")
-    arguments = parser.parse_args(argv)
-    figures = measure(quick=arguments.quick)
-    if arguments.json:
-        print(json.dumps(figures))
-    else:
-        for name, figure in figures.items():
-            print(f"{name:<22} {figure}")
-    return 0
-
+main = partial(figures.main, __doc__, measure)
 
 if __name__ == "__main__":
     sys.exit(main())

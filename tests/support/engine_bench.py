@@ -240,3 +240,26 @@ def _part(each: Mapping[str, Any]) -> str:
 def lines(told: Iterable[str]) -> list[str]:
     """Without progress_state, which would repeat every node in every line."""
     return [one for one in told if not one.startswith("state")]
+
+
+def rig_of(version: str = "0.27.0") -> Rig:
+    """A server of that version with one socket, which has heard its greeting."""
+    rig = Rig(version=version)
+    rig.connect("A")
+    rig.told()
+    return rig
+
+
+def shown(rig: Rig, prompt: dict[str, Any], node_id: str) -> dict[str, Any]:
+    """What the history shows of a node of a prompt that succeeds."""
+    entry = rig.history(rig.queue(prompt))
+    assert entry["status"]["status_str"] == "success", entry["status"]
+    found: dict[str, Any] = entry["outputs"][node_id]
+    return found
+
+
+def content(rig: Rig, file: dict[str, Any]) -> bytes:
+    """The bytes of a file that an output names."""
+    stored = rig.folders.read(file["type"], file["subfolder"], file["filename"])
+    assert stored is not None, file
+    return stored.data

@@ -13,7 +13,7 @@ from PIL import Image
 from comfyrec.versions import era_of
 from fake_server.nodes.saving import as_called
 from fake_server.nodes.values import Value
-from tests.support.engine_bench import CATALOGUE, Rig, entry, node
+from tests.support.engine_bench import CATALOGUE, Rig, content, entry, node, rig_of, shown
 from tests.support.engine_bench import catalogue as catalogue_with
 
 
@@ -151,26 +151,6 @@ LATENT = node("EmptyLatentImage", width=64, height=32, batch_size=2)
 
 
 TONE = {"audio": ["a", 0]}
-
-
-def rig_of(version: str = "0.27.0") -> Rig:
-    rig = Rig(version=version)
-    rig.connect("A")
-    rig.told()
-    return rig
-
-
-def shown(rig: Rig, prompt: dict[str, Any], node_id: str) -> dict[str, Any]:
-    entry = rig.history(rig.queue(prompt))
-    assert entry["status"]["status_str"] == "success", entry["status"]
-    found: dict[str, Any] = entry["outputs"][node_id]
-    return found
-
-
-def content(rig: Rig, file: dict[str, Any]) -> bytes:
-    stored = rig.folders.read(file["type"], file["subfolder"], file["filename"])
-    assert stored is not None, file
-    return stored.data
 
 
 SAVED: list[tuple[dict[str, Any], str, str, bytes]] = [

@@ -9,29 +9,9 @@ import pytest
 from PIL import Image
 
 from fake_server.storage.pictures import picture
-from tests.support.engine_bench import Rig, node
+from tests.support.engine_bench import Rig, content, node, rig_of, shown
 
 MAKE = node("EmptyImage", width=16, height=8, batch_size=2, color=1)
-
-
-def rig_of(version: str = "0.27.0") -> Rig:
-    rig = Rig(version=version)
-    rig.connect("A")
-    rig.told()
-    return rig
-
-
-def shown(rig: Rig, prompt: dict[str, Any], node_id: str) -> dict[str, Any]:
-    entry = rig.history(rig.queue(prompt))
-    assert entry["status"]["status_str"] == "success", entry["status"]
-    found: dict[str, Any] = entry["outputs"][node_id]
-    return found
-
-
-def content(rig: Rig, file: dict[str, Any]) -> bytes:
-    stored = rig.folders.read(file["type"], file["subfolder"], file["filename"])
-    assert stored is not None, file
-    return stored.data
 
 
 SIZES: list[tuple[dict[str, Any], tuple[int, int]]] = [

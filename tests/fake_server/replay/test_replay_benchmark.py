@@ -20,9 +20,13 @@ pytestmark = pytest.mark.long
     ],
 )
 def test_the_benchmark_runs_and_names_its_figures(
-    capsys: pytest.CaptureFixture[str], name: str, named: set[str]
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    named: set[str],
 ) -> None:
     path = ROOT / "benchmarks" / f"{name}.py"
+    monkeypatch.syspath_prepend(str(path.parent))
     spec = importlib.util.spec_from_file_location(f"benchmark_of_{name}", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
