@@ -9,12 +9,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from comfyrec.timeline import Exchange, RecordedPrompt, Socket, Timeline
 from comfyrec.timeline.prompts import removed_ids
+from fake_server.replay.recorded.sightings import (
+    Moments,
+    Sighting,
+    count_waiting,
+    queue_shown,
+    sightings_of,
+)
 
 __all__ = [
     "BEFORE_ALL",
@@ -24,7 +31,6 @@ __all__ = [
     "Place",
     "Statuses",
     "lifecycles_of",
-    "queue_shown",
 ]
 
 Place = tuple[int, int]
@@ -43,6 +49,10 @@ class Lifecycle(msgspec.Struct):
     started: Place | None = None
     written: Place | None = None
     ended: Place | None = None
+    started_t: int | None = None
+    """When it was started, Unix microseconds, where that was between two records."""
+    ended_t: int | None = None
+    """The same for its end."""
     deleted_by: int | None = None
     """The exchange that took it off the queue."""
     interrupted_by: int | None = None
@@ -156,19 +166,10 @@ def _claim(prompt: int, candidates: Iterable[_Status]) -> int | None:
     return status.at
 
 
-class _Seen(msgspec.Struct):
-    """What the recorded answers of /history say about one prompt id."""
-
-    absent: int = -1
-    """The last question that did not find it, before one did."""
-    present: int | None = None
-    """The first question that found it."""
-
-
 def lifecycles_of(timeline: Timeline) -> tuple[list[Lifecycle], Statuses]:
     """The lives of ``timeline.prompts``, in their order, and whose doing each status frame is."""
     statuses = Statuses(timeline.sockets)
-    seen = _seen_in_history(timeline.exchanges)
+    seen = sightings_of(timeline)
     lifecycles = [_begun(timeline, prompt) for prompt in timeline.prompts]
     for prompt, lifecycle in zip(timeline.prompts, lifecycles, strict=True):
         statuses.claim_enqueued(prompt.number, lifecycle, prompt.started_at)
@@ -176,6 +177,7 @@ def lifecycles_of(timeline: Timeline) -> tuple[list[Lifecycle], Statuses]:
         if peek := _told_end(timeline, prompt):
             _end(prompt, lifecycle, peek, seen, statuses)
     _delete(timeline, lifecycles, statuses)
+    count_waiting(timeline, seen, [x.ended[0] if x.ended else None for x in lifecycles])
     _end_untold(timeline, lifecycles, seen, statuses)
     for prompt, lifecycle in zip(timeline.prompts, lifecycles, strict=True):
         statuses.claim_taken(prompt.number, lifecycle)
@@ -226,7 +228,7 @@ def _end(
     prompt: RecordedPrompt,
     lifecycle: Lifecycle,
     peek: Place,
-    seen: Mapping[str, _Seen],
+    seen: Mapping[str, Sighting],
     statuses: Statuses,
 ) -> None:
     last = prompt.terminal_at if prompt.terminal_at is not None else peek[0] - 1
@@ -239,7 +241,7 @@ def _end(
     )
 
 
-def _corrected(peek: Place, seen: _Seen | None, lifecycle: Lifecycle) -> Place:
+def _corrected(peek: Place, seen: Sighting | None, lifecycle: Lifecycle) -> Place:
     """HTTP and WebSocket are different connections: an answer may know better than the order."""
     if seen is None or seen.present is None:
         return peek
@@ -250,29 +252,6 @@ def _corrected(peek: Place, seen: _Seen | None, lifecycle: Lifecycle) -> Place:
 
 
 # --- ends that nobody was told of ------------------------------------------------------------
-
-
-def _seen_in_history(exchanges: Sequence[Exchange]) -> dict[str, _Seen]:
-    seen: dict[str, _Seen] = {}
-    for exchange in exchanges:
-        path, answer = exchange.path, exchange.response_json
-        if exchange.method != "GET" or not isinstance(answer, dict) or exchange.status != 200:
-            continue
-        at = exchange.request.at
-        if path.startswith("/history/"):
-            _note(seen.setdefault(path[len("/history/") :], _Seen()), at, bool(answer))
-        elif path == "/history":
-            for prompt_id in answer:
-                _note(seen.setdefault(prompt_id, _Seen()), at, True)
-    return seen
-
-
-def _note(seen: _Seen, at: int, present: bool) -> None:
-    if seen.present is None:
-        if present:
-            seen.present = at
-        else:
-            seen.absent = at
 
 
 def _delete(timeline: Timeline, lifecycles: Sequence[Lifecycle], statuses: Statuses) -> None:
@@ -292,48 +271,66 @@ def _delete(timeline: Timeline, lifecycles: Sequence[Lifecycle], statuses: Statu
 def _end_untold(
     timeline: Timeline,
     lifecycles: Sequence[Lifecycle],
-    seen: Mapping[str, _Seen],
+    seen: Mapping[str, Sighting],
     statuses: Statuses,
 ) -> None:
     """One worker, first come first served: what nobody was told of ends in the order it came."""
+    moments = Moments(timeline)
     free_from: Place | None = BEFORE_ALL
+    free_t: int | None = None
     for prompt, lifecycle in zip(timeline.prompts, lifecycles, strict=True):
+        known = seen.get(prompt.prompt_id, Sighting())
         if lifecycle.started is None and lifecycle.ended is None and free_from is not None:
-            lifecycle.started = max((lifecycle.submitted[0], BEHIND), free_from)
+            _start_untold(lifecycle, known, free_from, free_t)
         if lifecycle.ended is None and lifecycle.started is not None:
-            known = seen.get(prompt.prompt_id, _Seen())
-            after = max(lifecycle.started[0], known.absent)
-            fall = statuses.first_fall(after, known.present)
+            after = max(lifecycle.started[0], known.absent, known.waiting)
+            fall = statuses.first_fall(after, known.over)
             if fall is not None:
                 lifecycle.ended = lifecycle.written = (fall, BEFORE)
                 statuses.claim_ended(prompt.number, fall - 1)
-            elif known.present is not None:
-                lifecycle.ended = lifecycle.written = (known.present, BEFORE)
+            elif known.over is not None:
+                _end_between(timeline, prompt, lifecycle, moments, (after, known.over))
         if lifecycle.ended is None:
             # It runs, or waits, when the recording ends; nobody can have run behind it.
             free_from = None
         elif lifecycle.deleted_by is None and free_from is not None:
+            free_t = lifecycle.ended_t if lifecycle.ended > free_from else free_t
             free_from = max(free_from, lifecycle.ended)
+
+
+def _start_untold(
+    lifecycle: Lifecycle, known: Sighting, free_from: Place, free_t: int | None
+) -> None:
+    """The worker takes it when it is free, but not while it was seen to wait."""
+    earliest = max((lifecycle.submitted[0], BEHIND), (known.pending, BEHIND))
+    lifecycle.started = max(earliest, free_from)
+    if lifecycle.started == free_from:
+        lifecycle.started_t = free_t
+
+
+def _end_between(
+    timeline: Timeline,
+    prompt: RecordedPrompt,
+    lifecycle: Lifecycle,
+    moments: Moments,
+    bounds: tuple[int, int],
+) -> None:
+    """It ended at some time between two questions; and behind the interrupt that made it end."""
+    after, over = bounds
+    if prompt.outcome == "interrupted":
+        stops = [e.request.at for e in timeline.exchanges if _stops(e)]
+        after = max([after, *(at for at in stops if after < at < over)])
+    place, lifecycle.ended_t = moments.between(after, over)
+    if lifecycle.started_t is not None:
+        lifecycle.ended_t = max(lifecycle.ended_t, lifecycle.started_t)
+    lifecycle.ended = lifecycle.written = (place, BEHIND)
 
 
 # --- what the queue showed -----------------------------------------------------------------------
 
 
-def queue_shown(exchange: Exchange) -> tuple[list[str], list[str]] | None:
-    """The ids that an answer of GET /queue shows as running and as pending; None: it shows none."""
-    answer = exchange.response_json if exchange.path == "/queue" else None
-    if exchange.method != "GET" or exchange.status != 200 or not isinstance(answer, dict):
-        return None
-    return _ids(answer.get("queue_running")), _ids(answer.get("queue_pending"))
-
-
-def _ids(items: Any) -> list[str]:
-    items = items if isinstance(items, list) else []
-    return [i[1] for i in items if isinstance(i, list) and len(i) > 1 and isinstance(i[1], str)]
-
-
 def _correct_by_queue(
-    timeline: Timeline, lifecycles: Sequence[Lifecycle], seen: Mapping[str, _Seen]
+    timeline: Timeline, lifecycles: Sequence[Lifecycle], seen: Mapping[str, Sighting]
 ) -> None:
     """The queue knows at once what frames say on a connection of their own, a little later."""
     counts = Counter(prompt.prompt_id for prompt in timeline.prompts)
@@ -343,12 +340,16 @@ def _correct_by_queue(
             continue
         at = exchange.request.at
         for prompt, lifecycle in zip(timeline.prompts, lifecycles, strict=True):
-            if counts[prompt.prompt_id] > 1 or not _is_queued_by(timeline, prompt, at):
+            if counts[prompt.prompt_id] > 1:
                 continue
-            if prompt.prompt_id in shown[0] and lifecycle.started is not None:
-                lifecycle.started = min(lifecycle.started, (at, BEFORE))
-            elif prompt.prompt_id not in shown[0] + shown[1] and lifecycle.deleted_by is None:
-                _ended_by(lifecycle, at, seen.get(prompt.prompt_id, _Seen()))
+            if prompt.prompt_id in shown[0]:
+                # Its own answer may be later than this one, which came on another connection.
+                if lifecycle.started is not None and lifecycle.submitted[0] < at:
+                    lifecycle.started = min(lifecycle.started, (at, BEFORE))
+            elif not _is_queued_by(timeline, prompt, at):
+                continue
+            elif prompt.prompt_id not in shown[1] and lifecycle.deleted_by is None:
+                _ended_by(lifecycle, at, seen.get(prompt.prompt_id, Sighting()))
 
 
 def _is_queued_by(timeline: Timeline, prompt: RecordedPrompt, at: int) -> bool:
@@ -359,7 +360,7 @@ def _is_queued_by(timeline: Timeline, prompt: RecordedPrompt, at: int) -> bool:
     return response is not None and response.at < at
 
 
-def _ended_by(lifecycle: Lifecycle, at: int, seen: _Seen) -> None:
+def _ended_by(lifecycle: Lifecycle, at: int, seen: Sighting) -> None:
     place = (at, BEFORE)
     if lifecycle.ended is None or lifecycle.ended <= place:
         return

@@ -20,8 +20,9 @@ from fake_server.replay.recorded.match_redacted import (
     place_form,
     same_form_of_body,
 )
-from fake_server.replay.recorded.prompt_states import Lifecycle, Place, queue_shown
+from fake_server.replay.recorded.prompt_states import Lifecycle, Place
 from fake_server.replay.recorded.request_key import RequestKey, recorded_request_key, skeleton
+from fake_server.replay.recorded.sightings import queue_shown
 
 __all__ = [
     "END",

@@ -369,14 +369,18 @@ class _Writer:
 
     def _lifecycle(self, prompt: RecordedPrompt, lifecycle: Lifecycle) -> None:
         marks = (
-            (MarkKind.STARTED, lifecycle.started),
-            (MarkKind.WRITTEN, lifecycle.written),
-            (MarkKind.ENDED, lifecycle.ended if lifecycle.deleted_by is None else None),
+            (MarkKind.STARTED, lifecycle.started, lifecycle.started_t),
+            (MarkKind.WRITTEN, lifecycle.written, lifecycle.ended_t),
+            (
+                MarkKind.ENDED,
+                lifecycle.ended if lifecycle.deleted_by is None else None,
+                lifecycle.ended_t,
+            ),
         )
         number = prompt.number
-        for kind, place in marks:
+        for kind, place, between in marks:
             if place is not None:
-                t = self._time_at(place[0])
+                t = self._time_at(place[0]) if between is None else between
                 mark = Mark(place=place, t=t, owner=number, prompt=number, kind=kind)
                 self.steps.append(mark)
 
