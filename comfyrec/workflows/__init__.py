@@ -5,7 +5,7 @@
 ``POST /prompt`` takes.
 """
 
-from comfyrec.workflows.convert import Converted, to_prompt
+from comfyrec.workflows.convert import Converted, Converter, to_prompt
 from comfyrec.workflows.read import Workflow, find_workflows, read_workflows
 
-__all__ = ["Converted", "Workflow", "find_workflows", "read_workflows", "to_prompt"]
+__all__ = ["Converted", "Converter", "Workflow", "find_workflows", "read_workflows", "to_prompt"]

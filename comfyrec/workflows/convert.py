@@ -18,10 +18,11 @@ import msgspec
 from comfyrec.errors import WorkflowError
 from comfyrec.workflows.graph import BYPASSED, MUTED, Graph, Input, Node, Subgraph, read_graph
 from comfyrec.workflows.groups import expand_groups
+from comfyrec.workflows.page_nodes import GET, PRIMITIVE, SET, is_on_the_page_only
 from comfyrec.workflows.texts import fill_in, first_choices
-from comfyrec.workflows.widgets import has_widget, input_specs, widget_values
+from comfyrec.workflows.widgets import ClassWidgets, has_widget
 
-__all__ = ["Converted", "to_prompt"]
+__all__ = ["Converted", "Converter", "to_prompt"]
 
 _NESTED_MAX: Final = 50
 """Subgraphs inside each other; the page refuses circles, we stop here."""
@@ -29,9 +30,6 @@ _NODES_MAX: Final = 100_000
 """Nodes that a prompt may have, so that nested subgraphs cannot multiply without end."""
 _HOPS_MAX: Final = 200
 """Reroutes, bypassed nodes and edges of subgraphs in a row; links in a circle end here."""
-# Nodes that exist on the page only. A reroute passes on what comes in at the same place.
-_NOTES: Final = frozenset({"Note", "MarkdownNote"})
-_PRIMITIVE: Final = "PrimitiveNode"
 # Classes whose file name prefix may name the date and widgets of other nodes.
 _SAVERS: Final = frozenset({
     "SaveImage", "SaveImageAdvanced", "SaveSVGNode", "SaveVideo", "SaveAnimatedWEBP", "SaveWEBM",
@@ -39,9 +37,6 @@ _SAVERS: Final = frozenset({
     "SaveGaussianSplat", "SavePointCloud", "SaveAnimatedPNG", "CLIPSave", "VAESave", "ModelSave",
     "LoraSave", "SaveLatent",
 })  # fmt: skip
-_REROUTES: Final = frozenset({"Reroute", "Reroute (rgthree)"})
-_SET: Final = "SetNode"
-_GET: Final = "GetNode"
 
 Origin = tuple[str, int]
 """The id of a node of the prompt, and the number of its output."""
@@ -57,6 +52,8 @@ class Converted(msgspec.Struct, frozen=True):
     unnamed: Sequence[str] = ()
     """Classes of which nothing is known and whose values have no names in the workflow; so some of
     their inputs are missing."""
+    graphs: Sequence[Graph] = ()
+    """The workflow as it was read: the root, then the subgraphs, groups of nodes among them."""
 
 
 class _Value(msgspec.Struct, frozen=True):
@@ -96,8 +93,31 @@ def to_prompt(
     Raises:
         WorkflowError: subgraphs contain each other without end, or nothing in it runs.
     """
-    graph, subgraphs = read_graph(expand_groups(workflow, classes))
-    return _Conversion(graph, subgraphs, classes, where=where, now=now).converted()
+    return Converter(classes).to_prompt(workflow, where=where, now=now)
+
+
+class Converter:
+    """Converts workflows; what it has found out of a class serves for the next one.
+
+    Args:
+        classes: as ``to_prompt`` takes them. They stay the same as long as this is used.
+    """
+
+    def __init__(self, classes: Mapping[str, Any]) -> None:
+        self._classes = classes
+        self._widgets = ClassWidgets(classes)
+
+    def to_prompt(
+        self,
+        workflow: Mapping[str, Any],
+        *,
+        where: str = "the workflow",
+        now: datetime | None = None,
+    ) -> Converted:
+        """What the function of that name does."""
+        graph, subgraphs = read_graph(expand_groups(workflow, self._classes))
+        known = (self._classes, self._widgets)
+        return _Conversion(graph, subgraphs, *known, where=where, now=now).converted()
 
 
 class _Conversion:
@@ -108,6 +128,7 @@ class _Conversion:
         graph: Graph,
         subgraphs: Mapping[str, Subgraph],
         classes: Mapping[str, Any],
+        widgets: ClassWidgets,
         *,
         where: str,
         now: datetime | None,
@@ -115,17 +136,19 @@ class _Conversion:
         self._root = _Place(graph)
         self._subgraphs = subgraphs
         self._classes = classes
+        self._class_widgets = widgets
         self._where = where
         self._now = now
-        self._specs: dict[str, dict[str, Sequence[Any]]] = {}
         self._inner: dict[tuple[str, ...], _Place] = {}
+        self._own_values: dict[str, Mapping[str, Any]] = {}
+        self._behind: dict[tuple[tuple[str, ...], int], _Value | None] = {}
         self._notes: dict[str, None] = {}
         self._guessed: dict[str, None] = {}
         self._unnamed: dict[str, None] = {}
 
     def converted(self) -> Converted:
         prompt: dict[str, Any] = {}
-        for place, node in self._running(self._root, 0):
+        for place, node in self._running(self._root):
             if len(prompt) >= _NODES_MAX:
                 raise WorkflowError(self._where, f"it has more than {_NODES_MAX:,} nodes")
             prompt[place.id_of(node)] = {
@@ -142,19 +165,18 @@ class _Conversion:
             self._notes[
                 f"nothing is known of {listed}; the inputs are those that the workflow names"
             ] = None
-        return Converted(prompt, tuple(self._notes), sorted(self._unnamed))
+        graphs = (self._root.graph, *self._subgraphs.values())
+        return Converted(prompt, tuple(self._notes), sorted(self._unnamed), graphs)
 
     # --- which nodes run ---------------------------------------------------------------------
 
-    def _running(self, place: _Place, depth: int) -> Iterator[tuple[_Place, Node]]:
-        if depth > _NESTED_MAX:
-            raise WorkflowError(self._where, "a subgraph of it contains itself")
+    def _running(self, place: _Place) -> Iterator[tuple[_Place, Node]]:
         for node in sorted(place.graph.nodes.values(), key=lambda node: node.order):
             if node.mode in (MUTED, BYPASSED):
                 continue
             if node.type in self._subgraphs:
-                yield from self._running(self._inside(place, node), depth + 1)
-            elif not self._on_the_page_only(node):
+                yield from self._running(self._inside(place, node))
+            elif not is_on_the_page_only(node.type, self._classes):
                 yield place, node
 
     def _inside(self, place: _Place, instance: Node) -> _Place:
@@ -162,13 +184,12 @@ class _Conversion:
         found = self._inner.get(path)
         if found is None:
             graph = self._subgraphs[instance.type]
+            if len(path) > _NESTED_MAX:
+                raise WorkflowError(self._where, "a subgraph of it contains itself")
+            if len(self._inner) >= _NODES_MAX:
+                raise WorkflowError(self._where, f"it has more than {_NODES_MAX:,} subgraphs")
             found = self._inner[path] = _Place(graph, path, place, instance)
         return found
-
-    def _on_the_page_only(self, node: Node) -> bool:
-        if node.type in self._classes:
-            return False
-        return node.type in _NOTES | _REROUTES | {_PRIMITIVE, _SET, _GET}
 
     # --- what goes into a node ---------------------------------------------------------------
 
@@ -204,14 +225,12 @@ class _Conversion:
 
     def _widgets(self, place: _Place, node: Node) -> dict[str, Any]:
         """The values of a node's widgets, primitives and promoted widgets taken into account."""
-        node_class = self._classes.get(node.type)
-        if node_class is None:
+        values = dict(self._values_of(node))
+        if self._classes.get(node.type) is None:
             self._guessed[node.type] = None
-        linked = [slot.name for slot in node.inputs if slot.link is not None]
-        values = widget_values(node.type, node_class, node, linked)
-        if node_class is None and not isinstance(node.values, Mapping):
+            stored = () if isinstance(node.values, Mapping) else node.values
             # A button or a preview of the page is a value as well, but none that says something.
-            told = [value for value in node.values if value not in (None, "", "image")]
+            told = [value for value in stored if value not in (None, "", "image")]
             if len(told) > len(values):
                 self._unnamed[node.type] = None
         for slot in node.inputs:
@@ -222,11 +241,18 @@ class _Conversion:
             values |= self._promoted(place, node, values)
         return values
 
+    def _values_of(self, node: Node) -> Mapping[str, Any]:
+        """The same, by what the node itself stores; no two nodes of a workflow share an id."""
+        found = self._own_values.get(node.id)
+        if found is None:
+            found = self._own_values[node.id] = self._class_widgets.values(node)
+        return found
+
     def _from_primitive(self, place: _Place, slot: Input) -> _Value | None:
         """What a primitive node at the other end of the link sets the widget to."""
         link = place.graph.links.get(slot.link) if slot.link is not None else None
         origin = place.graph.nodes.get(link.origin) if link is not None else None
-        if origin is None or origin.type != _PRIMITIVE or origin.mode == MUTED:
+        if origin is None or origin.type != PRIMITIVE or origin.mode == MUTED:
             return None
         values = origin.values
         if place.instance is not None:
@@ -238,12 +264,7 @@ class _Conversion:
         return _Value(values[0])
 
     def _spec(self, node: Node, name: str) -> Sequence[Any]:
-        specs = self._specs.get(node.type)
-        if specs is None:
-            node_class = self._classes.get(node.type)
-            specs = dict(input_specs(node_class)) if isinstance(node_class, Mapping) else {}
-            self._specs[node.type] = specs
-        return specs.get(name, ())
+        return self._class_widgets.spec(node.type, name)
 
     def _title(self, class_type: str) -> str:
         node_class = self._classes.get(class_type)
@@ -297,6 +318,12 @@ class _Conversion:
 
     def _widget_behind(self, place: _Place, slot_number: int) -> _Value | None:
         """The first widget inside that an input of the subgraph leads to, with its own value."""
+        key = (place.path, slot_number)
+        if key not in self._behind:
+            self._behind[key] = self._find_behind(place, slot_number)
+        return self._behind[key]
+
+    def _find_behind(self, place: _Place, slot_number: int) -> _Value | None:
         subgraph = place.graph
         assert isinstance(subgraph, Subgraph)
         for node, slot in _targets(subgraph, slot_number):
@@ -309,8 +336,7 @@ class _Conversion:
                     return found
                 continue
             if self._is_widget(node, slot):
-                linked = [one.name for one in node.inputs if one.link is not None]
-                values = widget_values(node.type, self._classes.get(node.type), node, linked)
+                values = self._values_of(node)
                 name = slot.widget or slot.name
                 if name in values:
                     return _Value(values[name])
@@ -374,9 +400,9 @@ class _Conversion:
             return self._resolve(place, node, slot, None, hops + 1) if slot is not None else None
         if node.type in self._subgraphs:
             return self._from_inside(place, node, slot_number, kind, hops + 1)
-        if not self._on_the_page_only(node):
+        if not is_on_the_page_only(node.type, self._classes):
             return place.id_of(node), slot_number
-        if node.type == _GET:
+        if node.type == GET:
             return self._from_set(place, node, kind, hops + 1)
         if slot_number < len(node.inputs):
             return self._resolve(place, node, node.inputs[slot_number], kind, hops + 1)
@@ -406,7 +432,7 @@ class _Conversion:
         for other in place.graph.nodes.values():
             values = other.values
             same = not isinstance(values, Mapping) and values and values[0] == name
-            if other.type == _SET and same and other.inputs:
+            if other.type == SET and same and other.inputs:
                 return self._resolve(place, other, other.inputs[0], kind, hops)
         return None
 

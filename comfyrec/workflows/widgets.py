@@ -8,14 +8,14 @@ off the page itself: the widgets of every class of a 0.33.0 server.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
 from comfyrec.workflows.graph import Node
 
-__all__ = ["CONTROL", "Widget", "has_widget", "input_specs", "is_seed", "widget_values"]
+__all__ = ["CONTROL", "ClassWidgets", "Widget", "has_widget", "input_specs", "is_seed"]
 
 CONTROL: Final = "control_after_generate"
 CONTROL_MODES: Final = frozenset({"fixed", "increment", "decrement", "randomize", "increment-wrap"})
@@ -92,38 +92,75 @@ def is_seed(name: str, spec: Sequence[Any]) -> bool:
     return bool(control) and (kind in ("INT", "COMBO") or isinstance(kind, list))
 
 
-def widget_values(
-    name: str,
-    node_class: Mapping[str, Any] | None,
-    node: Node,
-    linked: Sequence[str] = (),
-) -> dict[str, Any]:
-    """The inputs that a node's widgets give, by name, before any link takes their place.
+class _Form(msgspec.Struct, frozen=True):
+    """What a class says of the widgets of its nodes."""
+
+    specs: Mapping[str, Sequence[Any]]
+    """Input -> its spec, in the order of the page."""
+    groups: Sequence[tuple[str, Sequence[Any]]]
+    """The inputs that grow with their links; how many widgets there are is up to the node."""
+    widgets: Sequence[Widget]
+    """Those that every node has, after those of the groups."""
+    forced: Sequence[bool]
+    """Of each value that an older page stored: whether it is that of a socket now."""
+
+
+class ClassWidgets:
+    """The widgets of classes; each class is looked at once, however many nodes it has.
 
     Args:
-        name: the class.
-        node_class: its entry in ``/object_info``; None for a class that nobody knows.
-        node: with its stored values.
-        linked: names of inputs that a link gives.
+        classes: what ``/object_info`` of the server says.
     """
-    if node_class is None:
-        return _values_of_unknown(node)
-    widgets = list(_widgets(name, node_class, linked))
-    return _Values(node, widgets, node_class).by_name()
+
+    def __init__(self, classes: Mapping[str, Any]) -> None:
+        self._classes = classes
+        self._forms: dict[str, _Form | None] = {}
+
+    def spec(self, name: str, input_name: str) -> Sequence[Any]:
+        """The spec of one input; nothing for a class or an input that nobody knows."""
+        form = self._form(name)
+        return () if form is None else form.specs.get(input_name, ())
+
+    def values(self, node: Node) -> dict[str, Any]:
+        """The inputs that a node's widgets give, by name, before any link takes their place."""
+        form = self._form(node.type)
+        if form is None:
+            return _values_of_unknown(node)
+        widgets = form.widgets
+        if form.groups:
+            linked = [slot.name for slot in node.inputs if slot.link is not None]
+            grown = (one for name, spec in form.groups for one in _of_group(name, spec, linked))
+            widgets = [*grown, *widgets]
+        return _Values(node, widgets, form.forced).by_name()
+
+    def _form(self, name: str) -> _Form | None:
+        if name not in self._forms:
+            node_class = self._classes.get(name)
+            self._forms[name] = None if node_class is None else _form_of(name, node_class)
+        return self._forms[name]
+
+
+def _form_of(name: str, node_class: Any) -> _Form:
+    specs = dict(input_specs(node_class)) if isinstance(node_class, Mapping) else {}
+    return _Form(
+        specs=specs,
+        # Sockets are made first; a growing group of widgets is made together with them.
+        groups=[(key, spec) for key, spec in specs.items() if spec[0] == _AUTOGROW],
+        widgets=list(_widgets(name, specs)),
+        forced=_forced(specs.values()),
+    )
 
 
 class _Values:
     """The stored values of one node, handed out widget by widget."""
 
-    def __init__(
-        self, node: Node, widgets: Sequence[Widget], node_class: Mapping[str, Any]
-    ) -> None:
+    def __init__(self, node: Node, widgets: Sequence[Widget], forced: Sequence[bool]) -> None:
         self._node = node
         self._widgets = widgets
         stored = node.values
         self._mapping = stored if isinstance(stored, Mapping) else None
         values = [] if isinstance(stored, Mapping) else list(stored)
-        self._values = _without_forced(values, widgets, node_class)
+        self._values = _without_forced(values, forced)
         self._at = 0
         self._named: Mapping[str, Any] = {}
 
@@ -172,15 +209,10 @@ class _Values:
         }
 
 
-def _widgets(name: str, node_class: Mapping[str, Any], linked: Sequence[str]) -> Iterator[Widget]:
-    specs = list(input_specs(node_class))
+def _widgets(name: str, specs: Mapping[str, Sequence[Any]]) -> Iterator[Widget]:
     after, buttons = _BUTTONS.get(name, ("", ()))
     upload = False
-    # Sockets are made first; a growing group of widgets is made together with them.
-    for input_name, spec in specs:
-        if spec[0] == _AUTOGROW:
-            yield from _of_group(input_name, spec, linked)
-    for input_name, spec in specs:
+    for input_name, spec in specs.items():
         if has_widget(spec):
             yield from _made(input_name, spec)
             upload = upload or any(_options(spec).get(flag) for flag in _UPLOADS)
@@ -264,19 +296,22 @@ def _of_group(name: str, spec: Sequence[Any], linked: Sequence[str]) -> Iterator
             yield from _made(f"{name}.{base}", one)
 
 
-def _without_forced(
-    values: list[Any], widgets: Sequence[Widget], node_class: Mapping[str, Any]
-) -> list[Any]:
-    """Stored values less those of inputs that were widgets once and are sockets now."""
+def _forced(specs: Iterable[Sequence[Any]]) -> list[bool]:
+    """Of each value that is stored: whether its input was a widget once and is a socket now."""
     forced: list[bool] = []
-    for _, spec in input_specs(node_class):
+    for spec in specs:
         options = _options(spec)
         is_forced = bool(options.get("forceInput"))
         if has_widget(spec) or is_forced:
             forced.append(is_forced)
             if options.get(CONTROL):
                 forced.append(False)
-    if True in forced and len(values) == len(forced):
+    return forced if True in forced else []
+
+
+def _without_forced(values: list[Any], forced: Sequence[bool]) -> list[Any]:
+    """Stored values less those of inputs that were widgets once and are sockets now."""
+    if forced and len(values) == len(forced):
         return [value for value, dropped in zip(values, forced, strict=True) if not dropped]
     return values
 

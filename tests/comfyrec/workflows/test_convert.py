@@ -176,6 +176,71 @@ def test_a_subgraph_inside_itself_is_refused() -> None:
         to_prompt(graph, CLASSES)
 
 
+def nested(name: str, inner: list[Any], links: list[Any], *slots: str) -> dict[str, Any]:
+    """The definition of a subgraph; slot N feeds the link N."""
+    inputs = [{"name": slot, "type": "STRING", "linkIds": [at]} for at, slot in enumerate(slots)]
+    ends = ("id", "origin_id", "origin_slot", "target_id", "target_slot")
+    return {
+        "id": name, "nodes": inner, "inputs": inputs, "outputs": [],
+        "links": [dict(zip(ends, link, strict=True)) for link in links],
+    }  # fmt: skip
+
+
+def test_a_subgraph_inside_itself_is_refused_when_its_widgets_are_looked_for() -> None:
+    saver = node(2, "SaveImage", ("filename_prefix", 0), order=1)
+    inside = [node(1, "sub", ("text", 0), order=2), saver]
+    links = [[0, -10, 0, 1, 0], [0, -10, 0, 2, 0]]
+    definitions = {"subgraphs": [nested("sub", inside, links, "text")]}
+    graph = workflow([node(3, "sub", ("text", None))], [], definitions=definitions)
+
+    with pytest.raises(WorkflowError, match="contains itself"):
+        to_prompt(graph, CLASSES)
+
+
+@pytest.mark.slow
+def test_subgraphs_that_double_without_end_are_refused() -> None:
+    subgraphs = [
+        nested(f"sub{level}", [node(1, f"sub{level + 1}"), node(2, f"sub{level + 1}")], [])
+        for level in range(40)
+    ]
+    graph = workflow([node(3, "sub0")], [], definitions={"subgraphs": subgraphs})
+    subgraphs[-1]["nodes"] = []
+
+    with pytest.raises(WorkflowError, match="more than 100,000 subgraphs"):
+        to_prompt(graph, CLASSES)
+
+
+def test_values_that_come_through_many_subgraphs_are_found_at_once() -> None:
+    """Each level asks all inputs of the next; what was found of one is not looked for again."""
+    slots = [f"text{at}" for at in range(9)]
+    savers = [node(10 + at, "SaveImage", ("filename_prefix", at)) for at in range(9)]
+    for at, saver in enumerate(savers):
+        saver["inputs"][0]["widget"] = {"name": "filename_prefix"}
+        saver["widgets_values"] = [f"value {at}"]
+    subgraphs = [nested("sub0", savers, [[at, -10, at, 10 + at, 0] for at in range(9)], *slots)]
+    for level in range(1, 12):
+        instance = node(1, f"sub{level - 1}", *((slot, at) for at, slot in enumerate(slots)))
+        links = [[at, -10, at, 1, at] for at in range(9)]
+        subgraphs.append(nested(f"sub{level}", [instance], links, *slots))
+    outer = node(1, "sub11", *((slot, None) for slot in slots))
+
+    prompt = to_prompt(workflow([outer], [], definitions={"subgraphs": subgraphs}), CLASSES).prompt
+
+    assert [one["inputs"]["filename_prefix"] for one in prompt.values()] == [
+        f"value {at}" for at in range(9)
+    ]
+
+
+def test_notes_and_switches_of_extensions_are_not_sent() -> None:
+    graph = workflow(
+        [node(1, "Make"), node(2, "Label (rgthree)"), node(3, "Fast Muter (rgthree)", ("a", 4))],
+        [[4, 1, 0, 3, 0, "IMAGE"]],
+    )
+
+    assert list(to_prompt(graph, CLASSES).prompt) == ["1"]
+    assert list(to_prompt(graph, {**CLASSES, "Label (rgthree)": {}}).prompt) == ["1", "2"]
+
+
 def test_a_workflow_of_notes_is_refused() -> None:
     graph = workflow([node(1, "Note"), node(2, "MarkdownNote")], [])
 
