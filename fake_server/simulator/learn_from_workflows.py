@@ -18,8 +18,9 @@ import msgspec
 
 from comfyrec.errors import WorkflowError
 from comfyrec.versions import Era
-from comfyrec.workflows import Workflow, to_prompt
-from comfyrec.workflows.graph import read_graph
+from comfyrec.workflows import Converter, Workflow
+from comfyrec.workflows.graph import Graph, Subgraph
+from comfyrec.workflows.page_nodes import is_on_the_page_only
 from fake_server.nodes.call import failure
 from fake_server.nodes.catalogue import LEARNED_MODULE, WIDENED, Catalogue, NodeClass
 from fake_server.nodes.file_checks import self_checked
@@ -98,6 +99,7 @@ class Learner:
         self._current: Catalogue | None = None
         self._classes_only = False
         self._classes = ClassesOf(catalogue, self._newer)
+        self._converter = Converter(self._classes)
 
     @property
     def prompts(self) -> list[tuple[str, Mapping[str, Any]]]:
@@ -115,8 +117,9 @@ class Learner:
         """
         prompt = workflow.graph
         if workflow.format == "ui":
-            prompt = to_prompt(workflow.graph, self._classes, where=where).prompt
-            self._look_at_page(workflow.graph)
+            converted = self._converter.to_prompt(workflow.graph, where=where)
+            prompt = converted.prompt
+            self._look_at_page(converted.graphs)
         self.add_prompt(prompt, where)
 
     def add_prompt(self, prompt: Mapping[str, Any], where: str) -> None:
@@ -158,14 +161,16 @@ class Learner:
 
     # --- what a workflow shows ---------------------------------------------------------------
 
-    def _look_at_page(self, workflow: Mapping[str, Any]) -> None:
+    def _look_at_page(self, graphs: Sequence[Graph]) -> None:
         """The slots and model files that a workflow of the web page names itself."""
-        root, subgraphs = read_graph(workflow)
-        for graph in (root, *subgraphs.values()):
+        subgraphs = {graph.id for graph in graphs if isinstance(graph, Subgraph)}
+        for graph in graphs:
             for node in graph.nodes.values():
                 for model in node.properties.get("models") or ():
                     self._note_model(model)
                 if node.type in subgraphs or node.type in self._classes:
+                    continue
+                if is_on_the_page_only(node.type, self._classes):
                     continue
                 use = self._use(node.type)
                 for each in node.inputs:

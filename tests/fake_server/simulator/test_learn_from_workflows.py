@@ -207,6 +207,35 @@ def test_a_workflow_of_the_web_page_says_all_slots_and_types_itself() -> None:
     assert entry["input"]["required"] == {"image": ["IMAGE", {}]}
 
 
+def test_nodes_of_the_page_are_no_classes() -> None:
+    notes = [
+        {"id": 4, "type": "MarkdownNote", "widgets_values": ["read me"]},
+        {"id": 5, "type": "PrimitiveNode", "outputs": [{"name": "INT", "type": "INT"}]},
+        {"id": 6, "type": "Reroute", "inputs": [{"name": "", "type": "*", "link": 2}]},
+    ]
+    learner = Learner(CORE, ERA)
+    learner.add(Workflow("ui", {**PAGE, "nodes": [*PAGE["nodes"], *notes]}), "page.json")
+
+    assert learner.learned().new == ["MyFilter"]
+
+
+def test_of_a_group_node_the_classes_inside_are_learned() -> None:
+    inside = {"type": "MyMaker", "outputs": [{"name": "IMAGE", "type": "IMAGE"}]}
+    group = {"id": 2, "type": "workflow>mine", "outputs": [{"name": "IMAGE", "type": "IMAGE"}]}
+    graph = {
+        "nodes": [group, PAGE["nodes"][2]],
+        "links": [[2, 2, 0, 3, 0, "IMAGE"]],
+        "extra": {"groupNodes": {"mine": {"nodes": [inside], "links": []}}},
+    }
+    learner = Learner(CORE, ERA)
+    learner.add(Workflow("ui", graph), "page.json")
+
+    learned = learner.learned()
+
+    assert learned.new == ["MyMaker"]
+    assert learned.classes["MyMaker"]["output"] == ["IMAGE"]
+
+
 def test_a_server_learns_while_it_runs() -> None:
     server = SimulatedServer()
 
