@@ -17,7 +17,7 @@ from comfyrec.http.event_stream import is_event_stream, is_json_lines
 from comfyrec.http.request import loads_or_none
 from fake_server.replay.live.live_state import LivePrompt, LiveState
 from fake_server.replay.live.recorded_facts import RecordedFacts
-from fake_server.replay.live.uploads import viewed_file
+from fake_server.replay.live.uploads import asset_place, viewed_file
 from fake_server.replay.recorded.request_key import RequestKey
 from fake_server.source import Request, Response
 
@@ -48,6 +48,8 @@ def with_live_values(
     if recorded.route == "view":
         return _viewed(response, recorded, request, live_state)
     family = recorded.route
+    if family == "v2/assets" and recorded.path.endswith("/content"):
+        return _content(response, request, live_state)
     prompts = live_state.rewritten
     if family in _SAME_FOR_ALL or not (prompts or live_state.bindings.any):
         return response
@@ -77,6 +79,14 @@ def _viewed(
     if upload is not None and response.body_bytes and not {"preview", "channel"} & query.keys():
         response = msgspec.structs.replace(response, body=upload.body, stored=upload.stored)
     return _with_name(response, query["filename"], live.filename)
+
+
+def _content(response: Response, request: Request, live_state: LiveState) -> Response:
+    """Of an asset that a live client uploaded, its own bytes, if they were asked for as a whole."""
+    upload = live_state.uploads.get(asset_place(request.parts.segments[-2]))
+    if upload is None or response.status != 200 or not response.body_bytes:
+        return response
+    return msgspec.structs.replace(response, body=upload.body, stored=upload.stored)
 
 
 def _with_name(response: Response, recorded: str, live: str) -> Response:
@@ -110,14 +120,18 @@ def _line(line: bytes, live_state: LiveState) -> bytes:
     return line[:start] + json.dumps(changed).encode() + line[start + len(text) :]
 
 
-def _with_words(value: Any, live_state: LiveState) -> Any:
+def _with_words(value: Any, live_state: LiveState, within: str = "") -> Any:
+    """A JSON value with the live texts in it, and the live numbers in inputs of a graph."""
+    bindings = live_state.bindings
     if isinstance(value, str):
-        return live_state.bindings.live(value)
+        return bindings.live(value)
     if isinstance(value, list):
         return [_with_words(item, live_state) for item in value]
     if isinstance(value, dict):
         return {
-            live_state.bindings.live(name): _with_words(item, live_state)
+            bindings.live(name): bindings.live_number(name, item)
+            if within == "inputs" and isinstance(item, int | float)
+            else _with_words(item, live_state, name)
             for name, item in value.items()
         }
     return value

@@ -27,8 +27,9 @@ from fake_server.replay.live.playthrough import Playthrough, cancel_target_of
 from fake_server.replay.live.playthrough_index import SAFE_METHODS, Playthroughs
 from fake_server.replay.live.recorded_facts import RecordedFacts
 from fake_server.replay.live.streams import Streams
-from fake_server.replay.live.uploads import upload_of
+from fake_server.replay.live.uploads import UPLOADS, upload_of
 from fake_server.replay.live_values import with_live_values
+from fake_server.replay.matching.graph_bodies import GraphBodies
 from fake_server.replay.matching.prompt_matcher import PromptMatcher, Unmatched
 from fake_server.replay.matching.shape import VOLATILE, Tier
 from fake_server.replay.matching.submissions import Submissions
@@ -45,6 +46,7 @@ from fake_server.replay.recorded.steps import Script
 from fake_server.replay.recorded.timed_body import timed_body
 from fake_server.replay.rewrite_response import rewritten_response
 from fake_server.replay.simulation import Simulation
+from fake_server.replay.socketless import Socketless
 from fake_server.replay.strict import StrictMode
 from fake_server.replay.synthesize import Synthesizer
 from fake_server.seeded import SeededRandom
@@ -137,7 +139,16 @@ class Player(Source):
         )
         flags = recorded_facts.flags() if era.has("progress_state") else None
         self._messages = RecordedMessages(timeline, script.recorded_ids, flags=flags)
+        least = _LEAST[match or ("structure" if strict else "overlap")]
+        self._graphs = GraphBodies(
+            volatile,
+            least=Tier.ANY if unmatched == "next" and not strict else least,
+            hidden=self._answers.hidden,
+        )
         self._playthroughs = Playthroughs(self._begin)
+        self._socketless = Socketless(
+            script, self._answers, self._playthroughs, self._graphs, self._strict, notify
+        )
         self._streams = Streams(self._answers, idle_time_limit_us)
         submissions = Submissions(
             timeline,
@@ -151,7 +162,7 @@ class Player(Source):
             era=era,
             playthroughs=self._playthroughs,
             chance=self._chance,
-            least=_LEAST[match or ("structure" if strict else "overlap")],
+            least=least,
             strict=self._strict,
             unmatched=unmatched,
             mend=mends[0],
@@ -164,7 +175,9 @@ class Player(Source):
         self._asked_for: set[tuple[int, int]] = set()
 
     def _begin(self, number: int) -> Playthrough:
-        return Playthrough(number, self._script, self._messages, self._answers, self._mint)
+        return Playthrough(
+            number, self._script, self._messages, self._answers, self._mint, self._graphs
+        )
 
     def _mint(self, recorded: str) -> str:
         return minted_like(recorded, self._chance)
@@ -324,7 +337,7 @@ class Player(Source):
 
     def _answered(self, exchange: int, request: Request, now: int) -> Iterator[Action]:
         """A question: as recorded where the recording fits, else as it follows from its events."""
-        known = self._playthroughs.known(request)
+        known = self._playthroughs.known(request) or self._socketless.begins(request)
         playthroughs = [known] if known is not None else self._playthroughs.active
         request_key = playthroughs[-1].key_of(request, strict=self._is_strict)
         recorded = None
@@ -378,6 +391,10 @@ class Player(Source):
         playthrough = awaiting or self._playthroughs.running or active[-1]
         request_key = playthrough.key_of(request, strict=self._is_strict)
         recorded = playthrough.recorded(request_key, strict=self._is_strict)
+        shape = self._graphs.shape(request_key) if recorded is None else None
+        if shape is not None and self._answers.at(request_key):
+            yield Respond(exchange, self._socketless.unlike_any(request_key, shape))
+            return
         if recorded is None and self._is_unknown(request_key):
             yield Respond(exchange, self._refused(request_key))
             return
@@ -385,7 +402,9 @@ class Player(Source):
             yield HangUp(exchange)
             return
         if recorded is not None:
-            playthrough, recorded = self._made_by_client(recorded, request, playthrough)
+            playthrough, recorded = self._socketless.makes(
+                recorded, request_key, request, playthrough
+            )
         cancel = cancel_target_of(request_key)
         stopped = cancel is not None and bool(playthrough.cancelled(cancel))
         answer = self._answer_to_change(
@@ -394,40 +413,16 @@ class Player(Source):
         yield from self._respond(exchange, recorded, answer, request, playthrough, now)
         if recorded is not None:
             yield from self._streams.made(recorded.exchange.number, playthrough, now)
-        if request_key.route == "upload":
+        if request_key.route in UPLOADS:
             self._uploaded(request, answer, playthrough, now)
         # Of several play-throughs none waits for it: somebody's recorded change that did nothing.
         if awaiting is not None or len(active) == 1 or recorded is None:
             yield from self._noted(playthrough, playthrough.change(request_key, recorded, now))
 
-    def _made_by_client(
-        self, recorded: RecordedExchange, request: Request, playthrough: Playthrough
-    ) -> tuple[Playthrough, RecordedExchange]:
-        """A client does what makes a job or an asset: the ids of it, and whose play-through it is.
-
-        Who makes the recorded one again, without a socket that would tell who it is, is the next
-        client, and begins from the beginning.
-        """
-        state = playthrough.live_state
-        number = recorded.exchange.number
-        makes = number in self._script.other_ids.minted
-        again = makes and playthrough.is_repeated(recorded) and not state.knows_key(request)
-        if again and not playthrough.active:
-            following = self._playthroughs.new()
-            request_key = following.key_of(request, strict=self._is_strict)
-            own = following.recorded(request_key, strict=self._is_strict)
-            if own is not None:
-                playthrough, recorded, again = following, own, False
-        state = playthrough.live_state
-        state.keep_keys(request)
-        for live_id in state.take_ids(recorded.exchange, request, anew=again):
-            self._playthroughs.remember(playthrough, request, prompt=live_id)
-        return playthrough, recorded
-
     def _uploaded(
         self, request: Request, answer: Response, playthrough: Playthrough, now: int
     ) -> None:
-        stored = upload_of(request, answer.body) if answer.status == 200 else None
+        stored = upload_of(request, answer.body) if answer.status in (200, 201) else None
         if stored is not None:
             playthrough.live_state.uploads.keep(*stored)
             self._simulation.uploaded(request, now)

@@ -11,7 +11,7 @@ import msgspec
 from comfyrec.events.frames import status, text_frame
 from comfyrec.events.outputs import FileEntry
 from comfyrec.timeline import Exchange, RecordedPrompt, Socket
-from fake_server.replay.live.bindings import Bindings
+from fake_server.replay.live.bindings import Bindings, paired_texts
 from fake_server.replay.live.output_names import LiveFiles
 from fake_server.replay.live.prompt_rewriter import PromptRewriter
 from fake_server.replay.live.uploads import Uploads, bound_fields, form_of
@@ -253,6 +253,16 @@ class LiveState:
         """The values of a live prompt stand for those of a recorded one."""
         for pair in pairs:
             self.bindings.bind_value(pair.name, pair.recorded, pair.live)
+
+    def learn_texts(self, recorded: Any, live: Any) -> None:
+        """The texts of a JSON body stand for those of a recorded one, graphs aside.
+
+        Args:
+            recorded: the recorded body.
+            live: the live one, ids as recorded.
+        """
+        for theirs, ours in paired_texts(recorded, live):
+            self.bindings.bind(theirs, ours)
 
     def learn_upload(self, recorded: Request, live: Request) -> None:
         """The names in an upload stand for those in a recorded one."""

@@ -19,6 +19,7 @@ from fake_server.replay.live.messages import RecordedMessages
 from fake_server.replay.live.previews import announces
 from fake_server.replay.live.repeats import Repeats
 from fake_server.replay.live.uploads import viewed_file
+from fake_server.replay.matching.graph_bodies import GraphBodies
 from fake_server.replay.recorded.recorded_answers import (
     AnswerPicker,
     RecordedAnswers,
@@ -79,6 +80,7 @@ class Playthrough:
         messages: the recorded messages.
         answers: the recorded answers.
         mint: recorded id -> a new one of the same shape.
+        graphs: compares changes that hold a graph.
     """
 
     def __init__(
@@ -88,8 +90,9 @@ class Playthrough:
         messages: RecordedMessages,
         answers: RecordedAnswers,
         mint: Callable[[str], str],
+        graphs: GraphBodies,
     ) -> None:
-        self.number = number
+        self.number, self.graphs = number, graphs
         self.script, self.live_state = script, LiveState(script, number, mint)
         self._messages, self._answers, self._picker = messages, answers, AnswerPicker(answers)
         self._refused: set[int] = set()
@@ -178,6 +181,16 @@ class Playthrough:
 
     def recorded(self, request_key: RequestKey, *, strict: bool) -> RecordedExchange | None:
         """The recorded answer that fits now."""
+        shape = self.graphs.shape(request_key)
+        if shape is not None:
+            closest = self.graphs.closest(
+                request_key,
+                shape,
+                self._answers.at(request_key),
+                is_fresh=self._picker.is_fresh,
+                bindings=self.live_state.bindings,
+            )
+            return None if closest is None else self._picker.made(closest)
         any_body = not strict and request_key.route not in _BY_ID
         past, ahead = self.cursor.place
         seen = state_shown_by(request_key, self.live_state.state(), self._answers.numbers)

@@ -17,8 +17,19 @@ from comfyrec.http.large_body import StoredBody
 from comfyrec.http.request import loads_or_none
 from fake_server.source import Request
 
-__all__ = ["File", "Uploads", "bound_fields", "form_of", "upload_of", "viewed_file"]
+__all__ = [
+    "UPLOADS",
+    "File",
+    "Uploads",
+    "asset_place",
+    "bound_fields",
+    "form_of",
+    "upload_of",
+    "viewed_file",
+]
 
+UPLOADS: Final = ("upload", "v2/assets")
+"""The routes that take files."""
 MEMORY_BYTES_MAX: Final = 64 * 1024 * 1024
 DISK_BYTES_MAX: Final = 4 * 1024 * 1024 * 1024
 
@@ -77,17 +88,26 @@ def viewed_file(request: Request) -> FileEntry | None:
     return FileEntry.of({name: values[0] for name, values in request.query.items()})
 
 
+def asset_place(id: str) -> FileEntry:
+    """Where the bytes of an asset of Comfy API v2 are kept."""
+    return FileEntry(id, "", "asset")
+
+
 def upload_of(request: Request, answer: bytes) -> tuple[FileEntry, File] | None:
     """The file that a request stored, by what the server answered; None when it stored none."""
     said: Any = loads_or_none(answer) if answer[:1] == b"{" else None
-    if not isinstance(said, dict) or not isinstance(said.get("name"), str):
+    if not isinstance(said, dict):
         return None
     file = next((field for field in form_of(request).values() if field.filename), None)
     if file is None:
         return None
-    place = FileEntry(
-        said["name"], str(said.get("subfolder") or ""), str(said.get("type") or "input")
-    )
+    if isinstance(said.get("name"), str):
+        folder, type = str(said.get("subfolder") or ""), str(said.get("type") or "input")
+        place = FileEntry(said["name"], folder, type)
+    elif isinstance(said.get("id"), str):
+        place = asset_place(said["id"])
+    else:
+        return None
     kind = file.content_type or "application/octet-stream"
     return place, File(file.value, kind, file.stored)
 

@@ -358,6 +358,16 @@ class AnswerPicker:
         """Whether a recorded change was read."""
         return change in self._changed
 
+    def is_fresh(self, recorded: RecordedExchange) -> bool:
+        """Whether a recorded change is still to be made."""
+        return recorded.exchange.number not in self._changed
+
+    def made(self, recorded: RecordedExchange) -> RecordedExchange:
+        """A recorded change is made, for the first time or again."""
+        number = recorded.exchange.number
+        self._changed[number] = self._changed.get(number, 0) + 1
+        return recorded
+
     def is_repeated(self, recorded: RecordedExchange) -> bool:
         """Whether a recorded change was read more often than it was made."""
         return self._changed.get(recorded.exchange.number, 0) > 1
@@ -372,12 +382,9 @@ class AnswerPicker:
             ended = [p for p in exchanges if p.has_an_end]
             alike = [p for p in ended if p.request_key.body_form == request_key.body_form]
             same = alike or ended
-        recorded = next((p for p in same if p.exchange.number not in self._changed), None)
+        recorded = next((p for p in same if self.is_fresh(p)), None)
         recorded = recorded or (same[-1] if same else None)
-        if recorded is not None:
-            number = recorded.exchange.number
-            self._changed[number] = self._changed.get(number, 0) + 1
-        return recorded
+        return None if recorded is None else self.made(recorded)
 
     def _next(
         self, request_key: RequestKey, exchanges: Sequence[RecordedExchange]

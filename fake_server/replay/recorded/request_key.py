@@ -90,13 +90,15 @@ class RequestKey(msgspec.Struct, frozen=True):
 
     @property
     def route(self) -> str:
-        """The first word of its path."""
+        """The first word of its path; ``v2/jobs`` and ``v2/assets`` of Comfy API v2."""
         return _route(self.path)
 
     @property
     def family(self) -> str:
-        """What it may change, or may be changed by: the first word of its path."""
+        """What it may change, or may be changed by: its route, or one job of Comfy API v2."""
         word = _route(self.path)
+        if word == _V2_JOBS and (found := _V2.match(self.path)) and found["id"]:
+            return f"{word}/{found['id']}"  # nothing that is done to one job changes another
         return {"upload": "view"}.get(word, word)
 
     def __str__(self) -> str:
@@ -144,8 +146,7 @@ def _request_key(request: Request, rename: Rename) -> RequestKey:
 def _read(path: str, query: Sequence[tuple[str, str]], rename: Rename) -> Iterator[tuple[str, str]]:
     """The parameters that the server decides by: of a name that is given twice, the first."""
     word = _route(path)
-    # Of /v2/jobs, which is another interface than /api/jobs, other parameters are read.
-    known = None if path.startswith("/v2/jobs") else _READ.get(word)
+    known = _READ.get(word)
     defaults = _DEFAULTS.get(word, ())
     seen = set()
     for name, value in query:
@@ -156,7 +157,14 @@ def _read(path: str, query: Sequence[tuple[str, str]], rename: Rename) -> Iterat
             yield name, rename(value)
 
 
+# Comfy API v2, which may be mounted below another path; its jobs are not those of /api/jobs.
+_V2: Final = re.compile(r"(?:.*/api)?/v2/(?P<family>jobs|assets)(?:/(?P<id>[^/]*)|$)")
+_V2_JOBS: Final = "v2/jobs"
+
+
 def _route(path: str) -> str:
+    if found := _V2.match(path):
+        return f"v2/{found['family']}"
     word = path.removeprefix("/v2").split("/")[1:2]
     return word[0] if word else ""
 

@@ -1,0 +1,148 @@
+"""Clients without a socket on a replay: jobs with other values, and whose play-through it is."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from comfyrec.timeline import Timeline
+from fake_server.replay.matching.graph_bodies import graph_in
+from tests.support.http_session import SECOND, Live, Recording
+
+A, B, ASSET = "job-11111111", "job-22222222", "asset-33333333"
+HASH = "blake3:" + "a1" * 32
+
+
+def graph(steps: int = 20, seed: int = 4_711, prefix: str = "red", kind: str = "KSampler") -> Any:
+    return {
+        "1": {"class_type": kind, "inputs": {"seed": seed, "steps": steps}},
+        "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": prefix}},
+    }
+
+
+def told(id: str, status: str = "succeeded", name: str = "red_00001_.png") -> dict[str, Any]:
+    return {"id": id, "status": status, "outputs": [{"name": name}]}
+
+
+def recorded() -> Timeline:
+    """An upload, a job of 20 steps, one of 5 that is cancelled, a refused one."""
+    made = Recording()
+
+    def asks(t: int, line: str, answer: Any, body: Any = None, status: int = 200) -> None:
+        made.answers(made.asks(t, line, body), t + 1_000, answer, status)
+
+    asks(SECOND, f"HEAD /api/v2/assets/by-hash/{HASH}", {}, status=404)
+    asks(2 * SECOND, "POST /api/v2/assets", {"id": ASSET}, {"name": "p.png"}, 201)
+    body = {"workflow": graph(), "metadata": {"client": "acme"}}
+    asks(3 * SECOND, "POST /api/v2/jobs", told(A, "queued"), body, 201)
+    asks(4 * SECOND, f"GET /api/v2/jobs/{A}", told(A, "queued"))
+    body = {"workflow": graph(steps=5, prefix="blue")}
+    asks(5 * SECOND, "POST /api/v2/jobs", told(B, "queued"), body, 201)
+    asks(6 * SECOND, f"POST /api/v2/jobs/{B}/cancel", told(B, "canceled"))
+    asks(7 * SECOND, f"GET /api/v2/jobs/{A}", told(A))
+    asks(7 * SECOND, f"GET /api/v2/jobs/{A}/workflow", {"workflow": graph(), "format": "api"})
+    asks(8 * SECOND, "GET /api/v2/jobs?metadata%5Bclient%5D=acme", {"jobs": [told(A)]})
+    bad = {"workflow": graph(kind="NoSuchNode")}
+    asks(9 * SECOND, "POST /api/v2/jobs", {"error": {"code": "invalid_workflow"}}, bad, 422)
+    return made.timeline
+
+
+def submitted(live: Live, workflow: Any, **more: Any) -> Any:
+    exchange = live.ask("POST", "/api/v2/jobs", {"workflow": workflow, **more})
+    return json.loads(live.answers[exchange].body)
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_job_with_another_seed_is_the_recorded_one_whatever_came_before(strict: bool) -> None:
+    live = Live(recorded(), strict=strict)
+
+    second = submitted(live, graph(steps=5, prefix="blue", seed=1))
+    first = submitted(live, graph(seed=2))
+
+    assert live.json("POST", f"/api/v2/jobs/{second['id']}/cancel")["status"] == "canceled"
+    assert [live.json("GET", f"/api/v2/jobs/{first['id']}")["status"] for _ in range(2)] == [
+        "queued",
+        "succeeded",
+    ]
+    assert not {A, B} & {first["id"], second["id"]}
+    assert live.player.complaints == []
+
+
+def test_nothing_that_is_done_to_one_job_holds_up_another() -> None:
+    live = Live(recorded())
+    job = submitted(live, graph(seed=2))["id"]
+
+    # Its second job, and the cancellation, which stand before the end of the first, do not come.
+    assert [live.json("GET", f"/api/v2/jobs/{job}")["status"] for _ in range(2)] == [
+        "queued", "succeeded",
+    ]  # fmt: skip
+
+
+def test_seeds_prefixes_and_labels_of_the_live_client_come_back() -> None:
+    live = Live(recorded())
+    mine = graph(seed=2, prefix="albums/green")
+
+    job = submitted(live, mine, metadata={"client": "umbrella"})["id"]
+    live.json("GET", f"/api/v2/jobs/{job}")
+    done = live.json("GET", f"/api/v2/jobs/{job}")
+    listed = live.json("GET", "/api/v2/jobs?metadata%5Bclient%5D=umbrella")
+
+    assert done["outputs"][0]["name"] == "green_00001_.png"
+    assert live.json("GET", f"/api/v2/jobs/{job}/workflow")["workflow"] == mine
+    assert [one["id"] for one in listed["jobs"]] == [job]
+
+
+def test_what_was_refused_is_refused_and_what_is_like_nothing_is_said() -> None:
+    said: list[str] = []
+    live = Live(recorded(), notify=said.append)
+
+    refused = live.answers[live.ask("POST", "/api/v2/jobs", {"workflow": graph(kind="NoSuchNode")})]
+    unlike = live.answers[
+        live.ask("POST", "/api/v2/jobs", {"workflow": {"1": {"class_type": "X", "inputs": {}}}})
+    ]
+
+    assert (refused.status, unlike.status) == (422, 422)
+    assert json.loads(unlike.body)["error"]["code"] == "invalid_workflow"
+    assert len(said) == 1
+    assert said[0].startswith("a job was not recorded and is refused; closest: exchange 2")
+
+
+def test_a_strict_replay_refuses_a_job_of_another_structure() -> None:
+    live = Live(recorded(), strict=True)
+
+    answer = live.answers[live.ask("POST", "/api/v2/jobs", {"workflow": graph(steps=9)})]
+
+    assert answer.status == 500
+    assert "POST /v2/jobs was not recorded" in live.player.complaints[0]
+
+
+def test_who_begins_as_the_recording_does_when_it_has_ended_is_the_next_client() -> None:
+    live = Live(recorded())
+
+    def a_client(seed: int) -> tuple[int, str]:
+        known = live.answers[live.ask("HEAD", f"/api/v2/assets/by-hash/{HASH}")].status
+        live.json("POST", "/api/v2/assets", {"name": "p.png"})
+        job: str = submitted(live, graph(seed=seed))["id"]
+        submitted(live, graph(steps=5, prefix="blue", seed=seed))
+        return known, job
+
+    first, second = a_client(1), a_client(2)
+
+    assert first[0] == second[0] == 404
+    assert first[1] != second[1]
+    assert live.json("GET", f"/api/v2/jobs/{first[1]}")["id"] == first[1]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{"workflow": graph()}, {"input": {"workflow": graph()}}, {"x": 1, "workflow_api": graph()}],
+)
+def test_a_graph_is_found_wherever_a_body_has_it(body: Any) -> None:
+    assert graph_in(body) == graph()
+
+
+@pytest.mark.parametrize("body", [None, [], {}, {"a": {}}, {"nodes": [], "links": []}, "x"])
+def test_a_body_without_a_graph_has_none(body: Any) -> None:
+    assert graph_in(body) is None
