@@ -15,7 +15,7 @@ from comfyrec.cassette.files import write_file
 from comfyrec.cli import FINE
 from comfyrec.cli.terminal.output import safe
 from comfyrec.errors import UsageError, WorkflowError
-from comfyrec.wording import shortened_list
+from comfyrec.wording import plural, shortened_list
 from comfyrec.workflows import Workflow, read_workflows, to_prompt
 from fake_server.nodes.catalogue import LEARNED_MODULE
 
@@ -34,6 +34,7 @@ def convert(arguments: argparse.Namespace) -> int:
     prompt = as_prompt(workflow, classes, where=str(path), mend=_MEND)
     data = msgspec.json.format(msgspec.json.encode(prompt), indent=2)
     write_file(arguments.output, data + b"\n", overwrite=arguments.overwrite)
+    print(safe(f"wrote {arguments.output} ({plural(len(prompt), 'node')})"))
     return FINE
 
 

@@ -26,8 +26,10 @@ from comfyrec.cassette.records import AnyRecord, Session
 from comfyrec.cassette.redact.redactor import Redactor
 from comfyrec.cassette.repair import mended
 from comfyrec.cli import DAMAGED, FINE
-from comfyrec.cli.terminal.output import said, tell, tool
+from comfyrec.cli._redaction_flags import add_header_flag, checked_headers, known_secrets
+from comfyrec.cli.terminal.output import safe, said, tell, tool
 from comfyrec.errors import NotACassette, UsageError
+from comfyrec.show.text import bytes_in_words
 from comfyrec.wording import plural
 
 __all__ = ["add_arguments", "run"]
@@ -64,6 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="HOST[:PORT]",
         help="for HAR: whose entries to take (default: those of the host that speaks ComfyUI)",
     )
+    add_header_flag(parser, of="for captures and HAR files: ")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing output")
 
 
@@ -75,13 +78,14 @@ def run(arguments: argparse.Namespace) -> int:
             f"--output {arguments.output}: its suffix says no encoding; end it in .crec, .jsonl, "
             f".har or .json, or give --to"
         )
+    headers = checked_headers(arguments.redact_header)
     if kind == "prompt":
         from comfyrec.cli import _workflows
 
         if arguments.host is not None:
             raise UsageError("--host is for HAR files; leave it out to convert a workflow")
+        _refuse_header_flag(arguments, "a workflow has no header fields; leave it out")
         _refuse_recording(arguments)
-
         return _workflows.convert(arguments)
     if arguments.object_info is not None:
         raise UsageError("--object-info is for workflows; leave it out to convert a recording")
@@ -89,10 +93,11 @@ def run(arguments: argparse.Namespace) -> int:
     start = read_start(source)
     if is_cassette(start):
         return _converted(source, arguments, kind)
+    redactor = Redactor(known_secrets(), headers=headers)
     if import_capture.is_capture(start):
-        return _imported(source, arguments, kind)
+        return _imported(source, arguments, kind, redactor)
     if is_har(start) or start.startswith(_ZIP):
-        return _from_har(source, arguments, kind)
+        return _from_har(source, arguments, kind, redactor)
     return _converted(source, arguments, kind)
 
 
@@ -105,7 +110,18 @@ def _refuse_recording(arguments: argparse.Namespace) -> None:
         )
 
 
+def _refuse_header_flag(arguments: argparse.Namespace, why: str) -> None:
+    """Nobody shall think that a secret was taken out where nothing is."""
+    if arguments.redact_header:
+        raise UsageError(f"--redact-header {arguments.redact_header[0]}: {why}")
+
+
 def _converted(source: str, arguments: argparse.Namespace, kind: str) -> int:
+    _refuse_header_flag(
+        arguments,
+        f"a cassette is converted as it is; 'comfyrec redact {source} "
+        f"--redact-header {''.join(arguments.redact_header[:1])}' takes it out",
+    )
     with open_cassette(source) as reader:
         records: Iterator[AnyRecord] = mended(reader)
         if same_file(source, arguments.output):
@@ -121,23 +137,23 @@ def _only_whole(records: Iterator[AnyRecord], reader: object, output: Path) -> I
         raise UsageError(f"{output} is damaged and would be overwritten; give another --output")
 
 
-def _imported(source: str, arguments: argparse.Namespace, kind: str) -> int:
+def _imported(source: str, arguments: argparse.Namespace, kind: str, redactor: Redactor) -> int:
     records = import_capture.records_of_capture(read_lines(source), tool=tool())
     try:
-        _write(_redacted(records), arguments, kind)
+        _write(_redacted(records, redactor), arguments, kind)
     except import_capture.NotACapture as why:
         raise NotACassette(source, str(why)) from None
     return FINE
 
 
-def _from_har(source: str, arguments: argparse.Namespace, kind: str) -> int:
+def _from_har(source: str, arguments: argparse.Namespace, kind: str, redactor: Redactor) -> int:
     """Convert a HAR file; exit 3 if it does not hold all that it tells of."""
     data, attached = _archive(source) if read_start(source).startswith(_ZIP) else _plain(source)
     try:
         har = HarImport(data, tool=tool(), host=arguments.host, attached=attached)
     except NotAHar as why:
         raise NotACassette(source, str(why)) from None
-    _write(_redacted(har.records()), arguments, kind)
+    _write(_redacted(har.records(), redactor), arguments, kind)
     for sentence in _left_out(har):
         tell("convert", f"{source}: {sentence}")
     return DAMAGED if har.bodies_omitted or har.unreadable else FINE
@@ -194,8 +210,8 @@ def _archive(source: str) -> tuple[bytes, Callable[[str], bytes | None]]:
         raise NotACassette(source, f"is an archive that cannot be read ({why})") from None
 
 
-def _redacted(records: Iterator[AnyRecord]) -> Iterator[AnyRecord]:
-    return map(Redactor().record, _marked(records))
+def _redacted(records: Iterator[AnyRecord], redactor: Redactor) -> Iterator[AnyRecord]:
+    return map(redactor.record, _marked(records))
 
 
 def _marked(records: Iterator[AnyRecord]) -> Iterator[AnyRecord]:
@@ -209,6 +225,8 @@ def _write(records: Iterator[AnyRecord], arguments: argparse.Namespace, kind: st
     if kind == "har":
         data = msgspec.json.encode(to_har(records, tool=tool()))
         write_file(arguments.output, data + b"\n", overwrite=arguments.overwrite)
-        return
-    encoding: Encoding = "jsonl" if kind == "jsonl" else "packed"
-    write_cassette(arguments.output, records, overwrite=arguments.overwrite, encoding=encoding)
+    else:
+        encoding: Encoding = "jsonl" if kind == "jsonl" else "packed"
+        write_cassette(arguments.output, records, overwrite=arguments.overwrite, encoding=encoding)
+    size = arguments.output.stat().st_size
+    print(safe(f"wrote {arguments.output} ({bytes_in_words(size)})"))

@@ -7,8 +7,6 @@ import asyncio
 import contextlib
 import errno
 import ipaddress
-import os
-import re
 import signal
 import socket
 import sys
@@ -24,9 +22,9 @@ from comfyrec.cassette.records import ABOUT
 from comfyrec.cassette.redact.redactor import Redactor, check_classes
 from comfyrec.cli import DAMAGED, FINE
 from comfyrec.cli._flight import Parts, add_flags, in_parts, parts_of
+from comfyrec.cli._redaction_flags import add_header_flag, checked_headers, known_secrets
 from comfyrec.cli._view_beside import add_view_flag, viewed
 from comfyrec.cli._watch_flags import add_watch_flags, watching_of
-from comfyrec.client.redaction import SECRET_VARIABLES
 from comfyrec.errors import SecretKept, UsageError
 from comfyrec.proxy.link import NO_MORE_FILES
 from comfyrec.proxy.probe import Probe, clients_go_first, probe
@@ -49,7 +47,6 @@ _ENDS = [
     if hasattr(signal, name)
 ]
 """SIGHUP comes when the terminal is closed: that ends a recording as cleanly as Ctrl-C."""
-_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,128}", re.ASCII)
 _FAULTS_MAX = 20
 """Different sentences about connections that ended badly."""
 
@@ -81,13 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="CLASS",
         help="what to replace in addition to secrets: identity, content, or both with a comma",
     )
-    parser.add_argument(
-        "--redact-header",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="a header field whose value is a secret too, in requests and responses",
-    )
+    add_header_flag(parser)
     parser.add_argument(
         "--include-static", action="store_true", help="also record the files of the web frontend"
     )
@@ -126,7 +117,7 @@ def run(arguments: argparse.Namespace) -> int:
     if upstream.tls or arguments.ca is not None:
         context = tls_context(arguments.ca, insecure=arguments.insecure)
     classes = check_classes(arguments.redact)
-    _check_names(arguments.redact_header)
+    headers = checked_headers(arguments.redact_header)
     first_conn = next_conn(arguments.output) if arguments.append else 1
     # Before the cassette is touched: a port that is taken must not cost a recording.
     listener = listen(*listen_address(arguments.listen))
@@ -137,7 +128,7 @@ def run(arguments: argparse.Namespace) -> int:
         redactor = Redactor(
             known_secrets=_secrets(upstream, fields),
             classes=classes,
-            headers=arguments.redact_header,
+            headers=headers,
         )
         into: Parts | _Single
         if in_parts(arguments):
@@ -206,15 +197,6 @@ class _Single:
         return self.sink.written
 
 
-def _check_names(names: Sequence[str]) -> None:
-    for name in names:
-        if not _NAME.fullmatch(name):
-            raise UsageError(
-                f"--redact-header {name!r} is not the name of a header field; give the name "
-                f"alone, as in --redact-header X-Team"
-            )
-
-
 def _check_own_address(listener: socket.socket, upstream: Upstream) -> None:
     host, port = listener.getsockname()[:2]
     loopback = ipaddress.ip_address(host.partition("%")[0]).is_loopback
@@ -230,7 +212,7 @@ def _check_own_address(listener: socket.socket, upstream: Upstream) -> None:
 def _secrets(upstream: Upstream, fields: Sequence[tuple[str, str]]) -> tuple[str, ...]:
     """What must not be in the cassette, wherever it occurs."""
     given = [value for _, value in fields] + [upstream.login, upstream.login.partition(":")[2]]
-    given += [os.environ.get(name, "") for name in SECRET_VARIABLES]
+    given += known_secrets()
     return tuple(filter(None, given))
 
 

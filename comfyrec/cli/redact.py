@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -16,12 +15,12 @@ from comfyrec.cassette.redact.pseudonyms.standins import StandIns
 from comfyrec.cassette.redact.recording import redacted_recording
 from comfyrec.cassette.redact.redactor import Redactor
 from comfyrec.cassette.repair import mended
+from comfyrec.cli._redaction_flags import add_header_flag, checked_headers, known_secrets
 from comfyrec.cli.terminal.output import opened, said, tell
-from comfyrec.client.redaction import SECRET_VARIABLES
 from comfyrec.errors import UsageError
 from comfyrec.wording import plural
 
-__all__ = ["add_arguments", "known_secrets", "run"]
+__all__ = ["add_arguments", "run"]
 
 _MAP_FORMAT: Final = 1
 
@@ -45,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="a private file of values and their stand-ins: written, and used again if it is there",
     )
+    add_header_flag(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace an existing output")
 
 
@@ -53,7 +53,12 @@ def run(arguments: argparse.Namespace) -> int:
     for name, path in (("--output", arguments.output), ("--map", arguments.map)):
         if path is not None and same_file(arguments.file, path):
             raise UsageError(f"{name} {path} is the cassette itself; give another name")
-    redactor = Redactor(known_secrets(), classes=("identity", "content"), keep=arguments.keep)
+    redactor = Redactor(
+        known_secrets(),
+        classes=("identity", "content"),
+        keep=arguments.keep,
+        headers=checked_headers(arguments.redact_header),
+    )
     others = redactor.pseudonymizer
     if arguments.map is not None and others is not None and arguments.map.exists():
         others.substitutes.take(_rows(arguments.map))
@@ -76,11 +81,6 @@ def run(arguments: argparse.Namespace) -> int:
         write_file(arguments.map, _map(table), overwrite=True)
     print(f"{arguments.output}: {plural(len(table), 'value')} of {arguments.file} replaced")
     return status
-
-
-def known_secrets() -> list[str]:
-    """The secrets of this machine's environment."""
-    return [value for name in SECRET_VARIABLES if (value := os.environ.get(name))]
 
 
 class _Row(msgspec.Struct):

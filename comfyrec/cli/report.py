@@ -19,7 +19,7 @@ from comfyrec.cassette.files import same_file, write_cassette, write_file
 from comfyrec.cassette.redact.recording import findings_in, redacted_recording
 from comfyrec.cassette.redact.redactor import Redactor
 from comfyrec.cassette.repair import mended
-from comfyrec.cli.redact import known_secrets
+from comfyrec.cli._redaction_flags import add_header_flag, checked_headers, known_secrets
 from comfyrec.cli.scan import lines_of, records_of
 from comfyrec.cli.terminal.output import opened, said, tell
 from comfyrec.cli.terminal.reading import read_story
@@ -61,6 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action=argparse.BooleanOptionalAction,
         help="include prompts, file names and pictures as they are (asked if not given)",
     )
+    add_header_flag(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace an existing archive")
 
 
@@ -69,8 +70,9 @@ def run(arguments: argparse.Namespace) -> int:
     output = arguments.output or Path(Path(arguments.file).name).with_suffix(".report.zip")
     if same_file(arguments.file, output):
         raise UsageError(f"--output {output} is the cassette itself; give another name")
+    headers = checked_headers(arguments.redact_header)
     classes = ("identity",) if _includes_content(arguments.content) else ("identity", "content")
-    redactor = Redactor(known_secrets(), classes=classes)
+    redactor = Redactor(known_secrets(), classes=classes, headers=headers)
     with opened(arguments.file) as reader:
         for _ in reader:
             continue

@@ -10,11 +10,11 @@ from typing import Final
 import msgspec
 
 from comfyrec.cassette.records import AnyRecord
-from comfyrec.cassette.redact.recording import Finding, Records, findings_in
+from comfyrec.cassette.redact.recording import PERHAPS, Finding, Records, findings_in
 from comfyrec.cli import FAILED
-from comfyrec.cli.redact import known_secrets
+from comfyrec.cli._redaction_flags import known_secrets
 from comfyrec.cli.terminal.output import opened, safe, said
-from comfyrec.wording import plural
+from comfyrec.wording import joined, plural
 
 __all__ = ["add_arguments", "lines_of", "records_of", "run"]
 
@@ -57,7 +57,8 @@ def lines_of(found: list[Finding]) -> list[str]:
     """A table, and one sentence about all of it."""
     lines = [_line(one) for one in found]
     secrets = sum(one.times for one in found if one.redaction == "secret")
-    told = sum(one.times for one in found) - secrets
+    unsure = sorted({name for one in found if one.redaction == PERHAPS for name in one.names})
+    told = sum(one.times for one in found if one.redaction not in ("secret", PERHAPS))
     if secrets:
         lines.append(
             f"{plural(secrets, 'record')} with secrets; 'comfyrec redact' takes them out, and "
@@ -65,8 +66,14 @@ def lines_of(found: list[Finding]) -> list[str]:
         )
     elif told:
         lines.append(f"no secrets; {plural(told, 'place')} that tell something, as above")
-    else:
+    elif not unsure:
         lines.append("nothing is told: no secrets, no identity, no content")
+    if unsure:
+        flags = " ".join(f"--redact-header {name}" for name in unsure)
+        lines.append(
+            f"what stands in {joined(unsure, 'and')} looks like a credential, and only you know "
+            f"whether it is one; 'comfyrec redact {flags}' takes it out"
+        )
     return lines
 
 

@@ -7,13 +7,21 @@ from collections.abc import Collection, Iterator
 from typing import Final
 
 from comfyrec.cassette.redact.address import address_found
-from comfyrec.cassette.redact.rules import STARTS, WAKE, Place, is_secret, need_of
+from comfyrec.cassette.redact.rules import (
+    STARTS,
+    UUID,
+    WAKE,
+    Place,
+    is_secret,
+    need_of,
+    told_by_name,
+)
 from comfyrec.cassette.redact.spans import Found, Learn
 from comfyrec.cassette.redact.text import TextWalk, found_in
 from comfyrec.cassette.redact.unescaped import percent_undone
 from comfyrec.cassette.redact.values import is_nothing, is_random, stands_out
 
-__all__ = ["fields_found", "head_found"]
+__all__ = ["doubtful_fields", "fields_found", "head_found"]
 
 # A field may go on in lines that begin with a space (RFC 9112 section 5.2); we refuse such heads,
 # and what is refused is recorded.
@@ -38,6 +46,16 @@ _ADDRESSES: Final = frozenset(
     (b"location", b"content-location", b"referer", b"origin", b"link", b"refresh", b"destination")
 )
 _DATES: Final = frozenset((b"date", b"expires", b"last-modified", b"if-modified-since"))
+
+_NAME_WORD: Final = re.compile(rb"[a-z0-9]+")
+_NO_CREDENTIALS: Final = frozenset(
+    b"accept address alt b3 boundary check checksum content cookie date digest disposition etag "
+    b"expires hash id last link location match md5 modified policy range ray refresh referer "
+    b"request revision route sec sha sha1 sha256 span timing trace traceid traceparent tracestate "
+    b"version vary websocket".split()
+)
+"""Words in the names of fields with values that look made up and are no credentials, or that have
+rules of their own."""
 
 _ITEM: Final = re.compile(rb"[^,\s]+")
 _NAMED_ITEM: Final = re.compile(
@@ -75,6 +93,21 @@ def fields_found(head: bytes, names: Collection[bytes]) -> list[Found]:
         for field in _FIELD.finditer(head)
         if field[1].lower() in names and not is_nothing(field[2])
     ]
+
+
+def doubtful_fields(head: bytes) -> Iterator[str]:
+    """The names of fields that no rule knows and whose values no person would have written.
+
+    They may be credentials of a gateway or an extension; whoever made the recording knows.
+    """
+    for field in _FIELD.finditer(head):
+        name, value = field[1].decode("latin-1"), field[2].strip()
+        words = set(_NAME_WORD.findall(field[1].lower()))
+        if words & _NO_CREDENTIALS or need_of(name, Place.HEADER) is not None:
+            continue
+        if told_by_name(name, Place.HEADER) or not is_random(value) or UUID.fullmatch(value):
+            continue
+        yield name
 
 
 def _shapes(head: bytes) -> list[Found]:

@@ -12,13 +12,14 @@ from typing import Final, NamedTuple
 import msgspec
 
 from comfyrec.cassette.records import AnyRecord, Closed, End, HttpPart, Session, Side, WsFrame
+from comfyrec.cassette.redact.head import doubtful_fields
 from comfyrec.cassette.redact.pseudonyms.http_messages import Asked, asked_by
 from comfyrec.cassette.redact.pseudonyms.pseudonymizer import place_of
 from comfyrec.cassette.redact.pseudonyms.telling import KINDS
 from comfyrec.cassette.redact.redactor import CLASSES, Redactor
 from comfyrec.cassette.redact.secret_redactor import SecretRedactor
 
-__all__ = ["Finding", "Records", "findings_in", "redacted_recording"]
+__all__ = ["PERHAPS", "Finding", "Records", "findings_in", "redacted_recording"]
 
 Records = Callable[[], Iterator[AnyRecord]]
 """Gives all records from the first on, as often as it is called."""
@@ -81,7 +82,7 @@ class Finding(NamedTuple):
     """Something that a recording tells."""
 
     redaction: str
-    """The class that would hide it."""
+    """The class that would hide it; ``perhaps`` where only a person can say whether it is one."""
     kind: str
     place: str
     names: tuple[str, ...]
@@ -89,7 +90,11 @@ class Finding(NamedTuple):
     times: int
 
 
-_ORDER: Final = {name: number for number, name in enumerate(CLASSES)}
+PERHAPS: Final = "perhaps"
+"""In the place of a class: a header field that no rule knows, with a value that looks like a
+credential."""
+_CLASSES: Final = dict.fromkeys(("secret", PERHAPS, *CLASSES))
+_ORDER: Final = {name: number for number, name in enumerate(_CLASSES)}
 
 
 def findings_in(records: Records, known_secrets: Iterable[str | bytes] = ()) -> list[Finding]:
@@ -98,8 +103,8 @@ def findings_in(records: Records, known_secrets: Iterable[str | bytes] = ()) -> 
     What the recording says was redacted is believed where it has the form of a stand-in.
     """
     counts: Counter[tuple[str, str, str, str]] = Counter()
-    for place, count in _secret_places(records, known_secrets).items():
-        counts["secret", "secret", place, ""] = count
+    for (kind, place, name), count in _secret_places(records, known_secrets).items():
+        counts[PERHAPS if kind == "header" else "secret", kind, place, name] = count
     redactor = Redactor(known_secrets, classes=CLASSES)
     others = redactor.pseudonymizer
     assert others is not None, "there are other classes"
@@ -132,20 +137,27 @@ def _grouped(counts: Counter[tuple[str, str, str, str]]) -> list[Finding]:
     return sorted(found, key=lambda f: (_ORDER[f.redaction], f.kind, -f.times, f.place))
 
 
-def _secret_places(records: Records, known_secrets: Iterable[str | bytes]) -> Counter[str]:
-    """Where secrets stand, those too that are known only by what comes later."""
+def _secret_places(
+    records: Records, known_secrets: Iterable[str | bytes]
+) -> Counter[tuple[str, str, str]]:
+    """Where secrets stand, those too that are known only by what comes later, and header fields
+    that may hold one: (``secret`` or ``header``, place, name) -> how often."""
     redactor = SecretRedactor(known_secrets)
     for record in records():
         redactor.record(record)
     redactor.rescan()
-    found: Counter[str] = Counter()
+    found: Counter[tuple[str, str, str]] = Counter()
     asked: dict[tuple[int, int], Asked] = {}
     for record in records():
         if isinstance(record, HttpPart) and record.side is Side.CLIENT and record.head:
             asked[record.conn, record.exchange] = asked_by(record.head)
         new = redactor.record(record)
         if new is not record and new != record:
-            found[_place(record, new, asked)] += 1
+            found["secret", _place(record, new, asked), ""] += 1
+        if isinstance(record, HttpPart) and isinstance(new, HttpPart) and record.head:
+            of = asked.get((record.conn, record.exchange), Asked())
+            for name in doubtful_fields(new.head):
+                found["header", place_of(of, record.side, "head"), name] += 1
     return found
 
 

@@ -31,6 +31,7 @@ __all__ = [
     "STARTS",
     "STEMS",
     "TELLING",
+    "UUID",
     "WAKE",
     "Need",
     "Place",
@@ -322,7 +323,7 @@ def is_secret(name: str, value: bytes, place: Place) -> bool:
     if need is Need.RANDOM:
         if "cookie" in name.lower():  # sid=...; theme=dark
             return any(is_random(one.split(b"=", 1)[-1].strip()) for one in value.split(b";"))
-        return is_random(value) and _UUID.fullmatch(value) is None
+        return is_random(value) and UUID.fullmatch(value) is None
     if place is Place.WORDS:
         return stands_out(value)
     if place is Place.MEMBER:
@@ -340,7 +341,7 @@ _PLAIN_WORDS: Final = frozenset(("token", "bearer", "license_key"))
 """Members that hold ordinary words as well: the one that a model was trained with ("ohwx man"),
 who carries something, the terms that were agreed to."""
 _WORD_LETTERS_MAX: Final = 12
-_UUID: Final = re.compile(rb"(?i)[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+UUID: Final = re.compile(rb"(?i)[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 """Prompts and clients are named so; a name that is only a hint does not make a secret of one."""
 _CODE_DIGITS_MIN: Final = 6
 """Fewer digits in an address are a number of something, not a one-time code."""

@@ -254,19 +254,95 @@ def test_a_report_holds_content_when_that_was_chosen(tmp_path: Path) -> None:
         assert b"content" in archive.read("scan.txt")
 
 
-BAD_FLAGS = {
-    "class": ["--redact", "identity,names"],
-    "header": ["--redact-header", "X-Team: red"],
+# --- header fields that only their owner knows -----------------------------------------------
+
+
+@pytest.fixture
+def of_a_team(tmp_path: Path) -> Path:
+    """A recording with a field that no rule knows, a credential in it, and it again in a body."""
+    path = tmp_path / "team.jsonl"
+    head = b"GET /queue HTTP/1.1\r\nX-Team: %s\r\nETag: %s\r\nX-Color: blue\r\n\r\n"
+    request = HttpPart(1, 1, 1, Side.CLIENT, 0, head % (SECRET.encode(), SECRET[::-1].encode()))
+    said = b'"%s"' % SECRET.encode()
+    answer = HttpPart(2, 2, 1, Side.SERVER, 0, b"HTTP/1.1 200 OK\r\n\r\n", said)
+    write_cassette(path, [Session(0, 1), request, answer, End(3, 2, 3)])
+    return path
+
+
+def test_scan_names_fields_that_may_hold_a_credential_and_what_takes_it_out(
+    of_a_team: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["scan", str(of_a_team)]) == 0
+
+    said = capsys.readouterr().out
+    assert "perhaps  header        1  GET /queue request head: X-Team\n" in said
+    assert "'comfyrec redact --redact-header X-Team' takes it out" in said
+    assert "X-Color" not in said
+    assert "ETag" not in said
+    assert "nothing is told" not in said
+
+
+def test_redact_and_report_take_out_the_fields_that_are_named(
+    of_a_team: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output, archive = tmp_path / "share.jsonl", tmp_path / "r.zip"
+    flag = ["--redact-header", "x-team"]
+
+    assert main(["redact", str(of_a_team), "-o", str(output), *flag]) == 0
+    assert main(["report", str(of_a_team), "-o", str(archive), "--content", *flag]) == 0
+    capsys.readouterr()
+    assert main(["scan", str(output)]) == 0
+
+    assert "perhaps" not in capsys.readouterr().out
+    assert SECRET.encode() not in everything(output)
+    with zipfile.ZipFile(archive) as files:
+        left = Path(files.extract("cassette.crec", tmp_path))
+    assert SECRET.encode() not in everything(left)
+
+
+def test_convert_takes_out_the_fields_that_are_named_of_a_har_file(
+    of_a_team: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    har, output = tmp_path / "a.har", tmp_path / "a.jsonl"
+    flag = ["--redact-header", "X-Team"]
+
+    assert main(["convert", str(of_a_team), "-o", str(har)]) == 0
+    assert capsys.readouterr().out.startswith(f"wrote {har} (")
+    assert SECRET.encode() in har.read_bytes()
+    assert main(["convert", str(har), "-o", str(output), *flag]) == 0
+    assert main(["convert", str(of_a_team), "-o", str(tmp_path / "b.crec"), *flag]) == 2
+
+    assert SECRET.encode() not in output.read_bytes()
+    assert "'comfyrec redact" in capsys.readouterr().err
+
+
+COMMANDS = {
+    "record": ["record", "--upstream", "http://127.0.0.1:1"],
+    "redact": ["redact", NAME],
+    "report": ["report", NAME],
+    "convert": ["convert", NAME],
 }
 
 
-@pytest.mark.parametrize("flags", BAD_FLAGS.values(), ids=BAD_FLAGS)
-def test_bad_flags_of_record_get_one_sentence(
-    flags: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
+def test_a_field_with_its_value_is_refused_in_one_sentence(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     output = tmp_path / "a.crec"
 
-    assert main(["record", "--upstream", "http://127.0.0.1:1", "-o", str(output), *flags]) == 2
+    assert main([*command, "-o", str(output), "--redact-header", "X-Team: red"]) == 2
 
-    assert capsys.readouterr().err.startswith(f"comfyrec record: {flags[0]} ")
+    assert capsys.readouterr().err.startswith(f"comfyrec {command[0]}: --redact-header 'X-Team: ")
+    assert not output.exists()
+
+
+def test_a_class_that_is_not_there_gets_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "a.crec"
+    command = ["record", "--upstream", "http://127.0.0.1:1", "-o", str(output)]
+
+    assert main([*command, "--redact", "identity,names"]) == 2
+
+    assert capsys.readouterr().err.startswith("comfyrec record: --redact names")
     assert not output.exists()
