@@ -8,5 +8,5 @@ __all__ = ["HINTED", "HINT_HEADER"]
 
 HINT_HEADER: Final = "X-Fake-Hint"
 """On a refusal that a real server with more nodes would not have given."""
-HINTED: Final = frozenset({400, 404, 405})
+HINTED: Final = frozenset({400, 404, 405, 422})
 """Statuses of refusals that may carry one."""

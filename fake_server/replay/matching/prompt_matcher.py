@@ -14,13 +14,14 @@ import msgspec
 from comfyrec.http.request import loads_or_none
 from comfyrec.timeline import RecordedPrompt, Timeline
 from comfyrec.versions import Era
+from comfyrec.wording import shortened, shortened_list
 from fake_server.replay.live.live_state import LivePrompt
 from fake_server.replay.live.playthrough import Playthrough
 from fake_server.replay.live.playthrough_index import Playthroughs
 from fake_server.replay.live.prompt_rewriter import PromptRewriter
 from fake_server.replay.matching.shape import UUID, Shape, Tier
 from fake_server.replay.matching.submissions import PromptMatch, Submission, Submissions
-from fake_server.replay.matching.validity import Flaw
+from fake_server.replay.matching.validity import UNKNOWN_CLASS, Flaw
 from fake_server.replay.recorded.id_mapping import RecordedIds
 from fake_server.replay.recorded.request_key import request_key_of
 from fake_server.replay.rewrite_response import SYNTHESIZED, json_answer, rewritten_response
@@ -35,6 +36,9 @@ Unmatched = Literal["simulate", "next", "refuse"]
 
 MATCHED: Final = "X-Comfyrec-Matched"
 """Says on the answer of POST /prompt how a prompt was matched that is not the recorded one."""
+_WHYS_MAX: Final = 5
+_WHY_LETTERS_MAX: Final = 100
+"""Of a sentence that says why a prompt is refused."""
 
 
 class SubmissionResult(msgspec.Struct, frozen=True):
@@ -100,7 +104,9 @@ class PromptMatcher:
         if match is not None:
             return self._matched(playthrough, match, request, shape, body, client)
         if flaws and self._unmatched != "refuse":
-            return SubmissionResult(playthrough, self._invalid(shape))
+            what = f"refused as the recorded server would refuse it ({self._why(shape, flaws)})"
+            answer, notice = self._invalid(shape), self._notice(shape, what)
+            return SubmissionResult(playthrough, answer, notice=notice)
         return self._unlike_any(playthrough, request, shape, body, client)
 
     def _flaws(self, shape: Shape) -> list[Flaw] | None:
@@ -109,6 +115,19 @@ class PromptMatcher:
         if self._submissions.has_graph(shape):
             return []
         return self._submissions.validity.flaws(shape.graph, self._is_uploaded)
+
+    def _why(self, shape: Shape, flaws: list[Flaw]) -> str:
+        """What is wrong with it, in the server's words, with classes and inputs."""
+        unknown = self._submissions.validity.unknown_in(shape.graph)
+        said = [
+            f"{flaw.kind}: {flaw.class_type}.{flaw.name}" if flaw.name else flaw.kind
+            for flaw in flaws
+            if flaw.kind != UNKNOWN_CLASS
+        ]
+        if unknown:
+            said = [f"{UNKNOWN_CLASS}: {name!a}" for name in unknown] + said
+        said = [shortened(one, _WHY_LETTERS_MAX) for one in said]
+        return ", ".join(shortened_list(said, _WHYS_MAX))
 
     def _is_uploaded(self, text: str) -> bool:
         return any(one.live_state.has_upload(text) for one in self._playthroughs.all)
@@ -274,7 +293,8 @@ class PromptMatcher:
                 result = self._matched(playthrough, match, request, shape, body, client)
                 notice = self._notice(shape, "the next recorded one is played")
                 return msgspec.structs.replace(result, notice=notice)
-            return SubmissionResult(playthrough, self._not_recorded(shape))
+            answer, notice = self._not_recorded(shape), self._notice(shape, "refused")
+            return SubmissionResult(playthrough, answer, notice=notice)
         return SubmissionResult(playthrough, notice=self._notice(shape, "simulated"))
 
     def _notice(self, shape: Shape, what: str) -> str:

@@ -19,7 +19,7 @@ from fake_server.nodes.catalogue import Catalogue
 from fake_server.replay.matching.shape import inputs_of
 from fake_server.simulator.validate import Broken, Verdict, validate
 
-__all__ = ["Flaw", "Validity", "flaws_of"]
+__all__ = ["UNKNOWN_CLASS", "Flaw", "Validity", "flaws_of"]
 
 UNKNOWN_CLASS: Final = "missing_node_type"
 _FILE: Final = "custom_validation_failed"
@@ -76,6 +76,12 @@ class Validity:
         """Those of a refusal's reasons that can be told from its graph."""
         visible = set(self.flaws(graph, lambda text: False))
         return frozenset(flaw for flaw in flaws if flaw in visible)
+
+    def unknown_in(self, graph: Mapping[str, Any]) -> list[str]:
+        """The classes of a graph that the recorded server does not know."""
+        if Flaw(UNKNOWN_CLASS) in self._harmless:
+            return []
+        return self._catalogue.unknown_in(graph)
 
     def flaws(self, graph: Mapping[str, Any], known_file: Any) -> list[Flaw]:
         """Why the recorded server would refuse a graph; empty when it would take it.

@@ -12,6 +12,7 @@ from comfyrec.client.http import requests
 from comfyrec.client.http.exchange import reason_of
 from comfyrec.client.workflow import Workflow
 from comfyrec.errors import Rejected
+from comfyrec.http.hint import HINT_HEADER
 from fake_server.source import Request
 from fake_server.surfaces.surface import Asking, client_response, native_request
 from fake_server.surfaces.v2.answers import V2Error, upstream_error
@@ -230,7 +231,10 @@ def submitted(
             raise upstream_error() from None
         errors = _node_errors(rejected.node_errors)
         details = {"node_errors": errors} if errors else None
-        raise V2Error(422, "invalid_workflow", rejected.why, details=details) from None
+        hints = tuple(field for field in got.headers if field[0] == HINT_HEADER)
+        raise V2Error(
+            422, "invalid_workflow", rejected.why, details=details, headers=hints
+        ) from None
     raise AssertionError("a submission is one request")
 
 

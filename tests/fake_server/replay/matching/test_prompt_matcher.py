@@ -10,6 +10,7 @@ import pytest
 
 from comfyrec.timeline import Timeline
 from fake_server.replay import MATCHED, SYNTHESIZED
+from fake_server.replay.player import UNMATCHED
 from tests.support.replay_rig import Rig
 from tests.support.timeline_samples import Recording, run, session
 
@@ -339,6 +340,46 @@ def test_a_prompt_like_no_recorded_one_may_be_refused(two_kinds: Timeline) -> No
 
     assert answer.status == 400
     assert json.loads(answer.body)["error"]["type"] == "prompt_not_recorded"
+
+
+REFUSED = {
+    "an unknown class": (
+        {"1": {"class_type": "Gone", "inputs": {}}, **with_node(CUSTOM, "8", "Lost")},
+        "missing_node_type: 'Gone', missing_node_type: 'Lost'",
+    ),
+    "an input out of bounds": (
+        with_input(IMAGE, "1", width=-5),
+        "value_smaller_than_min: EmptyImage.width",
+    ),
+}
+
+
+@pytest.mark.parametrize("graph, why", REFUSED.values(), ids=REFUSED)
+def test_why_a_prompt_is_refused_as_the_recorded_server_would_is_said(
+    timeline: Timeline, graph: Graph, why: str
+) -> None:
+    notices: list[str] = []
+    rig = Rig(timeline, match="structure", notify=notices.append)
+    rig.connect("mine")
+
+    answer = rig.post(graph, "mine")
+
+    said = (
+        f"a prompt was not recorded and is refused as the recorded server would refuse it ({why})"
+    )
+    assert answer.status == 400
+    assert [one.partition("; closest")[0] for one in notices] == [said]
+    assert dict(answer.headers)[UNMATCHED].startswith(said)
+
+
+def test_a_prompt_that_no_next_one_is_left_for_is_said_to_be_refused(two_kinds: Timeline) -> None:
+    notices: list[str] = []
+    rig = Rig(two_kinds, unmatched="refuse", notify=notices.append)
+    rig.connect("mine")
+
+    assert rig.post(UNMATCHED_GRAPH, "mine").status == 400
+
+    assert "is refused" in notices[0]
 
 
 def test_there_are_forty_pairs() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from comfyrec import events
 from comfyrec.events import v2
+from comfyrec.http.hint import HINT_HEADER, HINTED
 from fake_server.options import ServerOptions, SurfaceChoice
 from fake_server.simulated_server import SimulatedServer
 from fake_server.simulator.node_plan import NodePlans, always
@@ -422,3 +423,13 @@ def test_every_native_event_has_its_place_in_the_table_or_says_nothing_of_a_job(
 )
 def test_a_history_entry_says_how_a_job_ended(entry: Any, state: str) -> None:
     assert ended_by(entry).state == state
+
+
+def test_a_refusal_of_unknown_classes_says_beside_it_how_to_go_on() -> None:
+    workflow = {"1": {"class_type": "Gone", "inputs": {}}}
+
+    answer = client().ask("POST", "/jobs", {"workflow": workflow})
+
+    assert (answer.status, code(answer)) == (422, "invalid_workflow")
+    assert "--learn WORKFLOW.json" in dict(answer.headers)[HINT_HEADER]
+    assert answer.status in HINTED
