@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +19,7 @@ from typing import Any, Final
 from comfyrec.cassette.files import find_cassette, open_cassette
 from comfyrec.errors import CassetteError, ScenarioError
 from comfyrec.timeline import RecordedPrompt, Timeline
+from comfyrec.wording import alternatives
 from fake_server.replay import Player
 from fake_server.scenarios import Choice, Directions, Scenario, select
 from fake_server.scenarios.kit.observer import Ending
@@ -26,7 +28,8 @@ from fake_server.surfaces.registry import NATIVE
 
 __all__ = ["choices_in", "ending_recorded", "recorded_scenario", "scenario_of"]
 
-FILES: Final = (".jsonl", ".crec", ".py")
+FILES: Final = (".jsonl", ".crec")
+_IN_MODULE: Final = re.compile(r"(.+\.py)(?::(.+))?")
 _ENDINGS: Final[Mapping[str, Ending]] = {
     "success": "success",
     "error": "error",
@@ -134,7 +137,7 @@ def _submitted(timeline: Timeline, where: str) -> RecordedPrompt | None:
 def choices_in(pattern: str, surface: str = NATIVE) -> list[Choice]:
     """As ``fake_server.scenarios.select``; a part may also be a file: a cassette, or a module.
 
-    A Python file is run, and each ``Scenario`` in it is taken.
+    A Python file is run, and each ``Scenario`` in it is taken; of ``FILE.py:NAME`` that one.
 
     Raises:
         CassetteError: a cassette cannot be read.
@@ -143,17 +146,31 @@ def choices_in(pattern: str, surface: str = NATIVE) -> list[Choice]:
     found: list[Choice] = []
     names: list[str] = []
     for part in filter(None, pattern.split(",")):
-        if not part.endswith(FILES):
+        module = _IN_MODULE.fullmatch(part)
+        if module is not None:
+            found += _of_module(module[1], module[2] or "")
+        elif not part.endswith(FILES):
             names.append(part)
-        elif part.endswith(".py"):
-            found += [_plain(one) for one in _scenarios_of(Path(part))]
         else:
-            found.append(_plain(recorded_scenario(part, name=part)))
+            scenario = recorded_scenario(part, name=part)
+            found.append(Choice(scenario, scenario.settings(), given=part))
     return [*(select(",".join(names), surface) if names else ()), *found]
 
 
-def _plain(scenario: Scenario) -> Choice:
-    return Choice(scenario, scenario.settings())
+def _of_module(path: str, name: str) -> list[Choice]:
+    """The scenarios of a Python file, or the one of them that has the name."""
+    scenarios = _scenarios_of(Path(path))
+    found = [one for one in scenarios if name in ("", one.name)]
+    if not found:
+        raise ScenarioError(f"{path} has no scenario {name!r}; {_named(scenarios, name)}")
+    alone = len(scenarios) == 1
+    return [
+        Choice(one, one.settings(), given=path if alone else f"{path}:{one.name}") for one in found
+    ]
+
+
+def _named(scenarios: Sequence[Scenario], name: str) -> str:
+    return alternatives(name, [one.name for one in scenarios])
 
 
 def _scenarios_of(path: Path) -> list[Scenario]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import html
 import re
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
+from types import MappingProxyType
 from typing import Final, NamedTuple
 from xml.sax.saxutils import escape, quoteattr
 
@@ -17,6 +18,7 @@ from comfyrec.wording import plural, shortened_list
 
 __all__ = [
     "COLUMNS",
+    "Again",
     "as_html",
     "as_junit",
     "clean",
@@ -99,31 +101,34 @@ def count_in_words(summary: Summary) -> str:
     return f"{plural(summary.scenarios, 'scenario')}: {', '.join(parts)}"
 
 
-def fixes_in_words(
-    fixes: Sequence[Fix], command: Sequence[str], surface: str = ""
-) -> Iterator[str]:
-    """What to fix first, some lines for each.
+class Again(NamedTuple):
+    """What ``comfyrec check`` was told, for a line that plays one case again."""
 
-    Args:
-        fixes: in order.
-        command: the client's command, for the line that reproduces a case.
-        surface: what ``--surface`` said, if it did.
-    """
+    command: Sequence[str]
+    """The client's."""
+    flags: Sequence[str] = ()
+    """Those that say how it is played."""
+    given: Mapping[str, str] = MappingProxyType({})
+    """Scenario -> how it was called up, where that is not its name."""
+
+
+def fixes_in_words(fixes: Sequence[Fix], again: Again) -> Iterator[str]:
+    """What to fix first, some lines for each, in this order."""
     for number, fix in enumerate(fixes[:FIXES_SHOWN], 1):
         yield f"{number}. {clean(fix.cause)}."
         yield f"   {_where(fix)}"
         yield f"   A correct client {clean(fix.correct)}."
-        yield f"   To reproduce: {clean(reproduction(fix, command, surface))}"
+        yield f"   To reproduce: {clean(reproduction(fix, again))}"
     more = len(fixes) - FIXES_SHOWN
     if more > 0:
         yield f"and {plural(more, 'more cause')}; --html FILE shows every scenario"
 
 
-def reproduction(fix: Fix, command: Sequence[str], surface: str = "") -> str:
+def reproduction(fix: Fix, again: Again) -> str:
     """The command that shows one case of it."""
-    case = shlex.quote(fix.scenarios[0])
-    of = f"--surface {shlex.quote(surface)} " if surface else ""
-    return f"comfyrec check {of}--scenarios {case} -- {shlex.join(command)}"
+    case = again.given.get(fix.scenarios[0], fix.scenarios[0])
+    asked = shlex.join(["comfyrec", "check", *again.flags, "--scenarios", case])
+    return f"{asked} -- {shlex.join(again.command)}"
 
 
 def _where(fix: Fix) -> str:
@@ -237,11 +242,10 @@ def as_html(
     summary: Summary,
     fixes: Sequence[Fix],
     *,
-    command: Sequence[str],
-    surface: str = "",
+    again: Again,
 ) -> str:
     """One page that needs no other file."""
-    listed = "".join(f"<li>{_fix(fix, command, surface)}</li>" for fix in fixes)
+    listed = "".join(f"<li>{_fix(fix, again)}</li>" for fix in fixes)
     body = "".join(
         f"<h2>{category}</h2>{''.join(_details(result) for result in some)}"
         for category, some in groupby(results, key=lambda result: result.category)
@@ -251,17 +255,17 @@ def as_html(
         '<meta name="viewport" content="width=device-width">'
         f"<title>comfyrec check</title><style>{_STYLE}</style></head><body>"
         f"<h1>comfyrec check: {count_in_words(summary)}</h1>"
-        f"<p><code>{_safe(shlex.join(command))}</code></p>"
+        f"<p><code>{_safe(shlex.join(again.command))}</code></p>"
         f"{f'<h2>Fix first</h2><ol>{listed}</ol>' if listed else ''}{body}</body></html>\n"
     )
 
 
-def _fix(fix: Fix, command: Sequence[str], surface: str) -> str:
+def _fix(fix: Fix, again: Again) -> str:
     lines = (
         f"{_safe(fix.cause)}.",
         f"<small>{_safe(_where(fix))}</small>",
         f"A correct client {_safe(fix.correct)}.",
-        f"<code>{_safe(reproduction(fix, command, surface))}</code>",
+        f"<code>{_safe(reproduction(fix, again))}</code>",
     )
     return "<br>".join(lines)
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import argparse
 import math
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
 from comfyrec.errors import UsageError
 
 __all__ = [
     "above_0",
     "command_of",
+    "flags_again",
     "jobs",
     "seconds",
     "sigterm_interrupts",
@@ -68,6 +69,38 @@ def command_of(given: Sequence[str], asked: str) -> tuple[str, ...]:
             f"unknown option '{command[0]}'; 'comfyrec {asked} --help' lists the options"
         )
     return command
+
+
+def flags_again(
+    add_arguments: Callable[[argparse.ArgumentParser], None],
+    arguments: argparse.Namespace,
+    *,
+    but: Container[str],
+    written: Mapping[str, Callable[[Any], str]] | None = None,
+) -> tuple[str, ...]:
+    """The flags that were given, to be written down in a command that does the same again.
+
+    Args:
+        add_arguments: of the command.
+        arguments: what it was given.
+        but: the destinations of flags that say nothing of what is done.
+        written: how values are written that were read as something else; by their destinations.
+    """
+    parser = argparse.ArgumentParser(add_help=False)
+    add_arguments(parser)
+    found: list[str] = []
+    for action in parser._actions:
+        value = getattr(arguments, action.dest)
+        if not action.option_strings or action.dest in but or value == action.default:
+            continue
+        flag, write = action.option_strings[-1], (written or {}).get(action.dest, str)
+        if action.nargs == 0:
+            found.append(flag)
+        elif isinstance(value, list) and action.nargs is None:
+            found += [part for one in value for part in (flag, write(one))]
+        else:
+            found += [flag, *map(write, value if isinstance(value, list) else [value])]
+    return tuple(found)
 
 
 @contextmanager

@@ -42,6 +42,7 @@ def object_info_of(given: str) -> Any:
     if given.startswith(("http://", "https://")):
         return _asked(given)
     data = _file(given)
+    _refuse_workflow(data, given)
     try:
         return json.loads(data)
     except (ValueError, RecursionError):
@@ -56,6 +57,16 @@ def _file(given: str) -> bytes:
             f"--object-info {given}: {error.strerror}; give the file that "
             f"'curl URL/object_info' wrote, a cassette, or a server's URL"
         ) from None
+
+
+def _refuse_workflow(data: bytes, given: str) -> None:
+    from comfyrec.cli._workflows import is_workflow_file
+
+    if is_workflow_file(data):
+        raise UsageError(
+            f"--object-info {given} is a workflow, and not the node classes that GET /object_info "
+            f"answers; give it to --learn"
+        )
 
 
 def _parsed(data: bytes, given: str) -> Any:

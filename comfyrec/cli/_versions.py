@@ -19,12 +19,13 @@ from comfyrec.versions import (
 __all__ = ["chosen_era", "print_versions", "with_assets"]
 
 
-def chosen_era(version: str | None, facts: Sequence[str]) -> Era:
+def chosen_era(version: str | None, facts: Sequence[str], command: str = "serve") -> Era:
     """The era that the flags name.
 
     Args:
         version: the value of ``--comfyui-version``, None for the default.
         facts: values of ``--fact``, each ``NAME=on`` or ``NAME=off``.
+        command: whose flags they are; it says so where nothing is known of the version.
 
     Raises:
         UsageError: not a version, no such fact, or neither on nor off.
@@ -35,7 +36,7 @@ def chosen_era(version: str | None, facts: Sequence[str]) -> Era:
         from comfyrec.cli.terminal.output import tell
 
         tell(
-            "serve",
+            command,
             f"nothing is known of ComfyUI {era.version}; it is played as {NEWEST_KNOWN}, "
             f"the newest release that anything is known of",
         )

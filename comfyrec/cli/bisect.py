@@ -29,17 +29,23 @@ import msgspec
 from comfyrec.check.causes.bisect import Culprit, Found, bisect, dependencies, flags_for, where
 from comfyrec.check.causes.trials import Repeat, Trial, Trials, why
 from comfyrec.check.process_tree import adopting_orphans
+from comfyrec.check.recorded import choices_in
 from comfyrec.check.result import ScenarioResult
 from comfyrec.check.runner import CheckOptions
 from comfyrec.cli import FAILED, FINE
-from comfyrec.cli._client_command import command_of, jobs, seconds, sigterm_interrupts
+from comfyrec.cli._client_command import (
+    command_of,
+    flags_again,
+    jobs,
+    seconds,
+    sigterm_interrupts,
+)
 from comfyrec.cli._versions import chosen_era
 from comfyrec.cli.terminal.output import safe, tell
 from comfyrec.errors import UsageError
-from comfyrec.versions import Era
+from comfyrec.versions import NEWEST_KNOWN, Era, era_of, is_beyond_known
 from comfyrec.wording import plural
 from fake_server.options import ServerOptions
-from fake_server.scenarios import select
 
 __all__ = ["TAKES_COMMAND", "add_arguments", "run"]
 
@@ -82,9 +88,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Search, and say what was found."""
     argv = command_of(arguments.command, "bisect")
-    good = chosen_era(arguments.good, [])
+    good = _known_era("--good", arguments.good, [])
     has_bad = arguments.bad is not None or arguments.fact
-    bad = chosen_era(arguments.bad or arguments.good, arguments.fact) if has_bad else None
+    flag, version = ("--bad", arguments.bad) if arguments.bad else ("--good", arguments.good)
+    bad = _known_era(flag, version, arguments.fact) if has_bad else None
     if bad is not None and bad.facts == good.facts:
         raise UsageError(
             f"--bad {arguments.bad} has the same facts as --good {arguments.good}; give another "
@@ -106,13 +113,26 @@ def run(arguments: argparse.Namespace) -> int:
     return FINE if bad is None or any(one.facts for one in found.culprits) else FAILED
 
 
+def _known_era(flag: str, version: str, facts: Sequence[str]) -> Era:
+    """Between releases of which something is known there may be a difference."""
+    try:
+        era = era_of(version)
+    except UsageError as error:
+        raise UsageError(f"{flag}: {error}") from None
+    if is_beyond_known(era):
+        raise UsageError(
+            f"{flag} {version}: nothing is known of that release; give one up to {NEWEST_KNOWN}"
+        )
+    return chosen_era(version, facts, "bisect")
+
+
 class _Judge:
     """How the client does on some servers; each server is asked once."""
 
     def __init__(
         self, arguments: argparse.Namespace, argv: tuple[str, ...], trials: Trials
     ) -> None:
-        self._choices = select(arguments.scenarios)
+        self._choices = choices_in(arguments.scenarios)
         self._options = CheckOptions(
             argv=argv, timeout_s=arguments.timeout, seed=arguments.seed, keep_going=True
         )
@@ -140,7 +160,7 @@ def _first_failure(results: Sequence[ScenarioResult]) -> str:
 
 
 def _log(era: Era, failure: str) -> None:
-    switched = sorted(era.facts ^ chosen_era(era.version, []).facts)
+    switched = sorted(era.facts ^ era_of(era.version).facts)
     some = f" with {plural(len(switched), 'fact')} switched" if len(switched) > 1 else ""
     one = f" with {switched[0]}={'on' if era.has(switched[0]) else 'off'}" if switched else ""
     print(
@@ -190,6 +210,18 @@ def _tell_one(
     for says in culprit.says:
         print(f"   {says}.")
     print(safe(f"   What goes wrong: {culprit.why}."))
-    case = f"--scenarios {shlex.quote(arguments.scenarios)} --comfyui-version {arguments.good}"
+    scenarios, version = shlex.quote(arguments.scenarios), shlex.quote(arguments.good)
+    case = f"--scenarios {scenarios} --comfyui-version {version}{_flags(arguments)}"
     command = safe(shlex.join(argv))
     print(f"   To reproduce: comfyrec check {case} {flags_for(culprit)} -- {command}")
+
+
+def _flags(arguments: argparse.Namespace) -> str:
+    """Those that say how a scenario is played, and that 'comfyrec check' has too."""
+    given = flags_again(
+        add_arguments,
+        arguments,
+        but=("good", "bad", "fact", "scenarios", "jobs", "repeat", "json", "command"),
+        written={"timeout": "{:g}".format},
+    )
+    return "".join(f" {shlex.quote(part)}" for part in given)

@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Do either."""
-    options = ServerOptions(era=chosen_era(arguments.comfyui_version, []))
+    options = ServerOptions(era=chosen_era(arguments.comfyui_version, [], "catalogue"))
     if arguments.what == "learn":
         refuse_existing(str(arguments.output), overwrite=arguments.overwrite)
     options = with_nodes(arguments, options, "catalogue")

@@ -38,6 +38,7 @@ from comfyrec.check.process_tree import adopting_orphans
 from comfyrec.check.recorded import choices_in
 from comfyrec.check.render import (
     COLUMNS,
+    Again,
     as_html,
     as_junit,
     count_in_words,
@@ -48,7 +49,14 @@ from comfyrec.check.result import ScenarioResult, Summary, summary_of
 from comfyrec.check.runner import CheckOptions, check_all
 from comfyrec.check.summaries import as_badge, as_markdown
 from comfyrec.cli import FAILED, FINE, INTERRUPTED
-from comfyrec.cli._client_command import above_0, command_of, jobs, seconds, sigterm_interrupts
+from comfyrec.cli._client_command import (
+    above_0,
+    command_of,
+    flags_again,
+    jobs,
+    seconds,
+    sigterm_interrupts,
+)
 from comfyrec.cli._server_flags import add_node_flags, with_nodes
 from comfyrec.cli._versions import chosen_era
 from comfyrec.cli.terminal.output import tell
@@ -62,6 +70,10 @@ from fake_server.surfaces.registry import NATIVE, choose_surface, surface_names
 LOG_COLUMNS = 80
 MIB = 1024 * 1024
 DEFAULT_MEMORY = Limits().memory_bytes
+_NOT_PLAYED = frozenset(
+    ("scenarios", "keep_going", "jobs", "junit", "html", "badge", "table", "json", "command")
+)
+"""The flags that say which scenarios are played and what is shown, not how one is played."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -148,7 +160,7 @@ def run(arguments: argparse.Namespace) -> int:
     argv = command_of(arguments.command, "check")
     surface = choose_surface(arguments.surface or NATIVE)
     choices = choices_in(arguments.scenarios, surface.name)
-    era = chosen_era(arguments.comfyui_version, arguments.fact)
+    era = chosen_era(arguments.comfyui_version, arguments.fact, "check")
     for path in filter(None, (arguments.junit, arguments.html, arguments.badge)):
         _see_that_it_can_be_written(path)
     options = CheckOptions(
@@ -166,19 +178,35 @@ def run(arguments: argparse.Namespace) -> int:
     summary = summary_of(results, not_run=len(choices) - len(results))
     blocked = blocker(results[0], argv) if summary.not_run and not interrupted else None
     fixed = fixes(results) if blocked is None else (blocked,)
-    _write(arguments, results, summary, fixed, argv)
+    again = Again(argv, _flags(arguments), {one.title: one.given for one in choices if one.given})
+    _write(arguments, results, summary, fixed, again)
     if arguments.json:
         whole = msgspec.to_builtins({"summary": summary, "fixes": fixed, "results": results})
         print(msgspec.json.format(msgspec.json.encode(whole)).decode())
     elif arguments.table:
         print(as_markdown(results), end="")
     else:
-        _print(arguments, results, summary, fixed, argv, blocked=blocked is not None)
+        _print(results, summary, fixed, again, blocked=blocked is not None)
     if interrupted:
         left = plural(summary.not_run, "scenario")
         tell("check", f"it was interrupted: {left} of {summary.scenarios} were not run")
         return INTERRUPTED
     return FINE if all(result.fine for result in results) else FAILED
+
+
+def _flags(arguments: argparse.Namespace) -> tuple[str, ...]:
+    """Those that say how scenarios are played."""
+    return flags_again(
+        add_arguments,
+        arguments,
+        but=_NOT_PLAYED,
+        written={
+            "timeout": "{:g}".format,
+            "late": "{:g}".format,
+            "memory": lambda size: "off" if size is None else f"{size / MIB:g}",
+            "speed": lambda speed: "max" if speed == MAX else f"{speed:g}",
+        },
+    )
 
 
 def _checked(
@@ -250,23 +278,22 @@ def _write(
     results: Sequence[ScenarioResult],
     summary: Summary,
     fixed: Sequence[Fix],
-    argv: Sequence[str],
+    again: Again,
 ) -> None:
     if arguments.junit:
         arguments.junit.write_text(as_junit(results, summary), encoding="utf-8")
     if arguments.html:
-        page = as_html(results, summary, fixed, command=argv, surface=arguments.surface)
+        page = as_html(results, summary, fixed, again=again)
         arguments.html.write_text(page, encoding="utf-8")
     if arguments.badge:
         arguments.badge.write_text(as_badge(summary), encoding="utf-8")
 
 
 def _print(
-    arguments: argparse.Namespace,
     results: Sequence[ScenarioResult],
     summary: Summary,
     fixed: Sequence[Fix],
-    argv: Sequence[str],
+    again: Again,
     *,
     blocked: bool,
 ) -> None:
@@ -277,7 +304,7 @@ def _print(
         console.print("The other scenarios were not run; --keep-going runs them.")
     if fixed:
         console.print("\nFix first:")
-    for line in fixes_in_words(fixed, argv, arguments.surface):
+    for line in fixes_in_words(fixed, again):
         console.print(line, markup=False, soft_wrap=True)
 
 

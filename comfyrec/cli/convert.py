@@ -13,7 +13,6 @@ from comfyrec.cassette.files import (
     Encoding,
     find_cassette,
     is_cassette,
-    open_cassette,
     read_lines,
     read_start,
     same_file,
@@ -27,7 +26,7 @@ from comfyrec.cassette.redact.redactor import Redactor
 from comfyrec.cassette.repair import mended
 from comfyrec.cli import DAMAGED, FINE
 from comfyrec.cli._redaction_flags import add_header_flag, checked_headers, known_secrets
-from comfyrec.cli.terminal.output import safe, said, tell, tool
+from comfyrec.cli.terminal.output import opened, safe, said, tell, tool
 from comfyrec.errors import NotACassette, UsageError
 from comfyrec.show.text import bytes_in_words
 from comfyrec.wording import plural
@@ -122,7 +121,7 @@ def _converted(source: str, arguments: argparse.Namespace, kind: str) -> int:
         f"a cassette is converted as it is; 'comfyrec redact {source} "
         f"--redact-header {''.join(arguments.redact_header[:1])}' takes it out",
     )
-    with open_cassette(source) as reader:
+    with opened(source, of_workflow="end --output in .json to convert it") as reader:
         records: Iterator[AnyRecord] = mended(reader)
         if same_file(source, arguments.output):
             records = _only_whole(records, reader, arguments.output)

@@ -432,7 +432,7 @@ def _what(arguments: argparse.Namespace, choices: Sequence[Choice], options: Ser
 
 def _options(arguments: argparse.Namespace) -> ServerOptions:
     era = with_assets(
-        chosen_era(arguments.comfyui_version, arguments.fact),
+        chosen_era(arguments.comfyui_version, arguments.fact, arguments.told_by),
         on=arguments.enable_assets,
         off=arguments.disable_assets,
     )
@@ -482,7 +482,7 @@ def _timeline(name: str) -> Timeline:
     from comfyrec.cli.terminal.output import opened, said
     from comfyrec.timeline import Timeline
 
-    with opened(name) as reader:
+    with opened(name, of_workflow="write --learn {}") as reader:
         timeline = Timeline.build(reader, store=BodyFile())
         said(reader, "serve")
     return timeline

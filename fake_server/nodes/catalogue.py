@@ -271,7 +271,8 @@ class Catalogue:
                 "object_info must be a JSON object of node classes, as GET /object_info answers it"
             )
         for name, entry in info.items():
-            if not isinstance(entry, Mapping) or not isinstance(entry.get("input", {}), Mapping):
+            known = isinstance(entry, Mapping) and ("input" in entry or "output" in entry)
+            if not known or not isinstance(entry.get("input", {}), Mapping):
                 raise UsageError(
                     f"object_info: the entry {name!r} is not a node class; it needs at least "
                     "'input' and 'output', as GET /object_info answers it"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 from pathlib import Path
 from typing import Final
 
 from comfyrec.cassette.files import Reader, find_cassette, open_cassette, same_file
 from comfyrec.cli import DAMAGED, FINE
-from comfyrec.errors import CassetteError, UsageError
+from comfyrec.errors import CassetteError, NotACassette, Unavailable, UsageError
 
 __all__ = [
     "PROBLEMS_SHOWN",
@@ -52,9 +53,36 @@ def tool() -> str:
     return f"comfyrec {__version__}"
 
 
-def opened(name: str | Path, *, beyond_holes: bool = False) -> Reader:
-    """Open a cassette by path, or a bundled one by name."""
-    return open_cassette(find_cassette(name), beyond_holes=beyond_holes)
+def opened(
+    name: str | Path, *, beyond_holes: bool = False, of_workflow: str = "'comfyrec run {}' runs it"
+) -> Reader:
+    """Open a cassette by path, or a bundled one by name.
+
+    Args:
+        name: of it.
+        beyond_holes: whether to read on behind what is damaged.
+        of_workflow: what to do instead where it is a workflow; ``{}`` is its path.
+
+    Raises:
+        CassetteError: it cannot be read at all.
+    """
+    path = find_cassette(name)
+    try:
+        return open_cassette(path, beyond_holes=beyond_holes)
+    except CassetteError as error:
+        if isinstance(error, Unavailable) or not _is_workflow(path):
+            raise
+        mend = of_workflow.format(shlex.quote(path))
+        raise NotACassette(path, f"is a workflow and not a recording; {mend}") from None
+
+
+def _is_workflow(path: str) -> bool:
+    from comfyrec.cli._workflows import is_workflow_file
+
+    try:
+        return is_workflow_file(Path(path).read_bytes())
+    except OSError:
+        return False
 
 
 def refuse_source(output: str | Path, source: str | Path) -> None:

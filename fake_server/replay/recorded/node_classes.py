@@ -49,7 +49,8 @@ def _described(timeline: Timeline) -> Iterator[tuple[str, Mapping[str, Any]]]:
         if path == "/object_info" or path.startswith("/object_info/"):
             answer = exchange.response_json
             for name, info in answer.items() if isinstance(answer, dict) else ():
-                if isinstance(info, Mapping) and isinstance(info.get("input", {}), Mapping):
+                known = isinstance(info, Mapping) and ("input" in info or "output" in info)
+                if known and isinstance(info.get("input", {}), Mapping):
                     yield name, info
 
 

@@ -62,6 +62,8 @@ class Choice(msgspec.Struct, frozen=True):
 
     scenario: Scenario
     settings: Parameters
+    given: str = ""
+    """How it is called up where its name is not known to everybody: the file that it is in."""
 
     @property
     def title(self) -> str:

@@ -56,6 +56,22 @@ def test_names_and_files_go_together(tmp_path: Path) -> None:
     assert [one.title for one in found] == ["success", str(cassette), "mine"]
 
 
+def test_a_file_is_what_its_scenarios_are_called_up_by(tmp_path: Path) -> None:
+    one, two = tmp_path / "one.py", tmp_path / "two.py"
+    imported = "from fake_server.scenarios.success import SCENARIO as ONE\n"
+    one.write_text(imported)
+    two.write_text(f"{imported}from fake_server.scenarios.all_cached import SCENARIO as TWO\n")
+
+    found = choices_in(f"success,{one},{two}")
+
+    assert [choice.given for choice in found] == [
+        "", str(one), f"{two}:success", f"{two}:all-cached",
+    ]  # fmt: skip
+    assert [choice.title for choice in choices_in(f"{two}:all-cached")] == ["all-cached"]
+    with pytest.raises(ScenarioError, match="did you mean 'all-cached'"):
+        choices_in(f"{two}:all-cahced")
+
+
 BAD_MODULES = {
     "nothing = 1": "has no scenario",
     "raise ValueError('no')": "cannot be run: ValueError: no; mend it",

@@ -14,6 +14,7 @@ from comfyrec.check.invariants import Verdict
 from comfyrec.check.render import (
     COLUMNS,
     FIXES_SHOWN,
+    Again,
     as_html,
     as_junit,
     count_in_words,
@@ -68,7 +69,7 @@ def test_numbers_agree_with_their_nouns() -> None:
 
 
 def test_each_fix_has_its_cause_its_remedy_and_a_command() -> None:
-    lines = list(fixes_in_words(fixes([result()]), COMMAND))
+    lines = list(fixes_in_words(fixes([result()]), Again(COMMAND)))
 
     assert lines == [
         "1. It reported success; the prompt failed.",
@@ -78,10 +79,21 @@ def test_each_fix_has_its_cause_its_remedy_and_a_command() -> None:
     ]
 
 
+def test_the_command_has_the_flags_and_the_file_that_were_given() -> None:
+    again = Again(COMMAND, ("--seed", "3", "--learn", "my flows"), {"oom": "mine.py:oom"})
+
+    *_, last = fixes_in_words(fixes([result()]), again)
+
+    assert last == (
+        "   To reproduce: comfyrec check --seed 3 --learn 'my flows' --scenarios mine.py:oom "
+        "-- python 'my client.py' '{url}'"
+    )
+
+
 def test_only_the_first_fixes_are_shown() -> None:
     many = [Fix(cause=str(n), correct="x", scenarios=("oom",)) for n in range(FIXES_SHOWN + 2)]
 
-    *_, last = fixes_in_words(many, COMMAND)
+    *_, last = fixes_in_words(many, Again(COMMAND))
 
     assert last == "and 2 more causes; --html FILE shows every scenario"
 
@@ -92,7 +104,7 @@ def test_whatever_a_client_prints_the_reports_can_be_read(tail: str, why: str) -
     summary = summary_of([odd])
 
     ElementTree.fromstring(as_junit([odd], summary))
-    page = as_html([odd], summary, fixes([odd]), command=(why, tail))
+    page = as_html([odd], summary, fixes([odd]), again=Again((why, tail)))
 
     assert "<script" not in page
     assert page.count("<details") == 1

@@ -19,6 +19,7 @@ import pytest
 from comfyrec.cli import WRONG_USE, main, record
 from comfyrec.control import controlled
 from comfyrec.testing.settings import PluginSettings
+from fake_server.storage.pictures import picture
 from tests.support.paths import ROOT
 
 OF_PYTHON = re.compile(
@@ -174,6 +175,12 @@ ROWS = [
     Row(f"{SERVE} --learn empty", "give one that holds workflows", f"{SERVE} --learn folder"),
     Row(f"{SERVE} --object-info bad.txt", "give what GET /object_info answers",
         f"{SERVE} --object-info {{url}}"),
+    Row(f"{SERVE} --object-info wf.json", "is a workflow, and not the node classes",
+        f"{SERVE} --learn wf.json"),
+    Row(f"{SERVE} --object-info picture.png", "is a workflow, and not the node classes",
+        f"{SERVE} --learn picture.png"),
+    Row(f"{SERVE} --object-info one.json", "the entry 'a' is not a node class",
+        f"{SERVE} --object-info {{url}}"),
     Row(f"{SERVE} --object-info http://127.0.0.1:1", "no answer (Connection refused)",
         f"{SERVE} --object-info {{url}}"),
     Row(f"{SERVE} --comfyui-version abc", "give one like 0.27.0",
@@ -203,9 +210,25 @@ ROWS = [
     Row("check", "write it after '--', as in comfyrec check -- python", f"{CHECK} -- true"),
     Row("check --scenarios ws-slient -- true", "did you mean 'ws-silent'?",
         "check --scenarios ws-silent --keep-going -- true"),
+    Row("bisect --good 9.9 -- true", "nothing is known of that release; give one up to 0.",
+        "bisect --good 0.27.0 --scenarios all-cached -- false", 2),
+    Row("bisect --good 0.27.0 --bad 99.1 -- true", "--bad 99.1: nothing is known of that release",
+        "bisect --good 0.27.0 -- false"),
+    Row("bisect --good new -- true", "--good: comfyui version 'new' is not a version",
+        "bisect --good 0.27.0 -- false"),
     Row(f"{CHECK} --html folder -- true", "give another file", f"{CHECK} --html a.html -- true"),
     # --- recordings
     Row("info nofile", "there is no such file; check the name", "info have.jsonl"),
+    Row("info wf.json", "is a workflow and not a recording; 'comfyrec run wf.json' runs it",
+        "run wf.json --yes --no-progress --server {url}"),
+    Row("show picture.png", "is a workflow and not a recording",
+        "run picture.png --yes --no-progress --server {url}"),
+    Row(f"{SERVE} wf.json", "is a workflow and not a recording; write --learn wf.json",
+        f"{SERVE} --learn wf.json"),
+    Row(f"{SERVE} picture.png", "is a workflow and not a recording; write --learn picture.png",
+        f"{SERVE} --learn picture.png"),
+    Row("with --cassette wf.json -- true", "write --learn wf.json",
+        "with --learn wf.json -- true"),
     Row("info folder", "is a folder", "info have.jsonl"),
     Row("info empty.crec", "is empty; nothing was recorded into it", "info have.jsonl"),
     Row("show have.jsonl --prompt nope", "leave it out to see their ids", "show have.jsonl"),
@@ -230,6 +253,8 @@ ROWS = [
     Row("convert have.jsonl -o a.png", "end it in .crec, .jsonl", "convert have.jsonl -o a.crec"),
     Row("convert have.jsonl -o a.json", "end --output in .jsonl, .crec or .har",
         "convert have.jsonl -o a.har"),
+    Row("convert wf.json -o a.crec", "is a workflow and not a recording; end --output in .json",
+        "convert wf.json -o a.json"),
     Row("convert wf.json -o a.json --host x", "leave it out to convert a workflow",
         "convert wf.json -o a.json"),
     Row("recover have.jsonl -o have.jsonl", "is the damaged cassette; give another name",
@@ -262,9 +287,12 @@ def _in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
         (tmp_path / name).mkdir()
     shutil.copy(flow, "wf.json")
     shutil.copy(flow, "folder")
+    saved = picture(width=8, height=8, seed=1, text={"prompt": flow.read_text("utf-8")})
+    Path("picture.png").write_bytes(saved)
     shutil.copy(ROOT / "cassettes/all-cached.jsonl", "have.jsonl")
     for name, text in {
         "bad.txt": "nonsense", "empty.crec": "", "obj.json": "{}", "torn.json": '{"1":\n',
+        "one.json": '{"a": {}}',
     }.items():  # fmt: skip
         Path(name).write_text(text)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
