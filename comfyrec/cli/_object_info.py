@@ -60,7 +60,7 @@ def _file(given: str) -> bytes:
 
 
 def _refuse_workflow(data: bytes, given: str) -> None:
-    from comfyrec.cli._workflows import is_workflow_file
+    from comfyrec.workflows import is_workflow_file
 
     if is_workflow_file(data):
         raise UsageError(

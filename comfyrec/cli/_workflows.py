@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Mapping
 from datetime import datetime
@@ -18,10 +17,9 @@ from comfyrec.cli.terminal.output import safe
 from comfyrec.errors import UsageError, WorkflowError
 from comfyrec.wording import plural, shortened_list
 from comfyrec.workflows import Workflow, read_workflows, to_prompt
-from comfyrec.workflows.read import is_prompt, is_ui_workflow
 from fake_server.nodes.catalogue import LEARNED_MODULE
 
-__all__ = ["as_prompt", "convert", "is_workflow_file", "only_workflow", "page_workflow"]
+__all__ = ["as_prompt", "convert", "only_workflow", "page_workflow"]
 
 _MEND: Final = "give --object-info with the address of a server that has them"
 
@@ -56,26 +54,6 @@ def page_workflow(data: bytes, where: str) -> Workflow | None:
     if is_picture or any(one.format == "ui" for one in found):
         return only_workflow(data, where)
     return None
-
-
-def is_workflow_file(data: bytes) -> bool:
-    """Whether a file is a workflow: of either format, as it is posted, or in a picture.
-
-    Other JSON may have one somewhere inside, such as the default of an input.
-    """
-    if data[:4] in (b"\x89PNG", b"RIFF"):
-        try:
-            return bool(read_workflows(data))
-        except WorkflowError:
-            return False
-    if data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] != b"{":
-        return False
-    try:
-        found = json.loads(data)
-    except (ValueError, RecursionError):
-        return False
-    inside = (found.get("prompt"), found.get("workflow"))
-    return any(is_prompt(one) or is_ui_workflow(one) for one in (found, *inside))
 
 
 def only_workflow(data: bytes, where: str) -> Workflow:

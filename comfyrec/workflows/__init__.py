@@ -6,6 +6,14 @@
 """
 
 from comfyrec.workflows.convert import Converted, Converter, to_prompt
-from comfyrec.workflows.read import Workflow, find_workflows, read_workflows
+from comfyrec.workflows.read import Workflow, find_workflows, is_workflow_file, read_workflows
 
-__all__ = ["Converted", "Converter", "Workflow", "find_workflows", "read_workflows", "to_prompt"]
+__all__ = [
+    "Converted",
+    "Converter",
+    "Workflow",
+    "find_workflows",
+    "is_workflow_file",
+    "read_workflows",
+    "to_prompt",
+]

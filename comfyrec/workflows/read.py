@@ -19,7 +19,14 @@ import msgspec
 from comfyrec.errors import WorkflowError
 from comfyrec.events.nesting import nests_deeper
 
-__all__ = ["Workflow", "find_workflows", "is_prompt", "is_ui_workflow", "read_workflows"]
+__all__ = [
+    "Workflow",
+    "find_workflows",
+    "is_prompt",
+    "is_ui_workflow",
+    "is_workflow_file",
+    "read_workflows",
+]
 
 _NESTS_MAX: Final = 100
 """Lists and objects in each other that a workflow file may have; real ones have below 30."""
@@ -72,6 +79,26 @@ def find_workflows(value: Any, name: str = "the JSON") -> list[Workflow]:
             name, "there is no workflow in it: neither nodes with a class_type nor nodes and links"
         )
     return found
+
+
+def is_workflow_file(data: bytes) -> bool:
+    """Whether a file is a workflow: of either format, as it is posted, or in a picture.
+
+    Other JSON may have one somewhere inside, such as the default of an input.
+    """
+    if data[:4] in (b"\x89PNG", b"RIFF"):
+        try:
+            return bool(read_workflows(data))
+        except WorkflowError:
+            return False
+    if data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] != b"{":
+        return False
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError):
+        return False
+    inside = (found.get("prompt"), found.get("workflow"))
+    return any(is_prompt(one) or is_ui_workflow(one) for one in (found, *inside))
 
 
 def is_prompt(value: Any) -> bool:

@@ -77,7 +77,7 @@ def opened(
 
 
 def _is_workflow(path: str) -> bool:
-    from comfyrec.cli._workflows import is_workflow_file
+    from comfyrec.workflows import is_workflow_file
 
     try:
         return is_workflow_file(Path(path).read_bytes())

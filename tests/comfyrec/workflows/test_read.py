@@ -13,7 +13,8 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from comfyrec.errors import WorkflowError
-from comfyrec.workflows import read_workflows
+from comfyrec.workflows import is_workflow_file, read_workflows
+from fake_server.storage.pictures import picture
 
 PROMPT = {"1": {"class_type": "EmptyImage", "inputs": {"width": 64}}}
 PAGE: dict[str, Any] = {"nodes": [{"id": 1, "type": "EmptyImage"}], "links": []}
@@ -109,3 +110,28 @@ def test_a_damaged_picture_is_read_or_refused(at: int, piece: bytes) -> None:
         found = []
 
     assert found in ([], ["api"])
+
+
+WHOLE_FILES = {
+    "as a server runs it": (json.dumps(PROMPT), True),
+    "behind a byte order mark": ("\ufeff" + json.dumps(PROMPT), True),
+    "as it is posted": (json.dumps({"prompt": PROMPT, "client_id": "a"}), True),
+    "as the page saves it": ('{"nodes": [{"type": "A"}], "links": []}', True),
+    "deep inside": (json.dumps({"a": {"b": {"default": PROMPT}}}), False),
+    "a list": ("[1]", False),
+    "an object of something else": ('{"a": {}}', False),
+    "no JSON": ("{", False),
+    "nothing": ("", False),
+}
+
+
+@pytest.mark.parametrize("text, known", WHOLE_FILES.values(), ids=WHOLE_FILES)
+def test_a_file_that_is_a_workflow_is_known(text: str, known: bool) -> None:
+    assert is_workflow_file(text.encode()) is known
+
+
+def test_a_picture_is_a_workflow_if_it_holds_one() -> None:
+    plain = picture(width=8, height=8, seed=1)
+    saved = picture(width=8, height=8, seed=1, text={"prompt": json.dumps(PROMPT)})
+
+    assert (is_workflow_file(plain), is_workflow_file(saved)) == (False, True)
