@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from comfyrec.errors import UsageError
+from comfyrec.wording import kinds_in_words
 
 __all__ = ["RATIOS", "TIMING_VERSION", "ClassTiming", "Measure", "Pool", "Timing", "megapixels"]
 
@@ -55,7 +56,8 @@ class ClassTiming(msgspec.Struct, frozen=True, kw_only=True):
     """Its first run in a recording; None: too few were recorded, or they are like the others."""
     median_us: float
     spread: float
-    """The ninth tenth of its runs over the first one: 1 means always the same."""
+    """The ninth tenth of its runs over the first one: 1 means always the same. Less than a
+    millisecond counts as one: it is not the node that it tells of."""
     per_step_us: float | None = None
     per_megapixel_us: float | None = None
     steps: float | None = None
@@ -96,7 +98,7 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def read(cls, data: bytes, name: str) -> Timing:
-        """The content of a timing file.
+        """The content of a timing file, which errors call ``name``.
 
         Raises:
             UsageError: it is none, or one of another version.
@@ -106,10 +108,10 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
             if version == TIMING_VERSION:
                 return msgspec.json.decode(data, type=cls)
         except (msgspec.MsgspecError, UnicodeError, RecursionError) as wrong:
-            why = (
-                f"is not a timing file ({wrong}); 'comfyrec learn-timing FILES -o {name}' makes one"
-            )
-            raise UsageError(f"{name} {why}") from None
+            raise UsageError(
+                f"{name} is not a timing file ({kinds_in_words(str(wrong))}); "
+                f"'comfyrec learn-timing FILES -o timing.json' makes one"
+            ) from None
         raise UsageError(
             f"{name} has timing version {version}, and this comfyrec reads version "
             f"{TIMING_VERSION}; learn it anew"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -118,7 +119,7 @@ def _refuse_header_flag(arguments: argparse.Namespace, why: str) -> None:
 def _converted(source: str, arguments: argparse.Namespace, kind: str) -> int:
     _refuse_header_flag(
         arguments,
-        f"a cassette is converted as it is; 'comfyrec redact {source} "
+        f"a cassette is converted as it is; 'comfyrec redact {shlex.quote(source)} "
         f"--redact-header {''.join(arguments.redact_header[:1])}' takes it out",
     )
     with opened(source, of_workflow="end --output in .json to convert it") as reader:

@@ -17,7 +17,7 @@ from comfyrec.cli.terminal.drawing import draw
 from comfyrec.errors import UsageError
 from comfyrec.show.text import Line, duration, line
 from comfyrec.tables.convert import cassettes_in, convert_all, jobs_by_default
-from comfyrec.tables.learn_timing import Learned, Recorded, learn
+from comfyrec.tables.learn_timing import NOISE_US, Learned, Recorded, learn
 from comfyrec.wording import plural, shortened
 from fake_server.seeded import SeededRandom
 
@@ -27,6 +27,9 @@ SHOWN: Final = 12
 """Classes that are listed, those that take most time first."""
 GOOD: Final = 0.15
 _NAME: Final = 26
+_NO_TIME: Final = (
+    "no class takes a millisecond: of a server at full speed (--speed max) no times are learned"
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -96,6 +99,8 @@ def _lines(learned: Learned) -> list[Line]:
             line((f"  ... {plural(len(classes) - SHOWN, 'more class', 'more classes')}", "dim"))
         )
     lines.append(())
+    if all(one.median_us < NOISE_US for one in learned.timing.classes.values()):
+        lines.append(line((_NO_TIME, "warn")))
     if not learned.held_out:
         lines.append(line(("too few recordings to hold any out: how well it fits is open", "warn")))
         return [*lines, ()]

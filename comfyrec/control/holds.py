@@ -21,7 +21,7 @@ from comfyrec.control.shapes import (
     WaitRequestBody,
     WaitSocketBody,
 )
-from comfyrec.testing.handle import check_awaited, in_words
+from comfyrec.testing.handle import WaitedTooLong, check_awaited, in_words
 
 __all__ = ["HOLDS"]
 
@@ -77,7 +77,11 @@ async def _run_until(controlled: Controlled, body: RunUntilBody) -> HoldAnswer:
     number = _hold(controlled, body).id
     holding = controlled.holding(number)
     _release(controlled, Empty())
-    await controlled.until(lambda: holding.reached, holding.what, body.timeout_s)
+    try:
+        await controlled.until(lambda: holding.reached, holding.what, body.timeout_s)
+    except WaitedTooLong:
+        holding.settle()
+        raise
     return _shown(controlled, number)
 
 

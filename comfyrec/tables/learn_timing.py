@@ -26,6 +26,8 @@ RUNS_MIN: Final = 5
 COLD_MIN: Final = 3
 CLEARER: Final = 0.9
 """A measure has to narrow the spread by so much to be better than none."""
+NOISE_US: Final = 1_000.0
+"""Shorter times tell of the network and the clock, not of a node: they are not divided by."""
 _UNIT_MIN: Final = 0.5
 
 
@@ -97,9 +99,9 @@ class Fit(msgspec.Struct, frozen=True):
 
     @property
     def off(self) -> float:
-        """The larger of both errors, as a share of what was recorded."""
+        """The larger of both errors, as a share of what was recorded; noise at the least."""
         pairs = ((self.median, self.foretold_median), (self.p95, self.foretold_p95))
-        return max(abs(foretold - real) / max(real, 1.0) for real, foretold in pairs)
+        return max(abs(foretold - real) / max(real, NOISE_US) for real, foretold in pairs)
 
 
 class Learned(msgspec.Struct, frozen=True):
@@ -171,7 +173,7 @@ def _of_class(runs: Sequence[Run]) -> ClassTiming:
         warm=_pool(warm, by),
         cold=_pool(cold, by) if len(cold) >= COLD_MIN else None,
         median_us=_quantile(times, 0.5),
-        spread=_quantile(times, 0.9) / max(_quantile(times, 0.1), 1.0),
+        spread=max(_quantile(times, 0.9), NOISE_US) / max(_quantile(times, 0.1), NOISE_US),
         per_step_us=_quantile(stepped, 0.5) if stepped else None,
         per_megapixel_us=_quantile(sized, 0.5) if sized else None,
         steps=_middle(run.steps for run in runs),

@@ -63,8 +63,16 @@ class Holding:
             WaitedTooLong: it did not get there in time.
         """
         __tracebackhide__ = True
-        self._server.wait_until(lambda: self.reached, self.what, timeout)
+        try:
+            self._server.wait_until(lambda: self.reached, self.what, timeout)
+        except WaitedTooLong:
+            self.settle()
+            raise
         return self
+
+    def settle(self) -> None:
+        """Somebody was told that it was not reached: it is no matter of a complaint any more."""
+        self._hold.settled = True
 
     def release(self) -> None:
         """Let the server go on; a hold that was never reached is dropped."""
@@ -255,7 +263,10 @@ class ComfyUI(RunningServer, Asserting):
 
         def place() -> Hold:
             self._gate.step_by_frame(True)
-            return self._gate.hold_at(event, where)
+            hold = self._gate.hold_at(event, where)
+            self._placed = [one for one in self._placed if not one.reached]
+            self._placed.append(hold)
+            return hold
 
         return Holding(self, self._call(place))
 

@@ -59,6 +59,7 @@ class RunningServer:
         self._patience: asyncio.TimerHandle | None = None
         self._idle: IdleWatch | None = None
         self._gave_up: list[str] = []
+        self._placed: list[Hold] = []
         self._shell = Transport() if source else transport_for(settings)
         self._witness, self._gate = self._stack(source or make(settings))
         self._handle: Handle = serve(
@@ -83,6 +84,7 @@ class RunningServer:
     def start_over(self, settings: PluginSettings) -> None:
         """Do what these settings say from now on, as if started anew with them."""
         self.settings = settings
+        self._placed = []
         self._restart(self._make(settings))
 
     def _become(self, **changes: Any) -> Self:
@@ -193,7 +195,7 @@ class RunningServer:
 
         Of a strict replay: requests that its cassette does not have. Of a scenario, once a prompt
         has come: operators that had nothing to do, so that the scenario did not take place. Of a
-        hold: that it was not released.
+        hold: that it was not released, or that it was never reached and nobody was told.
         """
         # Lists are read, nothing is changed: that needs no turn of the server's thread.
         found = list(self._gate.complaints)
@@ -204,6 +206,12 @@ class RunningServer:
                 f"the server is still held at {self._gate.held}; release() it before the test "
                 f"ends, or hold in a with block"
             )
+        found += (
+            f"the server was never held at {hold}: no such frame was sent to a client; correct "
+            f"hold_at, or release() the hold if that is as it should be"
+            for hold in list(self._placed)
+            if not (hold.reached or hold.settled)
+        )
         return found
 
     @property

@@ -51,6 +51,9 @@ class Hold(msgspec.Struct, eq=False):
     where: Mapping[str, Any] = {}
     reached: bool = False
     message: str | bytes | None = None
+    settled: bool = False
+    """Whether nobody needs to hear that it was never reached: it was dropped, or somebody waited
+    for it in vain and was told."""
 
     def __str__(self) -> str:
         return ", ".join([self.event, *(f"{name}={value!r}" for name, value in self.where.items())])
@@ -218,10 +221,11 @@ class Gate(Wrapper):
 
     def step(self, now: int) -> Iterator[Action]:
         """Let exactly one more frame out, and hold again."""
-        self.hold_at(ANY_FRAME, {})
+        self.hold_at(ANY_FRAME, {}).settled = True  # whoever steps waits for the frame
         yield from self.release(now)
 
     def forget(self, hold: Hold) -> None:
         """Drop a hold that has not been reached."""
+        hold.settled = True
         if hold in self.holds and not hold.reached:
             self.holds.remove(hold)

@@ -47,3 +47,11 @@ def test_damaged_files_are_named_and_the_rest_is_learned_from(
     assert status == 3
     assert "bad.crec" in capsys.readouterr().err
     assert json.loads((tmp_path / "t.json").read_bytes())["recordings"] == 1
+
+
+def test_recordings_of_a_server_at_full_speed_are_said_to_tell_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["learn-timing", "many-quick-prompts", "-o", str(tmp_path / "t.json")]) == 0
+
+    assert "no class takes a millisecond" in capsys.readouterr().out

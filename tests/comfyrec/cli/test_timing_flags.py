@@ -17,7 +17,8 @@ from comfyrec.timing import ClassTiming, Pool, Timing
     "flags, words",
     [
         (["--timing", "nosuch.json"], "cannot be read"),
-        (["--timing", __file__], "is not a timing file"),
+        (["--timing", __file__], f"--timing {__file__} is not a timing file"),
+        (["--timing", __file__], "'comfyrec learn-timing FILES -o timing.json' makes one\n"),
         (["--workers", "3"], "or with --timing"),
         (["--workers", "3", "--timing", __file__, "--port", "65534"], "--workers more behind it"),
     ],

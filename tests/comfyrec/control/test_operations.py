@@ -223,6 +223,28 @@ def test_a_server_is_held_stepped_and_released(ask: Client) -> None:
     assert ask("complaints") == {"complaints": []}
 
 
+def test_a_hold_that_is_never_reached_is_complained_of_until_it_is_released(ask: Client) -> None:
+    hold = ask("holdAt", {"event": "executing", "where": {"node": "99"}})
+    ask("hold", number=hold["id"])
+
+    [said] = ask("complaints")["complaints"]
+    ask("releaseHold", number=hold["id"])
+
+    assert said.startswith("the server was never held at executing, node='99': no such frame")
+    assert ask("complaints") == {"complaints": []}
+
+
+def test_a_hold_that_was_waited_for_in_vain_is_not_complained_of_again(ask: Client) -> None:
+    for name, body in (
+        ("runUntil", {"event": "executed", "timeout_s": 0}),
+        ("step", {"timeout_s": 0}),
+    ):
+        with pytest.raises(urllib.error.HTTPError, match="409"):
+            ask(name, body)
+
+    assert ask("complaints") == {"complaints": []}
+
+
 def test_a_long_poll_ends_as_soon_as_the_hold_is_reached(ask: Client) -> None:
     hold = ask("holdAt", {"event": "status"})
     answers: list[Any] = []

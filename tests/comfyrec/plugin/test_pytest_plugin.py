@@ -351,6 +351,16 @@ FAILING = {
         "        hold.wait()",
         ["the server is still held at execution_start; release() it before the test ends"],
     ),
+    "a hold that nobody waits for and that is never reached": (
+        "from helper import run\n"
+        "def test(comfyui):\n"
+        "    comfyui.hold_at('executing', node='99')\n"
+        "    run(comfyui)",
+        [
+            "the server was never held at executing, node='99': no such frame was sent to a client",
+            "or release() the hold if that is as it should be",
+        ],
+    ),
     "a test that waits for what it holds": (
         "from helper import GRAPH, connect, post\n"
         "@pytest.mark.comfyui(timeout=0.05)\n"

@@ -67,6 +67,17 @@ def test_one_recording_is_too_few_to_hold_one_out() -> None:
     assert (learned.held_out, learned.fits) == (0, ())
 
 
+def test_runs_that_take_no_time_make_no_absurd_figures() -> None:
+    runs = tuple(Run("Quick", us, None, None, False) for us in (0, 0, 0, 3, 40, 900) * 10)
+    posted = tuple(Posted(at, 0, 0, at, (run,)) for at, run in enumerate(runs))
+
+    learned = learn([Recorded(posted, runs)] * 5, random.Random(1).random)
+
+    assert learned.timing.classes["Quick"].spread == 1.0
+    assert learned.fits
+    assert max(fit.off for fit in learned.fits) <= 1.0
+
+
 class Fleet:
     """A fleet as nobody modelled it: two classes, random arrivals, one queue for each worker."""
 
