@@ -89,7 +89,7 @@ class SimulatedServer(Source):
         """Have what these workflows need from now on."""
         # Few servers learn; the others start without reading how.
         from comfyrec.workflows import find_workflows
-        from fake_server.simulator.learn_from_workflows import Learner
+        from fake_server.simulator.learning import Learner
 
         learner = Learner(self.engine.catalogue, self.engine.era)
         for number, workflow in enumerate(workflows, 1):

@@ -22,7 +22,7 @@ from comfyrec.workflows import read_workflows
 from fake_server.nodes.catalogue import Catalogue
 from fake_server.nodes.learned import Learned
 from fake_server.options import ServerOptions
-from fake_server.simulator.learn_from_workflows import Learner
+from fake_server.simulator.learning import Learner
 from fake_server.simulator.node_plan import NodePlans
 
 __all__ = ["LearnedFiles", "learn_files", "with_learned"]

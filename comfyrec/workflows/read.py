@@ -42,7 +42,7 @@ class Workflow(msgspec.Struct, frozen=True):
 
     format: Literal["api", "ui"]
     graph: Mapping[str, Any]
-    """As it stood in the file."""
+    """As it stood in the file, without comments and other entries that are not nodes."""
     where: str = ""
     """Path inside the file (``input.workflow``, ``[3].prompt``), empty for the whole file."""
 
@@ -139,6 +139,8 @@ def _search(value: Any, where: str, depth: int) -> Iterator[Workflow]:
         yield Workflow("api", value, where)
     elif is_ui_workflow(value):
         yield Workflow("ui", value, where)
+    elif nodes := _nodes_in(value, depth):
+        yield Workflow("api", nodes, where)
     elif depth and isinstance(value, Mapping):
         # ComfyUI saves both formats side by side; they are the same workflow.
         prompt = value.get("prompt")
@@ -150,6 +152,28 @@ def _search(value: Any, where: str, depth: int) -> Iterator[Workflow]:
     elif depth and isinstance(value, list):
         for index, inner in enumerate(value):
             yield from _search(_unpacked(inner), f"{where}[{index}]", depth - 1)
+
+
+def _nodes_in(value: Any, depth: int) -> Mapping[str, Any]:
+    """The nodes of a prompt with other entries among them; nodes without a class as well."""
+    if not isinstance(value, Mapping) or not any(map(_is_node, value.values())):
+        return {}
+    nodes = {
+        key: one
+        for key, one in value.items()
+        if isinstance(one, Mapping) and ("class_type" in one or "inputs" in one)
+    }
+    others = [one for key, one in value.items() if key not in nodes]
+    wrapped = depth and any(list(_search(_unpacked(one), "", depth - 1)) for one in others)
+    return {} if wrapped else nodes
+
+
+def _is_node(value: Any) -> bool:
+    return (
+        isinstance(value, Mapping)
+        and isinstance(value.get("class_type"), str)
+        and isinstance(value.get("inputs"), Mapping)
+    )
 
 
 def _unpacked(value: Any) -> Any:

@@ -171,7 +171,7 @@ def _learn_classes(engine: Engine, prompt: Any) -> None:
     if not engine.catalogue.unknown_in(prompt, besides=engine.catalogue.learned):
         return
     # Few servers learn; the others start without reading how.
-    from fake_server.simulator.learn_from_workflows import Learner
+    from fake_server.simulator.learning import Learner
 
     learner = Learner(engine.catalogue, engine.era)
     try:

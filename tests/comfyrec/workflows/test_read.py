@@ -32,6 +32,14 @@ WRAPPED: dict[str, tuple[Any, list[tuple[str, str]]]] = {
         [{"name": "a", "workflow": PROMPT}, {"name": "b", "workflow": PAGE}],
         [("api", "[0].workflow"), ("ui", "[1].workflow")],
     ),
+    "with comments among the nodes": (
+        {"_comment": "mine", "version": 1, **PROMPT, "extra": {"a": [1]}},
+        [("api", "")],
+    ),
+    "with a node beside it": (
+        {"prompt": PROMPT, "sample": {"class_type": "A", "inputs": {}}},
+        [("api", "prompt")],
+    ),
     "JSON in a text": ({"workflow_json": json.dumps(PROMPT)}, [("api", "workflow_json")]),
 }
 
@@ -80,6 +88,14 @@ def test_a_webp_picture_holds_its_workflow_in_its_exif() -> None:
     (found,) = read_workflows(webp(f"prompt:{json.dumps(PROMPT)}"))
 
     assert found.graph == PROMPT
+
+
+def test_a_node_without_a_class_stays_a_node() -> None:
+    broken = {**PROMPT, "2": {"inputs": {}}, "3": {"class_type": None, "inputs": {}}}
+
+    (found,) = read_workflows(json.dumps(broken).encode())
+
+    assert found.graph == broken
 
 
 REFUSED = {

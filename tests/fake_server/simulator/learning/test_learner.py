@@ -16,7 +16,7 @@ from fake_server.nodes.catalogue import Catalogue
 from fake_server.nodes.learned import Learned
 from fake_server.options import ServerOptions
 from fake_server.simulated_server import SimulatedServer
-from fake_server.simulator.learn_from_workflows import Learner
+from fake_server.simulator.learning import Learner
 from fake_server.source import Request, RequestReceived, Respond, Wake, Woke
 from tests.support.engine_bench import node
 
@@ -159,6 +159,17 @@ REFUSED: dict[str, dict[str, Any]] = {
         "3": node("PreviewAny", source=["1", 0]),
     },
     "a link to nowhere": {"1": node("PreviewAny", source=["9", 0])},
+    "a link to nowhere inside": {"1": node("Mine", a=["9", 0]), "2": node("Show", a=["1", 0])},
+    "a cycle that leads nowhere": {"1": node("Mine", a=["2", 0]), "2": node("Mine", a=["1", 0])},
+    "a link by a number": {"1": node("Mine", a=1), "2": node("Show", a=[1, 0])},
+    "a slot as a text": {"1": node("Mine", a=1), "2": node("Show", a=["1", "0"])},
+    "a slot far away": {"1": node("Mine", a=1), "2": node("Show", a=["1", 99_999])},
+    "a node without inputs": {"1": {"class_type": "Mine"}, "2": node("Show", a=["1", 0])},
+    "too long a chain": {
+        "0": node("Mine", a=1),
+        **{str(n): node("Mine", a=[str(n - 1), 0]) for n in range(1, 1_000)},
+        "1000": node("Show", a=["999", 0]),
+    },
 }
 
 
@@ -168,6 +179,37 @@ def test_what_no_server_runs_is_refused_all_the_same_and_told(prompt: dict[str, 
 
     assert run(prompt, learned)[0] == 400
     assert "is refused all the same" in learned.notes[-1]
+
+
+ACCEPTED: dict[str, dict[str, Any]] = {
+    "lists": {"1": node("Mine", a=[[1, 2], [3, 4]], b=[512, 512], c=[], d=["x", "y", "z"])},
+    "values of all kinds": {"1": node("Mine", a=None, b=True, c=-0.0, d=10**30, e={"on": [1]})},
+    "a literal in its wrapping": {"1": node("Mine", a={"__value__": [1, 2]})},
+    "dots in names": {"1": node("Mine", **{"model": "m", "model.size": 3, "model.at": ["2", 0]}),
+                      "2": node("Other")},
+    "other scripts": {"ä:1": node("Über 🎨", schlüssel="ß"), "2": node("存", 画=["ä:1", 0])},
+    "empty names": {"": node("", **{"": 1})},
+    "no title": {"1": {**node("Mine"), "_meta": {}}, "2": {**node("Mine"), "_meta": None}},
+    "a thousand nodes": {
+        "0": node("Mine"), **{str(n): node("Step", a=[str(n // 2), 0]) for n in range(1, 1_000)}
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("prompt", ACCEPTED.values(), ids=ACCEPTED)
+def test_what_a_server_with_such_classes_runs_runs(prompt: dict[str, Any]) -> None:
+    learned = learned_from(prompt)
+    status, entry = run(prompt, learned)
+
+    assert (status, learned.notes) == (200, [])
+    assert entry["status"]["status_str"] == "success"
+
+
+def test_an_input_that_has_a_list_is_not_declared() -> None:
+    """The real server would take the list for a link, and refuse it."""
+    learned = learned_from({"1": node("Mine", points=[[1, 2]], a=1)})
+
+    assert list(learned.classes["Mine"]["input"]["required"]) == ["a"]
 
 
 @pytest.mark.parametrize(
@@ -264,10 +306,10 @@ values = st.none() | st.booleans() | st.integers() | st.floats() | names | st.li
 @given(
     st.dictionaries(
         names,
-        st.fixed_dictionaries({
-            "class_type": names | st.sampled_from(["KSampler", "LoadImage", "SaveImage"]),
-            "inputs": st.dictionaries(names, values, max_size=4),
-        }),
+        st.fixed_dictionaries(
+            {"class_type": names | st.sampled_from(["KSampler", "LoadImage", "SaveImage"])},
+            optional={"inputs": st.dictionaries(names, values, max_size=4)},
+        ),
         min_size=1, max_size=5,
     )
 )  # fmt: skip

@@ -14,8 +14,6 @@ import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-import msgspec
-
 from comfyrec.errors import WorkflowError
 from comfyrec.versions import Era
 from comfyrec.workflows import Converter, Workflow
@@ -25,11 +23,12 @@ from fake_server.nodes.call import failure
 from fake_server.nodes.catalogue import LEARNED_MODULE, WIDENED, Catalogue, NodeClass
 from fake_server.nodes.file_checks import self_checked
 from fake_server.nodes.learned import Learned
-from fake_server.nodes.model_folders import MODEL_FOLDERS, folder_for
+from fake_server.nodes.model_folders import MODEL_FOLDERS
 from fake_server.nodes.object_info import free, options_of, set_option, written
 from fake_server.nodes.values import Value, is_link
-from fake_server.simulator.known_classes import ClassesOf, NewestClasses
-from fake_server.simulator.validate import Broken, types_fit, validate
+from fake_server.simulator.learning.class_use import ANYTHING, ClassUse
+from fake_server.simulator.learning.known_classes import ClassesOf, NewestClasses
+from fake_server.simulator.validate import Broken, validate
 
 __all__ = ["Learner"]
 
@@ -40,10 +39,6 @@ ROUNDS_MAX: Final = 6
 """How often a workflow is looked at again; one refusal may hide the next."""
 SLOTS_MAX: Final = 256
 """Outputs that a class may have; a link to a later one leads to nowhere."""
-_ANYTHING: Final = "*"
-_MODEL_ENDS: Final = (
-    ".safetensors", ".ckpt", ".pt", ".pt2", ".pth", ".sft", ".bin", ".gguf", ".onnx", ".pkl",
-)  # fmt: skip
 _MEDIA_ENDS: Final = (
     ".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".mp4", ".webm", ".mov", ".mkv",
     ".wav", ".mp3", ".flac", ".ogg", ".opus", ".m4a", ".glb", ".latent",
@@ -61,22 +56,6 @@ _FREED: Final = ("required_input_missing", "return_type_mismatch", "invalid_inpu
 _SIDES: Final = {"value_smaller_than_min": "min", "value_bigger_than_max": "max"}
 
 
-class _Use(msgspec.Struct):
-    """How a class that the catalogue lacks is used, over all its nodes."""
-
-    count: int = 0
-    inputs: dict[str, int] = {}
-    """Input -> how many nodes have it."""
-    types: dict[str, str] = {}
-    models: dict[str, bool] = {}
-    """Input -> whether each of its values names a model file."""
-    outputs: list[str] = []
-    shows: bool = False
-    """Nothing takes what one of its nodes gives."""
-    mixed: dict[str, None] = {}
-    """Inputs of which there are several types."""
-
-
 class Learner:
     """Collects what workflows use, against one catalogue.
 
@@ -88,7 +67,7 @@ class Learner:
     def __init__(self, catalogue: Catalogue, era: Era) -> None:
         self._base, self._era = catalogue, era
         self._prompts: list[tuple[str, Mapping[str, Any]]] = []
-        self._uses: dict[str, _Use] = {}
+        self._uses: dict[str, ClassUse] = {}
         self._newer = NewestClasses(catalogue)
         self._entries: dict[str, dict[str, Any]] = {}
         self._models: dict[str, dict[str, None]] = {}
@@ -146,7 +125,7 @@ class Learner:
         for _, prompt in self._prompts:
             self._look_at(prompt)
         for name, use in self._uses.items():
-            self._entries[name] = self._entry_of(name, use, with_folders=not classes_only)
+            self._entries[name] = self._entry_of(name, use)
         for where, prompt in self._prompts:
             self._accept(where, prompt)
         return Learned(
@@ -174,9 +153,9 @@ class Learner:
                     continue
                 use = self._use(node.type)
                 for each in node.inputs:
-                    _merge_type(use, each.name, each.type)
+                    use.take_type(each.name, each.type)
                 for slot, kind in enumerate(node.output_types):
-                    _merge_output(use, slot, kind)
+                    use.take_output(slot, kind)
 
     def _note_model(self, model: Any) -> None:
         if isinstance(model, Mapping):
@@ -184,90 +163,88 @@ class Learner:
             if isinstance(name, str) and isinstance(folder, str) and folder in MODEL_FOLDERS:
                 self._folders[name] = folder
 
-    def _use(self, name: str) -> _Use:
-        return self._uses.setdefault(name, _Use())
+    def _use(self, name: str) -> ClassUse:
+        return self._uses.setdefault(name, ClassUse())
 
     def _is_known(self, name: str) -> bool:
         return name in self._classes
 
     def _look_at(self, prompt: Mapping[str, Any]) -> None:
         taken = {value[0] for _, value in _links(prompt)}
+        meant = {one for one in self._misspelled(prompt) if one not in taken}
         for node_id, node in prompt.items():
             name = node["class_type"]
             if name in self._newer and name not in self._entries:
                 self._entries[name] = dict(self._newer[name])
             if not self._is_known(name):
-                self._look_at_node(self._use(name), node, prompt, shows=node_id not in taken)
+                use = self._use(name)
+                use.take_node(shows=node_id not in taken and node_id not in meant)
+                self._look_at_inputs(use, node, prompt, meant)
         for (target, key), value in _links(prompt):
             source = prompt.get(value[0])
             if source is not None and not self._is_known(source["class_type"]):
-                wanted = self._type_wanted(prompt[target]["class_type"], key)
+                use = self._use(source["class_type"])
                 if 0 <= value[1] < SLOTS_MAX:
-                    _merge_output(self._use(source["class_type"]), int(value[1]), wanted)
+                    wanted = self._type_wanted(prompt[target]["class_type"], key)
+                    use.take_output(int(value[1]), wanted)
+                else:
+                    use.take_output(0, ANYTHING)
+        for name in {prompt[one]["class_type"] for one in meant} & self._uses.keys():
+            self._use(name).take_output(0, ANYTHING)
 
-    def _look_at_node(
-        self, use: _Use, node: Mapping[str, Any], prompt: Mapping[str, Any], *, shows: bool
+    def _misspelled(self, prompt: Mapping[str, Any]) -> Iterator[str]:
+        """Nodes that lists name which are no links: ``[4, 0]``, ``["4", "0"]``."""
+        for node in prompt.values():
+            for value in node.get("inputs", {}).values():
+                if isinstance(value, list) and len(value) == 2 and not is_link(value):
+                    source = prompt.get(str(value[0]))
+                    entry = None if source is None else self._classes.get(source["class_type"])
+                    if source is not None and not (entry or {}).get("output_node"):
+                        yield str(value[0])
+
+    def _look_at_inputs(
+        self, use: ClassUse, node: Mapping[str, Any], prompt: Mapping[str, Any], meant: set[str]
     ) -> None:
-        use.count += 1
-        use.shows = use.shows or shows
+        """
+        Args:
+            meant: what is linked to only in a way that the server will refuse.
+        """
         for key, value in node.get("inputs", {}).items():
-            use.inputs[key] = use.inputs.get(key, 0) + 1
             if is_link(value):
                 source = prompt.get(value[0])
-                kind = _ANYTHING if source is None else self._type_given(source, value[1])
+                kind = ANYTHING if source is None else self._type_given(source, value[1])
+                use.take_input(key, kind)
+            elif isinstance(value, list) and len(value) == 2 and str(value[0]) in meant:
+                use.take_input(key, ANYTHING)
             else:
-                kind = _type_of(value)
-                named = isinstance(value, str) and value.lower().endswith(_MODEL_ENDS)
-                use.models[key] = use.models.get(key, True) and named
-            _merge_type(use, key, kind)
+                use.take_value(key, value)
 
     def _type_given(self, source: Mapping[str, Any], slot: float) -> str:
         name = source["class_type"]
         if not self._is_known(name):
             outputs = self._uses[name].outputs if name in self._uses else []
-            return outputs[int(slot)] if 0 <= slot < len(outputs) else _ANYTHING
+            return outputs[int(slot)] if 0 <= slot < len(outputs) else ANYTHING
         output = self._classes[name].get("output") or ()
-        kind = output[int(slot)] if 0 <= slot < len(output) else _ANYTHING
+        kind = output[int(slot)] if 0 <= slot < len(output) else ANYTHING
         return kind if isinstance(kind, str) else "COMBO"
 
     def _type_wanted(self, name: str, key: str) -> str:
         if not self._is_known(name):
-            return self._uses[name].types.get(key) or _TYPE_WORDS.get(key.lower(), _ANYTHING)
+            return self._uses[name].types.get(key) or _TYPE_WORDS.get(key.lower(), ANYTHING)
         for section in ("required", "optional"):
             spec = (self._classes[name].get("input", {}).get(section) or {}).get(key)
             if spec:
                 return spec[0] if isinstance(spec[0], str) else "COMBO"
-        return _ANYTHING
+        return ANYTHING
 
-    def _entry_of(self, name: str, use: _Use, *, with_folders: bool) -> dict[str, Any]:
-        sections: dict[str, dict[str, Any]] = {"required": {}, "optional": {}}
-        for key, count in use.inputs.items():
-            section = "required" if count == use.count else "optional"
-            named = with_folders and use.models.get(key)
-            folder = folder_for(name, key) if named else None
-            if folder is not None:
-                self._loaders.setdefault(name, {})[key] = folder
-                sections[section][key] = [[], {}]
-            else:
-                kind = _ANYTHING if key in use.mixed else use.types.get(key, _ANYTHING)
-                sections[section][key] = [kind, {}]
+    def _entry_of(self, name: str, use: ClassUse) -> dict[str, Any]:
+        folders = {} if self._classes_only else use.folders(name)
+        if folders:
+            self._loaders.setdefault(name, {}).update(folders)
         if use.mixed:
             listed = ", ".join(map(repr, use.mixed))
             self._notes[f"{name!r} is used with several types of {listed}; it takes any"] = None
-        outputs = use.outputs
-        return {
-            "input": sections,
-            "input_order": {section: list(keys) for section, keys in sections.items()},
-            "output": list(outputs),
-            "output_is_list": [False] * len(outputs),
-            "output_name": list(outputs),
-            "name": name,
-            "display_name": name,
-            "description": "",
-            "python_module": LEARNED_MODULE,
-            "category": "learned",
-            "output_node": use.shows or not outputs,
-        }
+        return use.entry(name, folders)
 
     # --- what is refused of it ---------------------------------------------------------------
 
@@ -279,7 +256,7 @@ class Learner:
             self._learn_files(prompt)
         if len(prompt) > NODES_MAX:
             return
-        problems: list[tuple[str, Mapping[str, Any]]] = []
+        problems: list[tuple[str | None, Mapping[str, Any]]] = []
         for _ in range(ROUNDS_MAX):
             problems = list(self._problems(prompt))
             mended = [self._mend(prompt, *one) for one in problems]
@@ -291,9 +268,13 @@ class Learner:
         self._let_run(prompt)
         for node_id, problem in problems[:1]:
             said = f"{problem['message']}: {problem['details']}".rstrip(": ")
-            self._notes[f"{where} is refused all the same (node {node_id}: {said})"] = None
+            at = "" if node_id is None else f"node {node_id}: "
+            self._notes[f"{where} is refused all the same ({at}{said})"] = None
 
-    def _problems(self, prompt: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    def _problems(
+        self, prompt: Mapping[str, Any]
+    ) -> Iterator[tuple[str | None, Mapping[str, Any]]]:
+        """What is refused, each with the node that it is said of; None for all of the prompt."""
         try:
             verdict = validate(
                 # Literals are converted where they stand.
@@ -309,6 +290,8 @@ class Learner:
         if isinstance(verdict.node_errors, Mapping):
             for node_id, entry in verdict.node_errors.items():
                 yield from ((node_id, problem) for problem in entry["errors"])
+        if verdict.error is not None and not verdict.node_errors:
+            yield None, verdict.error
 
     def _let_run(self, prompt: Mapping[str, Any]) -> None:
         """A core node that would fail on how it is called is one of another version."""
@@ -324,11 +307,15 @@ class Learner:
             self._current = self._base.with_learned(self._entries, self._models, self._loaders)
         return self._current
 
-    def _mend(self, prompt: Mapping[str, Any], node_id: str, problem: Mapping[str, Any]) -> bool:
+    def _mend(
+        self, prompt: Mapping[str, Any], node_id: str | None, problem: Mapping[str, Any]
+    ) -> bool:
         """Add what a refusal says is missing; whether anything was added."""
+        if node_id is None:
+            return False
         key = problem.get("extra_info", {}).get("input_name")
         node = prompt[node_id]
-        name, value = node["class_type"], node["inputs"].get(key)
+        name, value = node["class_type"], node.get("inputs", {}).get(key)
         kind = problem["type"]
         if not isinstance(key, str) or not self._may_change(name):
             return False
@@ -388,10 +375,10 @@ class Learner:
         entry: Mapping[str, Any] = self._entries.get(name) or self._classes[name]
         output = list(entry.get("output") or ())
         if len(output) < slots:
-            more = [_ANYTHING] * (slots - len(output))
+            more = [ANYTHING] * (slots - len(output))
             entry = self._own_entry(name)
             entry["output"] = [*output, *more]
-            for field, fill in (("output_is_list", False), ("output_name", _ANYTHING)):
+            for field, fill in (("output_is_list", False), ("output_name", ANYTHING)):
                 entry[field] = [*(entry.get(field) or ()), *([fill] * len(more))]
 
     def _learn_files(self, prompt: Mapping[str, Any]) -> None:
@@ -440,37 +427,6 @@ def _own_copy(node: Mapping[str, Any]) -> dict[str, Any]:
         return dict(node)
     own = {key: [*value] if isinstance(value, list) else value for key, value in inputs.items()}
     return {**node, "inputs": own}
-
-
-def _type_of(value: Any) -> str:
-    if isinstance(value, bool):
-        return "BOOLEAN"
-    if isinstance(value, int):
-        return "INT"
-    if isinstance(value, float):
-        return "FLOAT"
-    return "STRING" if isinstance(value, str) else _ANYTHING
-
-
-def _merge_type(use: _Use, key: str, kind: str) -> None:
-    old = use.types.get(key, _ANYTHING)
-    if old == _ANYTHING or kind == old:
-        use.types[key] = kind
-    elif {old, kind} == {"INT", "FLOAT"}:
-        use.types[key] = "FLOAT"
-    elif (kind == "COMBO" and old == "STRING") or (kind == "STRING" and old == "COMBO"):
-        use.types[key] = "STRING"
-    elif kind != _ANYTHING and not types_fit(old, kind):
-        use.mixed[key] = None
-
-
-def _merge_output(use: _Use, slot: int, kind: str) -> None:
-    use.outputs += [_ANYTHING] * (slot + 1 - len(use.outputs))
-    old = use.outputs[slot]
-    if old == _ANYTHING:
-        use.outputs[slot] = kind
-    elif kind != _ANYTHING and not types_fit(old, kind):
-        use.outputs[slot] = _ANYTHING
 
 
 def _is_media(value: str) -> bool:
