@@ -1,31 +1,31 @@
-"""results -> cells of a table, lines for a terminal, JUnit XML, one HTML page."""
+"""results -> cells of a table, lines for a terminal, JUnit XML."""
 
 from __future__ import annotations
 
-import html
 import re
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 from types import MappingProxyType
 from typing import Final, NamedTuple
 from xml.sax.saxutils import escape, quoteattr
 
 from comfyrec.check.advice import Fix
-from comfyrec.check.invariants import truth_in_words
 from comfyrec.check.result import ScenarioResult, Summary
 from comfyrec.wording import plural, shortened_list
 
 __all__ = [
     "COLUMNS",
     "Again",
-    "as_html",
     "as_junit",
     "clean",
     "count_in_words",
     "fixes_in_words",
     "one_line",
     "reported_in_words",
+    "reproduction",
+    "traffic_in_words",
+    "where_seen",
     "why_in_words",
 ]
 
@@ -111,12 +111,18 @@ class Again(NamedTuple):
     given: Mapping[str, str] = MappingProxyType({})
     """Scenario -> how it was called up, where that is not its name."""
 
+    def with_scenario(self, scenario: str) -> str:
+        """The command that puts the client through this one."""
+        case = self.given.get(scenario, scenario)
+        asked = shlex.join(["comfyrec", "check", *self.flags, "--scenarios", case])
+        return f"{asked} -- {shlex.join(self.command)}"
+
 
 def fixes_in_words(fixes: Sequence[Fix], again: Again) -> Iterator[str]:
     """What to fix first, some lines for each, in this order."""
     for number, fix in enumerate(fixes[:FIXES_SHOWN], 1):
         yield f"{number}. {clean(fix.cause)}."
-        yield f"   {_where(fix)}"
+        yield f"   {where_seen(fix)}"
         yield f"   A correct client {clean(fix.correct)}."
         yield f"   To reproduce: {clean(reproduction(fix, again))}"
     more = len(fixes) - FIXES_SHOWN
@@ -126,12 +132,11 @@ def fixes_in_words(fixes: Sequence[Fix], again: Again) -> Iterator[str]:
 
 def reproduction(fix: Fix, again: Again) -> str:
     """The command that shows one case of it."""
-    case = again.given.get(fix.scenarios[0], fix.scenarios[0])
-    asked = shlex.join(["comfyrec", "check", *again.flags, "--scenarios", case])
-    return f"{asked} -- {shlex.join(again.command)}"
+    return again.with_scenario(fix.scenarios[0])
 
 
-def _where(fix: Fix) -> str:
+def where_seen(fix: Fix) -> str:
+    """In which scenarios, and by which invariants."""
     some = ", ".join(shortened_list(fix.scenarios, SCENARIOS_SHOWN))
     invariants = f" ({', '.join(fix.invariants)})" if fix.invariants else ""
     return f"Seen in {plural(len(fix.scenarios), 'scenario')}{invariants}: {clean(some)}"
@@ -214,95 +219,3 @@ def _case(result: ScenarioResult) -> Iterator[str]:
     if result.tail:
         yield f"<system-out>{escape(clean(result.tail))}</system-out>"
     yield "</testcase>"
-
-
-# --- HTML ------------------------------------------------------------------------------------
-
-_STYLE: Final = """
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem; padding: 0 1rem;
-       color: #1d1f23; background: #fff }
-h1 { font-size: 1.4rem } h2 { font-size: 1.1rem; margin-top: 2rem }
-details { border-bottom: 1px solid #ddd; padding: .35rem 0 }
-summary { cursor: pointer; display: flex; gap: .8rem; align-items: baseline }
-summary .name { min-width: 18rem; font-family: ui-monospace, monospace }
-.mark { min-width: 7.5rem; font-weight: 600 }
-.pass .mark { color: #1a7f37 } .fail .mark { color: #c62828 } .error .mark { color: #9a6700 }
-.idle .mark { color: #777 }
-pre { background: #f5f6f8; padding: .6rem; overflow: auto; max-height: 20rem }
-dt { font-weight: 600 } dd { margin: 0 0 .4rem 1rem }
-@media (prefers-color-scheme: dark) {
-  body { color: #e4e6ea; background: #16181c } pre { background: #23262b }
-  details { border-color: #333 }
-}
-"""
-
-
-def as_html(
-    results: Sequence[ScenarioResult],
-    summary: Summary,
-    fixes: Sequence[Fix],
-    *,
-    again: Again,
-) -> str:
-    """One page that needs no other file."""
-    listed = "".join(f"<li>{_fix(fix, again)}</li>" for fix in fixes)
-    body = "".join(
-        f"<h2>{category}</h2>{''.join(_details(result) for result in some)}"
-        for category, some in groupby(results, key=lambda result: result.category)
-    )
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width">'
-        f"<title>comfyrec check</title><style>{_STYLE}</style></head><body>"
-        f"<h1>comfyrec check: {count_in_words(summary)}</h1>"
-        f"<p><code>{_safe(shlex.join(again.command))}</code></p>"
-        f"{f'<h2>Fix first</h2><ol>{listed}</ol>' if listed else ''}{body}</body></html>\n"
-    )
-
-
-def _fix(fix: Fix, again: Again) -> str:
-    lines = (
-        f"{_safe(fix.cause)}.",
-        f"<small>{_safe(_where(fix))}</small>",
-        f"A correct client {_safe(fix.correct)}.",
-        f"<code>{_safe(reproduction(fix, again))}</code>",
-    )
-    return "<br>".join(lines)
-
-
-def _details(result: ScenarioResult) -> str:
-    look = {"not exercised": "idle"}.get(result.status, result.status)
-    facts = "".join(f"<dt>{name}</dt><dd>{text}</dd>" for name, text in _facts(result))
-    tail = f"<pre>{_safe(result.tail)}</pre>" if result.tail.strip() else ""
-    opened = " open" if result.status == "fail" else ""
-    return (
-        f'<details class="{look}"{opened}><summary><span class="mark">{result.status}</span>'
-        f'<span class="name">{_safe(result.name)}</span>'
-        f"<span>{_safe(why_in_words(result))}</span></summary><dl>{facts}</dl>{tail}</details>"
-    )
-
-
-def _facts(result: ScenarioResult) -> Iterable[tuple[str, str]]:
-    yield "what goes wrong", f"{_safe(result.summary)} ({_safe(result.row)})"
-    yield "a correct client", _safe(result.correct)
-    late = result.after_end_s
-    when = "" if late is None else f", {late:.2f} s after the prompt ended"
-    truth = truth_in_words(result.truth)
-    yield "it reported", _safe(f"{reported_in_words(result)}{when}; {truth}")
-    yield "the server saw", _safe(traffic_in_words(result))
-    yield "evidence", "; ".join(map(_linked, result.evidence))
-
-
-_THREAD = re.compile(r"^([\w.-]+/[\w.-]+)#(\d+)$")
-
-
-def _linked(evidence: str) -> str:
-    found = _THREAD.match(evidence)
-    if found is None:
-        return _safe(evidence)
-    address = f"https://github.com/{found[1]}/issues/{found[2]}"
-    return f'<a href="{_safe(address)}">{_safe(evidence)}</a>'
-
-
-def _safe(text: str) -> str:
-    return html.escape(clean(text))

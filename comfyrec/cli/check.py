@@ -32,14 +32,15 @@ from typing import Any
 
 import msgspec
 
+from comfyrec import __version__
 from comfyrec.check.advice import Fix, blocker, fixes
 from comfyrec.check.case import Limits
+from comfyrec.check.page import as_html
 from comfyrec.check.process_tree import adopting_orphans
 from comfyrec.check.recorded import choices_in
 from comfyrec.check.render import (
     COLUMNS,
     Again,
-    as_html,
     as_junit,
     count_in_words,
     fixes_in_words,
@@ -61,6 +62,7 @@ from comfyrec.cli._server_flags import add_node_flags, with_nodes
 from comfyrec.cli._versions import chosen_era
 from comfyrec.cli.terminal.output import tell
 from comfyrec.errors import UsageError
+from comfyrec.show.page_file import page_files
 from comfyrec.wording import plural
 from fake_server.options import ServerOptions
 from fake_server.scenarios import Choice
@@ -179,7 +181,8 @@ def run(arguments: argparse.Namespace) -> int:
     blocked = blocker(results[0], argv) if summary.not_run and not interrupted else None
     fixed = fixes(results) if blocked is None else (blocked,)
     again = Again(argv, _flags(arguments), {one.title: one.given for one in choices if one.given})
-    _write(arguments, results, summary, fixed, again)
+    about = (f"comfyrec {__version__}", f"as ComfyUI {era.version}", f"seed {arguments.seed}")
+    _write(arguments, results, summary, fixed, again, about)
     if arguments.json:
         whole = msgspec.to_builtins({"summary": summary, "fixes": fixed, "results": results})
         print(msgspec.json.format(msgspec.json.encode(whole)).decode())
@@ -279,11 +282,13 @@ def _write(
     summary: Summary,
     fixed: Sequence[Fix],
     again: Again,
+    about: Sequence[str],
 ) -> None:
     if arguments.junit:
         arguments.junit.write_text(as_junit(results, summary), encoding="utf-8")
     if arguments.html:
-        page = as_html(results, summary, fixed, again=again)
+        style = page_files()["check.css"]
+        page = as_html(results, summary, fixed, again=again, style=style, about=about)
         arguments.html.write_text(page, encoding="utf-8")
     if arguments.badge:
         arguments.badge.write_text(as_badge(summary), encoding="utf-8")

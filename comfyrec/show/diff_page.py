@@ -26,9 +26,10 @@ def diff_html(diff: Diff, style: str) -> str:
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f'<meta name="color-scheme" content="light dark">\n<title>{title}</title>\n'
-        f"<style>{style}</style>\n</head>\n<body>\n<h1>{title}</h1>\n"
+        f"<style>{style}</style>\n</head>\n<body>\n<main>\n<h1>{title}</h1>\n"
         f"<p>{escape(diff.a)} &rarr; {escape(diff.b)}: {count}</p>\n{parts}"
-        f"{'' if diff.differences else '<p>A client would notice nothing.</p>'}</body>\n</html>\n"
+        f"{'' if diff.differences else '<p>A client would notice nothing.</p>'}"
+        "</main>\n</body>\n</html>\n"
     )
 
 

@@ -1,4 +1,4 @@
-"""Results as cells, lines, JUnit XML and a page."""
+"""Results as cells, lines, JUnit XML."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from comfyrec.check.render import (
     COLUMNS,
     FIXES_SHOWN,
     Again,
-    as_html,
     as_junit,
     count_in_words,
     fixes_in_words,
@@ -99,12 +98,7 @@ def test_only_the_first_fixes_are_shown() -> None:
 
 
 @given(st.text(), st.text())
-def test_whatever_a_client_prints_the_reports_can_be_read(tail: str, why: str) -> None:
+def test_whatever_a_client_prints_the_report_can_be_read(tail: str, why: str) -> None:
     odd = result(tail=tail, verdicts=(Verdict("K3", False, why),), last_words=why)
-    summary = summary_of([odd])
 
-    ElementTree.fromstring(as_junit([odd], summary))
-    page = as_html([odd], summary, fixes([odd]), again=Again((why, tail)))
-
-    assert "<script" not in page
-    assert page.count("<details") == 1
+    ElementTree.fromstring(as_junit([odd], summary_of([odd])))

@@ -105,7 +105,7 @@ def test_a_wrong_client_fails_and_the_report_says_why(
     assert (suites.get("tests"), suites.get("failures")) == ("2", "1")
     text = page.read_text(encoding="utf-8")
     assert "open-webui" in text
-    assert "http" not in text.replace("https://github.com", "").replace("http://127", "")
+    assert "://" not in text.replace("https://github.com", "").replace("http://127", "")
 
 
 def test_a_command_that_hangs_is_told_so(capsys: pytest.CaptureFixture[str]) -> None:
