@@ -171,6 +171,16 @@ function lowerBound(values, wanted, key = (value) => value) {
   return low;
 }
 
+// A picture of the recording. One that the browser cannot draw, as it is cut or damaged, is told of once.
+const undrawn = new Set();
+function pictureOf(number, alt, whenUndrawn) {
+  const image = make("img");
+  image.alt = alt;
+  image.addEventListener("error", () => { undrawn.add(number); whenUndrawn(image); });
+  image.src = pictureUrl(number);
+  return image;
+}
+
 // An element with a class and a text; recorded text goes in by textContent only.
 function make(tag, name = "", text = "") {
   const element = document.createElement(tag);

@@ -13,6 +13,7 @@ class Inspector {
       const button = make("button", "", name);
       button.type = "button";
       button.role = "tab";
+      button.setAttribute("aria-controls", "detail");
       button.addEventListener("click", () => this.choose(name));
       return button;
     });
@@ -23,10 +24,23 @@ class Inspector {
     this.other = make("button");
     this.other.type = "button";
     this.other.addEventListener("click", () => this.copyText(this.asCode));
-    byId("tabs").append(...this.buttons, this.title, this.copy, this.other);
+    byId("tabs").append(...this.buttons);
+    byId("about").append(this.title, this.copy, this.other);
+    byId("tabs").addEventListener("keydown", (event) => this.moveTab(event));
   }
 
   choose(name) { this.tab = name; this.draw(); }
+
+  // As tabs do: the arrows choose the next one, and one stop of the tab key is for all of them.
+  moveTab(event) {
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (!step) return;
+    event.preventDefault();
+    event.stopPropagation();
+    const names = Object.keys(TABS), next = (names.indexOf(this.tab) + step + names.length) % names.length;
+    this.choose(names[next]);
+    this.buttons[next].focus();
+  }
 
   async copyText(text) {
     let told = "copied";
@@ -42,7 +56,11 @@ class Inspector {
   }
 
   async draw() {
-    for (const button of this.buttons) button.setAttribute("aria-selected", String(button.textContent === this.tab));
+    for (const button of this.buttons) {
+      const chosen = button.textContent === this.tab;
+      button.setAttribute("aria-selected", String(chosen));
+      button.tabIndex = chosen ? 0 : -1;
+    }
     const row = this.app.selected, turn = ++this.shown, box = byId("detail");
     if (row < 0) { this.title.textContent = ""; this.asCode = ""; this.text = ""; this.other.hidden = this.copy.hidden = true; box.replaceChildren(this.overall()); return; }
     const { conn, size, type } = this.data.columns;
@@ -63,13 +81,15 @@ class Inspector {
     const picture = this.data.columns.picture[row];
     const parts = findings.map((finding) => make("p", "finding", finding.sentence));
     if (picture >= 0 && this.tab !== "Hex" && this.tab !== "Raw") {
-      const image = make("img");
-      image.alt = `picture of ${this.data.strings[type[row]]}`;
-      image.src = pictureUrl(picture);
-      parts.push(image);
+      parts.push(this.picture(picture, `picture of ${this.data.strings[type[row]]}`));
     }
     box.replaceChildren(...parts, content);
     box.scrollTop = 0;
+  }
+
+  picture(number, alt) {
+    const words = () => make("p", "dim", "This picture is cut or damaged, and cannot be drawn.");
+    return undrawn.has(number) ? words() : pictureOf(number, alt, (image) => image.replaceWith(words()));
   }
 
   // Nothing is selected: what happened in all.
@@ -160,10 +180,7 @@ class Inspector {
       parts.push(make("p", "dim", strings[columns.words[progress]]), bar);
     }
     if (at("picture") >= 0) {
-      const image = make("img");
-      image.alt = "the last picture";
-      image.src = pictureUrl(columns.picture[at("picture")]);
-      parts.push(image);
+      parts.push(this.picture(columns.picture[at("picture")], "the last picture"));
     }
     box.replaceChildren(...parts);
   }

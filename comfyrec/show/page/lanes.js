@@ -1,19 +1,21 @@
 // The time line: an overview of all, and lanes for sockets, prompts, nodes and requests in a window.
 
-const LANE = 22, AXIS = 20, FOLD_PX = 34, PROMPTS_SHOWN = 40, TICKS_MAX = 40000, REQUESTS_DRAWN = 600;
+const LANE = 22, AXIS = 20, FOLD_PX = 34, PROMPTS_SHOWN = 40, TICKS_MAX = 40000, REQUESTS_DRAWN = 600, TRACKS = 12, REQUEST_LABEL = 240;
 const OUTCOME_MARK = { success: "✓", error: "✕", interrupted: "■", deleted: "–", "": "?" };
 // Of a recording that grows, what has no end runs or waits.
 const outcomeOf = (prompt, data) => prompt.outcome || (data.over ? "no end" : prompt.started === null && !prompt.nodes.length ? "waiting" : "running");
 const colorOf = (prompt, data) => (prompt.outcome || data.over ? OUTCOME_COLOR[prompt.outcome] ?? "warn" : "node");
 const markOf = (prompt, data) => (prompt.outcome || data.over ? OUTCOME_MARK[prompt.outcome] ?? "?" : "▸");
 const OUTCOME_COLOR = { success: "good", error: "bad", interrupted: "warn", deleted: "wait", "": "warn" };
+// Colors of bars that are too faint for text, and what says the same in text.
+const TEXT_COLOR = { wait: "dim", node: "running" };
 
 // Colors of the theme as a canvas takes them: the text of a variable is not resolved, a probe is.
 function readColors() {
   const probe = make("i");
   document.body.append(probe);
   const colors = {};
-  for (const name of ["bg", "panel", "line", "grid", "text", "dim", "accent", "chosen", "node", "on-node", "wait", "good", "bad", "warn", "http", "client", "picture"]) {
+  for (const name of ["bg", "panel", "line", "grid", "text", "dim", "accent", "chosen", "node", "running", "on-node", "wait", "good", "bad", "warn", "http", "client", "picture"]) {
     probe.style.color = `var(--${name})`;
     colors[name] = getComputedStyle(probe).color;
   }
@@ -60,7 +62,7 @@ class Lanes {
     this.overviewKey = "";
   }
 
-  get label() { return this.width < 600 ? 104 : 190; }
+  get label() { return this.width < 600 ? 124 : 190; }
 
   // --- time <-> place ---
 
@@ -125,21 +127,46 @@ class Lanes {
     return all.slice(0, lowerBound(all, to + 1, (e) => e[0])).filter((e) => e[1] >= from);
   }
 
-  // Requests packed into few tracks, so that neither bars nor labels overlap.
+  // Requests packed into few tracks, so that neither bars nor labels overlap. In the last track, which
+  // takes all that is left over, bars may touch, and a label that has no room is left out.
   tracks(asked) {
     const tracks = [], ends = [];
     for (const request of asked) {
-      const start = Math.max(this.x(request[0]), this.label);
-      const end = Math.max(this.x(request[1]), start + 3) + 6 + Math.min(this.text(request[3] + " " + request[4]), 240);
+      const { bad, words } = wordsOf(request);
+      const left = Math.max(this.x(request[0]), this.label), right = Math.max(this.x(request[1]), left + 2);
+      let label = this.beside(left, right, this.cut(words, REQUEST_LABEL), request[3]);
+      const start = label ? Math.min(left, label[1]) : left;
+      let end = label ? Math.max(right, label[1] + this.text(label[0])) : right;
       let track = ends.findIndex((last) => last + 8 < start);
-      if (track < 0) track = ends.length < 12 ? ends.push(0) - 1 : 11;
+      if (track < 0 && ends.length < TRACKS) track = ends.push(0) - 1;
+      else if (track < 0) { track = TRACKS - 1; if (start < ends[track] + 8) { label = null; end = right; } }
       ends[track] = Math.max(ends[track], end);
-      (tracks[track] ??= []).push(request);
+      (tracks[track] ??= []).push({ request, bad, label, left, right });
+    }
+    const crowded = tracks[TRACKS - 1] ?? [];
+    for (const one of crowded) {
+      if (!one.label) continue;
+      const from = one.label[1] - 4, to = one.label[1] + this.text(one.label[0]) + 4;
+      if (crowded.some((other) => other !== one && other.left < to && other.right > from)) one.label = null;
     }
     return tracks;
   }
 
   text(words) { return this.ink.measureText(words).width; }
+
+  // [words, place] of the first of these wordings that has room behind a bar, or else before it: not
+  // over the edge, and not under a fold. Null: none has.
+  beside(left, right, ...wordings) {
+    const folds = this.folds.map(([a, b]) => [this.x(a), this.x(b)]);
+    const until = folds.find(([a]) => a >= right - 1)?.[0] ?? this.width;
+    const from = folds.findLast(([, b]) => b <= left + 1)?.[1] ?? this.label;
+    for (const words of wordings) {
+      const wide = this.text(words);
+      if (right + 5 + wide <= until - 4) return [words, right + 5];
+      if (left - 5 - wide >= from + 4) return [words, left - 5 - wide];
+    }
+    return null;
+  }
 
   // --- drawing ---
 
@@ -270,10 +297,11 @@ class Lanes {
 
   drawLabel(lane, y) {
     const ink = this.ink, colors = this.app.colors;
-    const [words, color, bold] = this.labelOf(lane);
+    const [words, color, bold, shorter] = this.labelOf(lane);
     ink.fillStyle = colors[color];
     ink.font = (bold ? "600 " : "") + "12px " + this.app.font;
-    ink.fillText(this.cut(words, this.label - 14), 8, y + 15);
+    const room = this.label - 14;
+    ink.fillText(this.cut(shorter && this.text(words) > room && this.width < 600 ? shorter : words, room), 8, y + 15);
     ink.font = "12px " + this.app.font;
   }
 
@@ -281,7 +309,10 @@ class Lanes {
     switch (lane.kind) {
       case "socket": return ["⇄ " + lane.socket.name, "dim"];
       case "sockets": return [lane.sockets.length + " sockets", "dim"];
-      case "prompt": return [markOf(lane.prompt, this.data) + " " + lane.prompt.id.slice(0, 8) + (lane.prompt.client ? " · " + lane.prompt.client : ""), "text", true];
+      case "prompt": {
+        const name = markOf(lane.prompt, this.data) + " " + lane.prompt.id.slice(0, 8);
+        return [name + (lane.prompt.client ? " · " + lane.prompt.client : ""), "text", true, name];
+      }
       case "prompts": return [lane.shown.length + " prompts", "text", true];
       case "node": return ["   " + lane.node[1], "dim"];
       case "track": return [lane.track === 0 ? "HTTP" : "", "dim"];
@@ -357,14 +388,21 @@ class Lanes {
       this.bar(prompt.submitted, until, y + 8, 6, colors.wait);
     }
     if (run !== null) this.bar(run, prompt.ended ?? end, y + 8, 6, colors[colorOf(prompt, this.data)]);
-    const last = Math.max(this.x(prompt.ended ?? (run === null ? prompt.submitted ?? 0 : end)), this.label) + 6;
-    const took = outcomeOf(prompt, this.data) + (run !== null && prompt.ended !== null ? " " + duration(prompt.ended - run) : "");
-    const why = prompt.outcome === "error" && prompt.failure ? took + " · " + prompt.failure.trim() : took;
-    const words = last + this.text(took) < this.width ? this.cut(why, this.width - last - 6) : took;
-    ink.fillStyle = colors[colorOf(prompt, this.data)];
-    const before = this.x(prompt.submitted ?? run ?? 0) - this.text(words) - 6;
-    if (last + this.text(words) < this.width) ink.fillText(words, last, y + 15);
-    else if (before > this.label) ink.fillText(words, before, y + 15);
+    const color = colorOf(prompt, this.data);
+    const first = Math.max(this.x(prompt.submitted ?? run ?? 0), this.label);
+    const last = Math.max(this.x(prompt.ended ?? (run === null ? this.data.duration : end)), this.label);
+    const outcome = outcomeOf(prompt, this.data);
+    const took = outcome + (run !== null && prompt.ended !== null ? " " + duration(prompt.ended - run) : "");
+    let label = this.beside(first, last, took, outcome);
+    if (!label) {  // the bar fills the window: on it, then
+      label = [took, first + 10];
+      ink.fillStyle = colors.panel;
+      ink.fillRect(label[1] - 4, y + 2, this.text(took) + 8, LANE - 4);
+    }
+    const why = prompt.outcome === "error" && prompt.failure && label[0] === took && label[1] > last ? took + " · " + prompt.failure.trim() : "";
+    const room = Math.min(this.width, ...this.folds.map(([a]) => this.x(a)).filter((px) => px >= last - 1)) - label[1] - 4;
+    ink.fillStyle = colors[TEXT_COLOR[color] ?? color];
+    ink.fillText(why ? this.cut(why, room) : label[0], label[1], y + 15);
   }
 
   draw_node({ node, number }, y) {
@@ -382,16 +420,17 @@ class Lanes {
     const [px, width] = this.bar(start, end ?? this.app.window.to, y + 3, LANE - 7, colors[this.data.story.prompts[number].failed === id ? "bad" : "node"]);
     this.steps(id, number, start, end, y);
     const words = (end === null ? "running" : duration(end - start)) + (max > 1 ? `  ${value}/${max}` : "");
-    if (width > this.text(words) + 12) {
+    const left = Math.max(px, this.label), fold = this.folds.find(([a]) => this.x(a) > left);
+    const plain = Math.min(px + width, this.width, fold ? this.x(fold[0]) : Infinity) - left;
+    if (plain > this.text(words) + 12) {
       ink.fillStyle = colors["on-node"];
-      ink.fillText(words, Math.max(px, this.label) + 6, y + 15);
-    } else if (px + width + 6 + this.text(words) < this.width) {
-      ink.fillStyle = colors.dim;
-      ink.fillText(words, Math.max(px + width, this.label) + 5, y + 15);
-    } else if (px > this.label) {
-      ink.fillStyle = colors.dim;
-      ink.fillText(words, px - this.text(words) - 5, y + 15);
+      ink.fillText(words, left + 6, y + 14);
+      return;
     }
+    const label = width ? this.beside(left, Math.max(px + width, this.label), words) : null;
+    if (!label) return;
+    ink.fillStyle = colors.dim;
+    ink.fillText(label[0], label[1], y + 15);
   }
 
   // Ticks where the node moved its progress, and where it showed a picture.
@@ -405,19 +444,17 @@ class Lanes {
       const step = value[row] >= 0 && node[row] === name;
       if (!step && picture[row] < 0) continue;
       this.ink.fillStyle = this.app.colors[step ? "on-node" : "picture"];
-      this.ink.fillRect(this.x(t[row]) - 0.5, y + (step ? 15 : 3), 1, 3);
+      this.ink.fillRect(this.x(t[row]) - 0.5, y + (step ? 16 : 3), 1, 2);
     }
   }
 
   draw_track({ requests }, y) {
     const ink = this.ink, colors = this.app.colors;
-    for (const request of requests) {
-      const [start, end, status, method, path] = request;
-      const bad = status >= 400 || status === 0;
-      const [px, width] = this.bar(start, end, y + 6, LANE - 13, colors[bad ? "bad" : "http"]);
+    for (const { request, bad, label } of requests) {
+      this.bar(request[0], request[1], y + 6, LANE - 13, colors[bad ? "bad" : "http"]);
+      if (!label) continue;
       ink.fillStyle = colors[bad ? "bad" : "dim"];
-      const words = this.cut((bad && status ? status + " " : "") + method + " " + path, 240);
-      ink.fillText(words, Math.max(px + width, this.label) + 4, y + 15);
+      ink.fillText(label[0], label[1], y + 15);
     }
   }
 
@@ -483,7 +520,7 @@ class Lanes {
     let last = -Infinity;
     for (let place = lowerBound(this.pictures, from, (row) => t[row]); place < this.pictures.length && t[this.pictures[place]] <= to; place++) {
       const row = this.pictures[place], px = this.x(t[row]);
-      if (px - last < 66 && row !== this.app.selected) continue;
+      if (undrawn.has(picture[row]) || (px - last < 66 && row !== this.app.selected)) continue;
       last = px;
       wanted.push([row, px]);
     }
@@ -493,9 +530,7 @@ class Lanes {
     for (const [row, px] of wanted) {
       let image = this.frames.get(row);
       if (image === undefined) {
-        image = make("img");
-        image.alt = "";
-        image.src = pictureUrl(picture[row]);
+        image = pictureOf(picture[row], "", () => this.app.redraw());
         image.addEventListener("click", () => this.app.select(row));
         this.frames.set(row, image);
         this.film.append(image);
@@ -574,7 +609,7 @@ class Lanes {
     const lane = this.laneAt(y), t = this.time(px), { columns } = this.data;
     this.setRange(null);
     if (lane?.kind === "track") {
-      const near = lane.requests.reduce((best, e) => (Math.abs(e[0] - t) < Math.abs(best[0] - t) ? e : best));
+      const near = lane.requests.map((one) => one.request).reduce((best, e) => (Math.abs(e[0] - t) < Math.abs(best[0] - t) ? e : best));
       if (near[5] >= 0) return this.app.select(near[5]);
     }
     const rows = lane?.kind === "socket" ? this.socketRows[lane.socket.number] : null;
@@ -600,6 +635,12 @@ class Lanes {
     }
     this.app.redraw();
   }
+}
+
+// What a request is called, and whether it went wrong.
+function wordsOf([, , status, method, path]) {
+  const bad = status >= 400 || status === 0;
+  return { bad, words: (bad && status ? status + " " : "") + method + " " + path };
 }
 
 function nearest(rows, wanted, key) {

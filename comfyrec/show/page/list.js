@@ -127,6 +127,8 @@ class List {
       make("span", "number size", size[row] ? bytes(size[row]) : ""),
     );
     if (flag) element.children[2].className = "flag";
+    // Where the column is too narrow for it.
+    for (const cell of [element.children[3], element.children[4]]) cell.title = cell.textContent;
     for (const cell of element.children) cell.role = "gridcell";
     element.addEventListener("click", () => this.app.select(row));
     return element;

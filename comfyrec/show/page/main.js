@@ -103,7 +103,7 @@ class App {
       plural(story.prompts.length, "prompt"), plural(story.sockets.length, "socket"), `redacted: ${redacted.join(", ") || "nothing"}`,
     ];
     if (left_out) facts.push(`${left_out} pictures left out`);
-    byId("facts").textContent = facts.join(" · ");
+    byId("facts").textContent = facts.map((fact) => fact.replaceAll(" ", "\u00a0")).join("\u00a0· ");
     byId("verdicts").replaceChildren();
     byId("findings").replaceChildren();
     const shown = story.prompts.length > 24 ? story.prompts.map((p, n) => [p, n]).filter(([p]) => p.outcome !== "success").slice(0, 24) : story.prompts.map((p, n) => [p, n]);
@@ -322,11 +322,14 @@ class App {
     if (this.storedTheme === "light" || this.storedTheme === "dark") this.setTheme(this.storedTheme);
     for (const [keys, words] of [["←→", "frame"], ["⇧←→", "same type"], ["e", "error"], ["p", "picture"], ["n", "prompt"], ["+−", "zoom"], ["f", "fit"], ["/", "filter"], ["?", "all keys"]]) byId("hints").append(make("kbd", "", keys), ` ${words}   `);
     const divider = byId("divider"), time = byId("time");
+    const told = () => divider.setAttribute("aria-valuenow", String(Math.round((time.clientHeight / Math.max(byId("main").clientHeight, 1)) * 100)));
     const resize = (height) => {
       time.style.height = Math.max(120, Math.min(height, byId("main").clientHeight - 120)) + "px";
+      told();
       this.list.draw();
       this.redraw();
     };
+    told();
     divider.addEventListener("pointerdown", (event) => divider.setPointerCapture(event.pointerId));
     divider.addEventListener("pointermove", (event) => { if (event.buttons) resize(event.clientY - time.getBoundingClientRect().top); });
     divider.addEventListener("keydown", (event) => {

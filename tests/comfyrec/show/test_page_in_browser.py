@@ -65,6 +65,48 @@ def page_file(name: str | Path, folder: Path) -> Path:
     return file
 
 
+# What is written on the canvas of lanes, and where, in CSS pixels.
+WRITTEN = """() => {
+  const lanes = comfyrecPage.lanes, kind = CanvasRenderingContext2D.prototype;
+  const write = kind.fillText;
+  const texts = [];
+  kind.fillText = function (words, x, y) {
+    const wide = this.measureText(words).width;
+    const turned = Math.abs(this.getTransform().b) > 0.01, { e, f, a, b } = this.getTransform();
+    const ratio = Math.hypot(a, b);
+    if (this.canvas === lanes.canvas && words.trim()) texts.push(turned
+      ? [words, e / ratio - 8, e / ratio + 4, f / ratio - wide / 2, f / ratio + wide / 2]
+      : [words, x, x + wide, y - 9, y + 2]);
+    return write.call(this, words, x, y);
+  };
+  lanes.draw();
+  kind.fillText = write;
+  return [texts, lanes.width];
+}"""
+
+
+def collisions(view: Any) -> list[str]:
+    """Texts of the lanes that lie over each other, or over the edge."""
+    texts, wide = view.evaluate(WRITTEN)
+    found = [words for words, left, right, *_ in texts if left < -1 or right > wide + 1]
+    for number, (words, left, right, top, bottom) in enumerate(texts):
+        found += [
+            f"{words} | {other}"
+            for other, start, end, high, low in texts[number + 1 :]
+            if left < end - 1 and start < right - 1 and top < low - 2 and high < bottom - 2
+        ]
+    return found
+
+
+# Elements whose text is cut without a sign of it.
+CUT = """() => [...document.querySelectorAll("body *")].filter((one) => {
+  const style = getComputedStyle(one);
+  const x = style.overflowX === "hidden" && one.scrollWidth > one.clientWidth + 1;
+  const y = style.overflowY === "hidden" && one.scrollHeight > one.clientHeight + 1;
+  return one.clientWidth && one.textContent.trim() && style.textOverflow !== "ellipsis" && (x || y);
+}).map((one) => one.id || one.className || one.tagName)"""
+
+
 @pytest.mark.parametrize("name", bundled())
 def test_every_cassette_opens_and_shows_its_prompts_and_nodes(
     browser: Any, name: str, tmp_path: Path
@@ -77,6 +119,13 @@ def test_every_cassette_opens_and_shows_its_prompts_and_nodes(
     prompts = page.ask("comfyrecPage.data.story.prompts.map((p) => [p.id, p.nodes.length])")
     assert all(any(prompt_id[:8] in label for label in lanes) for prompt_id, _ in prompts)
     assert sum(label.startswith("   ") for label in lanes) == sum(count for _, count in prompts)
+    for width in (1280, 400):
+        page.view.set_viewport_size({"width": width, "height": 800})
+        assert collisions(page.view) == []
+        assert page.ask(CUT) == []
+        page.press("n", "p", "+", "+")
+        assert collisions(page.view) == []
+        page.press("f")
     assert page.complaints == []
     page.view.close()
 
@@ -173,6 +222,57 @@ def test_the_help_sheet_opens_and_the_theme_turns(browser: Any, tmp_path: Path) 
 
     assert page.ask("document.documentElement.dataset.theme") == "dark"
     assert "next, last error or finding" in page.view.inner_text("#help")
+    page.view.close()
+
+
+def test_each_stop_of_the_tab_key_can_be_seen(browser: Any, tmp_path: Path) -> None:
+    page = Page(browser, page_file("execution-error", tmp_path))
+    page.press("e")
+    ringed = []
+
+    page.press("Tab")
+    while page.ask("document.activeElement !== document.body"):
+        ringed.append(
+            page.ask(
+                """(() => { const one = document.activeElement, style = getComputedStyle(one);
+                const place = one.getBoundingClientRect();
+                return [one.id || one.textContent, style.outlineStyle, place.width > 0]; })()"""
+            )
+        )
+        page.press("Tab")
+
+    assert [stop for stop in ringed if stop[1:] != ["solid", True]] == []
+    names = [stop[0] for stop in ringed]
+    assert {"search", "list", "divider", "detail", "knew", "Decoded"} <= set(names)
+    assert "Tree" not in names  # the arrows go there
+    page.view.close()
+
+
+def test_arrows_go_through_the_tabs(browser: Any, tmp_path: Path) -> None:
+    page = Page(browser, page_file("execution-error", tmp_path))
+    page.press("e")
+    page.view.locator("#tabs button").first.focus()
+
+    page.press("ArrowLeft", "ArrowLeft")
+
+    page.view.locator("#detail", has_text="00000").wait_for()
+    assert page.ask("document.activeElement.textContent") == "Hex"
+    page.view.close()
+
+
+def test_a_picture_that_is_cut_is_said_and_not_drawn_broken(browser: Any, tmp_path: Path) -> None:
+    page = Page(browser, page_file("upload-and-view", tmp_path))
+    row = page.ask(
+        """comfyrecPage.data.columns.type.findIndex((type, row) =>
+        comfyrecPage.data.strings[type] === "206" && comfyrecPage.data.columns.picture[row] >= 0)"""
+    )
+
+    page.ask(f"comfyrecPage.select({row})")
+
+    page.view.locator("#detail", has_text="cut or damaged").wait_for()
+    assert page.view.locator("#detail img").count() == 0
+    broken = "[...document.querySelectorAll('#film img')].filter((one) => !one.naturalWidth).length"
+    page.view.wait_for_function(f"{broken} === 0")
     page.view.close()
 
 
