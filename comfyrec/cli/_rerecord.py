@@ -9,9 +9,11 @@ import asyncio
 import contextlib
 import json
 import tempfile
+import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,6 +28,7 @@ from comfyrec.errors import ClientError, UsageError
 from comfyrec.testing.recording import Recording
 from comfyrec.timeline import Exchange, Socket, Timeline
 from comfyrec.timeline.message_summary import peek_at
+from comfyrec.wording import reason
 
 __all__ = ["WORKFLOW", "done_again", "ran"]
 
@@ -84,18 +87,41 @@ def done_again(url: str, recorded: Timeline, *, limit_s: float) -> Timeline:
 
 
 def _recorded(url: str, play: Callable[[str], Coroutine[Any, Any, None]]) -> Timeline:
+    _check_it_answers(url)
     with tempfile.TemporaryDirectory(prefix="comfyrec-diff-") as folder:
         file = Path(folder) / "run.crec"
         try:
             with Recording(url, file) as recording:
                 asyncio.run(play(recording.url))
         except (ClientError, aiohttp.ClientError, OSError) as trouble:
-            raise UsageError(f"{url}: {trouble}") from None
+            why = _in_words(trouble).replace(recording.url.rstrip("/"), url.rstrip("/"))
+            raise UsageError(f"{url}: {why}") from None
         with open_cassette(file) as reader:
             timeline = Timeline.build(reader)
     about = {"comfyui_version": _version_of(url)}
     sessions = tuple(msgspec.structs.replace(one, about=about) for one in timeline.sessions)
     return msgspec.structs.replace(timeline, sessions=sessions)
+
+
+def _check_it_answers(url: str) -> None:
+    """The recording proxy would answer in its place."""
+    try:
+        urllib.request.urlopen(f"{url.rstrip('/')}/system_stats", timeout=ANSWER_S).close()
+    except urllib.error.HTTPError:
+        return  # something is there
+    except (OSError, ValueError, HTTPException) as trouble:
+        raise UsageError(
+            f"no ComfyUI server answers at {url} ({reason(trouble)}); start one there, or give "
+            f"another address"
+        ) from None
+
+
+def _in_words(trouble: Exception) -> str:
+    if isinstance(trouble, aiohttp.WSServerHandshakeError):
+        return f"the WebSocket was refused with {trouble.status}"
+    if isinstance(trouble, aiohttp.ClientResponseError):
+        return f"it answered {trouble.status} in the middle of the work"
+    return reason(trouble)
 
 
 def _version_of(url: str) -> str:

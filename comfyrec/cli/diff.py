@@ -23,6 +23,7 @@ from comfyrec.errors import UsageError
 from comfyrec.show.diff import SEVERITIES, compare, release_notes
 from comfyrec.show.text import bytes_in_words
 from comfyrec.timeline import Timeline
+from comfyrec.wording import plural
 
 __all__ = ["add_arguments", "run"]
 
@@ -102,7 +103,7 @@ def _both(arguments: argparse.Namespace) -> tuple[Timeline, Timeline, list[Reade
     if len(servers) == 2:
         workflows = _workflows(arguments.workflow)
         for which in servers:
-            tell("diff", f"running {len(workflows)} workflow(s) twice on {which}")
+            tell("diff", f"running {plural(len(workflows), 'workflow')} twice on {which}")
         return ran(a, workflows, limit_s=limit_s), ran(b, workflows, limit_s=limit_s), []
     tell("diff", f"doing again on {servers[0]} what was recorded")
     if _is_server(b):

@@ -78,7 +78,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--corpus",
         type=Path,
         metavar="DIR",
-        help="cassettes that are tried first; what fails is kept there (default: ./)",
+        help="a folder of cassettes that are tried first; it is made if it is not there, and "
+        "what fails is kept in it (default: ./)",
     )
     add("--json", action="store_true", help="one JSON object")
     add("command", nargs="*", metavar="-- COMMAND", help=argparse.SUPPRESS)
@@ -96,8 +97,6 @@ def run(arguments: argparse.Namespace) -> int:
         if missing.name != "hypothesis":
             raise
         raise UsageError("fuzzing needs hypothesis; install comfyrec[hypothesis]") from None
-    if arguments.corpus is not None and not arguments.corpus.is_dir():
-        raise UsageError(f"--corpus {arguments.corpus}: there is no such folder; make it first")
     options = FuzzOptions(
         examples=arguments.examples,
         seconds=arguments.seconds,
@@ -106,6 +105,8 @@ def run(arguments: argparse.Namespace) -> int:
         timeout_s=arguments.timeout,
     )
     with sigterm_interrupts(), adopting_orphans(), client_for(argv) as client:
+        if arguments.corpus is not None:
+            _make(arguments.corpus)
         found = _known_first(client, arguments.corpus, options.timeout_s) or _drawn(client, options)
     if not found.examples:
         raise UsageError(
@@ -113,6 +114,16 @@ def run(arguments: argparse.Namespace) -> int:
         )
     _tell(arguments, found)
     return FAILED if found.failure is not None else FINE
+
+
+def _make(corpus: Path) -> None:
+    """Before a long search, not after it."""
+    try:
+        corpus.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"--corpus {corpus} cannot be made ({error.strerror}); give the name of a folder"
+        ) from None
 
 
 # --- what was found before -----------------------------------------------------------------------

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import sys
+import time
 from argparse import Namespace
 from collections.abc import AsyncIterator, Sequence
+from typing import Final
 
 from comfyrec.cassette.files import Writer, create_cassette
 from comfyrec.cassette.redact.redactor import Redactor
 from comfyrec.client.address import Address, parse
 from comfyrec.client.formatting import printable
 from comfyrec.client.redaction import SECRET_VARIABLES
-from comfyrec.errors import CassetteExists, SecretKept
+from comfyrec.client.settings import settle
+from comfyrec.errors import CassetteExists, NoServer, SecretKept
 from comfyrec.proxy import Recorder, Relay, parse_upstream
 from comfyrec.proxy.recorder import now_us
 from comfyrec.proxy.upstream import tls_context
-from comfyrec.wording import plural
+from comfyrec.wording import plural, reason
 
 __all__ = ["recorded"]
+
+_PAUSE_S: Final = 0.2
 
 
 @contextlib.asynccontextmanager
@@ -29,8 +35,11 @@ async def recorded(
     """Record everything that is said to ``where`` into ``--record``; gives the proxy's address.
 
     Raises:
+        NoServer: nothing listens there, as long as a client waits for a server to start.
         CassetteError: the file exists already, or cannot be written.
     """
+    limit_s = settle(os.environ, connect_timeout_s=arguments.connect_timeout).connect_timeout_s
+    await _listens(where, limit_s)
     upstream = parse_upstream(where.origin)
     context = tls_context(arguments.ca_file, insecure=arguments.insecure) if upstream.tls else None
     known = [*secrets, where.password, *(os.environ.get(name, "") for name in SECRET_VARIABLES)]
@@ -58,6 +67,22 @@ async def recorded(
     finally:
         _close(writer, recorder)
     _say(f"recorded {plural(writer.written, 'record')} into {arguments.record}")
+
+
+async def _listens(where: Address, limit_s: float) -> None:
+    """Wait for the server: to a client of the proxy it would seem to answer."""
+    until = time.monotonic() + limit_s
+    while True:
+        try:
+            async with asyncio.timeout(limit_s):
+                _, writer = await asyncio.open_connection(where.host, where.port)
+        except OSError as trouble:
+            if time.monotonic() >= until:
+                raise NoServer(str(where), reason(trouble)) from None
+            await asyncio.sleep(_PAUSE_S)
+        else:
+            writer.close()
+            return
 
 
 def _close(writer: Writer, recorder: Recorder) -> None:

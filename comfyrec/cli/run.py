@@ -34,6 +34,7 @@ from comfyrec.client.workflow import Workflow
 from comfyrec.errors import (
     BadAnswer,
     ClientError,
+    ComfyrecError,
     NoServer,
     OutputError,
     RunFailed,
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
 __all__ = ["add_arguments", "run"]
 
 INTERRUPTED = 130
+_CTRL_C = "it was interrupted before its end was known"
 
 _YES, _NO = frozenset({"y", "yes", "yeah", "yep"}), frozenset({"n", "no", "nope"})
 
@@ -61,15 +63,18 @@ def run(arguments: argparse.Namespace) -> int:
     pattern = outputs.Pattern.parse(
         arguments.filepattern or outputs.Pattern().text, offset=arguments.index_offset or 0
     )
-    flow = _read(arguments.workflow)
-    if arguments.save_images is not None:
-        _check_folder(arguments.save_images, pattern, overwrite=arguments.overwrite)
+    # Whoever reads the report line gets one from here on, however it ends.
+    report_line = _ReportLine(wanted=arguments.json)
     try:
-        return asyncio.run(_run(arguments, flow, pattern))
-    except ClientError as error:
-        # If only saving failed, the run itself is reported already.
-        if arguments.json and not isinstance(error, OutputError):
-            _print_report(*_told_by(error), {}, error=str(error))
+        flow = _read(arguments.workflow)
+        if arguments.save_images is not None:
+            _check_folder(arguments.save_images, pattern, overwrite=arguments.overwrite)
+        return asyncio.run(_run(arguments, flow, pattern, report_line))
+    except ComfyrecError as error:
+        report_line.print(*_told_by(error), {}, error=str(error))
+        raise
+    except KeyboardInterrupt:
+        report_line.print(Outcome.INTERRUPTED, None, {}, error=_CTRL_C)
         raise
 
 
@@ -106,7 +111,7 @@ def _check_folder(folder: Path, pattern: outputs.Pattern, *, overwrite: bool) ->
         )
 
 
-def _told_by(error: ClientError) -> tuple[str, str | None]:
+def _told_by(error: ComfyrecError) -> tuple[str, str | None]:
     """Outcome and prompt id of a run that ended with an error."""
     if isinstance(error, BadAnswer):
         return Outcome.REJECTED, None
@@ -115,10 +120,23 @@ def _told_by(error: ClientError) -> tuple[str, str | None]:
     return (Outcome.LOST if isinstance(error, NoServer) else Outcome.ERROR), None
 
 
-def _print_report(
-    outcome: str, prompt_id: str | None, found: dict[str, Any], *, error: str
-) -> None:
-    print(json_line(report(str(outcome), prompt_id, found, error=error)), flush=True)
+class _ReportLine:
+    """The last line of ``--json``: printed once, by whoever knows first how it ended."""
+
+    def __init__(self, *, wanted: bool) -> None:
+        self._wanted = wanted
+
+    def print(
+        self, outcome: str, prompt_id: str | None, found: dict[str, Any], *, error: str
+    ) -> None:
+        """Print it, if it is wanted and was not printed."""
+        if self._wanted:
+            self._wanted = False
+            print(json_line(report(str(outcome), prompt_id, found, error=error)), flush=True)
+
+    def leave_out(self) -> None:
+        """Something else is printed in its place."""
+        self._wanted = False
 
 
 def _say(sentence: str) -> None:
@@ -131,7 +149,10 @@ def _say(sentence: str) -> None:
 
 
 async def _run(
-    arguments: argparse.Namespace, flow: Workflow | PageWorkflow, pattern: outputs.Pattern
+    arguments: argparse.Namespace,
+    flow: Workflow | PageWorkflow,
+    pattern: outputs.Pattern,
+    report_line: _ReportLine,
 ) -> int:
     async with _client(arguments) as client:
         if not isinstance(flow, Workflow):
@@ -140,11 +161,12 @@ async def _run(
             return await _serve(arguments, client, flow)
         await client.connect()
         if not _agreed(arguments, flow, client):
+            report_line.print(Outcome.CANCELLED, None, {}, error="it was not to be run")
             return 0
         if arguments.upload_images is not None:
             folder = Path(arguments.upload_images or arguments.workflow.parent)
             flow = await _uploaded(folder, client, flow)
-        return await _Run(arguments, client, flow, pattern).go()
+        return await _Run(arguments, client, flow, pattern, report_line).go()
 
 
 async def _converted(client: Client, page: PageWorkflow, where: str) -> Workflow:
@@ -202,6 +224,7 @@ async def _client(arguments: argparse.Namespace) -> AsyncIterator[Client]:
         recorded(where, arguments, secrets=_secrets(options)) as through,
         make(through, **options) as client,
     ):
+        client.called = str(where)
         yield client
 
 
@@ -228,7 +251,7 @@ def _agreed(arguments: argparse.Namespace, flow: Workflow, client: Client) -> bo
     """Show what would be run, and ask."""
     if not arguments.json:
         _say(workflow.summary(flow, where=str(arguments.workflow)))
-        _say(f"on {client.address}")
+        _say(f"on {client.called}")
     if arguments.yes:
         return True
     while True:
@@ -276,8 +299,9 @@ class _Run:
         client: Client,
         flow: Workflow,
         pattern: outputs.Pattern,
+        report_line: _ReportLine,
     ) -> None:
-        self._arguments = arguments
+        self._arguments, self._report_line = arguments, report_line
         self._client = client
         self._flow = flow
         self._pattern = pattern
@@ -304,6 +328,8 @@ class _Run:
                 # It would cancel this task once more while the client is being closed.
                 self._stopping.cancel()
                 await asyncio.gather(self._stopping, return_exceptions=True)
+                known = None if self._prompt is None else self._prompt.prompt_id
+                self._report_line.print(Outcome.INTERRUPTED, known, {}, error=_CTRL_C)
                 return INTERRUPTED
         if self._stopping is not None:
             await asyncio.wait([self._stopping])
@@ -311,17 +337,21 @@ class _Run:
 
     def _left_alone(self, prompt: PromptHandle) -> int:
         if self._arguments.json:
+            self._report_line.leave_out()
             print(json.dumps({"prompt_id": prompt.prompt_id, "number": prompt.number}))
         return 0
 
     async def _ended(self, result: Result) -> int:
         for warning in result.warnings:
             _say(f"warning: {warning}")
+        end = result.outcome, result.prompt_id, result.outputs
         try:
             written = await self._save(result)
-        finally:
-            if self._arguments.json:
-                _print_report(result.outcome, result.prompt_id, result.outputs, error=result.reason)
+        except OutputError as error:
+            # The run itself ended as it did.
+            self._report_line.print(*end, error=str(error))
+            raise
+        self._report_line.print(*end, error=result.reason)
         if not self._arguments.json:
             for path in written:
                 print(path)
@@ -465,7 +495,7 @@ async def _serve(arguments: argparse.Namespace, client: Client, flow: Workflow) 
         bound = runner.addresses[0][1]
         shown = f"[{host}]" if ":" in host else host
         print(
-            f"Running {arguments.workflow} for {client.address} on http://{shown}:{bound}",
+            f"Running {arguments.workflow} for {client.called} on http://{shown}:{bound}",
             flush=True,
         )
         stopped = asyncio.Event()

@@ -99,7 +99,7 @@ class Client(Connection):
                 await self.connect()
                 accepted = await self._post(flow, prompt_id)
         except TimeoutError:
-            raise NoServer(str(self.address), f"no answer within {limit_s:g} s") from None
+            raise NoServer(self.called, f"no answer within {limit_s:g} s") from None
         prompt = PromptHandle(self, accepted, on_event, limit_s)
         self._prompts[prompt.prompt_id] = prompt
         self._feed(

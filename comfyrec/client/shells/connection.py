@@ -59,6 +59,7 @@ class Connection:
             self.address = (
                 address.parse(server, where="server") if isinstance(server, str) else server
             )
+        self._called = ""
         self.settings: ClientSettings = settle(environment, **settings)
         self._headers = dict(headers or {})
         if self.address.authorization:
@@ -82,6 +83,15 @@ class Connection:
         self._ready = False
         self._clock = time.time_ns() // 1000 - time.monotonic_ns() // 1000
         self.closed = False
+
+    @property
+    def called(self) -> str:
+        """What people call the server: its address, also where it is reached through a proxy."""
+        return self._called or str(self.address)
+
+    @called.setter
+    def called(self, name: str) -> None:
+        self._called = name
 
     @property
     def client_id(self) -> str:
@@ -196,7 +206,7 @@ class Connection:
         try:
             return await self._carry_out(conversation)
         except Unanswered as silent:
-            raise NoServer(str(self.address), silent.why) from None
+            raise NoServer(self.called, silent.why) from None
         except BadAnswer as bad:
             bad.why = self.redaction(bad.why)
             raise
@@ -330,7 +340,7 @@ class Connection:
         try:
             self.address = await self._carry_out(start_up(self.address, deadline=deadline))
         except Unanswered as silent:
-            raise NoServer(str(self.address), silent.why) from None
+            raise NoServer(self.called, silent.why) from None
         if self._transport.token_wanted:
             self.address = self.address.above_api.below("/api")
         self._ready = True

@@ -79,7 +79,7 @@ class JobClient(Client):
                 await self._carry_out(_once(HttpRequest(path=f"{conversations.BASE}/jobs")))
             except Unanswered as silent:
                 if time.monotonic() >= until:
-                    raise NoServer(str(self.address), silent.why) from None
+                    raise NoServer(self.called, silent.why) from None
                 await asyncio.sleep(_PAUSE_S)
             else:
                 return
@@ -111,7 +111,7 @@ class JobClient(Client):
                     conversations.submit(flow.graph, key=key, extra_data=self._extra_data)
                 )
         except TimeoutError:
-            raise NoServer(str(self.address), f"no answer within {limit_s:g} s") from None
+            raise NoServer(self.called, f"no answer within {limit_s:g} s") from None
         handle = PromptHandle(self, Accepted(job.id, 0.0, {}), on_event, limit_s)
         watched = self._jobs[job.id] = _Job(job, handle, _now_us())
         self._tell(watched, "submitted", {"prompt_id": job.id})

@@ -116,7 +116,7 @@ class Middleware:
             progress=prompt.progress.nodes_progress if prompt else None,
             queue_position=prompt.progress.queue_position if prompt else None,
             connected=self._client.connected,
-            server=str(self._client.address),
+            server=self._client.called,
             last=_told_of(last) if last else None,
         )
 

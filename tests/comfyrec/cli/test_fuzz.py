@@ -83,7 +83,10 @@ def test_the_corpus_is_tried_first(in_a_folder: Path, capsys: pytest.CaptureFixt
         (["--seconds", "0.001", *specimen("right")], "ended before the first example had"),
         (["--seconds", "0", *specimen("right")], "seconds must be a number greater than 0"),
         (["--examples", "x", *specimen("right")], "examples must be a number from 1"),
-        (["--corpus", "nowhere", *specimen("right")], "there is no such folder; make it first"),
+        (
+            ["--corpus", str(TINY), *specimen("right")],
+            "cannot be made (File exists); give the name",
+        ),
         (["--scenarios", "nothing", *specimen("right")], "there is no scenario 'nothing'"),
     ],
 )
@@ -95,3 +98,13 @@ def test_what_cannot_be_used_is_one_sentence(
     out, said = capsys.readouterr()
     assert sentence in said
     assert (out, said.count("\n")) == ("", 1)
+
+
+def test_the_folder_of_the_corpus_is_made(in_a_folder: Path) -> None:
+    client = specimen("right")
+
+    main(["fuzz", "--corpus", "new/corpus", "--seconds", "0.001", *client])
+    main(["fuzz", "--corpus", "other", "--", "/no/such/thing"])
+
+    assert (in_a_folder / "new" / "corpus").is_dir()
+    assert not (in_a_folder / "other").exists()

@@ -390,7 +390,9 @@ def test_texts_among_the_outputs_are_printed(flow: Path, capsys: pytest.CaptureF
     assert "node 2 text: a\\x1b[2Jb" in capsys.readouterr().out
 
 
-def test_the_run_is_recorded_on_the_way(flow: Path, tmp_path: Path):
+def test_the_run_is_recorded_on_the_way(
+    flow: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
     cassette = tmp_path / "run.jsonl"
     with serve(Server(), speed=1.0) as handle:
         assert run(handle, flow, "--record", str(cassette), "--header", "X-Key: s3cret-key") == 0
@@ -398,6 +400,7 @@ def test_the_run_is_recorded_on_the_way(flow: Path, tmp_path: Path):
     text = cassette.read_text()
     assert "execution_success" in text
     assert "s3cret-key" not in text
+    assert f"\non {handle.url}\n" in capsys.readouterr().err
 
 
 # --- wrong use --------------------------------------------------------------------------------
@@ -480,7 +483,53 @@ def test_an_output_that_is_not_there_is_an_error_of_its_own_and_the_report_is_st
 
     captured = capsys.readouterr()
     assert report_in(captured.out)["outcome"] == "success"
+    assert "x_00001_.png" in report_in(captured.out)["error"]
     assert "x_00001_.png" in captured.err
+
+
+ENDS_EARLY = {
+    "no workflow": (["nofile.json"], 2, "cannot be read"),
+    "no folder for the outputs": (["--save-images", "flow.json/out"], 10, "cannot be created"),
+    "a cassette that is there": (["--record", "flow.json"], 2, "exists already"),
+    "no server behind the recorder": (
+        ["--record", "new.crec", "--server", "127.0.0.1:1", "--connect-timeout", "0.1"],
+        8,
+        "http://127.0.0.1:1",
+    ),
+}
+
+
+@pytest.mark.parametrize("flags, status, words", ENDS_EARLY.values(), ids=ENDS_EARLY)
+def test_there_is_a_report_however_early_it_ends(
+    flags: list[str],
+    status: int,
+    words: str,
+    flow: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    monkeypatch.chdir(flow.parent)
+    flow.rename("flow.json")
+    file = [] if flags[0].endswith(".json") else ["flow.json"]
+    with serve(Server(), speed=1.0) as handle:
+        command = ["run", *file, "--json", "--yes", "--server", handle.url, *flags]
+        assert main(command) == status
+
+    out, said = capsys.readouterr()
+    [line] = out.splitlines()
+    assert words in report_in(line)["error"]
+    assert report_in(line)["prompt_id"] is None
+    assert words in said
+
+
+def test_a_run_that_is_not_wanted_is_reported_as_cancelled(
+    flow: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    with serve(Server(), speed=1.0) as handle:
+        assert main(["run", str(flow), "--json", "--server", handle.url]) == 0
+
+    assert report_in(capsys.readouterr().out)["outcome"] == "cancelled"
 
 
 # --- continuous -------------------------------------------------------------------------------
