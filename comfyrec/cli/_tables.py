@@ -40,8 +40,10 @@ def export_tables(folder: Path, names: Sequence[Path], *, jobs: int) -> int:
         store.commit()
     words = [f"{plural(added, 'recording')} with {plural(store.rows, 'row')} added to {folder}"]
     if len(paths) > len(new):
-        words.append(f"{len(paths) - len(new)} were there already")
+        known = len(paths) - len(new)
+        words.append(f"{plural(known, 'file is', 'files are')} in it already, unchanged")
     if copies:
-        words.append(f"{plural(copies, 'file')} held a recording that was there already")
+        hold = plural(copies, "file holds a recording", "files hold recordings")
+        words.append(f"{hold} that it has from another file")
     print("; ".join(words))
     return wrong.status()

@@ -31,7 +31,7 @@ from comfyrec.cassette.records import (
 from comfyrec.cli import FINE
 from comfyrec.cli.terminal.drawing import on_a_terminal, terminal_width
 from comfyrec.cli.terminal.filters import add_filters, selection_of
-from comfyrec.cli.terminal.output import Lines, opened, safe, safe_json, said
+from comfyrec.cli.terminal.output import Lines, opened, safe, safe_json, said, tell
 from comfyrec.errors import DecodeError, UsageError
 from comfyrec.http.event_stream import StreamMessage, StreamReader
 from comfyrec.show.selection import Selection
@@ -108,6 +108,8 @@ def _selected(reader: Reader, selection: Selection) -> Iterator[AnyRecord]:
     moments = moments_of(timeline)
     selection.check(moments, timeline)
     wanted = {moment.at for moment in selection.of(moments, timeline)}
+    if not wanted:
+        tell("cat", f"{reader.path}: {selection.nothing_fits(moments)}")
     pieces: dict[tuple[int, Side], list[AnyRecord]] = {}
     for at, record in enumerate(reader):
         held: list[AnyRecord] = []

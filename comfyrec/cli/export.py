@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -80,8 +81,10 @@ def _parquet(arguments: argparse.Namespace) -> int:
     if arguments.output is not None or arguments.overwrite:
         raise UsageError("--to parquet adds to its folder; leave -o and --overwrite away")
     if not files:
+        named = (folder, "FILES") if folder.is_dir() or not folder.exists() else ("DIR", folder)
         raise UsageError(
-            f"--to parquet needs cassettes: comfyrec export --to parquet {folder} FILES"
+            f"--to parquet needs a folder for the tables first, and then cassettes; write "
+            f"'comfyrec export --to parquet {shlex.quote(str(named[0]))} {named[1]}'"
         )
     return export_tables(folder, files, jobs=arguments.jobs)
 

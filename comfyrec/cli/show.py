@@ -50,7 +50,10 @@ def run(arguments: argparse.Namespace) -> int:
         out.flush()
     else:
         if not selection.everything:
-            selection.check(moments_of(timeline), timeline)
+            moments = moments_of(timeline)
+            selection.check(moments, timeline)
+            if not selection.of(moments, timeline):
+                tell("show", f"{reader.path}: {selection.nothing_fits(moments)}")
         width = terminal_width() if on_a_terminal() else 80
         draw(narrative(timeline, story, selection=selection, every_frame=arguments.frames,
                        width=width))  # fmt: skip
@@ -62,15 +65,20 @@ def _follow(name: Path, selection: Selection) -> int:
     path = find_cassette(name)
     tail, live = Tail(path), Live()
     following = Following(live, selection)
+    shown = 0
     with closing(tail), growth_of(Path(path)) as growth:
         while True:
             told = [told for record in tail.more() for told in live.take(record)]
             if tail.ended:
                 told += live.finish()
-            draw(following.lines(told))
+            lines = list(following.lines(told))
+            draw(lines)
+            shown += len(lines)
             if tail.ended:
                 break
             growth.wait(PATIENCE_S)
+    if not (shown or selection.everything):
+        tell("show", f"{path}: nothing has fitted {selection.in_words()}")
     for problem in tail.problems[:PROBLEMS_SHOWN]:
         tell("show", problem)
     return DAMAGED if tail.problems else FINE

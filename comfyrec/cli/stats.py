@@ -19,7 +19,7 @@ from comfyrec.show.text import Line, duration, line
 from comfyrec.tables.ask import Answer, ask
 from comfyrec.tables.convert import Converted, jobs_by_default
 from comfyrec.tables.questions import QUESTIONS, sql_of
-from comfyrec.wording import plural, shortened
+from comfyrec.wording import joined, plural, shortened
 
 __all__ = ["SkippedFiles", "add_arguments", "run"]
 
@@ -101,8 +101,9 @@ class SkippedFiles:
         if more > 0:
             tell(self._command, f"{plural(more, 'more file')} with damage or without an end")
         if self._wrong:
-            words = f"{self.skipped} of {plural(self.files, 'file')} skipped"
-            tell(self._command, f"{words}, {self._wrong - self.skipped} without an end")
+            counts = {"skipped": self.skipped, "without an end": self._wrong - self.skipped}
+            words = joined([f"{count} {what}" for what, count in counts.items() if count], "and")
+            tell(self._command, f"of {plural(self.files, 'file')}, {words}")
         return DAMAGED if self._wrong else FINE
 
 

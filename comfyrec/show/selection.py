@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Final
 
@@ -14,11 +14,12 @@ from comfyrec.events.schema import KNOWN
 from comfyrec.timeline import RecordedPrompt, Timeline
 from comfyrec.timeline.moments import Moment
 from comfyrec.timeline.node_runs import class_of
-from comfyrec.wording import did_you_mean, nearest, plural, shortened_list
+from comfyrec.wording import did_you_mean, joined, nearest, plural, shortened_list
 
 __all__ = ["Selection", "microseconds"]
 
 LISTED_MAX: Final = 8
+TYPES_LISTED_MAX: Final = 20
 _TIME: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(us|ms|s|m|min|h|)")
 _UNIT_US: Final = {
     "us": 1, "ms": 1_000, "s": 1_000_000, "": 1_000_000, "m": 60_000_000, "min": 60_000_000,
@@ -109,6 +110,36 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
                 raise UsageError(
                     f"--node {wanted} is neither the id nor the class of a node; {hint}"
                 )
+
+    def nothing_fits(self, moments: Sequence[Moment]) -> str:
+        """What to say where nothing in a whole recording fits: what was looked for, and what there
+        is.
+
+        Args:
+            moments: all of the recording.
+        """
+        last_s = max((moment.t_us for moment in moments), default=0) / 1e6
+        has = f"{plural(len(moments), 'moment')} in {last_s:.3f} s"
+        if self.types:
+            there = sorted({moment.type for moment in moments if moment.type})
+            has += f", of the types {', '.join(shortened_list(there, TYPES_LISTED_MAX))}"
+        return f"nothing fits {self.in_words()}; the recording has {has}"
+
+    def in_words(self) -> str:
+        """The filters as flags."""
+        words = [
+            *(f"--prompt {one}" for one in self.prompts),
+            *(f"--connection {one}" for one in self.connections),
+            *(f"--type {one}" for one in self.types),
+            *(f"--node {one}" for one in self.nodes),
+        ]
+        if self.since_us is not None:
+            words.append(f"--since {self.since_us / 1e6:g}s")
+        if self.until_us is not None:
+            words.append(f"--until {self.until_us / 1e6:g}s")
+        if self.grep is not None:
+            words.append(f"--grep {self.grep.pattern}")
+        return joined(words, "and")
 
     def admits(
         self, moment: Moment, prompts: Mapping[int, RecordedPrompt], names: Collection[str]

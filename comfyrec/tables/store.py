@@ -77,8 +77,7 @@ def opened_store(folder: Path, connection: Any) -> Iterator[Store]:
         TablesError: it cannot be written.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / MANIFEST).open("a+b") as manifest:
+        with _manifest_in(folder) as manifest:
             try:
                 lock_at_once(manifest.fileno())
             except OSError:
@@ -94,6 +93,17 @@ def opened_store(folder: Path, connection: Any) -> Iterator[Store]:
         raise TablesError(
             f"{where}: {wrong.strerror or wrong}; make room or name another folder, then run it "
             f"again: what is finished stays"
+        ) from None
+
+
+def _manifest_in(folder: Path) -> BinaryIO:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return (folder / MANIFEST).open("a+b")
+    except (FileExistsError, NotADirectoryError, PermissionError) as wrong:
+        raise UsageError(
+            f"{folder} is not a folder that can be written ({wrong.strerror}); name a folder for "
+            f"the tables first, then the cassettes"
         ) from None
 
 

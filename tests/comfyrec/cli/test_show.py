@@ -105,3 +105,37 @@ def test_on_a_terminal_a_line_is_cut_to_its_width(
     assert "0123456789" in out
     assert ("\x1b[1;31m" in out) is not bool(no_color)
     assert "[2J\\u001b[2J" not in out and "…" in out
+
+
+FITS_NOTHING = {
+    "a text": (["--grep", "zzzz"], "nothing fits --grep zzzz; the recording has 66 moments in 0.0"),
+    "a time": (["--since", "90s"], "nothing fits --since 90s; the recording has 66 moments in 0.0"),
+    "a type and a node": (
+        ["--type", "execution_error", "--node", "2"],
+        "nothing fits --type execution_error and --node 2; the recording has 66 moments in 0.060 "
+        "s, of the types 200, GET, POST, closed, executed, ",
+    ),
+}
+
+
+@pytest.mark.parametrize("flags, sentence", FITS_NOTHING.values(), ids=FITS_NOTHING)
+@pytest.mark.parametrize("command", ["show", "cat"])
+def test_filters_that_fit_nothing_say_so(
+    command: str, flags: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([command, "image-only", *flags]) == 0
+
+    out, said = capsys.readouterr()
+    assert out == ""
+    assert said.startswith(f"comfyrec {command}: ")
+    assert sentence in said
+    assert said.count("\n") == 1
+
+
+def test_filters_that_have_fitted_nothing_while_following_say_so(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["show", "image-only", "--follow", "--grep", "zzzz"]) == 0
+
+    out, said = capsys.readouterr()
+    assert (out, said.count("nothing has fitted --grep zzzz\n")) == ("", 1)

@@ -62,7 +62,10 @@ def test_a_second_export_adds_nothing(tmp_path: Path, cassettes: Path, capsys: A
     status = export_tables(folder, [cassettes], jobs=1)
 
     assert status == 0
-    assert "1 file held a recording that was there already" in capsys.readouterr().out
+    assert (
+        "3 files are in it already, unchanged; 1 file holds a recording that it has"
+        in capsys.readouterr().out
+    )
     assert files_of(folder) == before
     assert content(folder, "node_runs") == rows
 
