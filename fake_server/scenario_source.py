@@ -11,7 +11,7 @@ import msgspec
 
 from comfyrec.errors import ScenarioError
 from comfyrec.versions import era_of
-from fake_server.options import ServerOptions, SurfaceChoice
+from fake_server.options import EPOCH_MS, ServerOptions, SurfaceChoice
 from fake_server.scenarios import Choice, Directions, Stage
 from fake_server.scenarios.kit.scenario import EARLIER_USER, OTHER_USER, Transport
 from fake_server.simulated_server import SimulatedServer
@@ -71,12 +71,14 @@ def _stacked(
     if all(one.name == NATIVE for one in surfaces):
         return native()
     above = [not each for each in natively]
-    front = partial(_in_front, native, surfaces, options.seed)
+    front = partial(_in_front, native, surfaces, options)
     return staged(front, *_only(choices, directions, above))()
 
 
-def _in_front(make: Callable[[], Source], surfaces: Sequence[SurfaceChoice], seed: int) -> Source:
-    return with_surfaces(make(), surfaces, seed=seed)
+def _in_front(
+    make: Callable[[], Source], surfaces: Sequence[SurfaceChoice], options: ServerOptions
+) -> Source:
+    return with_surfaces(make(), surfaces, seed=options.seed, epoch_us=options.epoch_us)
 
 
 def _only(
@@ -212,6 +214,7 @@ def scenarios_over(
     *,
     seed: int = 0,
     surfaces: tuple[SurfaceChoice, ...] = (),
+    epoch_ms: int = EPOCH_MS,
 ) -> Source:
     """A recording under the operators of scenarios, and with surfaces in front of it.
 
@@ -225,7 +228,8 @@ def scenarios_over(
                 f"scenario '{choice.scenario.name}' is about what nodes do, and a recording has "
                 f"done it already; leave out the file or the scenario"
             )
-    return _stacked(make, choices, directions, ServerOptions(seed=seed, surfaces=surfaces))
+    options = ServerOptions(seed=seed, surfaces=surfaces, epoch_ms=epoch_ms)
+    return _stacked(make, choices, directions, options)
 
 
 def _names(choices: Iterable[Choice]) -> str:

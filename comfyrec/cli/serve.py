@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.structs import replace
 
+from comfyrec.cli._engine_options import dated, engine_options
 from comfyrec.cli._lifetime import when_parent_ends, when_stdin_closes
 from comfyrec.cli._ready import prepare_ready_file, ready_file
-from comfyrec.cli._server_flags import HintsShown, add_node_flags, with_nodes
+from comfyrec.cli._server_flags import HintsShown, add_node_flags
 from comfyrec.cli._timing_flags import (
     add_timing_flags,
     other_workers,
-    timing_options,
     what_is_where,
 )
-from comfyrec.cli._versions import chosen_era, print_versions, with_assets
+from comfyrec.cli._versions import print_versions
 from comfyrec.cli._watch_flags import add_watch_flags, watched, watching_of
 from comfyrec.control import controlled
 from comfyrec.errors import UsageError
@@ -38,7 +38,6 @@ from fake_server.options import ServerOptions
 from fake_server.scenario_source import scenario_source, scenarios_over
 from fake_server.scenarios import Choice, choose
 from fake_server.server.clock import MAX
-from fake_server.simulator.cache import CACHES
 from fake_server.source import Source
 from fake_server.surfaces.registry import NATIVE, choose_surface, surface_names
 
@@ -267,7 +266,7 @@ def started(arguments: argparse.Namespace) -> tuple[ComfyUI, str]:
     _say_what_does_nothing(arguments)
     choices = [choose(text) for text in arguments.scenario]
     arguments.surface = tuple(map(choose_surface, arguments.surface))
-    options = _options(arguments)
+    options = engine_options(arguments)
     settings = PluginSettings(
         scenarios=tuple(choices),
         cassette=arguments.file,
@@ -391,7 +390,8 @@ def _maker(
     own_player = _player(arguments) if file is not None else None
 
     def make(settings: PluginSettings) -> Source:
-        choices, own = choices_of(settings), changed_by(settings, options)
+        today = dated(arguments, options)
+        choices, own = choices_of(settings), changed_by(settings, today)
         if settings.cassette is None:
             played = partial(scenario_source, choices, own)
             shown = partial(HintsShown, command=arguments.told_by, said=said)
@@ -403,7 +403,9 @@ def _maker(
         if not choices and not options.surfaces:
             return _behind_tasks(arguments, player)
         seed, surfaces = settings.seed, options.surfaces
-        under = partial(scenarios_over, choices, player, seed=seed, surfaces=surfaces)
+        under = partial(
+            scenarios_over, choices, player, seed=seed, surfaces=surfaces, epoch_ms=today.epoch_ms
+        )
         return _behind_tasks(arguments, under)
 
     return make
@@ -427,50 +429,7 @@ def _what(arguments: argparse.Namespace, choices: Sequence[Choice], options: Ser
     return f"Playing {under or 'success'} as ComfyUI {options.era.version}{seen}"
 
 
-# --- what it is made from ----------------------------------------------------------------------
-
-
-def _options(arguments: argparse.Namespace) -> ServerOptions:
-    era = with_assets(
-        chosen_era(arguments.comfyui_version, arguments.fact, arguments.told_by),
-        on=arguments.enable_assets,
-        off=arguments.disable_assets,
-    )
-    options = ServerOptions(
-        era=era,
-        seed=arguments.seed,
-        cache="lru" if arguments.cache_lru else arguments.cache,
-        multi_user=arguments.multi_user,
-        cors_origin=arguments.enable_cors_header,
-        compress_responses=arguments.enable_compress_response_body,
-        surfaces=arguments.surface,
-    )
-    assert options.cache is None or options.cache in CACHES
-    options = replace(options, **_if_given(arguments, options.epoch_us))
-    return options if arguments.file is not None else with_nodes(arguments, options, "serve")
-
-
-def _if_given(arguments: argparse.Namespace, epoch_us: int) -> dict[str, Any]:
-    """Options that have the server's own default where no flag was given."""
-    given: dict[str, Any] = {}
-    if arguments.timing is not None:
-        given |= timing_options(arguments.timing)
-    if arguments.cache_lru:
-        given["lru_size"] = arguments.cache_lru
-    if arguments.max_upload_size is not None:
-        # A float once the option was given, as protocol.md section 3 has it.
-        given["max_upload_size"] = arguments.max_upload_size * _MIB
-    if arguments.base_directory is not None:
-        from fake_server.storage.disk import RealFolders
-
-        given["folders"] = lambda: RealFolders(arguments.base_directory, epoch_us)
-    if arguments.frontend:
-        from comfyrec.cli._frontend import with_corner
-        from fake_server.storage.disk import WebRoot
-
-        page = WebRoot(epoch_us)
-        given |= {"frontend": with_corner(page), "extension_scripts": page.scripts}
-    return given
+# --- the recording ------------------------------------------------------------------------------
 
 
 def _timeline(name: str) -> Timeline:

@@ -190,6 +190,23 @@ class Request(msgspec.Struct, frozen=True, dict=True):
         """The first field of that name, whatever its case."""
         return _fields(self.headers).get(name.lower(), default)
 
+    @property
+    def is_secure(self) -> bool:
+        """Whether its client speaks TLS: with us, or with a proxy in front that says so."""
+        told = self.header("X-Forwarded-Proto").partition(",")[0].strip().lower()
+        return told == "https" if told else self.secure
+
+    @property
+    def authority(self) -> str:
+        """``host:port`` under which its client knows the server, proxies in front included."""
+        told = self.header("X-Forwarded-Host").partition(",")[0].strip()
+        return told or self.header("Host", "127.0.0.1")
+
+    @property
+    def origin(self) -> str:
+        """``scheme://host:port`` under which its client knows the server: what links begin with."""
+        return f"http{'s' if self.is_secure else ''}://{self.authority}"
+
     # --- the body
 
     @property

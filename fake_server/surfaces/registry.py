@@ -12,7 +12,7 @@ import msgspec
 
 from comfyrec.errors import UsageError
 from comfyrec.wording import did_you_mean, joined, kinds_in_words
-from fake_server.options import SurfaceChoice
+from fake_server.options import EPOCH_MS, SurfaceChoice
 from fake_server.source import Source
 from fake_server.surfaces.surface import Door, Front, Surface
 
@@ -111,13 +111,19 @@ def default_settings(name: str) -> msgspec.Struct:
     return _kind(name).settings()
 
 
-def with_surfaces(source: Source, choices: Sequence[SurfaceChoice], *, seed: int = 0) -> Source:
+def with_surfaces(
+    source: Source,
+    choices: Sequence[SurfaceChoice],
+    *,
+    seed: int = 0,
+    epoch_us: int = EPOCH_MS * 1_000,
+) -> Source:
     """A server with these surfaces in front of it; the native one alone, or none: the server."""
     others = [one for one in choices if one.name != NATIVE]
     if not others:
         return source
     native = len(others) < len(choices)
-    return Front(source, [*_makers(others, seed)], native=native)
+    return Front(source, [*_makers(others, seed)], native=native, epoch_us=epoch_us)
 
 
 def _makers(choices: Iterable[SurfaceChoice], seed: int) -> Iterable[Callable[[Door], Surface]]:

@@ -18,6 +18,7 @@ import msgspec
 
 from comfyrec.client.http.exchange import Conversation, HttpRequest, HttpResponse, with_query
 from fake_server.http.responses import json_response
+from fake_server.options import EPOCH_MS
 from fake_server.source import (
     Abort,
     Accept,
@@ -50,12 +51,15 @@ __all__ = [
     "Front",
     "Surface",
     "client_response",
+    "elsewhere",
     "native_request",
     "via",
 ]
 
 FIRST_OWN: Final = 1 << 50
 """Exchanges and sockets of surfaces are numbered from here: beyond all that come from outside."""
+
+_OTHER_HOSTS: Final = {"127.0.0.1": "localhost", "localhost": "127.0.0.1"}
 
 ANSWER_US: Final = 30_000_000
 """Virtual microseconds that the server has for an answer, as many gateways have it."""
@@ -88,18 +92,28 @@ class Door:
     Nothing of it happens at once. What is told to the server is heard by it when the surface has
     said all that it had to say; its answers and frames come back as calls of the surface.
 
+    Args:
+        inner: the server.
+        epoch_us: Unix time at virtual time 0, in microseconds.
+
     Attributes:
         now: virtual microseconds.
     """
 
-    def __init__(self, inner: Source) -> None:
+    def __init__(self, inner: Source, epoch_us: int = EPOCH_MS * 1_000) -> None:
         self.now = 0
+        self._epoch_us = epoch_us
         self._inner = inner
         self._actions: list[Action] = []
         self._inbox: deque[Happened] = deque()
         self._numbers = count(FIRST_OWN)
         self._questions: dict[int, _Question] = {}
         self._sockets: dict[int, Surface] = {}
+
+    @property
+    def unix_us(self) -> int:
+        """The server's clock: Unix time in microseconds, for what clients read as a date."""
+        return self._epoch_us + self.now
 
     # --- for surfaces ------------------------------------------------------------------------
 
@@ -210,6 +224,14 @@ class Door:
             self._actions.append(Respond(question.caller, result))
 
 
+def elsewhere(origin: str) -> str:
+    """The same machine under another name: another host to a client, which must not get its key."""
+    scheme, mark, authority = origin.partition("://")
+    name, colon, port = authority.rpartition(":")
+    name, port = (name, port) if colon and port.isdigit() else (authority, "")
+    return f"{scheme}{mark}{_OTHER_HOSTS.get(name, name)}{colon if port else ''}{port}"
+
+
 def _is_own(action: Action) -> bool:
     if isinstance(action, SendPing | SendRaw | Close | Abort | Accept):
         return action.socket >= FIRST_OWN
@@ -314,6 +336,7 @@ class Front(Wrapper):
         make: give the surfaces, the one that is asked first at the head.
         native: whether requests that no surface claims go to the server; if not, there is nothing
             at their address.
+        epoch_us: Unix time at virtual time 0, in microseconds.
     """
 
     def __init__(
@@ -322,9 +345,10 @@ class Front(Wrapper):
         make: Sequence[Callable[[Door], Surface]],
         *,
         native: bool = True,
+        epoch_us: int = EPOCH_MS * 1_000,
     ) -> None:
         super().__init__(inner)
-        self._door = Door(inner)
+        self._door = Door(inner, epoch_us)
         self.surfaces = tuple(one(self._door) for one in make)
         self._native = native
         self._asked: dict[int, Surface] = {}

@@ -62,7 +62,7 @@ class Task(msgspec.Struct):
             error = messages.get("execution_error") or {}
             self.msg = str(error.get("exception_message") or "the workflow failed").strip()
 
-    def state(self, *, miner: str, host: str) -> dict[str, Any]:
+    def state(self, *, miner: str, origin: str) -> dict[str, Any]:
         """The answer to a query; what is not known yet is absent."""
         state: dict[str, Any] = {
             "task_id": self.task_id,
@@ -80,7 +80,7 @@ class Task(msgspec.Struct):
             "msg": self.msg or None,
         }
         if self.status == "finished":
-            urls = [_url(host, file) for file in self.files]
+            urls = [_url(origin, file) for file in self.files]
             state["result"] = urls[0] if len(urls) == 1 else urls
         return {key: value for key, value in state.items() if value is not None}
 
@@ -92,6 +92,6 @@ def _between(messages: Mapping[str, Any], start: str, end: str) -> float | None:
     return float(times[1] - times[0]) / 1000
 
 
-def _url(host: str, file: outputs.OutputFile) -> str:
+def _url(origin: str, file: outputs.OutputFile) -> str:
     query = requests.view(file).query
-    return with_query(f"http://{host}/view", query)
+    return with_query(f"{origin}/view", query)

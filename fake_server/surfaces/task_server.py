@@ -377,8 +377,7 @@ class Sequencer(Source):
     def _query(self, body: dict[str, Any], request: Request) -> _Work:
         task = self._known(body)
         yield from self._look(task)
-        host = request.header("Host", "127.0.0.1")
-        return _json(task.state(miner=self._miners[task.worker], host=host))
+        return _json(task.state(miner=self._miners[task.worker], origin=request.origin))
 
     def _cancel(self, body: dict[str, Any], _request: Request) -> _Work:
         task = self._known(body)

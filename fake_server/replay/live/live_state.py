@@ -183,9 +183,8 @@ class LiveState:
 
     def spoke_to(self, request: Request) -> None:
         """A client of this play-through knows the replay under the address of its request."""
-        host = request.header("Host")
-        if AUTHORITY.fullmatch(host):
-            self._authority, self._secure = host, request.secure
+        if AUTHORITY.fullmatch(request.authority):
+            self._authority, self._secure = request.authority, request.is_secure
 
     def _own_address(self, recorded: str) -> str:
         if self._authority is None:

@@ -9,12 +9,11 @@ from typing import Any, Final
 from comfyrec.http.request import loads_or_none
 from comfyrec.wording import shortened
 from fake_server.http.responses import json_response
-from fake_server.options import EPOCH_MS
 from fake_server.source import Response
 
 __all__ = ["Refused", "bad_request", "iso_time", "milliseconds", "not_found", "translated"]
 
-_EPOCH: Final = datetime.fromtimestamp(EPOCH_MS / 1_000, UTC)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _CODES: Final[Mapping[int, str]] = {
     400: "BAD_REQUEST",
     401: "UNAUTHORIZED",
@@ -68,12 +67,12 @@ def _message(value: Any, answer: Response) -> str:
     return shortened(text, _MESSAGE_MAX) or f"the request failed with {answer.status}"
 
 
-def iso_time(now: int) -> str:
-    """A virtual moment, as ``2026-01-01T00:00:00.000Z``."""
-    moment = _EPOCH + timedelta(microseconds=now)
+def iso_time(unix_us: int) -> str:
+    """A moment, from Unix time in microseconds, as ``2026-01-01T00:00:00.000Z``."""
+    moment = _EPOCH + timedelta(microseconds=unix_us)
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1_000:03}Z"
 
 
-def milliseconds(now: int) -> int:
-    """A virtual moment as Unix time in milliseconds."""
-    return EPOCH_MS + now // 1_000
+def milliseconds(unix_us: int) -> int:
+    """Unix time in milliseconds."""
+    return unix_us // 1_000

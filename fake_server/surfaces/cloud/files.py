@@ -15,19 +15,16 @@ import msgspec
 from comfyrec.http.forms import BadForm, FormField
 from comfyrec.http.request import loads_or_none
 from fake_server.http.responses import json_response
-from fake_server.options import EPOCH_MS
 from fake_server.source import Request, Response
 from fake_server.surfaces.cloud.answers import bad_request, not_found, translated
 from fake_server.surfaces.cloud.settings import CloudSettings
-from fake_server.surfaces.surface import Asking, Door
+from fake_server.surfaces.surface import Asking, Door, elsewhere
 
 __all__ = ["STORAGE", "Files"]
 
 STORAGE: Final = "/storage.googleapis/"
 """Below it lie the bytes that signed URLs name."""
 UPLOAD_BYTES_MAX: Final = 50 * 1024 * 1024
-_OTHER_HOSTS: Final = {"127.0.0.1": "localhost", "localhost": "127.0.0.1"}
-"""The same machine under another name: another host to a client, which must not get its key."""
 _ENDING: Final = re.compile(r"\.[a-z0-9]{1,10}")
 _LOCAL: Final = (("Host", "127.0.0.1"),)
 _MASKS_MAX: Final = 10_000
@@ -128,7 +125,7 @@ class Files:
         signature = query.pop("X-Goog-Signature", "")
         if not hmac.compare_digest(signature.encode(), self._signature(query).encode()):
             return _refusal(403, "SignatureDoesNotMatch", "Access denied.")
-        if _seconds(self._door.now) > int(query["X-Goog-Expires"]):
+        if _seconds(self._door.unix_us) > int(query["X-Goog-Expires"]):
             return _refusal(400, "ExpiredToken", "Invalid argument.")
         named = {name: value for name, value in query.items() if not name.startswith("X-Goog-")}
         answer = yield _view(named, request)
@@ -137,24 +134,22 @@ class Files:
         return answer
 
     def _signed(self, request: Request, named: Mapping[str, str]) -> str:
-        name, colon, port = request.header("Host", "127.0.0.1").rpartition(":")
-        name, port = (name, port) if colon and port.isdigit() else (f"{name}{colon}{port}", "")
-        host = f"{_OTHER_HOSTS.get(name, name)}{':' if port else ''}{port}"
         query = {
             **named,
             "X-Goog-Algorithm": "GOOG4-HMAC-SHA256",
-            "X-Goog-Expires": str(_seconds(self._door.now) + self._settings.url_s),
+            "X-Goog-Expires": str(_seconds(self._door.unix_us) + self._settings.url_s),
         }
         query["X-Goog-Signature"] = self._signature(query)
-        return f"http://{host}{STORAGE}{quote(named['filename'], safe='')}?{urlencode(query)}"
+        path = f"{STORAGE}{quote(named['filename'], safe='')}"
+        return f"{elsewhere(request.origin)}{path}?{urlencode(query)}"
 
     def _signature(self, query: Mapping[str, str]) -> str:
         signed = urlencode(sorted(query.items())).encode()
         return hmac.new(self._secret, signed, hashlib.sha256).hexdigest()
 
 
-def _seconds(now: int) -> int:
-    return (EPOCH_MS + now // 1_000) // 1_000
+def _seconds(unix_us: int) -> int:
+    return unix_us // 1_000_000
 
 
 def _view(query: Mapping[str, str], request: Request | None) -> Request:

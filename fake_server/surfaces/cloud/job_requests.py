@@ -76,7 +76,7 @@ class JobRequests:
         prompt_id = str(value["prompt_id"])
         if value.get("node_errors"):
             return (yield from self._refuse(prompt_id, value["node_errors"]))
-        now = self._door.now
+        now = self._door.unix_us
         self._jobs.add(CloudJob(prompt_id, user.number, now, now))
         number = value.get("number")
         return json_response({"prompt_id": prompt_id, "number": number, "node_errors": {}})
@@ -99,7 +99,7 @@ class JobRequests:
     def status(self, user: User, id: str) -> Asking[Response]:
         """``GET /api/job/{id}/status``."""
         job, known = yield from self._known(user, id)
-        return json_response(status_of(job, known, self._settings, self._door.now))
+        return json_response(status_of(job, known, self._settings, self._door.unix_us))
 
     def detail(self, user: User, id: str) -> Asking[Response]:
         """``GET /api/jobs/{id}``."""
@@ -232,7 +232,7 @@ class JobRequests:
         ]
         yield _post("/queue", {"delete": [job.id for job in gone]})
         for job in gone:
-            job.end, job.updated = "cancelled", self._door.now
+            job.end, job.updated = "cancelled", self._door.unix_us
         return json_response({"deleted": [job.id for job in gone], "cleared": clear})
 
     def interrupt(self, user: User) -> Asking[Response]:
@@ -244,7 +244,7 @@ class JobRequests:
                 yield _post("/interrupt", {"prompt_id": job.id})
             elif job.started and job.id in queue.pending:
                 yield _post("/queue", {"delete": [job.id]})
-                job.end, job.updated = "cancelled", self._door.now
+                job.end, job.updated = "cancelled", self._door.unix_us
         return empty()
 
 

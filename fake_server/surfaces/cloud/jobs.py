@@ -58,7 +58,7 @@ _ERROR_FIELDS: Final = ("node_id", "node_type", "exception_message", "exception_
 
 
 class CloudJob(msgspec.Struct, eq=False):
-    """One job. Times are virtual microseconds."""
+    """One job. Times are Unix time in microseconds."""
 
     id: str
     user: int

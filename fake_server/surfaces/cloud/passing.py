@@ -9,7 +9,6 @@ import msgspec
 
 from comfyrec.http.request import loads_or_none
 from fake_server.http.responses import json_response
-from fake_server.options import EPOCH_MS
 from fake_server.source import Request, Response
 from fake_server.surfaces.cloud.answers import iso_time, not_found, translated
 from fake_server.surfaces.surface import Asking
@@ -38,8 +37,8 @@ def pass_on(request: Request) -> Asking[Response]:
     if family == "experiment" and answer.status == 400:
         raise not_found("preview")
     if family in ("assets", "tags") and answer.status < 400 and answer.body:
-        host = request.header("Host", "127.0.0.1")
-        return json_response(_as_cloud_has(loads_or_none(answer.body), host), answer.status)
+        told = _as_cloud_has(loads_or_none(answer.body), request.origin)
+        return json_response(told, answer.status)
     return translated(answer)
 
 
@@ -47,21 +46,21 @@ def _dated(answer: Response) -> Response:
     value = loads_or_none(answer.body)
     if answer.status != 200 or not isinstance(value, dict) or "modified" not in value:
         return answer
-    modified = iso_time((int(value["modified"]) - EPOCH_MS) * 1_000)
+    modified = iso_time(int(value["modified"]) * 1_000)
     return json_response({**value, "modified": modified})
 
 
-def _as_cloud_has(value: Any, host: str) -> Any:
+def _as_cloud_has(value: Any, origin: str) -> Any:
     """Assets with what is null left out, times of the zone, whole addresses, and their hash."""
     if isinstance(value, list):
-        return [_as_cloud_has(one, host) for one in value]
+        return [_as_cloud_has(one, origin) for one in value]
     if isinstance(value, str):
         return f"{value}Z" if _LOCAL_TIME.fullmatch(value) else value
     if not isinstance(value, dict):
         return value
-    told = {name: _as_cloud_has(one, host) for name, one in value.items() if one is not None}
+    told = {name: _as_cloud_has(one, origin) for name, one in value.items() if one is not None}
     if isinstance(told.get("hash"), str):
         told["asset_hash"] = told.pop("hash")
     if str(told.get("preview_url", "")).startswith("/"):
-        told["preview_url"] = f"http://{host}{told['preview_url']}"
+        told["preview_url"] = f"{origin}{told['preview_url']}"
     return told

@@ -171,7 +171,7 @@ class Cloud(Surface):
         name, data = data_of(message)
         if user is None or name == "status" or self._jobs.is_hidden(prompt_of(data)):
             return
-        self._jobs.heard(name, data, self.door.now)
+        self._jobs.heard(name, data, self.door.unix_us)
         job = self._jobs.get(prompt_of(data) or "")
         if name == "execution_start" and job is not None and job.started:
             return  # it was told when the job was let start
@@ -192,7 +192,7 @@ class Cloud(Surface):
         for job in self._jobs.open(user.number)[: self._settings.parallel]:
             if not job.started:
                 job.started = True
-                moment = milliseconds(self.door.now)
+                moment = milliseconds(self.door.unix_us)
                 self._say(user, start_frames({"prompt_id": job.id, "timestamp": moment}))
 
     def _say(self, user: User, frames: Sequence[str | bytes]) -> None:

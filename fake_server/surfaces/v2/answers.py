@@ -7,23 +7,22 @@ from typing import Any, Final
 
 import msgspec
 
-from fake_server.options import EPOCH_MS
 from fake_server.source import Response
 
 __all__ = ["V2Error", "iso", "json_answer", "moment", "not_found", "upstream_error"]
 
 _JSON: Final = (("Content-Type", "application/json; charset=utf-8"),)
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=EPOCH_MS)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def iso(now: int) -> str:
-    """A moment of virtual time as RFC 3339 has it."""
-    return (_EPOCH + timedelta(microseconds=now)).isoformat(timespec="milliseconds")
+def iso(unix_us: int) -> str:
+    """A moment as RFC 3339 has it."""
+    return moment(unix_us).isoformat(timespec="milliseconds")
 
 
-def moment(now: int) -> datetime:
-    """A moment of virtual time."""
-    return _EPOCH + timedelta(microseconds=now)
+def moment(unix_us: int) -> datetime:
+    """A moment, from Unix time in microseconds."""
+    return _EPOCH + timedelta(microseconds=unix_us)
 
 
 def json_answer(

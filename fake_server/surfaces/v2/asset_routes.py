@@ -11,7 +11,6 @@ from comfyrec.client.outputs import OutputFile
 from comfyrec.events.outputs import FileEntry
 from comfyrec.http.media_types import guessed_type
 from fake_server.http.static import file_answer
-from fake_server.options import EPOCH_MS
 from fake_server.source import Request, Response
 from fake_server.storage.memory import StoredFile
 from fake_server.surfaces.surface import Asking, native_request, via
@@ -181,7 +180,7 @@ class AssetRoutes:
         if blob.file is None:
             file = StoredFile(blob.data, asset.created)
             bare = Request("GET", "/", wanted)
-            return _ranged(file_answer(bare, file, EPOCH_MS * 1_000, (kind,)))
+            return _ranged(file_answer(bare, file, 0, (kind,)))
         asked = view_of(blob.file)
         got = yield msgspec.structs.replace(asked, headers=(*asked.headers, *wanted))
         if got.status == 404:

@@ -23,7 +23,7 @@ __all__ = ["HASH", "Asset", "Assets", "Blob", "hash_of", "output_type", "placed"
 
 HASH: Final = re.compile(r"blake3:[0-9a-fA-F]{64}")
 URL_US: Final = 3_600_000_000
-"""Virtual microseconds that a URL of an asset's bytes is valid."""
+"""Microseconds that a URL of an asset's bytes is valid."""
 _KINDS: Final = {"gifs": "video", "text": "text", "latents": "latent"}
 _BY_MEDIA: Final = ("image", "video", "audio", "text")
 
@@ -81,7 +81,7 @@ class Asset(msgspec.Struct, eq=False, kw_only=True):
     content_type: str
     file_path: str
     created: int
-    """Virtual microseconds."""
+    """Unix time in microseconds."""
     expires: int | None = None
     job_id: str | None = None
     node_id: str = ""

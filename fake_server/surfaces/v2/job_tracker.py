@@ -77,12 +77,12 @@ class JobTracker:
         self._socket = None
         if self._tries < CONNECT_TRIES_MAX and self._unfinished():
             self._tries += 1
-            self._again = self._context.now + CONNECT_AGAIN_US
+            self._again = self._context.door.now + CONNECT_AGAIN_US
             self._context.door.do(Wake(self._again))
 
     def woke(self) -> None:
         """Some time has passed."""
-        if self._again is not None and self._context.now >= self._again:
+        if self._again is not None and self._context.door.now >= self._again:
             self._again = None
             self.connect()
         for job in self._streams.beat():

@@ -57,7 +57,7 @@ class JobRecord(msgspec.Struct, eq=False, kw_only=True):
     id: str
     workflow: Mapping[str, Any]
     created: int
-    """Virtual microseconds, as all times here."""
+    """Unix time in microseconds, as all times here."""
     retention: int
     nodes: NodeProgress
     metadata: dict[str, str] = {}

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 from comfyrec.events import v2
 from fake_server.source import Request
-from fake_server.surfaces.surface import Door
+from fake_server.surfaces.surface import Door, elsewhere
 from fake_server.surfaces.v2.answers import moment
 from fake_server.surfaces.v2.assets import URL_US, Asset
 from fake_server.surfaces.v2.jobs import JobRecord
@@ -20,53 +20,44 @@ __all__ = ["STORAGE", "Links", "is_signed"]
 
 STORAGE: Final = "/comfyrec-storage/"
 """Below it lie the bytes that signed URLs name."""
-_OTHER_HOSTS: Final = {"127.0.0.1": "localhost", "localhost": "127.0.0.1"}
-"""The same machine under another name is another host to a client, and must not get its key."""
 
 
 class Links:
     """Addresses as one request has to be answered with: a client is sent where it came to.
 
     Args:
-        request: whose ``Host`` says under which name the server was found.
+        request: which says under which name the server was found.
         settings: of the surface.
         door: which knows the time.
     """
 
     def __init__(self, request: Request, settings: V2Settings, door: Door) -> None:
-        self._host = request.header("Host", "127.0.0.1")
+        self._origin = request.origin
         self._settings, self._door = settings, door
-
-    @property
-    def _root(self) -> str:
-        return f"http://{self._host}"
 
     def of_job(self, id: str) -> Mapping[str, str]:
         """``urls`` of a job."""
-        root = self._root if self._settings.links == "absolute" else ""
+        root = self._origin if self._settings.links == "absolute" else ""
         here = f"{root}{self._settings.prefix}/api/v2/jobs/{id}"
         return {"self": here, "events": f"{here}/events", "cancel": f"{here}/cancel"}
 
     def output(self, asset: Asset) -> v2.Output:
         """An asset as a job's output."""
-        return asset.as_output(self.of_asset(asset), self._door.now)
+        return asset.as_output(self.of_asset(asset), self._door.unix_us)
 
     def job(self, job: JobRecord) -> v2.Job:
         """The job object."""
-        return job.show(self.of_asset, self.of_job(job.id), self._door.now)
+        return job.show(self.of_asset, self.of_job(job.id), self._door.unix_us)
 
     def of_asset(self, asset: Asset) -> str:
         """Where its bytes are, for an hour."""
         if self._settings.content == "redirect":
             return self.signed(asset)
-        return f"{self._root}{self._settings.prefix}/api/v2/assets/{asset.id}/content"
+        return f"{self._origin}{self._settings.prefix}/api/v2/assets/{asset.id}/content"
 
     def signed(self, asset: Asset) -> str:
         """A URL that opens to whoever has it, in the form of Google's storage."""
-        name, colon, port = self._host.rpartition(":")
-        name, port = (name, port) if colon and port.isdigit() else (self._host, "")
-        host = f"{_OTHER_HOSTS.get(name, name)}{colon if port else ''}{port}"
-        date = moment(self._door.now).strftime("%Y%m%dT%H%M%SZ")
+        date = moment(self._door.unix_us).strftime("%Y%m%dT%H%M%SZ")
         query = {
             "X-Goog-Algorithm": "GOOG4-HMAC-SHA256",
             "X-Goog-Date": date,
@@ -74,7 +65,7 @@ class Links:
             "X-Goog-SignedHeaders": "host",
             "X-Goog-Signature": _signature(asset.id, date),
         }
-        return f"http://{host}{STORAGE}{asset.id}?{urlencode(query)}"
+        return f"{elsewhere(self._origin)}{STORAGE}{asset.id}?{urlencode(query)}"
 
 
 def is_signed(request: Request, asset: Asset, now: int) -> bool:

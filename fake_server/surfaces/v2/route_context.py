@@ -27,8 +27,8 @@ class RouteContext(msgspec.Struct, eq=False):
 
     @property
     def now(self) -> int:
-        """Virtual microseconds."""
-        return self.door.now
+        """Unix time in microseconds, on the server's clock."""
+        return self.door.unix_us
 
     def links(self, request: Request) -> Links:
         """The addresses that the answer to a request has."""

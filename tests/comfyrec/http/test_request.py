@@ -226,3 +226,26 @@ def test_a_changed_copy_reads_its_own_body() -> None:
     changed = request.with_target("/queue")
 
     assert (changed.path, changed.json, changed.json is request.json) == ("/queue", [1], False)
+
+
+ORIGINS = {
+    "plain": ({"Host": "box:8188"}, False, "http://box:8188"),
+    "TLS": ({"Host": "box:8188"}, True, "https://box:8188"),
+    "TLS at a proxy": (
+        {"Host": "box", "X-Forwarded-Proto": "https"}, False, "https://box",
+    ),
+    "a proxy's own name": (
+        {"Host": "10.0.0.1:8188", "X-Forwarded-Proto": "https, http", "X-Forwarded-Host": "gpu.me"},
+        False,
+        "https://gpu.me",
+    ),
+    "plain outside, TLS inside": ({"Host": "box", "X-Forwarded-Proto": "http"}, True, "http://box"),
+    "no host": ({}, False, "http://127.0.0.1"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fields, secure, origin", ORIGINS.values(), ids=ORIGINS)
+def test_links_begin_as_the_client_knows_the_server(
+    fields: dict[str, str], secure: bool, origin: str
+) -> None:
+    assert Request("GET", "/", tuple(fields.items()), secure=secure).origin == origin

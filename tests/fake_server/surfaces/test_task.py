@@ -63,7 +63,7 @@ def test_a_finished_task_shows_its_file_and_how_long_it_took() -> None:
     task = new_task()
     task.conclude(SUCCESS)
 
-    state = task.state(miner="worker-1", host="fake:8188")
+    state = task.state(miner="worker-1", origin="http://fake:8188")
 
     assert state["result"].startswith("http://fake:8188/view?filename=a%20b.png&")
     assert (state["inference_latency"], state["upload_latency"]) == (2.5, 0.0)
@@ -71,7 +71,7 @@ def test_a_finished_task_shows_its_file_and_how_long_it_took() -> None:
 
 
 def test_what_is_not_known_yet_is_absent() -> None:
-    state = new_task().state(miner="worker-1", host="fake:8188")
+    state = new_task().state(miner="worker-1", origin="http://fake:8188")
 
     assert state == {
         "task_id": "t",

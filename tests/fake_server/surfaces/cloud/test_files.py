@@ -63,6 +63,16 @@ def test_what_is_viewed_lies_on_another_host_and_opens_without_a_key() -> None:
     assert fetch(rig, location, method="POST").status == 405
 
 
+def test_links_are_those_of_the_proxy_in_front() -> None:
+    rig = CloudRig()
+    told = (("X-Forwarded-Proto", "https"),)
+
+    location = dict(rig.ask(f"/api/view?{output(rig)}", headers=told).headers)["Location"]
+
+    assert location.startswith("https://localhost:8188/storage.googleapis/")
+    assert fetch(rig, location).status == 200
+
+
 @pytest.mark.parametrize("change", ["X-Goog-Signature", "filename", "X-Goog-Expires"])
 def test_a_url_that_was_changed_does_not_open(change: str) -> None:
     rig = CloudRig()

@@ -11,6 +11,8 @@ from comfyrec import events
 from comfyrec.events import v2
 from comfyrec.http.hint import HINT_HEADER, HINTED
 from fake_server.options import ServerOptions, SurfaceChoice
+from fake_server.scenario_source import scenario_source
+from fake_server.scenarios import choose
 from fake_server.simulated_server import SimulatedServer
 from fake_server.simulator.node_plan import NodePlans, always
 from fake_server.surfaces.registry import with_surfaces
@@ -351,6 +353,30 @@ def test_links_hold_the_prefix_and_are_relative_when_they_are_to_be() -> None:
     assert one.urls.self == f"http://127.0.0.1:8189/deployment/d1/api/v2/jobs/{one.id}"
     assert other.urls.cancel == f"/deployment/d1/api/v2/jobs/{other.id}/cancel"
     assert V2Client(absolute.source).ask("GET", "/jobs").status == 404
+
+
+def test_links_are_those_of_the_proxy_in_front() -> None:
+    told = {"X_Forwarded_Proto": "https", "X_Forwarded_Host": "gpu.example"}
+    client = V2Client(v2_source(content="redirect"), **told)
+
+    id = client.submit()
+    client.wait()
+    job = client.job(id)
+
+    assert job.urls.events == f"https://gpu.example/api/v2/jobs/{id}/events"
+    assert job.outputs[0].url.startswith("https://gpu.example/comfyrec-storage/")
+
+
+def test_dates_are_those_of_the_servers_clock() -> None:
+    options = ServerOptions(surfaces=(SurfaceChoice("v2"),), epoch_ms=1_900_000_000_000)
+    client = V2Client(scenario_source([choose("success")], options))
+
+    job = client.job(client.submit())
+    asset = json.loads(client.upload(b"x").body)
+
+    assert job.created_at == "2030-03-17T17:46:40.000+00:00"
+    assert job.expires_at == "2030-03-18T17:46:40.000+00:00"
+    assert asset["created_at"].startswith("2030-03-17")
 
 
 def test_a_key_is_asked_for_where_one_is_set() -> None:
