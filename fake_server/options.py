@@ -65,6 +65,9 @@ class ServerOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Virtual microseconds from the terminal event until a prompt is in the history."""
     history_delay_every: int = 1
     """Only one of so many prompts is late in the history."""
+    workers_per_client: int | None = None
+    """Prompts of one client that run at once, as a service with many machines has it; None: one
+    worker for all, as on a machine of one's own."""
     worker_delay_us: int = 0
     """Virtual microseconds until the worker takes a prompt that comes while it is idle."""
 

@@ -17,7 +17,7 @@ from fake_server.scenarios.kit.scenario import EARLIER_USER, OTHER_USER, Transpo
 from fake_server.simulated_server import SimulatedServer
 from fake_server.simulator.node_plan import NodePlans, PlanFor
 from fake_server.source import Source
-from fake_server.surfaces.registry import NATIVE, default_settings, with_surfaces
+from fake_server.surfaces.registry import NATIVE, default_settings, server_options, with_surfaces
 
 __all__ = ["scenario_source", "scenarios_over", "transport_of"]
 
@@ -44,7 +44,8 @@ def scenario_source(
     if recordings:
         return scenarios_over(choices, recordings[0], seed=options.seed)
     wanted = _merged(directions)
-    options = _with_options(options, wanted)
+    behind = server_options(_surfaces(choices, directions, options.surfaces))
+    options = _with_options(options, {**behind, **wanted})
     plan_for = _plan_for(directions, wanted)
 
     def make() -> SimulatedServer:

@@ -47,8 +47,8 @@ def get_jobs(context: Context, request: Request) -> Response:
 
 
 def _all_jobs(engine: Engine) -> list[dict[str, Any]]:
-    era, running = engine.era, engine.running
-    found = [] if running is None else [from_queue(running.item(), "in_progress", era)]
+    era = engine.era
+    found = [from_queue(job.item(), "in_progress", era) for job in engine.running]
     found += [from_queue(job.item(), "pending", era) for job in engine.pending]
     found += [from_history(key, entry, era) for key, entry in engine.history.items()]
     return found
@@ -97,8 +97,8 @@ def get_job(context: Context, request: Request, job_id: str) -> Response:
     try:
         if job_id in engine.history:
             found = from_history(job_id, engine.history[job_id], era, alone=True)
-        elif engine.running is not None and engine.running.prompt_id == job_id:
-            found = from_queue(engine.running.item(), "in_progress", era, alone=True)
+        elif running := [one for one in engine.running if one.prompt_id == job_id]:
+            found = from_queue(running[0].item(), "in_progress", era, alone=True)
         else:
             waiting = next((j for j in engine.pending if j.prompt_id == job_id), None)
             if waiting is None:

@@ -291,7 +291,7 @@ def _id_of_workflow(extra_data: Mapping[str, Any]) -> dict[str, str] | None:
 def get_queue(context: Context, request: Request) -> Response:
     """What runs and what waits."""
     engine = context.engine
-    running = [engine.running.item()] if engine.running is not None else []
+    running = [job.item() for job in engine.running]
     pending = [job.item() for job in engine.pending]
     return json_response({"queue_running": running, "queue_pending": pending})
 

@@ -13,6 +13,8 @@ import heapq
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
+import msgspec
+
 from comfyrec.events import comfy_json
 from fake_server.nodes.catalogue import Catalogue
 from fake_server.nodes.learned import Learned
@@ -46,11 +48,49 @@ def _nobody(_: Any) -> None:
     """Nobody reads along."""
 
 
+class Lane(msgspec.Struct, eq=False):
+    """A worker, the prompt that it runs, and until when it waits. A local server has one; a
+    service has as many as it lends to each of its users."""
+
+    worker: Worker
+    running: Job | None = None
+    execution: Execution | None = None
+    work: Steps | None = None
+    until: int | None = None
+    """When it goes on; None: it does not wait for a time."""
+    due: bool = False
+    """Whether it shall go on now."""
+    to_free: set[str] = msgspec.field(default_factory=set)
+    """What it is asked to let go of."""
+    metadata: Mapping[str, Any] = {}
+    """The ``workflow_metadata`` of what it runs."""
+
+    def runs(self, prompt_id: str | None) -> bool:
+        """Whether it runs that prompt; any for None."""
+        if prompt_id is None:
+            return True
+        return self.running is not None and self.running.prompt_id == prompt_id
+
+    def interrupt(self) -> None:
+        """Raise its interrupt flag."""
+        self.worker.interrupted = True
+        if self.execution is not None and self.execution.listening and self.until is not None:
+            self.until, self.due = None, True
+
+    def stop(self) -> None:
+        """Leave what it runs, silently."""
+        self.running = self.execution = self.work = self.until = None
+        self.worker.interrupted = False
+        self.metadata = {}
+        self.to_free.clear()
+
+
 class Engine:
     """The simulated server behind its network side.
 
     Attributes:
-        worker: what runs the prompts.
+        worker: what runs the prompts, or the first of them.
+        lanes: all workers, each with what it runs.
         on_ended: called with a prompt's messages when it has left the worker.
     """
 
@@ -78,15 +118,10 @@ class Engine:
         )
         self.learned = options.learned
         self.files.put_inputs(options.learned.files)
-        self.running: Job | None = None
+        self.lanes = [Lane(self.worker)]
         self.history: dict[str, dict[str, Any]] = {}
         self._queue: list[tuple[int | float, str, int, Job]] = []
         self._queued = self._finished = 0
-        self._free: set[str] = set()
-        self._work: Steps | None = None
-        self._execution: Execution | None = None
-        self._until: int | None = None
-        self._due = False
         self._planned: dict[str, bool] = {}  # planned node id -> whether a prompt has had it
 
     def _new_cache(self) -> OutputCache:
@@ -108,9 +143,10 @@ class Engine:
         The worker goes on here and not where it was asked to: as with the real server's thread, a
         question is answered from the state before the worker has reacted to it.
         """
-        if self._due:
-            self._due = False
-            self._drive()
+        for lane in self.lanes:  # it may grow meanwhile
+            if lane.due:
+                lane.due = False
+                self._drive(lane)
         return self.clients.take()
 
     # --- sockets -----------------------------------------------------------------------------
@@ -123,9 +159,10 @@ class Engine:
         if self.era.has("sid_in_status"):
             greeting["sid"] = sid
         self.clients.send_event(sid, "status", greeting)
-        running = self._execution
-        if running is not None and running.client_id == sid and running.last_node is not None:
-            self.clients.send_event(sid, "executing", {"node": running.last_node})
+        for lane in self.lanes:
+            running = lane.execution
+            if running is not None and running.client_id == sid and running.last_node is not None:
+                self.clients.send_event(sid, "executing", {"node": running.last_node})
 
     def received(self, socket: int, message: str | bytes, now: int) -> None:
         """A client has sent something; only its feature flags mean anything."""
@@ -167,7 +204,12 @@ class Engine:
     @property
     def remaining(self) -> int:
         """How many prompts wait or run."""
-        return len(self._queue) + (self.running is not None)
+        return len(self._queue) + len(self.running)
+
+    @property
+    def running(self) -> list[Job]:
+        """The prompts that run: one at most, unless each client has workers of its own."""
+        return [lane.running for lane in self.lanes if lane.running is not None]
 
     @property
     def pending(self) -> list[Job]:
@@ -191,7 +233,9 @@ class Engine:
     def learn(self, learned: Learned) -> None:
         """Have what workflows need from now on; a prompt that runs goes on as it began."""
         self.learned = self.learned.with_more(learned)
-        self.worker.catalogue = learned.added_to(self.worker.catalogue)
+        catalogue = learned.added_to(self.worker.catalogue)
+        for lane in self.lanes:
+            lane.worker.catalogue = catalogue
         self.files.put_inputs(learned.files)
 
     def put(self, job: Job, now: int) -> None:
@@ -200,7 +244,7 @@ class Engine:
         self._queued += 1
         heapq.heappush(self._queue, (job.number, job.prompt_id, self._queued, job))
         self.send_status()
-        self._due = True
+        self._lane_for(job).due = True
 
     def delete(self, fits: Callable[[Job], bool]) -> bool:
         """Take one waiting prompt out of the queue; whether there was one."""
@@ -231,94 +275,126 @@ class Engine:
     def interrupt(self, now: int, prompt_id: str | None = None) -> bool:
         """Raise the interrupt flag; with an id only if that prompt runs. Whether it was raised."""
         self._at(now)
-        if prompt_id is not None and (self.running is None or self.running.prompt_id != prompt_id):
-            return False
-        self.worker.interrupted = True
-        if self._execution is not None and self._execution.listening and self._until is not None:
-            self._until = None
-            self._due = True
-        return True
+        meant = [lane for lane in self.lanes if lane.runs(prompt_id)]
+        for lane in meant:
+            lane.interrupt()
+        return bool(meant)
 
     def free(self, *, unload_models: bool, free_memory: bool, now: int) -> None:
         """Ask the worker to let go of models and results, as soon as it has time."""
         self._at(now)
         wanted = {"unload_models": unload_models, "free_memory": free_memory}
-        self._free |= {name for name, on in wanted.items() if on}
-        self._due = True
+        for lane in self.lanes:
+            lane.to_free |= {name for name, on in wanted.items() if on}
+            lane.due = True
 
     # --- the worker --------------------------------------------------------------------------
 
     def woke(self, now: int) -> None:
         """The time of a ``Wake`` has come."""
         self._at(now)
-        if self._until is not None and self.time.now >= self._until:
-            self._until = None
-            self._due = True
+        for lane in self.lanes:
+            if lane.until is not None and self.time.now >= lane.until:
+                lane.until, lane.due = None, True
 
     def _at(self, now: int) -> None:
         self.time.reach(now)
 
-    def _drive(self) -> None:
-        """Let the worker go on until it waits for a time, for a prompt, or has said enough."""
-        if self._until is not None:
+    def _lane_for(self, job: Job) -> Lane:
+        """The worker that has to look at the queue now: an idle one, or one more if the client of
+        the new prompt may have it."""
+        idle = next((lane for lane in self.lanes if lane.work is None and not lane.due), None)
+        if idle is None and self.options.workers_per_client and self._may_start(job):
+            idle = Lane(
+                msgspec.structs.replace(
+                    self.worker, cache=self._new_cache(), warm=set(), interrupted=False
+                )
+            )
+            self.lanes.append(idle)
+        return idle or self.lanes[0]
+
+    def _may_start(self, job: Job) -> bool:
+        """Whether its client has a worker left, where each has its own."""
+        working = sum(bool(one.client_id == job.client_id) for one in self.running)
+        return working < (self.options.workers_per_client or 1)
+
+    def _next_job(self) -> Job | None:
+        """The first in the queue that may start, taken out."""
+        if self.options.workers_per_client is None:
+            return heapq.heappop(self._queue)[-1] if self._queue else None
+        entry = next((one for one in sorted(self._queue) if self._may_start(one[-1])), None)
+        if entry is None:
+            return None
+        self._queue.remove(entry)
+        heapq.heapify(self._queue)
+        return entry[-1]
+
+    def _drive(self, lane: Lane) -> None:
+        """Let a worker go on until it waits for a time, for a prompt, or has said enough."""
+        if lane.until is not None:
             return
-        if self._work is None:
-            if not self._queue and not self._free:
+        if lane.work is None:
+            if not self._queue and not lane.to_free:
                 return
-            self._work = self._run_queue()
+            lane.work = self._run_queue(lane)
+        if len(self.lanes) > 1:
+            self.clients.attach(lane.metadata)
         frames = 0
         limit = 1 if self.stepwise else FRAMES_AT_ONCE_MAX
-        work, self._work = self._work, None
+        work, lane.work = lane.work, None
         for until in work:
             if until is None:
                 frames += 1
                 enough = frames >= limit or self.clients.waiting_size > SIZE_AT_ONCE_MAX
                 until = self.time.now if enough else None
             if until is not None:
-                self._work, self._until = work, until
+                lane.work, lane.until = work, until
                 self.clients.actions.append(Wake(until))
                 return
 
-    def _run_queue(self) -> Steps:
+    def _run_queue(self, lane: Lane) -> Steps:
         """One prompt after the other, until none waits."""
-        self._heed_free()
+        self._heed_free(lane)
         if self._queue and self.options.worker_delay_us:
             yield self.time.now + self.options.worker_delay_us
-        while self._queue:
-            *_, job = heapq.heappop(self._queue)
-            self.running = job
+        while (job := self._next_job()) is not None:
+            lane.running = job
             self.send_status()
             yield None
-            self.worker.interrupted = False
+            lane.worker.interrupted = False
             self.files.begin(job.prompt if self.cache_kind != "none" else {})
             if self.era.has("workflow_metadata"):
-                self.clients.attach(job.extra_data.get("workflow_metadata", {}))
-            self._execution = Execution(self.worker, job)
-            yield from self._execution.go()
-            yield from self._finish(job, self._execution)
-            self._heed_free()
+                self._attach(lane, job.extra_data.get("workflow_metadata", {}))
+            lane.execution = Execution(lane.worker, job)
+            yield from lane.execution.go()
+            yield from self._finish(lane, job, lane.execution)
+            self._heed_free(lane)
 
-    def _finish(self, job: Job, ended: Execution) -> Steps:
+    def _attach(self, lane: Lane, metadata: Mapping[str, Any]) -> None:
+        lane.metadata = metadata
+        self.clients.attach(metadata)
+
+    def _finish(self, lane: Lane, job: Job, ended: Execution) -> Steps:
         self._finished += 1
         late = self._finished % self.options.history_delay_every == 0
         if self.options.history_delay_us and late:
             yield self.time.now + self.options.history_delay_us
-        self._remember(job, ended)
-        self.running = self._execution = None
+        self._remember(job, ended, success=lane.worker.success)
+        lane.running = lane.execution = None
         self.send_status()
         yield None
         if ended.client_id is None:
-            self.clients.attach({})
+            self._attach(lane, {})
             self.on_ended(ended.messages)
             return
         if self.era.has("null_executing"):
             said = f'{{"node": null, "prompt_id": {comfy_json(job.prompt_id)}}}'
             self.clients.send_of_prompt(ended.client_id, f'{{"type": "executing", "data": {said}}}')
-        self.clients.attach({})
+        self._attach(lane, {})
         self.on_ended(ended.messages)
         yield None
 
-    def _remember(self, job: Job, ended: Execution) -> None:
+    def _remember(self, job: Job, ended: Execution, *, success: bool) -> None:
         if len(self.history) > HISTORY_MAX:
             del self.history[next(iter(self.history))]
         outputs, meta = ended.outputs()
@@ -328,8 +404,8 @@ class Engine:
             "prompt": job.item(),
             "outputs": outputs,
             "status": {
-                "status_str": "success" if self.worker.success else "error",
-                "completed": self.worker.success,
+                "status_str": "success" if success else "error",
+                "completed": success,
                 "messages": [[kind, data] for kind, data in ended.messages],
             },
         }
@@ -337,14 +413,14 @@ class Engine:
             entry["meta"] = meta
         self.history[job.prompt_id] = entry
 
-    def _heed_free(self) -> None:
-        if self._free:  # models are loaded anew either way
-            self.worker.warm.clear()
-        if "free_memory" in self._free:
-            self.worker.cache = self._new_cache()
+    def _heed_free(self, lane: Lane) -> None:
+        if lane.to_free:  # models are loaded anew either way
+            lane.worker.warm.clear()
+        if "free_memory" in lane.to_free:
+            lane.worker.cache = self._new_cache()
             self.files.forget_objects()
-            self.worker.success = True
-        self._free.clear()
+            lane.worker.success = True
+        lane.to_free.clear()
 
     # --- control -----------------------------------------------------------------------------
 
@@ -364,14 +440,14 @@ class Engine:
 
     def _reset_queue(self) -> None:
         self._queue = []
-        self.running = self._execution = self._work = self._until = None
-        self.worker.interrupted = False
+        del self.lanes[1:]
+        self.lanes[0].stop()
         self.clients.attach({})
-        self._free.clear()
 
     def _reset_cache(self) -> None:
-        self._free.add("free_memory")
-        self._heed_free()
+        for lane in self.lanes:
+            lane.to_free.add("free_memory")
+            self._heed_free(lane)
 
     def _reset_counters(self) -> None:
         self.number = 0
@@ -384,7 +460,7 @@ class Engine:
         """What can be said of the state in plain JSON values."""
         return {
             "comfyui_version": self.era.version,
-            "running": self.running.prompt_id if self.running is not None else None,
+            "running": self.running[0].prompt_id if self.running else None,
             "pending": [job.prompt_id for job in self.pending],
             "history": len(self.history),
             "clients": self.clients.client_ids,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ __all__ = [
     "SurfaceKind",
     "choose_surface",
     "default_settings",
+    "server_options",
     "surface_names",
     "with_surfaces",
 ]
@@ -29,6 +30,10 @@ NATIVE: Final = "native"
 """ComfyUI's own API; it is there unless others are named without it."""
 
 _PACKAGE: Final = "fake_server.surfaces"
+
+
+def _nothing(_: Any) -> Mapping[str, Any]:
+    return {}
 
 
 class SurfaceKind(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,6 +45,8 @@ class SurfaceKind(msgspec.Struct, frozen=True, kw_only=True):
     """What ``NAME:KEY=VALUE`` may say; all with defaults, unknown keys forbidden."""
     make: Callable[[Door, Any, int], Surface]
     """Door, settings, seed -> the surface."""
+    server: Callable[[Any], Mapping[str, Any]] = _nothing
+    """Settings -> options of the simulated server behind it."""
 
 
 def surface_names() -> list[str]:
@@ -109,6 +116,16 @@ def _pair(name: str, part: str) -> tuple[str, str]:
 def default_settings(name: str) -> msgspec.Struct:
     """The settings of a surface where nothing is said."""
     return _kind(name).settings()
+
+
+def server_options(choices: Sequence[SurfaceChoice]) -> dict[str, Any]:
+    """What the server behind these surfaces is started with."""
+    wanted: dict[str, Any] = {}
+    for one in choices:
+        if one.name != NATIVE:
+            kind = _kind(one.name)
+            wanted |= kind.server(one.settings if one.settings is not None else kind.settings())
+    return wanted
 
 
 def with_surfaces(

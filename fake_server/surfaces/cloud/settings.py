@@ -15,7 +15,7 @@ class CloudSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     key: str = ""
     """The key that requests and sockets must bring; empty: any key will do, and each is a user."""
     parallel: Annotated[int, msgspec.Meta(ge=1, le=100)] = 1
-    """Jobs of one user that have started at once; their nodes are still done one after another."""
+    """Jobs of one user that run at once, each on a machine of its own; more of them wait."""
     words: Literal["pages", "specification", "others"] = "pages"
     """Of ``GET /api/job/{id}/status``: those that the pages list, those of the specification, or
     in-flight words that neither has."""

@@ -30,10 +30,9 @@ from fake_server.source import (
 from fake_server.surfaces.cloud.answers import (
     Refused,
     bad_request,
-    milliseconds,
 )
 from fake_server.surfaces.cloud.files import STORAGE, Files
-from fake_server.surfaces.cloud.frames import data_of, prompt_of, start_frames, to_cloud
+from fake_server.surfaces.cloud.frames import data_of, prompt_of, to_cloud
 from fake_server.surfaces.cloud.job_requests import JobRequests
 from fake_server.surfaces.cloud.jobs import Jobs
 from fake_server.surfaces.cloud.passing import pass_on, without_keys
@@ -93,9 +92,7 @@ class Cloud(Surface):
         match name:
             case "executePrompt":
                 self._listen(user)
-                answer = yield from self._requests.submit(user, request)
-                self.door.ask(self, self._admitted(user))  # the answer goes first
-                return answer
+                return (yield from self._requests.submit(user, request))
             case "getPromptInfo":
                 return self._requests.info(user)
             case "getJobStatus":
@@ -173,27 +170,9 @@ class Cloud(Surface):
             return
         self._jobs.heard(name, data, self.door.unix_us)
         job = self._jobs.get(prompt_of(data) or "")
-        if name == "execution_start" and job is not None and job.started:
-            return  # it was told when the job was let start
         if name == "execution_start" and job is not None:
             job.started = True
         self._say(user, to_cloud(message, self._settings))
-        if job is not None and job.end is not None:
-            self._admit(user)
-
-    def _admitted(self, user: User) -> Asking[None]:
-        yield Request("GET", "/prompt")
-        self._admit(user)
-
-    def _admit(self, user: User) -> None:
-        """Let as many jobs start as may run at once; the server begins the first by itself."""
-        if self._settings.parallel == 1:
-            return
-        for job in self._jobs.open(user.number)[: self._settings.parallel]:
-            if not job.started:
-                job.started = True
-                moment = milliseconds(self.door.unix_us)
-                self._say(user, start_frames({"prompt_id": job.id, "timestamp": moment}))
 
     def _say(self, user: User, frames: Sequence[str | bytes]) -> None:
         for frame in frames if user.sockets else ():

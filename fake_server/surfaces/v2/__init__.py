@@ -14,4 +14,7 @@ SURFACE = SurfaceKind(
     summary="Comfy API v2, as comfy-sdk, @comfyorg/sdk and deployments speak it",
     settings=V2Settings,
     make=V2,
+    server=lambda settings: (
+        {"workers_per_client": settings.parallel} if settings.parallel > 1 else {}
+    ),
 )

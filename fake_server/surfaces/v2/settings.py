@@ -27,6 +27,8 @@ class V2Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Event streams at once; one more is refused."""
     queue_max: Annotated[int, msgspec.Meta(ge=0)] = 0
     """Jobs that may wait or run; one more is refused as ``queue_full``. 0: any number."""
+    parallel: Annotated[int, msgspec.Meta(ge=1, le=100)] = 1
+    """Jobs that run at once, as on Comfy Cloud and deployments; more of them wait."""
     throttle_ms: Annotated[int, msgspec.Meta(ge=0)] = 500
     """The least distance of ``progress`` events of a stream, and of ``preview`` events."""
     retention_s: Annotated[int, msgspec.Meta(ge=1)] = 86_400

@@ -94,7 +94,7 @@ def test_the_queue_shows_five_things_of_each_prompt() -> None:
     queue = rig.get("/queue")
 
     created = rig.engine.options.epoch_ms
-    assert [item[1] for item in queue["queue_running"]] == [rig.engine.running.prompt_id]  # type: ignore[union-attr]  # it runs
+    assert [item[1] for item in queue["queue_running"]] == [rig.engine.running[0].prompt_id]
     assert queue["queue_pending"] == [
         [1, waiting, SINK, {"note": 1, "client_id": "A", "create_time": created}, ["2"]]
     ]
@@ -107,7 +107,7 @@ def test_one_status_for_each_that_is_deleted_two_for_the_last_one() -> None:
 
     rig.ask("POST", "/queue", {"delete": [second]})
     one = rig.told()
-    rig.ask("POST", "/queue", {"delete": [UNKNOWN, rig.engine.running.prompt_id]})  # type: ignore[union-attr]  # it runs
+    rig.ask("POST", "/queue", {"delete": [UNKNOWN, rig.engine.running[0].prompt_id]})
     none = rig.told()
     rig.ask("POST", "/queue", {"delete": [first, third]})
 
@@ -487,7 +487,7 @@ def test_several_jobs_can_be_cancelled_together(body: Any, status: int) -> None:
 
 def test_before_0_9_a_cancelled_job_had_failed() -> None:
     rig = busy(version="0.8.2")
-    job_id = rig.engine.running.prompt_id  # type: ignore[union-attr]  # it runs
+    job_id = rig.engine.running[0].prompt_id
 
     rig.ask("POST", "/interrupt")
 
@@ -530,7 +530,48 @@ def test_facts_tell_what_runs_and_which_plans_were_never_met() -> None:
 
     facts = rig.engine.facts()
 
-    assert facts["running"] == rig.engine.running.prompt_id  # type: ignore[union-attr]  # it runs
+    assert facts["running"] == rig.engine.running[0].prompt_id
     assert facts["plan_not_met"] == []
     assert facts["clients"] == ["A"]
     assert json.dumps(facts)
+
+
+def test_each_client_of_a_service_has_so_many_workers() -> None:
+    rig = Rig({"slow": {"seconds": 10, "uncached": True}}, workers_per_client=2)
+    for client in ("A", "A", "A", "B", "A"):
+        rig.queue(HELD, client)
+    told = [
+        [(job.client_id, job.number) for job in jobs]
+        for jobs in (rig.engine.running, rig.engine.pending)
+    ]
+    rig.until(10_000_000)
+    next_ones = [(job.client_id, job.number) for job in rig.engine.running]
+    rig.finish()
+
+    assert told == [[("A", 0), ("A", 1), ("B", 3)], [("A", 2), ("A", 4)]]
+    assert next_ones == [("A", 2), ("A", 4)]
+    assert [entry["prompt"][0] for entry in rig.get("/history").values()] == [0, 1, 3, 2, 4]
+
+
+def test_an_interrupt_by_id_stops_one_of_several_that_run() -> None:
+    rig = Rig({"slow": {"seconds": 10}}, workers_per_client=3)
+    first, second = rig.queue(HELD), rig.queue(HELD)
+
+    rig.ask("POST", "/interrupt", {"prompt_id": second})
+    rig.until(20_000_000)
+
+    said = {id: entry["status"]["status_str"] for id, entry in rig.get("/history").items()}
+    assert said == {second: "error", first: "success"}
+    assert not rig.engine.running
+
+
+def test_a_reset_leaves_all_that_runs_and_waits() -> None:
+    rig = Rig({"slow": {"seconds": 10}}, workers_per_client=2)
+    for _ in range(3):
+        rig.queue(HELD)
+
+    rig.engine.reset(["queue"])
+    rig.until(60_000_000)
+
+    assert rig.engine.remaining == 0
+    assert rig.get("/history") == {}

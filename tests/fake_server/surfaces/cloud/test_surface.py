@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.support.cloud_client import GRAPH, KEY, CloudRig
+from tests.support.cloud_client import GRAPH, KEY, SECONDS, CloudRig
 
 RUN = [
     "notification", "execution_start", "execution_cached", "executing", "executing", "executed",
@@ -251,19 +251,43 @@ def test_nobody_interrupts_or_clears_what_belongs_to_others() -> None:
     assert {rig.json(f"/api/job/{id}/status")["status"] for id in (running, waiting)} == {"success"}
 
 
-def test_several_jobs_start_at_once_after_the_answers() -> None:
+def test_so_many_jobs_of_a_user_run_at_once_and_the_others_wait() -> None:
     rig = CloudRig(parallel=2)
     socket = rig.connect()
     ids = [rig.submit(), rig.submit(), rig.submit()]
     started = [e["data"]["prompt_id"] for e in rig.events(socket) if e["type"] == "execution_start"]
     queue = rig.json("/api/queue")
-    rig.rest()
-    starts = [e["data"]["prompt_id"] for e in rig.events(socket) if e["type"] == "execution_start"]
+    rig.rest(round(1.5 * SECONDS * 1e6))
+    halfway = [rig.json(f"/api/job/{id}/status")["status"] for id in ids]
+    rig.rest(round(2.1 * SECONDS * 1e6))
+    ended = [rig.json(f"/api/job/{id}/status")["status"] for id in ids]
 
     assert started == ids[:2]
     assert [row[1] for row in queue["queue_running"]] == ids[:2]
     assert [row[1] for row in queue["queue_pending"]] == ids[2:]
-    assert starts == ids
+    assert halfway == ["success", "success", "executing"]
+    assert ended == ["success"] * 3
+
+
+def test_nobody_waits_for_the_jobs_of_others() -> None:
+    rig = CloudRig()
+    mine, also_mine, theirs = rig.submit(), rig.submit(), rig.submit(key="another-key")
+    rig.rest(round(1.5 * SECONDS * 1e6))
+
+    assert rig.json(f"/api/job/{theirs}/status", key="another-key")["status"] == "success"
+    assert [rig.json(f"/api/job/{id}/status")["status"] for id in (mine, also_mine)] == [
+        "success", "executing",
+    ]  # fmt: skip
+
+
+def test_an_interrupt_stops_what_runs_of_several() -> None:
+    rig = CloudRig(parallel=3)
+    ids = [rig.submit() for _ in range(4)]
+    rig.ask("/api/interrupt", {})
+    rig.rest()
+
+    said = [rig.json(f"/api/job/{id}/status")["status"] for id in ids]
+    assert said == ["cancelled", "cancelled", "cancelled", "success"]
 
 
 def test_a_job_that_the_server_forgot_is_lost() -> None:
