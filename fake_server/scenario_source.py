@@ -45,6 +45,9 @@ def scenario_source(
         return scenarios_over(choices, recordings[0], seed=options.seed)
     wanted = _merged(directions)
     behind = server_options(_surfaces(choices, directions, options.surfaces))
+    if any(each.other_users_s for each in directions):
+        # A client is to wait for others, as where a service has no machine left for it.
+        behind["workers_per_client"] = None
     options = _with_options(options, {**behind, **wanted})
     plan_for = _plan_for(directions, wanted)
 
