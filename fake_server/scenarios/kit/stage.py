@@ -125,6 +125,8 @@ class Stage(Source):
         """The token of the wait for the client's socket, while the run waits for it."""
         self._unheard: list[Send] = []
         """What the source has said meanwhile."""
+        self._postponed: list[tuple[int, int, DoLater]] = []
+        """What others do about the run so long after it was submitted: delay, level and step."""
         self._learned: list[Mapping[str, Any]] = []
         self._start_source()
 
@@ -254,6 +256,10 @@ class Stage(Source):
 
     def _go_on(self, level: int, step: Step) -> Iterator[Action]:
         if isinstance(step, DoLater | HearAgain):
+            delay = step.at - self.observer.now
+            if self._patience is not None and delay > 0 and _is_about_the_run(step):
+                self._postponed.append((delay, level, step))
+                return
             heapq.heappush(self._agenda, (step.at, next(self._serial), level, step))
         elif isinstance(step, RestartSource):
             self._start_source()
@@ -334,6 +340,10 @@ class Stage(Source):
         # A client that has not opened a socket by now is not waited for again.
         self._waits_for_socket = bool(self.observer.open_sockets())
         self._let_step(self._stepwise)
+        postponed, self._postponed = self._postponed, []
+        for delay, level, step in postponed:
+            at = self.observer.now + delay
+            heapq.heappush(self._agenda, (at, next(self._serial), level, step))
         unheard, self._unheard = self._unheard, []
         for send in unheard:
             found = [self._socket_instead_of(socket) for socket in send.sockets]
@@ -405,6 +415,14 @@ class Stage(Source):
 
 def _is_for_nobody(action: Action) -> TypeGuard[Send]:
     return isinstance(action, Send) and all(socket < 0 for socket in action.sockets)
+
+
+def _is_about_the_run(step: DoLater | HearAgain) -> TypeGuard[DoLater]:
+    """Somebody else asks for something, or ends it: while the run waits, that waits as well."""
+    if not isinstance(step, DoLater):
+        return False
+    asked = isinstance(step.step, RequestReceived) and step.step.exchange < 0
+    return asked or isinstance(step.step, EndPrompts)
 
 
 def _for_the_client(action: Action) -> Action | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
 import pytest
 
@@ -16,10 +17,14 @@ from fake_server.scenarios.kit import (
     event,
     inject,
     some_node,
+    third_party_request,
 )
+from fake_server.scenarios.kit.observer import Observer
+from fake_server.scenarios.kit.operator import Step, Tally
 from fake_server.simulated_server import SimulatedServer
 from fake_server.source import (
     Abort,
+    Happened,
     RealTimePassed,
     Request,
     RequestReceived,
@@ -28,7 +33,7 @@ from fake_server.source import (
     UpgradeRequested,
     WaitRealTime,
 )
-from tests.support.operator_rig import ASK, POST, RUN, STATUS, UPGRADE, OperatorRig, played
+from tests.support.operator_rig import ASK, POST, RUN, START, STATUS, UPGRADE, OperatorRig, played
 
 
 def test_a_stage_without_operators_is_the_source_itself() -> None:
@@ -105,6 +110,26 @@ def test_what_is_done_to_a_frame_is_done_to_a_socket_that_is_late() -> None:
 
     assert Abort(1) in [action for _, action in rig.out]
     assert rig.stage.finish() == []
+
+
+def test_what_somebody_does_later_about_a_run_waits_with_it() -> None:
+    asked: list[int] = []
+
+    def hear(happened: Happened, observer: Observer) -> Iterator[Step]:
+        if isinstance(happened, RequestReceived) and happened.exchange < 0:
+            asked.append(observer.now)
+        yield happened
+
+    stops = third_party_request(
+        "a stop", lambda prompt: Request("POST", "/interrupt"), at=None, delay_ms=15
+    )
+    rig, _ = waiting(stops, Operator(Tally("looks on", needed=None), hear=hear))
+    before = list(asked)
+
+    connected(rig)
+
+    assert before == []
+    assert asked[0] > rig.times(START)[0]
 
 
 def test_what_passed_before_the_socket_was_open_was_not_exercised() -> None:
