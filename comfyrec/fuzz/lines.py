@@ -17,6 +17,7 @@ from typing import Any, Final, get_args
 
 import msgspec
 
+from comfyrec.http.request import loads_or_none
 from fake_server.scenarios.kit.observer import Ending
 
 __all__ = ["PROTOCOL", "Answer", "Ready", "job_line", "line_read"]
@@ -62,7 +63,7 @@ def line_read(line: bytes) -> Ready | Answer | str | None:
     if not line.lstrip().startswith(BEGINNING):
         return None
     try:
-        told = _decoder.decode(line).comfyrec
+        told = _told(line)
         kind: type[Ready | Answer] = Ready if "ready" in told else Answer
         found: Ready | Answer = msgspec.convert(told, kind)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
@@ -70,6 +71,17 @@ def line_read(line: bytes) -> Ready | Answer | str | None:
     if isinstance(found, Answer) and not found.crash and found.outcome not in (*OUTCOMES, "failed"):
         return f"unknown outcome {found.outcome!r}; the outcomes are {', '.join(OUTCOMES)}"
     return found
+
+
+def _told(line: bytes) -> dict[str, Any]:
+    try:
+        return _decoder.decode(line).comfyrec
+    except msgspec.DecodeError:
+        # NaN, where a client gives the outputs as ComfyUI's history has them.
+        value = loads_or_none(line.decode())
+        if value is None:
+            raise
+        return msgspec.convert(value, _Line).comfyrec
 
 
 def job_line(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import pytest
 
@@ -37,6 +38,10 @@ def test_a_job_is_one_line_of_json() -> None:
         (
             b'{"comfyrec": {"run": 2, "crash": "E: no", "at": "a.py:1"}}',
             Answer(run=2, crash="E: no", at="a.py:1"),
+        ),
+        (
+            b'{"comfyrec": {"run": 2, "outcome": "success", "outputs": {"9": [Infinity]}}}',
+            Answer(run=2, outcome="success", outputs={"9": [math.inf]}),
         ),
         (b"", None),
         (b"what a client prints", None),
