@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
 from typing import Final
 
 import msgspec
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
-from hypothesis.errors import Flaky, FlakyFailure
 
 from comfyrec.fuzz.client_process import Client, Job
 from comfyrec.strategies import Stream, fake_comfyui, runs, scenarios
 from comfyrec.strategies.serving import Judged
+from comfyrec.strategies.shrink import Failure, Shrunk, failure_of, made_smaller
 from fake_server.scenarios import Choice, choose
 
-__all__ = ["Failure", "FuzzOptions", "Fuzzed", "fuzz", "judged"]
+__all__ = ["FuzzOptions", "Fuzzed", "fuzz", "judged", "shrink"]
 
 FLOOD: Final = "event-flood"
 """More than a client may keep: no stream has that much, and it takes seconds."""
 RARE: Final = 100
 """One of so many runs is a flood."""
+SHRINK_S: Final = 60.0
+HANGS: Final = 12
+"""So many runs of a client that hangs there is time for, unless it is said how long."""
 
 
 class FuzzOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,8 +34,8 @@ class FuzzOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     examples: int = 2_000
     seconds: float = 60.0
-    shrink_s: float = 30.0
-    """How long a failing run is made smaller."""
+    shrink_s: float | None = None
+    """How long a failing run is made smaller; None: a minute, or more if runs may take long."""
     seed: int = 0
     timeout_s: float = 5.0
     """Of one run."""
@@ -39,28 +43,15 @@ class FuzzOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Half of the runs are scenarios that fit this pattern; empty: none is."""
 
 
-class Failure(msgspec.Struct, frozen=True):
-    """A run on which the client fails."""
-
-    drawn: Stream | Choice
-    says: str
-    """What it did wrong, and on what run."""
-    failed: tuple[str, ...]
-    """The invariants that do not hold."""
-
-
 class Fuzzed(msgspec.Struct, frozen=True, kw_only=True):
     """What came of it."""
 
-    failure: Failure | None
+    shrunk: Shrunk | None
+    """What the client fails, made smaller; None: it fails nothing."""
     examples: int
     """Runs until the first failure, or all."""
     took_s: float
     """As long as that took."""
-    shrinks: int = 0
-    """Runs to make it smaller."""
-    flaky: bool = False
-    """The same run did not fail again."""
 
 
 def judged(client: Client, drawn: Stream | Choice, timeout_s: float) -> Failure | None:
@@ -76,7 +67,8 @@ def judged(client: Client, drawn: Stream | Choice, timeout_s: float) -> Failure 
             )
             server.judge_report(client.run(job, server.clock))
     except Judged as wrong:
-        return Failure(drawn, str(wrong), wrong.failed)
+        assert wrong.result is not None, "a report was judged"
+        return failure_of(drawn, str(wrong), wrong.result)
     return None
 
 
@@ -94,31 +86,32 @@ def fuzz(
         on_example: is told the number of each run.
     """
     search = _Search(client, options, on_example)
-    flaky = False
-    try:
-        search.test()()
-    except (Flaky, FlakyFailure):
-        flaky = True
-    except (_Wrong, _Enough):
-        pass
-    except BaseExceptionGroup as group:  # several bugs at once
-        rest = group.split(_Wrong)[1]
-        if rest is not None:
-            raise
-    return search.result(flaky=flaky)
+    with suppress(_Enough):
+        search.draw()
+    took_s = time.monotonic() - search.began_s
+    shrunk = None if search.found is None else shrink(client, search.found, options)
+    return Fuzzed(shrunk=shrunk, examples=search.runs, took_s=took_s)
 
 
-class _Wrong(Exception):
-    """The client failed; each way has a class of its own, so that shrinking keeps to it."""
+def shrink(client: Client, found: Failure, options: FuzzOptions) -> Shrunk:
+    """Make what the client fails smaller, and see whether it fails again.
+
+    Args:
+        client: under test.
+        found: what it failed.
+        options: for how long.
+    """
+    for_s = options.shrink_s or max(SHRINK_S, HANGS * options.timeout_s)
+    until = time.monotonic() + for_s
+    return made_smaller(
+        found,
+        lambda drawn: judged(client, drawn, options.timeout_s),
+        lambda: time.monotonic() > until,
+    )
 
 
 class _Enough(BaseException):
-    """The time is over; hypothesis lets it through at once."""
-
-
-@lru_cache(maxsize=64)
-def _wrong(failed: tuple[str, ...]) -> type[_Wrong]:
-    return type(f"_Wrong{''.join(failed)}", (_Wrong,), {})
+    """There is a failure, or the time is over; hypothesis lets it through at once."""
 
 
 class _Search:
@@ -126,68 +119,41 @@ class _Search:
         self, client: Client, options: FuzzOptions, on_example: Callable[[int], None]
     ) -> None:
         self._client, self._options, self._on_example = client, options, on_example
-        self._began = time.monotonic()
-        self._first_s: float | None = None
-        self._runs = self._shrinks = 0
-        self._known: dict[str, Failure] = {}
-        self._best: Failure | None = None
+        self.began_s = time.monotonic()
+        self.runs = 0
+        self.found: Failure | None = None
 
-    def test(self) -> Callable[[], None]:
-        """What hypothesis runs."""
+    def draw(self) -> None:
+        """Draw runs until it is enough.
+
+        Raises:
+            _Enough: there is a failure, or the time is over.
+        """
         options = self._options
         configured = settings(
             max_examples=options.examples,
             deadline=None,
             database=None,
             suppress_health_check=list(HealthCheck),
-            phases=(Phase.generate, Phase.shrink),
+            # What is found is made smaller by ``shrink``, which knows what a run consists of.
+            phases=(Phase.generate,),
             print_blob=False,
-            report_multiple_bugs=False,
         )
-        drawn = runs_and_scenarios(self._options.scenarios)
+        drawn = runs_and_scenarios(options.scenarios)
 
         def test(drawn: Stream | Choice) -> None:
             self._try(drawn)
 
-        found: Callable[[], None] = seed(options.seed)(configured(given(drawn)(test)))
-        return found
+        seed(options.seed)(configured(given(drawn)(test)))()
 
     def _try(self, drawn: Stream | Choice) -> None:
-        name = _name(drawn)
-        now = time.monotonic()
-        if self._first_s is None:
-            if now - self._began > self._options.seconds:
-                raise _Enough
-            self._runs += 1
-            self._on_example(self._runs)
-        else:
-            if now - self._first_s > self._options.shrink_s:
-                raise _Enough
-            self._shrinks += 1
-        failure = self._known.get(name) or judged(self._client, drawn, self._options.timeout_s)
-        if failure is None:
-            return
-        self._first_s = self._first_s or time.monotonic()
-        self._known[name] = failure
-        self._best = failure
-        raise _wrong(failure.failed)(failure.says)
-
-    def result(self, *, flaky: bool) -> Fuzzed:
-        """What came of it."""
-        until = self._first_s or time.monotonic()
-        return Fuzzed(
-            failure=self._best,
-            examples=self._runs,
-            took_s=until - self._began,
-            shrinks=self._shrinks,
-            flaky=flaky,
-        )
-
-
-def _name(drawn: Stream | Choice) -> str:
-    if isinstance(drawn, Choice):
-        return drawn.title
-    return repr(msgspec.structs.replace(drawn, catalogue=None, messages=())) + repr(drawn.fault)
+        if time.monotonic() - self.began_s > self._options.seconds:
+            raise _Enough
+        self.runs += 1
+        self._on_example(self.runs)
+        self.found = judged(self._client, drawn, self._options.timeout_s)
+        if self.found is not None:
+            raise _Enough
 
 
 @st.composite
@@ -196,7 +162,7 @@ def runs_and_scenarios(draw: st.DrawFn, pattern: str) -> Stream | Choice:
 
     Args:
         draw: what hypothesis gives.
-        pattern: of scenarios; those about waiting are left out. Empty: none.
+        pattern: of scenarios; those about waiting or uploads are left out. Empty: none.
     """
     kind = draw(st.sampled_from(_kinds(bool(pattern))))
     if kind == "scenario":

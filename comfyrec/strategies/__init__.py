@@ -8,6 +8,8 @@ restless users, ``save_example`` keeps what was found. Needs ``comfyrec[hypothes
 
 from hypothesis import strategies as _st
 
+from comfyrec.check.play import IMAGES
+from comfyrec.errors import ScenarioError
 from comfyrec.strategies.faults import FAULTS, Fault
 from comfyrec.strategies.graphs import Workflow, graphs
 from comfyrec.strategies.machine import ClientUnderTest, client_machine
@@ -57,9 +59,23 @@ def runs() -> _st.SearchStrategy[Stream]:
 def scenarios(pattern: str = "*") -> _st.SearchStrategy[Choice]:
     """Scenarios of the catalogue, by a pattern of names or rows, for ``fake_comfyui``.
 
-    Those that are about waiting are left out; ``comfyrec check`` plays them.
+    Those that are about waiting are left out, and those for which a client has to upload a file:
+    ``comfyrec check`` plays them.
 
     Raises:
         ScenarioError: no scenario fits.
     """
-    return _st.sampled_from([one for one in select(pattern) if not one.scenario.in_real_time])
+    fit = select(pattern)
+    left = [one for one in fit if not one.scenario.in_real_time and not _uploads(one)]
+    if not left:
+        raise ScenarioError(
+            f"{pattern}: only scenarios about waiting and uploads fit, and 'comfyrec check' plays "
+            "these; name others"
+        )
+    return _st.sampled_from(left)
+
+
+def _uploads(choice: Choice) -> bool:
+    nodes = (choice.scenario.workflow or {}).values()
+    values = [value for node in nodes for value in node["inputs"].values()]
+    return any(isinstance(value, str) and value in IMAGES for value in values)

@@ -52,7 +52,7 @@ def graphs(
         catalogue = Catalogue.core()
     elif not isinstance(catalogue, Catalogue):
         catalogue = Catalogue.from_object_info(catalogue)
-    offer = _offer(catalogue)
+    offer = offer_of(catalogue)
     if not offer.outputs or offer.price[offer.outputs[0].name] > max_nodes:
         raise ValueError(
             f"no output node of this catalogue can be reached with {max_nodes} nodes: give a "
@@ -62,7 +62,7 @@ def graphs(
 
 
 @st.composite
-def _built(draw: st.DrawFn, offer: _Offer, max_nodes: int) -> Workflow:
+def _built(draw: st.DrawFn, offer: Offer, max_nodes: int) -> Workflow:
     building = _Building(draw, offer, max_nodes)
     fitting = [each for each in offer.outputs if offer.price[each.name] <= max_nodes]
     wanted = st.lists(st.sampled_from(fitting), min_size=1, max_size=OUTPUTS_MAX)
@@ -94,7 +94,7 @@ def _links_of(node_class: NodeClass) -> list[Input]:
     ]
 
 
-class _Offer:
+class Offer:
     """The usable classes of a catalogue, the cheapest first, with the price of each."""
 
     def __init__(self, catalogue: Catalogue) -> None:
@@ -160,8 +160,9 @@ def _slots(node_class: NodeClass, link: Input) -> list[int]:
 
 
 @lru_cache(maxsize=8)
-def _offer(catalogue: Catalogue) -> _Offer:
-    return _Offer(catalogue)
+def offer_of(catalogue: Catalogue) -> Offer:
+    """What a catalogue offers; worked out once."""
+    return Offer(catalogue)
 
 
 # --- one graph -----------------------------------------------------------------------------------
@@ -170,7 +171,7 @@ def _offer(catalogue: Catalogue) -> _Offer:
 class _Building:
     """A graph in the making, and how many nodes may still come."""
 
-    def __init__(self, draw: st.DrawFn, offer: _Offer, max_nodes: int) -> None:
+    def __init__(self, draw: st.DrawFn, offer: Offer, max_nodes: int) -> None:
         self._draw, self._offer = draw, offer
         self.nodes: Workflow = {}
         self.left: float = max_nodes

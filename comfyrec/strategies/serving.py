@@ -16,6 +16,7 @@ from typing import Any, Final, NoReturn, TypeVar, cast, get_args, overload
 from comfyrec.check import Playing, play
 from comfyrec.check.case import Limits, Outcome, Report
 from comfyrec.check.invariants import INVARIANTS
+from comfyrec.check.result import ScenarioResult
 from comfyrec.errors import ServerDied
 from comfyrec.events.outputs import all_files_in
 from comfyrec.strategies.streams import Stream, choice_of_stream, options_of
@@ -36,6 +37,8 @@ class Judged(AssertionError):
 
     failed: tuple[str, ...] = ()
     """The invariants that do not hold, where they were judged."""
+    result: ScenarioResult | None = None
+    """All that was found, where it was judged."""
 
 
 class Served:
@@ -182,6 +185,7 @@ class Served:
             text = "\n".join([f"{result.name}: {result.summary}", *whys, drawn])
             judged = Judged(text)
             judged.failed = tuple(one.invariant for one in result.failed)
+            judged.result = result
             raise judged
 
     def _files(self) -> int:

@@ -80,6 +80,11 @@ class Stream(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the client asks for previews with metadata, as its first message."""
     catalogue: Catalogue | None = None
     fault: Fault | None = None
+    waits: bool = False
+    """The prompt is not run before the client has a WebSocket, or a second of real time is over.
+    With a fault it always is so, as the client is to meet it."""
+    keeps: tuple[str, ...] = ()
+    """Invariants that are judged beside those of every run and of the fault."""
     prompt_id: str = ""
     client_id: str = CLIENT_ID
     messages: tuple[Message, ...] = ()
@@ -130,6 +135,7 @@ class Stream(msgspec.Struct, frozen=True, kw_only=True):
         parts += [f"interrupted_at={self.interrupted_at!r}"] if self.interrupted_at else []
         parts += [f"version={self.version}"] if self.version != DEFAULT_VERSION else []
         parts += ["flags=True"] if self.flags else []
+        parts += ["waits=True"] if self.waits and not self.fault else []
         parts.append(f"truth={'/'.join(self.truth)}")
         return f"<Stream {'; '.join(parts)}>"
 
@@ -333,15 +339,21 @@ def choice_of_stream(stream: Stream) -> Choice:
     kind = stream.fault.kind if stream.fault else None
     scenario = Scenario(
         name=stream.label,
-        category="drift" if kind else "normal",
-        summary=kind.what if kind else "nothing goes wrong",
+        category="drift" if kind or stream.waits else "normal",
+        summary=kind.what if kind else _NO_FAULT[stream.waits],
         correct=f"reports {' or '.join(stream.truth)}",
-        keeps=("K5", "K8", *(kind.keeps if kind else ())),
+        keeps=("K5", "K8", *(kind.keeps if kind else ()), *stream.keeps),
         truth=stream.truth,
         direct=lambda settings: _directions(stream),
         workflow=stream.graph,
     )
     return Choice(scenario, Parameters())
+
+
+_NO_FAULT: Final = {
+    False: "no frame is lost, wrong or somebody else's",
+    True: "no frame is lost, wrong or somebody else's; the prompt waits for the client's WebSocket",
+}
 
 
 def options_of(stream: Stream) -> ServerOptions:

@@ -36,7 +36,9 @@ def test_a_bug_is_found_told_and_saved(
     out = capsys.readouterr().out
     assert status == 1
     assert out.startswith("Found in example ")
-    assert "K3: it reported success; the prompt was interrupted" in out
+    assert "K3: it reported success; the prompt failed" in out
+    assert "nodes={'1': {'raise':" in out
+    assert "Nothing of this can be left out" in out
     (saved,) = in_a_folder.glob("fuzz-*.jsonl")
     assert f"Saved: {saved.name}; comfyrec check --scenarios {saved.name} plays it." in out
     command = [
@@ -87,6 +89,7 @@ def test_the_corpus_is_tried_first(in_a_folder: Path, capsys: pytest.CaptureFixt
             ["--corpus", str(TINY), *specimen("right")],
             "cannot be made (File exists); give the name",
         ),
+        (["--scenarios", "upload-renamed", *specimen("right")], "waiting and uploads fit"),
         (["--scenarios", "nothing", *specimen("right")], "there is no scenario 'nothing'"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 from urllib.request import Request, urlopen
@@ -13,9 +14,13 @@ import pytest
 from comfyrec.check.case import Report
 from comfyrec.fuzz.client_process import Client, Job, client_for
 from comfyrec.fuzz.search import FuzzOptions, fuzz, judged
-from comfyrec.strategies import Stream
+from comfyrec.strategies import Stream, played
+from comfyrec.strategies.smaller_graphs import ONE_NODE
 from fake_server.scenarios import choose
 from tests.support.paths import ROOT
+
+PAUSE_S = 0.05
+"""Of a client that polls."""
 
 
 class Plain(Client):
@@ -33,6 +38,7 @@ class Plain(Client):
                 entry = self._ask(job, f"/history/{prompt_id}").get(prompt_id)
                 if entry is not None:
                     break
+                time.sleep(PAUSE_S)
             outcome: Any = self._told(entry) if entry else "lost"
         except OSError:
             return Report(outcomes=("lost",), at_s=clock())
@@ -68,27 +74,36 @@ def test_a_client_that_is_right_passes_all_that_is_drawn(monkeypatch: pytest.Mon
     with client_for(argv) as client:
         found = fuzz(client, FuzzOptions(examples=25, seconds=60))
 
-    assert found.failure is None
+    assert found.shrunk is None
     assert found.examples == 25
+
+
+@pytest.mark.slow
+def test_a_client_that_only_polls_passes_where_somebody_interrupts_a_prompt_that_waits() -> None:
+    stopped = Stream(graph=ONE_NODE, nodes={"1": {"seconds": 600}}, interrupted_at="1", waits=True)
+
+    assert judged(Plain(right), played(stopped), 5) is None
 
 
 @pytest.mark.long
 def test_what_is_found_is_the_smallest_run() -> None:
     found = fuzz(Plain(always_success), FuzzOptions(seconds=60, seed=3))
 
-    assert found.failure is not None
-    assert "K3" in found.failure.failed
-    assert isinstance(found.failure.drawn, Stream)
-    assert len(found.failure.drawn.graph) <= 2
-    assert "reported success" in found.failure.says
+    assert found.shrunk is not None
+    failure = found.shrunk.failure
+    assert "K3" in failure.failed
+    assert isinstance(failure.drawn, Stream)
+    assert (failure.drawn.fault, len(failure.drawn.graph)) == (None, 1)
+    assert (found.shrunk.whole, found.shrunk.flaky) == (True, False)
+    assert "reported success" in failure.says
 
 
 @pytest.mark.long
 def test_the_same_seed_finds_the_same() -> None:
     one, same = (fuzz(Plain(always_success), FuzzOptions(seconds=60, seed=5)) for _ in range(2))
 
-    assert one.failure is not None and same.failure is not None
-    assert (one.examples, one.failure.says) == (same.examples, same.failure.says)
+    assert one.shrunk is not None and same.shrunk is not None
+    assert (one.examples, one.shrunk) == (same.examples, same.shrunk)
 
 
 def test_when_the_time_is_over_nothing_more_is_run() -> None:
@@ -96,7 +111,7 @@ def test_when_the_time_is_over_nothing_more_is_run() -> None:
 
     found = fuzz(client, FuzzOptions(seconds=1e-9))
 
-    assert (found.failure, found.examples, client.runs) == (None, 0, 0)
+    assert (found.shrunk, found.examples, client.runs) == (None, 0, 0)
 
 
 def test_a_scenario_is_judged_as_well() -> None:
@@ -113,5 +128,5 @@ def test_half_of_the_runs_are_scenarios_if_asked() -> None:
         Plain(always_success), FuzzOptions(seconds=60, scenarios="execution-error,interrupt")
     )
 
-    assert found.failure is not None
-    assert "K3" in found.failure.failed
+    assert found.shrunk is not None
+    assert "K3" in found.shrunk.failure.failed
