@@ -11,7 +11,15 @@ import msgspec
 
 from comfyrec.http.request import Target
 
-__all__ = ["FIRST_SEGMENTS", "ROUTES", "STATIC_FOLDERS", "Route", "is_announced", "shows_state"]
+__all__ = [
+    "FIRST_SEGMENTS",
+    "ROUTES",
+    "STATIC_FOLDERS",
+    "Route",
+    "is_announced",
+    "is_question",
+    "shows_state",
+]
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -139,4 +147,16 @@ def shows_state(method: str, target: Target) -> bool:
         and pattern[0] == target.first_segment
         and (target.prefixed or api is not True)
         for pattern, api in _STATE
+    )
+
+
+_SAFE_METHODS: Final = frozenset(("GET", "HEAD", "OPTIONS"))
+# The task interface asks for everything by POST, for what came of a task as well.
+_ASKED_BY_POST: Final = frozenset(("task_result_query",))
+
+
+def is_question(method: str, path: str) -> bool:
+    """Whether a request changes nothing on the server."""
+    return method in _SAFE_METHODS or (
+        method == "POST" and path.rpartition("/")[2] in _ASKED_BY_POST
     )

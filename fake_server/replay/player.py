@@ -18,13 +18,15 @@ from typing import Any, Final, Literal, get_args
 
 import msgspec
 
+from comfyrec.http.routes import is_question
 from comfyrec.timeline import Timeline
 from comfyrec.versions import Era, era_of
 from fake_server.options import ServerOptions
+from fake_server.replay.live.cancel_target import cancel_target_of
 from fake_server.replay.live.live_state import playthrough_of_token
 from fake_server.replay.live.messages import RecordedMessages
-from fake_server.replay.live.playthrough import Playthrough, cancel_target_of
-from fake_server.replay.live.playthrough_index import SAFE_METHODS, Playthroughs
+from fake_server.replay.live.playthrough import Playthrough
+from fake_server.replay.live.playthrough_index import Playthroughs
 from fake_server.replay.live.recorded_facts import RecordedFacts
 from fake_server.replay.live.streams import Streams
 from fake_server.replay.live.uploads import UPLOADS, upload_of
@@ -124,7 +126,7 @@ class Player(Source):
         self._chance = SeededRandom(seed ^ _REPLAY)
         era = era_of(timeline.comfyui_version)
         self._script = script = Script.of(timeline, idle_time_limit_us=idle_time_limit_us)
-        self._answers = RecordedAnswers(timeline, script.lifecycles)
+        self._answers = RecordedAnswers(script)
         self._strict = StrictMode(self._answers, mends[1], notify) if strict else None
         recorded_facts = RecordedFacts(timeline, script.recorded_ids, era)
         self._recorded_facts = recorded_facts
@@ -313,7 +315,7 @@ class Player(Source):
             yield from self._simulation.answer(exchange, request, now)
         elif request.asks("POST", "/prompt"):
             yield from self._submitted(exchange, request, now)
-        elif request.method in SAFE_METHODS:
+        elif is_question(request.method, request.path):
             yield from self._answered(exchange, request, now)
         elif self._simulation.is_running and request.path == "/interrupt":
             yield from self._simulation.answer(exchange, request, now)
@@ -342,7 +344,7 @@ class Player(Source):
         request_key = playthroughs[-1].key_of(request, strict=self._is_strict)
         recorded = None
         if len(playthroughs) == 1:
-            recorded = playthroughs[0].recorded(request_key, strict=self._is_strict)
+            recorded = playthroughs[0].recorded(request_key, now, strict=self._is_strict)
         if recorded is None and self._is_unknown(request_key):
             yield Respond(exchange, self._refused(request_key))
             return
@@ -356,6 +358,10 @@ class Player(Source):
         if request_key.route in _ABOUT_QUEUE:
             answer = self._simulation.joined(request, answer, now)
         yield from self._respond(exchange, recorded, answer, request, playthroughs[0], now)
+        due = playthroughs[0].next_answer_due if recorded is not None else None
+        if due is not None:
+            # At any speed time comes to the next answer before it is given.
+            yield Wake(due)
 
     def _respond(
         self,
@@ -390,7 +396,7 @@ class Player(Source):
         awaiting = known or self._playthroughs.awaiting(plain)
         playthrough = awaiting or self._playthroughs.running or active[-1]
         request_key = playthrough.key_of(request, strict=self._is_strict)
-        recorded = playthrough.recorded(request_key, strict=self._is_strict)
+        recorded = playthrough.recorded(request_key, now, strict=self._is_strict)
         shape = self._graphs.shape(request_key) if recorded is None else None
         if shape is not None and self._answers.at(request_key):
             yield Respond(exchange, self._socketless.unlike_any(request_key, shape))
@@ -403,7 +409,7 @@ class Player(Source):
             return
         if recorded is not None:
             playthrough, recorded = self._socketless.makes(
-                recorded, request_key, request, playthrough
+                recorded, request_key, request, playthrough, now
             )
         cancel = cancel_target_of(request_key)
         stopped = cancel is not None and bool(playthrough.cancelled(cancel))

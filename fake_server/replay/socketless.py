@@ -79,6 +79,7 @@ class Socketless:
         request_key: RequestKey,
         request: Request,
         playthrough: Playthrough,
+        now: int,
     ) -> tuple[Playthrough, RecordedExchange]:
         """A client does what makes a job or an asset: the ids of it, and whose play-through it is.
 
@@ -87,6 +88,7 @@ class Socketless:
             request_key: what it asks for.
             request: of the client.
             playthrough: the one that it seems to belong to.
+            now: virtual time.
         """
         state = playthrough.live_state
         number = recorded.exchange.number
@@ -96,7 +98,7 @@ class Socketless:
             following = self._playthroughs.new()
             strict = self._strict is not None
             own_key = following.key_of(request, strict=strict)
-            own = following.recorded(own_key, strict=strict)
+            own = following.recorded(own_key, now, strict=strict)
             if own is not None:
                 playthrough, recorded, again = following, own, False
                 request_key = own_key

@@ -81,6 +81,11 @@ class Cursor:
     # --- telling -------------------------------------------------------------------------------
 
     @property
+    def begun(self) -> int | None:
+        """The virtual time at which the script began, as its pace is now; None: it has not."""
+        return self._base
+
+    @property
     def finished(self) -> bool:
         """Whether the script is at its end."""
         return self.position == len(self._script.steps)

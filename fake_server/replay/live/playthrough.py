@@ -13,6 +13,8 @@ import msgspec
 
 from comfyrec.events.frames import text_frame
 from comfyrec.timeline import RecordedPrompt
+from fake_server.replay.live.answer_picker import AnswerPicker
+from fake_server.replay.live.cancel_target import CancelTarget, cancel_target_of
 from fake_server.replay.live.cursor import Cursor
 from fake_server.replay.live.live_state import LivePrompt, LiveSocket, LiveState, Stage
 from fake_server.replay.live.messages import RecordedMessages
@@ -21,7 +23,6 @@ from fake_server.replay.live.repeats import Repeats
 from fake_server.replay.live.uploads import viewed_file
 from fake_server.replay.matching.graph_bodies import GraphBodies
 from fake_server.replay.recorded.recorded_answers import (
-    AnswerPicker,
     RecordedAnswers,
     RecordedExchange,
     forgotten_ids,
@@ -31,44 +32,7 @@ from fake_server.replay.recorded.request_key import RequestKey, request_key_of
 from fake_server.replay.recorded.steps import MarkKind, Need, NeedKind, Role, Script, SendStep
 from fake_server.source import Accept, Action, Request, Send, Wake
 
-__all__ = ["CancelTarget", "Playthrough", "cancel_target_of"]
-
-
-class CancelTarget(msgspec.Struct, frozen=True):
-    """Whom a request stops; ids as in the recording where a recorded id is meant."""
-
-    running: bool = False
-    """It stops what runs."""
-    pending: bool = False
-    """It takes off the queue what waits."""
-    ids: tuple[str, ...] | None = None
-    """Only these; None: whoever it is."""
-
-
-def cancel_target_of(request_key: RequestKey) -> CancelTarget | None:
-    """Whom a request wants to stop (protocol.md, section 7); None for all other requests."""
-    if request_key.method != "POST":
-        return None
-    body = request_key.json if isinstance(request_key.json, dict) else {}
-    path = request_key.path
-    if path == "/interrupt":
-        prompt_id = body.get("prompt_id")
-        return CancelTarget(running=True, ids=(str(prompt_id),) if prompt_id else None)
-    if path == "/queue":
-        return CancelTarget(
-            pending=True, ids=None if body.get("clear") else _strings(body.get("delete"))
-        )
-    if path == "/jobs/cancel":
-        return CancelTarget(running=True, pending=True, ids=_strings(body.get("job_ids")))
-    if path.startswith("/jobs/") and path.endswith("/cancel"):
-        return CancelTarget(
-            running=True, pending=True, ids=(path[len("/jobs/") : -len("/cancel")],)
-        )
-    return None
-
-
-def _strings(value: Any) -> tuple[str, ...]:
-    return tuple(v for v in value if isinstance(v, str)) if isinstance(value, list) else ()
+__all__ = ["Playthrough"]
 
 
 class Playthrough:
@@ -179,7 +143,9 @@ class Playthrough:
             key, query=tuple(sorted((name, value) for name, value in query.items() if value))
         )
 
-    def recorded(self, request_key: RequestKey, *, strict: bool) -> RecordedExchange | None:
+    def recorded(
+        self, request_key: RequestKey, now: int, *, strict: bool
+    ) -> RecordedExchange | None:
         """The recorded answer that fits now."""
         shape = self.graphs.shape(request_key)
         if shape is not None:
@@ -190,13 +156,24 @@ class Playthrough:
                 is_fresh=self._picker.is_fresh,
                 bindings=self.live_state.bindings,
             )
-            return None if closest is None else self._picker.made(closest)
+            return None if closest is None else self._picker.made(closest, now)
         any_body = not strict and request_key.route not in _BY_ID
         past, ahead = self.cursor.place
         seen = state_shown_by(request_key, self.live_state.state(), self._answers.numbers)
         return self._picker.answer(
-            request_key, seen=seen, past=past, ahead=ahead, any_body=any_body
+            request_key,
+            seen=seen,
+            past=past,
+            ahead=ahead,
+            begun=self.cursor.begun,
+            now=now,
+            any_body=any_body,
         )
+
+    @property
+    def next_answer_due(self) -> int | None:
+        """When the question that was answered last has another answer; None: at any time."""
+        return self._picker.next_due
 
     def is_repeated(self, recorded: RecordedExchange) -> bool:
         """Whether a recorded change was made more often than when recorded."""

@@ -10,9 +10,8 @@ from fake_server.replay.live.uploads import viewed_file
 from fake_server.replay.recorded.request_key import RequestKey
 from fake_server.source import Request
 
-__all__ = ["SAFE_METHODS", "Playthroughs"]
+__all__ = ["Playthroughs"]
 
-SAFE_METHODS: Final = ("GET", "HEAD", "OPTIONS")
 PLAYTHROUGHS_MAX: Final = 256
 """Play-throughs that are remembered; the oldest that nobody uses any more go first."""
 PEERS_MAX: Final = 4_096

@@ -305,7 +305,8 @@ class PromptMatcher:
 
     def _no_graph(self, playthrough: Playthrough, request: Request, shape: Shape) -> Response:
         key = request_key_of(request, playthrough.live_state.recorded)
-        recorded = playthrough.recorded(key, strict=True)
+        # No question depends on when it came.
+        recorded = playthrough.recorded(key, 0, strict=True)
         if recorded is not None and recorded.exchange.response is not None:
             return rewritten_response(
                 recorded.exchange, request, self._recorded_ids, playthrough.live_state.renamed

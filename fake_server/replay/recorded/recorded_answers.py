@@ -1,10 +1,4 @@
-"""What was asked while recording, and which of the answers fits now.
-
-Two rules. Where the server's answer follows from its queue and history, the recorded answers count
-that were given in the same state. Everywhere else the answer is the one as of the current point of
-the script: the latest that lies behind it, and at one and the same point each request gets the next
-one. The last answer repeats.
-"""
+"""What was asked while recording, and what each answer shows of the server's state."""
 
 from __future__ import annotations
 
@@ -14,23 +8,19 @@ from typing import Any, Final
 import msgspec
 
 from comfyrec.timeline import Exchange, Side, Timeline
-from fake_server.replay.recorded.match_redacted import (
-    is_pseudonymous,
-    manner_form,
-    place_form,
-    same_form_of_body,
-)
+from fake_server.replay.recorded.match_redacted import is_pseudonymous, manner_form, place_form
 from fake_server.replay.recorded.prompt_states import Lifecycle, Place
 from fake_server.replay.recorded.request_key import RequestKey, recorded_request_key, skeleton
 from fake_server.replay.recorded.sightings import queue_shown
+from fake_server.replay.recorded.steps import Script
 
 __all__ = [
     "END",
-    "AnswerPicker",
     "RecordedAnswers",
     "RecordedExchange",
     "State",
     "forgotten_ids",
+    "same_body",
     "state_shown_by",
 ]
 
@@ -58,6 +48,10 @@ class RecordedExchange(msgspec.Struct, frozen=True):
     request_key: RequestKey
     seen: Any
     """The part of the state that its answer shows; None when it shows none."""
+    due: int = 0
+    """When it was asked: microseconds since the script began."""
+    tells_of_work: bool = False
+    """Its answer says how something stands that the server works on, and changes with time."""
 
     @property
     def at(self) -> int:
@@ -114,15 +108,20 @@ def _stage(number: PromptNumber, state: State) -> str:
 class RecordedAnswers:
     """All exchanges of a recording that have an answer, by what they ask for."""
 
-    def __init__(self, timeline: Timeline, lifecycles: Sequence[Lifecycle]) -> None:
+    def __init__(self, script: Script) -> None:
+        timeline = script.timeline
+        self._ids = script.recorded_ids
         self.hidden = is_pseudonymous(timeline)
         self._numbers: dict[str, list[PromptNumber]] = {}
         for prompt in timeline.prompts:
             self._numbers.setdefault(prompt.prompt_id, []).append(prompt.number)
-        states = _States(timeline, lifecycles, self.numbers)
+        states = _States(timeline, script.lifecycles, self.numbers)
+        dues = _Dues(script)
         self.exchanges: list[RecordedExchange] = []
         self._at: dict[tuple[Any, ...], list[RecordedExchange]] = {}
         self.changes: dict[str, list[RecordedExchange]] = {}
+        self._about: dict[str, list[RecordedExchange]] = {}
+        minted = script.other_ids.minted
         for exchange in timeline.exchanges:
             if not _is_request(exchange):
                 continue
@@ -133,11 +132,37 @@ class RecordedAnswers:
                 if _shows_state(exchange)
                 else None
             )
-            recorded = RecordedExchange(exchange, request_key, seen)
+            recorded = RecordedExchange(
+                exchange,
+                request_key,
+                seen,
+                dues.of(exchange),
+                self._tells_of_work(request_key),
+            )
             self.exchanges.append(recorded)
             self._at.setdefault(request_key.place, []).append(recorded)
-            if request_key.method not in _SAFE_METHODS:
+            if not request_key.is_question:
                 self.changes.setdefault(request_key.family, []).append(recorded)
+                for word in (*self.ids_in(request_key), *minted.get(exchange.number, ())):
+                    self._about.setdefault(word, []).append(recorded)
+
+    def _tells_of_work(self, request_key: RequestKey) -> bool:
+        """Whether a question is about prompts, jobs, or something else that a server minted."""
+        if not request_key.is_question:
+            return False
+        return request_key.route in _ABOUT_WORK or bool(self.ids_in(request_key))
+
+    def ids_in(self, request_key: RequestKey) -> frozenset[str]:
+        """The recorded ids that a request names: in its path, its query or its body."""
+        words = [*request_key.path.split("/"), *(value for _, value in request_key.query)]
+        body = request_key.json if isinstance(request_key.json, dict) else {}
+        words += [value for value in body.values() if isinstance(value, str)]
+        return frozenset(word for word in words if word in self._ids)
+
+    def changes_about(self, request_key: RequestKey) -> list[RecordedExchange]:
+        """What made the things that a request names, and what was done to them, in order."""
+        found = {c.at: c for word in self.ids_in(request_key) for c in self._about.get(word, ())}
+        return [found[at] for at in sorted(found)]
 
     def _corrected(self, exchange: Exchange, state: State) -> State:
         """The state as the answer itself shows it, where it does."""
@@ -195,7 +220,7 @@ class RecordedAnswers:
     def is_same_request(self, request_key: RequestKey, exchange: int) -> bool:
         """Whether a recorded exchange asked for the same, with the same body."""
         exchanges = self._at.get(request_key.place, ())
-        return any(p.exchange.number == exchange and _same_body(p, request_key) for p in exchanges)
+        return any(p.exchange.number == exchange and same_body(p, request_key) for p in exchanges)
 
     def closest(self, request_key: RequestKey) -> list[RecordedExchange]:
         """What was asked and comes nearest, best first."""
@@ -222,7 +247,7 @@ def _shows_state(exchange: Exchange) -> bool:
     return exchange.status is None or exchange.status < 400 or exchange.status == 404
 
 
-_SAFE_METHODS: Final = frozenset(("GET", "HEAD", "OPTIONS"))
+_ABOUT_WORK: Final = frozenset(("history", "queue", "prompt", "jobs", "v2/jobs"))
 _PLAIN: Final = ("accepted", "", "")
 
 
@@ -240,6 +265,24 @@ def _nearness(one: RequestKey, other: RequestKey) -> tuple[int, ...]:
         len(set(one.query) & set(other.query)),
         one.body_key == other.body_key,
     )
+
+
+class _Dues:
+    """When each exchange is due in the script's time; they are asked for in order."""
+
+    def __init__(self, script: Script) -> None:
+        self._script, self._limit = script, script.idle_time_limit_us
+        self._at, self._t, self._due = -1, script.timeline.t, 0
+
+    def of(self, exchange: Exchange) -> int:
+        request = exchange.request
+        step = self._script.step_before(request.at)
+        if step is not None and step.place[0] > self._at:
+            self._t, self._due = step.t, step.due
+        gap = max(request.t_end - self._t, 0)
+        self._due += gap if self._limit is None else min(gap, self._limit)
+        self._at, self._t = request.at, request.t_end
+        return self._due
 
 
 class _States:
@@ -325,107 +368,11 @@ def forgotten_ids(body: Any) -> frozenset[str] | None:
     return frozenset(i for i in ids if isinstance(i, str)) if isinstance(ids, list) else frozenset()
 
 
-class AnswerPicker:
-    """What one play-through has read and done so far, to pick the answer that fits next."""
+def same_body(recorded: RecordedExchange, request_key: RequestKey) -> bool:
+    """Whether both have the same body.
 
-    def __init__(self, answers: RecordedAnswers) -> None:
-        self._answers = answers
-        self._read: dict[tuple[Any, ...], int] = {}
-        self._changed: dict[int, int] = {}
-
-    def answer(
-        self, request_key: RequestKey, *, seen: Any, past: int, ahead: int, any_body: bool
-    ) -> RecordedExchange | None:
-        """The recorded exchange whose answer fits now, None when none does.
-
-        Args:
-            request_key: the question, in recorded ids.
-            seen: the part of the live state that the answer shows.
-            past: the last place of the script that lies behind.
-            ahead: the next place, which has not come yet.
-            any_body: whether a change with another body may stand for this one.
-        """
-        exchanges = self._answers.at(request_key)
-        if request_key.method not in _SAFE_METHODS:
-            return self._change(request_key, exchanges, any_body=any_body)
-        exchanges = [recorded for recorded in exchanges if recorded.has_an_end]
-        if seen is not None:
-            exchanges = [recorded for recorded in exchanges if recorded.seen in (None, seen)]
-            return self._next(request_key, exchanges)
-        return self._as_of(request_key, exchanges, past, ahead)
-
-    def was_made(self, change: int) -> bool:
-        """Whether a recorded change was read."""
-        return change in self._changed
-
-    def is_fresh(self, recorded: RecordedExchange) -> bool:
-        """Whether a recorded change is still to be made."""
-        return recorded.exchange.number not in self._changed
-
-    def made(self, recorded: RecordedExchange) -> RecordedExchange:
-        """A recorded change is made, for the first time or again."""
-        number = recorded.exchange.number
-        self._changed[number] = self._changed.get(number, 0) + 1
-        return recorded
-
-    def is_repeated(self, recorded: RecordedExchange) -> bool:
-        """Whether a recorded change was read more often than it was made."""
-        return self._changed.get(recorded.exchange.number, 0) > 1
-
-    def _change(
-        self, request_key: RequestKey, exchanges: Sequence[RecordedExchange], *, any_body: bool
-    ) -> RecordedExchange | None:
-        same = [p for p in exchanges if _same_body(p, request_key)]
-        if not same and self._answers.hidden:
-            same = [p for p in exchanges if same_form_of_body(p.request_key, request_key)]
-        if not same and any_body:
-            ended = [p for p in exchanges if p.has_an_end]
-            alike = [p for p in ended if p.request_key.body_form == request_key.body_form]
-            same = alike or ended
-        recorded = next((p for p in same if self.is_fresh(p)), None)
-        recorded = recorded or (same[-1] if same else None)
-        return None if recorded is None else self.made(recorded)
-
-    def _next(
-        self, request_key: RequestKey, exchanges: Sequence[RecordedExchange]
-    ) -> RecordedExchange | None:
-        """In one and the same state: the next one, and the last one again and again."""
-        read = self._read.get(request_key.place, -1)
-        fresh = next((recorded for recorded in exchanges if recorded.at > read), None)
-        recorded = fresh or max(
-            (recorded for recorded in exchanges if recorded.at <= read),
-            key=lambda recorded: recorded.at,
-            default=None,
-        )
-        if recorded is not None:
-            self._read[request_key.place] = recorded.at
-        return recorded
-
-    def _as_of(
-        self, request_key: RequestKey, exchanges: Sequence[RecordedExchange], past: int, ahead: int
-    ) -> RecordedExchange | None:
-        key = (request_key.place, request_key.manner)
-        read = self._read.get(key, -1)
-        changes = self._answers.changes.get(request_key.family, ())
-        done = [recorded.at for recorded in changes if recorded.exchange.number in self._changed]
-        undone = [
-            recorded.at for recorded in changes if recorded.exchange.number not in self._changed
-        ]
-        behind = max([past, *done])
-        # A change that was made before the script came to it leads ahead of the script.
-        ahead = min([at for at in (ahead, *undone) if at > behind], default=END)
-        now = [recorded for recorded in exchanges if behind < recorded.at < ahead]
-        recorded = next((recorded for recorded in now if recorded.at > read), None)
-        recorded = recorded or (now[-1] if now else None)
-        recorded = recorded or next((p for p in reversed(exchanges) if p.at <= behind), None)
-        recorded = recorded or (exchanges[0] if exchanges else None)
-        if recorded is not None:
-            self._read[key] = max(read, recorded.at)
-        return recorded
-
-
-def _same_body(recorded: RecordedExchange, request_key: RequestKey) -> bool:
-    """A body that the recording left out was large: any large one may be it, or none at all."""
+    A body that the recording left out was large: any large one may be it, or none at all.
+    """
     omitted = recorded.exchange.request.omitted_bytes
     if omitted:
         return not request_key.body_bytes or request_key.body_bytes * 2 > omitted

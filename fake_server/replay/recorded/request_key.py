@@ -17,6 +17,7 @@ import msgspec
 
 from comfyrec.http.forms import BadForm, FormField
 from comfyrec.http.large_body import StoredBody, same_bytes, sample_key
+from comfyrec.http.routes import is_question
 from comfyrec.timeline import Exchange
 from fake_server.replay.recorded.id_mapping import deep_renamed
 from fake_server.source import Request
@@ -82,6 +83,11 @@ class RequestKey(msgspec.Struct, frozen=True):
             and len(self.large) == len(other.large)
             and all(map(same_bytes, self.large, other.large))
         )
+
+    @property
+    def is_question(self) -> bool:
+        """Whether it changes nothing."""
+        return is_question(self.method, self.path)
 
     @property
     def place(self) -> tuple[str, str, tuple[tuple[str, str], ...]]:

@@ -11,13 +11,14 @@ Questions (GET) are no needs: a client that asks less, more or at other times ho
 from __future__ import annotations
 
 import enum
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
 from comfyrec.events.outputs import FileEntry, all_files_in
 from comfyrec.http.request import loads_or_none
-from comfyrec.http.routes import is_announced
+from comfyrec.http.routes import is_announced, is_question
 from comfyrec.timeline import Closing, Exchange, Message, RecordedPrompt, Side, Socket, Timeline
 from comfyrec.timeline.prompts import removed_ids
 from fake_server.replay.recorded.id_mapping import RecordedIds
@@ -184,6 +185,12 @@ class Script(msgspec.Struct, frozen=True):
     other_ids: OtherIds
     files: tuple[FileEntry, ...]
     """Every file that a prompt made."""
+    idle_time_limit_us: int | None = None
+
+    def step_before(self, at: int) -> Step | None:
+        """The last step that stands before a place of the recording."""
+        behind = bisect_left(self.steps, at, key=_record_of)
+        return self.steps[behind - 1] if behind else None
 
     @classmethod
     def of(cls, timeline: Timeline, *, idle_time_limit_us: int | None = None) -> Script:
@@ -239,6 +246,7 @@ class _Writer:
             files=tuple(
                 file for prompt in self.timeline.prompts for file in all_files_in(prompt.outputs)
             ),
+            idle_time_limit_us=idle_time_limit_us,
         )
 
     def _in_order(self) -> None:
@@ -286,7 +294,7 @@ class _Writer:
         )
         if cancelled:
             return cancelled
-        changes = exchange.method not in ("GET", "HEAD", "OPTIONS")
+        changes = not is_question(exchange.method, exchange.path)
         if not changes or exchange.status is None or exchange.status >= 400:
             return None
         path = exchange.path
@@ -394,6 +402,10 @@ class _Writer:
             for socket in self.timeline.sockets:
                 self._times.update((m.at, m.t) for m in socket.messages)
         return self._times.get(at, self.timeline.t)
+
+
+def _record_of(step: Step) -> int:
+    return step.place[0]
 
 
 def _order(step: Step) -> tuple[Place, int]:
