@@ -61,8 +61,12 @@ COMMANDS = {
 
 
 def _top_parser() -> Parser:
+    from comfyrec.cli.terminal.output import wrapped
+
     width = max(map(len, COMMANDS))
-    listing = "\n".join(f"  {name:<{width}}  {line}" for name, line in COMMANDS.items())
+    listing = "\n".join(
+        "\n".join(wrapped(f"  {name:<{width}}  ", line)) for name, line in COMMANDS.items()
+    )
     parser = Parser(
         prog="comfyrec",
         description="Record, replay and simulate ComfyUI servers.",
@@ -84,6 +88,13 @@ def _command(name: str) -> ModuleType | None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
+    try:
+        return _main(argv)
+    except KeyboardInterrupt:  # loading a command and its flags takes a moment
+        return INTERRUPTED
+
+
+def _main(argv: Sequence[str] | None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0].startswith("-"):
         parser = _top_parser()
@@ -94,10 +105,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.print_help(sys.stderr)
         return WRONG_USE
     name, *rest = arguments
-    try:
-        module = _command(name)
-    except KeyboardInterrupt:  # loading a command takes a moment
-        return INTERRUPTED
+    module = _command(name)
     if module is None:
         return WRONG_USE
     parser = Parser(prog=f"comfyrec {name}", description=module.__doc__)
@@ -117,8 +125,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(name: str, module: ModuleType, parsed: argparse.Namespace) -> int:
     try:
         return int(module.run(parsed))
-    except KeyboardInterrupt:
-        return INTERRUPTED
     except BrokenPipeError:
         # The reader of our output is gone (`comfyrec cat | head`): nothing is left to do.
         _forget_output()
@@ -140,7 +146,7 @@ def _forget_output() -> None:
 
 
 def entry() -> None:
-    """The console script."""
+    """The same as a program: with the arguments and the exit status of one."""
     if hasattr(signal, "SIGPIPE"):
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     sys.exit(main())

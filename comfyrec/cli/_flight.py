@@ -240,9 +240,14 @@ def _limits(arguments: argparse.Namespace, policy: Policy) -> Limits:
     found = {"bytes_max": 100_000_000, "us_max": 3_600_000_000}
     for word in (arguments.rotate or "").split(",") if arguments.rotate else ():
         if _TIME.fullmatch(word.strip()):
-            found["us_max"] = _microseconds("--rotate", word)
-        else:
+            found["us_max"] = _microseconds("--rotate", word.strip())
+        elif _SIZE.fullmatch(word.strip()):
             found["bytes_max"] = max(_bytes("--rotate", word), _BYTES_MIN)
+        else:
+            raise UsageError(
+                f"--rotate {arguments.rotate}: {word.strip()!r} is neither a size nor a time; give "
+                f"a size as in 100MB, a time as in 1h, or both as in 100MB,1h"
+            )
     if policy.disk_bytes_max is not None:
         found["bytes_max"] = min(found["bytes_max"], policy.disk_bytes_max // SHARE_OF_DISK)
     return Limits(

@@ -67,12 +67,17 @@ def with_assets(era: Era, *, on: bool, off: bool) -> Era:
 
 def print_versions() -> None:
     """Print what is known of each version: facts by first release, seen ones and read ones."""
-    print(f"Recorded generations: {', '.join(RECORDED)}. Default: {DEFAULT_VERSION}.")
+    # What a terminal needs is not imported before there is something to say.
+    from comfyrec.cli.terminal.output import wrapped
+
+    print(f"Recorded generations: {', '.join(RECORDED)}.")
+    print(f"Default: {DEFAULT_VERSION}.")
     print(f"Newest release that anything is known of: {NEWEST_KNOWN}.")
-    print("A fact belongs to every release from its first one on. 'read' marks what was read in")
-    print("ComfyUI's history and never captured. --fact NAME=on|off switches one.")
-    print()
+    print(
+        "A fact belongs to every release from its first one on. '(read)' marks what was\n"
+        "read in ComfyUI's history and never captured. --fact NAME=on|off switches one.\n"
+    )
     for fact in FACTS:
         first = ".".join(map(str, fact.first))
         mark = "" if fact.seen else " (read)"
-        print(f"{first:8}{fact.name:22}{fact.says}{mark}")
+        print("\n".join(wrapped(f"{first:8}{fact.name:22}", f"{fact.says}{mark}")))

@@ -1,7 +1,7 @@
 """Find the fact of the wire that breaks a client between two versions of ComfyUI.
 
-    comfyrec bisect --good 0.27.0 --bad 0.3.40 -- python client.py {url} {workflow}
-    comfyrec bisect --good 0.27.0 -- python client.py {url} {workflow}
+  comfyrec bisect --good 0.27.0 --bad 0.3.40 -- python client.py {url}
+  comfyrec bisect --good 0.27.0 -- python client.py {url} {workflow}
 
 The client has to pass on the good version and to fail on the bad one. The
 search goes over the releases between them, then over the single facts that

@@ -14,13 +14,13 @@ from urllib.parse import urlsplit
 import msgspec
 
 from comfyrec.cli import FAILED, FINE
-from comfyrec.cli.terminal.output import safe
+from comfyrec.cli.terminal.output import safe, wrapped
 from comfyrec.conform.server import LiveServer
 from comfyrec.conform.verdict import Change, Seen, changes, look_at
 from comfyrec.errors import CassetteExists, UsageError
 from comfyrec.testing.recording import Recording
 from comfyrec.versions import FACTS, era_of
-from comfyrec.wording import reason
+from comfyrec.wording import plural, reason
 from fake_server.options import ServerOptions
 from fake_server.server.thread import serve
 from fake_server.simulated_server import SimulatedServer
@@ -118,10 +118,15 @@ def _not_asked(a: str, b: str, seen: Seen) -> list[str]:
 
 
 def _tell(drift: _Drift) -> None:
-    print(safe(f"{drift.before} -> {drift.after}: {len(drift.changes) or 'no'} facts changed"))
+    changed = plural(len(drift.changes), "fact") if drift.changes else "no facts"
+    print(safe(f"{drift.before} -> {drift.after}: {changed} changed"))
     for one in drift.changes:
-        print(f"  {'new ' if one.after else 'gone'}  {one.fact}: {one.says}")
+        _print(f"  {'new ' if one.after else 'gone'}  ", f"{one.fact}: {one.says}")
     if drift.not_compared:
-        print(f"not compared: {', '.join(drift.not_compared)}")
+        _print("not compared: ", ", ".join(drift.not_compared))
     if drift.not_asked:
-        print(f"known to differ, and not asked about: {', '.join(drift.not_asked)}")
+        _print("known to differ, and not asked about: ", ", ".join(drift.not_asked))
+
+
+def _print(beginning: str, text: str) -> None:
+    print("\n".join(wrapped(beginning, safe(text))))

@@ -1,4 +1,4 @@
-"""Draw random runs, let a client do them, and make what it fails as small as it can be.
+"""Let a client do random runs, and make what it fails as small as it can be.
 
     comfyrec fuzz -- python my_lines.py
     comfyrec fuzz -- python client.py {url} {workflow}
@@ -183,7 +183,8 @@ def _progress() -> Callable[[int], None]:
         if now - told_s >= TOLD_EVERY_S:
             told_s = now
             rate = 60 * number / (now - began_s)
-            print(f"{number} examples, {rate:.0f} a minute", file=sys.stderr, flush=True)
+            words = f"{plural(number, 'example')}, {rate:.0f} a minute"
+            print(words, file=sys.stderr, flush=True)
 
     return progress
 

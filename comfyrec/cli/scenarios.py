@@ -8,14 +8,13 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
 from itertools import groupby
-from textwrap import wrap
 from typing import Any, NamedTuple
 
 import msgspec
 
 from comfyrec.check.invariants import INVARIANTS
 from comfyrec.check.play import IMAGES
-from comfyrec.cli.terminal.output import safe
+from comfyrec.cli.terminal.output import safe, wrapped
 from fake_server.options import ServerOptions, SurfaceChoice
 from fake_server.scenario_source import scenario_source, transport_of
 from fake_server.scenarios import (
@@ -34,7 +33,6 @@ from fake_server.scenarios.kit.v2.dry_run import dry_run_v2
 from fake_server.source import Source
 from fake_server.surfaces.v2.settings import V2Settings
 
-COLUMNS = 80
 """Of a terminal; a line of the list is not longer."""
 LINES_SHOWN = 60
 """Of a timeline; its beginning matters most."""
@@ -81,25 +79,14 @@ def _listing(scenarios: list[Scenario]) -> Iterator[str]:
     for category, some in groupby(scenarios, key=lambda scenario: scenario.category):
         yield f"{category}"
         for one in some:
-            yield from _wrapped(f"  {one.row:<4} {one.name:<{width}}  ", one.summary)
+            yield from wrapped(f"  {one.row:<4} {one.name:<{width}}  ", one.summary)
         yield ""
     yield "short names"
     for alias, (name, params) in ALIASES.items():
         given = choice_of(name, params).title
-        yield from _wrapped(f"       {alias:<{width}}  ", given)
+        yield from wrapped(f"       {alias:<{width}}  ", given)
     yield ""
     yield "'comfyrec scenarios NAME' describes one of them."
-
-
-def _wrapped(beginning: str, text: str) -> list[str]:
-    """A line of the list, and more lines below it where it would be too long."""
-    return wrap(
-        text,
-        COLUMNS,
-        initial_indent=beginning,
-        subsequent_indent=" " * len(beginning),
-        break_on_hyphens=False,
-    )
 
 
 def _entry(scenario: Scenario) -> dict[str, Any]:
@@ -137,24 +124,25 @@ def _whole(choice: Choice) -> dict[str, Any]:
 def description(choice: Choice) -> Iterator[str]:
     scenario = choice.scenario
     row = f" ({scenario.row})" if scenario.row else ""
-    yield f"{scenario.name}{row}: {scenario.summary}"
+    yield from wrapped("", f"{scenario.name}{row}: {scenario.summary}")
     yield ""
     yield from _parameter_lines(choice)
-    yield f"A correct client {scenario.correct}."
-    yield f"  It may truthfully report: {', '.join(scenario.truth)}"
+    yield from wrapped("", f"A correct client {scenario.correct}.")
+    yield from wrapped("  It may truthfully report: ", ", ".join(scenario.truth))
     for name in scenario.keeps:
-        yield f"  {name}: it {INVARIANTS[name]}"
+        yield from wrapped(f"  {name}: ", f"it {INVARIANTS[name]}")
     yield ""
     yield "Traffic of a correct client, in virtual time (* differs from a normal run,"
     yield "- is missing here):"
     lines = list(_compared(choice))
     if all(marked.mark == " " for marked in lines) and choice.scenario.name != "success":
         yield "  (as in a normal run: this client never gets to where the scenario differs)"
-    yield from (_in_columns(line) for line in lines[:LINES_SHOWN])
+    for line in lines[:LINES_SHOWN]:
+        yield from _in_columns(line)
     if len(lines) > LINES_SHOWN:
         yield f"  ... and {len(lines) - LINES_SHOWN} more lines"
     yield ""
-    yield f"Evidence: {'; '.join(scenario.evidence) or 'none'}"
+    yield from wrapped("Evidence: ", "; ".join(scenario.evidence) or "none")
 
 
 def _parameter_lines(choice: Choice) -> Iterator[str]:
@@ -163,12 +151,12 @@ def _parameter_lines(choice: Choice) -> Iterator[str]:
         yield "No parameters."
     else:
         about_all = (choice.scenario.settings.__doc__ or "").strip().replace("``", "`")
-        yield f"Parameters ({about_all.rstrip('.')}):"
+        yield from wrapped("", f"Parameters ({about_all.rstrip('.')}):")
     values = msgspec.to_builtins(choice.settings)
     for name, about in parameters.items():
         default = json.dumps(about.get("default", values[name]))
         now = "" if json.dumps(values[name]) == default else f", here {json.dumps(values[name])}"
-        yield f"  {name} = {default}{now}   {_kind(about)}"
+        yield from wrapped(f"  {name} = {default}{now}   ", _kind(about))
     yield ""
 
 
@@ -310,8 +298,8 @@ def _plain_run(choice: Choice) -> Choice:
     return choice_of("success", {"nodes": plan(PLAIN)} if plan is not None else {})
 
 
-def _in_columns(marked: _Marked) -> str:
+def _in_columns(marked: _Marked) -> list[str]:
     line = marked.line
     arrow = "<-" if line.to_client else "->"
     when = "" if marked.mark == "-" else f"{line.t / 1000:.1f} ms"
-    return f"{marked.mark} {when:>12}  {arrow} {safe(line.text)}"
+    return wrapped(f"{marked.mark} {when:>12}  {arrow} ", safe(line.text))

@@ -1,4 +1,4 @@
-"""Make a recording as small as it can be while a client still fails on it in the same way.
+"""Make a recording as small as it can be while a client still fails on it alike.
 
     comfyrec shrink session.jsonl -- python client.py {url} {workflow}
     comfyrec shrink foreign-executing-null -- python client.py {url} {workflow}

@@ -43,6 +43,9 @@ def find_cassette(name: str | os.PathLike[str]) -> str:
     given = os.fspath(name)
     if Path(given).exists():
         return given
+    if given == "-":
+        why = "standard input is not read, since recordings are read more than once"
+        raise Unavailable(given, why, "write it into a file, and give the name of that")
     shelf = _all_bundled()
     for path in shelf.values():
         if given in (path.stem, path.name):

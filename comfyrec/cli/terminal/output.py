@@ -22,10 +22,13 @@ __all__ = [
     "said",
     "tell",
     "tool",
+    "wrapped",
 ]
 
 PROBLEMS_SHOWN: Final = 8
 """A destroyed file has hundreds; the first ones are enough."""
+COLUMNS: Final = 80
+"""A log has no width of its own; this is that of most terminals."""
 _BUFFER_BYTES: Final = 64 << 10
 
 # C0, DEL and C1 move cursors and change colors; the rest of the list reverses text.
@@ -37,6 +40,20 @@ _SHORT: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 def safe(text: str) -> str:
     """Text from the wire for one line of a terminal."""
     return _UNSAFE.sub(lambda m: _SHORT.get(m[0]) or f"\\u{ord(m[0]):04x}", text)
+
+
+def wrapped(beginning: str, text: str, columns: int = COLUMNS) -> list[str]:
+    """A line of a list, and more lines below its text where it would be too long."""
+    from textwrap import wrap  # most output is not wrapped
+
+    lines = wrap(
+        text,
+        columns,
+        initial_indent=beginning,
+        subsequent_indent=" " * len(beginning),
+        break_on_hyphens=False,
+    )
+    return lines or [beginning.rstrip()]
 
 
 def safe_json(line: bytes) -> bytes:

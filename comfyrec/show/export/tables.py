@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -14,6 +15,8 @@ __all__ = ["COLUMNS", "csv_lines", "moment_rows"]
 COLUMNS: Final = (
     "t_us", "conn", "client", "side", "kind", "type", "prompt_id", "node", "size", "words",
 )  # fmt: skip
+# Tabs and line ends belong to cells; what else moves cursors or changes colors does not.
+_CONTROL: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 """What makes a spreadsheet take a cell for a formula."""
 
@@ -47,7 +50,8 @@ class _Line:
 
 
 def csv_lines(timeline: Timeline) -> Iterator[str]:
-    """The same as CSV (RFC 4180) with a header; text that begins like a formula gets a quote."""
+    """The same as CSV (RFC 4180) with a header; text that begins like a formula gets a quote, and
+    control characters are written as in JSON (``\\u001b``)."""
     line = _Line()
     writer = csv.writer(line)
     writer.writerow(COLUMNS)
@@ -58,4 +62,7 @@ def csv_lines(timeline: Timeline) -> Iterator[str]:
 
 
 def _cell(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+    if not isinstance(value, str):
+        return value
+    shown = _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", value)
+    return f"'{shown}" if shown.startswith(_FORMULA) else shown

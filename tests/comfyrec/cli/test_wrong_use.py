@@ -219,6 +219,10 @@ ROWS = [
     Row(f"{CHECK} --html folder -- true", "give another file", f"{CHECK} --html a.html -- true"),
     # --- recordings
     Row("info nofile", "there is no such file; check the name", "info have.jsonl"),
+    Row("info -", "standard input is not read, since recordings are read more than once",
+        "info have.jsonl"),
+    Row(f"{RECORD} -o parts --rotate 5bananas", "a size as in 100MB, a time as in 1h, or both",
+        f"{RECORD} -o parts --rotate 5MB"),
     Row("info wf.json", "is a workflow and not a recording; 'comfyrec run wf.json' runs it",
         "run wf.json --yes --no-progress --server {url}"),
     Row("show picture.png", "is a workflow and not a recording",

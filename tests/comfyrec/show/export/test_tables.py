@@ -37,6 +37,17 @@ def test_text_that_a_spreadsheet_would_run_gets_a_quote() -> None:
     assert row.rstrip().endswith("'=cmd()")
 
 
+def test_control_characters_of_a_cell_are_written_as_in_json() -> None:
+    recording = Recording()
+    recording.upgrade(1)
+    recording.frame(1, b"\x1b[2Jred\x07 \xc2\x9b31m", side=CLIENT)
+
+    text = "".join(csv_lines(Timeline.build(recording.end())))
+
+    assert "\\u001b[2Jred\\u0007 \\u009b31m" in text
+    assert not {"\x1b", "\x07", "\x9b"} & set(text)
+
+
 @pytest.mark.parametrize("to", ["perfetto", "otlp", "har", "jsonl", "csv"])
 def test_each_format_is_written(
     to: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
