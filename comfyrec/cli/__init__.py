@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from comfyrec import __version__
-from comfyrec.cli._parser import Parser
+from comfyrec.cli._parser import AsWritten, Parser
 from comfyrec.errors import CassetteError, ComfyrecError
 from comfyrec.wording import did_you_mean
 
@@ -35,7 +35,7 @@ COMMANDS = {
     "with": "run a command against a fake server of its own",
     "scenarios": "list what can go wrong, or describe one scenario",
     "check": "run a client through the scenarios and report what it gets wrong",
-    "bisect": "find the fact of the wire that breaks a client between two versions",
+    "bisect": "find what changed between two versions of ComfyUI that breaks a client",
     "shrink": "make a recording as small as it can be while a client still fails on it",
     "fuzz": "let a client do random runs, and make what it fails as small as it can be",
     "catalogue": "learn node classes from workflows, or say what is known of one",
@@ -72,7 +72,7 @@ def _top_parser() -> Parser:
         description="Record, replay and simulate ComfyUI servers.",
         usage="comfyrec [--help] [--version] COMMAND ...",
         epilog=f"commands:\n{listing}\n\n'comfyrec COMMAND --help' describes one command.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=AsWritten,
     )
     parser.add_argument("--version", action="version", version=f"comfyrec {__version__}")
     return parser

@@ -10,7 +10,7 @@ from typing import Any, Final, NoReturn
 
 from comfyrec.wording import alternatives, joined, nearest
 
-__all__ = ["Parser"]
+__all__ = ["AsWritten", "Parser"]
 
 _ARGUMENT: Final = re.compile(r"argument (?P<name>.+?): (?P<wrong>.*)", re.DOTALL)
 _CHOICE: Final = re.compile(r"invalid choice: (?P<given>.+?) \(choose from .*", re.DOTALL)
@@ -22,10 +22,37 @@ _REQUIRED: Final = re.compile(r"the following arguments are required: (?P<names>
 _TYPES: Final = {"int": "a whole number", "float": "a number"}
 
 
+class _Unbroken(argparse.HelpFormatter):
+    """Breaks no flag and no name in two at its hyphens."""
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        return _wrap(" ".join(text.split()), width)
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        lines = _wrap(" ".join(text.split()), width - len(indent))
+        return "\n".join(f"{indent}{line}" for line in lines)
+
+
+class AsWritten(_Unbroken):
+    """The description keeps its lines; the texts of flags are filled."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return "".join(f"{indent}{line}" for line in text.splitlines(keepends=True))
+
+
+def _wrap(text: str, width: int) -> list[str]:
+    from textwrap import wrap  # only help is wrapped
+
+    return wrap(text, max(width, 11), break_on_hyphens=False)
+
+
 class Parser(argparse.ArgumentParser):
     """An ``ArgumentParser`` that prints no usage block where something is wrong."""
 
     _given: tuple[str, ...] = ()
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **{"formatter_class": _Unbroken, **options})
 
     def parsed(self, arguments: Sequence[str]) -> argparse.Namespace:
         """As ``parse_args``; what nobody knows is named together with what was meant.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from comfyrec.cli._parser import AsWritten
 from comfyrec.client import address
 from comfyrec.client.formatting import FormatError, check_format
 from comfyrec.client.settings import seconds
@@ -15,7 +16,7 @@ __all__ = ["add_arguments", "check_combination"]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of ``comfyrec run``."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.formatter_class = AsWritten
     parser.add_argument(
         "workflow",
         metavar="WORKFLOW",
@@ -56,13 +57,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _add_saving(parser: argparse.ArgumentParser) -> None:
     saving = parser.add_argument_group("saving")
     saving.add_argument(
-        "--save-images", metavar="DIR", type=Path, help="save all output files to DIR"
+        "--save-images",
+        metavar="DIR",
+        type=Path,
+        help="save all output files to DIR, as frame.000.png, frame.001.png, ...",
     )
     saving.add_argument(
         "--filepattern",
         metavar="P",
         default=None,
-        help="names of saved files; ### or %%04d is the number (frame.###.png)",
+        help="names of saved files; ### or %%04d is the number, and a file of another kind keeps "
+        "its suffix (frame.###.png)",
     )
     saving.add_argument(
         "--index-offset", metavar="N", type=int, default=None, help="number of the first file (0)"
@@ -83,14 +88,20 @@ def _add_uploading(parser: argparse.ArgumentParser) -> None:
 def _add_limits(parser: argparse.ArgumentParser) -> None:
     limits = parser.add_argument_group("limits, in seconds (environment: COMFYREC_..._S)")
     limits.add_argument("--timeout", metavar="S", help="for the whole run (default: no limit)")
-    limits.add_argument("--idle-limit", metavar="S", help="silence before asking the history (5)")
+    limits.add_argument(
+        "--idle-limit",
+        metavar="S",
+        help="how long it may be silent before the history is asked (5)",
+    )
     limits.add_argument("--connect-timeout", metavar="S", help="wait for a server to start (10)")
     limits.add_argument("--request-timeout", metavar="S", help="one HTTP request (100)")
-    limits.add_argument("--patience", metavar="S", help="failing requests before giving up (10)")
+    limits.add_argument(
+        "--patience", metavar="S", help="how long requests may fail before it gives up (10)"
+    )
     limits.add_argument(
         "--grace",
         metavar="S",
-        help="in neither queue nor history before giving up (3)",
+        help="how long the prompt may be in neither queue nor history before it is lost (3)",
     )
 
 
@@ -108,7 +119,9 @@ def _add_connection(parser: argparse.ArgumentParser) -> None:
         metavar="KEY",
         help="for partner nodes, sent as extra_data.api_key_comfy_org (environment: COMFY_API_KEY)",
     )
-    connection.add_argument("--client-id", metavar="ID", help="instead of a new id")
+    connection.add_argument(
+        "--client-id", metavar="ID", help="of the WebSocket, instead of a new one"
+    )
     connection.add_argument("--insecure", action="store_true", help="accept any TLS certificate")
     connection.add_argument(
         "--ca-file", metavar="FILE", type=Path, help="accept certificates signed by this CA"

@@ -1,12 +1,13 @@
-"""Find the fact of the wire that breaks a client between two versions of ComfyUI.
+"""Find what changed between two versions of ComfyUI that breaks a client.
 
   comfyrec bisect --good 0.27.0 --bad 0.3.40 -- python client.py {url}
   comfyrec bisect --good 0.27.0 -- python client.py {url} {workflow}
 
-The client has to pass on the good version and to fail on the bad one. The
-search goes over the releases between them, then over the single facts that
-changed there ('comfyrec serve --comfyui-version list' prints all facts;
-docs/protocol.md describes them). Without --bad every fact is tried for
+What a release changed in its messages and answers is kept as facts, such as
+progress_state. The client has to pass on the good version and to fail on the
+bad one. The search goes over the releases between them, then over the single
+facts that changed there ('comfyrec serve --comfyui-version list' prints all
+facts; docs/protocol.md describes them). Without --bad every fact is tried for
 itself: what is named is all that the client depends on.
 
 The places in the command are those of 'comfyrec check'. To compare two
@@ -40,6 +41,7 @@ from comfyrec.cli._client_command import (
     seconds,
     sigterm_interrupts,
 )
+from comfyrec.cli._parser import AsWritten
 from comfyrec.cli._versions import chosen_era
 from comfyrec.cli.terminal.output import safe, tell
 from comfyrec.errors import UsageError
@@ -54,7 +56,7 @@ TAKES_COMMAND: Final = True
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of ``comfyrec bisect``."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.formatter_class = AsWritten
     parser.usage = "comfyrec bisect --good V [--bad V] [options] -- COMMAND ... {url} ..."
     add = parser.add_argument
     add("--good", required=True, metavar="V", help="a version on which the client passes")

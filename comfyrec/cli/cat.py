@@ -50,7 +50,13 @@ _TEXT, _BINARY, _CLOSE = 1, 2, 8
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of ``comfyrec cat``."""
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a path or a name")
+    parser.add_argument(
+        "files",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help="a cassette, or the name of a bundled one",
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object per line")
     parser.add_argument(
         "--stable",

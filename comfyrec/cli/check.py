@@ -58,6 +58,7 @@ from comfyrec.cli._client_command import (
     seconds,
     sigterm_interrupts,
 )
+from comfyrec.cli._parser import AsWritten
 from comfyrec.cli._server_flags import add_node_flags, with_nodes
 from comfyrec.cli._versions import chosen_era
 from comfyrec.cli.terminal.output import tell
@@ -80,15 +81,15 @@ _NOT_PLAYED = frozenset(
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of ``comfyrec check``."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.formatter_class = AsWritten
     parser.usage = "comfyrec check [options] -- COMMAND ... {url} ..."
     add = parser.add_argument
     add(
         "--scenarios",
         default="*",
         metavar="GLOB",
-        help="names, rows (A1?), categories or cassettes, with commas; NAME:k=v sets a parameter; "
-        "'comfyrec scenarios' lists them (default: all)",
+        help="names, rows (A1?), categories, cassettes or Python files, with commas; NAME:k=v sets "
+        "a parameter; 'comfyrec scenarios' lists them (default: all)",
     )
     add(
         "--surface",
@@ -115,7 +116,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_memory,
         default=DEFAULT_MEMORY,
         metavar="MIB|off",
-        help="how much a client may grow during a flood of messages (80); needs /proc",
+        help="how much a client may grow during a flood of messages (80); on Linux",
     )
     add("--jobs", type=jobs, default=1, metavar="N", help="runs at the same time (%(default)s)")
     add(
@@ -132,7 +133,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=on|off",
-        help="turn one fact of versions on or off, as for 'serve'",
+        help="turn one known difference between versions on or off, as for 'serve'",
     )
     add_node_flags(add)
     add("--junit", type=Path, metavar="FILE", help="write JUnit XML")

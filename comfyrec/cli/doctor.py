@@ -24,7 +24,13 @@ _SHOWN = 10
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of ``comfyrec doctor``."""
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a path or a name")
+    parser.add_argument(
+        "files",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help="a cassette, or the name of a bundled one",
+    )
     parser.add_argument(
         "--client",
         metavar="COMMAND",

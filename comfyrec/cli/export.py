@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         nargs="+",
         metavar="FILE",
-        help="a path or a name; for parquet: DIR FILE...",
+        help="a cassette, or the name of a bundled one; for parquet: DIR FILE...",
     )
     parser.add_argument("--to", required=True, choices=FORMATS, help="what to write")
     parser.add_argument(

@@ -31,6 +31,7 @@ import msgspec
 from comfyrec.check.process_tree import adopting_orphans
 from comfyrec.cli import FAILED, FINE
 from comfyrec.cli._client_command import command_of, seconds, sigterm_interrupts, whole_number
+from comfyrec.cli._parser import AsWritten
 from comfyrec.cli.terminal.output import safe, tell
 from comfyrec.errors import ComfyrecError, ScenarioError, UsageError
 from comfyrec.wording import plural
@@ -49,7 +50,7 @@ TOLD_EVERY_S: Final = 2.0
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of ``comfyrec fuzz``."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.formatter_class = AsWritten
     parser.usage = "comfyrec fuzz [options] -- COMMAND ..."
     add = parser.add_argument
     add(
@@ -57,14 +58,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=seconds,
         default=60.0,
         metavar="S",
-        help="how long runs are drawn (%(default)g)",
+        help="for how long runs are made up (%(default)g)",
     )
     add(
         "--examples",
         type=lambda text: whole_number(text, "examples", EXAMPLES_MAX),
         default=2_000,
         metavar="N",
-        help="how many at most (%(default)s)",
+        help="how many runs at most (%(default)s)",
     )
     add(
         "--scenarios",

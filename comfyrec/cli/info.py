@@ -45,7 +45,13 @@ _CONTROL_OPCODE, _OPCODE = 8, 0x0F
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of ``comfyrec info``."""
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a path or a name")
+    parser.add_argument(
+        "files",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help="a cassette, or the name of a bundled one",
+    )
     parser.add_argument("--records", action="store_true", help="count records instead")
     parser.add_argument("--json", action="store_true", help="one JSON object per file and line")
 

@@ -1,6 +1,6 @@
 """Learn from recordings how long node classes take, for 'comfyrec serve --timing FILE'.
 
-Says how well it fits: every fifth recording is held out and foretold from the others.
+Says how well it fits: every fifth recording is left out, and predicted from the others.
 """
 
 from __future__ import annotations

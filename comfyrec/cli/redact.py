@@ -27,7 +27,9 @@ _MAP_FORMAT: Final = 1
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of ``comfyrec redact``."""
-    parser.add_argument("file", type=Path, metavar="FILE", help="a path or a name")
+    parser.add_argument(
+        "file", type=Path, metavar="FILE", help="a cassette, or the name of a bundled one"
+    )
     parser.add_argument(
         "-o", "--output", required=True, type=Path, metavar="FILE", help="the new cassette"
     )

@@ -48,7 +48,9 @@ Replaced in it: {classes}.
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of ``comfyrec report``."""
-    parser.add_argument("file", type=Path, metavar="FILE", help="a path or a name")
+    parser.add_argument(
+        "file", type=Path, metavar="FILE", help="a cassette, or the name of a bundled one"
+    )
     parser.add_argument(
         "-o",
         "--output",

@@ -24,7 +24,9 @@ _NAMES_SHOWN: Final = 4
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of ``comfyrec scan``."""
-    parser.add_argument("file", type=Path, metavar="FILE", help="a path or a name")
+    parser.add_argument(
+        "file", type=Path, metavar="FILE", help="a cassette, or the name of a bundled one"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object for each place")
 
 

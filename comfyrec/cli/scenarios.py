@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME[:k=v,...]",
         help="a scenario: its parameters, what is sent, what a correct client does",
     )
-    parser.add_argument("--json", action="store_true", help="for a machine to read")
+    parser.add_argument("--json", action="store_true", help="as JSON")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -109,10 +109,20 @@ def add_server_flags(parser: argparse.ArgumentParser) -> None:
     add(
         "--speed",
         metavar="N|max|auto",
-        help="of virtual time (1, or auto for 'with'); auto: max, but 1 in scenarios about waiting",
+        help="how fast virtual time goes: 1 as real time, 10 ten times as fast, max without any "
+        "waiting, auto max but 1 in scenarios about waiting (1; for 'with' auto)",
     )
-    add("--step", action="store_true", help="virtual time moves only by /__fake__/time")
-    add("--seed", default="0", metavar="N", help="of ids and pictures (%(default)s)")
+    add(
+        "--step",
+        action="store_true",
+        help="virtual time stands still until POST /__fake__/time moves it",
+    )
+    add(
+        "--seed",
+        default="0",
+        metavar="N",
+        help="of the ids and pictures that it makes up (%(default)s)",
+    )
     add_node_flags(add)
     add(
         "--comfyui-version",
@@ -125,7 +135,8 @@ def add_server_flags(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=on|off",
-        help="turn one fact of versions on or off; '--comfyui-version list' names them",
+        help="turn one known difference between versions on or off; '--comfyui-version list' names "
+        "them",
     )
     add(
         "--tasks",
@@ -152,7 +163,8 @@ def add_server_flags(parser: argparse.ArgumentParser) -> None:
         "--volatile",
         action="append",
         metavar="INPUT",
-        help="an input that --match structure ignores (seeds, file name prefixes)",
+        help="an input that --match structure ignores (seeds, file name prefixes); may be given "
+        "several times",
     )
     _add_server_options(parser)
 
@@ -166,12 +178,21 @@ def _add_server_options(parser: argparse.ArgumentParser) -> None:
     add("--multi-user", action="store_true", help="several users, distinguished by a header")
     add("--enable-compress-response-body", action="store_true", help="gzip JSON and text")
     caches = group.add_mutually_exclusive_group()
-    caches.add_argument("--cache-classic", action="store_const", dest="cache", const="classic")
-    caches.add_argument("--cache-none", action="store_const", dest="cache", const="none")
-    caches.add_argument("--cache-lru", metavar="N", help="keep N results")
+    for const, text in (
+        ("classic", "keep the results of the last prompt"),
+        ("none", "run every node of every prompt"),
+    ):
+        caches.add_argument(
+            f"--cache-{const}", action="store_const", dest="cache", const=const, help=text
+        )
+    caches.add_argument("--cache-lru", metavar="N", help="keep the N results used last")
     assets = group.add_mutually_exclusive_group()
     assets.add_argument("--enable-assets", action="store_true", help="assets are on")
-    assets.add_argument("--disable-assets", action="store_true", help="assets are off")
+    assets.add_argument(
+        "--disable-assets",
+        action="store_true",
+        help="assets are off, as they are anyway before 0.41",
+    )
     add("--base-directory", type=Path, metavar="DIR", help="keep files in DIR instead of in memory")
     add("--frontend", action="store_true", help="serve the real web page (needs its package)")
 

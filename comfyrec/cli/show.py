@@ -29,7 +29,9 @@ PATIENCE_S: Final = 2.0
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of ``comfyrec show``."""
-    parser.add_argument("file", type=Path, metavar="FILE", help="a path or a name")
+    parser.add_argument(
+        "file", type=Path, metavar="FILE", help="a cassette, or the name of a bundled one"
+    )
     parser.add_argument("--frames", action="store_true", help="a line for every frame")
     parser.add_argument("--json", action="store_true", help="the story as one JSON object")
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""Make a recording as small as it can be while a client still fails on it alike.
+"""Make a recording as small as it can be while a client still fails on it.
 
     comfyrec shrink session.jsonl -- python client.py {url} {workflow}
     comfyrec shrink foreign-executing-null -- python client.py {url} {workflow}
@@ -36,6 +36,7 @@ from comfyrec.check.causes.trials import Repeat, Trials
 from comfyrec.check.process_tree import adopting_orphans
 from comfyrec.cli import FAILED, FINE
 from comfyrec.cli._client_command import command_of, jobs, seconds, sigterm_interrupts, whole_number
+from comfyrec.cli._parser import AsWritten
 from comfyrec.cli.terminal.output import opened, safe, said, tell
 from comfyrec.errors import CassetteExists, UsageError
 from comfyrec.wording import plural
@@ -51,7 +52,7 @@ LEFT_SHOWN: Final = 12
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of ``comfyrec shrink``."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.formatter_class = AsWritten
     parser.usage = "comfyrec shrink FILE|SCENARIO [options] -- COMMAND ... {url} ..."
     add = parser.add_argument
     add("what", metavar="FILE|SCENARIO", help="a cassette, or a scenario as NAME[:k=v,...]")

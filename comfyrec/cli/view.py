@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         type=Path,
         metavar="FILE",
-        help="a path or a name; several are shown side by side",
+        help="a cassette, or the name of a bundled one; several are shown side by side",
     )
     parser.add_argument(
         "-o", "--output", type=Path, metavar="HTML", help="default: the name of FILE with .html"

@@ -23,6 +23,7 @@ from typing import Any, Final
 
 from comfyrec.check.command import find_command
 from comfyrec.check.process_tree import adopting_orphans
+from comfyrec.cli._parser import AsWritten
 from comfyrec.cli.serve import add_server_flags, complain, started
 from comfyrec.errors import UsageError
 from comfyrec.testing.handle import ComfyUI
@@ -37,7 +38,7 @@ EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of ``comfyrec with``."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.formatter_class = AsWritten
     parser.usage = "comfyrec with [options] -- COMMAND ..."
     add = parser.add_argument
     add("--cassette", dest="file", metavar="FILE", help="a cassette to replay, or a bundled one")

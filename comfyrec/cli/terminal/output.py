@@ -46,12 +46,13 @@ def wrapped(beginning: str, text: str, columns: int = COLUMNS) -> list[str]:
     """A line of a list, and more lines below its text where it would be too long."""
     from textwrap import wrap  # most output is not wrapped
 
+    below = " " * len(beginning)
+    if len(beginning) > columns // 2:  # too little room beside it
+        start = beginning.lstrip()
+        text, beginning = f"{start}{text}", beginning.removesuffix(start)
+        below = f"{beginning}    "
     lines = wrap(
-        text,
-        columns,
-        initial_indent=beginning,
-        subsequent_indent=" " * len(beginning),
-        break_on_hyphens=False,
+        text, columns, initial_indent=beginning, subsequent_indent=below, break_on_hyphens=False
     )
     return lines or [beginning.rstrip()]
 

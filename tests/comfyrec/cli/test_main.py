@@ -14,7 +14,7 @@ LISTS = {
     "versions": ["serve", "--comfyui-version", "list"],
     "changes": ["drift", "0.3.10", "0.27.0"],
     "a scenario": ["scenarios", "ws-silent"],
-    "a scenario with long parameters": ["scenarios", "execution-error"],
+    "a scenario with long parameters": ["scenarios", "output-kinds"],
     "a scenario of v2": ["scenarios", "v2-sse-zombie"],
     "the commands": ["--help"],
     **{command: [command, "--help"] for command in COMMANDS},
