@@ -195,8 +195,6 @@ async def _client(arguments: argparse.Namespace) -> AsyncIterator[Client]:
     from comfyrec.client.shells.jobs import JobClient
     from comfyrec.client.shells.tls import context_for
 
-    make = JobClient if arguments.surface == "v2" else Native
-
     where = (
         address.parse(arguments.server)
         if arguments.server
@@ -214,18 +212,45 @@ async def _client(arguments: argparse.Namespace) -> AsyncIterator[Client]:
         "client_id": arguments.client_id,
         "tls": context_for(arguments.ca_file, insecure=arguments.insecure),
     }
-    if arguments.record is None:
-        async with make(where, **options) as client:
-            yield client
-        return
-    from comfyrec.cli.recording import recorded
+    async with contextlib.AsyncExitStack() as stack:
+        reached = where
+        if arguments.record is not None:
+            from comfyrec.cli.recording import recorded
 
-    async with (
-        recorded(where, arguments, secrets=_secrets(options)) as through,
-        make(through, **options) as client,
-    ):
-        client.called = str(where)
+            recording = recorded(where, arguments, secrets=_secrets(options))
+            reached = await stack.enter_async_context(recording)
+        spoken = arguments.surface
+        if spoken != "v2":
+            client: Client = await stack.enter_async_context(Native(reached, **options))
+            client.called = str(where)
+            if spoken is None and not arguments.continuous:
+                spoken = await _found_out(client)
+        if spoken == "v2":
+            client = await stack.enter_async_context(JobClient(reached, **options))
+            client.called = str(where)
         yield client
+
+
+async def _found_out(client: Client) -> str:
+    """Which API the server speaks; said, unless it is a ComfyUI server beyond doubt.
+
+    Raises:
+        NoServer: the server did not answer.
+    """
+    spoken = await client.surface()
+    told = _SPOKEN.get(spoken)
+    if told is not None:
+        _say(f"{client.called}: {told}")
+    return spoken
+
+
+_SPOKEN = {
+    "cloud": "speaks as Comfy Cloud does: it takes the key of a WebSocket in its address "
+    "(--surface v2 has the workflow run by Comfy API v2)",
+    "v2": "speaks Comfy API v2, by which the workflow is run (--surface native says otherwise)",
+    "unknown": "does not tell which API it speaks; ComfyUI's own is tried "
+    "(--surface v2 says otherwise)",
+}
 
 
 def _headers(given: list[str]) -> dict[str, str]:

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
+from comfyrec.events.v2_told import ASKING, is_v2_answer
 from comfyrec.proxy.upstream import Upstream
 
 __all__ = ["Probe", "clients_go_first", "probe"]
@@ -31,7 +32,8 @@ class Probe(msgspec.Struct, frozen=True):
     sentence: str = ""
     """What a person should know, if anything is odd."""
     about: Mapping[str, Any] = {}
-    """``comfyui_version``, ``devices`` (their types) and ``flags`` of the server, if it said."""
+    """``comfyui_version``, ``devices`` (their types) and ``flags`` of the server, if it said; or
+    its ``surface``, where it is ``v2``."""
 
 
 async def clients_go_first(
@@ -59,7 +61,8 @@ async def probe(
     context: ssl.SSLContext | None,
     rewrite: Callable[[bytes], bytes] | None,
 ) -> Probe:
-    """Ask GET /system_stats, or the one below ``/api`` where only that is. Never raises.
+    """Ask GET /system_stats, or the one below ``/api`` where only that is, or for a job of Comfy
+    API v2 where neither is. Never raises.
 
     Args:
         upstream: the server.
@@ -99,7 +102,10 @@ async def _either(
         return first
     # Comfy Cloud, and many gateways, have it below /api only.
     second = await _asked(upstream, context, rewrite, "/api/system_stats")
-    return second if _system_of(second.partition(b"\r\n\r\n")[2]) is not None else first
+    if _system_of(second.partition(b"\r\n\r\n")[2]) is not None:
+        return second
+    third = await _asked(upstream, context, rewrite, ASKING, whole=True)
+    return third if _is_v2(third) else first
 
 
 async def _asked(
@@ -107,6 +113,8 @@ async def _asked(
     context: ssl.SSLContext | None,
     rewrite: Callable[[bytes], bytes] | None,
     path: str,
+    *,
+    whole: bool = False,
 ) -> bytes:
     reader, writer = await asyncio.open_connection(
         upstream.host,
@@ -126,7 +134,7 @@ async def _asked(
             if not answer.startswith(b"HTTP/"[: len(answer)]):
                 break
             # Only a 200 has a body to wait for; a 101 may be followed by frames without end.
-            if len(answer) >= 12 and answer[9:12] != b"200":
+            if not whole and len(answer) >= 12 and answer[9:12] != b"200":
                 break
         return answer
     finally:
@@ -143,6 +151,8 @@ def _judged(upstream: Upstream, answer: bytes) -> Probe:
         return _odd(upstream, "it speaks TLS; say https:// instead of http://")
     if not answer.startswith(b"HTTP/1."):
         return _odd(upstream, "it does not answer as an HTTP server; is the port right?")
+    if _is_v2(answer):
+        return Probe(about={"surface": "v2"})
     head, _, body = answer.partition(b"\r\n\r\n")
     status = head[9:12].decode("latin-1")
     system = _system_of(body)
@@ -153,6 +163,13 @@ def _judged(upstream: Upstream, answer: bytes) -> Probe:
             "is the address right?",
         )
     return Probe(about=system)
+
+
+def _is_v2(answer: bytes) -> bool:
+    """Whether it is what a server of Comfy API v2 says to ``ASKING``."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    status, start, end = head[9:12], body.find(b"{"), body.rfind(b"}")
+    return status.isdigit() and is_v2_answer(int(status), body[start : end + 1])
 
 
 def _system_of(body: bytes) -> dict[str, Any] | None:

@@ -17,7 +17,6 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from comfyrec.client.http.exchange import Conversation, HttpRequest, HttpResponse, with_query
-from fake_server.http.responses import json_response
 from fake_server.options import EPOCH_MS
 from fake_server.source import (
     Abort,
@@ -442,4 +441,5 @@ class Front(Wrapper):
 
 
 def _nothing_here() -> Response:
-    return json_response({"error": {"code": "not_found", "message": "not found"}}, 404)
+    # As aiohttp has it: it must not look like the answer of an API that is not there.
+    return Response(404, (("Content-Type", "text/plain; charset=utf-8"),), b"404: Not Found")

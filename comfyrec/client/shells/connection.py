@@ -24,6 +24,7 @@ from comfyrec.client.http.exchange import Conversation, HttpRequest, HttpRespons
 from comfyrec.client.http.interrupt import AwaitEnd, Effect
 from comfyrec.client.http.requests import Accepted
 from comfyrec.client.http.startup import AwaitMessage, AwaitSocket, SocketWaited, start_up
+from comfyrec.client.http.which_surface import Spoken, which_surface
 from comfyrec.client.progress_event import ProgressInfo
 from comfyrec.client.redaction import Redaction
 from comfyrec.client.result import Outcome, Result
@@ -151,6 +152,18 @@ class Connection:
             finally:
                 if connecting.done():
                     self._connecting = None
+
+    async def surface(self) -> Spoken:
+        """Which API the server speaks, by what it does with a WebSocket, and else by its answers to
+        questions that change nothing.
+
+        Raises:
+            NoServer: the server did not answer.
+        """
+        await self.connect()
+        if self._transport.token_wanted:
+            return "cloud"
+        return "native" if self.connected else await self._converse(which_surface())
 
     async def watch(
         self,

@@ -18,8 +18,12 @@ import pytest
 
 from comfyrec.cli import main
 from comfyrec.client.result import EXIT_STATUS, Outcome
+from fake_server.options import ServerOptions
+from fake_server.scenario_source import scenario_source
+from fake_server.scenarios import choose
 from fake_server.server.thread import Handle, serve
 from fake_server.source import Response
+from fake_server.surfaces.registry import choose_surface
 from tests.support.scripted_comfyui import (
     GRAPH,
     OUTPUTS,
@@ -33,7 +37,7 @@ from tests.support.scripted_comfyui import (
     status,
 )
 from tests.support.source_client import png
-from tests.support.v2_client import v2_source
+from tests.support.v2_client import PICTURE, v2_source
 
 PROMPT = "00000000-0000-0000-0000-000000000001"
 
@@ -631,6 +635,53 @@ def test_a_workflow_runs_on_a_server_of_comfy_api_v2(
     assert report["outcome"] == "success"
     assert report["outputs"]["9"]["images"][0]["filename"] == "x_00001_.png"
     assert (out / "frame.000.png").read_bytes().startswith(b"\x89PNG")
+
+
+FOUND = {
+    "Comfy API v2": (["v2"], [], "speaks Comfy API v2, by which the workflow is run"),
+    "a deployment": (["v2:prefix=/deployment/d"], [], "speaks Comfy API v2"),
+    "Comfy Cloud": (["cloud:key=sesame"], ["X-API-Key: sesame"], "speaks as Comfy Cloud does"),
+    "ComfyUI": (["native"], [], ""),
+    "ComfyUI that speaks v2 as well": (["native", "v2"], [], ""),
+}
+
+
+@pytest.mark.parametrize("surfaces, headers, line", FOUND.values(), ids=FOUND)
+def test_the_api_is_found_out_and_said(
+    surfaces: list[str],
+    headers: list[str],
+    line: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    flow = tmp_path / "flow.json"
+    flow.write_text(json.dumps(PICTURE))
+    options = ServerOptions(surfaces=tuple(map(choose_surface, surfaces)))
+    path = "/deployment/d" if "prefix" in surfaces[0] else ""
+
+    with serve(scenario_source([choose("success")], options), speed=1.0) as handle:
+        given = [flag for one in headers for flag in ("--header", one)]
+        done = run(handle.url.rstrip("/") + path, flow, "--json", *given)
+
+    told = capsys.readouterr()
+    assert done == 0
+    assert report_in(told.out)["outcome"] == "success"
+    said = [one for one in told.err.splitlines() if "speaks" in one]
+    assert len(said) == bool(line)
+    assert line in "".join(said)
+
+
+def test_a_surface_that_is_said_is_not_looked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flow = tmp_path / "flow.json"
+    flow.write_text(json.dumps(PICTURE))
+
+    with serve(v2_source(), speed=1.0) as handle:
+        done = run(handle, flow, "--surface", "native")
+
+    assert done == 7
+    assert "speaks" not in capsys.readouterr().err
 
 
 def test_a_page_workflow_is_nothing_for_v2(

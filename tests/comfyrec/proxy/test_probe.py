@@ -143,3 +143,13 @@ def test_clients_go_first_while_new_ones_come() -> None:
     asyncio.run(clients_go_first(asyncio.Event(), lambda: next(counts), quiet_s=0))
 
     assert list(counts) == []
+
+
+def test_a_server_of_comfy_api_v2_is_nothing_odd() -> None:
+    body = b'{"error": {"code": "not_found", "message": "there is no job of that id"}}'
+    found = answering(
+        b"HTTP/1.1 404 Not Found\r\n\r\nnothing",
+        below_api=b"HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n" + body,
+    )
+
+    assert found == Probe(about={"surface": "v2"})
