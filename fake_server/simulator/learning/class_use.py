@@ -88,7 +88,7 @@ class ClassUse(msgspec.Struct):
         """The entry of object_info; the lists of the inputs in ``folders`` are filled elsewhere."""
         sections: dict[str, dict[str, Any]] = {"required": {}, "optional": {}}
         for key in self._declared():
-            section = "required" if self.inputs[key] == self.count else "optional"
+            section = "required" if self._is_required(key) else "optional"
             kind = ANYTHING if key in self.mixed else self.types.get(key, ANYTHING)
             sections[section][key] = [[] if key in folders else kind, {}]
         return {
@@ -104,6 +104,11 @@ class ClassUse(msgspec.Struct):
             "category": "learned",
             "output_node": self.shows or not self.outputs,
         }
+
+    def _is_required(self, key: str) -> bool:
+        """Whether every node has it, and there are several: one node does not tell what it could
+        have been without."""
+        return self.inputs[key] == self.count > 1
 
     def _declared(self) -> list[str]:
         # A server takes a list for a link where the class declares the input, and looks into no

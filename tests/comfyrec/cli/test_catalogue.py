@@ -29,7 +29,7 @@ def test_what_was_learned_is_written_as_an_object_info(flow: str, tmp_path: Path
 
     info = json.loads(written.read_bytes())
     assert status == 0
-    assert info["ShowMe"]["input"]["required"]["image"] == ["IMAGE", {}]
+    assert info["ShowMe"]["input"]["optional"]["image"] == ["IMAGE", {}]
     assert "KSampler" in info
     assert main(["catalogue", "show", "ShowMe", "--object-info", str(written)]) == 0
 

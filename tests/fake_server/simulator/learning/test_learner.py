@@ -55,7 +55,7 @@ def test_unknown_classes_are_made_of_how_they_are_used() -> None:
     learned = learned_from(CUSTOM)
 
     assert learned.new == ["MyFilter", "MySplit", "ShowMe"]
-    spec = learned.classes["MyFilter"]["input"]["required"]
+    spec = learned.classes["MyFilter"]["input"]["optional"]
     assert {key: one[0] for key, one in spec.items()} == {
         "image": "IMAGE",
         "strength": "FLOAT",
@@ -81,6 +81,14 @@ def test_an_input_that_some_nodes_lack_is_optional() -> None:
     sections = learned_from(one, other).classes["Mine"]["input"]
 
     assert (list(sections["required"]), list(sections["optional"])) == (["a"], ["b"])
+
+
+def test_one_node_does_not_tell_what_it_could_be_without() -> None:
+    learned = learned_from({"1": node("Mine", a=1, b=2)})
+
+    status, _ = run({"1": node("Mine", a=1)}, learned)
+
+    assert status == 200
 
 
 def test_uses_that_contradict_each_other_are_both_accepted_and_told_once() -> None:
@@ -209,7 +217,7 @@ def test_an_input_that_has_a_list_is_not_declared() -> None:
     """The real server would take the list for a link, and refuse it."""
     learned = learned_from({"1": node("Mine", points=[[1, 2]], a=1)})
 
-    assert list(learned.classes["Mine"]["input"]["required"]) == ["a"]
+    assert list(learned.classes["Mine"]["input"]["optional"]) == ["a"]
 
 
 @pytest.mark.parametrize(
@@ -246,7 +254,7 @@ def test_a_workflow_of_the_web_page_says_all_slots_and_types_itself() -> None:
     entry = learner.learned().classes["MyFilter"]
 
     assert entry["output"] == ["IMAGE", "MASK"]
-    assert entry["input"]["required"] == {"image": ["IMAGE", {}]}
+    assert entry["input"]["optional"] == {"image": ["IMAGE", {}]}
 
 
 def test_nodes_of_the_page_are_no_classes() -> None:
