@@ -15,7 +15,7 @@ import importlib
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import ModuleType
 
 from comfyrec import __version__
@@ -86,15 +86,20 @@ def _command(name: str) -> ModuleType | None:
     return importlib.import_module(f"comfyrec.cli.{name.replace('-', '_')}")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit status."""
+def main(argv: Sequence[str] | None = None, *, loaded: Callable[[], object] = lambda: None) -> int:
+    """Run one command and return its exit status.
+
+    Args:
+        argv: the command and what it is given; None: what the program was given.
+        loaded: called when the command is there and about to run.
+    """
     try:
-        return _main(argv)
+        return _main(argv, loaded)
     except KeyboardInterrupt:  # loading a command and its flags takes a moment
         return INTERRUPTED
 
 
-def _main(argv: Sequence[str] | None) -> int:
+def _main(argv: Sequence[str] | None, loaded: Callable[[], object]) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0].startswith("-"):
         parser = _top_parser()
@@ -119,6 +124,7 @@ def _main(argv: Sequence[str] | None) -> int:
             parsed.command = [*parsed.command, *rest[at + 1 :]]
     except SystemExit as end:
         return int(end.code or 0)
+    loaded()
     return _run(name, module, parsed)
 
 
@@ -145,8 +151,8 @@ def _forget_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def entry() -> None:
+def entry(loaded: Callable[[], object] = lambda: None) -> None:
     """The same as a program: with the arguments and the exit status of one."""
     if hasattr(signal, "SIGPIPE"):
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-    sys.exit(main())
+    sys.exit(main(loaded=loaded))

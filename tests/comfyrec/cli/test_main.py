@@ -48,12 +48,12 @@ def test_an_interrupt_while_a_command_reads_its_flags_is_no_traceback(
 
 
 INTERRUPTED_IMPORT = """
-import sys
+import os, signal, sys
 
 class Interrupts:
     def find_spec(self, name, path=None, target=None):
         if name == {name!r}:
-            raise KeyboardInterrupt
+            {interrupt}
 
 sys.meta_path.insert(0, Interrupts())
 sys.argv = ["comfyrec", "info", "image-only"]
@@ -63,10 +63,22 @@ entry()
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("interrupt", ["raise KeyboardInterrupt", "os.kill(os.getpid(), 2)"])
 @pytest.mark.parametrize("name", ["comfyrec.cli", "comfyrec.cli.info", "comfyrec.cassette.files"])
-def test_an_interrupt_while_it_loads_is_no_traceback(name: str) -> None:
-    code = INTERRUPTED_IMPORT.format(name=name)
+def test_an_interrupt_while_it_loads_is_no_traceback(name: str, interrupt: str) -> None:
+    code = INTERRUPTED_IMPORT.format(name=name, interrupt=interrupt)
 
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60)
 
     assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")
+
+
+@pytest.mark.slow
+def test_where_interrupts_are_ignored_they_stay_so() -> None:
+    code = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+    code += INTERRUPTED_IMPORT.format(name="comfyrec.cli.info", interrupt="os.kill(os.getpid(), 2)")
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60)
+
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"image-only" in done.stdout
