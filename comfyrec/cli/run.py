@@ -17,12 +17,12 @@ import asyncio
 import contextlib
 import json
 import os
-import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
 
+from comfyrec.cli._continuous import on_signals, served
 from comfyrec.cli._run_flags import add_arguments, check_combination
 from comfyrec.cli._workflows import as_prompt, page_workflow
 from comfyrec.client import address, outputs, workflow
@@ -158,7 +158,7 @@ async def _run(
         if not isinstance(flow, Workflow):
             flow = await _converted(client, flow, _name_of(arguments.workflow))
         if arguments.continuous:
-            return await _serve(arguments, client, flow)
+            return await served(arguments, client, flow)
         await client.connect()
         if not _agreed(arguments, flow, client):
             report_line.print(Outcome.CANCELLED, None, {}, error="it was not to be run")
@@ -339,7 +339,7 @@ class _Run:
         main = asyncio.current_task()
         if main is None:
             raise AssertionError("runs in a task")
-        with _on_signals(lambda: self._stop(main)), self._progress() as on_event:
+        with on_signals(lambda: self._stop(main)), self._progress() as on_event:
             try:
                 self._prompt = await self._client.submit(self._flow, on_event=on_event)
                 if not self._arguments.json:
@@ -466,74 +466,3 @@ def _effect_in_words(effect: Effect) -> str:
 
 async def _nothing() -> None:
     """In place of an interrupt where there is nothing to interrupt."""
-
-
-@contextlib.contextmanager
-def _on_signals(stop: Callable[[], None]) -> Iterator[None]:
-    """Call ``stop`` for SIGINT and SIGTERM, where the loop can handle them."""
-    loop = asyncio.get_running_loop()
-    handled = []
-    for name in (signal.SIGINT, signal.SIGTERM):
-        # Not on Windows, nor outside the main thread; there Ctrl-C ends the command at once.
-        with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
-            loop.add_signal_handler(name, stop)
-            handled.append(name)
-    try:
-        yield
-    finally:
-        for name in handled:
-            loop.remove_signal_handler(name)
-
-
-# --- continuous mode -------------------------------------------------------------------------
-
-
-async def _serve(arguments: argparse.Namespace, client: Client, flow: Workflow) -> int:
-    from aiohttp import web
-
-    from comfyrec.client.shells.middleware import Middleware
-
-    host, port = _listen_address(arguments.listen or "127.0.0.1:8190")
-    printer = (
-        None
-        if arguments.no_progress
-        else ProgressPrinter(sys.stderr, format="text", redact=client.redaction)
-    )
-    middleware = Middleware(
-        client,
-        flow,
-        on_event=printer,
-        run_on_upload=arguments.run_on_upload,
-        compat=arguments.compat,
-    )
-    runner = web.AppRunner(middleware.app(), access_log=None, shutdown_timeout=1.0)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, host, port)
-        try:
-            await site.start()
-        except OSError as wrong:
-            raise UsageError(
-                f"--listen: cannot listen on {host}:{port} ({reason(wrong)}); give a free port, or "
-                f"0 to have one picked"
-            ) from None
-        bound = runner.addresses[0][1]
-        shown = f"[{host}]" if ":" in host else host
-        print(
-            f"Running {arguments.workflow} for {client.called} on http://{shown}:{bound}",
-            flush=True,
-        )
-        stopped = asyncio.Event()
-        with _on_signals(stopped.set):
-            await stopped.wait()
-    finally:
-        await runner.cleanup()
-    return 0
-
-
-def _listen_address(text: str) -> tuple[str, int]:
-    host, colon, port = text.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    if not colon or not host or not port.isdecimal() or int(port) > 65535:
-        raise UsageError(f"--listen: {text!r} is not HOST:PORT; give one such as 127.0.0.1:8190")
-    return host, int(port)
