@@ -57,6 +57,8 @@ class ServerOptions(msgspec.Struct, frozen=True, kw_only=True):
     argv: tuple[str, ...] = ("main.py",)
     """The command line that GET /system_stats shows."""
 
+    serves_assets: bool = False
+    """Whether the routes of assets answer where the version has them off."""
     cache: str | None = None
     """One of ``simulator.cache.CACHES``; None: the one that the version has by default."""
     lru_size: int = 100

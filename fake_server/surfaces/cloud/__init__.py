@@ -14,5 +14,5 @@ SURFACE = SurfaceKind(
     summary="Comfy Cloud v1: /api/*, /ws with a token, job status, signed URLs",
     settings=CloudSettings,
     make=Cloud,
-    server=lambda settings: {"workers_per_client": settings.parallel},
+    server=lambda settings: {"workers_per_client": settings.parallel, "serves_assets": True},
 )

@@ -27,6 +27,7 @@ OWN: Final = (
     ("POST", "upload/mask", "uploadMask"),
     ("GET", "files/mask-layers", "getMaskLayers"),
     ("GET", "user", "getUser"),
+    ("POST", "assets", "uploadAsset"),
     ("GET", "assets/remote-metadata", "getRemoteAssetMetadata"),
     ("POST", "assets/download", "createAssetDownload"),
 )
@@ -41,7 +42,6 @@ PASSED_ON: Final = (
     ("GET", "experiment/models/{folder}"),
     ("GET", "experiment/models/preview/{folder}/{index}/{name}"),
     ("GET", "assets"),
-    ("POST", "assets"),
     ("POST", "assets/from-hash"),
     ("GET", "assets/{id}"),
     ("PUT", "assets/{id}"),

@@ -31,6 +31,7 @@ from fake_server.surfaces.cloud.answers import (
     Refused,
     bad_request,
 )
+from fake_server.surfaces.cloud.assets import CloudAssets
 from fake_server.surfaces.cloud.files import STORAGE, Files
 from fake_server.surfaces.cloud.frames import data_of, prompt_of, to_cloud
 from fake_server.surfaces.cloud.job_requests import JobRequests
@@ -68,6 +69,7 @@ class Cloud(Surface):
         self._jobs = Jobs()
         self._requests = JobRequests(door, settings, self._jobs)
         self._files = Files(door, settings, seed)
+        self._assets = CloudAssets()
 
     # --- requests ----------------------------------------------------------------------------
 
@@ -126,6 +128,10 @@ class Cloud(Surface):
                 return (yield from self._files.upload(request))
             case "getMaskLayers":
                 return self._files.mask_layers(request)
+            case "uploadAsset":
+                return (yield from self._assets.upload(request))
+            case "" if request.path.startswith("/assets"):
+                return (yield from self._assets.ask(request))
             case "getRemoteAssetMetadata" | "createAssetDownload":
                 raise bad_request("this server fetches nothing from other hosts")
             case _:
@@ -247,3 +253,4 @@ class Cloud(Surface):
                 self._jobs.forget(job.id)
         if "files" in parts:
             self._files.clear()
+            self._assets.clear()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from comfyrec.versions import era_of
 from fake_server.options import ServerOptions, SurfaceChoice
 from fake_server.scenario_source import scenario_source
@@ -58,3 +60,58 @@ def test_prompts_that_cannot_be_read_are_bad_requests() -> None:
 
     for body in ({"prompt": {"1": 7}}, {"prompt": broken}, {"prompt": []}, [], b"{"):
         assert rig.ask("/api/prompt", body).status == 400
+
+
+OWN = "6f1c9d0e-6a4b-4a3f-9a4d-0d4d4f0f3a11"
+REQUIRED = {"id", "name", "size", "created_at", "updated_at", "created_new"}
+UPLOADS = {
+    "a file alone": {},
+    "tags that name no folder": {"tags": b"mine"},
+    "a folder among its tags": {"tags": b"output", "name": b"x"},
+    "an id of its own": {"id": OWN.encode(), "mime_type": b"image/png"},
+}
+
+
+@pytest.mark.parametrize("fields", UPLOADS.values(), ids=UPLOADS)
+def test_an_upload_needs_no_more_than_a_file(fields: dict[str, bytes]) -> None:
+    rig = CloudRig()
+    body, headers = form(file=("a.png", PICTURE), **fields)
+
+    answer = rig.ask("/api/assets", body, headers=headers)
+
+    made = json.loads(answer.body)
+    assert answer.status == 201
+    assert made.keys() >= REQUIRED
+    assert made["created_new"] is True
+    assert rig.json(f"/api/assets/{made['id']}")["id"] == made["id"]
+
+
+def test_an_id_of_its_own_makes_an_asset_once() -> None:
+    rig = CloudRig()
+    first, headers = form(file=("a.png", PICTURE), id=OWN.encode())
+    other, other_headers = form(file=("b.png", PICTURE + b"x"), id=OWN.encode())
+
+    made = json.loads(rig.ask("/api/assets", first, headers=headers).body)
+    again = rig.ask("/api/assets", other, headers=other_headers)
+    (listed,) = rig.json("/api/assets")["assets"]
+
+    assert made["id"] == listed["id"] == OWN
+    assert again.status == 200
+    assert json.loads(again.body)["created_new"] is False
+    assert rig.ask(f"/api/assets/{OWN}", method="DELETE").status == 204
+    assert rig.ask(f"/api/assets/{OWN}").status == 404
+
+
+REFUSED = {
+    "an address": (b'{"url": "http://x/y.png", "name": "y"}', "application/json", 400),
+    "another type": (b"x", "text/plain", 415),
+    "no file": (b"--b\r\n\r\n--b--\r\n", "multipart/form-data; boundary=b", 400),
+}
+
+
+@pytest.mark.parametrize("body, kind, status", REFUSED.values(), ids=REFUSED)
+def test_what_is_no_upload_is_refused_in_its_words(body: bytes, kind: str, status: int) -> None:
+    answer = CloudRig().ask("/api/assets", body, headers=(("Content-Type", kind),))
+
+    assert answer.status == status
+    assert json.loads(answer.body)["code"] in ("BAD_REQUEST", "UNSUPPORTED_MEDIA_TYPE")
