@@ -69,10 +69,10 @@ class JobUrls(Body, frozen=True):
 class Progress(Body, frozen=True):
     """A whole snapshot of how far a job is; also the data of the event ``progress``."""
 
-    value: float
+    value: float | None = None
     """Of the whole job, from 0 to 1."""
-    nodes_done: int
-    nodes_total: int
+    nodes_done: int | None = None
+    nodes_total: int | None = None
     current_node: str | None = None
     current_node_class: str | None = None
     step: int | None = None
@@ -83,16 +83,16 @@ class Progress(Body, frozen=True):
 class Output(Body, frozen=True):
     """A result that is there; also the data of the event ``output``. It is an asset, too."""
 
-    node_id: str
-    name: str
-    type: str
+    node_id: str | None = None
+    name: str | None = None
+    type: str | None = None
     """``image``, ``video``, ``audio``, ``text``, ``file`` or ``latent``."""
-    content_type: str
-    size_bytes: int
-    id: str
-    hash: str | None
-    url: str
-    url_expires_at: str
+    content_type: str | None = None
+    size_bytes: int | None = None
+    id: str | None = None
+    hash: str | None = None
+    url: str | None = None
+    url_expires_at: str | None = None
     job_id: str | None = None
 
 
@@ -180,12 +180,13 @@ class ErrorEnvelope(Body, frozen=True):
 
 
 # --- server-sent events ------------------------------------------------------------------------
+# A field that is missing is None, as in frames of ComfyUI: servers and gateways leave some out.
 
 
 class StatusChange(Body, frozen=True):
     """The event ``status``: every state, the first one on connecting, and places in the queue."""
 
-    status: str
+    status: str | None = None
     queue_position: int | None = None
 
     @property
@@ -197,18 +198,18 @@ class StatusChange(Body, frozen=True):
 class Preview(Body, frozen=True):
     """The event ``preview``: a picture of the work in progress."""
 
-    node_id: str
-    content_type: str
-    data_base64: str
+    node_id: str | None = None
+    content_type: str | None = None
+    data_base64: str | None = None
 
     @property
     def image(self) -> bytes:
-        """The picture's bytes; empty when they are not base64."""
+        """The picture's bytes; empty when there are none, or when they are not base64."""
         import base64
         import binascii
 
         try:
-            return base64.b64decode(self.data_base64)
+            return base64.b64decode(self.data_base64 or "")
         except (binascii.Error, ValueError):
             return b""
 
@@ -216,8 +217,8 @@ class Preview(Body, frozen=True):
 class Log(Body, frozen=True):
     """The event ``log``: a line of the console. No server sends it yet."""
 
-    level: str
-    message: str
+    level: str | None = None
+    message: str | None = None
 
 
 class Unknown(Body, frozen=True):

@@ -259,7 +259,9 @@ class JobClient(Client):
         result = result_of(job, (_now_us() - watched.submitted_us) / 1e6)
         if outcome is not None:
             result = msgspec.structs.replace(result, outcome=outcome, reason=reason)
-        self._assets |= {(one.node_id, one.name): one.id for one in job.outputs}
+        self._assets |= {
+            (one.node_id or "", one.name or ""): one.id for one in job.outputs if one.id is not None
+        }
         ended = "completed" if result.outcome is Outcome.SUCCESS else str(result.outcome)
         self._tell(watched, ended, {"outputs": result.outputs, "reason": result.reason})
         watched.handle.finish(result)

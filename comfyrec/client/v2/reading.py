@@ -30,8 +30,9 @@ def outputs_of(job: v2.Job) -> dict[str, Any]:
             "type": "output",
             "id": output.id,
         }
-        key = _KEYS.get(output.type, output.type)
-        found.setdefault(output.node_id, {}).setdefault(key, []).append(item)
+        kind = output.type or "file"
+        shown = found.setdefault(output.node_id or "", {})
+        shown.setdefault(_KEYS.get(kind, kind), []).append(item)
     return found
 
 
@@ -43,9 +44,9 @@ def info_of(job: v2.Job, progress: v2.Progress | None, position: int | None) -> 
         node_current=progress.current_node,
         node_progress_value=progress.step,
         node_progress_max=progress.steps,
-        nodes_completed=tuple(f"#{number}" for number in range(1, progress.nodes_done + 1)),
-        nodes_total=progress.nodes_total,
-        nodes_progress=min(max(progress.value, 0.0), 1.0),
+        nodes_completed=tuple(f"#{number}" for number in range(1, (progress.nodes_done or 0) + 1)),
+        nodes_total=progress.nodes_total or 0,
+        nodes_progress=min(max(progress.value or 0.0, 0.0), 1.0),
         queue_position=position,
     )
 
