@@ -149,7 +149,9 @@ class Transport:
             ), False
         if isinstance(error, aiohttp.ClientConnectorError):
             return self._redaction(reason(error.os_error)), True
-        return self._redaction(str(error) or type(error).__name__), False
+        if isinstance(error, aiohttp.ClientOSError) and error.errno is None:
+            return "the connection was cut while the request was sent", False
+        return self._redaction(reason(error)), False
 
     async def close(self) -> None:
         """Close all connections."""
