@@ -108,8 +108,9 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
             if version == TIMING_VERSION:
                 return msgspec.json.decode(data, type=cls)
         except (msgspec.MsgspecError, UnicodeError, RecursionError) as wrong:
+            why = f" ({kinds_in_words(str(wrong))})" if b"timing_version" in data else ""
             raise UsageError(
-                f"{name} is not a timing file ({kinds_in_words(str(wrong))}); "
+                f"{name} is not a timing file{why}; "
                 f"'comfyrec learn-timing FILES -o timing.json' makes one"
             ) from None
         raise UsageError(

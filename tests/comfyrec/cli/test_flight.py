@@ -23,7 +23,10 @@ from fake_server.testing import running
     [
         (["--keep", "broken"], "all, failed or sample:0.01"),
         (["--keep", "sample:2"], "all, failed or sample:0.01"),
-        (["--rotate", "often"], "--rotate often: give a size"),
+        (
+            ["--rotate", "often"],
+            "neither a size nor a time; give a size as in 100MB, a time as in 1h, or both",
+        ),
         (["--max-disk", "5"], "too small"),
         (["--max-disk", "much"], "give a size as in 100MB"),
         (["--recent", "10min"], "goes with --keep failed"),

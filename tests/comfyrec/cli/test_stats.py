@@ -47,7 +47,7 @@ def test_damaged_files_are_named_and_the_rest_is_answered(
     assert "0.27.0" in out
     assert "00.crec: is not a cassette" in err
     assert "10 more files" in err
-    assert "30 of 31 files skipped" in err
+    assert "of 31 files, 30 skipped" in err
 
 
 @pytest.mark.parametrize(
