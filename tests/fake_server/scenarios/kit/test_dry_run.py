@@ -41,7 +41,12 @@ SHOWN = {
 def test_a_page_shows_what_is_unusual(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["scenarios", name]) == 0
 
-    assert SHOWN[name] in capsys.readouterr().out
+    # A line that is longer than a terminal is wide goes on in the next one.
+    assert _words(SHOWN[name]) in _words(capsys.readouterr().out)
+
+
+def _words(text: str) -> str:
+    return " ".join(text.split())
 
 
 def test_nothing_is_marked_in_a_normal_run(capsys: pytest.CaptureFixture[str]) -> None:
@@ -60,7 +65,7 @@ def test_a_page_is_of_a_readable_length_and_width(
 
     page = capsys.readouterr().out
     assert len(page.splitlines()) < 90
-    assert max(map(len, page.splitlines())) < 200
+    assert max(map(len, page.splitlines())) <= 80
     assert "Evidence: " in page
     assert "A correct client " in page
     assert "{'" not in page
