@@ -49,13 +49,13 @@ _DATES: Final = frozenset((b"date", b"expires", b"last-modified", b"if-modified-
 
 _NAME_WORD: Final = re.compile(rb"[a-z0-9]+")
 _NO_CREDENTIALS: Final = frozenset(
-    b"accept address alt b3 boundary check checksum content cookie date digest disposition etag "
-    b"expires hash id last link location match md5 modified policy range ray refresh referer "
-    b"request revision route sec sha sha1 sha256 span timing trace traceid traceparent tracestate "
-    b"version vary websocket".split()
+    b"accept address age alt b3 boundary check checksum content control cookie date digest "
+    b"disposition etag expires hash last link location match md5 modified nel policy range ray "
+    b"refresh referer report request revision route sec security sha sha1 sha256 span start time "
+    b"timestamp timing trace traceparent tracestate version vary websocket".split()
 )
 """Words in the names of fields with values that look made up and are no credentials, or that have
-rules of their own."""
+rules of their own; so are those that end in ``id``."""
 
 _ITEM: Final = re.compile(rb"[^,\s]+")
 _NAMED_ITEM: Final = re.compile(
@@ -102,8 +102,10 @@ def doubtful_fields(head: bytes) -> Iterator[str]:
     """
     for field in _FIELD.finditer(head):
         name, value = field[1].decode("latin-1"), field[2].strip()
-        words = set(_NAME_WORD.findall(field[1].lower()))
-        if words & _NO_CREDENTIALS or need_of(name, Place.HEADER) is not None:
+        words = _NAME_WORD.findall(field[1].lower())
+        if any(word.endswith(b"id") or word in _NO_CREDENTIALS for word in words):
+            continue
+        if need_of(name, Place.HEADER) is not None:
             continue
         if told_by_name(name, Place.HEADER) or not is_random(value) or UUID.fullmatch(value):
             continue
