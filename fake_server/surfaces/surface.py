@@ -17,6 +17,8 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from comfyrec.client.http.exchange import Conversation, HttpRequest, HttpResponse, with_query
+from comfyrec.http.hint import HINT_HEADER
+from comfyrec.http.routes import FIRST_SEGMENTS
 from fake_server.options import EPOCH_MS
 from fake_server.source import (
     Abort,
@@ -58,6 +60,7 @@ __all__ = [
 FIRST_OWN: Final = 1 << 50
 """Exchanges and sockets of surfaces are numbered from here: beyond all that come from outside."""
 
+SAFE_METHODS: Final = ("GET", "HEAD", "OPTIONS")
 _OTHER_HOSTS: Final = {"127.0.0.1": "localhost", "localhost": "127.0.0.1"}
 
 ANSWER_US: Final = 30_000_000
@@ -387,7 +390,7 @@ class Front(Wrapper):
         elif self._native:
             self._door.forward(received)
         else:
-            self._door.do(Respond(received.exchange, _nothing_here()))
+            self._door.do(Respond(received.exchange, _nothing_here(received.request)))
 
     def _upgrade(self, upgrade: UpgradeRequested) -> None:
         surface = self._claimed(upgrade.request)
@@ -396,7 +399,7 @@ class Front(Wrapper):
         elif self._native:
             self._door.forward(upgrade)
         else:
-            self._door.do(Respond(upgrade.socket, _nothing_here()))
+            self._door.do(Respond(upgrade.socket, _nothing_here(upgrade.request)))
 
     def _claimed(self, request: Request) -> Surface | None:
         return next((one for one in self.surfaces if one.claims(request)), None)
@@ -440,6 +443,14 @@ class Front(Wrapper):
             surface.reset(parts)
 
 
-def _nothing_here() -> Response:
+def _nothing_here(request: Request) -> Response:
+    """Where no surface is. A client of ComfyUI's own API is told how to be understood when it asks
+    for something to be done: questions may be those by which it finds out who is there."""
+    own = request.parts.first_segment in FIRST_SEGMENTS and request.method not in SAFE_METHODS
+    hint = (
+        f"{request.method} {request.parts.path} is of ComfyUI's own API, which is not served: "
+        "start with --surface native as well"
+    )
     # As aiohttp has it: it must not look like the answer of an API that is not there.
-    return Response(404, (("Content-Type", "text/plain; charset=utf-8"),), b"404: Not Found")
+    kind = ("Content-Type", "text/plain; charset=utf-8")
+    return Response(404, (kind, (HINT_HEADER, hint)) if own else (kind,), b"404: Not Found")

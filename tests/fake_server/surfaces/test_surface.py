@@ -10,7 +10,9 @@ import pytest
 
 from comfyrec.client.http import requests
 from comfyrec.client.http.exchange import Conversation, HttpResponse
+from comfyrec.http.hint import HINT_HEADER
 from fake_server.http.responses import json_response
+from fake_server.options import SurfaceChoice
 from fake_server.simulated_server import SimulatedServer
 from fake_server.source import (
     Accept,
@@ -26,6 +28,7 @@ from fake_server.source import (
     UpgradeRequested,
     Woke,
 )
+from fake_server.surfaces.registry import with_surfaces
 from fake_server.surfaces.surface import ANSWER_US, Asking, Door, Front, Surface, via
 from tests.support.scripted_source import Scripted
 
@@ -188,3 +191,28 @@ def test_a_conversation_of_our_client_is_asked_through_the_door() -> None:
     (answer,) = [one for one in served.handle(Woke(), 0) if isinstance(one, Respond)]
     assert (answer.exchange, answer.answer.body) == (9, b"200")
     assert surface(served).woken == 1
+
+
+HINTS = {
+    "a prompt": (Request("POST", "/prompt"), True),
+    "a prompt below /api": (Request("POST", "/api/prompt"), True),
+    "a question, by which clients find out who is there": (Request("GET", "/queue"), False),
+    "nothing of ComfyUI": (Request("POST", "/somewhere"), False),
+}
+
+
+@pytest.mark.parametrize("request_, hinted", HINTS.values(), ids=HINTS)
+def test_who_speaks_comfyuis_own_api_is_told_how_to_be_understood(
+    request_: Request, hinted: bool
+) -> None:
+    choices = [SurfaceChoice("v2")]
+    source = with_surfaces(SimulatedServer(), choices)
+
+    (answer,) = [
+        action.answer
+        for action in source.handle(RequestReceived(1, request_), 0)
+        if isinstance(action, Respond)
+    ]
+
+    assert answer.status == 404
+    assert ("--surface native" in dict(answer.headers).get(HINT_HEADER, "")) is hinted
