@@ -14,7 +14,8 @@ from fake_server.replay.recorded.request_key import skeleton
 
 __all__ = ["EQUAL", "UNLIKE", "Bindings", "paired_texts"]
 
-_WORD: Final = re.compile(r"[0-9A-Za-z]+")
+# In a link inside a link a word may stand behind a percent-encoded character.
+_WORD: Final = re.compile(r"%[0-9A-Fa-f]{2}|[0-9A-Za-z]+")
 # As SaveImage names its files.
 _NUMBERED: Final = re.compile(r"(?P<prefix>.+)_\d{5,}_?\.\w+")
 CORE_MIN: Final = 6

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, Protocol
+from urllib.parse import quote, unquote
 
 import msgspec
 
@@ -15,7 +16,7 @@ from fake_server.replay.live.bindings import Bindings, paired_texts
 from fake_server.replay.live.output_names import LiveFiles
 from fake_server.replay.live.prompt_rewriter import PromptRewriter
 from fake_server.replay.live.uploads import Uploads, bound_fields, form_of
-from fake_server.replay.recorded.id_mapping import WORD
+from fake_server.replay.recorded.id_mapping import WORD_OR_CODE
 from fake_server.replay.recorded.other_ids import AUTHORITY, KEY_HEADERS, chosen_ids
 from fake_server.replay.recorded.recorded_answers import State
 from fake_server.replay.recorded.steps import MarkKind, Role, Script
@@ -179,6 +180,8 @@ class LiveState:
         live = self._to_live.get(recorded)
         if live is None and "//" in recorded:
             return self._own_address(recorded)
+        if live is None and "%2f%2f" in recorded.lower():
+            return quote(self._own_address(unquote(recorded)), safe="")
         return recorded if live is None else live
 
     def spoke_to(self, request: Request) -> None:
@@ -219,7 +222,9 @@ class LiveState:
         authority = self._script.other_ids.main_authority
         if authority and rest.startswith(self._authority or "://"):
             rest = authority + rest[len(self._authority or "") :]
-        words = WORD.sub(lambda match: self._to_recorded.get(match[0], match[0]), rest)
+        if authority and self._authority:
+            rest = rest.replace(quote(self._authority, safe=""), quote(authority, safe=""))
+        words = WORD_OR_CODE.sub(lambda match: self._to_recorded.get(match[0], match[0]), rest)
         return f"{scheme}{mark}{words}"
 
     def take_ids(self, recorded: Exchange, request: Request, *, anew: bool) -> Iterator[str]:

@@ -6,7 +6,8 @@ id, so it is replaced only where ComfyUI puts a client or prompt id: behind cert
 a history, second in a queue item.
 
 Ids of other kinds (jobs, assets, uploads) are long words with a digit, and are replaced as whole
-words. So are addresses, ``http://host:port``, wherever a scheme stands before them.
+words. So are addresses, ``http://host:port``, wherever a scheme stands before them. Both are found
+in links that stand percent-encoded inside others as well: ``?from=http%3A%2F%2Fhost%3Aport``.
 
 A message is looked through once, whoever gets it and how often; what is found is a template.
 """
@@ -17,11 +18,12 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
+from urllib.parse import quote
 
-__all__ = ["WORD", "IdTemplate", "RecordedIds", "deep_renamed"]
+__all__ = ["WORD", "WORD_OR_CODE", "IdTemplate", "RecordedIds", "deep_renamed"]
 
 _SAFE: Final = re.compile(
-    r"\b[0-9a-fA-F]{8}(?:(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|[0-9a-fA-F]{24})\b"
+    r"(?:\b|(?<=%[0-9a-fA-F]{2}))[0-9a-fA-F]{8}(?:(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|[0-9a-fA-F]{24})\b"
 )
 _STRING: Final = r'"((?:[^"\\]|\\.)*+)"'
 # Where a client or prompt id stands in ComfyUI's JSON (protocol.md, sections 2, 6 to 9).
@@ -32,6 +34,7 @@ _PLACED: Final = re.compile(
 )
 
 WORD: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?")
+WORD_OR_CODE: Final = re.compile(rf"%[0-9a-fA-F]{{2}}|{WORD.pattern}")
 
 _FEW: Final = 16
 """Up to so many ids it is quicker to look for each of them than for their shape."""
@@ -74,9 +77,14 @@ class RecordedIds:
         self._quoted = tuple(json.dumps(i) for i in self._placed)
         self._words = frozenset(words) - known
         self._authorities = tuple(sorted(authorities, key=len, reverse=True))
+        self._encoded = tuple(quote(host, safe="").lower() for host in self._authorities)
         hosts = "|".join(map(re.escape, self._authorities))
+        encoded = "|".join(map(re.escape, self._encoded))
+        before = r"(?:\b|(?<=%[0-9a-f]{2}))"
         self._address = re.compile(
-            rf"(?:\b(?P<scheme>https?|wss?)://|:\\/\\/)(?P<host>{hosts})(?![\w.:-])", re.IGNORECASE
+            rf"(?:{before}(?P<scheme>https?|wss?)://|:\\/\\/)(?P<host>{hosts})(?![\w.:-])"
+            rf"|{before}(?:https?|wss?)%3a%2f%2f(?:{encoded})(?![\w.-]|%3a\d)",
+            re.IGNORECASE,
         )
 
     def __contains__(self, word: str) -> bool:
@@ -118,18 +126,18 @@ class RecordedIds:
     def _found_words(self, text: str) -> Iterator[tuple[int, int, str]]:
         if len(self._words) <= _FEW and not any(i in text for i in self._words):
             return
-        for match in WORD.finditer(text):
+        for match in WORD_OR_CODE.finditer(text):
             if match[0] in self._words:
                 yield match.start(), match.end(), match[0]
 
     def _found_addresses(self, text: str) -> Iterator[tuple[int, int, str]]:
-        if "//" not in text and "\\/" not in text:
+        if not any(slash in text for slash in ("//", "\\/", "%2F", "%2f")):
             return
         folded = text.lower()
-        if not any(host in folded for host in self._authorities):
+        if not any(host in folded for host in (*self._authorities, *self._encoded)):
             return
         for match in self._address.finditer(text):
-            if match["scheme"]:
+            if match["scheme"] or match["host"] is None:
                 yield match.start(), match.end(), match[0]
             else:
                 # Slashes that are escaped stay as they are.
