@@ -9,6 +9,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+from comfyrec.cassette.files.body_file import BodyFile
 from comfyrec.check.command import find_command, run_command
 from comfyrec.cli import FAILED, FINE
 from comfyrec.cli.terminal.output import opened, said, tell
@@ -84,7 +85,7 @@ def _seconds(text: str) -> float:
 def _checked(name: Path) -> int:
     with opened(name) as reader:
         lost = LostRecords()
-        timeline = Timeline.build(map(lost.seen, reader))
+        timeline = Timeline.build(map(lost.seen, reader), store=BodyFile())
         status = said(reader, "doctor")
         misses = _replay_misses(timeline)
     for miss in misses[:_SHOWN]:
@@ -109,8 +110,8 @@ def _replayed_to(argv: list[str], name: Path, timeout_s: float) -> int:
     from fake_server.server.thread import serve
 
     with opened(name) as reader:
-        timeline, path = Timeline.build(reader), reader.path
-    with serve(Player(timeline)) as handle:
+        timeline, path = Timeline.build(reader, store=BodyFile()), reader.path
+    with serve(Player(timeline, takes_stored=True)) as handle:
         command = [word.replace("{url}", handle.url) for word in argv]
         ran = run_command(command, env=os.environ, timeout_s=timeout_s)
         entries = handle.call(list, handle.server.journal.entries())

@@ -1,16 +1,23 @@
-"""Two JSON values -> the path to the first place where they differ, with both values there."""
+"""Two JSON values, or two large bodies -> the first place where they differ, with what is there."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import zip_longest
+from operator import eq
 from typing import Any, Final
 
 import msgspec
 
+from comfyrec.http.large_body import PIECE, StoredBody, pieces_of
 from comfyrec.wording import shortened
 
-__all__ = ["Difference", "first_difference", "first_difference_of_shape"]
+__all__ = [
+    "Difference",
+    "difference_of_large",
+    "first_difference",
+    "first_difference_of_shape",
+]
 
 _SHOWN: Final = 80
 _ABSENT: Final = object()
@@ -27,6 +34,28 @@ class Difference(msgspec.Struct, frozen=True):
     def __str__(self) -> str:
         place = f"{self.path} " if self.path else ""
         return f"{place}was {self.recorded}, in the replay {self.replayed}"
+
+
+def difference_of_large(
+    recorded: StoredBody | bytes, replayed: StoredBody | bytes
+) -> Difference | None:
+    """Whether two bodies differ of which at least one stands in a file; read in pieces."""
+    size, other = _size(recorded), _size(replayed)
+    if size != other:
+        return Difference("", f"a body of {size} bytes", f"a body of {other} bytes")
+    if recorded is replayed or all(map(eq, _pieces(recorded), _pieces(replayed))):
+        return None
+    return Difference("", f"a body of {size} bytes", "another one")
+
+
+def _size(body: StoredBody | bytes) -> int:
+    return len(body) if isinstance(body, bytes) else body.size
+
+
+def _pieces(body: StoredBody | bytes) -> Iterator[bytes]:
+    if not isinstance(body, bytes):
+        return pieces_of(body)
+    return (body[start : start + PIECE] for start in range(0, len(body), PIECE))
 
 
 Same = Callable[[Any, Any], bool]

@@ -23,6 +23,7 @@ from comfyrec.timeline import Exchange, HttpMessage, Message, Side, Socket, Time
 from comfyrec.wording import shortened
 from fake_server.replay.differences import (
     Difference,
+    difference_of_large,
     first_difference,
     first_difference_of_shape,
 )
@@ -198,6 +199,7 @@ class _SelfCheck:
             target=f"{path}{mark}{query}",
             headers=exchange.request.headers,
             body=self._own_body(exchange),
+            stored=exchange.request.stored,
             peer=f"self-check:{exchange.conn}",
         )
         if socket >= 0:
@@ -426,6 +428,8 @@ class _SelfCheck:
     def _body_difference(
         self, exchange: Exchange, recorded: HttpMessage, live: Response
     ) -> Difference | None:
+        if recorded.stored is not None or live.stored is not None:
+            return difference_of_large(recorded.stored or recorded.body, live.stored or live.body)
         one, other = _plain(recorded.body), _plain(live.body)
         if one == other and not any(i.encode() in one for i in self._ids if len(i) >= _LONG):
             return None

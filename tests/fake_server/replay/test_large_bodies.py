@@ -12,8 +12,10 @@ import pytest
 
 from comfyrec.cassette.files.body_file import BodyFile
 from comfyrec.cassette.records import AnyRecord, HttpPart, Session, Side
+from comfyrec.http.large_body import StoredBody
 from comfyrec.timeline import Timeline
-from fake_server.replay import Player
+from fake_server.replay import Player, replay_differences
+from fake_server.replay.differences import difference_of_large
 from fake_server.replay.recorded.request_key import request_key_of
 from fake_server.server.thread import serve
 
@@ -107,3 +109,31 @@ def test_large_bodies_are_told_apart_where_samples_are_the_same(timeline: Timeli
     assert keys[0].body_key == keys[1].body_key
     assert keys[0].has_body_of(request_key_of(asked, str))
     assert not keys[1].has_body_of(keys[0])
+
+
+def test_large_bodies_replay_themselves(timeline: Timeline) -> None:
+    assert replay_differences(timeline) == []
+
+
+SHORT = (
+    (RECORDED, RECORDED, ""),
+    (RECORDED, MADE, f"was a body of {SIZE} bytes, in the replay another one"),
+    (MADE, MADE[:-1], f"was a body of {SIZE} bytes, in the replay a body of {SIZE - 1} bytes"),
+)
+
+
+@pytest.mark.parametrize("where", ["both in files", "the recorded one", "the other one"])
+@pytest.mark.parametrize("recorded, replayed, said", SHORT, ids=["same", "other", "shorter"])
+def test_what_is_said_of_large_bodies(
+    recorded: bytes, replayed: bytes, said: str, where: str
+) -> None:
+    one = recorded if where == "the other one" else _stored(recorded)
+    other = replayed if where == "the recorded one" else _stored(replayed)
+
+    assert str(difference_of_large(one, other) or "") == said
+
+
+def _stored(data: bytes) -> StoredBody:
+    sink = BodyFile().begin()
+    sink.write(data)
+    return sink.done()
