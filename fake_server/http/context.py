@@ -93,7 +93,12 @@ class Context(msgspec.Struct):
 
 
 class HandlerFailed(Exception):
-    """Here the real handler raises: the client gets the 500 of aiohttp."""
+    """Here the real handler raises: the client gets the 500 of aiohttp.
+
+    ``hint`` says beside that answer how a person goes on, where that is known.
+    """
+
+    hint = ""
 
 
 class BodyNotJson(HandlerFailed):

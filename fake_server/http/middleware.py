@@ -44,7 +44,9 @@ def answer(context: Context, request: Request) -> Response:
         given = _around(context, request)
     except HttpError as refused:
         return refused.answer
-    except (HandlerFailed, RecursionError):  # Python's encoder has its limit, too
+    except HandlerFailed as failed:
+        return server_error([(HINT_HEADER, failed.hint)] if failed.hint else [])
+    except RecursionError:  # Python's encoder has its limit, too
         return server_error()
     if given.close:
         return given

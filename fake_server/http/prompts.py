@@ -26,7 +26,7 @@ from fake_server.http.context import (
 )
 from fake_server.http.responses import empty, json_response
 from fake_server.nodes.file_checks import file_checks, self_checked
-from fake_server.nodes.refusal_hints import refusal_hint
+from fake_server.nodes.refusal_hints import form_hint, refusal_hint
 from fake_server.nodes.replacements import Unreplaceable, replace_retired
 from fake_server.simulator.engine import SENSITIVE, Engine
 from fake_server.simulator.job import Job
@@ -47,6 +47,9 @@ __all__ = [
 UNMET_HEADER: Final = "X-Fake-Plan-Unmet"
 """On the answer to POST /prompt: ids that the plan speaks of and the prompt does not have."""
 
+HINTED_BODY_MAX: Final = 4 * 1024 * 1024
+"""Bytes of a refused body in which a workflow is looked for."""
+
 METADATA_LETTERS_MAX: Final = 256
 """So long may the JSON of a prompt's ``workflow_metadata`` be."""
 
@@ -64,7 +67,23 @@ def get_prompt(context: Context, request: Request) -> Response:
 def post_prompt(context: Context, request: Request) -> Response:
     """Validate a prompt, convert its values, and put it into the queue."""
     write_line(context, "got prompt")
-    engine, body = context.engine, read_json(request)
+    try:
+        body = read_json(request)
+    except BodyNotJson as failed:
+        failed.hint = 'the body is not JSON: send {"prompt": WORKFLOW}; curl reads it with -d @FILE'
+        raise
+    try:
+        answer = _post_prompt(context, request, body)
+    except HandlerFailed as failed:
+        failed.hint = _form_hint(request, body)
+        raise
+    if answer.status == 200 or any(name == HINT_HEADER for name, _ in answer.headers):
+        return answer
+    return _with_hint(answer, _form_hint(request, body))
+
+
+def _post_prompt(context: Context, request: Request, body: Any) -> Response:
+    engine = context.engine
     if isinstance(body, (list, str)):
         # 'in' works on them too, and only then does the server reach for a key.
         if "number" in body:
@@ -147,7 +166,7 @@ def _submit(
     extra_data = _extra_data(engine, request, body)
     if verdict.error is not None:
         refused = _refused(engine, verdict.error, verdict.node_errors)
-        return _with_hint(engine, prompt, verdict, refused)
+        return _with_hint(refused, refusal_hint(engine.catalogue, prompt, verdict.node_errors))
     if not isinstance(extra_data, dict):
         raise HandlerFailed("extra_data is not an object")
     try:
@@ -181,8 +200,11 @@ def _learn_classes(engine: Engine, prompt: Any) -> None:
     engine.learn(learner.learned(classes_only=True))
 
 
-def _with_hint(engine: Engine, prompt: Any, verdict: Verdict, answer: Response) -> Response:
-    hint = refusal_hint(engine.catalogue, prompt, verdict.node_errors)
+def _form_hint(request: Request, body: Any) -> str:
+    return form_hint(body) if len(request.body) <= HINTED_BODY_MAX else ""
+
+
+def _with_hint(answer: Response, hint: str) -> Response:
     if not hint:
         return answer
     return msgspec.structs.replace(answer, headers=(*answer.headers, (HINT_HEADER, hint)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from comfyrec.events import comfy_json
@@ -28,7 +29,7 @@ def empty(status: int = 200) -> Response:
     return Response(status)
 
 
-def server_error() -> Response:
+def server_error(headers: Sequence[tuple[str, str]] = ()) -> Response:
     """What aiohttp says when a handler raised: 500, plain text, and the connection is closed."""
     body = b"500 Internal Server Error\n\nServer got itself in trouble"
-    return Response(500, _TEXT, body, close=True)
+    return Response(500, (*_TEXT, *headers), body, close=True)

@@ -1,4 +1,4 @@
-"""How a person goes on whose prompt was refused for what a fresh fake server lacks.
+"""How a person goes on whose prompt was refused: for what a fresh fake server lacks, or its form.
 
 The refusal itself is word for word ComfyUI's; this stands beside it, in a header and on the
 console.
@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from comfyrec.errors import WorkflowError
 from comfyrec.wording import shortened, shortened_list
 from fake_server.nodes.catalogue import Catalogue
 
-__all__ = ["refusal_hint"]
+__all__ = ["form_hint", "refusal_hint"]
 
 _NAMES_MAX: Final = 3
 _NAME_LETTERS_MAX: Final = 60
@@ -38,6 +39,36 @@ def refusal_hint(
         return ""
     models, files = _about_models(catalogue, node_errors), _about_files(catalogue, node_errors)
     return "; ".join([*models, *files])
+
+
+def form_hint(body: Any) -> str:
+    """What to send instead of a body that has a workflow in another form; empty if it has none.
+
+    Args:
+        body: of ``POST /prompt``, parsed, whatever it is.
+    """
+    # Most servers are asked properly; they start without reading how workflows are found.
+    from comfyrec.workflows import find_workflows
+
+    prompt = body.get("prompt") if isinstance(body, Mapping) else None
+    if isinstance(prompt, Mapping) and "class_type" in prompt:
+        return "'prompt' is one node: send an object of node ids, each with its node"
+    try:
+        found = find_workflows(body)
+    except WorkflowError:
+        return ""
+    workflow = found[0]
+    at = _quoted(workflow.where) if workflow.where else "the body"
+    if workflow.format == "ui":
+        return (
+            f"{at} is a workflow as the page saves it: send what 'comfyrec convert FILE -o "
+            "api.json' or Export (API) on the page makes of it"
+        )
+    if workflow.where != "prompt":
+        return f'{at} is the workflow: send it as {{"prompt": WORKFLOW}}'
+    if isinstance(prompt, str):
+        return "'prompt' is JSON in a text: send the object itself"
+    return ""
 
 
 def _about_models(

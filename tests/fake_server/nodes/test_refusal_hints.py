@@ -10,6 +10,7 @@ import pytest
 from fake_server.nodes.catalogue import Catalogue
 from fake_server.options import ServerOptions
 from fake_server.simulated_server import SimulatedServer
+from fake_server.source import Request, RequestReceived, Respond
 from tests.fake_server.http.test_prompts import CUSTOM
 from tests.support.source_client import ask
 
@@ -76,6 +77,54 @@ def test_what_the_hint_says_helps() -> None:
     with_model = Catalogue.core().with_models({"checkpoints": ["mine.safetensors"]})
 
     assert hint_of(prompt, ServerOptions(catalogue=with_model)) is None
+
+
+GRAPH = loading(image="me.png")
+PAGE = {"nodes": [{"id": 1, "type": "EmptyImage"}], "links": []}
+AS_SAVED = (
+    " is a workflow as the page saves it: send what 'comfyrec convert FILE -o api.json' or "
+    "Export (API) on the page makes of it"
+)
+FORMS: dict[str, tuple[Any, int, str | None]] = {
+    "the workflow alone": (
+        GRAPH, 400, 'the body is the workflow: send it as {"prompt": WORKFLOW}'
+    ),
+    "under another name": (
+        {"workflow": GRAPH}, 400, '\'workflow\' is the workflow: send it as {"prompt": WORKFLOW}'
+    ),
+    "in a list": ([GRAPH], 400, '\'[0]\' is the workflow: send it as {"prompt": WORKFLOW}'),
+    "as a text": (
+        {"prompt": json.dumps(GRAPH)}, 500, "'prompt' is JSON in a text: send the object itself"
+    ),
+    "as the page saves it": (PAGE, 400, f"the body{AS_SAVED}"),
+    "as the page saves it, wrapped": ({"prompt": PAGE}, 500, f"'prompt'{AS_SAVED}"),
+    "one node": (
+        {"prompt": GRAPH["5"]},
+        500,
+        "'prompt' is one node: send an object of node ids, each with its node",
+    ),
+    "with a name that is not ASCII": (
+        {"\x1bß": GRAPH}, 400, '\'\\x1b\\xdf\' is the workflow: send it as {"prompt": WORKFLOW}'
+    ),
+    "nothing of the kind": ({"a": 1}, 400, None),
+    "a number": (5, 500, None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("body, status, hint", FORMS.values(), ids=FORMS)
+def test_a_workflow_in_another_form_is_recognized(body: Any, status: int, hint: str | None) -> None:
+    answer = ask(SimulatedServer(), "POST", "/prompt", body)
+
+    assert (answer.status, dict(answer.headers).get("X-Fake-Hint")) == (status, hint)
+
+
+def test_a_body_that_is_not_json_is_said_to_be_none() -> None:
+    request = Request("POST", "/prompt", (), b"prompt=x")
+    answer = next(SimulatedServer().handle(RequestReceived(1, request), 0))
+
+    assert isinstance(answer, Respond)
+    assert answer.answer.status == 500
+    assert dict(answer.answer.headers)["X-Fake-Hint"].startswith("the body is not JSON: send ")
 
 
 OTHERS = {
