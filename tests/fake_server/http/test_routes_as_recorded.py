@@ -34,7 +34,8 @@ FILES = (
 NOT_OURS = ("/extensions/gt-nodes/", "/templates/", "/docs/", "/object_info", "/extensions")
 # Fields whose value is the machine's or the moment's; that they are there is compared.
 VOLATILE = ("Etag", "Last-Modified", "Content-Length")
-ADDED_BY_AIOHTTP = ("Date", "Server")
+# What aiohttp adds, and what the fake says beside the real answer.
+ADDED = ("Date", "Server", "X-Fake-Hint")
 # Bodies that tell of the machine; only their shape is compared.
 OF_THE_MACHINE = ("/system_stats", "/folder_paths", "/experiment/models", "/logs", "/logs/raw")
 FREE = ("/", "/api/", "/embeddings", "/view_metadata/checkpoints", "/history")
@@ -104,7 +105,7 @@ def _steady(fields: list[tuple[str, str]]) -> list[tuple[str, str]]:
     return [
         (name, "" if name in VOLATILE else value)
         for name, value in fields
-        if name not in ADDED_BY_AIOHTTP
+        if name not in ADDED
     ]
 
 
