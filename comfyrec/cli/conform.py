@@ -1,7 +1,7 @@
 """Say which ComfyUI a running server speaks, and in which facts it departs from that generation.
 
 Nothing on the server is deleted, cleared or interrupted: it is asked questions, and one small
-prompt is run twice unless the server is busy. Exit status 1 if anything departs.
+prompts are run unless the server is busy. Exit status 1 if anything departs.
 """
 
 from __future__ import annotations
@@ -31,19 +31,22 @@ def run(arguments: argparse.Namespace) -> int:
         print(msgspec.json.encode(verdict).decode())
     else:
         _tell(verdict)
-    return FAILED if verdict.departures else FINE
+    return FAILED if verdict.departures or verdict.broken else FINE
 
 
 def _tell(verdict: Verdict) -> None:
     print(
         safe(
             f"{verdict.server} speaks ComfyUI {verdict.generation}: "
-            f"{verdict.agreed} of {verdict.looked_at} facts"
+            f"{verdict.agreed} of {verdict.looked_at} facts, "
+            f"{verdict.rules - len(verdict.broken)} of {verdict.rules} rules of all versions"
         )
     )
     if verdict.claims not in (None, verdict.generation):
         print(safe(f"it says of itself that it is {verdict.claims}"))
     for one in verdict.departures:
         print(f"  {'lacks' if one.expected else 'has'} {one.fact}: {one.says}")
+    for broken in verdict.broken:
+        print(safe(f"  breaks {broken.rule}: {broken.says}; {broken.saw}"))
     if verdict.unseen:
         print(f"not looked at: {', '.join(verdict.unseen)}")

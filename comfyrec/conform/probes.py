@@ -1,7 +1,7 @@
 """One harmless question for each fact of ComfyUI's versions that a client can ask about.
 
-Nothing is deleted, cleared or interrupted. One small prompt is run, twice, which writes a preview
-into the server's temporary folder; all others are refused before they reach the queue.
+Nothing is deleted, cleared or interrupted. A few small prompts are run, which write previews into
+the server's temporary folder; all others are refused before they reach the queue.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import msgspec
 
 from comfyrec.versions import Era
 
-__all__ = ["PROBES", "Answer", "Probe", "Run", "Server"]
+__all__ = ["PROBES", "UNKNOWN_ID", "Answer", "Probe", "Run", "Server"]
 
 METADATA: Final = {"comfyrec": "conform"}
 """The ``workflow_metadata`` of the prompt that is run."""
-_UNKNOWN_ID: Final = "00000000-0000-4000-8000-00000000c0de"
+UNKNOWN_ID: Final = "00000000-0000-4000-8000-00000000c0de"
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -50,6 +50,17 @@ class Run(msgspec.Struct, frozen=True):
     """Its entry in the history."""
     again: Mapping[str, Any]
     """The entry of the same prompt once more, from nobody: all of it was cached."""
+    client_id: str = ""
+    """Of the socket whose frames these are."""
+    accepted: Mapping[str, Any] = {}
+    """The answer to POST /prompt."""
+    others: list[Mapping[str, Any]] = []
+    """The text frames of another client's socket meanwhile."""
+    repeated: list[Mapping[str, Any]] = []
+    """The text frames of the same prompt once more, from the same client."""
+    queued: tuple[list[str], list[str]] | None = None
+    """Ids of prompts that were submitted at once, and the order in which they started; None where
+    they did not have to wait for each other."""
 
     def of(self, kind: str) -> list[Mapping[str, Any]]:
         """The data of the frames of a type that name the prompt."""
@@ -67,7 +78,7 @@ class Server(Protocol):
     def ask(
         self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
     ) -> Answer:
-        """One request; a body that is not None is sent as JSON."""
+        """One request; a body is sent as JSON, bytes as they are, None not at all."""
         ...
 
     @property
@@ -204,7 +215,7 @@ def _job_cancelled(server: Server) -> bool | None:
 
 
 def _job_cancel(server: Server) -> bool:
-    return server.ask("POST", f"/api/jobs/{_UNKNOWN_ID}/cancel").status != 405
+    return server.ask("POST", f"/api/jobs/{UNKNOWN_ID}/cancel").status != 405
 
 
 def _asset_export(server: Server) -> bool:

@@ -8,7 +8,7 @@ import json
 import secrets
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -24,8 +24,20 @@ __all__ = ["LiveServer"]
 
 ANSWER_S: Final = 15.0
 """Seconds that one answer may take."""
+LOCKED: Final = (401, 403, 407)
+"""Statuses by which a key is asked for."""
 RUN_S: Final = 60.0
 """Seconds that the small prompt may take."""
+# However much comes that nobody reads, the end of a socket is not waited for.
+_SOCKET: Final[dict[str, Any]] = {
+    "open_timeout": ANSWER_S, "close_timeout": 1.0, "max_queue": None, "max_size": None,
+}  # fmt: skip
+WAITING_S: Final = 0.2
+"""Seconds without a frame after which another client has heard all that it will hear."""
+SEVERAL: Final = 4
+"""Prompts that are submitted at once."""
+WAITING_PX: Final = 512
+"""Width and height of the pictures of these, which take a moment."""
 
 
 class LiveServer:
@@ -53,15 +65,25 @@ class LiveServer:
     def _must_be_comfyui(self) -> bool:
         """Whether prompts wait or run."""
         answer = self.ask("GET", "/prompt")
-        if answer.status in (401, 407):
-            raise UsageError(f"{self.url} wants credentials (status {answer.status})")
+        if answer.status in LOCKED:
+            raise UsageError(
+                f"{self.url} wants credentials (status {answer.status}); give an address behind "
+                "what asks for them"
+            )
         try:
-            return bool(answer.json["exec_info"]["queue_remaining"])
+            busy = bool(answer.json["exec_info"]["queue_remaining"])
         except (TypeError, KeyError):
             raise UsageError(
                 f"{self.url} is not a ComfyUI: GET /prompt answered {answer.status} without a "
                 f"queue; give the address that ends where /prompt begins"
             ) from None
+        refused = self.ask("POST", "/prompt", {}).status
+        if refused in (*LOCKED, 405):
+            raise UsageError(
+                f"{self.url} refuses POST /prompt (status {refused}); give an address where "
+                "prompts may be submitted"
+            )
+        return busy
 
     @property
     def is_local(self) -> bool:
@@ -83,7 +105,7 @@ class LiveServer:
         """
         kind = http.client.HTTPSConnection if self._tls else http.client.HTTPConnection
         connection = kind(self._host, self._port, timeout=ANSWER_S)
-        data = None if body is None else json.dumps(body).encode()
+        data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         sent = {} if data is None else {"Content-Type": "application/json"}
         try:
             connection.request(method, f"{self._prefix}{path}", data, {**sent, **(headers or {})})
@@ -100,46 +122,69 @@ class LiveServer:
 
     @cached_property
     def run(self) -> Run | None:
-        """One small prompt, run twice: once as a client, once by nobody."""
+        """One small prompt, run as a client and by nobody, then a few at once."""
         if self._busy:
             return None
-        graph = {
-            "1": {
-                "class_type": "EmptyImage",
-                "inputs": {
-                    "width": 8,
-                    "height": 8,
-                    "batch_size": 1,
-                    "color": secrets.randbelow(0x1000000),
-                },
-            },
-            "2": {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}},
-        }
-        client, asked = f"comfyrec-{uuid.uuid4().hex}", str(uuid.uuid4())
+        graph, client, asked = _graph(), f"comfyrec-{uuid.uuid4().hex}", str(uuid.uuid4())
         try:
-            with connect(f"{self._ws}/ws?clientId={client}", open_timeout=ANSWER_S) as socket:
+            with (
+                connect(f"{self._ws}/ws?clientId={client}", **_SOCKET) as socket,
+                connect(f"{self._ws}/ws?clientId={client}-2", **_SOCKET) as other,
+            ):
                 socket.send(json.dumps({"type": "feature_flags", "data": {}}))
                 told = {"client_id": client, "workflow_metadata": METADATA, "prompt_id": asked}
-                prompt_id = self._submit(graph, **told)
-                if prompt_id is None:
+                accepted = self._submit(graph, **told)
+                if accepted is None:
                     return None
+                prompt_id = accepted["prompt_id"]
                 frames = _frames(socket, prompt_id)
+                history = self._history(prompt_id)
+                others = _waiting(other)
+                again_id = self._submit(graph)
+                again = {} if again_id is None else self._history(again_id["prompt_id"])
+                once_more = self._submit(graph, client_id=client)
+                repeated = [] if once_more is None else _frames(socket, once_more["prompt_id"])
+                queued = self._several(socket, client)
         except (OSError, WebSocketException) as error:
             raise UsageError(f"{self.url}: no WebSocket at /ws: {error}") from None
-        history = self._history(prompt_id)
-        again_id = self._submit(graph)
-        again = {} if again_id is None else self._history(again_id)
-        return Run(prompt_id, asked, frames, history, again) if history else None
+        if not history:
+            return None
+        return Run(
+            prompt_id, asked, frames, history, again, client, accepted, others, repeated, queued
+        )
+
+    def _several(self, socket: Any, client: str) -> tuple[list[str], list[str]] | None:
+        """Prompts that are submitted at once, and the order in which they start."""
+        submitted: list[str] = []
+        for _ in range(SEVERAL):
+            accepted = self._submit(_graph(WAITING_PX), client_id=client)
+            if accepted is None:
+                return None
+            submitted.append(accepted["prompt_id"])
+        queue = self.ask("GET", "/queue").json
+        waiting = queue.get("queue_pending") if isinstance(queue, dict) else None
+        # Two that wait at the same time have an order; one alone has none.
+        told = isinstance(waiting, list) and len(waiting) > 1
+        left, order = set(submitted), []
+        while left:
+            frames = _frames(socket, *left)
+            started = [one["data"]["prompt_id"] for one in frames if _starts(one)]
+            order += [one for one in started if one in submitted]
+            ended = {_ended(frame) for frame in frames} & left
+            if not ended:
+                break
+            left -= ended
+        return (submitted, order) if told and len(order) == len(submitted) else None
 
     @property
     def _ws(self) -> str:
         return self.url.replace("http", "ws", 1)
 
-    def _submit(self, graph: Mapping[str, Any], **beside: Any) -> str | None:
+    def _submit(self, graph: Mapping[str, Any], **beside: Any) -> dict[str, Any] | None:
+        """The answer, if it names a prompt."""
         answer = self.ask("POST", "/prompt", {"prompt": graph, **beside})
         told = answer.json if answer.status == 200 else None
-        prompt_id = told.get("prompt_id") if isinstance(told, dict) else None
-        return prompt_id if isinstance(prompt_id, str) else None
+        return told if isinstance(told, dict) and isinstance(told.get("prompt_id"), str) else None
 
     def _history(self, prompt_id: str) -> Mapping[str, Any]:
         """The entry of a prompt, once it is there; empty if it does not come."""
@@ -153,8 +198,17 @@ class LiveServer:
         return {}
 
 
-def _frames(socket: Any, prompt_id: str) -> list[Mapping[str, Any]]:
-    """The text frames until the prompt has ended, or none comes any more."""
+def _graph(side: int = 8) -> dict[str, Any]:
+    """A picture and its preview, in a color that no other has."""
+    inputs = {"width": side, "height": side, "batch_size": 1, "color": secrets.randbelow(1 << 24)}
+    return {
+        "1": {"class_type": "EmptyImage", "inputs": inputs},
+        "2": {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}},
+    }
+
+
+def _frames(socket: Any, *prompt_ids: str) -> list[Mapping[str, Any]]:
+    """The text frames until one of the prompts has ended, or none comes any more."""
     frames: list[Mapping[str, Any]] = []
     end = time.monotonic() + RUN_S
     while (left := end - time.monotonic()) > 0:
@@ -162,17 +216,46 @@ def _frames(socket: Any, prompt_id: str) -> list[Mapping[str, Any]]:
             message = socket.recv(timeout=left)
         except TimeoutError:
             break
-        frame = json.loads(message) if isinstance(message, str) else None
-        if isinstance(frame, dict):
+        frame = _object(message)
+        if frame is not None:
             frames.append(frame)
-            if _ends(frame, prompt_id):
+            if _ends(frame, prompt_ids):
                 break
     return frames
 
 
-def _ends(frame: Mapping[str, Any], prompt_id: str) -> bool:
-    """Whether it says that the prompt has left the executor; the oldest servers name no prompt."""
+def _waiting(socket: Any) -> list[Mapping[str, Any]]:
+    """The text frames that have come by now."""
+    frames: list[Mapping[str, Any]] = []
+    while True:
+        try:
+            frame = _object(socket.recv(timeout=WAITING_S))
+        except TimeoutError:
+            return frames
+        if frame is not None:
+            frames.append(frame)
+
+
+def _object(message: str | bytes) -> Mapping[str, Any] | None:
+    try:
+        frame = json.loads(message) if isinstance(message, str) else None
+    except (ValueError, RecursionError):
+        return None
+    return frame if isinstance(frame, dict) else None
+
+
+def _starts(frame: Mapping[str, Any]) -> bool:
+    return frame.get("type") == "execution_start" and "prompt_id" in frame.get("data", ())
+
+
+def _ended(frame: Mapping[str, Any]) -> Any:
+    """The prompt that has left the executor; None for another frame."""
     data = frame.get("data")
     if frame.get("type") != "executing" or not isinstance(data, dict):
-        return False
-    return data.get("node") is None and data.get("prompt_id", prompt_id) == prompt_id
+        return None
+    return data.get("prompt_id", "") if data.get("node") is None else None
+
+
+def _ends(frame: Mapping[str, Any], prompt_ids: Collection[str]) -> bool:
+    """Whether one of the prompts has left the executor; the oldest servers name none."""
+    return _ended(frame) in ("", *prompt_ids)

@@ -7,12 +7,21 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from comfyrec.conform.probes import PROBES, Server
+from comfyrec.conform.rules import RULES
 from comfyrec.errors import UsageError
 from comfyrec.versions import ERAS, FACTS, RECORDED, Era, era_of
 
-__all__ = ["Change", "Departure", "Seen", "Verdict", "changes", "judge", "look_at"]
+__all__ = ["Broken", "Change", "Departure", "Seen", "Verdict", "changes", "judge", "look_at"]
 
 SAYS = {fact.name: fact.says for fact in FACTS}
+
+
+class Broken(msgspec.Struct, frozen=True):
+    """One rule of all versions that a server does not keep."""
+
+    rule: str
+    says: str
+    saw: str
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -26,6 +35,11 @@ class Seen(msgspec.Struct, frozen=True):
     """Fact -> what its probe showed; probes that showed nothing are left out."""
     unseen: list[str]
     """Facts whose probes showed nothing."""
+    broken: list[Broken] = []
+    kept: list[str] = []
+    """The rules that it keeps."""
+    rules_unseen: list[str] = []
+    """Those that could not be looked at."""
 
 
 class Departure(msgspec.Struct, frozen=True):
@@ -47,6 +61,10 @@ class Verdict(msgspec.Struct, frozen=True):
     looked_at: int
     departures: list[Departure]
     unseen: list[str]
+    """Facts and rules that could not be looked at."""
+    broken: list[Broken] = []
+    rules: int = 0
+    """How many rules it could be seen to keep or to break."""
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -64,11 +82,16 @@ def look_at(server: Server, name: str) -> Seen:
     system = stats.get("system") if isinstance(stats, dict) else None
     claims = system.get("comfyui_version") if isinstance(system, dict) else None
     answers = {probe.fact: probe.ask(server) for probe in PROBES}
+    facts = {fact: seen for fact, seen in answers.items() if seen is not None}
+    kept = {rule: rule.look(server, facts) for rule in RULES}
     return Seen(
         name=name,
         claims=claims if isinstance(claims, str) else None,
-        facts={fact: seen for fact, seen in answers.items() if seen is not None},
+        facts=facts,
         unseen=[fact for fact, seen in answers.items() if seen is None],
+        broken=[Broken(rule.name, rule.says, wrong) for rule, wrong in kept.items() if wrong],
+        kept=[rule.name for rule, wrong in kept.items() if wrong == ""],
+        rules_unseen=[rule.name for rule, wrong in kept.items() if wrong is None],
     )
 
 
@@ -87,7 +110,9 @@ def judge(seen: Seen) -> Verdict:
         agreed=len(seen.facts) - len(departures),
         looked_at=len(seen.facts),
         departures=departures,
-        unseen=seen.unseen,
+        unseen=[*seen.unseen, *seen.rules_unseen],
+        broken=seen.broken,
+        rules=len(seen.broken) + len(seen.kept),
     )
 
 

@@ -65,6 +65,6 @@ def test_what_the_servers_said_is_kept_if_asked_for(
         "0.27.0",
         DEFAULT_VERSION,
     )
-    assert [len(one.prompts) for one in kept.values()] == [2, 2]
+    assert [len(one.prompts) for one in kept.values()] == [7, 7]
     assert again == 2
     assert "give --record another folder" in capsys.readouterr().err

@@ -10,6 +10,8 @@ from comfyrec.errors import UsageError
 from fake_server.server.thread import serve
 from fake_server.simulated_server import SimulatedServer
 from fake_server.simulator.node_plan import NodePlans, always
+from fake_server.source import Request, Response
+from tests.comfyrec.conform.test_departures import Departing
 from tests.support.json_over_http import get_json
 
 GRAPH = {
@@ -41,6 +43,26 @@ def test_what_is_no_comfyui_is_said() -> None:
         pytest.raises(UsageError, match="is not a ComfyUI: GET /prompt answered 404"),
     ):
         LiveServer(f"{handle.url}/elsewhere")
+
+
+@pytest.mark.parametrize(
+    "method, status, words",
+    [
+        ("GET", 401, "wants credentials .status 401.; give an address behind"),
+        ("GET", 403, "wants credentials .status 403."),
+        ("POST", 403, "refuses POST /prompt .status 403.; give an address where prompts"),
+        ("POST", 405, "refuses POST /prompt .status 405."),
+    ],
+)
+def test_a_server_that_lets_nobody_in_is_said(method: str, status: int, words: str) -> None:
+    def answers(request: Request, answer: Response) -> Response:
+        return Response(status) if request.method == method else answer
+
+    with (
+        serve(Departing(SimulatedServer(), answers=answers)) as handle,
+        pytest.raises(UsageError, match=words),
+    ):
+        LiveServer(handle.url)
 
 
 def test_a_busy_server_is_asked_without_running_anything() -> None:

@@ -41,8 +41,11 @@ def test_the_fake_has_full_marks_in_every_generation(version: str) -> None:
 
     assert verdict.departures == []
     assert verdict.agreed == verdict.looked_at > 25
-    # A server that chooses all ids itself does not look at those that it is sent.
-    assert set(verdict.unseen) <= {"uuid_prompt_ids"}
+    assert verdict.broken == []
+    # A server that chooses all ids itself does not look at those that it is sent; one that takes no
+    # time has nobody wait; the oldest have no jobs.
+    assert set(verdict.unseen) <= {"uuid_prompt_ids", "queue_order", "jobs_page", "job"}
+    assert verdict.rules >= 25
 
 
 @pytest.mark.long

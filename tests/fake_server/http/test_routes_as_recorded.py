@@ -103,9 +103,7 @@ def _answer(
 
 def _steady(fields: list[tuple[str, str]]) -> list[tuple[str, str]]:
     return [
-        (name, "" if name in VOLATILE else value)
-        for name, value in fields
-        if name not in ADDED
+        (name, "" if name in VOLATILE else value) for name, value in fields if name not in ADDED
     ]
 
 
