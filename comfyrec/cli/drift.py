@@ -1,7 +1,8 @@
 """Say which facts of ComfyUI changed between two servers or versions.
 
-A version is played by the fake server; a running server is asked as 'comfyrec conform' asks it.
-Exit status 1 if anything changed.
+A version is played by the fake server; a running server is asked as 'comfyrec conform' asks it, and
+what it has that no fact is about is listed as unknown. Exit status 1 if anything changed or is
+unknown.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ import msgspec
 
 from comfyrec.cli import FAILED, FINE
 from comfyrec.cli.terminal.output import safe, wrapped
+from comfyrec.conform.forms import only_in
 from comfyrec.conform.server import LiveServer
-from comfyrec.conform.verdict import Change, Seen, changes, look_at
+from comfyrec.conform.verdict import Change, Seen, changes, known_as, look_at
 from comfyrec.errors import CassetteExists, UsageError
 from comfyrec.testing.recording import Recording
 from comfyrec.versions import FACTS, era_of
@@ -31,12 +33,24 @@ BEFORE: Final = "before.jsonl"
 AFTER: Final = "after.jsonl"
 
 
+class _Unknown(msgspec.Struct, frozen=True):
+    """One field of a running server that its facts do not explain."""
+
+    server: str
+    where: str
+    field: str
+    there: bool
+    """False: a server with these facts has it, and this one has not."""
+
+
 class _Drift(msgspec.Struct, frozen=True):
     """What ``--json`` prints."""
 
     before: str
     after: str
     changes: list[Change]
+    unknown: list[_Unknown]
+    """What a running server has and nothing is known of, or has not although it should."""
     not_compared: list[str]
     """Facts that one of the two showed nothing of."""
     not_asked: list[str]
@@ -70,6 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
         before=arguments.a,
         after=arguments.b,
         changes=changes(before, after),
+        unknown=[*_unknown(before), *_unknown(after)],
         not_compared=sorted({*before.unseen, *after.unseen}),
         not_asked=_not_asked(arguments.a, arguments.b, before),
     )
@@ -77,7 +92,20 @@ def run(arguments: argparse.Namespace) -> int:
         print(msgspec.json.encode(drift).decode())
     else:
         _tell(drift)
-    return FAILED if drift.changes else FINE
+    return FAILED if drift.changes or drift.unknown else FINE
+
+
+def _unknown(seen: Seen) -> list[_Unknown]:
+    """What a running server has beside what a fake one with the same facts has."""
+    if "://" not in seen.name:
+        return []
+    with serve(SimulatedServer(ServerOptions(era=known_as(seen)))) as handle:
+        known = look_at(LiveServer(handle.url), seen.name)
+    return [
+        _Unknown(seen.name, one.where, one.field, there)
+        for there, pair in ((True, (seen, known)), (False, (known, seen)))
+        for one in only_in(pair[0].forms, pair[1].forms)
+    ]
 
 
 def _free(file: Path) -> Path:
@@ -122,6 +150,9 @@ def _tell(drift: _Drift) -> None:
     print(safe(f"{drift.before} -> {drift.after}: {changed} changed"))
     for one in drift.changes:
         _print(f"  {'new ' if one.after else 'gone'}  ", f"{one.fact}: {one.says}")
+    for what in drift.unknown:
+        has = "has" if what.there else "lacks"
+        _print("  unknown  ", f"{what.server}: {what.where} {has} {what.field}")
     if drift.not_compared:
         _print("not compared: ", ", ".join(drift.not_compared))
     if drift.not_asked:

@@ -6,12 +6,23 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from comfyrec.conform.forms import Forms, forms_of
 from comfyrec.conform.probes import PROBES, Server
 from comfyrec.conform.rules import RULES
 from comfyrec.errors import UsageError
 from comfyrec.versions import ERAS, FACTS, RECORDED, Era, era_of
 
-__all__ = ["Broken", "Change", "Departure", "Seen", "Verdict", "changes", "judge", "look_at"]
+__all__ = [
+    "Broken",
+    "Change",
+    "Departure",
+    "Seen",
+    "Verdict",
+    "changes",
+    "judge",
+    "known_as",
+    "look_at",
+]
 
 SAYS = {fact.name: fact.says for fact in FACTS}
 
@@ -40,6 +51,8 @@ class Seen(msgspec.Struct, frozen=True):
     """The rules that it keeps."""
     rules_unseen: list[str] = []
     """Those that could not be looked at."""
+    forms: Forms = {}
+    """What its answers and frames are made of."""
 
 
 class Departure(msgspec.Struct, frozen=True):
@@ -92,6 +105,7 @@ def look_at(server: Server, name: str) -> Seen:
         broken=[Broken(rule.name, rule.says, wrong) for rule, wrong in kept.items() if wrong],
         kept=[rule.name for rule, wrong in kept.items() if wrong == ""],
         rules_unseen=[rule.name for rule, wrong in kept.items() if wrong is None],
+        forms=forms_of(server),
     )
 
 
@@ -114,6 +128,15 @@ def judge(seen: Seen) -> Verdict:
         broken=seen.broken,
         rules=len(seen.broken) + len(seen.kept),
     )
+
+
+def known_as(seen: Seen) -> Era:
+    """A version that has the facts that a server showed, as far as anything is known of them."""
+    verdict = judge(seen)
+    era = era_of(verdict.generation)
+    for one in verdict.departures:
+        era = era.switched(one.fact, on=not era.has(one.fact))
+    return era
 
 
 def changes(before: Seen, after: Seen) -> list[Change]:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
 from comfyrec.cassette.files import open_cassette
@@ -13,6 +16,8 @@ from comfyrec.timeline import Timeline
 from comfyrec.versions import DEFAULT_VERSION
 from fake_server.server.thread import serve
 from fake_server.simulated_server import SimulatedServer
+from fake_server.source import Request, Response
+from tests.comfyrec.conform.test_departures import Departing, on, without
 
 
 def test_what_changed_between_two_versions_is_told(capsys: pytest.CaptureFixture[str]) -> None:
@@ -68,3 +73,53 @@ def test_what_the_servers_said_is_kept_if_asked_for(
     assert [len(one.prompts) for one in kept.values()] == [7, 7]
     assert again == 2
     assert "give --record another folder" in capsys.readouterr().err
+
+
+def with_more(request: Request, answer: Response) -> Response:
+    """Three things that no version has: a flag, a field of jobs, a model folder."""
+    more: dict[str, Callable[[Any], Any]] = {
+        "/features": lambda value: {**value, "supports_dreams": {"deep": True}},
+        "/jobs/": lambda value: {**value, "mood": "fine"} if "id" in value else value,
+        "/models": lambda value: [*value, "dreams"],
+    }
+    for path, change in more.items():
+        asked = request.parts.path
+        if answer.status == 200 and (asked == path or (path == "/jobs/" and path in asked)):
+            body = json.dumps(change(json.loads(answer.body))).encode()
+            return msgspec.structs.replace(answer, body=body)
+    return answer
+
+
+@pytest.mark.slow
+def test_what_nothing_is_known_of_is_found_and_said_to_be_unknown(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with serve(Departing(SimulatedServer(), answers=with_more)) as handle:
+        status = main(["drift", "0.27.0", handle.url])
+        lines = capsys.readouterr().out.splitlines()
+
+    assert status == 1
+    assert lines[0] == f"0.27.0 -> {handle.url}: 3 facts changed"
+    assert [line for line in lines if "unknown" in line] == [
+        f"  unknown  {handle.url}: GET /features has supports_dreams",
+        f"  unknown  {handle.url}: GET /models has dreams",
+        f"  unknown  {handle.url}: a finished job has mood",
+    ]
+
+
+@pytest.mark.slow
+def test_what_a_server_lacks_is_said_as_well(capsys: pytest.CaptureFixture[str]) -> None:
+    lacking = on("/system_stats", without("system", "embedded_python"))
+    with serve(Departing(SimulatedServer(), answers=lacking)) as handle:
+        status = main(["drift", DEFAULT_VERSION, handle.url, "--json"])
+        drift = json.loads(capsys.readouterr().out)
+
+    assert (status, drift["changes"]) == (1, [])
+    assert drift["unknown"] == [
+        {
+            "server": handle.url,
+            "where": "GET /system_stats",
+            "field": "system.embedded_python",
+            "there": False,
+        }
+    ]

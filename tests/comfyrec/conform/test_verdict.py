@@ -6,7 +6,7 @@ import pytest
 
 from comfyrec.conform.probes import PROBES
 from comfyrec.conform.server import LiveServer
-from comfyrec.conform.verdict import Seen, Verdict, changes, judge, look_at
+from comfyrec.conform.verdict import Seen, Verdict, changes, judge, known_as, look_at
 from comfyrec.versions import DEFAULT_VERSION, ERAS, era_of
 from fake_server.options import ServerOptions
 from fake_server.server.thread import serve
@@ -37,8 +37,10 @@ def seen_of(version: str, **switched: bool) -> Seen:
 @pytest.mark.long
 @pytest.mark.parametrize("version", ERAS)
 def test_the_fake_has_full_marks_in_every_generation(version: str) -> None:
-    verdict = judge(seen_of(version))
+    seen = seen_of(version)
+    verdict = judge(seen)
 
+    assert known_as(seen) == era_of(version)
     assert verdict.departures == []
     assert verdict.agreed == verdict.looked_at > 25
     assert verdict.broken == []
