@@ -20,7 +20,7 @@ from fake_server.server.hold import Gate, Hold
 from fake_server.server.thread import Handle, serve
 from fake_server.source import Action, Listen, Source
 
-__all__ = ["RunningServer", "WaitedTooLong"]
+__all__ = ["RunningServer", "WaitedTooLong", "hint_for_a_test"]
 
 T = TypeVar("T")
 HELD_LIMITS: Final = 6
@@ -182,12 +182,9 @@ class RunningServer:
 
     @property
     def hints(self) -> list[str]:
-        """How to go on after refusals that a server with more nodes would not have given."""
-        return [
-            f"{one.partition(': start with ')[0]}: name a file that uses it, as in "
-            "@pytest.mark.comfyui(workflow='FILE'), or give unknown_nodes='accept'"
-            for one in list(self._witness.hints)
-        ]
+        """How to go on after refusals that a server with more nodes would not have given, and
+        after requests in another form than it takes."""
+        return [hint_for_a_test(one) for one in list(self._witness.hints)]
 
     @property
     def complaints(self) -> list[str]:
@@ -352,3 +349,21 @@ _ID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-
 
 def _without_ids(path: str) -> str:
     return _ID.sub("{id}", path)
+
+
+# What a hint advises somebody who starts a server on the command line.
+_FLAGS: Final = re.compile(r": (?:upload it first, or )?start with (?:--surface (\w+))?.*")
+
+
+def hint_for_a_test(hint: str) -> str:
+    """The hint, with a test's way in the place of the command line's."""
+    flags = _FLAGS.search(hint)
+    if flags is None:
+        return hint
+    what = hint[: flags.start()]
+    if flags[1]:
+        return f"{what}: start it with @pytest.mark.comfyui(surface='{flags[1]}')"
+    return (
+        f"{what}: name a file that uses it, as in @pytest.mark.comfyui(workflow='FILE'), or give "
+        "unknown_nodes='accept'"
+    )
