@@ -176,10 +176,16 @@ class Learner:
             name = node["class_type"]
             if name in self._newer and name not in self._entries:
                 self._entries[name] = dict(self._newer[name])
+            shows = node_id not in taken and node_id not in meant
             if not self._is_known(name):
                 use = self._use(name)
-                use.take_node(shows=node_id not in taken and node_id not in meant)
+                use.take_node(shows=shows)
                 self._look_at_inputs(use, node, prompt, meant)
+            elif self._entry(name).get("python_module") == LEARNED_MODULE:
+                use = ClassUse()
+                use.take_node(shows=shows)
+                self._look_at_inputs(use, node, prompt, meant)
+                self._extend(name, use)
         for (target, key), value in _links(prompt):
             source = prompt.get(value[0])
             if source is not None and not self._is_known(source["class_type"]):
@@ -191,6 +197,28 @@ class Learner:
                     use.take_output(0, ANYTHING)
         for name in {prompt[one]["class_type"] for one in meant} & self._uses.keys():
             self._use(name).take_output(0, ANYTHING)
+
+    def _entry(self, name: str) -> Mapping[str, Any]:
+        return self._entries.get(name) or self._classes[name]
+
+    def _extend(self, name: str, use: ClassUse) -> None:
+        """What a class that was learned before is used for beyond that."""
+        old, new = self._entry(name), use.entry(name, {})
+        declared = {key for section in old["input"].values() for key in section or ()}
+        more = {
+            key: spec
+            for section in new["input"].values()
+            for key, spec in section.items()
+            if key not in declared
+        }
+        shows = use.shows and not old.get("output_node")
+        if more or shows:
+            entry = self._own_entry(name)
+            entry["input"]["optional"] = {**(entry["input"].get("optional") or {}), **more}
+            entry["input_order"] = {
+                section: list(keys or ()) for section, keys in entry["input"].items()
+            }
+            entry["output_node"] = bool(entry.get("output_node")) or use.shows
 
     def _misspelled(self, prompt: Mapping[str, Any]) -> Iterator[str]:
         """Nodes that lists name which are no links: ``[4, 0]``, ``["4", "0"]``."""
@@ -330,7 +358,7 @@ class Learner:
         return kind in _FREED and free(entry, key)
 
     def _may_change(self, name: str) -> bool:
-        entry: Mapping[str, Any] = self._entries.get(name) or self._classes[name]
+        entry = self._entry(name)
         return not self._classes_only or entry.get("python_module") == LEARNED_MODULE
 
     def _own_entry(self, name: str) -> dict[str, Any]:
@@ -372,7 +400,7 @@ class Learner:
         name, slots = source["class_type"], int(link[1]) + 1
         if not self._may_change(name):
             return
-        entry: Mapping[str, Any] = self._entries.get(name) or self._classes[name]
+        entry = self._entry(name)
         output = list(entry.get("output") or ())
         if len(output) < slots:
             more = [ANYTHING] * (slots - len(output))

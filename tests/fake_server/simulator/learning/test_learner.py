@@ -213,6 +213,32 @@ def test_what_a_server_with_such_classes_runs_runs(prompt: dict[str, Any]) -> No
     assert entry["status"]["status_str"] == "success"
 
 
+def test_a_class_that_was_learned_before_is_extended() -> None:
+    first = learned_from({"1": node("Mine", a=1), "2": node("Show", x=["1", 0])})
+    again = {"1": node("Other"), "2": node("Mine", b=["1", 0], c="x")}
+
+    more = learned_from(again, catalogue=first.added_to(CORE))
+
+    entry = more.classes["Mine"]
+    assert {*entry["input"]["required"], *entry["input"]["optional"]} == {"a", "b", "c"}
+    assert entry["output_node"]
+    assert run(again, first.with_more(more))[1]["status"]["status_str"] == "success"
+    assert not learned_from(again, catalogue=first.with_more(more).added_to(CORE)).classes
+
+
+def test_a_cycle_of_classes_that_were_learned_before_is_refused() -> None:
+    first = learned_from({"1": node("Mine", a=1), "2": node("Show", x=["1", 0])})
+    cycle = {
+        "1": node("Mine", b=["2", 0]),
+        "2": node("Mine", b=["1", 0]),
+        "3": node("Show", x=["2", 0]),
+    }
+
+    more = learned_from(cycle, catalogue=first.added_to(CORE))
+
+    assert run(cycle, first.with_more(more))[0] == 400
+
+
 def test_an_input_that_has_a_list_is_not_declared() -> None:
     """The real server would take the list for a link, and refuse it."""
     learned = learned_from({"1": node("Mine", points=[[1, 2]], a=1)})
