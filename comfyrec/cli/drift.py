@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from comfyrec.cli import FAILED, FINE
+from comfyrec.cli._versions import chosen_era
 from comfyrec.cli.terminal.output import safe, wrapped
 from comfyrec.conform.forms import only_in
 from comfyrec.conform.server import LiveServer
@@ -124,7 +125,8 @@ def _free(file: Path) -> Path:
 def _seen(which: str, file: Path | None) -> Seen:
     if "://" in which:
         return _looked_at(which, which, file)
-    source = SimulatedServer(ServerOptions(era=era_of(which)))
+    era_of(which)  # an empty text is not a version, and must not stand for the default one
+    source = SimulatedServer(ServerOptions(era=chosen_era(which, (), "drift")))
     with serve(source) as handle:
         return _looked_at(handle.url, which, file)
 

@@ -45,11 +45,24 @@ def test_a_version_and_a_server_of_it_do_not_differ(capsys: pytest.CaptureFixtur
     assert "no facts changed" in capsys.readouterr().out
 
 
-def test_a_version_that_is_none_is_said(capsys: pytest.CaptureFixture[str]) -> None:
-    status = main(["drift", "banana", "0.27.0"])
+@pytest.mark.parametrize("version", ["banana", "master", ""])
+def test_a_version_that_is_none_is_said(version: str, capsys: pytest.CaptureFixture[str]) -> None:
+    status = main(["drift", version, "0.27.0"])
 
     assert status == 2
-    assert "'banana' is not a version" in capsys.readouterr().err
+    assert f"'{version}' is not a version" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_odd_spellings_are_that_version_and_unknown_releases_are_said(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["drift", "v0.33", "0.33.0+abc"]) == 0
+    capsys.readouterr()
+
+    main(["drift", "0.33.0", "99.0.0"])
+
+    assert "nothing is known of ComfyUI 99.0.0" in capsys.readouterr().err
 
 
 @pytest.mark.slow
