@@ -7,7 +7,6 @@ to the temporary folder, and only prompts of our own are deleted.
 from __future__ import annotations
 
 import json
-import secrets
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -129,10 +128,17 @@ def _unknown_class(server: Server, facts: Mapping[str, bool]) -> str:
     return wrong or _lacks(said, ("error", "node_errors"), "the refusal")
 
 
-def _no_outputs(server: Server, facts: Mapping[str, bool]) -> str:
+def _no_outputs(server: Server, facts: Mapping[str, bool]) -> str | None:
     graph = {"1": {"class_type": "EmptyImage", "inputs": _SMALL}}
     wrong, said = _refused(server, {"prompt": graph})
+    if _lacks_classes(said):
+        return None
     return wrong or _type_is(said, "prompt_no_outputs")
+
+
+def _lacks_classes(said: Any) -> bool:
+    """Whether a refusal is for a class that the server does not have: a fork, or a replay."""
+    return not _type_is(said, "missing_node_type") or not _type_is(said, "invalid_prompt")
 
 
 def _type_is(said: Any, wanted: str) -> str:
@@ -144,11 +150,13 @@ def _type_is(said: Any, wanted: str) -> str:
 def _node_error(wanted: str, **inputs: Any) -> Look:
     """A preview of an image with a wrong input is refused with a word for that."""
 
-    def look(server: Server, facts: Mapping[str, bool]) -> str:
+    def look(server: Server, facts: Mapping[str, bool]) -> str | None:
         given = {name: value for name, value in {**_SMALL, **inputs}.items() if value is not None}
         shown = {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}}
         graph = {"1": {"class_type": "EmptyImage", "inputs": given}, "2": shown}
         wrong, said = _refused(server, {"prompt": graph})
+        if _lacks_classes(said):
+            return None
         wrong = wrong or _type_is(said, "prompt_outputs_failed_validation")
         if wrong:
             return wrong
@@ -339,7 +347,9 @@ def _view_missing(server: Server, facts: Mapping[str, bool]) -> str:
 
 def _upload(server: Server, facts: Mapping[str, bool]) -> str | None:
     """Another picture of the same name gets another one, and the first stays."""
-    name = f"comfyrec-{secrets.token_hex(6)}.png"
+    if server.run is None:
+        return None  # then there is no name that nobody has
+    name = f"comfyrec-{server.run.asked_id}.png"
     told = [_uploaded(server, name, content) for content in (b"first", b"second")]
     for answer in told:
         wrong = _lacks(answer.json, ("name", "subfolder", "type"), "the answer")

@@ -12,6 +12,8 @@ import pytest
 from comfyrec.conform.rules import RULES
 from comfyrec.conform.server import LiveServer
 from comfyrec.conform.verdict import Verdict, judge, look_at
+from fake_server.nodes.catalogue import Catalogue
+from fake_server.options import ServerOptions
 from fake_server.server.thread import serve
 from fake_server.simulated_server import SimulatedServer
 from fake_server.simulator.node_plan import NodePlans, always
@@ -328,6 +330,15 @@ def test_prompts_that_overtake_are_seen_where_prompts_wait(
 
     assert [one.rule for one in verdict.broken] == broken
     assert "queue_order" not in verdict.unseen
+
+
+@pytest.mark.slow
+def test_a_server_without_the_classes_that_are_asked_for_breaks_no_rule_by_that() -> None:
+    catalogue = Catalogue.from_object_info({"PreviewImage": Catalogue.core().entry("PreviewImage")})
+    verdict = verdict_of(SimulatedServer(ServerOptions(catalogue=catalogue)))
+
+    assert [one.rule for one in verdict.broken] == ["object_info"]
+    assert {"no_outputs", "small_value", "order_of_frames", "upload"} <= {*verdict.unseen}
 
 
 def test_every_rule_has_a_departure() -> None:
