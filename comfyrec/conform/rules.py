@@ -1,7 +1,7 @@
 """What every ComfyUI does, whatever its version: one question for each rule.
 
 Like the questions about facts they are harmless: what is run writes previews, what is uploaded goes
-to the temporary folder, and only prompts of our own are deleted.
+to the temporary folder, and nothing is cleared or deleted.
 """
 
 from __future__ import annotations
