@@ -44,6 +44,7 @@ NAV: Final[dict[str, Any]] = {
         "fuzz a client": "docs/fuzzing.md",
         "find bugs in a client": "docs/finding-bugs.md",
         "see what is in a recording": "docs/show.md",
+        "use ComfyUI's own page, on scenarios and recordings": "docs/frontend.md",
         "see what ComfyUI's own page makes of scenarios": "docs/gallery.md",
         "record around the clock": "docs/recorder.md",
         "share a recording": "docs/sharing.md",

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
+from comfyrec.cli._frontend import frontend_options
 from comfyrec.cli._server_flags import with_nodes
 from comfyrec.cli._timing_flags import timing_options
 from comfyrec.cli._versions import chosen_era, with_assets
@@ -74,9 +75,5 @@ def _on_disk(arguments: argparse.Namespace, epoch_us: int) -> dict[str, Any]:
 
         given["folders"] = lambda: RealFolders(arguments.base_directory, epoch_us)
     if arguments.frontend:
-        from comfyrec.cli._frontend import with_corner
-        from fake_server.storage.disk import WebRoot
-
-        page = WebRoot(epoch_us)
-        given |= {"frontend": with_corner(page), "extension_scripts": page.scripts}
+        given |= frontend_options(epoch_us)
     return given

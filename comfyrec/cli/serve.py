@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec.structs import replace
 
 from comfyrec.cli._engine_options import dated, engine_options
+from comfyrec.cli._frontend import choose_for_people, with_page
 from comfyrec.cli._lifetime import when_parent_ends, when_stdin_closes
 from comfyrec.cli._ready import prepare_ready_file, ready_file
 from comfyrec.cli._server_flags import HintsShown, add_node_flags
@@ -356,7 +357,6 @@ _OF_THE_ENGINE: Final = {
     "enable_assets": "--enable-assets",
     "disable_assets": "--disable-assets",
     "base_directory": "--base-directory",
-    "frontend": "--frontend",
 }
 _OF_REPLAY: Final = {
     "idle_time_limit": "--idle-time-limit",
@@ -392,6 +392,8 @@ def _convert(arguments: argparse.Namespace) -> None:
             raise UsageError(f"--workers goes with --tasks{with_timing}: give both, or neither")
         if arguments.port and arguments.port + arguments.workers - 1 > PORT_MAX:
             raise UsageError(f"--port {arguments.port}: give one that has --workers more behind it")
+    if arguments.frontend:
+        choose_for_people(arguments)
     arguments.speed = _speed(arguments)
     if arguments.cache_lru is not None:
         arguments.cache_lru = _whole("--cache-lru", arguments.cache_lru, least=1, most=10_000)
@@ -421,6 +423,8 @@ def _maker(
         player: Callable[[], Source] = partial(replay_of, settings)
         if settings.cassette == file and own_player is not None:
             player = own_player
+        if today.frontend is not None:
+            player = partial(with_page, player, today)
         if not choices and not options.surfaces:
             return _behind_tasks(arguments, player)
         seed, surfaces = settings.seed, options.surfaces

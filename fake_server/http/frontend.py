@@ -12,7 +12,7 @@ from fake_server.http.static import file_answer, no_file
 from fake_server.source import Request, Response
 from fake_server.storage.memory import StoredFile, nameable
 
-__all__ = ["no_template", "root", "static_file"]
+__all__ = ["root", "static_file", "template"]
 
 _FOLDERS: Final = frozenset({"assets", "docs", "extensions", "extensions/core"})
 """Folders of every frontend and its packages; their contents are not listed."""
@@ -36,9 +36,15 @@ def root(context: Context, request: Request) -> Response:
     )
 
 
-def no_template(context: Context, request: Request, path: str) -> Response:
-    """GET /templates/{path}: the package of workflow templates is not installed."""
-    raise HttpError(404)
+def template(context: Context, request: Request, path: str) -> Response:
+    """GET /templates/{path}: 404 where the package of workflow templates is not installed."""
+    name = posixpath.normpath(f"templates/{unquote(path)}")
+    found = None
+    if context.options.frontend is not None and name.startswith("templates/") and nameable(name):
+        found = context.options.frontend(name)
+    if found is None:
+        raise HttpError(404)
+    return _served(context, request, name, found)
 
 
 def static_file(context: Context, request: Request, path: str) -> Response:

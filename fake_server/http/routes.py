@@ -91,7 +91,7 @@ HANDLERS: Final[dict[str, Handler]] = {
     "POST /userdata/{file}": userdata.post,
     "DELETE /userdata/{file}": userdata.delete,
     "POST /userdata/{file}/move/{destination}": userdata.move,
-    "GET /templates/{path*}": frontend.no_template,
+    "GET /templates/{path*}": frontend.template,
     "GET /internal/logs": internal.logs,
     "GET /internal/logs/raw": internal.raw_logs,
     "PATCH /internal/logs/subscribe": internal.subscribe,

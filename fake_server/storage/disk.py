@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import pkgutil
 from collections.abc import Callable, Iterator
+from importlib.machinery import FileFinder
 from pathlib import Path
 
 from comfyrec.errors import UsageError
@@ -13,6 +15,12 @@ from fake_server.storage.memory import Folders, StoredFile
 __all__ = ["RealFolders", "WebRoot"]
 
 _PACKAGE = "comfyui_frontend_package"
+_BESIDE = (
+    ("templates", "comfyui_workflow_templates", "templates"),
+    ("docs", "comfyui_embedded_docs", "docs"),
+)
+"""Folder below the web root, how the names of its packages begin, the folder in them. The templates
+are spread over several: their texts, and pictures by kind."""
 
 
 class RealFolders(Folders):
@@ -116,7 +124,8 @@ class RealFolders(Folders):
 
 
 class WebRoot:
-    """The frontend's files by their path below the web root.
+    """The frontend's files by their path below the web root, with the workflow templates and the
+    nodes' help of their own packages, where those are installed.
 
     Raises:
         UsageError: the frontend's package is not installed.
@@ -127,20 +136,42 @@ class WebRoot:
         if found is None or not found.submodule_search_locations:
             raise UsageError(
                 "--frontend needs the web page's own package; "
-                "'pip install comfyui-frontend-package' brings it"
+                "'pip install comfyrec[frontend]' brings it, or comfyui-frontend-package"
             )
         self._root = (Path(found.submodule_search_locations[0]) / "static").resolve()
         self._epoch_us = epoch_us
+        self._beside: dict[str, list[Path]] | None = None
 
     def __call__(self, name: str) -> StoredFile | None:
         """One file, None when there is none."""
-        path = (self._root / name).resolve()
-        if not path.is_relative_to(self._root) or not path.is_file():
-            return None
-        return StoredFile(path.read_bytes(), path.stat().st_mtime_ns // 1_000 - self._epoch_us)
+        folder, _, rest = name.partition("/")
+        beside = self._of_other_packages.get(folder, []) if rest else []
+        for root, inside in [(self._root, name), *((other, rest) for other in beside)]:
+            path = (root / inside).resolve()
+            if path.is_relative_to(root) and path.is_file():
+                stamp = path.stat().st_mtime_ns // 1_000
+                return StoredFile(path.read_bytes(), stamp - self._epoch_us)
+        return None
+
+    @property
+    def _of_other_packages(self) -> dict[str, list[Path]]:
+        """Folder below the web root -> where else its files are; looked for when first needed."""
+        if self._beside is None:
+            self._beside = {
+                folder: [root.resolve() for root in _folders_in(package, inside) if root.is_dir()]
+                for folder, package, inside in _BESIDE
+            }
+        return self._beside
 
     @property
     def scripts(self) -> tuple[str, ...]:
         """The scripts that the page loads, as GET /extensions lists them."""
         found = sorted((self._root / "extensions").rglob("*.js"))
         return tuple(f"/{path.relative_to(self._root).as_posix()}" for path in found)
+
+
+def _folders_in(package: str, inside: str) -> Iterator[Path]:
+    """A folder of every installed package whose name begins so."""
+    for module in pkgutil.iter_modules():
+        if module.name.startswith(package) and isinstance(module.module_finder, FileFinder):
+            yield Path(module.module_finder.path) / module.name / inside

@@ -142,7 +142,7 @@ class Panel {
 
   holds() {
     this.event = make("input");
-    this.event.placeholder = "event, such as executing";
+    this.event.placeholder = "event";
     this.event.setAttribute("aria-label", "event to hold at");
     this.event.setAttribute("list", "panel-events");
     const list = make("datalist");

@@ -27,3 +27,13 @@ def test_a_frontend_is_served_where_one_is_given() -> None:
     assert dict(script.headers)["Content-Type"] == "application/javascript"
     assert dict(script.headers)["Cache-Control"] == "no-store"
     assert json_of(ask(server, "GET", "/extensions")) == ["/extensions/core/groupNode.js"]
+
+
+def test_a_template_is_served_where_its_package_is_and_nothing_beside_it() -> None:
+    files = {"templates/a.json": StoredFile(b"{}", 0), "b.json": StoredFile(b"[]", 0)}
+    server = SimulatedServer(ServerOptions(frontend=files.get))
+
+    assert ask(server, "GET", "/templates/a.json").body == b"{}"
+    assert ask(server, "GET", "/templates/b.json").status == 404
+    assert ask(server, "GET", "/templates/%2e%2e/b.json").status == 404
+    assert ask(SimulatedServer(ServerOptions()), "GET", "/templates/a.json").status == 404

@@ -76,3 +76,30 @@ def test_the_frontend_is_read_from_its_package_and_nothing_beside_it(
     assert found.data == b"page"
     assert page("../__init__.py") is None
     assert page("extensions") is None
+
+
+def test_templates_and_help_are_read_from_packages_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, file in {
+        "comfyui_frontend_package": "static/index.html",
+        "comfyui_workflow_templates_json": "templates/index.json",
+        "comfyui_workflow_templates_media_image": "templates/a.webp",
+        "comfyui_embedded_docs": "docs/KSampler/en.md",
+    }.items():
+        path = tmp_path / name / file
+        path.parent.mkdir(parents=True)
+        path.write_text(name)
+        (tmp_path / name / "__init__.py").write_bytes(b"")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    page = WebRoot(EPOCH_US)
+
+    found = [page(name) for name in ("templates/index.json", "templates/a.webp")]
+    assert [one and one.data for one in found] == [
+        b"comfyui_workflow_templates_json",
+        b"comfyui_workflow_templates_media_image",
+    ]
+    assert page("docs/KSampler/en.md") is not None
+    assert page("templates/../__init__.py") is None
+    assert page("index.json") is None
