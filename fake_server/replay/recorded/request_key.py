@@ -179,10 +179,13 @@ _JSON_STARTS: Final = frozenset((b"{", b"[", b'"', b""))
 
 
 def _manner(fields: Mapping[str, str]) -> tuple[str, ...]:
+    # The page names its user as "" where there is only one.
     telling = tuple(
-        f"{name}: {fields[name.lower()]}" for name in _TELLING if name.lower() in fields
+        f"{name}: {fields[name.lower()]}" for name in _TELLING if fields.get(name.lower())
     )
-    return (_origin(fields), fields.get("sec-fetch-site", ""), _upgrade(fields), *telling)
+    # A browser says more of where a request comes from than the server's guard reads.
+    site = "cross-site" if fields.get("sec-fetch-site") == "cross-site" else ""
+    return (_origin(fields), site, _upgrade(fields), *telling)
 
 
 def _upgrade(fields: Mapping[str, str]) -> str:

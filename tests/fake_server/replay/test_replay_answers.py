@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from comfyrec.cassette.records import HttpPart, Note
+from comfyrec.cassette.records import HttpPart, Note, Side
 from comfyrec.events import History, Jobs, PromptInfo, Queue, decode_http
 from comfyrec.timeline import Timeline
 from fake_server.replay import SYNTHESIZED, Player
@@ -501,3 +501,26 @@ def test_parameters_that_the_server_does_not_read_do_not_matter() -> None:
     again = rig.ask("GET", "/view?clientId=x&filename=a.png&subfolder=&t=7")
 
     assert (again.status, again.body, mark(again)) == (200, b"picture", None)
+
+
+def asked_by_a_page(recording: Recording, conn: int, site: str, status: int) -> None:
+    """What a browser says of itself with each request, and its user where there is only one."""
+    head = (
+        f"GET /system_stats HTTP/1.1\r\nHost: 127.0.0.1:8188\r\nSec-Fetch-Site: {site}\r\n"
+        "Comfy-User: \r\n\r\n"
+    )
+    recording.put(HttpPart, conn=conn, side=Side.CLIENT, exchange=0, head=head.encode(), body=b"")
+    recording.answer(conn, {"asked from": site}, status, headers=JSON)
+
+
+def test_what_a_page_asked_is_answered_to_a_client_that_is_no_browser() -> None:
+    recording = session()
+    asked_by_a_page(recording, 7, "cross-site", 403)
+    asked_by_a_page(recording, 8, "same-origin", 200)
+    rig = rig_of(run(recording), strict=True)
+
+    plain = rig.ask("GET", "/system_stats")
+    foreign = rig.ask("GET", "/system_stats", headers=(("Sec-Fetch-Site", "cross-site"),))
+
+    assert (plain.status, json.loads(plain.body)) == (200, {"asked from": "same-origin"})
+    assert foreign.status == 403
