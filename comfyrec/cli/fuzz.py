@@ -236,6 +236,7 @@ def _tell(arguments: argparse.Namespace, found: Fuzzed, saved: _Saved | None) ->
             "seconds": round(found.took_s, 3),
             "per_minute": round(rate),
             "seed": arguments.seed,
+            "failed_once": found.once,
             "flaky": shrunk is not None and shrunk.flaky,
             "failed": [] if shrunk is None else list(shrunk.failure.failed),
             "says": None if shrunk is None else shrunk.failure.says,
@@ -257,6 +258,9 @@ def _tell(arguments: argparse.Namespace, found: Fuzzed, saved: _Saved | None) ->
     for line in shrunk.failure.says.splitlines():
         print(safe(f"  {line}"))
     print(safe(_how_sure(shrunk)))
+    if others := found.once - (shrunk.failed == 1):
+        runs = plural(others, "other run")
+        print(f"{runs} failed, and passed whenever repeated; the machine may be too busy.")
     if saved is None:
         return
     if saved.fails:

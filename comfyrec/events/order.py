@@ -120,14 +120,14 @@ _PRESENT: Final = {
 }
 
 
-def _missing(event: Event) -> list[str]:
+def missing_fields(event: Event) -> list[str]:
     """What no local server would have left out of the event, but another kind of server does."""
     return [name for name, read in _PRESENT.get(type(event), ()) if read(event) is None]
 
 
 def word_of(event: Event) -> Word:
     """Say what an event means for the order."""
-    if _missing(event):
+    if missing_fields(event):
         return Word.MISFIT
     if isinstance(event, Executing):
         if event.data.node is None:
@@ -659,7 +659,7 @@ class _Socket:
                 yield "rejoin", f"frame {self.count} of the connection"
             self.rejoined = str(event.data.node)
         if word is Word.MISFIT:
-            missing = ", ".join(_missing(event))
+            missing = ", ".join(missing_fields(event))
             yield "fits", f"{event.type}: {f'without {missing}' if missing else event.why}"
         if misfits := getattr(getattr(event, "data", None), "misfits", None):
             yield "fits", f"{event.type}: {misfits}"

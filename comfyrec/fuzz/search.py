@@ -24,6 +24,8 @@ FLOOD: Final = "event-flood"
 """More than a client may keep: no stream has that much, and it takes seconds."""
 RARE: Final = 100
 """One of so many runs is a flood."""
+ONCE_MAX: Final = 3
+"""After so many runs that failed, and did not fail again, no more are drawn."""
 SHRINK_S: Final = 60.0
 HANGS: Final = 12
 """So many runs of a client that hangs there is time for, unless it is said how long."""
@@ -49,9 +51,11 @@ class Fuzzed(msgspec.Struct, frozen=True, kw_only=True):
     shrunk: Shrunk | None
     """What the client fails, made smaller; None: it fails nothing."""
     examples: int
-    """Runs until the first failure, or all."""
+    """Runs until the first failure that came again, or all."""
     took_s: float
-    """As long as that took."""
+    """As long as that took, without the time to make it smaller."""
+    once: int = 0
+    """Runs that failed, and did not fail again."""
 
 
 def judged(client: Client, drawn: Stream | Choice, timeout_s: float) -> Failure | None:
@@ -89,8 +93,8 @@ def fuzz(
     with suppress(_Enough):
         search.draw()
     took_s = time.monotonic() - search.began_s
-    shrunk = None if search.found is None else shrink(client, search.found, options)
-    return Fuzzed(shrunk=shrunk, examples=search.runs, took_s=took_s)
+    shrunk = search.found or next(iter(search.once), None)
+    return Fuzzed(shrunk=shrunk, examples=search.runs, took_s=took_s, once=len(search.once))
 
 
 def shrink(client: Client, found: Failure, options: FuzzOptions) -> Shrunk:
@@ -121,7 +125,9 @@ class _Search:
         self._client, self._options, self._on_example = client, options, on_example
         self.began_s = time.monotonic()
         self.runs = 0
-        self.found: Failure | None = None
+        self.found: Shrunk | None = None
+        self.once: list[Shrunk] = []
+        """What failed, and did not fail again: on a busy machine a client may be too slow."""
 
     def draw(self) -> None:
         """Draw runs until it is enough.
@@ -151,8 +157,17 @@ class _Search:
             raise _Enough
         self.runs += 1
         self._on_example(self.runs)
-        self.found = judged(self._client, drawn, self._options.timeout_s)
-        if self.found is not None:
+        failure = judged(self._client, drawn, self._options.timeout_s)
+        if failure is None:
+            return
+        failed_s = time.monotonic()
+        shrunk = shrink(self._client, failure, self._options)
+        self.began_s += time.monotonic() - failed_s
+        if shrunk.failed > 1 or shrunk.tried == 1:
+            self.found = shrunk
+            raise _Enough
+        self.once.append(shrunk)
+        if len(self.once) == ONCE_MAX:
             raise _Enough
 
 
@@ -164,10 +179,10 @@ def runs_and_scenarios(draw: st.DrawFn, pattern: str) -> Stream | Choice:
         draw: what hypothesis gives.
         pattern: of scenarios; those about waiting or uploads are left out. Empty: none.
     """
-    kind = draw(st.sampled_from(_kinds(bool(pattern))))
+    kind = draw(_kinds(bool(pattern)))
     if kind == "scenario":
-        return draw(scenarios(pattern))
-    return choose(FLOOD) if kind == "flood" else draw(runs().filter(_fits_a_double))
+        return draw(_scenarios(pattern))
+    return choose(FLOOD) if kind == "flood" else draw(_streams())
 
 
 def _fits_a_double(stream: Stream) -> bool:
@@ -183,7 +198,20 @@ def _fits_a_double(stream: Stream) -> bool:
     )
 
 
+# Kept, as hypothesis looks at a strategy for long when it first sees it.
+
+
+@lru_cache(maxsize=1)
+def _streams() -> st.SearchStrategy[Stream]:
+    return runs().filter(_fits_a_double)
+
+
+@lru_cache(maxsize=1)
+def _scenarios(pattern: str) -> st.SearchStrategy[Choice]:
+    return scenarios(pattern)
+
+
 @lru_cache(maxsize=2)
-def _kinds(with_scenarios: bool) -> list[str]:
+def _kinds(with_scenarios: bool) -> st.SearchStrategy[str]:
     kinds = ["stream", "scenario"] if with_scenarios else ["stream"]
-    return [*kinds * (RARE // len(kinds)), "flood"]
+    return st.sampled_from([*kinds * (RARE // len(kinds)), "flood"])

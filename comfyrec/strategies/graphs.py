@@ -109,6 +109,11 @@ class Offer:
         ]
         self.price: dict[str, float] = dict.fromkeys((each.name for each in usable), math.inf)
         self._usable = usable
+        kinds = {str(link.type): link for each in usable for link in _links_of(each)}
+        # Asked once: there are some ten thousand pairs of an output and an input.
+        self._feeding = {
+            kind: [each for each in usable if _slots(each, link)] for kind, link in kinds.items()
+        }
         while self._reprice():
             continue
         reached = [each for each in usable if self.price[each.name] < math.inf]
@@ -121,8 +126,10 @@ class Offer:
 
     def _reprice(self) -> bool:
         """One round of working out prices; whether one of them changed."""
-        kinds = {str(link.type): link for each in self._usable for link in _links_of(each)}
-        cheapest = {kind: self._cheapest(link) for kind, link in kinds.items()}
+        cheapest = {
+            kind: min((self.price[each.name] for each in feeding), default=math.inf)
+            for kind, feeding in self._feeding.items()
+        }
         changed = False
         for each in self._usable:
             price = 1 + sum(cheapest[str(link.type)] for link in _links_of(each))
@@ -130,10 +137,6 @@ class Offer:
                 self.price[each.name] = price
                 changed = True
         return changed
-
-    def _cheapest(self, link: Input) -> float:
-        prices = (self.price[each.name] for each in self._usable if _slots(each, link))
-        return min(prices, default=math.inf)
 
     def makers(self, link: Input) -> list[tuple[NodeClass, int]]:
         """The classes, and the slot of each, that can feed an input; the cheapest first."""

@@ -15,6 +15,7 @@ import msgspec
 
 from comfyrec.check.causes.parts import Cut, Part, Parts
 from comfyrec.events import DecodeError, Misfit, comfy_json, decode
+from comfyrec.events.order import missing_fields
 from comfyrec.http.request import loads_or_none
 from comfyrec.timeline import Side
 
@@ -189,15 +190,16 @@ class _Search:
 
 
 def _misfit(message: str) -> str:
-    """What does not fit in a message. One that fits has to fit afterwards, too: a client may rely
-    on what every server says."""
+    """What does not fit in a message, or is missing. One that fits has to fit afterwards, too: a
+    client may rely on what every server says."""
     try:
         event = decode(message)
     except DecodeError as error:
         return error.why
     if isinstance(event, Misfit):
         return event.why
-    return str(getattr(getattr(event, "data", None), "misfits", ""))
+    misfits = getattr(getattr(event, "data", None), "misfits", "")
+    return f"{misfits} without {missing_fields(event)}"
 
 
 def _whose(data: Any) -> Any:

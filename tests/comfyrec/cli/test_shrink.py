@@ -13,7 +13,7 @@ from comfyrec.check.causes.reference import reference_result
 from comfyrec.check.recorded import choices_in
 from comfyrec.cli import main
 from tests.support.paths import ROOT
-from tests.support.shrink_session import session
+from tests.support.shrink_session import BREAKING, session
 
 TINY = ROOT / "tests" / "comfyrec" / "check" / "specimens" / "tiny.py"
 
@@ -47,6 +47,26 @@ def test_what_is_left_is_told_and_saved(recording: str, capsys: pytest.CaptureFi
     assert main(["check", "--scenarios", "found.py", *command("right")]) == 0
     assert main(["check", "--scenarios", "found.py", *command("unknown_type")]) == 1
     assert "test_session" in Path("test_found.py").read_text()
+
+
+HANGS = "foreign_start"
+"""Where the client hangs, the messages that end the prompt are kept."""
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("bug", BREAKING)
+def test_each_bug_is_shown_by_the_one_message_that_shows_it(
+    bug: str, recording: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ["shrink", recording, "--scenario", "found.py", "--json", "--runs", "60"]
+
+    assert main([*argv, *command(bug)]) == 0
+
+    found = json.loads(capsys.readouterr().out)
+    assert len(found["messages"]) == (3 if bug == HANGS else 1)
+    assert found["runs"] <= 30
+    assert main(["check", "--scenarios", "found.py", *command(bug)]) == 1
+    assert main(["check", "--scenarios", "found.py", *command("right")]) == 0
 
 
 @pytest.mark.long

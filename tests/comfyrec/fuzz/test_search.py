@@ -99,6 +99,20 @@ def test_what_is_found_is_the_smallest_run() -> None:
 
 
 @pytest.mark.long
+def test_a_run_that_fails_once_does_not_end_the_search() -> None:
+    class Slow(Plain):
+        def run(self, job: Job, clock: Callable[[], float]) -> Report:
+            report = super().run(job, clock)
+            return Report(at_s=clock(), crash="TimeoutError") if self.runs == 2 else report
+
+    found = fuzz(Slow(right), FuzzOptions(examples=6, seconds=60))
+
+    assert (found.examples, found.once) == (6, 1)
+    assert found.shrunk is not None
+    assert (found.shrunk.failed, found.shrunk.tried) == (1, 6)
+
+
+@pytest.mark.long
 def test_the_same_seed_finds_the_same() -> None:
     one, same = (fuzz(Plain(always_success), FuzzOptions(seconds=60, seed=5)) for _ in range(2))
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from comfyrec.check.causes.parts import Cut, Parts
 from comfyrec.check.causes.shrink import Spent, least, shrunk
-from comfyrec.events import Misfit, decode
+from comfyrec.events import Executed, Misfit, decode
 from comfyrec.timeline import Timeline
 from tests.support.shrink_session import BREAKING, session
 
@@ -90,6 +90,16 @@ def test_fields_that_every_server_sends_stay(parts: Parts) -> None:
     assert not isinstance(decode(message), Misfit)
     assert '"prompt_id"' in str(message)
     assert '"node"' not in str(message)
+
+
+def test_a_null_output_keeps_its_node(parts: Parts) -> None:
+    cut, _ = shrunk(parts, asked(parts, lambda all_: any('"output": null' in str(m) for m in all_)))
+
+    (message,) = heard(parts, cut)
+    event = decode(message)
+    assert isinstance(event, Executed)
+    assert (event.data.node, event.data.display_node, event.data.output) == ("5", None, None)
+    assert event.data.prompt_id
 
 
 def test_a_message_that_fits_nothing_keeps_what_does_not_fit(parts: Parts) -> None:

@@ -18,8 +18,8 @@ from http.client import HTTPConnection
 from typing import Any
 from urllib.parse import urlsplit
 
-QUIET_S = 0.3
-"""So long without a frame, and the history is asked."""
+QUIET_S = 0.8
+"""So long without a frame, and the history is asked; long enough for a machine that is busy."""
 ENDS = ("execution_success", "execution_error", "execution_interrupted")
 KNOWN = {
     "status", "execution_start", "execution_cached", "executing", "executed", "progress",
