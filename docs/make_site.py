@@ -59,6 +59,7 @@ NAV: Final[dict[str, Any]] = {
         "Settings of pytest": "reference/settings.md",
         "Scenarios": "reference/scenarios/index.md",
         "Catalogue": "docs/catalogue.md",
+        "Clients that we ran": "docs/clients.md",
         "Cassette format": "docs/cassette-format.md",
         "What ComfyUI says": "docs/protocol.md",
         "Bundled cassettes": "cassettes/README.md",

@@ -249,6 +249,11 @@ def _integer(each: Input) -> st.SearchStrategy[int]:
 def _float(each: Input) -> st.SearchStrategy[float]:
     low = float(each.options.get("min", -1e6))
     high = float(each.options.get("max", max(low, 1e6)))
+    # A whole number with more digits than a float has may become one that is beyond it.
+    if low < each.options.get("min", low):
+        low = math.nextafter(low, math.inf)
+    if high > each.options.get("max", high):
+        high = math.nextafter(high, -math.inf)
     return st.floats(low, high, allow_nan=False, allow_infinity=False)
 
 

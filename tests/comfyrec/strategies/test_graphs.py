@@ -111,3 +111,19 @@ def test_a_catalogue_without_a_graph_is_said_at_once(info: Any, most: int) -> No
 def test_what_is_no_catalogue_is_said_at_once() -> None:
     with pytest.raises(UsageError, match="object_info must be a JSON object"):
         graphs({})
+
+
+BOUND = (1 << 64) - 1
+BOUNDED: dict[str, Any] = {
+    "Bounded": {
+        "input": {"required": {"x": ["FLOAT", {"min": BOUND - 4095, "max": BOUND}]}},
+        "output": [],
+        "output_node": True,
+    }
+}
+
+
+@FUZZ
+@given(graphs(BOUNDED, max_nodes=1))
+def test_a_float_stays_within_a_bound_that_no_float_is(graph: dict[str, Any]) -> None:
+    assert graph["1"]["inputs"]["x"] <= BOUND
