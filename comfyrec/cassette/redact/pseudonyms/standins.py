@@ -51,8 +51,8 @@ def _filling(char: str) -> str:
         return "X"
     if "0" <= char <= "9":
         return "0"
-    if char < "\x80" or "\ud800" <= char <= "\udfff":
-        return char
+    if char < "\x80" or "\ud800" <= char <= "\udfff" or char.isspace():
+        return char  # a space that is not ASCII parts words as well
     return _wide_filling(char)
 
 
