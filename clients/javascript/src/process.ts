@@ -21,36 +21,15 @@ export interface StartOptions {
 
 /** A running comfyrec, which makes servers on demand. */
 export class Comfyrec {
-  private last: string | undefined;
-  private next: Promise<FakeComfyUI> | undefined;
-
   constructor(
     /** Base URL of its own server, without a slash at its end. */
     readonly url: string,
     private readonly child?: ChildProcess,
   ) {}
 
-  /**
-   * A fresh server with a port of its own.
-   *
-   * When the same server is asked for twice in a row, as the tests of a file do, the next one is
-   * made while this one is in use. Only by the process that started comfyrec, since the last of
-   * them is not used and ends with it; and not with a cassette, which may change until then.
-   */
-  async server(options: ServerBody = {}): Promise<FakeComfyUI> {
-    const wanted = JSON.stringify(options);
-    const made = this.last === wanted ? this.next : undefined;
-    if (made === undefined) void this.next?.then((other) => other.close()).catch(() => undefined);
-    const repeated = this.last === wanted && this.child !== undefined && options.cassette == null;
-    this.last = wanted;
-    this.next = undefined;
-    // One that could not be made ahead is made now, so that its error comes where it is waited for.
-    const server = (await made?.catch(() => undefined)) ?? (await makeServer(this.url, options));
-    if (repeated && this.next === undefined) {
-      this.next = makeServer(this.url, options);
-      this.next.catch(() => undefined);
-    }
-    return server;
+  /** A fresh server with a port of its own. */
+  server(options: ServerBody = {}): Promise<FakeComfyUI> {
+    return makeServer(this.url, options);
   }
 
   /** End the process and all its servers, if this object has started it. */

@@ -41,30 +41,6 @@ test("each test has a server of its own", async (t) => {
   assert.deepEqual(await second.prompts(), []);
 });
 
-test("servers that are made ahead are as fresh as others, and few", async (t) => {
-  const comfyrec = await startComfyrec();
-  t.after(() => comfyrec.close());
-  const ports = new Set<string>();
-
-  for (let n = 0; n < 5; n++) {
-    const server = await comfyrec.server({ seed: 7 });
-    assert.deepEqual(await server.requests(), []);
-    await fetch(`${server.url}/queue`);
-    assert.equal((await server.requests()).length, 1);
-    ports.add(server.url);
-    await server.close();
-  }
-  await (await comfyrec.server({ seed: 8 })).close();
-  const [first, second] = await Promise.all([comfyrec.server({ seed: 8 }), comfyrec.server({ seed: 8 })]);
-  assert.notEqual(first?.url, second?.url);
-  await Promise.all([first?.close(), second?.close()]);
-
-  assert.equal(ports.size, 5);
-  const list = await fetch(`${comfyrec.url}/__fake__/servers`);
-  const left = ((await list.json()) as { servers: unknown[] }).servers;
-  assert.ok(left.length <= 2, JSON.stringify(left));
-});
-
 test("a wrong scenario is refused with the nearest name", async (t) => {
   await assert.rejects(comfyui(t, { scenario: "ws-silnt" }), {
     name: "ControlError",
