@@ -39,6 +39,7 @@ def test_things_are_counted_in_singular_and_plural(number: int, words: str) -> N
     assert plural(number, "frame") == words
 
 
+@pytest.mark.slow
 @given(st.lists(st.text(min_size=1), min_size=1, max_size=20), st.data())
 def test_a_word_of_the_list_is_nearest_to_itself(words: list[str], data: st.DataObject) -> None:
     word = data.draw(st.sampled_from(words))

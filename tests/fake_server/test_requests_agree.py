@@ -65,6 +65,7 @@ def seen(request: Request) -> Any:
     return witness.requests[0]
 
 
+@pytest.mark.slow
 @given(targets("queue"))
 def test_a_target_is_the_queue_for_all_of_them_or_for_none(target: str) -> None:
     request = Request("GET", target, HOST)
@@ -93,6 +94,7 @@ def test_a_live_and_a_recorded_request_have_the_same_key(target: str, prompt_id:
     assert request_key_of(request, str) == recorded_request_key(exchange_of(request))
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.sampled_from(["clientId", "clientid", "x"]), IDS), max_size=4))
 def test_a_client_has_the_same_id_for_all_of_them(pairs: list[tuple[str, str]]) -> None:
     query = "&".join(f"{name}={value}" for name, value in pairs)

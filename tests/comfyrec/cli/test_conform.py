@@ -27,6 +27,7 @@ def test_a_server_that_fits_its_version_is_said_so(capsys: pytest.CaptureFixture
     assert said is not None
 
 
+@pytest.mark.slow
 def test_what_departs_is_named_and_makes_the_status_one(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -20,6 +20,7 @@ from fake_server.source import Request, Response
 from tests.comfyrec.conform.test_departures import Departing, on, without
 
 
+@pytest.mark.slow
 def test_what_changed_between_two_versions_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     told = main(["drift", "0.27.0", "0.33.0"])
     text = capsys.readouterr().out
@@ -37,6 +38,7 @@ def test_what_changed_between_two_versions_is_told(capsys: pytest.CaptureFixture
     assert "user_css" in drift["not_asked"]
 
 
+@pytest.mark.slow
 def test_a_version_and_a_server_of_it_do_not_differ(capsys: pytest.CaptureFixture[str]) -> None:
     with serve(SimulatedServer()) as handle:
         status = main(["drift", DEFAULT_VERSION, handle.url])

@@ -130,6 +130,7 @@ MAPS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", MAPS.values(), ids=MAPS)
 def test_a_map_that_does_not_fit_is_refused_in_one_sentence(
     content: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -32,6 +32,7 @@ def test_the_command_finds_the_server_and_is_quiet_when_it_is_fine(
     assert (status, capfd.readouterr()) == (0, ("200\n", ""))
 
 
+@pytest.mark.slow
 def test_the_status_of_the_command_is_ours_and_the_journal_is_printed(
     capfd: pytest.CaptureFixture[str],
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,6 +21,7 @@ STEPS = st.one_of(
 )
 
 
+@pytest.mark.slow
 @given(st.lists(STEPS, max_size=30))
 def test_progress_never_falls_and_never_leaves_its_bounds(steps: list[tuple[object, ...]]) -> None:
     progress = NodeProgress(NODES)

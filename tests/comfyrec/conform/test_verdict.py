@@ -63,6 +63,7 @@ def test_one_fact_that_departs_is_named(version: str, fact: str) -> None:
     assert [one.fact for one in verdict.departures] == [fact]
 
 
+@pytest.mark.slow
 def test_two_versions_differ_in_the_facts_between_them() -> None:
     before, after = seen_of("0.27.0"), seen_of("0.33.0")
 

@@ -41,6 +41,7 @@ VALUES = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(TEXTS, VALUES)
 def test_a_frame_of_plain_values_is_what_encode_writes(kind: str, data: object) -> None:
     written = text_frame(kind, data)

@@ -55,6 +55,7 @@ def test_an_event_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch):
     assert stream.given_up
 
 
+@pytest.mark.slow
 @given(
     event=st.text(st.characters(exclude_characters="\r\n", exclude_categories=["Cs"]), min_size=1),
     data=st.text(st.characters(exclude_characters="\r", exclude_categories=["Cs"])),

@@ -128,6 +128,7 @@ def test_when_the_time_is_over_nothing_more_is_run() -> None:
     assert (found.shrunk, found.examples, client.runs) == (None, 0, 0)
 
 
+@pytest.mark.slow
 def test_a_scenario_is_judged_as_well() -> None:
     assert judged(Plain(right), choose("success"), 5) is None
     failure = judged(Plain(always_success), choose("execution-error"), 5)

@@ -213,6 +213,7 @@ def test_new_episodes_records_only_prompts_that_are_new(
     assert replayed.ret == 0, replayed.stdout.str()
 
 
+@pytest.mark.slow
 def test_a_prompt_that_was_not_recorded_is_refused(project: pytest.Pytester, upstream: str) -> None:
     run_pytest(project, *recording("once", upstream))
     project.makepyfile(test_it=RUNS_TWO_PROMPTS)
@@ -226,6 +227,7 @@ def test_a_prompt_that_was_not_recorded_is_refused(project: pytest.Pytester, ups
     assert "width" in strict.stdout.str()
 
 
+@pytest.mark.slow
 def test_a_new_episode_without_a_server_is_said(project: pytest.Pytester, upstream: str) -> None:
     run_pytest(project, *recording("once", upstream))
     before = (project.path / CASSETTE).read_bytes()

@@ -106,6 +106,7 @@ def test_what_the_fault_was_judged_by_counts_without_it() -> None:
     assert (first.fault, first.keeps) == (None, ("K6",))
 
 
+@pytest.mark.slow
 def test_that_a_prompt_waits_is_left_where_a_client_misses_frames() -> None:
     runs = [one for one in smaller(MUCH, misses_frames=True) if one.fault is None]
 

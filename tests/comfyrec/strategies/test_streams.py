@@ -19,6 +19,7 @@ from tests.support.fuzz_settings import FUZZ, SEARCH
 LEGAL = streams()
 
 
+@pytest.mark.slow
 @FUZZ
 @given(LEGAL)
 def test_a_legal_stream_breaks_no_rule(stream: Stream) -> None:
@@ -27,6 +28,7 @@ def test_a_legal_stream_breaks_no_rule(stream: Stream) -> None:
     assert stream.truth == (stream.outcome,)
 
 
+@pytest.mark.slow
 @FUZZ
 @given(LEGAL)
 def test_the_history_of_a_stream_is_of_its_prompt(stream: Stream) -> None:

@@ -28,6 +28,7 @@ def test_tables_and_cassettes_give_the_same_answers(tmp_path: Path) -> None:
     assert asked(tmp_path) == asked(*ALL)
 
 
+@pytest.mark.slow
 def test_a_copy_counts_once(tmp_path: Path) -> None:
     path = Path(find_cassette("all-cached"))
     shutil.copy(path, tmp_path / "copy.jsonl")

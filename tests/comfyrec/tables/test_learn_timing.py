@@ -152,6 +152,7 @@ def test_a_twin_waits_and_runs_as_the_held_out_fleet_did(workers: int) -> None:
     assert quantiles(waited) == pytest.approx(recorded_waits, rel=NEAR)
 
 
+@pytest.mark.slow
 def test_what_is_foretold_of_held_out_recordings_fits() -> None:
     learned = learn(Fleet(20, seed=3).recorded(), random.Random(1).random)
 

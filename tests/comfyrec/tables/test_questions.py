@@ -47,6 +47,7 @@ def test_polars_gives_the_answers_of_duckdb(question: str, exported: Path) -> No
     assert found
 
 
+@pytest.mark.slow
 def test_percentiles_are_values_that_occurred(exported: Path) -> None:
     runs: dict[tuple[str, str, str], list[int]] = {}
     for path in ALL:

@@ -28,6 +28,7 @@ def rows(records: list[AnyRecord]) -> Rows:
     return rows_of(b"".join(text.encode_lines(records)), source="x.jsonl")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", bundled())
 def test_every_row_has_every_column_with_its_type(name: str) -> None:
     found = rows_of(Path(find_cassette(name)).read_bytes(), source=name)

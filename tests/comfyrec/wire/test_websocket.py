@@ -87,6 +87,7 @@ def test_frames_are_read_the_same_wherever_they_are_cut_and_give_back_their_byte
     assert on_the_wire(seen) == stream
 
 
+@pytest.mark.slow
 @fuzz
 @given(damaged([write([TheirFrame(Opcode.TEXT, b"{}" * 90)] * 3, mask=m) for m in (True, False)]))
 def test_whatever_comes_nothing_raises_and_no_byte_is_dropped(stream: bytes) -> None:

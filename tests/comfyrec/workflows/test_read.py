@@ -115,6 +115,7 @@ def test_a_file_without_a_workflow_is_refused_in_one_sentence(data: bytes, why: 
     assert str(refused.value).startswith("my file: ")
 
 
+@pytest.mark.slow
 @given(st.integers(0, 400), st.binary(max_size=12))
 def test_a_damaged_picture_is_read_or_refused(at: int, piece: bytes) -> None:
     picture = png(prompt=json.dumps(PROMPT))

@@ -136,6 +136,7 @@ def _without_times(value: Any) -> Any:
     return value
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FILES)
 def test_the_answers_are_those_of_the_recording(name: str) -> None:
     world = _world(name)

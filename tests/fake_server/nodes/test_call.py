@@ -110,6 +110,7 @@ json_values = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(st.sampled_from(sorted(CORE)), st.lists(json_values, min_size=1, max_size=4))
 def test_any_literal_is_refused_or_taken(name: str, literals: list[Any]) -> None:
     kind = class_of(name)

@@ -60,6 +60,7 @@ def test_what_is_worked_out_stands_on_the_output_and_what_is_not_is_empty(
     assert results(kind, inputs, None)[0].literal == wanted
 
 
+@pytest.mark.slow
 @given(
     st.sampled_from(sorted({row[0] for row in TEXTS}, key=lambda one: one.__name__)),
     st.dictionaries(

@@ -89,6 +89,7 @@ def test_renaming_to_itself_changes_nothing(text: str, name: str) -> None:
 KEYS = st.sampled_from(["client_id", "sid", "prompt_id"])
 
 
+@pytest.mark.slow
 @given(st.dictionaries(KEYS, st.sampled_from([*IDS])))
 def test_there_and_back_is_the_same(message: dict[str, str]) -> None:
     back = {own: recorded for recorded, own in IDS.items()}

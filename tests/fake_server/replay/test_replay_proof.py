@@ -20,6 +20,7 @@ CAPTURES = SHARED / "recordings"
 CAPTURED = sorted(CAPTURES.glob("*/*.jsonl"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", bundled())
 def test_a_bundled_cassette_replays_itself(name: str) -> None:
     assert replay_differences(timeline_of(name)) == []

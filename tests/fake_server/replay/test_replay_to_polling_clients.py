@@ -191,6 +191,7 @@ def test_a_recording_of_a_client_that_only_asks_replays_itself(way: str) -> None
     assert replay_differences(timeline) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pause", [EVERY // 4, EVERY // 2, EVERY, 2 * EVERY])
 @pytest.mark.parametrize("way", WAYS)
 def test_who_asks_more_or_less_often_hears_of_an_end_at_its_time(way: str, pause: int) -> None:
@@ -203,6 +204,7 @@ def test_who_asks_more_or_less_often_hears_of_an_end_at_its_time(way: str, pause
         assert live.last_before(over) <= before.first(over)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("early", [-EVERY // 4, -EVERY // 20, EVERY // 20, EVERY // 4])
 @pytest.mark.parametrize("way", WAYS)
 def test_who_asks_a_little_earlier_or_later_hears_the_same_each_time(way: str, early: int) -> None:

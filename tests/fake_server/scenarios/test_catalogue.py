@@ -108,6 +108,7 @@ def test_another_seed_gives_other_ids() -> None:
     assert lines_of("stale-burst", seed=3) != lines_of("stale-burst", seed=4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", [n for n, s in SCENARIOS.items() if set(s.truth) == {"success"} and n != "profile"]
 )

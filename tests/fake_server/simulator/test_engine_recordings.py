@@ -522,6 +522,7 @@ def _plain(value: Any, key: str = "") -> Any:
     return value
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ANSWERS)
 def test_the_engine_answers_what_the_real_server_answered(name: str) -> None:
     pairs = Answers(recorded(name), ANSWERS[name], version_of(name)).pairs

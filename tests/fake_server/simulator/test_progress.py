@@ -53,6 +53,7 @@ THROTTLED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("plan, seen", THROTTLED.values(), ids=THROTTLED)
 def test_progress_is_throttled_as_the_real_bar_is(plan: Any, seen: list[int]) -> None:
     rig = connected({"2": plan})

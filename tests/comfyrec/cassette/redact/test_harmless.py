@@ -18,6 +18,7 @@ def test_the_table_has_enough_rows_and_none_twice() -> None:
     assert len(set(IDS)) == len(IDS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".crec", ".jsonl"])
 @pytest.mark.parametrize("row", HARMLESS, ids=IDS)
 def test_nothing_of_it_changes(row: Row, suffix: str, tmp_path: Path) -> None:

@@ -277,6 +277,7 @@ def test_common_words_under_a_secret_name_are_not_hunted() -> None:
     assert redactor.record(later) is later
 
 
+@pytest.mark.slow
 @given(st.lists(st.integers(1, 400), min_size=1, max_size=12), st.sampled_from(sorted(BODIES)))
 @example([3], "an object")
 def test_a_body_in_pieces_is_redacted_as_a_whole_one(cuts: list[int], name: str) -> None:

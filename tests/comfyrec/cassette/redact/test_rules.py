@@ -101,6 +101,7 @@ def test_names_of_other_things_are_told_apart(name: str) -> None:
 LITERALS = [b"token", b"key", b"sk-", b"://", b"pass", b"keyed"]
 
 
+@pytest.mark.slow
 @given(st.lists(st.sampled_from([*LITERALS, b"x", b" ", b"to", b"ken"]), max_size=12))
 def test_spots_are_those_of_plain_searches(pieces: list[bytes]) -> None:
     text = b"".join(pieces)
