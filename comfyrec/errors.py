@@ -12,7 +12,7 @@
     │   ├── CassetteExists    it would be overwritten
     │   ├── CassetteInUse     another recorder is writing it
     │   ├── SecretKept        a known secret would stay in the file
-    │   ├── DamagedRecord     bytes that are no record; a reader goes on behind them
+    │   ├── DamagedRecord     bytes that are not a record; a reader goes on behind them
     │   └── CutOff            the end is missing
     ├── ProxyError            the recording proxy cannot start or reach its upstream
     ├── ScenarioError         a scenario, parameter or plan that does not fit
@@ -158,7 +158,7 @@ class SecretKept(CassetteError):
 
 
 class DamagedRecord(CassetteError):
-    """Bytes of a cassette that are no whole record; ``missing`` counts what is gone, if known."""
+    """Bytes that are not a whole record; ``missing`` counts what is lost, if known."""
 
     def __init__(self, path: str, offset: int, why: str, missing: int = 0) -> None:
         super().__init__(path, offset, why, missing)

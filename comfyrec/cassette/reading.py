@@ -68,8 +68,8 @@ def check_format(path: str, session: Session) -> None:
 class RecordOrder:
     """Numbers of records as they come, and what is wrong with them.
 
-    A reader calls ``damage`` where it met bytes that are no record, compares each record's number
-    with ``expected``, asks ``admits`` when they differ, and calls ``finish`` at the end.
+    A reader calls ``damage`` where it met bytes that are not a record, compares each record's
+    number with ``expected``, asks ``admits`` when they differ, and calls ``finish`` at the end.
     """
 
     def __init__(self, path: str, offset_now: Callable[[], int]) -> None:
@@ -95,7 +95,7 @@ class RecordOrder:
             self.left_out += 1
 
     def damage(self, offset: int, why: str, *, spread: bool = False) -> None:
-        """Bytes at ``offset`` are no record; the next record says how many are missing.
+        """Bytes at ``offset`` are not a record; the next record says how many are missing.
 
         With ``spread`` the gaps before all coming records, up to ``settle``, are of this damage.
         """

@@ -6,11 +6,12 @@ import argparse
 import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from comfyrec.wording import alternatives, joined, nearest
 
-__all__ = ["AsWritten", "Parser"]
+__all__ = ["AsWritten", "Parser", "add_cassette"]
 
 _ARGUMENT: Final = re.compile(r"argument (?P<name>.+?): (?P<wrong>.*)", re.DOTALL)
 _CHOICE: Final = re.compile(r"invalid choice: (?P<given>.+?) \(choose from .*", re.DOTALL)
@@ -163,3 +164,15 @@ def _form_of(action: argparse.Action) -> str:
         value = "|".join(map(str, action.choices)) if action.choices else action.dest.upper()
     value = value if isinstance(value, str) else " ".join(value)
     return f"{action.option_strings[-1]} {value}" if action.option_strings else value
+
+
+def add_cassette(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
+    """The argument of a command that reads a recording: ``file``, or ``files`` of which there is
+    at least one; ``Path`` either way."""
+    parser.add_argument(
+        "files" if several else "file",
+        nargs="+" if several else None,
+        type=Path,
+        metavar="FILE",
+        help="a cassette, or the name of a bundled one",
+    )

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import blake2b
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -29,6 +28,7 @@ from comfyrec.cassette.records import (
     payload_of,
 )
 from comfyrec.cli import FINE
+from comfyrec.cli._parser import add_cassette
 from comfyrec.cli.terminal.drawing import on_a_terminal, terminal_width
 from comfyrec.cli.terminal.filters import add_filters, selection_of
 from comfyrec.cli.terminal.output import Lines, opened, safe, safe_json, said, tell
@@ -50,13 +50,7 @@ _TEXT, _BINARY, _CLOSE = 1, 2, 8
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of ``comfyrec cat``."""
-    parser.add_argument(
-        "files",
-        nargs="+",
-        type=Path,
-        metavar="FILE",
-        help="a cassette, or the name of a bundled one",
-    )
+    add_cassette(parser, several=True)
     parser.add_argument("--json", action="store_true", help="one JSON object per line")
     parser.add_argument(
         "--stable",

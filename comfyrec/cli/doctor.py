@@ -12,6 +12,7 @@ from typing import Any
 from comfyrec.cassette.files.body_file import BodyFile
 from comfyrec.check.command import find_command, run_command
 from comfyrec.cli import FAILED, FINE
+from comfyrec.cli._parser import add_cassette
 from comfyrec.cli.terminal.output import opened, said, tell
 from comfyrec.cli.terminal.reading import LostRecords
 from comfyrec.errors import UsageError
@@ -25,13 +26,7 @@ _SHOWN = 10
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of ``comfyrec doctor``."""
-    parser.add_argument(
-        "files",
-        nargs="+",
-        type=Path,
-        metavar="FILE",
-        help="a cassette, or the name of a bundled one",
-    )
+    add_cassette(parser, several=True)
     parser.add_argument(
         "--client",
         metavar="COMMAND",

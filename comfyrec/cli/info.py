@@ -24,6 +24,7 @@ from comfyrec.cassette.records import (
     facts_in,
 )
 from comfyrec.cli import DAMAGED, FINE
+from comfyrec.cli._parser import add_cassette
 from comfyrec.cli._summary_cache import keep, kept
 from comfyrec.cli.terminal.drawing import draw
 from comfyrec.cli.terminal.output import opened, safe, safe_json, said
@@ -45,13 +46,7 @@ _CONTROL_OPCODE, _OPCODE = 8, 0x0F
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of ``comfyrec info``."""
-    parser.add_argument(
-        "files",
-        nargs="+",
-        type=Path,
-        metavar="FILE",
-        help="a cassette, or the name of a bundled one",
-    )
+    add_cassette(parser, several=True)
     parser.add_argument("--records", action="store_true", help="count records instead")
     parser.add_argument("--json", action="store_true", help="one JSON object per file and line")
 

@@ -15,6 +15,7 @@ from comfyrec.cassette.redact.pseudonyms.standins import StandIns
 from comfyrec.cassette.redact.recording import redacted_recording
 from comfyrec.cassette.redact.redactor import Redactor
 from comfyrec.cassette.repair import mended
+from comfyrec.cli._parser import add_cassette
 from comfyrec.cli._redaction_flags import add_header_flag, checked_headers, known_secrets
 from comfyrec.cli.terminal.output import opened, said, tell
 from comfyrec.errors import UsageError
@@ -27,9 +28,7 @@ _MAP_FORMAT: Final = 1
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of ``comfyrec redact``."""
-    parser.add_argument(
-        "file", type=Path, metavar="FILE", help="a cassette, or the name of a bundled one"
-    )
+    add_cassette(parser)
     parser.add_argument(
         "-o", "--output", required=True, type=Path, metavar="FILE", help="the new cassette"
     )

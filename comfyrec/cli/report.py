@@ -19,6 +19,7 @@ from comfyrec.cassette.files import same_file, write_cassette, write_file
 from comfyrec.cassette.redact.recording import findings_in, redacted_recording
 from comfyrec.cassette.redact.redactor import Redactor
 from comfyrec.cassette.repair import mended
+from comfyrec.cli._parser import add_cassette
 from comfyrec.cli._redaction_flags import add_header_flag, checked_headers, known_secrets
 from comfyrec.cli.scan import lines_of, records_of
 from comfyrec.cli.terminal.output import opened, said, tell
@@ -48,9 +49,7 @@ Replaced in it: {classes}.
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of ``comfyrec report``."""
-    parser.add_argument(
-        "file", type=Path, metavar="FILE", help="a cassette, or the name of a bundled one"
-    )
+    add_cassette(parser)
     parser.add_argument(
         "-o",
         "--output",

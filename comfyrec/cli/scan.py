@@ -12,6 +12,7 @@ import msgspec
 from comfyrec.cassette.records import AnyRecord
 from comfyrec.cassette.redact.recording import PERHAPS, Finding, Records, findings_in
 from comfyrec.cli import FAILED
+from comfyrec.cli._parser import add_cassette
 from comfyrec.cli._redaction_flags import known_secrets
 from comfyrec.cli.terminal.output import opened, safe, said
 from comfyrec.wording import joined, plural
@@ -24,9 +25,7 @@ _NAMES_SHOWN: Final = 4
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of ``comfyrec scan``."""
-    parser.add_argument(
-        "file", type=Path, metavar="FILE", help="a cassette, or the name of a bundled one"
-    )
+    add_cassette(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object for each place")
 
 

@@ -12,6 +12,7 @@ import msgspec
 from comfyrec.cassette.files import Tail, find_cassette
 from comfyrec.cli import DAMAGED, FINE
 from comfyrec.cli._growth import growth_of
+from comfyrec.cli._parser import add_cassette
 from comfyrec.cli.terminal.drawing import draw, on_a_terminal, terminal_width
 from comfyrec.cli.terminal.filters import add_filters, selection_of
 from comfyrec.cli.terminal.output import PROBLEMS_SHOWN, Lines, safe_json, said, tell
@@ -29,9 +30,7 @@ PATIENCE_S: Final = 2.0
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of ``comfyrec show``."""
-    parser.add_argument(
-        "file", type=Path, metavar="FILE", help="a cassette, or the name of a bundled one"
-    )
+    add_cassette(parser)
     parser.add_argument("--frames", action="store_true", help="a line for every frame")
     parser.add_argument("--json", action="store_true", help="the story as one JSON object")
     parser.add_argument(

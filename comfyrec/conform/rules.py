@@ -348,7 +348,7 @@ def _view_missing(server: Server, facts: Mapping[str, bool]) -> str:
 def _upload(server: Server, facts: Mapping[str, bool]) -> str | None:
     """Another picture of the same name gets another one, and the first stays."""
     if server.run is None:
-        return None  # then there is no name that nobody has
+        return None  # then every name that could be asked for exists
     name = f"comfyrec-{server.run.asked_id}.png"
     told = [_uploaded(server, name, content) for content in (b"first", b"second")]
     for answer in told:

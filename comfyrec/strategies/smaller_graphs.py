@@ -43,7 +43,7 @@ _PLAIN_OUTPUTS: Final[tuple[tuple[dict[str, Any], ...], ...]] = (
 def smaller_graphs(graph: Workflow, catalogue: Catalogue) -> Iterator[Workflow]:
     """Graphs that a server accepts if it accepts this one.
 
-    Some are no smaller than the graph; whoever asks compares.
+    Some are not smaller than the graph; whoever asks compares.
 
     Args:
         graph: in API format.

@@ -382,7 +382,7 @@ class PackedReader:
     # --- damage ------------------------------------------------------------------------------
 
     def _damaged(self, at: int, kind: int, stop: int) -> list[AnyRecord]:
-        """Bytes at ``at`` are no frame: save what can be saved, and find where to go on."""
+        """Bytes at ``at`` are not a frame: save what can be saved, and find where to go on."""
         size = self._window.size
         named, stop = stop, min(stop, size)
         borders_stand = kind in KINDS and self._is_border(stop)
@@ -415,7 +415,7 @@ class PackedReader:
     def _describe(self, kind: int, *, cut: bool) -> str:
         name = _NAMES.get(kind)
         if name is None:
-            return "these bytes are no record"
+            return "these bytes are not a record"
         return f"{name} is cut off" if cut else f"{name} does not fit its checksum"
 
     def _is_border(self, offset: int) -> bool:

@@ -34,7 +34,7 @@ def boundary_of(head: bytes, body: bytes) -> bytes:
 
 
 class FormWalk(Walk):
-    """A body of ``application/x-www-form-urlencoded``; texts that are no such form as well."""
+    """A body of ``application/x-www-form-urlencoded``; texts that are not such a form as well."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -54,8 +54,8 @@ _NO_CREDENTIALS: Final = frozenset(
     b"refresh referer report request revision route sec security sha sha1 sha256 span start time "
     b"timestamp timing trace traceparent tracestate version vary websocket".split()
 )
-"""Words in the names of fields with values that look made up and are no credentials, or that have
-rules of their own; so are those that end in ``id``."""
+"""Words in the names of fields with values that look made up but are not credentials, or that
+have rules of their own; so are those that end in ``id``."""
 
 _ITEM: Final = re.compile(rb"[^,\s]+")
 _NAMED_ITEM: Final = re.compile(

@@ -14,7 +14,7 @@ from comfyrec.strategies import Fault, Stream, played
 from comfyrec.strategies.shrink import Failure, failure_of, made_smaller
 from comfyrec.strategies.smaller import PLAINEST
 from fake_server.scenarios import Choice, choose
-from tests.comfyrec.strategies.test_smaller import MUCH
+from tests.support.large_stream import MUCH
 
 FOUND = played(MUCH)
 

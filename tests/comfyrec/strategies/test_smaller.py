@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import msgspec
 import pytest
@@ -13,23 +12,7 @@ from comfyrec.strategies import Fault, Stream, faulty_streams, played
 from comfyrec.strategies.smaller import PLAINEST, frame_at_fault, frames_of, name_of, smaller
 from comfyrec.strategies.smaller_graphs import ONE_NODE
 from tests.support.fuzz_settings import FUZZ
-
-GRAPH: dict[str, Any] = {
-    "3": {
-        "class_type": "EmptyImage",
-        "inputs": {"width": 64, "height": 8, "batch_size": 1, "color": 0},
-    },
-    "4": {"class_type": "ImageInvert", "inputs": {"image": ["3", 0]}},
-    "6": {"class_type": "SaveImage", "inputs": {"images": ["4", 0], "filename_prefix": "a"}},
-    "7": {"class_type": "PreviewAny", "inputs": {"source": "a"}},
-}
-SOMEBODY = '{"type": "executing", "data": {"node": null, "prompt_id": "x"}}'
-MUCH = Stream(
-    graph=GRAPH,
-    nodes={"4": {"seconds": 0.3, "steps": 3}, "7": {"text": "text", "uncached": True}},
-    version="0.3.40",
-    fault=Fault(label="foreign", position=5, extra=(SOMEBODY, SOMEBODY.replace("null", '"9"'))),
-)
+from tests.support.large_stream import GRAPH, MUCH, SOMEBODY
 
 
 def least(stream: Stream, needs: Callable[[Stream], bool]) -> Stream:
