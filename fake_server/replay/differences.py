@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Iterator
 from itertools import zip_longest
 from operator import eq
@@ -15,11 +16,14 @@ from comfyrec.wording import shortened
 __all__ = [
     "Difference",
     "difference_of_large",
+    "difference_of_whole",
     "first_difference",
     "first_difference_of_shape",
+    "uncompressed",
 ]
 
 _SHOWN: Final = 80
+_BEGINNING: Final = 160
 _ABSENT: Final = object()
 
 
@@ -46,6 +50,16 @@ def difference_of_large(
     if recorded is replayed or all(map(eq, _pieces(recorded), _pieces(replayed))):
         return None
     return Difference("", f"a body of {size} bytes", "another one")
+
+
+def difference_of_whole(recorded: str | bytes, replayed: str | bytes) -> Difference:
+    """What is said of two values that have no parts to compare: the beginning of each."""
+    return Difference("", _beginning(recorded), _beginning(replayed))
+
+
+def _beginning(data: str | bytes) -> str:
+    text = data if isinstance(data, str) else repr(data[:_BEGINNING])
+    return shortened(text, _BEGINNING)
 
 
 def _size(body: StoredBody | bytes) -> int:
@@ -115,3 +129,14 @@ def _shape(value: Any) -> Any:
     if isinstance(value, list):
         return "a list"
     return "a number" if isinstance(value, (int, float)) else type(value).__name__
+
+
+def uncompressed(body: bytes) -> bytes:
+    """A body without its gzip or zlib coding, its first 64 MiB; any other body as it is."""
+    for wbits in (31, 15):
+        if body[:1] in (b"\x1f", b"\x78"):
+            try:
+                return zlib.decompressobj(wbits).decompress(body, 1 << 26)
+            except zlib.error:
+                continue
+    return body

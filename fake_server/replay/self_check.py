@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import heapq
 import json
-import zlib
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -20,12 +19,13 @@ import msgspec
 
 from comfyrec.http.request import loads_or_none
 from comfyrec.timeline import Exchange, HttpMessage, Message, Side, Socket, Timeline
-from comfyrec.wording import shortened
 from fake_server.replay.differences import (
     Difference,
     difference_of_large,
+    difference_of_whole,
     first_difference,
     first_difference_of_shape,
+    uncompressed,
 )
 from fake_server.replay.player import Player
 from fake_server.replay.recorded.id_mapping import WORD, RecordedIds
@@ -56,7 +56,6 @@ from fake_server.source import (
 __all__ = ["Played", "replay_differences", "replay_to_clients_of"]
 
 DIFFERENCES_MAX: Final = 50
-_SHOWN: Final = 160
 
 
 def replay_differences(timeline: Timeline) -> list[str]:
@@ -343,22 +342,22 @@ class _SelfCheck:
         if isinstance(data, str) and isinstance(live, str):
             return self._text_difference(data, live, len(self._ids))
         if isinstance(data, str) or isinstance(live, str):
-            return _whole(data, live)
+            return difference_of_whole(data, live)
         if recorded.binary_type != 4 or live[:4] != data[:4]:
-            return None if data == live else _whole(data, live)
+            return None if data == live else difference_of_whole(data, live)
         sizes = int.from_bytes(data[4:8], "big"), int.from_bytes(live[4:8], "big")
         metadata = data[8 : 8 + sizes[0]], live[8 : 8 + sizes[1]]
         was, now = (loads_or_none(one) for one in metadata)
         found = first_difference(was, now, self._same_until(len(self._ids)))
         same = data[8 + sizes[0] :] == live[8 + sizes[1] :]
-        return found if found is not None or same else _whole(data, live)
+        return found if found is not None or same else difference_of_whole(data, live)
 
     def _text_difference(self, recorded: str, live: str, known: int) -> Difference | None:
         if recorded == live and not any(i in recorded for i in self._ids if len(i) >= _LONG):
             return None
         one = loads_or_none(recorded)
         if one is None:
-            return None if self._same_words(recorded, live) else _whole(recorded, live)
+            return None if self._same_words(recorded, live) else difference_of_whole(recorded, live)
         return first_difference(one, loads_or_none(live), self._same_until(known))
 
     def _same_words(self, recorded: str, live: str) -> bool:
@@ -430,13 +429,13 @@ class _SelfCheck:
     ) -> Difference | None:
         if recorded.stored is not None or live.stored is not None:
             return difference_of_large(recorded.stored or recorded.body, live.stored or live.body)
-        one, other = _plain(recorded.body), _plain(live.body)
+        one, other = uncompressed(recorded.body), uncompressed(live.body)
         if one == other and not any(i.encode() in one for i in self._ids if len(i) >= _LONG):
             return None
         said = loads_or_none(one)
         if said is None:
             same = self._same_words(one.decode("latin-1"), other.decode("latin-1"))
-            return None if same else _whole(one, other)
+            return None if same else difference_of_whole(one, other)
         if exchange.path in _UNREPEATABLE:
             return first_difference_of_shape(said, loads_or_none(other))
         known = self._known.get(exchange.number, len(self._ids))
@@ -445,10 +444,6 @@ class _SelfCheck:
 
 # Clocks, free memory, lines of a log: no answer is like the one before.
 _UNREPEATABLE: Final = frozenset(("/system_stats", "/internal/logs", "/internal/logs/raw"))
-
-
-def _whole(recorded: str | bytes, live: str | bytes) -> Difference:
-    return Difference("", _short(recorded), _short(live))
 
 
 _LONG: Final = 32
@@ -500,17 +495,3 @@ def _can_upgrade(request: Request) -> bool:
         and request.header("Sec-WebSocket-Version") == "13"
         and bool(request.header("Sec-WebSocket-Key"))
     )
-
-
-def _plain(body: bytes) -> bytes:
-    for wbits in (31, 15):
-        if body[:1] in (b"\x1f", b"\x78"):
-            try:
-                return zlib.decompressobj(wbits).decompress(body, 1 << 26)
-            except zlib.error:
-                continue
-    return body
-
-
-def _short(data: str | bytes) -> str:
-    return shortened(data if isinstance(data, str) else repr(data[:_SHOWN]), _SHOWN)

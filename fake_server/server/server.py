@@ -11,7 +11,6 @@ Numbers of exchanges and sockets are drawn from one row.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 import socket as sockets
 import ssl
@@ -44,7 +43,7 @@ from fake_server.server.http_request import (
 )
 from fake_server.server.http_response import AlreadyWritten, in_words
 from fake_server.server.journal import Journal
-from fake_server.server.listeners import Listeners, listening
+from fake_server.server.listeners import Listeners, Port
 from fake_server.server.websocket_handshake import upgraded
 from fake_server.server.websocket_out import OUTGOING_MAX, WebSocketOut
 from fake_server.source import (
@@ -120,15 +119,10 @@ class Server:
         self.journal = Journal()
         self.body_limit = body_limit
         self.control = control
-        self._tls = tls
         self.failure: Exception | None = None
-        self.host, self.port = "", 0
         self._loop = loop
         self._exchanges: dict[int, Exchange] = {}
         self._numbers = itertools.count(1)
-        self._listeners = listeners
-        self._listener: sockets.socket | None = None
-        self._connecting: set[asyncio.Task[Any]] = set()
         self._answering: set[asyncio.Task[None]] = set()
         self._stopped = False
         self._lingering = 0
@@ -140,9 +134,10 @@ class Server:
             tcp_keepalive=False,
         )
         self._fast: set[FastConnection] = set()
-        self._new_connection = connection_factory(
+        connections = connection_factory(
             self._take, self._aborted, otherwise=self._web, connections=self._fast, loop=loop
         )
+        self.port = Port(listeners, connections, loop=loop, tls=tls)
 
     # --- start and stop --------------------------------------------------------------------------
 
@@ -152,20 +147,13 @@ class Server:
         Raises:
             RuntimeError: the loop is closed.
         """
-        self.host, self.port = sock.getsockname()[:2]
-        self._listener = sock
-        self._listeners.open(sock, self._accepted)
+        self.port.open(sock)
 
     async def stop(self) -> None:
         """Cut all connections and free the port; nothing is left running."""
         self._stopped = True
         self.clock.close()
-        self._stop_listening()
-        if self._connecting:
-            await asyncio.sleep(0)  # so that each has begun, and closes its socket when it ends
-            for connecting in self._connecting:
-                connecting.cancel()
-            await asyncio.gather(*self._connecting, return_exceptions=True)
+        await self.port.stop()
         for controlling in self._answering:
             controlling.cancel()
         await asyncio.gather(*self._answering, return_exceptions=True)
@@ -271,7 +259,7 @@ class Server:
             case WaitRealTime():
                 self._linger(action)
             case Listen():
-                self._listen(action.accept)
+                self.port.listen(action.accept)
             case Accept():
                 if (knocking := self._sockets.get(action.socket)) is not None:
                     knocking.accept = action
@@ -311,36 +299,6 @@ class Server:
                 socket.transport.pause_reading()
             case Abort():
                 socket.cut()
-
-    # --- listening -------------------------------------------------------------------------------
-
-    def _listen(self, accept: bool) -> None:
-        if accept and self._listener is None:
-            self.start(listening(self.host, self.port))
-        elif not accept:
-            self._stop_listening()
-
-    def _stop_listening(self) -> None:
-        """Free the port."""
-        if self._listener is not None:
-            self._listeners.close(self._listener)
-            self._listener = None
-
-    def _accepted(self, connection: sockets.socket) -> None:
-        # asyncio sets it only for sockets that name their protocol, which accepted ones do not.
-        # Without it the second of two small pieces waits for the client's acknowledgment: 40 ms.
-        with contextlib.suppress(OSError):
-            connection.setsockopt(sockets.IPPROTO_TCP, sockets.TCP_NODELAY, 1)
-        connecting = self._loop.create_task(
-            self._loop.connect_accepted_socket(self._new_connection, connection, ssl=self._tls)
-        )
-        self._connecting.add(connecting)
-        connecting.add_done_callback(self._connected)
-
-    def _connected(self, connecting: asyncio.Task[Any]) -> None:
-        self._connecting.discard(connecting)
-        if not connecting.cancelled():
-            connecting.exception()  # of a handshake that failed; asyncio has closed the socket
 
     # --- requests --------------------------------------------------------------------------------
 

@@ -242,7 +242,7 @@ class Handle:
         self, server: Server, thread: LoopThread, *, tls: bool = False, prefix: str = ""
     ) -> None:
         self.server, self.thread = server, thread
-        self.host, self.port = server.host, server.port
+        self.host, self.port = server.port.host, server.port.number
         self._tls, self._prefix = tls, prefix.rstrip("/")
         self._closed = False
 

@@ -22,7 +22,13 @@ from fake_server.nodes.values import Value, is_link
 from fake_server.simulator.cache import Entry
 from fake_server.simulator.call_values import NodeAtWork, Returned, merged, merged_ui
 from fake_server.simulator.execution_error import NODE_FAILURES, ExecutionFailed, failure
-from fake_server.simulator.expansion import add_expansion, links_out, output_of, resolved
+from fake_server.simulator.expansion import (
+    add_expansion,
+    links_out,
+    output_of,
+    resolved,
+    takes_values,
+)
 from fake_server.simulator.graph import Graph, Order, signatures
 from fake_server.simulator.job import Job, Steps
 from fake_server.simulator.node_call import Interrupted, NodeCall
@@ -43,6 +49,12 @@ class _Task(msgspec.Struct, eq=False):
 
     def ended(self) -> bool:
         return self.returned is not None or self.failed is not None
+
+    def result(self) -> list[Returned]:
+        if self.failed is not None:
+            raise self.failed
+        assert self.returned is not None, "a task that still waits was asked for its result"
+        return self.returned
 
 
 class Execution:
@@ -243,7 +255,7 @@ class Execution:
 
     def _resumed(self, task: _Task) -> Steps:
         """An async node that has waited. The server has forgotten its inputs by now."""
-        yield from self._take(task.node, _result(task))
+        yield from self._take(task.node, task.result())
 
     def _expansion_done(self, node_id: str) -> bool:
         """A node whose expansion has run; whether a frame was sent."""
@@ -377,7 +389,7 @@ class Execution:
             ui = node.plan.ui
             self._calls.write_named_files(node)
         if ui:
-            self._to_keep[node.id] = {"meta": self._meta(node.id), "output": ui}
+            self._to_keep[node.id] = {"meta": self._graph.meta(node.id), "output": ui}
             self._shown[node.id] = self._registered(self._to_keep[node.id])
             if self._say_executed(node.id, self._shown[node.id]["output"]):
                 yield None
@@ -405,14 +417,6 @@ class Execution:
         preview = {"preview_id": asset_id} if anew and is_picture else {}
         return {**file, "id": asset_id, **preview}
 
-    def _meta(self, node_id: str) -> dict[str, Any]:
-        return {
-            "node_id": node_id,
-            "display_node": self._graph.display(node_id),
-            "parent_node": self._graph.parent(node_id),
-            "real_node_id": self._graph.real(node_id),
-        }
-
     def _keep(self, node_id: str, outputs: list[list[Any]]) -> bool:
         self._cache.set(node_id, Entry(outputs, self._to_keep.get(node_id)))
         self._executed[node_id] = None
@@ -428,7 +432,7 @@ class Execution:
         task = _Task(node, calls)
         yield from self._advance(task)
         if task.ended():
-            return _result(task)
+            return task.result()
         self._tasks[node.id] = task
         self._order.hold(node.id)
         # The loop has turned once: others that are due go on too.
@@ -489,28 +493,10 @@ class Execution:
         """What a node's own change check says, asked once for each prompt."""
         if node_id not in self._changed:
             parent = self._graph.parent(node_id)
-            given_values = parent is not None and self._takes_values(node_id, parent)
+            given_values = parent is not None and takes_values(self._graph, node_id, parent)
             planned = self._plans.of(node_id, self._graph.node_class(node_id).name)
             found = self._worker.files.change(self._graph, node_id, planned)
             self._changed[node_id] = object() if given_values else found.key
             if found.said is not None:
                 self._calls.notes[node_id] = found.said
         return self._changed[node_id]
-
-    def _takes_values(self, node_id: str, parent: str) -> bool:
-        """Whether a node of an expansion is given what its parent had in hand.
-
-        A node expands with values, not with links to where they came from; so what a plan writes
-        as a link to an outer node is a picture there, and a picture equals no other one.
-        """
-        return any(
-            value is None or (is_link(value) and self._graph.parent(value[0]) != parent)
-            for value in self._graph.inputs(node_id).values()
-        )
-
-
-def _result(task: _Task) -> list[Returned]:
-    if task.failed is not None:
-        raise task.failed
-    assert task.returned is not None, "a task that still waits was asked for its result"
-    return task.returned

@@ -11,7 +11,7 @@ from fake_server.simulator.cache import Entry
 from fake_server.simulator.call_values import Returned, merged
 from fake_server.simulator.graph import Graph
 
-__all__ = ["add_expansion", "links_out", "output_of", "resolved"]
+__all__ = ["add_expansion", "links_out", "output_of", "resolved", "takes_values"]
 
 
 def add_expansion(
@@ -101,3 +101,15 @@ def output_of(entry: Entry, slot: int) -> list[Any]:
         return entry.outputs[slot]
     except IndexError as wrong:
         raise NodeFailed("IndexError", str(wrong)) from None
+
+
+def takes_values(graph: Graph, node_id: str, parent: str) -> bool:
+    """Whether a node of an expansion is given what its parent had in hand.
+
+    A node expands with values, not with links to where they came from; so what a plan writes
+    as a link to an outer node is a picture there, and a picture equals no other one.
+    """
+    return any(
+        value is None or (is_link(value) and graph.parent(value[0]) != parent)
+        for value in graph.inputs(node_id).values()
+    )

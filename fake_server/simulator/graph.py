@@ -76,6 +76,15 @@ class Graph:
             node_id = self._parents[node_id]
         return node_id
 
+    def meta(self, node_id: str) -> dict[str, Any]:
+        """How the history names a node: its own id, the one shown, its parent, the one on file."""
+        return {
+            "node_id": node_id,
+            "display_node": self.display(node_id),
+            "parent_node": self.parent(node_id),
+            "real_node_id": self.real(node_id),
+        }
+
     def display(self, node_id: str) -> str:
         """The node that a frontend shows this one as."""
         while node_id in self._displays:
