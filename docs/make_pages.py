@@ -65,7 +65,7 @@ def pages() -> dict[Path, str]:
 
 
 def _control(page: str) -> str:
-    from comfyrec.control import openapi
+    from comfyrec.control.plane import openapi
 
     return _filled(page, "operations", "\n\n".join(_operations(openapi())))
 

@@ -13,9 +13,8 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from comfyrec.control import openapi
 from comfyrec.control.operation import Empty
-from comfyrec.control.plane import OPERATIONS
+from comfyrec.control.plane import OPERATIONS, openapi
 from comfyrec.events.schema import KNOWN
 
 SRC = Path(__file__).parent / "src"

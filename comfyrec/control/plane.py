@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Awaitable, Callable, Coroutine
-from functools import partial
+from collections.abc import Awaitable, Coroutine
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -29,55 +27,19 @@ from comfyrec.control.shapes import Error, OpenApi, State
 from comfyrec.errors import ComfyrecError
 from comfyrec.http.origin import is_foreign
 from comfyrec.http.request import Request
-from comfyrec.testing.handle import ComfyUI, WaitedTooLong
-from comfyrec.testing.make_source import make_source
-from comfyrec.testing.settings import PluginSettings
+from comfyrec.testing.handle import WaitedTooLong
 from comfyrec.wording import nearest
 from fake_server.server.server import CONTROL_PATH
-from fake_server.source import Response, Source
+from fake_server.source import Response
 
 if TYPE_CHECKING:
     from comfyrec.control.page import ServerPage
 
-__all__ = ["OPERATIONS", "Plane", "controlled", "openapi"]
+__all__ = ["OPERATIONS", "Plane", "openapi"]
 
 _JSON: Final = (("Content-Type", "application/json; charset=utf-8"),)
 _OF_A_CHILD: Final = re.compile(r"/servers/(\d{1,9})(/.*|$)")
 _NUMBER: Final = re.compile(r"/(\d{1,9})$")
-
-
-def controlled(
-    settings: PluginSettings,
-    *,
-    make: Callable[[PluginSettings], Source] = make_source,
-    host: str = "127.0.0.1",
-    port: int = 0,
-    **serving: Any,
-) -> ComfyUI:
-    """Start a server with a control plane.
-
-    Args:
-        settings: what it does.
-        make: settings -> a fresh source, for this server and those that it makes.
-        host: where it listens.
-        port: 0 picks a free one; those that it makes have a free one each.
-        serving: of ``fake_server.server.thread.serve``.
-
-    Raises:
-        ComfyrecError: something in the settings cannot be used, or the port is taken.
-    """
-
-    def start(settings: PluginSettings, port: int) -> ComfyUI:
-        return ComfyUI(settings, make=make, host=host, port=port, **serving)
-
-    server, another = start(settings, port), partial(start, port=0)
-    url = urlsplit(server.url)
-    _attach(Controlled(server, another, f"{url.scheme}://{url.netloc}{CONTROL_PATH}", _attach))
-    return server
-
-
-def _attach(controlled: Controlled) -> None:
-    controlled.server.handle.server.control = Plane(controlled).answer
 
 
 class Plane:

@@ -12,9 +12,9 @@ are not.
 
 from __future__ import annotations
 
-import gzip
 import json
 import pkgutil
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, Final
@@ -28,6 +28,8 @@ VERSIONS: Final = ("2024-07", "0.3.10", "0.3.64", "0.8.2", "0.27.0", "0.33.0")
 """The versions that the file has, the oldest first."""
 TEXT_DEFAULT_MAX: Final = 40
 """Letters of a text that is a default; longer ones are prompts that somebody wrote."""
+_GZIP: Final = 31
+"""What zlib calls gzip with a window of 32 KiB; the module gzip loads longer than it reads."""
 _TEXTS: Final = ("description", "tooltip")
 _LEFT_OUT: Final = ("price_badge",)
 
@@ -89,7 +91,7 @@ def _pack() -> dict[str, _Classes]:
 
 def read_pack(data: bytes) -> dict[str, _Classes]:
     """The content of a pack: version -> its classes."""
-    head, *lines = gzip.decompress(data).split(b"\n")
+    head, *lines = zlib.decompress(data, _GZIP).split(b"\n")
     by_version = msgspec.json.decode(head, type=dict[str, dict[str, int]])
     return {version: _Classes(lines, numbers) for version, numbers in by_version.items()}
 
@@ -105,7 +107,8 @@ def pack(generations: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> bytes:
         for version, info in generations.items()
     }
     text = "\n".join([json.dumps(by_version), *numbers])
-    return gzip.compress(text.encode(), compresslevel=9, mtime=0)
+    packer = zlib.compressobj(9, wbits=_GZIP)
+    return packer.compress(text.encode()) + packer.flush()
 
 
 def without_texts(value: Any) -> Any:

@@ -18,8 +18,6 @@ import msgspec
 from comfyrec.errors import DecodeError, UsageError
 from comfyrec.events import comfy_json, decode
 from comfyrec.events.schema import KNOWN
-from comfyrec.events.sse import ServerSentEvents
-from comfyrec.events.v2 import EVENTS
 from comfyrec.http.request import loads_or_none
 from comfyrec.wording import did_you_mean
 from fake_server.source import (
@@ -71,6 +69,8 @@ def check_hold(event: str, where: Mapping[str, Any]) -> None:
     Raises:
         UsageError: a type or a field that nearly is a known one.
     """
+    from comfyrec.events.v2 import EVENTS  # a server starts without them
+
     names = [*KNOWN, *_BINARY, *EVENTS, ANY_FRAME]
     if event not in names:
         meant = get_close_matches(event, names, n=1, cutoff=0.8)
@@ -183,7 +183,11 @@ class Gate(Wrapper):
 
     def _look_at_events(self, piece: bytes) -> None:
         """The events in a piece of a stream; surfaces never divide one."""
-        for event in ServerSentEvents().feed(piece) if b"data:" in piece else ():
+        if b"data:" not in piece:
+            return
+        from comfyrec.events.sse import ServerSentEvents  # a server starts without them
+
+        for event in ServerSentEvents().feed(piece):
             text = comfy_json({"event": event.event, "data": loads_or_none(event.data)})
             self._look_at(text, _event_matches)
 

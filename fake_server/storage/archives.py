@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import zipfile
 from collections.abc import Iterable
 
 __all__ = ["zipped"]
@@ -14,6 +13,8 @@ _DATE = (1980, 1, 1, 0, 0, 0)
 
 def zipped(files: Iterable[tuple[str, bytes]]) -> bytes:
     """A zip of files: name in the zip, and content."""
+    import zipfile  # imported by those who export something, which few servers are asked to
+
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for name, data in files:

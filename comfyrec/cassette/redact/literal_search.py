@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from typing import Final
 
 __all__ = ["Spots"]
@@ -18,15 +19,19 @@ _FROM_RARE_TO_COMMON: Final = b"-_:/\\%.=0123456789zqxjkvwybpgfmducolhnisrate "
 
 
 class Spots:
-    """A set of byte strings in lower case."""
+    """A set of byte strings in lower case; its pattern is made when it is first asked."""
 
     def __init__(self, literals: Iterable[bytes]) -> None:
+        self._given = tuple(literals)
+        self._literals: list[tuple[bytes, int]] = [(b"", 0)]
+
+    @cached_property
+    def _pattern(self) -> re.Pattern[bytes]:
         by_letter: dict[bytes, list[tuple[bytes, int]]] = {}
-        for literal in sorted(set(literals), key=len, reverse=True):
+        for literal in sorted(set(self._given), key=len, reverse=True):
             at = min(range(len(literal)), key=lambda n: _FROM_RARE_TO_COMMON.find(literal[n]))
             by_letter.setdefault(literal[at : at + 1], []).append((literal, at))
-        self._literals: list[tuple[bytes, int]] = [(b"", 0)]
-        self._pattern = re.compile(b"|".join(map(self._branch, by_letter, by_letter.values())))
+        return re.compile(b"|".join(map(self._branch, by_letter, by_letter.values())))
 
     def _branch(self, letter: bytes, literals: list[tuple[bytes, int]]) -> bytes:
         """Strings with one rarest letter. The empty group behind each says which it was."""

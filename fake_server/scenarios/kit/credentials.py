@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from comfyrec.cassette.redact.rules import Place, is_secret
 from fake_server.source import Request
 
 __all__ = ["CredentialWatch"]
@@ -51,6 +50,9 @@ class CredentialWatch:
 
 def _credentials(request: Request) -> Iterator[tuple[str, bytes]]:
     """Name and value of what a request authorizes itself with."""
+    # The rules take a few milliseconds to load: they come with the first request.
+    from comfyrec.cassette.redact.rules import Place, is_secret
+
     for name, value in request.headers:
         if is_secret(name, value.encode("utf-8", "replace"), Place.HEADER):
             yield name, value.rpartition(" ")[2].encode("utf-8", "replace")

@@ -10,7 +10,6 @@ import msgspec
 from comfyrec.events.frames import text_frame
 from comfyrec.http.request import loads_or_none
 from comfyrec.wire.frames import CONTINUATION, TEXT, frame, payload_of
-from comfyrec.wire.websocket import FrameReader, Unread
 
 __all__ = [
     "ANYTHING",
@@ -96,6 +95,9 @@ def unframed(data: bytes) -> list[str | bytes]:
     """Whole frames of a server -> their messages."""
     messages: list[str | bytes] = []
     opcode, payload = 0, b""
+    # Few scenarios write bytes of their own; servers start without the reader of them.
+    from comfyrec.wire.websocket import FrameReader, Unread
+
     for part in FrameReader().feed(data):
         if isinstance(part, Unread):
             continue

@@ -7,8 +7,7 @@ import pkgutil
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Final, get_args
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 import msgspec
 
@@ -21,6 +20,9 @@ from fake_server.scenarios.kit.scenario import (
     params_from_text,
     settings_from,
 )
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 __all__ = [
     "ALIASES",
@@ -266,6 +268,9 @@ def _ours(name: str) -> Scenario | None:
 
 
 def _of_entry_points() -> dict[str, Scenario]:
+    # The search through what is installed is left to those who ask for a name that is not ours.
+    from importlib.metadata import entry_points
+
     found = [_loaded(point) for point in entry_points(group=ENTRY_POINTS)]
     return {scenario.name: scenario for scenario in found}
 

@@ -19,8 +19,8 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from comfyrec.control import controlled, openapi
-from comfyrec.control.plane import OPERATIONS
+from comfyrec.control import controlled
+from comfyrec.control.plane import OPERATIONS, openapi
 from comfyrec.testing.settings import PluginSettings
 from tests.support.paths import ROOT
 
