@@ -135,6 +135,8 @@ def _json(data: bytes, name: str) -> Any:
 
 
 def _search(value: Any, where: str, depth: int) -> Iterator[Workflow]:
+    if _is_leaf(value):
+        return
     if is_prompt(value):
         yield Workflow("api", value, where)
     elif is_ui_workflow(value):
@@ -148,10 +150,20 @@ def _search(value: Any, where: str, depth: int) -> Iterator[Workflow]:
         for key, inner in value.items():
             if both and key in ("workflow", "extra_pnginfo", "extra_data"):
                 continue
-            yield from _search(_unpacked(inner), f"{where}.{key}" if where else str(key), depth - 1)
+            inner = _unpacked(inner)
+            if not _is_leaf(inner):
+                path = f"{where}.{key}" if where else str(key)
+                yield from _search(inner, path, depth - 1)
     elif depth and isinstance(value, list):
         for index, inner in enumerate(value):
-            yield from _search(_unpacked(inner), f"{where}[{index}]", depth - 1)
+            inner = _unpacked(inner)
+            if not _is_leaf(inner):
+                yield from _search(inner, f"{where}[{index}]", depth - 1)
+
+
+def _is_leaf(value: Any) -> bool:
+    """Whether nothing can be inside. A folder of translations has a million of these."""
+    return value is None or isinstance(value, (str, int, float))
 
 
 def _nodes_in(value: Any, depth: int) -> Mapping[str, Any]:
