@@ -271,7 +271,7 @@ def test_a_model_that_is_not_there_is_refused(tab: Tab) -> None:
 
     tab.run()
 
-    tab.shows("missing a required model", "issing Models", "issing models", "Value not in list")
+    tab.shows("required model", "issing Models", "issing models", "errors found")
     assert ("POST", f"{tab.url}/api/prompt", 400) in tab.asked
 
 
@@ -302,9 +302,12 @@ def test_a_workflow_is_saved_and_there_after_a_reload(tab: Tab) -> None:
     name.fill("of the tour")
     name.press("Enter")
     tab.waits_for(
-        """fetch('/api/userdata?dir=workflows&recurse=true').then((answer) => answer.json())
+        """fetch('/api/userdata?dir=workflows&recurse=true')
+        .then((answer) => answer.ok ? answer.json() : [])
         .then((names) => JSON.stringify(names).includes('of the tour'))"""
     )
+    tab.shows("of the tour")
+    tab.view.wait_for_timeout(1_000)  # the page notes after a while which workflows are open
 
     tab.load()
 
@@ -338,10 +341,13 @@ def test_a_lost_socket_comes_back_and_hears_the_end(tab: Tab) -> None:
     tab.run()
     tab.hears("progress")
 
+    # What is sent while the page is away reaches nobody: the run must not end until it is back.
+    ask(f"{tab.url}/__fake__/time/pause", "POST", {})
     ask(f"{tab.url}/__fake__/sockets/drop", "POST", {})
 
     tab.hears("reconnecting")
     tab.hears("reconnected")
+    ask(f"{tab.url}/__fake__/time/resume", "POST", {})
     tab.hears("execution_success")
 
 
