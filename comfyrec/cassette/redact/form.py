@@ -114,6 +114,7 @@ class MultipartWalk(Walk):
         self._content = content
         self._part: Walk | None = None
         self._head: bytes | None = None  # of a part, as far as it has come
+        self._head_walk = TextWalk()
         self._pending = b""  # the end of the piece before, which may begin a boundary
         self._settling: list[tuple[Walk, int, int]] = []
 
@@ -124,16 +125,21 @@ class MultipartWalk(Walk):
         at = 0
         while at < len(piece):
             at = (
-                self._in_head(piece, at)
+                self._in_head(piece, at, found)
                 if self._head is not None
                 else self._in_part(piece, at, found)
             )
         return found
 
-    def _in_head(self, piece: bytes, at: int) -> int:
+    def _in_head(self, piece: bytes, at: int, found: list[Found]) -> int:
         begun = self._head or b""
         whole = begun + piece[at:]
         end = whole.find(b"\r\n\r\n")
+        stop = len(piece) if end < 0 else max(at, at + end - len(begun))
+        fields = self._head_walk.feed(piece[at:stop])
+        found += [Found(at + f.start, at + f.stop, f.learn) for f in fields]
+        self.learned += self._head_walk.learned
+        self._head_walk.learned = []
         if whole.startswith(b"--"):  # behind the last part
             self._head, self._part = None, None
             return len(piece)
@@ -168,7 +174,7 @@ class MultipartWalk(Walk):
             self._walk(self._part, window[: max(end, 0)], at - len(before), found)
         if mark >= 0:
             self._end_of_part()
-            self._head = b""
+            self._head, self._head_walk = b"", TextWalk()
         return behind
 
     def _walk(self, part: Walk, content: bytes, at: int, found: list[Found]) -> None:

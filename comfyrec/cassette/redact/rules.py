@@ -99,11 +99,13 @@ NAMES: Final = (
     ), Need.ANY_TEXT),
     NameRule("secret", _IN_HEADER, (
         "cf access client id", "cf access client secret", "api keys", "tokens", "secrets",
-        "credentials", "cookies", "pass",
+        "credentials", "cookies", "pass", "protection bypass",
     ), Need.ANY_TEXT),
     NameRule("secret", _IN_QUERY, (
         "policy", "key pair", "x amz", "x goog", "pass", "code verifier", "client assertion",
+        "hdnts", "hdnea", "hdntl",
     ), Need.ANY_TEXT),
+    NameRule("secret", _IN_QUERY, ("code", "ticket", "hmac", "otp"), Need.RANDOM),
     NameRule("secret", frozenset({Place.MEMBER, Place.WORDS}), (
         "key", "keys", "api keys", "tokens", "secrets", "passwords", "credentials", "cookies",
         "auth", "session", "session id", "sessionid", "cookie", "signature", "pass",
@@ -168,8 +170,9 @@ TELLING: Final = (
 _BEHIND: Final = frozenset(
     _words(
         "alg algorithm budget class cost count counter counts desc description dim dims "
-        "disabled dropout embedding embeddings enabled end env expiration expires expiry field "
-        "fields file filename files format frame frames header headers help hint id ids image "
+        "digest disabled dropout embedding embeddings enabled end env expiration expires expiry "
+        "field fields file filename files fingerprint format frame frames hash header headers "
+        "help hint id ids image "
         "index idx input inputs interpretation kind label len length lengths lifetime limit "
         "limits loader location manager max merge merging method min mode name names node "
         "normalization num number of output outputs padding path paths per placeholder policy "
@@ -203,7 +206,7 @@ _BEFORE_TOKEN: Final = frozenset(
 _LAST_WORDS: Final = tuple(
     word
     for rule in NAMES
-    if rule.places == _ALL
+    if rule.places == _ALL and rule.need is Need.ANY_TEXT
     for word in rule.words
     if " " not in word and len(word) >= 5
 )
@@ -323,11 +326,13 @@ def is_secret(name: str, value: bytes, place: Place) -> bool:
     if need is Need.RANDOM:
         if "cookie" in name.lower():  # sid=...; theme=dark
             return any(is_random(one.split(b"=", 1)[-1].strip()) for one in value.split(b";"))
-        return is_random(value) and UUID.fullmatch(value) is None
+        return is_random(value) and not _IS_NAMED_SO.fullmatch(value)
     if place is Place.WORDS:
         return stands_out(value)
     if place is Place.MEMBER:
-        if name.lower() in _PLAIN_WORDS and not stands_out(value):
+        if name.lower() in _PLAIN_WORDS and (
+            not stands_out(value) or (_REPOSITORY.fullmatch(value) and not is_random(value))
+        ):
             return False
         return looks_like_credential(value)
     if place is Place.QUERY:
@@ -340,9 +345,14 @@ def is_secret(name: str, value: bytes, place: Place) -> bool:
 _PLAIN_WORDS: Final = frozenset(("token", "bearer", "license_key"))
 """Members that hold ordinary words as well: the one that a model was trained with ("ohwx man"),
 who carries something, the terms that were agreed to."""
+_REPOSITORY: Final = re.compile(rb"[A-Za-z][\w.-]*/[A-Za-z][\w.-]*")
+"""Of a model whose words are counted: ``google/gemma-3-12b-it``."""
 _WORD_LETTERS_MAX: Final = 12
 UUID: Final = re.compile(rb"(?i)[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-"""Prompts and clients are named so; a name that is only a hint does not make a secret of one."""
+"""Prompts and clients are named so."""
+_IS_NAMED_SO: Final = re.compile(UUID.pattern + rb"|[0-9a-f]{8,16}|[0-9A-F]{8,16}")
+"""So are prompts, and models and commits by the first digits of their hashes; a name that is only
+a hint does not make a secret of one."""
 _CODE_DIGITS_MIN: Final = 6
 """Fewer digits in an address are a number of something, not a one-time code."""
 
@@ -360,40 +370,62 @@ class Shape(NamedTuple):
     """What follows."""
     must_be_random: bool = False
     """The start is one that words have too."""
+    starts_with_key: bool = True
+    """False: the start is an address, or the number of an account, and stays."""
 
 
-def _shape(starts: str, rest: bytes, *, must_be_random: bool = False) -> Shape:
+def _shape(starts: str, rest: bytes, *, must_be_random: bool = False, key: bool = True) -> Shape:
     begins = tuple(start.encode() for start in starts.split())
-    return Shape("secret", begins, re.compile(rest), must_be_random)
+    return Shape("secret", begins, re.compile(rest), must_be_random, key)
 
 
 SHAPES: Final = (
     _shape("sk- rk- pk-", rb"[\w-]{16,}", must_be_random=True),
-    _shape("sk_live_ sk_test_ rk_live_ rk_test_ whsec_", rb"[A-Za-z0-9]{12,}"),
+    _shape("sk_", rb"[A-Za-z0-9]{40,}", must_be_random=True),
+    _shape("sk_live_ sk_test_ rk_live_ rk_test_ whsec_", rb"[A-Za-z0-9+/=]{12,}"),
     _shape("hf_", rb"[A-Za-z0-9]{16,}", must_be_random=True),
     _shape("ghp_ gho_ ghu_ ghs_ ghr_", rb"[A-Za-z0-9]{20,}"),
     _shape("github_pat_", rb"\w{20,}"),
-    _shape("glpat-", rb"[\w-]{20,}"),
+    _shape("glpat- gldt- glrt- glptt- glsoat- glcbt- glft-", rb"[\w-]{20,}"),
     _shape("comfyui-", rb"[0-9a-f]{32,}"),
     _shape("AKIA ASIA", rb"[0-9A-Z]{16}(?![0-9A-Z])"),
     _shape("AIza", rb"[\w-]{30,}"),
     _shape("ya29.", rb"[\w-]{20,}"),
-    _shape("xoxa- xoxb- xoxp- xoxr- xoxs-", rb"[A-Za-z0-9-]{10,}"),
-    _shape("npm_ gsk_ nvapi- pypi- dop_v", rb"[A-Za-z0-9_-]{30,}", must_be_random=True),
+    _shape("GOCSPX- 1//0", rb"[\w-]{24,}", must_be_random=True),
+    _shape("xoxa- xoxb- xoxp- xoxr- xoxs- xapp- xoxe- xoxe.", rb"[A-Za-z0-9.-]{10,}"),
+    _shape("npm_ gsk_ nvapi- pypi- dop_v doo_v", rb"[A-Za-z0-9_-]{30,}", must_be_random=True),
     _shape("r8_ rpa_ tgp_v1_ key_ fw_", rb"[A-Za-z0-9_-]{30,}", must_be_random=True),
     _shape("xai- pplx- luma- tvly- tskey- dckr_pat_", rb"[A-Za-z0-9_-]{20,}", must_be_random=True),
     _shape("sbp_ pcsk_ lin_api_ ntn_ dapi ABSK", rb"[A-Za-z0-9_-]{30,}", must_be_random=True),
-    _shape("SG. hvs.", rb"[A-Za-z0-9_.-]{30,}", must_be_random=True),
+    _shape("msy_ tsk_ csk- lsv2_pt_ lsv2_sk_ phx_", rb"[A-Za-z0-9_-]{30,}", must_be_random=True),
+    _shape("cfut_ cfat_ cfk_ vcp_ vca_ vci_ vck_ vcr_", rb"\w{24,}", must_be_random=True),
+    _shape("glsa_ glc_ sntrys_ sntryu_ PMAK-", rb"[\w+/=-]{30,}", must_be_random=True),
+    _shape("figd_ figo_ nfp_ pscale_tkn_ pscale_pw_", rb"[\w-]{30,}", must_be_random=True),
+    _shape("shpat_ shpca_ shppa_ shpss_ NRAK- HRKU-", rb"[A-Za-z0-9-]{24,}", must_be_random=True),
+    _shape("ATATT3 ATCTT3", rb"[\w=-]{40,}"),
+    _shape("AGE-SECRET-KEY-1", rb"[A-Z0-9]{40,}"),
+    _shape("dp.pt. dp.st. dp.sa. dp.ct.", rb"[A-Za-z0-9_.-]{30,}", must_be_random=True),
+    _shape("pat", rb"[A-Za-z0-9]{14}\.[0-9a-f]{64}"),
+    _shape("SG. hvs. hvb.", rb"[A-Za-z0-9_.-]{30,}", must_be_random=True),
     _shape("LTAI AKID", rb"[A-Za-z0-9]{16,}(?![A-Za-z0-9])", must_be_random=True),
-    _shape("eyJ", rb"[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]*"),
+    _shape("eyJ", rb"[\w-]{8,}\.(?:eyJ[\w-]{8,}\.[\w-]*|[\w-]*(?:\.[\w-]{8,}){3})"),
+    _shape(
+        "hooks.slack.com/ discord.com/api/webhooks/ discordapp.com/api/webhooks/"
+        " hooks.zapier.com/hooks/ .webhook.office.com/",
+        rb"[\w@/.-]{20,}",
+        key=False,
+    ),
+    _shape(":AA", rb"[\w-]{32,33}(?![\w-])", must_be_random=True, key=False),
+    _shape("api.telegram.org/bot", rb"[0-9]{6,}:[\w-]{30,}", key=False),
 )
 """One row for each kind of key."""
 
 
 # --- quick looks ---------------------------------------------------------------------------------
 
-_MARKS: Final = (b"://", b"basic ", b"-----begin")
-"""What else begins something to take out: a login in an address, a scheme, a private key."""
+_MARKS: Final = (b"://", b"basic ", b"-----begin", b" -u ", b"--user ")
+"""What else begins something to take out: a login in an address or behind the flag of a client, a
+scheme, a private key."""
 
 
 def _anchor(run: str) -> str:
@@ -421,7 +453,9 @@ STEMS: Final = _shortest(
 JSON and in texts."""
 _IN_ADDRESSES: Final = [
     anchor + b"="
-    for anchor in _shortest(_anchor(run) for run in ("sig", "signature", "policy", "sid"))
+    for anchor in _shortest(
+        _words("sig signature policy sid hdnts hdnea hdntl code ticket hmac otp")
+    )
 ] + [b"amz-", b"goog-", b"verifier", b"assertion"]
 """What stands, besides, in the names of parameters that are secret in addresses only."""
 

@@ -13,6 +13,13 @@ from collections.abc import Callable
 from typing import Final
 
 from comfyrec.cassette.redact.address import parameters, userinfo
+from comfyrec.cassette.redact.open_value import (
+    END_OF_KEY,
+    QUOTE,
+    OpenValue,
+    slashes_before,
+    string_end,
+)
 from comfyrec.cassette.redact.rules import STARTS, WAKE, Need, Place, is_secret, need_of
 from comfyrec.cassette.redact.spans import Found, Learn
 from comfyrec.cassette.redact.unescaped import View, percent_undone, unescaped
@@ -23,31 +30,40 @@ __all__ = ["TextWalk", "found_in"]
 _CARRY_BYTES: Final = 768
 """How much of the text before is looked at again: a name, a sign and the beginning of a value."""
 _NAME_BYTES: Final = 64
-_VALUE_BYTES_MAX: Final = 16384
-"""A longer value is blanked all the same, but no longer looked for elsewhere."""
 
 _NAME: Final = re.compile(rb"[\w.\-]+")
-_QUOTE: Final = re.compile(rb"(\\*)([\"'])")
 _QUOTED_NAME: Final = re.compile(rb"([\"'])((?:[^\"'\\\n]|\\u[0-9a-fA-F]{4}){1,120}?)(\\*)\1")
 _BEFORE_PARAMETER: Final = frozenset((b"?", b"&", b";", b"#"))
-_MAY_FOLLOW: Final = frozenset((b'"', b"'", b"=", b":", b" ", b"\t", b"\\", b"\0", b">", b"]", b""))
+_MAY_FOLLOW: Final = frozenset(bytes((one,)) for one in b"\"'=: \t\r\n\\\0>]") | {b""}
 """What can stand behind a name that has a value."""
 _NAME_LIKE: Final = re.compile(rb"[\w .\-\\/$\[\]]+")
 """In quotes: not a whole line with a sign and a value in it."""
-_WORD_BEFORE: Final = re.compile(rb"(?<![\w.\-])([A-Za-z]+) \Z")
+_WORD_BEFORE: Final = re.compile(rb"(?<![\w.\-])(?:(?<=\\)[nrt])?([A-Za-z]+) \Z")
 _WORD_BYTES_MAX: Final = 24
 _COLON: Final = re.compile(rb"\s*(?::|=>)\s*")
 _COMMA: Final = re.compile(rb"\s*,\s*")
 _SPACES: Final = re.compile(rb"\s*")
 _ASSIGN: Final = re.compile(rb"[ \t]{0,8}(?::=|=>|=|:|\x00)[ \t\x00]{0,8}")
-_SCHEME_WORD: Final = re.compile(rb"(?i)(?:bearer|basic|token|digest|apikey|api-key)[ \t]+")
+_SCHEME_WORD: Final = re.compile(rb"(?i)(?:bearer|basic|token|digest|key|apikey|api-key)[ \t]+")
 _BARE: Final = re.compile(rb"[^\s\"',;&\\{}\[\]()<>|\x00-\x1f]+")
 _FLAG_VALUE: Final = re.compile(rb"[ \t]+(?=[^\s\-=:])")
+_COMMAND_BEFORE: Final = re.compile(
+    rb"(?i)(?:\A|[\s;&\"']|\\[nrt])(?:env|arg|setx|setenv|login[ \t]+[^\s\\]{1,40})[ \t]+\Z"
+)
+"""Before a name whose value follows without a sign: in a Dockerfile, a shell, a netrc."""
+# Name and value apart: os.environ["HF_TOKEN"] = "S", <add key="ApiKey" value="S">, and in YAML
+# - name: HF_TOKEN
+#   value: S
+_NAMED_BEFORE: Final = re.compile(
+    rb"(?i)\][ \t]{0,8}=[ \t]{0,8}|(?:\s|\\[nr]){1,40}(?:value|content)[ \t]{0,8}[=:][ \t]{0,8}"
+)
+_NAME_LINE: Final = re.compile(rb"(?i)(?:name|key):[ \t]{1,8}\Z")
+_VALUE_LINE: Final = re.compile(rb"(?i)(?:\s|\\[nr]){1,40}value:[ \t]{1,8}")
 _ELEMENT: Final = re.compile(rb">(?=[^<>\r\n]{4,4096}</)")
 _IN_ELEMENT: Final = re.compile(rb"[^<>\s]+")
 _SCHEME: Final = re.compile(rb"(?i)(bearer|basic)[ ]+([\w.~+/=:-]{8,})")
+_LOGIN: Final = re.compile(rb"[ ]*\\*[\"']?[\w.@+-]+:([^\s\"'\\]+)")
 _PRIVATE_KEY: Final = re.compile(rb"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY-----")
-_END_OF_KEY: Final = b"-----END"
 _BEFORE_SHAPE: Final = re.compile(rb"[A-Za-z0-9]")
 
 # An object that says name and value apart: {"name": "HF_TOKEN", "value": "S"}.
@@ -74,23 +90,6 @@ _ENOUGH_BYTES: Final = 32
 _Test = Callable[[bytes], bool]
 
 
-def ends_string(slashes: int, level: int) -> bool:
-    """Whether a quote behind so many backslashes ends a string whose own quotes have ``level``."""
-    while level:
-        if slashes % 2 == 0:
-            return True  # the string around it ends
-        slashes, level = (slashes - 1) // 2, (level - 1) // 2
-    return slashes % 2 == 0
-
-
-def _string_end(data: bytes, at: int, quote: bytes, level: int) -> int | None:
-    """Behind the closing quote of a string whose content begins at ``at``."""
-    for match in _QUOTE.finditer(data, at):
-        if match[2] == quote and ends_string(len(match[1]), level):
-            return match.end()
-    return None
-
-
 _UNICODE: Final = re.compile(rb"\\+u([0-9a-fA-F]{4})")
 
 
@@ -106,54 +105,17 @@ def _is_enough(begun: bytes) -> bool:
     return len(begun) >= _ENOUGH_BYTES or _DIGIT.search(begun) is not None
 
 
-def _slashes_before(data: bytes, at: int) -> int:
-    count = 0
-    while at > count and data[at - 1 - count] == 0x5C:
-        count += 1
-    return count
-
-
 def _text(name: bytes) -> str:
     """A name as its reader sees it."""
     view = unescaped(name)
     return (name if view is None else view.data).decode("utf-8", "replace")
 
 
-class _OpenValue:
-    """A secret whose end has not come yet: all that comes is blanked up to it."""
-
-    def __init__(self, quote: bytes, level: int, begun: bytes) -> None:
-        self._quote, self._level = quote, level
-        self.begun = begun
-        self._slashes = 0
-
-    def end(self, piece: bytes) -> tuple[int, int] | None:
-        """Where the secret ends in this piece, and where what follows begins; None: not in it."""
-        if not self._quote:
-            seam = self.begun[-len(_END_OF_KEY) + 1 :]
-            at = (seam + piece).find(_END_OF_KEY)
-            end = None if at < 0 else (max(0, at - len(seam)),) * 2
-        else:
-            slashes = _slashes_before(self.begun, len(self.begun))
-            stop = _string_end(
-                self.begun[len(self.begun) - slashes :] + piece, 0, self._quote, self._level
-            )
-            if stop is None:
-                end = None
-            else:
-                stop -= slashes
-                end = max(0, stop - 1 - self._level), stop
-        content = piece if end is None else piece[: end[0]]
-        keep = _VALUE_BYTES_MAX - len(self.begun)
-        self.begun = self.begun + content[:keep] if keep > 0 else self.begun[-64:] + content[-64:]
-        return end
-
-
 class TextWalk:
     """One body or message, in as many pieces as it comes in."""
 
     def __init__(self) -> None:
-        self._open: _OpenValue | None = None
+        self._open: OpenValue | None = None
         self._carry = b""
         self.learned: list[bytes] = []
         """Secrets that were put together from pieces."""
@@ -219,7 +181,7 @@ class _Walk:
     def __init__(self, data: bytes) -> None:
         self.data = data
         self.found: list[Found] = []
-        self.open: _OpenValue | None = None
+        self.open: OpenValue | None = None
         self._has_quotes = b'"' in data or b"'" in data
         self._behind = 0  # a name that stands before this is a part of a value that is blanked
 
@@ -253,6 +215,8 @@ class _Walk:
             elif at >= self._behind:
                 if literal in (b"bearer", b"basic "):
                     self._scheme(at)
+                elif literal in (b" -u ", b"--user "):
+                    self._login(at + len(literal))
                 last = self._name(at, last)
 
     # --- shapes ----------------------------------------------------------------------------
@@ -260,27 +224,36 @@ class _Walk:
     def _shape(self, at: int, literal: bytes) -> None:
         shape, start = STARTS[literal], at + len(literal)
         written = self.data[at:start]
-        if written not in shape.starts or _BEFORE_SHAPE.match(self.data, max(0, at - 1), at):
+        if written not in shape.starts:
+            return
+        if shape.starts_with_key and _BEFORE_SHAPE.match(self.data, max(0, at - 1), at):
             return
         match = shape.rest.match(self.data, start)
         if match and (not shape.must_be_random or is_random(match[0])):
-            self.found.append(Found(at, match.end(), Learn.IF_DISTINCTIVE))
+            begin = at if shape.starts_with_key else start
+            self.found.append(Found(begin, match.end(), Learn.IF_DISTINCTIVE))
 
     def _scheme(self, at: int) -> None:
         match = _SCHEME.match(self.data, at)
         if match and _is_credential(match[1].lower(), match[2]):
             self.found.append(Found(*match.span(2)))
 
+    def _login(self, at: int) -> None:
+        """User and password behind a flag, as curl takes them."""
+        match = _LOGIN.match(self.data, at)
+        if match and stands_out(match[1]):
+            self.found.append(Found(*match.span(1)))
+
     def _private_key(self, at: int) -> None:
         begin = _PRIVATE_KEY.match(self.data, at)
         if begin is None:
             return
-        end = self.data.find(_END_OF_KEY, begin.end())
+        end = self.data.find(END_OF_KEY, begin.end())
         stop = end if end >= 0 else len(self.data)
         self.found.append(Found(begin.end(), stop))
         self._behind = stop
         if end < 0:
-            self.open = _OpenValue(b"", 0, self.data[begin.end() :])
+            self.open = OpenValue(b"", 0, self.data[begin.end() :])
 
     # --- names -----------------------------------------------------------------------------
 
@@ -315,14 +288,14 @@ class _Walk:
     def _quoted(self, name: re.Match[bytes]) -> bool:
         """A name in quotes: a key, an item of a list, the value of a member ``name``."""
         data = self.data
-        level = _slashes_before(data, name.start())
+        level = slashes_before(data, name.start())
         if level != len(name[3]) or _NAME_LIKE.fullmatch(name[2]) is None:
             return False
         written = _text(name[2])
         need = need_of(written, Place.MEMBER)
         if need is None:
             return False
-        colon = _COLON.match(data, name.end())
+        colon = _COLON.match(data, name.end()) or _NAMED_BEFORE.match(data, name.end())
         if colon:
             self._value(colon.end(), written, need)
             return True
@@ -338,7 +311,7 @@ class _Walk:
     def _value(self, at: int, name: str, need: Need) -> None:
         """The value of a member: a text, a list of texts, a text in a wrapper; nothing else."""
         data = self.data
-        string = _QUOTE.match(data, at)
+        string = QUOTE.match(data, at)
         if string:
             self._string(string, lambda text: is_secret(name, text, Place.MEMBER))
         elif data[at : at + 1] == b"[":
@@ -348,7 +321,7 @@ class _Walk:
 
     def _wrapped(self, at: int) -> None:
         wrapped = _WRAPPED.match(self.data, at)
-        string = _QUOTE.match(self.data, wrapped.end()) if wrapped else None
+        string = QUOTE.match(self.data, wrapped.end()) if wrapped else None
         if string:
             self._string(string, lambda text: is_random(text) or stands_out(text))
 
@@ -359,7 +332,7 @@ class _Walk:
         for number in range(_LIST_STRINGS_MAX):
             spaces = _SPACES.match(data, at)
             at = spaces.end() if spaces else at
-            string = _QUOTE.match(data, at)
+            string = QUOTE.match(data, at)
             if string is None:
                 if number == 1 and data[at : at + 1] == b"{":
                     self._wrapped(at)
@@ -374,12 +347,12 @@ class _Walk:
         """Take out a text that passes the test; where it ends, None if it goes on."""
         data, level, quote = self.data, len(opening[1]), opening[2]
         begin = opening.end()
-        end = _string_end(data, begin, quote, level)
+        end = string_end(data, begin, quote, level)
         if end is None:
             content = data[begin:]
             if _is_enough(content) and secret(_read(content)):
                 self.found.append(Found(begin, len(data), Learn.NEVER))
-                self.open = _OpenValue(quote, level, content)
+                self.open = OpenValue(quote, level, content)
                 self._behind = len(data)
             return None
         stop = end - 1 - level if data[end - 1 - level : end - 1] == b"\\" * level else end - 1
@@ -393,7 +366,7 @@ class _Walk:
         data = self.data
         ahead = _VALUE_AHEAD.match(data, behind)
         if ahead:
-            string = _QUOTE.match(data, ahead.end())
+            string = QUOTE.match(data, ahead.end())
             if string:
                 self._string(string, lambda text: is_secret(name, text, Place.MEMBER))
             return
@@ -401,21 +374,21 @@ class _Walk:
         naming = _NAMING.search(data, max(0, before - 60), before)
         limit = naming.start() if naming else before
         for value in _VALUE_BEHIND.finditer(data, low, limit):
-            string = _QUOTE.match(data, value.end())
-            end = _string_end(data, string.end(), string[2], len(string[1])) if string else None
+            string = QUOTE.match(data, value.end())
+            end = string_end(data, string.end(), string[2], len(string[1])) if string else None
             if string and end and _REST_BEHIND.fullmatch(data, end, limit):
                 self._string(string, lambda text: is_secret(name, text, Place.MEMBER))
 
     def _item(self, name: re.Match[bytes], written: str, at: int, before: int) -> None:
         """A flag and its value in a list of arguments, or a list of two: name and value."""
-        string = _QUOTE.match(self.data, at)
+        string = QUOTE.match(self.data, at)
         if string is None:
             return
         if written.startswith("-"):
             self._string(string, looks_like_credential)
             return
         opened = self.data[:before][-16:].rstrip()[-1:]
-        end = _string_end(self.data, string.end(), string[2], len(string[1]))
+        end = string_end(self.data, string.end(), string[2], len(string[1]))
         closed = self.data[end : end + 16].lstrip()[:1] if end is not None else b""
         if opened in (b"[", b"(") and closed in (b"]", b")", b""):
             is_field = "-" in written or written.lower() in ("authorization", "cookie")
@@ -435,7 +408,7 @@ class _Walk:
         at = sign.end()
         scheme = _SCHEME_WORD.match(data, at)
         at = scheme.end() if scheme else at
-        string = _QUOTE.match(data, at)
+        string = QUOTE.match(data, at)
         if string:
             self._string(string, lambda text: is_secret(written, text, Place.WORDS))
             return
@@ -455,11 +428,15 @@ class _Walk:
     def _other_sign(self, name: re.Match[bytes], stop: int) -> re.Match[bytes] | None:
         """What stands between a name and its value where it is neither = nor a colon."""
         following = self.data[stop : stop + 1]
+        before = self.data[max(0, name.start() - _NAME_BYTES) : name.start()]
+        if following in (b"\r", b"\n", b"\\"):
+            return _VALUE_LINE.match(self.data, stop) if _NAME_LINE.search(before) else None
         if following == b"]":  # config["api_key"] = ..., without its quotes
             return _ASSIGN.match(self.data, stop + 1)
         if following == b">":
             return _ELEMENT.match(self.data, stop)
-        return _FLAG_VALUE.match(self.data, stop) if name[0][:1] == b"-" else None
+        is_flag = name[0][:1] == b"-" or _COMMAND_BEFORE.search(before) is not None
+        return _FLAG_VALUE.match(self.data, stop) if is_flag else None
 
 
 def _is_credential(scheme: bytes, value: bytes) -> bool:

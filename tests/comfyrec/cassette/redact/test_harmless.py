@@ -7,20 +7,23 @@ from pathlib import Path
 import pytest
 
 from comfyrec.cassette.records import HttpPart, WsFrame
+from tests.support.field_samples import FIELD_HARMLESS, FIELD_PLANTS
 from tests.support.recorded import everything_in, recorded, streams, unredacted
 from tests.support.redaction_samples import HARMLESS, PLANTS, Row
 
-IDS = [f"{row.place}: {row.sample}" for row in HARMLESS]
+ROWS = [*HARMLESS, *FIELD_HARMLESS]
+PLANTED = [*PLANTS, *FIELD_PLANTS]
+IDS = [f"{row.place}: {row.sample}" for row in ROWS]
 
 
 def test_the_table_has_enough_rows_and_none_twice() -> None:
-    assert len(HARMLESS) >= 200
+    assert len(ROWS) >= 300
     assert len(set(IDS)) == len(IDS)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".crec", ".jsonl"])
-@pytest.mark.parametrize("row", HARMLESS, ids=IDS)
+@pytest.mark.parametrize("row", ROWS, ids=IDS)
 def test_nothing_of_it_changes(row: Row, suffix: str, tmp_path: Path) -> None:
     records = recorded(tmp_path / f"a{suffix}", row.said)
 
@@ -28,7 +31,7 @@ def test_nothing_of_it_changes(row: Row, suffix: str, tmp_path: Path) -> None:
     assert not any(r.redacted for r in records if isinstance(r, HttpPart | WsFrame))
 
 
-@pytest.mark.parametrize("row", PLANTS, ids=[f"{row.place}: {row.sample}" for row in PLANTS])
+@pytest.mark.parametrize("row", PLANTED, ids=[f"{row.place}: {row.sample}" for row in PLANTED])
 def test_what_is_planted_is_there_as_long_as_nobody_takes_it_out(row: Row) -> None:
     """The other table cannot fail on a row whose traffic does not carry its secret."""
     assert row.secret.encode() in everything_in(unredacted(row.said))

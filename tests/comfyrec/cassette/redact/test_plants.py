@@ -6,20 +6,22 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.field_samples import FIELD_PLANTS
 from tests.support.recorded import everything, recording_of
 from tests.support.redaction_samples import PLANTS, Row
 
-IDS = [f"{row.place}: {row.sample}" for row in PLANTS]
+ROWS = [*PLANTS, *FIELD_PLANTS]
+IDS = [f"{row.place}: {row.sample}" for row in ROWS]
 
 
 def test_the_table_has_enough_rows_and_none_twice() -> None:
-    assert len(PLANTS) >= 300
+    assert len(ROWS) >= 450
     assert len(set(IDS)) == len(IDS)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".crec", pytest.param(".jsonl", marks=pytest.mark.long)])
-@pytest.mark.parametrize("row", PLANTS, ids=IDS)
+@pytest.mark.parametrize("row", ROWS, ids=IDS)
 def test_a_secret_is_in_the_cassette_neither_live_nor_closed_nor_killed(
     row: Row, suffix: str, tmp_path: Path
 ) -> None:

@@ -20,10 +20,12 @@ from comfyrec.cassette.redact.rules import (
     need_of,
 )
 from comfyrec.cassette.redact.text import TextWalk
+from tests.support.field_samples import FIELD_HARMLESS, FIELD_PLANTS
 from tests.support.redaction_samples import HARMLESS, PLANTS
 
 DIGITS = b"0123456789"
-BODIES = sorted({data for row in [*PLANTS, *HARMLESS] for _, data in row.said if len(data) < 900})
+ROWS = [*PLANTS, *HARMLESS, *FIELD_PLANTS, *FIELD_HARMLESS]
+BODIES = sorted({data for row in ROWS for _, data in row.said if len(data) < 900})
 
 
 @st.composite
