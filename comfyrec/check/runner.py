@@ -22,6 +22,7 @@ from comfyrec.check.result import ScenarioResult, not_played
 from comfyrec.errors import ComfyrecError
 from fake_server.options import ServerOptions
 from fake_server.scenarios import Choice
+from fake_server.surfaces.registry import NATIVE
 
 __all__ = ["PLACES", "CheckOptions", "check_all", "check_one", "filled_in", "run_in"]
 
@@ -120,7 +121,7 @@ def run_in(
     places = _prepare(playing, folder)
     ran = run_command(
         [filled_in(part, places) for part in options.argv],
-        env=_environment(playing),
+        env=_environment(playing, options.server),
         timeout_s=options.timeout_s,
         stop=stop,
     )
@@ -156,11 +157,15 @@ def filled_in(part: str, places: Mapping[str, str]) -> str:
     return _PLACE.sub(lambda found: places[found[1]], part)
 
 
-def _environment(playing: Playing) -> dict[str, str]:
-    """Ours, with the address under every name that ComfyUI tools look for."""
+def _environment(playing: Playing, server: ServerOptions) -> dict[str, str]:
+    """Ours, with the address under every name that ComfyUI tools look for, and the key where it is
+    that of the server: on ComfyUI's own API it would be one for partner nodes."""
     local = "127.0.0.1,localhost"
+    surfaces = {playing.choice.scenario.surface, *(one.name for one in server.surfaces)}
+    key = {} if surfaces == {NATIVE} else {"COMFY_API_KEY": _token(playing.choice)}
     return {
         **os.environ,
+        **key,
         "COMFYUI_URL": playing.url,
         "COMFYUI_HOST": playing.host,
         "COMFYUI_PORT": str(playing.port),

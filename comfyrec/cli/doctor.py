@@ -94,7 +94,7 @@ def _checked(name: Path) -> int:
 
 
 def _verdict(timeline: Timeline, state: str, misses: list[str], *, missing: bool) -> str:
-    held = f"{plural(timeline.records, 'record')}, {plural(len(timeline.prompts), 'prompt')}"
+    held = f"{plural(timeline.records, 'record')}, {plural(len(timeline.all_prompts), 'prompt')}"
     proof = "does not replay itself" if misses else "replays itself"
     return f"{held}; {state}; {'what there is of it ' if missing else ''}{proof}"
 

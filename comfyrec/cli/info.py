@@ -39,7 +39,7 @@ __all__ = ["INFO_VERSION", "add_arguments", "facts_of", "run"]
 INFO_VERSION: Final = 1
 """Moves when a field of the JSON changes its meaning or goes; new fields do not move it."""
 
-_PROMPT = re.compile(rb"POST (?:/api)?/prompt[? ]")
+_PROMPT = re.compile(rb"POST (?:(?:/api)?/prompt|(?:\S*/api)?/v2/jobs)[? ]")
 _VERSION = re.compile(rb'"comfyui_version": ?"([^"]{1,40})"')
 _CONTROL_OPCODE, _OPCODE = 8, 0x0F
 

@@ -76,7 +76,7 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
         if self.everything:
             return moments
         prompts, conns = self._prompts(timeline), self._conns(timeline)
-        recorded = dict(enumerate(timeline.prompts))
+        recorded = dict(enumerate(timeline.all_prompts))
         return [
             moment
             for moment in moments
@@ -101,7 +101,7 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
             if meant is not None:
                 raise UsageError(f"--type {wanted} fits nothing here; did you mean '{meant}'?")
         nodes = {moment.node for moment in moments if moment.node is not None}
-        for prompt in timeline.prompts:
+        for prompt in timeline.all_prompts:
             nodes |= {*prompt.graph, *(class_of(prompt, node) for node in prompt.graph)}
         for wanted in self.nodes:
             if wanted not in nodes:
@@ -188,14 +188,14 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
             return None
         found = {
             prompt.number
-            for prompt in timeline.prompts
+            for prompt in timeline.all_prompts
             for wanted in self.prompts
             if _named(prompt, wanted)
         }
         if not found:
             raise UsageError(
                 f"--prompt {self.prompts[0]} fits none: the recording has "
-                f"{plural(len(timeline.prompts), 'prompt')}; leave it out to see their ids"
+                f"{plural(len(timeline.all_prompts), 'prompt')}; leave it out to see their ids"
             )
         return found
 

@@ -110,7 +110,7 @@ def _server(story: Story) -> str:
 
 def _sockets(story: Story) -> str:
     if not story.sockets:
-        return "none: nobody listened"
+        return "none" if story.events else "none: nobody listened"
     told = [
         f"{s.name} received {plural(s.received, 'message')}"
         + (f" ({plural(s.previews, 'preview')})" if s.previews else "")

@@ -136,7 +136,7 @@ class _Identity:
             yield record
 
     def id_of(self, timeline: Timeline) -> str:
-        ids = "\n".join(prompt.prompt_id for prompt in timeline.prompts)
+        ids = "\n".join(prompt.prompt_id for prompt in timeline.all_prompts)
         self._seen.update(ids.encode("utf-8", "replace"))
         return self._seen.hexdigest()
 
@@ -157,7 +157,7 @@ class _Made:
         self.server = _server(timeline)
         self.version = _UNSAFE.sub("-", timeline.comfyui_version) or "unknown"
         self._days: dict[int, str] = {}
-        self.megapixels = [megapixels(prompt.graph) for prompt in timeline.prompts]
+        self.megapixels = [megapixels(prompt.graph) for prompt in timeline.all_prompts]
 
     def every(self, t: int | None) -> Row:
         """The columns that every table has, for something that happened at ``t``."""
@@ -223,7 +223,7 @@ def _said(story: Story, name: str) -> str | None:
 
 
 def _prompts(made: _Made, wanted: Collection[str]) -> Iterator[Row]:
-    for prompt, recorded in zip(made.story.prompts, made.timeline.prompts, strict=True):
+    for prompt, recorded in zip(made.story.prompts, made.timeline.all_prompts, strict=True):
         failure = prompt.failure
         yield made.every(_time_of(made, prompt)) | {
             "prompt": prompt.number,
@@ -272,6 +272,8 @@ def _node_runs(made: _Made, wanted: Collection[str]) -> Iterator[Row]:
     ran: dict[str, int] = {}
     for prompt in made.story.prompts:
         t = _time_of(made, prompt)
+        # Progress of Comfy API v2 passes over short nodes, so that others seem to take longer.
+        is_job = prompt.number >= len(made.timeline.prompts)
         for run in prompt.nodes:
             place = None
             if not run.cached:
@@ -283,7 +285,7 @@ def _node_runs(made: _Made, wanted: Collection[str]) -> Iterator[Row]:
                 "class_type": run.class_type,
                 "cached": run.cached,
                 "started_at_us": made.at(run.t),
-                "run_us": run.duration_us,
+                "run_us": None if is_job else run.duration_us,
                 "run_of_class": place,
                 "steps": _steps(run.max),
                 "megapixels": made.megapixels[prompt.number],
@@ -301,7 +303,7 @@ def _events(made: _Made, wanted: Collection[str]) -> Iterator[Row]:
     for moment in moments_of(timeline):
         if moment.kind not in _SOCKET_KINDS or moment.socket is None:
             continue
-        prompt = None if moment.prompt is None else timeline.prompts[moment.prompt]
+        prompt = None if moment.prompt is None else timeline.all_prompts[moment.prompt]
         yield made.every(made.at(moment.t_us)) | {
             "place": moment.at,
             "happened_at_us": made.at(moment.t_us),
@@ -344,7 +346,7 @@ def _size(message: HttpMessage) -> int:
 
 
 def _violations(made: _Made, wanted: Collection[str]) -> Iterator[Row]:
-    prompts = made.timeline.prompts
+    prompts = made.timeline.all_prompts
     for finding in made.story.findings:
         yield made.every(made.at(finding.t_us)) | {
             "happened_at_us": made.at(finding.t_us),

@@ -27,6 +27,7 @@ from comfyrec.timeline.model import (
     RecordedPrompt,
     Socket,
 )
+from comfyrec.timeline.prompt_story import PromptStory
 from comfyrec.timeline.prompts import prompts_of
 
 __all__ = [
@@ -82,6 +83,23 @@ class Timeline(msgspec.Struct, frozen=True, dict=True):
             t=parts.t,
             t_end=parts.t_end,
         )
+
+    @property
+    def jobs(self) -> tuple[RecordedPrompt, ...]:
+        """Every job of Comfy API v2, as a prompt; their numbers follow those of ``prompts``."""
+        return tuple(prompt for prompt, _ in self.jobs_told)
+
+    @property
+    def all_prompts(self) -> tuple[RecordedPrompt, ...]:
+        """``prompts``, then ``jobs``: the place of each is its number."""
+        return (*self.prompts, *self.jobs)
+
+    @cached_property
+    def jobs_told(self) -> tuple[tuple[RecordedPrompt, PromptStory], ...]:
+        """Each job, and what became of it."""
+        from comfyrec.timeline.live_prompts import jobs_told
+
+        return jobs_told(self.exchanges, first=len(self.prompts), start=self.t)
 
     @cached_property
     def comfyui_version(self) -> str:

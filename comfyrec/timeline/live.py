@@ -234,7 +234,9 @@ class Live:
         if len(said) > asked.said_told:
             self._tell_request(conn, asked)
         for one in said[asked.said_told :]:
-            self._tell(said_moment(one, conn, asked.number, self._start))
+            prompt = self.prompts.event(asked.job_id, one) if asked.job_id else None
+            number = None if prompt is None else prompt.number
+            self._tell(said_moment(one, conn, asked.number, self._start, prompt=number))
             self.events += 1
         asked.said_told = len(said)
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import msgspec
 
 from comfyrec.cassette.records import Side, WsFrame
+from comfyrec.http.request import target_of
 from comfyrec.timeline.assemble import FrameJoiner, OpenExchange, OpenMessage
+from comfyrec.timeline.jobs import job_place
 from comfyrec.timeline.live_prompts import LivePrompt
 from comfyrec.timeline.model import Message, Socket
 from comfyrec.timeline.moments import MomentWords
@@ -23,6 +27,13 @@ class LiveExchange(OpenExchange):
         self.number = number
         self.request_told = self.answer_told = False
         self.said_told = 0
+
+    @cached_property
+    def job_id(self) -> str:
+        """The job of Comfy API v2 whose events the answer is; empty: of none."""
+        target = self.asked.head.split(b" ", 2)[1:2] if self.asked is not None else []
+        place = job_place(target_of(target[0].decode("latin-1")).path) if target else None
+        return place.job_id if place is not None and place.part == "events" else ""
 
 
 class OpenSocket:

@@ -7,12 +7,20 @@ be before the answer to its POST (protocol.md section 4).
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
 
-from comfyrec.timeline.model import DELETED, Exchange, Message, RecordedPrompt, Socket
+from comfyrec.timeline.jobs import JobMessages, job_place, jobs_in, made_job
+from comfyrec.timeline.model import (
+    DELETED,
+    BodyMessage,
+    Exchange,
+    Message,
+    RecordedPrompt,
+    Socket,
+)
 from comfyrec.timeline.prompt_story import PromptStory, PromptTelling, picture_of
 from comfyrec.timeline.prompts import (
     OpenPrompt,
@@ -24,7 +32,7 @@ from comfyrec.timeline.prompts import (
     submission,
 )
 
-__all__ = ["LivePrompt", "LivePrompts"]
+__all__ = ["LivePrompt", "LivePrompts", "jobs_told"]
 
 REMEMBERED_MAX: Final = 5_000
 """Prompts that are found by id when they are spoken of again."""
@@ -122,6 +130,7 @@ class LivePrompts:
         self._waiting: dict[int, LivePrompt] = {}
         self._ending: LivePrompt | None = None
         self._under_way: dict[int, LivePrompt] = {}
+        self._jobs: dict[str, JobMessages] = {}
         self._named_still: deque[int] = deque()
         self.start = 0
         """Time of the first record."""
@@ -144,7 +153,9 @@ class LivePrompts:
         return prompt
 
     def answered(self, exchange: Exchange) -> LivePrompt | None:
-        """An answer came; the prompt that it accepts, if any."""
+        """An answer came; the prompt or job that it accepts, if any."""
+        if job_place(exchange.path) is not None:
+            return self._job_answered(exchange)
         waited = self._waiting.pop(exchange.number, None)
         both = submission(exchange)
         if both is not None and waited is not None:
@@ -226,8 +237,9 @@ class LivePrompts:
 
     # --- frames --------------------------------------------------------------------------------
 
-    def said(self, message: Message, socket: Socket) -> LivePrompt | None:
-        """A text message of the server; the prompt that it names."""
+    def said(self, message: Message, socket: Socket | None) -> LivePrompt | None:
+        """A text message of the server, or what an answer said (``socket`` None); the prompt that
+        it names."""
         prompt_id = message.peek.prompt_id
         if prompt_id is None:
             return None
@@ -239,15 +251,16 @@ class LivePrompts:
             prompt.telling = PromptTelling(self.recorded[prompt.number])
         if prompt.telling is not None:
             prompt.open.saw(message)
-            prompt.telling.about(message, socket.number)
+            prompt.telling.about(message, None if socket is None else socket.number)
             self._moved(prompt)
             self._maybe_over(prompt)
         return prompt
 
-    def _guessed(self, prompt_id: str, at: int, socket: Socket) -> LivePrompt:
+    def _guessed(self, prompt_id: str, at: int, socket: Socket | None) -> LivePrompt:
         """A prompt that frames tell of; if a POST lacks its answer, it was most likely that one."""
         waiting = [p for p in self._waiting.values() if p.number is None]
-        own = [p for p in waiting if p.open.client_id in (socket.sid, socket.client_id)]
+        names = () if socket is None else (socket.sid, socket.client_id)
+        own = [p for p in waiting if p.open.client_id in names]
         prompt = next(iter(own or waiting), None) or LivePrompt(OpenPrompt(prompt_id=prompt_id))
         self._number(prompt, prompt_id)
         return prompt
@@ -262,6 +275,61 @@ class LivePrompts:
         if prompt is not None and prompt.telling is not None:
             prompt.telling.picture(node)
             self._moved(prompt)
+
+    # --- jobs of Comfy API v2 ------------------------------------------------------------------
+
+    def _job_answered(self, exchange: Exchange) -> LivePrompt | None:
+        response = exchange.response
+        if response is None:
+            return None
+        made = made_job(exchange)
+        prompt = self._made(made["id"], exchange) if made is not None else None
+        for job in jobs_in(exchange):
+            if job["id"] in self._by_id or "urls" in job:  # a list tells of other people's, too
+                self._job_told(
+                    job["id"], self._job(job["id"]).snapshot(job, response.at, response.t_end)
+                )
+        return prompt
+
+    def _made(self, job_id: str, exchange: Exchange) -> LivePrompt:
+        prompt = LivePrompt(OpenPrompt(prompt_id=job_id))
+        fill(prompt.open, exchange)
+        prompt.posted = exchange.request.at, exchange.request.t
+        prompt.traceparent = exchange.request.header("traceparent").strip().lower()
+        prompt.tracestate = exchange.request.header("tracestate").strip()
+        self._number(prompt, job_id)
+        assert exchange.response is not None, "it was answered"
+        self._jobs[job_id] = JobMessages(job_id, exchange.response.t)
+        if self._keep:
+            self.patches.append((exchange.number, prompt.number or 0))
+        return prompt
+
+    def event(self, job_id: str, said: BodyMessage) -> LivePrompt | None:
+        """A server-sent event of a job; the prompt that the job is."""
+        message = said.message
+        told = self._job(job_id).event(message.event, message.data, said.at, said.t)
+        return self._job_told(job_id, told)
+
+    def _job(self, job_id: str) -> JobMessages:
+        if job_id not in self._jobs:
+            self._jobs[job_id] = JobMessages(job_id)
+            if len(self._jobs) > REMEMBERED_MAX:
+                del self._jobs[next(iter(self._jobs))]
+        return self._jobs[job_id]
+
+    def _job_told(self, job_id: str, told: list[Message]) -> LivePrompt | None:
+        if job_id not in self._by_id:
+            self._number(LivePrompt(OpenPrompt(prompt_id=job_id)), job_id)
+        prompt = self._by_id[job_id][-1]
+        for message in told:
+            if isinstance(message.data, bytes):
+                self.picture(message, prompt)
+            else:
+                self.said(message, None)
+        if self._jobs[job_id].removed and not prompt.over and not prompt.open.outcome:
+            prompt.open.outcome = DELETED
+            self._over(prompt)
+        return prompt
 
     # --- ends ----------------------------------------------------------------------------------
 
@@ -346,3 +414,43 @@ def meant_of(same: list[LivePrompt], at: int) -> LivePrompt | None:
         return same[0]
     found = meant([prompt.open for prompt in same], at)
     return next((prompt for prompt in same if prompt.open is found), None)
+
+
+def jobs_told(
+    exchanges: Sequence[Exchange], *, first: int, start: int
+) -> tuple[tuple[RecordedPrompt, PromptStory], ...]:
+    """The jobs of Comfy API v2 in a whole recording, and what became of each.
+
+    Args:
+        exchanges: of the recording.
+        first: number of the first.
+        start: time of the first record.
+    """
+    heard: list[tuple[int, int, Exchange, BodyMessage | None]] = []
+    for exchange in exchanges:
+        place = job_place(exchange.path)
+        if place is None or exchange.response is None:
+            continue
+        heard.append((exchange.response.at, exchange.response.t_end, exchange, None))
+        if place.part == "events":
+            heard += [(said.at, said.t, exchange, said) for said in exchange.response.said]
+    if not heard:
+        return ()
+    heard.sort(key=lambda one: one[0])
+    found: dict[int, tuple[RecordedPrompt, PromptStory]] = {}
+
+    def ended(prompt: LivePrompt) -> None:
+        assert prompt.number is not None, "only prompts with a number end"
+        found[prompt.number] = prompt.recorded(), prompt.story(start)
+
+    prompts = LivePrompts(ended)
+    prompts.count = first
+    for _, t, exchange, said in heard:
+        prompts.settle(t)
+        place = job_place(exchange.path)
+        if said is None:
+            prompts.answered(exchange)
+        elif place is not None:
+            prompts.event(place.job_id, said)
+    prompts.finish()
+    return tuple(found[number] for number in sorted(found))

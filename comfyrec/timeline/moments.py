@@ -18,6 +18,7 @@ from comfyrec.events import decode_binary
 from comfyrec.events.outputs import files_in
 from comfyrec.http.request import loads_or_none
 from comfyrec.timeline import Timeline
+from comfyrec.timeline.jobs import job_place, made_job
 from comfyrec.timeline.message_summary import data_of
 from comfyrec.timeline.model import (
     BodyMessage,
@@ -83,10 +84,12 @@ class Moment(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 def moments_of(timeline: Timeline) -> list[Moment]:
     """Every moment of a recording, in the order of its records."""
-    posted = {p.submitted: p.number for p in timeline.prompts if p.submitted is not None}
-    about = {key: p.number for p in timeline.prompts for key in p.frames}
+    runs = timeline.all_prompts
+    posted = {p.submitted: p.number for p in runs if p.submitted is not None}
+    about = {key: p.number for p in runs for key in p.frames}
+    jobs = {p.prompt_id: p.number for p in timeline.jobs}
     found = [
-        *(m for exchange in timeline.exchanges for m in _http(exchange, posted, timeline.t)),
+        *(m for one in timeline.exchanges for m in _http(one, posted, jobs, timeline.t)),
         *(m for socket in timeline.sockets for m in _socket(socket, about, timeline)),
     ]
     found.sort(key=lambda moment: moment.at)
@@ -96,14 +99,18 @@ def moments_of(timeline: Timeline) -> list[Moment]:
 # --- HTTP ------------------------------------------------------------------------------------
 
 
-def _http(exchange: Exchange, posted: Mapping[int, int], start: int) -> Iterator[Moment]:
+def _http(
+    exchange: Exchange, posted: Mapping[int, int], jobs: Mapping[str, int], start: int
+) -> Iterator[Moment]:
     prompt = posted.get(exchange.number)
     upgraded = exchange.status == 101
     if not upgraded and exchange.request.start:
         yield request_moment(exchange, prompt, start)
     if exchange.response is not None:
+        place = job_place(exchange.path) if exchange.response.said else None
+        about = jobs.get(place.job_id) if place is not None and place.part == "events" else None
         for said in exchange.response.said:
-            yield said_moment(said, exchange.conn, exchange.number, start)
+            yield said_moment(said, exchange.conn, exchange.number, start, prompt=about)
     if not upgraded and (answer := answer_moment(exchange, prompt, start)) is not None:
         yield answer
     if exchange.cut_by is not None:
@@ -146,8 +153,10 @@ def answer_moment(exchange: Exchange, prompt: int | None, start: int) -> Moment 
     )
 
 
-def said_moment(said: BodyMessage, conn: int, exchange: int, start: int) -> Moment:
-    """A message of an answer that is a row of them."""
+def said_moment(
+    said: BodyMessage, conn: int, exchange: int, start: int, *, prompt: int | None = None
+) -> Moment:
+    """A message of an answer that is a row of them; ``prompt`` is the one that it is about."""
     message = said.message
     return Moment(
         at=said.at,
@@ -157,6 +166,7 @@ def said_moment(said: BodyMessage, conn: int, exchange: int, start: int) -> Mome
         side=Side.SERVER,
         conn=conn,
         exchange=exchange,
+        prompt=prompt,
         words=_data_in_words(message.data),
         size=len(message.data.encode()),
     )
@@ -202,6 +212,8 @@ def _answer_in_words(exchange: Exchange) -> str:
         answer = exchange.response_json
         if isinstance(answer, dict):
             return f"{asked}: prompt {answer.get('prompt_id')} queued"
+    elif (job := made_job(exchange)) is not None:
+        return f"{asked}: job {job['id']} queued"
     return asked
 
 
@@ -213,7 +225,7 @@ def _socket(
 ) -> Iterator[Moment]:
     start = timeline.t
     yield opened_moment(socket, start)
-    words = MomentWords(dict(enumerate(timeline.prompts)))
+    words = MomentWords(dict(enumerate(timeline.all_prompts)))
     for place, message in enumerate(socket.messages):
         prompt = about.get((socket.number, place))
         yield message_moment(socket, place, message, prompt, words, start)

@@ -107,9 +107,9 @@ class NodeRuns:
         self._latest: dict[str, _Open] = {}
         self._by_state = False
         self._finished: set[str] = set()
-        self._first_told: dict[int, int] = {}  # by hash: states of long prompts are large
+        self._first_told: dict[int, int | None] = {}  # by hash: states of long prompts are large
 
-    def take(self, message: Message, socket: int) -> None:
+    def take(self, message: Message, socket: int | None) -> None:
         """The next message that names the prompt."""
         if self._first_told.setdefault(hash(message.data), socket) != socket:
             return

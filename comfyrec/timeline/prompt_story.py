@@ -112,12 +112,13 @@ class PromptTelling:
         """How long nothing was said of it before its end was."""
         self._heard: dict[int, Heard] = {}
 
-    def about(self, message: Message, socket: int) -> None:
-        """The next message that names the prompt."""
+    def about(self, message: Message, socket: int | None) -> None:
+        """The next message that names the prompt; ``socket`` None: an answer told of it."""
         runs, kind, t = self.runs, message.peek.type, message.t
         runs.take(message, socket)
-        heard = self._heard.get(socket, Heard(socket, 0, t))
-        self._heard[socket] = Heard(socket, heard.frames + 1, min(heard.first_us, t))
+        if socket is not None:
+            heard = self._heard.get(socket, Heard(socket, 0, t))
+            self._heard[socket] = Heard(socket, heard.frames + 1, min(heard.first_us, t))
         if kind == "execution_start":
             self.started = t if self.started is None else self.started
         elif kind == "executing" and message.peek.null_node:

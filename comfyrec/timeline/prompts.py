@@ -219,7 +219,7 @@ def fill(run: OpenPrompt, exchange: Exchange) -> None:
     """Put in what its POST says."""
     body = exchange.request_json
     body = body if isinstance(body, dict) else {}
-    extra, graph = body.get("extra_data"), body.get("prompt")
+    extra, graph = body.get("extra_data"), body.get("prompt", body.get("workflow"))
     run.extra_data = extra if isinstance(extra, dict) else {}
     run.graph = graph if isinstance(graph, dict) else {}
     client_id = body.get("client_id", run.extra_data.get("client_id"))

@@ -15,6 +15,7 @@ import msgspec
 from comfyrec.cassette.records import Side
 from comfyrec.timeline import Timeline
 from comfyrec.timeline.findings import Finding, Poll, Silence, find_polls, find_silences
+from comfyrec.timeline.jobs import is_submission
 from comfyrec.timeline.model import Closing, Exchange, Message, Socket
 from comfyrec.timeline.node_runs import NodeRun
 from comfyrec.timeline.order_violations import broken_rules
@@ -45,7 +46,7 @@ STORY_VERSION: Final = 1
 
 
 class Refusal(msgspec.Struct, frozen=True):
-    """A POST /prompt that was not accepted."""
+    """A prompt, or a job of Comfy API v2, that was not accepted."""
 
     exchange: int
     t_us: int
@@ -123,7 +124,7 @@ def tell(timeline: Timeline, *, whole: bool = True) -> Story:
         whole: False if the recording was cut off: a prompt without an end is fine then.
     """
     start = timeline.t
-    prompts = _prompts(timeline)
+    prompts = (*_prompts(timeline), *(story for _, story in timeline.jobs_told))
     sockets = tuple(listener_of(socket, start) for socket in timeline.sockets)
     silences = find_silences(timeline, _busy(prompts))
     findings = [
@@ -241,8 +242,10 @@ def _refusals(exchanges: Sequence[Exchange], start: int) -> Iterator[Refusal]:
 
 
 def refusal_of(exchange: Exchange, start: int) -> Refusal | None:
-    """What a POST /prompt was refused with; None for any other exchange."""
-    if exchange.method != "POST" or exchange.path != "/prompt" or exchange.status == 200:
+    """What a prompt or job was refused with; None for any other exchange."""
+    if exchange.method != "POST" or exchange.status in (200, 201):
+        return None
+    if exchange.path != "/prompt" and not is_submission(exchange):
         return None
     words = refusal_in_words(exchange)
     return Refusal(exchange.number, exchange.request.t - start, exchange.status, words)
@@ -257,6 +260,8 @@ def refusal_in_words(exchange: Exchange) -> str:
     first = error.get("message", "") if isinstance(error, dict) else error or ""
     more = error.get("details", "") if isinstance(error, dict) else ""
     node_errors = answer.get("node_errors")
+    if isinstance(more, dict):  # Comfy API v2 has what ComfyUI said in there
+        node_errors, more = more.get("node_errors"), ""
     by_node = node_errors if isinstance(node_errors, dict) else {}
     parts = [str(first), *([str(more)] if more and not by_node else []), *_by_node(by_node)]
     return "; ".join(" ".join(part.split()) for part in parts if part)

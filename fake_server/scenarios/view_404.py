@@ -19,7 +19,7 @@ SCENARIO = Scenario(
     keeps=("K5", "K9"),
     evidence=threads("measured"),
     truth=("success", "error"),
-    reason=("404", "ComfyUI_"),
+    reason=("404", "ComfyUI_", "output_unavailable"),
     direct=direct,
     shows_on=("v2", "cloud"),
 )

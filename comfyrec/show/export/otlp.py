@@ -39,7 +39,7 @@ def otlp_lines(timeline: Timeline, story: Story, *, tool: str) -> Iterator[dict[
     for moment in moments_of(timeline):
         traces.step(moment)
     for prompt in story.prompts:
-        submitted = timeline.prompts[prompt.number].submitted
+        submitted = timeline.all_prompts[prompt.number].submitted
         asked = None if submitted is None else timeline.exchanges[submitted].request
         incoming = Incoming() if asked is None else Incoming.of(asked)
         request = traces.request(prompt, incoming, end_us=story.duration_us)

@@ -23,9 +23,10 @@ _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 def moment_rows(timeline: Timeline) -> Iterator[dict[str, Any]]:
     """One row for each moment, with ``COLUMNS``; ``t_us`` counts from the first record."""
+    prompts = timeline.all_prompts
     for moment in moments_of(timeline):
         socket = None if moment.socket is None else timeline.sockets[moment.socket]
-        prompt = None if moment.prompt is None else timeline.prompts[moment.prompt]
+        prompt = None if moment.prompt is None else prompts[moment.prompt]
         yield {
             "t_us": moment.t_us,
             "conn": moment.conn,

@@ -184,7 +184,8 @@ class AssetRoutes:
         asked = view_of(blob.file)
         got = yield msgspec.structs.replace(asked, headers=(*asked.headers, *wanted))
         if got.status == 404:
-            raise V2Error(404, "output_unavailable", "the bytes are no longer there")
+            words = f"the bytes of {asset.file_path} are no longer there"
+            raise V2Error(404, "output_unavailable", words)
         if got.status not in (200, 206, 416):
             raise upstream_error()
         headers = [field for field in got.headers if field[0].lower() in _PASSED_ON]

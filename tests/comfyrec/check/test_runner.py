@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from comfyrec.check.play import SECRET
 from comfyrec.check.result import ScenarioResult
 from comfyrec.check.runner import CheckOptions, check_all, check_one, filled_in
 from comfyrec.errors import UsageError
@@ -72,3 +73,16 @@ def test_the_command_finds_its_workflow_and_a_folder(tmp_path: Path) -> None:
 
     assert (result.crash, result.outcome) == ("", "success")
     assert (tmp_path / "run" / "check_input.png").exists()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("scenario, key", [("success", None), ("v2-redirect-signed", "its own")])
+def test_the_key_of_a_surface_is_where_its_clients_look(
+    scenario: str, key: str | None, tmp_path: Path
+) -> None:
+    chosen = choose(scenario)
+    token = getattr(chosen.settings, "token", None)
+    code = "import os, sys; sys.exit(os.environ.get('COMFY_API_KEY') != (sys.argv[1] or None))"
+    known = options("-c", code, str(token or SECRET) if key else "")
+
+    assert check_one(chosen, known, tmp_path / "run").outcome == "success"
