@@ -7,7 +7,9 @@ Children that left its process group are found through ``/proc`` (``process_tree
 from __future__ import annotations
 
 import contextlib
+import math
 import os
+import select
 import selectors
 import shutil
 import signal
@@ -15,7 +17,9 @@ import subprocess
 import threading
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import IO, Final
 
@@ -167,11 +171,31 @@ def _watch(
     process: subprocess.Popen[bytes], tree: ProcessTree, until_s: float, stop: threading.Event
 ) -> bool:
     """Wait for the end, with a look at the processes now and then; whether it came in time."""
-    while (left_s := until_s - time.monotonic()) > 0 and not stop.is_set():
-        tree.look(time.monotonic())
-        if _wait(process, min(left_s, LOOK_EVERY_S)):
-            return True
+    with _noticing(process) as ends_within:
+        while (left_s := until_s - time.monotonic()) > 0 and not stop.is_set():
+            tree.look(time.monotonic())
+            if ends_within(min(left_s, LOOK_EVERY_S)):
+                break
     return _wait(process, 0)
+
+
+@contextmanager
+def _noticing(process: subprocess.Popen[bytes]) -> Iterator[Callable[[float], bool]]:
+    """A function that waits for the process's end, so many seconds at most: whether it came.
+
+    Linux says it by a descriptor; elsewhere ``Popen.wait`` looks again and again.
+    """
+    try:
+        file = os.pidfd_open(process.pid)
+    except (AttributeError, OSError):
+        yield partial(_wait, process)
+        return
+    try:
+        poll = select.poll()
+        poll.register(file, select.POLLIN)
+        yield lambda seconds: bool(poll.poll(math.ceil(1000 * seconds)))
+    finally:
+        os.close(file)
 
 
 def _wait(process: subprocess.Popen[bytes], timeout_s: float) -> bool:

@@ -12,9 +12,8 @@ import ctypes
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Final, NamedTuple
 
 __all__ = ["MARK", "ProcessTree", "adopting_orphans", "children_of"]
@@ -23,7 +22,7 @@ MARK: Final = "COMFYREC_CHECK_MARK"
 """The name of an environment variable that all processes of one command inherit."""
 SEARCH_EVERY_S: Final = 0.25
 """Looking through all processes of a machine takes a while."""
-_PROC: Final = Path("/proc")
+_PROC: Final = "/proc"
 _SET_CHILD_SUBREAPER: Final = 36
 _GET_CHILD_SUBREAPER: Final = 37
 """Numbers of ``prctl(2)``."""
@@ -33,7 +32,8 @@ class _Born(NamedTuple):
     """A process: ids are used again, but not together with the time of the start."""
 
     pid: int
-    start: str
+    start: int
+    """In ticks since the machine's start."""
 
 
 class ProcessTree:
@@ -41,7 +41,9 @@ class ProcessTree:
 
     def __init__(self, pid: int, mark: str) -> None:
         self._mark = f"{MARK}={mark}".encode()
-        self._known = {born for born in (_born(pid),) if born is not None}
+        root = _born(pid)
+        self._known = set() if root is None else {root}
+        self._since = 0 if root is None else root.start
         self._searched_s = float("-inf")
         self.memory: list[tuple[float, int]] = []
         """The peak so far, (seconds, bytes) whenever it rose; empty without ``/proc``."""
@@ -57,14 +59,14 @@ class ProcessTree:
 
     def kill(self) -> None:
         """End all of it that is left."""
-        self.find()
-        alive = {born for born in self._known if _born(born.pid) == born}
-        for pid in {*(born.pid for born in alive), *self._marked()}:
+        table = self.find()
+        alive = {born.pid for born in self._known if born in table}
+        for pid in {*alive, *self._marked(table)}:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
 
-    def find(self) -> None:
-        """Find new descendants."""
+    def find(self) -> Mapping[_Born, int]:
+        """Find new descendants among all processes there are, each with its parent's number."""
         table = _processes()
         self._known = {born for born in self._known if born in table}
         fresh = set(self._known)
@@ -72,48 +74,61 @@ class ProcessTree:
             pids = {born.pid for born in fresh}
             fresh = {born for born, parent in table.items() if parent in pids} - self._known
             self._known |= fresh
+        return table
 
-    def _marked(self) -> Iterator[int]:
-        """Processes that inherited the mark."""
-        for entry in _PROC.glob("[0-9]*/environ"):
-            # Other people's processes, and those that ended meanwhile, cannot be read.
-            with contextlib.suppress(OSError):
-                if self._mark in entry.read_bytes().split(b"\0"):
-                    yield int(entry.parent.name)
+    def _marked(self, table: Iterable[_Born]) -> Iterator[int]:
+        """Processes that inherited the mark; none of them is older than who bears it first."""
+        for born in table:
+            if born.start >= self._since and self._mark in _read("environ", born.pid).split(b"\0"):
+                yield born.pid
 
 
 def _processes() -> Mapping[_Born, int]:
     """All processes there are, each with its parent's number."""
     found = {}
-    for entry in _PROC.glob("[0-9]*"):
-        stat = _stat(int(entry.name))
-        if stat is not None:
-            found[_Born(int(entry.name), stat[19])] = int(stat[1])
+    names: Sequence[str] = ()
+    with contextlib.suppress(FileNotFoundError):
+        names = os.listdir(_PROC)  # noqa: PTH208  # names are all that is wanted of hundreds
+    for name in names:
+        if name.isdigit() and (stat := _stat(int(name))):
+            found[_Born(int(name), int(stat[19]))] = int(stat[1])
     return found
 
 
 def _born(pid: int) -> _Born | None:
     stat = _stat(pid)
-    return None if stat is None else _Born(pid, stat[19])
+    return _Born(pid, int(stat[19])) if stat else None
 
 
-def _stat(pid: int) -> list[str] | None:
-    """The fields of ``/proc/PID/stat`` from the state on; None: there is no such process."""
-    try:
-        text = (_PROC / str(pid) / "stat").read_text(errors="replace")
-    except OSError:
-        return None
-    return text.rpartition(")")[2].split()
+def _stat(pid: int) -> list[bytes]:
+    """The fields of ``/proc/PID/stat`` from the state on; none: there is no such process."""
+    return _read("stat", pid).rpartition(b")")[2].split()
 
 
 def _peak_bytes(pid: int) -> int:
     """What a process had in memory at most; 0 if it has ended, or without ``/proc``."""
-    try:
-        text = (_PROC / str(pid) / "status").read_bytes()
-    except OSError:
-        return 0
-    _, found, rest = text.partition(b"VmHWM:")
+    _, found, rest = _read("status", pid).partition(b"VmHWM:")
     return int(rest.split(None, 1)[0]) * 1024 if found else 0
+
+
+def _read(name: str, pid: int) -> bytes:
+    """A file of ``/proc/PID``; empty where the process has ended, or is another user's.
+
+    Hundreds are read for each command, so without the layers of ``open``.
+    """
+    try:
+        file = os.open(f"{_PROC}/{pid}/{name}", os.O_RDONLY)
+    except OSError:
+        return b""
+    pieces = []
+    try:
+        while piece := os.read(file, 65_536):
+            pieces.append(piece)
+    except OSError:  # it ended between the two calls
+        return b""
+    finally:
+        os.close(file)
+    return b"".join(pieces)
 
 
 # --- orphans ---------------------------------------------------------------------------------
