@@ -1,9 +1,9 @@
 """results -> one HTML page that needs no other file, and runs no script.
 
 An overview of small squares, one a scenario, that jump; a choice of what is listed; what to fix
-first; each scenario with what the client did and the commands that play it again; what the
-invariants say. Whatever a client printed is text there, and the page's policy lets nothing run and
-nothing be loaded.
+first; each scenario with what the client did and the commands that play it again, and the story of
+each run that failed; what the invariants say. Whatever a client printed is text there, and the
+page's policy lets nothing run and nothing be loaded.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from comfyrec.check.render import (
     why_in_words,
 )
 from comfyrec.check.result import ScenarioResult, Summary
+from comfyrec.check.story import Moment
 from comfyrec.show.page_file import hash_of
 
 __all__ = ["as_html"]
@@ -126,13 +127,22 @@ def _fix(fix: Fix, again: Again) -> str:
 
 def _details(result: ScenarioResult, again: Again) -> str:
     facts = "".join(f"<dt>{name}</dt><dd>{text}</dd>" for name, text in _facts(result, again))
+    story = "".join(map(_moment, result.story))
+    told = f'<ol class="story" aria-label="What happened">{story}</ol>' if story else ""
     tail = f'<pre tabindex="0">{_safe(result.tail)}</pre>' if result.tail.strip() else ""
     opened = " open" if result.status == "fail" else ""
     return (
         f'<details class="result {_LOOKS[result.status]}" id="{_anchor(result)}"{opened}>'
         f'<summary><span class="mark">{result.status}</span>'
         f'<span class="name">{_safe(result.name)}</span>'
-        f"<span>{_safe(why_in_words(result))}</span></summary><dl>{facts}</dl>{tail}</details>"
+        f"<span>{_safe(why_in_words(result))}</span></summary><dl>{facts}</dl>{told}{tail}</details>"
+    )
+
+
+def _moment(moment: Moment) -> str:
+    return (
+        f'<li class="{moment.who}"><span class="dim">{moment.at_s:.2f} s</span>'
+        f"<b>{moment.who}</b><span>{_safe(moment.words)}</span></li>"
     )
 
 

@@ -12,6 +12,7 @@ import msgspec
 
 from comfyrec.check.case import Case, Limits, Report, Truth
 from comfyrec.check.result import ScenarioResult, result_of
+from comfyrec.check.story import Noted, story_of
 from comfyrec.check.traffic import traffic_of
 from comfyrec.errors import ScenarioError, UsageError
 from comfyrec.events.outputs import all_files_in
@@ -48,9 +49,13 @@ class _Stamped:
         if missing > 0:
             self.seconds += [self.clock()] * missing
 
+    def noted(self) -> list[Noted]:
+        """The journal with its seconds."""
+        return list(zip(self.seconds, self.stage.observer.journal, strict=False))
+
     def seconds_of(self, what: str) -> Iterator[float]:
         """When the journal says so, on the clock of the reports."""
-        for note, second in zip(self.stage.observer.journal, self.seconds, strict=False):
+        for second, note in self.noted():
             if note.what == what:
                 yield second
 
@@ -116,7 +121,11 @@ class Playing:
             traffic=traffic_of(met.stage.observer.journal, met.seconds, until_s=until_s),
             limits=limits,
         )
-        return result_of(case, self.choice.title, complaints, took_s=took_s)
+        result = result_of(case, self.choice.title, complaints, took_s=took_s)
+        if result.fine:
+            return result
+        story = story_of(_noted(met, behind), report, until_s=until_s)
+        return msgspec.structs.replace(result, story=story)
 
     def _truth(self, met: Stage, behind: _Stamped) -> Truth:
         stage = behind.stage
@@ -138,6 +147,14 @@ class Playing:
             obtainable=all(can_be_had for _, can_be_had in views),
             secret=str(getattr(self.choice.settings, "token", SECRET)),
         )
+
+
+def _noted(met: _Stamped, behind: _Stamped) -> list[Noted]:
+    """What the client met, and how its prompts ended behind that."""
+    if behind is met:
+        return met.noted()
+    ends = [one for one in behind.noted() if one[1].what == "ended"]
+    return sorted([*met.noted(), *ends], key=lambda one: one[0])
 
 
 def _refused(stage: Stage) -> Ending | None:

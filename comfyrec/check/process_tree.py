@@ -23,6 +23,8 @@ MARK: Final = "COMFYREC_CHECK_MARK"
 SEARCH_EVERY_S: Final = 0.25
 """Looking through all processes of a machine takes a while."""
 _PROC: Final = "/proc"
+_PIECE_BYTES: Final = 65_536
+"""The kernel gives as much of a file there as is asked for; less is the end."""
 _SET_CHILD_SUBREAPER: Final = 36
 _GET_CHILD_SUBREAPER: Final = 37
 """Numbers of ``prctl(2)``."""
@@ -120,10 +122,10 @@ def _read(name: str, pid: int) -> bytes:
         file = os.open(f"{_PROC}/{pid}/{name}", os.O_RDONLY)
     except OSError:
         return b""
-    pieces = []
+    pieces = [b""]
     try:
-        while piece := os.read(file, 65_536):
-            pieces.append(piece)
+        while len(pieces) == 1 or len(pieces[-1]) == _PIECE_BYTES:
+            pieces.append(os.read(file, _PIECE_BYTES))
     except OSError:  # it ended between the two calls
         return b""
     finally:

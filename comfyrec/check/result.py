@@ -9,6 +9,7 @@ import msgspec
 
 from comfyrec.check.case import Case, Traffic
 from comfyrec.check.invariants import INVARIANTS, Verdict, judge
+from comfyrec.check.story import Moment
 from fake_server.scenarios import Choice, Complaint
 
 __all__ = [
@@ -57,6 +58,8 @@ class ScenarioResult(msgspec.Struct, frozen=True, kw_only=True):
     last_words: str = ""
     tail: str = ""
     """The end of what the client printed."""
+    story: tuple[Moment, ...] = ()
+    """What its server saw, where the client failed or the scenario could not be played."""
 
     @property
     def fine(self) -> bool:

@@ -13,6 +13,7 @@ from comfyrec.check.invariants import INVARIANTS, Verdict
 from comfyrec.check.page import as_html
 from comfyrec.check.render import Again
 from comfyrec.check.result import summary_of
+from comfyrec.check.story import Moment
 from tests.comfyrec.check.test_render import result
 
 AGAIN = Again(("python", "my client.py", "{url}"), ("--surface", "v2"))
@@ -52,6 +53,17 @@ def test_a_failed_scenario_has_the_commands_that_play_it_again() -> None:
     assert f"comfyrec check --surface v2 --scenarios oom:at=2 -- {client}</code>" in failed
     assert "<code>comfyrec serve --scenario oom:at=2</code>" in failed
     assert "comfyrec serve" not in passed
+
+
+def test_a_failed_run_is_told_line_by_line() -> None:
+    story = (Moment(0.0, "client", "GET /prompt: 200"), Moment(1.25, "prompt", "is over: <error>"))
+
+    text = page(result("oom", story=story))
+
+    assert text.count('<ol class="story"') == 1
+    assert '<li class="client"><span class="dim">0.00 s</span><b>client</b>' in text
+    assert "<span>is over: &lt;error&gt;</span>" in text
+    assert '<ol class="story"' not in page(result("oom"))
 
 
 def test_the_page_says_what_the_run_was_and_what_the_invariants_mean() -> None:

@@ -55,6 +55,25 @@ def test_outputs_that_are_missing_or_invented_are_named() -> None:
     assert [verdict.invariant for verdict in result.failed] == ["K5"]
 
 
+def test_a_run_that_failed_has_its_story() -> None:
+    with play(choose("success")) as playing:
+        prompt_id = submit(playing)
+        history(playing, prompt_id)
+        failed = playing.conclude(Report(outcomes=("error",), at_s=time.monotonic()))
+    with play(choose("success")) as playing:
+        outputs = history(playing, submit(playing))["outputs"]
+        report = Report(outcomes=("success",), at_s=time.monotonic(), outputs=outputs)
+        passed = playing.conclude(report)
+
+    told = [f"{moment.who} {moment.words}" for moment in failed.story]
+    assert told[0].startswith("client POST /prompt")
+    assert "prompt is over: success" in told
+    assert f"client GET /history/{prompt_id}: 200" in told
+    assert told[-1] == "client reports error"
+    assert passed.fine
+    assert passed.story == ()
+
+
 def test_each_scenario_has_a_server_of_its_own() -> None:
     with play(choose("success")) as one, play(choose("success")) as other:
         assert one.url != other.url
