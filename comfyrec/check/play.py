@@ -20,8 +20,9 @@ from fake_server.options import ServerOptions
 from fake_server.scenario_source import scenario_source, transport_of
 from fake_server.scenarios import Choice, Stage
 from fake_server.scenarios.kit import PLAIN
-from fake_server.scenarios.kit.observer import JOURNAL_ENTRIES_MAX, Ending
+from fake_server.scenarios.kit.observer import JOURNAL_ENTRIES_MAX, Ending, JournalNote
 from fake_server.scenarios.kit.requests import read_json
+from fake_server.server import hidden
 from fake_server.server.clock import MAX
 from fake_server.server.thread import Handle, LoopThread, serve
 from fake_server.source import Action, Happened, Request, Response, Source, Wrapper
@@ -150,11 +151,22 @@ class Playing:
 
 
 def _noted(met: _Stamped, behind: _Stamped) -> list[Noted]:
-    """What the client met, and how its prompts ended behind that."""
+    """What the client met, without secrets, and how its prompts ended behind that."""
+    noted = [(second, _without_secrets(note)) for second, note in met.noted()]
     if behind is met:
-        return met.noted()
+        return noted
     ends = [one for one in behind.noted() if one[1].what == "ended"]
-    return sorted([*met.noted(), *ends], key=lambda one: one[0])
+    return sorted([*noted, *ends], key=lambda one: one[0])
+
+
+def _without_secrets(note: JournalNote) -> JournalNote:
+    if note.what == "asked":
+        method, _, target = note.detail.partition(" ")
+        return msgspec.structs.replace(note, detail=f"{method} {hidden.target(target)}")
+    if note.what == "said":
+        said = hidden.body(note.detail.encode("utf-8", "replace")).decode("utf-8", "replace")
+        return msgspec.structs.replace(note, detail=said)
+    return note
 
 
 def _refused(stage: Stage) -> Ending | None:

@@ -17,7 +17,6 @@ import msgspec
 from comfyrec.check.case import Report
 from comfyrec.wording import plural, shortened, shortened_list
 from fake_server.scenarios.kit.observer import JournalNote
-from fake_server.server import hidden
 
 __all__ = ["Moment", "Noted", "story_of"]
 
@@ -51,7 +50,7 @@ def story_of(noted: Iterable[Noted], report: Report, *, until_s: float) -> tuple
     """Tell what happened.
 
     Args:
-        noted: the journal, in order of time.
+        noted: the journal, in order of time and without secrets.
         report: what the client reported in the end.
         until_s: when it ended or was stopped, on the same clock.
     """
@@ -78,7 +77,7 @@ def _reported(report: Report) -> str:
 
 def _lines(noted: Sequence[Noted]) -> Iterator[Moment]:
     telling = _Telling()
-    rest = [one for one in noted if one[1].number >= 0 or one[1].what == "somebody"]
+    rest = [one for one in noted if _is_told(one[1])]
     at = 0
     while at < len(rest):
         at_s, note = rest[at]
@@ -96,6 +95,11 @@ def _lines(noted: Sequence[Noted]) -> Iterator[Moment]:
         if told is not None:
             yield Moment(at_s, *told)
         at += 1
+
+
+def _is_told(note: JournalNote) -> bool:
+    """Others' own sockets are nobody's business, and a key is seen where it is asked with."""
+    return note.what == "somebody" or (note.number >= 0 and note.what != "keyed")
 
 
 def _together(noted: Sequence[Noted], at: int) -> list[JournalNote]:
@@ -126,11 +130,9 @@ class _Telling:
         return f"sends on {self._socket(notes[0].number)}: {words}"
 
     def asks(self, note: JournalNote) -> str:
-        """A request, without secrets."""
-        method, _, target = note.detail.partition(" ")
-        question = f"{method} {hidden.target(target)}"
-        self._questions[note.number] = question
-        return question
+        """A request; its answer is told by it."""
+        self._questions[note.number] = note.detail
+        return note.detail
 
     def tell(self, note: JournalNote) -> tuple[Who, str] | None:
         """One entry; None if it adds nothing."""
@@ -149,8 +151,7 @@ class _Telling:
             case "hung up":
                 return "server", f"hangs up on {self._question(number)}"
             case "said":
-                said = hidden.body(detail.encode("utf-8", "replace"))
-                return "client", f"says {said.decode('utf-8', 'replace')}"
+                return "client", f"says {detail}"
             case "left":
                 return "client", f"leaves {self._socket(number)} ({detail})"
             case "closed":

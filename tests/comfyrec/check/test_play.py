@@ -74,6 +74,15 @@ def test_a_run_that_failed_has_its_story() -> None:
     assert passed.story == ()
 
 
+def test_a_key_in_an_address_is_not_in_the_story() -> None:
+    with play(choose("success")) as playing:
+        with urlopen(f"{playing.url}/queue?token=hf_abcdefghijklmnop&x=1", timeout=10):
+            pass
+        failed = playing.conclude(Report(outcomes=("error",), at_s=time.monotonic()))
+
+    assert failed.story[0].words == f"GET /queue?token={19 * '*'}&x=1: 200"
+
+
 def test_each_scenario_has_a_server_of_its_own() -> None:
     with play(choose("success")) as one, play(choose("success")) as other:
         assert one.url != other.url

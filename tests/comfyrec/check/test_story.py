@@ -96,13 +96,6 @@ def test_how_a_client_ended_is_the_last_line() -> None:
     assert words(report=crashed) == ["client ends without an outcome: KeyError: 1"]
 
 
-def test_a_key_in_an_address_is_not_shown() -> None:
-    (line, _) = words((0, "asked", 1, "GET /view?token=hf_abcdefghijklmnop&x=1"))
-
-    assert "hf_abc" not in line
-    assert line.startswith("client GET /view?token=***")
-
-
 KINDS = ("knocked", "accepted", "asked", "answered", "hung up", "said", "left", "closed", "sent",
          "ended", "flooded", "somebody", "keyed", "leaked", "whatever")  # fmt: skip
 NOTES = st.tuples(
