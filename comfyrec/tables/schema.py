@@ -96,8 +96,8 @@ TABLES: Final[dict[str, tuple[Column, ...]]] = {
         ("class_type", "text", "Its class; empty when the graph is not known"),
         ("cached", "bool", "It did not run: its result was there"),
         ("started_at_us", "int", "When it began; null when cached"),
-        ("run_us", "int", "How long it ran; null when cached or not over, and for jobs of Comfy API "
-         "v2, whose progress passes over short nodes"),
+        ("run_us", "int", "How long it ran; null when cached or not over, and for jobs of Comfy "
+         "API v2, whose progress passes over short nodes"),
         ("run_of_class", "int", "1 for the first run of its class in the recording, 2, ..."),
         ("steps", "float", "The maximum of its progress, where it is above 1"),
         ("megapixels", "float", "That of its prompt"),

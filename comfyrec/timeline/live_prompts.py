@@ -25,8 +25,8 @@ from comfyrec.timeline.prompt_story import PromptStory, PromptTelling, picture_o
 from comfyrec.timeline.prompts import (
     OpenPrompt,
     complete,
+    ends_of,
     fill,
-    history_of,
     meant,
     removed_ids,
     submission,
@@ -160,7 +160,7 @@ class LivePrompts:
         both = submission(exchange)
         if both is not None and waited is not None:
             return self._accepted(waited, both[1]["prompt_id"], exchange)
-        for prompt_id, entry in history_of(exchange):
+        for prompt_id, entry in ends_of(exchange):
             for prompt in self._by_id.get(prompt_id, ()):
                 self._learned(prompt, entry)
         self._removed(exchange)

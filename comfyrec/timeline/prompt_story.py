@@ -46,7 +46,7 @@ class Failure(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         where = " ".join(filter(None, (self.class_type, self.node_id)))
-        return f"{where}: {self.exception_type}: {self.message.strip()}"
+        return ": ".join(filter(None, (where, self.exception_type, self.message.strip())))
 
 
 class Heard(msgspec.Struct, frozen=True):

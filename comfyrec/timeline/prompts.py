@@ -12,6 +12,8 @@ from typing import Any, Final
 
 import msgspec
 
+from comfyrec.events.cloud import ENDS
+from comfyrec.http.request import loads_or_none
 from comfyrec.timeline.message_summary import data_of
 from comfyrec.timeline.model import (
     DELETED,
@@ -27,6 +29,7 @@ from comfyrec.timeline.model import (
 __all__ = [
     "OpenPrompt",
     "complete",
+    "ends_of",
     "fill",
     "is_terminal",
     "meant",
@@ -256,7 +259,7 @@ def _delete(runs: Sequence[OpenPrompt], exchanges: Sequence[Exchange]) -> None:
 
 
 def _from_history(by_id: Mapping[str, Sequence[OpenPrompt]], exchanges: Sequence[Exchange]) -> None:
-    for prompt_id, entry in history_entries(exchanges):
+    for prompt_id, entry in (told for exchange in exchanges for told in ends_of(exchange)):
         for run in by_id.get(prompt_id, ()):
             complete(run, entry)
 
@@ -276,6 +279,46 @@ def history_of(exchange: Exchange) -> Iterator[tuple[str, dict[str, Any]]]:
         yield from ((key, entry) for key, entry in answer.items() if isinstance(entry, dict))
 
 
+def ends_of(exchange: Exchange) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every (prompt_id, entry) that an answer tells of a prompt that is over: the history, a job
+    (protocol.md section 9), and Comfy Cloud's history and job status (section 14)."""
+    yield from history_of(exchange)
+    if exchange.method != "GET" or not exchange.path.startswith(_JOBS_AND_LISTS):
+        return
+    answer = exchange.response_json
+    if not isinstance(answer, dict):
+        return
+    listed = answer.get("history")
+    for entry in listed if isinstance(listed, list) else ():
+        if isinstance(entry, dict) and isinstance(entry.get("prompt_id"), str):
+            yield entry["prompt_id"], entry
+    parts = exchange.path.split("/")
+    if not isinstance(listed, list) and len(parts) > 2 and (entry := _ended_job(answer)):
+        yield parts[2], entry
+
+
+_JOBS_AND_LISTS: Final = ("/job/", "/jobs/", "/history_v2")
+_CANCELLED: Final = "cancelled"
+_TOLD_ENDS: Final = {ERROR: "execution_error", _CANCELLED: "execution_interrupted"}
+
+
+def _ended_job(job: Mapping[str, Any]) -> dict[str, Any] | None:
+    """A job that is over, as an entry of the history."""
+    end = ENDS.get(str(job.get("status")), "")
+    if end not in (SUCCESS, *_TOLD_ENDS):
+        return None
+    error = job.get("execution_error")
+    if not isinstance(error, dict) and isinstance(job.get("error_message"), str):
+        told = loads_or_none(job["error_message"])
+        error = told if isinstance(told, dict) else {"exception_message": job["error_message"]}
+    said = error if isinstance(error, dict) else {}
+    messages = [[_TOLD_ENDS[end], said]] if end in _TOLD_ENDS else []
+    return {
+        "status": {"status_str": end, "messages": messages},
+        "outputs": job.get("outputs"),
+    }
+
+
 def complete(run: OpenPrompt, entry: Mapping[str, Any]) -> None:
     """What the history knows and no frame said, for prompts whose client was not listening."""
     item, status = entry.get("prompt"), entry.get("status")
@@ -284,6 +327,8 @@ def complete(run: OpenPrompt, entry: Mapping[str, Any]) -> None:
     if isinstance(entry.get("outputs"), dict):
         run.outputs = {**entry["outputs"], **run.outputs}
     if run.outcome in ("", DELETED) and isinstance(status, dict):
+        if run.outcome == DELETED and status.get("status_str") == _CANCELLED:
+            return  # jobs have one word for both
         interrupted = "execution_interrupted" in str(status.get("messages"))
         failed = INTERRUPTED if interrupted else ERROR
         run.outcome = SUCCESS if status.get("status_str") == "success" else failed

@@ -27,7 +27,7 @@ from comfyrec.timeline.prompt_story import (
     PromptTelling,
     picture_of,
 )
-from comfyrec.timeline.prompts import history_entries
+from comfyrec.timeline.prompts import ends_of
 
 __all__ = [
     "STORY_VERSION",
@@ -171,7 +171,7 @@ def _prompts(timeline: Timeline) -> tuple[PromptStory, ...]:
             found = by_id.get(whose, current.get(socket)) if whose is not None else None
             if found is not None:
                 told[found].picture(node)
-    history = dict(history_entries(timeline.exchanges))
+    history = dict(told for exchange in timeline.exchanges for told in ends_of(exchange))
     stories = []
     for one, prompt in zip(told, timeline.prompts, strict=True):
         posted = None

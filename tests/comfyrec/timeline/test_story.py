@@ -7,6 +7,7 @@ import pytest
 
 from comfyrec.cassette.files import bundled, find_cassette, open_cassette
 from comfyrec.timeline import Timeline
+from comfyrec.timeline.live import Live
 from comfyrec.timeline.story import Story, tell
 from tests.support.timeline_samples import PROMPT, SERVER, Recording, run, session
 
@@ -156,3 +157,46 @@ def test_it_is_told_whether_the_server_said_its_version(
     about: dict[str, str], stated: bool
 ) -> None:
     assert told(run(session(**about))).version_stated is stated
+
+
+SAID = {"exception_message": "boom"}
+
+
+@pytest.mark.parametrize(
+    "path, answer, outcome, words",
+    [
+        (f"/api/job/{PROMPT}/status", {"status": "executing"}, "", None),
+        (f"/api/job/{PROMPT}/status", {"status": "success"}, "success", None),
+        (
+            f"/api/job/{PROMPT}/status",
+            {"status": "error", "error_message": "boom"},
+            "error",
+            "boom",
+        ),
+        (f"/api/job/{PROMPT}/status", {"status": "cancelled"}, "interrupted", None),
+        (f"/api/jobs/{PROMPT}", {"status": "completed", "outputs": {"9": {}}}, "success", None),
+        (f"/api/jobs/{PROMPT}", {"status": "failed", "execution_error": SAID}, "error", "boom"),
+        ("/api/jobs/x/status", [], "", None),
+        (
+            "/api/history_v2",
+            {"history": [{"prompt_id": PROMPT, "status": {"status_str": "success"}}, None]},
+            "success",
+            None,
+        ),
+    ],
+)
+def test_an_end_may_be_told_by_a_job(
+    path: str, answer: object, outcome: str, words: str | None
+) -> None:
+    recording = Recording()
+    recording.asked(1, "POST", "/api/prompt", {"prompt": {}}, {"prompt_id": PROMPT})
+    recording.asked(2, "GET", path, b"", answer)
+    live = Live()
+    for record in recording.end():
+        live.take(record)
+    live.finish()
+
+    for story in (told(recording), live.story(whole=True)):
+        (prompt,) = story.prompts
+        assert prompt.outcome == outcome
+        assert words is None or str(prompt.failure) == words
