@@ -8,10 +8,18 @@ from typing import Any, Final
 
 from comfyrec.http.request import loads_or_none
 from comfyrec.wording import shortened
-from fake_server.http.responses import json_response
+from fake_server.http.responses import json_response, text
 from fake_server.source import Response
 
-__all__ = ["Refused", "bad_request", "iso_time", "milliseconds", "not_found", "translated"]
+__all__ = [
+    "Refused",
+    "bad_request",
+    "in_plain_text",
+    "iso_time",
+    "milliseconds",
+    "not_found",
+    "translated",
+]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _CODES: Final[Mapping[int, str]] = {
@@ -60,13 +68,22 @@ def translated(answer: Response) -> Response:
     return Refused(status, _message(value, answer)).answer
 
 
+def in_plain_text(answer: Response) -> Response:
+    """An error as the routes of user data have it: its words alone."""
+    if answer.status < 400:
+        return answer
+    value = loads_or_none(answer.body)
+    told = value.get("message") if isinstance(value, dict) else None
+    return text(told if isinstance(told, str) else _message(value, answer), answer.status)
+
+
 def _message(value: Any, answer: Response) -> str:
     error = value.get("error") if isinstance(value, dict) else None
     message = error.get("message") if isinstance(error, dict) else error
     if isinstance(message, str) and message:
         return message
-    text = "" if isinstance(value, dict) else answer.body.decode("utf-8", "replace").strip()
-    return shortened(text, _MESSAGE_MAX) or f"the request failed with {answer.status}"
+    words = "" if isinstance(value, dict) else answer.body.decode("utf-8", "replace").strip()
+    return shortened(words, _MESSAGE_MAX) or f"the request failed with {answer.status}"
 
 
 def iso_time(unix_us: int) -> str:

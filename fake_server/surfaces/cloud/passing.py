@@ -10,7 +10,7 @@ import msgspec
 from comfyrec.http.request import loads_or_none
 from fake_server.http.responses import json_response
 from fake_server.source import Request, Response
-from fake_server.surfaces.cloud.answers import iso_time, not_found, translated
+from fake_server.surfaces.cloud.answers import in_plain_text, iso_time, not_found, translated
 from fake_server.surfaces.surface import Asking
 
 __all__ = ["pass_on", "without_keys"]
@@ -31,7 +31,7 @@ def pass_on(request: Request) -> Asking[Response]:
     asked = request.with_query(full_info="true", split=None) if family == "userdata" else request
     answer = yield msgspec.structs.replace(asked, headers=without_keys(request))
     if family == "userdata":
-        return _dated(answer) if request.method == "POST" else answer  # errors are plain text
+        return in_plain_text(_dated(answer) if request.method == "POST" else answer)
     if answer.status == 405 or answer.body == b"null":
         raise not_found("what the path names")  # ids and blueprints that cannot be there
     if family == "experiment" and answer.status == 400:

@@ -30,6 +30,7 @@ from fake_server.source import (
 from fake_server.surfaces.cloud.answers import (
     Refused,
     bad_request,
+    in_plain_text,
 )
 from fake_server.surfaces.cloud.assets import CloudAssets
 from fake_server.surfaces.cloud.files import STORAGE, Files
@@ -89,7 +90,12 @@ class Cloud(Surface):
             return (yield from self._files.stored(request))
         if request.path in _PUBLIC:
             return (yield from pass_on(request))
-        user = self._users.of(request)
+        try:
+            user = self._users.of(request)
+        except Refused as refused:
+            if request.parts.segments[:1] == ("userdata",):
+                return in_plain_text(refused.answer)
+            raise
         name, id = route_of(request)
         match name:
             case "executePrompt":

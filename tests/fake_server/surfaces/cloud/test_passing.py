@@ -13,6 +13,8 @@ from fake_server.scenarios import choose
 from tests.fake_server.surfaces.cloud.test_files import PICTURE, form
 from tests.support.cloud_client import CloudRig
 
+PLAIN = "text/plain; charset=utf-8"
+
 
 def with_assets() -> CloudRig:
     rig = CloudRig()
@@ -43,7 +45,15 @@ def test_userdata_comes_with_all_that_is_known_of_it() -> None:
     assert kept["modified"].startswith("2026-01-01T")
     assert listed["path"] == "a.json"
     assert rig.ask("/api/userdata/a.json").body == b"{}"
-    assert rig.ask("/api/userdata/none.json").status == 404
+
+
+@pytest.mark.parametrize("path", ["/api/userdata/none.json", "/api/userdata?dir=none"])
+@pytest.mark.parametrize("key, status", [("a-key-of-mine", 404), ("", 401)])
+def test_errors_of_userdata_are_plain_text(path: str, key: str, status: int) -> None:
+    answer = CloudRig().ask(path, key=key)
+
+    assert (answer.status, dict(answer.headers)["Content-Type"]) == (status, PLAIN)
+    assert answer.body and not answer.body.startswith(b"{")
 
 
 def test_what_cannot_be_there_is_not_found() -> None:
