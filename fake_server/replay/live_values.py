@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -51,7 +51,9 @@ def with_live_values(
     if family == "v2/assets" and recorded.path.endswith("/content"):
         return _content(response, request, live_state)
     prompts = live_state.rewritten
-    if family in _SAME_FOR_ALL or not (prompts or live_state.bindings.any):
+    lists = recorded.is_question and family not in _ABOUT_PROMPTS and family not in _SAME_FOR_ALL
+    unmade: frozenset[str] = live_state.unmade if lists else frozenset()
+    if family in _SAME_FOR_ALL or not (prompts or live_state.bindings.any or unmade):
         return response
     kind = next((v for name, v in response.headers if name.lower() == "content-type"), "")
     if is_event_stream(kind) or is_json_lines(kind):
@@ -62,7 +64,7 @@ def with_live_values(
     if family in _ABOUT_PROMPTS:
         changed = _about_prompts(value, prompts, facts)
     else:
-        changed = _with_words(value, live_state)
+        changed = _with_words(_without(value, unmade), live_state)
     if changed == value:
         return response
     return msgspec.structs.replace(response, body=json.dumps(changed).encode())
@@ -118,6 +120,17 @@ def _line(line: bytes, live_state: LiveState) -> bytes:
     if changed == value:
         return line
     return line[:start] + json.dumps(changed).encode() + line[start + len(text) :]
+
+
+def _without(value: Any, unmade: Collection[str]) -> Any:
+    """Lists without what nobody has made."""
+    if isinstance(value, list):
+        ids = [str(one.get("id")) if isinstance(one, dict) else "" for one in value]
+        kept = (one for one, id in zip(value, ids, strict=True) if id not in unmade)
+        return [_without(one, unmade) for one in kept]
+    if isinstance(value, dict) and unmade:
+        return {name: _without(item, unmade) for name, item in value.items()}
+    return value
 
 
 def _with_words(value: Any, live_state: LiveState, within: str = "") -> Any:

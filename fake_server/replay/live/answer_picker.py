@@ -9,7 +9,8 @@ A question for something that the server works on (a job, a task) is asked again
 is done, by one client more often than by another. So there time counts as well: nobody is ahead of
 the recorded time by more than one answer, and who asks seldom skips what was over meanwhile. The
 time of a thing that a client made by a request begins with that request, and only what is done to
-the thing itself holds its answers up.
+the thing itself holds its answers up. A list of all such things waits for none that is late: it is
+shown without those that were never made (``fake_server.replay.live_values``).
 """
 
 from __future__ import annotations
@@ -38,6 +39,10 @@ class _Time(msgspec.Struct, frozen=True):
     begun: int | None
     """Virtual time at which recorded time began for it; None: it has not."""
     now: int
+
+    def is_past(self, recorded: RecordedExchange) -> bool:
+        """Whether the recorded client had asked by this time."""
+        return self.begun is not None and self.now - self.begun >= recorded.due
 
 
 class AnswerPicker:
@@ -192,8 +197,12 @@ class AnswerPicker:
         key = (request_key.place, request_key.manner, about)
         read = self._read.get(key, -1)
         done = [recorded.at for recorded in changes if recorded.exchange.number in self._changed]
+        work = any(recorded.tells_of_work for recorded in exchanges)
         undone = [
-            recorded.at for recorded in changes if recorded.exchange.number not in self._changed
+            recorded.at
+            for recorded in changes
+            if recorded.exchange.number not in self._changed
+            and not (work and recorded.makes and time.is_past(recorded))
         ]
         behind = max([past, *done])
         # A change that was made before the script came to it leads ahead of the script.

@@ -245,6 +245,12 @@ class LiveState:
                 self.name(minted, self.mint(minted))
             yield self._to_live[minted]
 
+    @property
+    def unmade(self) -> frozenset[str]:
+        """Recorded ids of what nobody has made by now."""
+        minted = self._script.other_ids.minted.values()
+        return frozenset(one for ids in minted for one in ids if one not in self._to_live)
+
     def knows_key(self, request: Request) -> bool:
         """Whether it is sent again: its idempotency key was there before."""
         return any(key in self._keys for name, key in chosen_ids(request) if name in KEY_HEADERS)

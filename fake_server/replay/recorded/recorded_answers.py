@@ -52,6 +52,8 @@ class RecordedExchange(msgspec.Struct, frozen=True):
     """When it was asked: microseconds since the script began."""
     tells_of_work: bool = False
     """Its answer says how something stands that the server works on, and changes with time."""
+    makes: bool = False
+    """It is a change whose answer names something that the server has made for it."""
 
     @property
     def at(self) -> int:
@@ -138,6 +140,7 @@ class RecordedAnswers:
                 seen,
                 dues.of(exchange),
                 self._tells_of_work(request_key),
+                exchange.number in minted,
             )
             self.exchanges.append(recorded)
             self._at.setdefault(request_key.place, []).append(recorded)

@@ -84,6 +84,34 @@ def test_nothing_that_is_done_to_one_job_holds_up_another() -> None:
     assert polled(live, job) == ["queued", "succeeded"]
 
 
+def test_a_list_waits_for_no_job_that_does_not_come_and_leaves_it_out() -> None:
+    made = Recording()
+
+    def asks(t: int, line: str, answer: Any, body: Any = None, status: int = 200) -> None:
+        made.answers(made.asks(t, line, body), t + 1_000, answer, status)
+
+    asks(SECOND, "POST /api/v2/jobs", told(A, "queued"), {"workflow": graph()}, 201)
+    other = {"workflow": graph(steps=5)}
+    asks(2 * SECOND, "POST /api/v2/jobs", told(B, "queued"), other, 201)
+    both = {"jobs": [told(B, "queued"), told(A, "running"), {"id": [A]}, "x"]}
+    asks(3 * SECOND, "GET /api/v2/jobs", both)
+    asks(4 * SECOND, "GET /api/v2/jobs", {"jobs": [told(B), told(A)]})
+    live = Live(made.timeline, strict=True)
+    job = submitted(live, graph(seed=2))["id"]
+
+    listed = []
+    for _ in range(5):
+        listed.append(live.json("GET", "/api/v2/jobs")["jobs"])
+        live.run(live.now + SECOND)
+
+    assert [len(one) for one in listed] == [3, 3, 1, 1, 1]
+    assert [[one[0]["id"], one[0]["status"]] for one in listed][-1] == [job, "succeeded"]
+    assert {one[0]["id"] for one in listed} == {job}
+    second = submitted(live, graph(steps=5, seed=3))["id"]
+    live.run(live.now + 4 * SECOND)
+    assert [one["id"] for one in live.json("GET", "/api/v2/jobs")["jobs"]] == [second, job]
+
+
 def test_seeds_prefixes_and_labels_of_the_live_client_come_back() -> None:
     live = Live(recorded())
     mine = graph(seed=2, prefix="albums/green")
