@@ -32,9 +32,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--surface",
-        choices=("native", "v2"),
-        help="which API the server speaks: ComfyUI's own, that of Comfy Cloud included, or Comfy "
-        "API v2 (default: as its answers tell; ComfyUI's own with --continuous)",
+        choices=("native", "cloud", "v2"),
+        help="which API the server speaks: ComfyUI's own, Comfy Cloud's first, which is the same "
+        "with a key, or Comfy API v2 (default: as its answers tell; with --continuous one of the "
+        "first two)",
     )
     parser.add_argument("--yes", "-y", action="store_true", help="do not ask before running")
     parser.add_argument("--no-wait", action="store_true", help="submit, print the prompt id, exit")

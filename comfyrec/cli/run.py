@@ -27,6 +27,7 @@ from comfyrec.cli._run_flags import add_arguments, check_combination
 from comfyrec.cli._workflows import as_prompt, page_workflow
 from comfyrec.client import address, outputs, workflow
 from comfyrec.client.formatting import json_line, printable
+from comfyrec.client.http.exchange import key_in
 from comfyrec.client.http.interrupt import Effect
 from comfyrec.client.result import EXIT_STATUS, Outcome, Result, report
 from comfyrec.client.shells.printer import LiveProgress, ProgressPrinter
@@ -223,6 +224,12 @@ async def _client(arguments: argparse.Namespace) -> AsyncIterator[Client]:
         if spoken != "v2":
             client: Client = await stack.enter_async_context(Native(reached, **options))
             client.called = str(where)
+            if spoken == "cloud":
+                if not key_in(options["headers"]):
+                    raise UsageError(
+                        "--surface cloud needs a key; give it as --header 'X-API-Key: KEY'"
+                    )
+                client.assume_cloud()
             if spoken is None and not arguments.continuous:
                 spoken = await _found_out(client)
         if spoken == "v2":

@@ -153,6 +153,11 @@ class Connection:
                 if connecting.done():
                     self._connecting = None
 
+    def assume_cloud(self) -> None:
+        """Take the server for Comfy Cloud, before the client connects: the WebSocket is opened with
+        the key in its address, without first being tried as a local server's."""
+        self._transport.token_wanted = True
+
     async def surface(self) -> Spoken:
         """Which API the server speaks, by what it does with a WebSocket, and else by its answers to
         questions that change nothing.

@@ -16,8 +16,10 @@ from typing import Any
 
 import pytest
 
+from comfyrec.cassette.files import open_cassette
 from comfyrec.cli import main
 from comfyrec.client.result import EXIT_STATUS, Outcome
+from comfyrec.timeline import Timeline
 from fake_server.options import ServerOptions
 from fake_server.scenario_source import scenario_source
 from fake_server.scenarios import choose
@@ -682,6 +684,35 @@ def test_a_surface_that_is_said_is_not_looked_for(
 
     assert done == 7
     assert "speaks" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["X-API-Key: sesame", "Authorization: Bearer sesame"])
+def test_comfy_cloud_that_is_said_gets_the_key_with_the_first_socket(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flow = tmp_path / "flow.json"
+    flow.write_text(json.dumps(PICTURE))
+    options = ServerOptions(surfaces=(choose_surface("cloud:key=sesame"),))
+
+    with serve(scenario_source([choose("success")], options), speed=1.0) as handle:
+        flags = ["--surface", "cloud", "--header", name, "--record", str(tmp_path / "run.jsonl")]
+        done = run(handle, flow, *flags)
+    with open_cassette(tmp_path / "run.jsonl") as records:
+        asked = [one.path for one in Timeline.build(records).exchanges]
+
+    assert done == 0
+    assert "speaks" not in capsys.readouterr().err
+    assert asked.count("/ws") == 1
+
+
+def test_comfy_cloud_that_is_said_needs_a_key(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flow = tmp_path / "flow.json"
+    flow.write_text(json.dumps(PICTURE))
+
+    assert run("http://127.0.0.1:1", flow, "--surface", "cloud") == 2
+    assert "--header 'X-API-Key: KEY'" in capsys.readouterr().err
 
 
 def test_a_page_workflow_is_nothing_for_v2(
