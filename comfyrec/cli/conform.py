@@ -1,7 +1,7 @@
 """Say which ComfyUI a running server speaks, and in which facts it departs from that generation.
 
-Nothing on the server is deleted, cleared or interrupted: it is asked questions, and one small
-prompts are run unless the server is busy. Exit status 1 if anything departs.
+Nothing on the server is deleted or cleared: it is asked questions, and unless it is busy a few
+small prompts are run, of which one is interrupted. Exit status 1 if anything departs.
 """
 
 from __future__ import annotations

@@ -27,11 +27,14 @@ from comfyrec.wording import plural, reason
 from fake_server.options import ServerOptions
 from fake_server.server.thread import serve
 from fake_server.simulated_server import SimulatedServer
+from fake_server.simulator.node_plan import NodePlans, always
 
 __all__ = ["add_arguments", "run"]
 
 BEFORE: Final = "before.jsonl"
 AFTER: Final = "after.jsonl"
+# The steps of the chain that is interrupted; all else is over at once.
+STEPS_TAKE_TIME: Final = NodePlans(classes={"ImageScale": {"seconds": 0.02}})
 
 
 class _Unknown(msgspec.Struct, frozen=True):
@@ -126,8 +129,9 @@ def _seen(which: str, file: Path | None) -> Seen:
     if "://" in which:
         return _looked_at(which, which, file)
     era_of(which)  # an empty text is not a version, and must not stand for the default one
-    source = SimulatedServer(ServerOptions(era=chosen_era(which, (), "drift")))
-    with serve(source) as handle:
+    options = ServerOptions(era=chosen_era(which, (), "drift"))
+    source = SimulatedServer(options, plan_for=always(STEPS_TAKE_TIME))
+    with serve(source, speed=1) as handle:
         return _looked_at(handle.url, which, file)
 
 

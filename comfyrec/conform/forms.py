@@ -21,6 +21,8 @@ _HEADERS_OF_THE_WAY: Final = frozenset({
     "date", "server", "via", "connection", "transfer-encoding", "content-length", "etag",
     "last-modified", "keep-alive", "alt-svc", "age", "vary", "content-encoding", "accept-ranges",
 })  # fmt: skip
+_RECENT: Final = 20
+"""Jobs that are listed, the newest first: more than are run here."""
 _REFUSED: Final = {
     "1": {"class_type": "EmptyImage", "inputs": {"width": 0, "height": "x", "batch_size": 1}},
     "2": {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}},
@@ -66,9 +68,10 @@ def _of_run(server: Server, run: Run) -> Iterator[tuple[str, frozenset[str]]]:
     job = server.ask("GET", f"/api/jobs/{run.prompt_id}")
     if job.status == 200 and isinstance(job.json, dict):
         yield "a finished job", _fields(job.json)
-    jobs = server.ask("GET", "/api/jobs?limit=1")
+    jobs = server.ask("GET", f"/api/jobs?limit={_RECENT}")
     if jobs.status == 200 and isinstance(jobs.json, dict):
-        yield "the list of jobs", _fields(jobs.json)
+        # Of all that is listed this prompt alone: one that failed has other fields.
+        yield "the list of jobs", _fields({**jobs.json, "jobs": _those(jobs.json, run.prompt_id)})
     for shown in run.history.get("outputs", {}).values():
         for file in shown.get("images", ()):
             path = f"/view?filename={file['filename']}&type={file['type']}"
@@ -76,6 +79,12 @@ def _of_run(server: Server, run: Run) -> Iterator[tuple[str, frozenset[str]]]:
                 "the headers of GET /view",
                 (frozenset(server.ask("GET", path).headers) - _HEADERS_OF_THE_WAY),
             )
+
+
+def _those(page: Mapping[str, Any], prompt_id: str) -> list[Any]:
+    listed = page.get("jobs")
+    entries = listed if isinstance(listed, list) else []
+    return [one for one in entries if isinstance(one, Mapping) and one.get("id") == prompt_id]
 
 
 def _fields(value: Any) -> frozenset[str]:

@@ -1,7 +1,8 @@
 """One harmless question for each fact of ComfyUI's versions that a client can ask about.
 
-Nothing is deleted, cleared or interrupted. A few small prompts are run, which write previews into
-the server's temporary folder; all others are refused before they reach the queue.
+Nothing is deleted or cleared. A few small prompts are run, which write previews into the server's
+temporary folder, and one of them is interrupted; all others are refused before they reach the
+queue.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
+from comfyrec.conform.interrupting import Interrupt
 from comfyrec.versions import Era
 
 __all__ = ["PROBES", "UNKNOWN_ID", "Answer", "Probe", "Run", "Server"]
@@ -61,6 +63,8 @@ class Run(msgspec.Struct, frozen=True):
     queued: tuple[list[str], list[str]] | None = None
     """Ids of prompts that were submitted at once, and the order in which they started; None where
     they did not have to wait for each other."""
+    interrupted: Interrupt | None = None
+    """What became of one that was interrupted; None where it was over before."""
 
     def of(self, kind: str) -> list[Mapping[str, Any]]:
         """The data of the frames of a type that name the prompt."""
@@ -145,7 +149,7 @@ def _type(refusal: Mapping[str, Any] | None) -> Any:
     return error.get("type") if isinstance(error, dict) else None
 
 
-def _in_run(look: Callable[[Run], bool]) -> Ask:
+def _in_run(look: Callable[[Run], bool | None]) -> Ask:
     return lambda server: None if server.run is None else look(server.run)
 
 
@@ -257,6 +261,10 @@ def _create_time(run: Run) -> bool:
     return "create_time" in run.history["prompt"][3]
 
 
+def _aimed(run: Run) -> bool | None:
+    return None if run.interrupted is None else run.interrupted.aimed
+
+
 def _filled(era: Era) -> bool:
     return not era.has("cached_needs_client") or era.has("cached_history_again")
 
@@ -275,6 +283,7 @@ PROBES: Final = (
     Probe("frontend_routes", _there("/i18n")),
     Probe("progress_state", _in_run(lambda run: bool(run.of("progress_state")))),
     Probe("client_prompt_id", _in_run(lambda run: run.prompt_id == run.asked_id)),
+    Probe("targeted_interrupt", _in_run(_aimed)),
     Probe("global_subgraphs", _there("/global_subgraphs")),
     Probe("cached_history_again", _in_run(lambda run: bool(run.again.get("outputs"))), _filled),
     Probe("create_time", _in_run(_create_time)),

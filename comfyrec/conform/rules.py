@@ -1,7 +1,7 @@
 """What every ComfyUI does, whatever its version: one question for each rule.
 
 Like the questions about facts they are harmless: what is run writes previews, what is uploaded goes
-to the temporary folder, and nothing is cleared or deleted.
+to the temporary folder, what is interrupted was run for that, and nothing is cleared or deleted.
 """
 
 from __future__ import annotations
@@ -287,6 +287,12 @@ def _order(run: Run, facts: Mapping[str, bool]) -> str | None:
     return "" if ran == kept else "prompts did not run in the order in which they were submitted"
 
 
+def _interrupt(run: Run, facts: Mapping[str, bool]) -> str | None:
+    if run.interrupted is None:
+        return None
+    return "" if run.interrupted.heeded else "the prompt ran to its end"
+
+
 def _history(run: Run, facts: Mapping[str, bool]) -> str:
     wrong = _lacks(run.history, ("prompt", "outputs", "status"), "the entry")
     wrong = wrong or _lacks(
@@ -408,6 +414,7 @@ RULES: Final = (
     Rule("cached_nodes", "execution_cached lists all nodes of a repeated prompt", _in_run(_cached)),
     Rule("private_frames", "frames of a prompt go to its own client alone", _in_run(_private)),
     Rule("queue_order", "prompts run in the order in which they were submitted", _in_run(_order)),
+    Rule("interrupt", "an interrupt ends the prompt that runs", _in_run(_interrupt)),
     Rule("history", "the history has prompt, outputs and status of a prompt", _in_run(_history)),
     Rule("history_unknown", "the history of an unknown id is an empty object", _unknown_history),
     Rule("jobs_page", "GET /api/jobs comes in pages", _jobs),

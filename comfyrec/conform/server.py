@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import connect
 
-from comfyrec.conform.probes import METADATA, Answer, Run
+from comfyrec.conform.interrupting import Interrupt, chain, interrupt
+from comfyrec.conform.probes import METADATA, UNKNOWN_ID, Answer, Run
 from comfyrec.errors import UsageError
 from comfyrec.wording import reason
 
@@ -122,7 +123,7 @@ class LiveServer:
 
     @cached_property
     def run(self) -> Run | None:
-        """One small prompt, run as a client and by nobody, then a few at once."""
+        """One small prompt, run as a client and by nobody, a few at once, and one to interrupt."""
         if self._busy:
             return None
         graph, client, asked = _graph(), f"comfyrec-{uuid.uuid4().hex}", str(uuid.uuid4())
@@ -145,12 +146,23 @@ class LiveServer:
                 once_more = self._submit(graph, client_id=client)
                 repeated = [] if once_more is None else _frames(socket, once_more["prompt_id"])
                 queued = self._several(socket, client)
+                interrupted = self._interrupted(socket, client)
         except (OSError, WebSocketException) as error:
             raise UsageError(f"{self.url}: no WebSocket at /ws: {error}") from None
         if not history:
             return None
         return Run(
-            prompt_id, asked, frames, history, again, client, accepted, others, repeated, queued
+            prompt_id,
+            asked,
+            frames,
+            history,
+            again,
+            client,
+            accepted,
+            others,
+            repeated,
+            queued,
+            interrupted,
         )
 
     def _several(self, socket: Any, client: str) -> tuple[list[str], list[str]] | None:
@@ -176,6 +188,12 @@ class LiveServer:
             left -= ended
         return (submitted, order) if told and len(order) == len(submitted) else None
 
+    def _interrupted(self, socket: Any, client: str) -> Interrupt | None:
+        accepted = self._submit(chain(_color()), client_id=client)
+        if accepted is None:
+            return None
+        return interrupt(_Talk(self, socket), accepted["prompt_id"], UNKNOWN_ID)
+
     @property
     def _ws(self) -> str:
         return self.url.replace("http", "ws", 1)
@@ -198,9 +216,41 @@ class LiveServer:
         return {}
 
 
+class _Talk:
+    """A server and a socket of it, for a chain that is interrupted."""
+
+    def __init__(self, server: LiveServer, socket: Any) -> None:
+        self._server, self._socket = server, socket
+        self._end = time.monotonic() + RUN_S
+
+    def interrupt(self, prompt_id: str) -> None:
+        self._server.ask("POST", "/interrupt", {"prompt_id": prompt_id})
+
+    def running(self) -> list[str]:
+        queue = self._server.ask("GET", "/queue").json
+        running = queue.get("queue_running") if isinstance(queue, dict) else None
+        entries = running if isinstance(running, list) else []
+        return [str(one[1]) if isinstance(one, list) and len(one) > 1 else "" for one in entries]
+
+    def frame(self, *, wait: bool) -> Mapping[str, Any] | None:
+        while (left := self._end - time.monotonic()) > 0:
+            try:
+                message = self._socket.recv(timeout=left if wait else 0)
+            except TimeoutError:
+                return None
+            frame = _object(message)
+            if frame is not None:
+                return frame
+        return None
+
+
+def _color() -> int:
+    return secrets.randbelow(1 << 24)
+
+
 def _graph(side: int = 8) -> dict[str, Any]:
     """A picture and its preview, in a color that no other has."""
-    inputs = {"width": side, "height": side, "batch_size": 1, "color": secrets.randbelow(1 << 24)}
+    inputs = {"width": side, "height": side, "batch_size": 1, "color": _color()}
     return {
         "1": {"class_type": "EmptyImage", "inputs": inputs},
         "2": {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}},

@@ -17,7 +17,7 @@ from comfyrec.versions import DEFAULT_VERSION
 from fake_server.server.thread import serve
 from fake_server.simulated_server import SimulatedServer
 from fake_server.source import Request, Response
-from tests.comfyrec.conform.test_departures import Departing, on, without
+from tests.comfyrec.conform.test_departures import STEPS_TAKE_TIME, Departing, on, without
 
 
 @pytest.mark.slow
@@ -39,8 +39,12 @@ def test_what_changed_between_two_versions_is_told(capsys: pytest.CaptureFixture
 
 
 @pytest.mark.slow
-def test_a_version_and_a_server_of_it_do_not_differ(capsys: pytest.CaptureFixture[str]) -> None:
-    with serve(SimulatedServer()) as handle:
+@pytest.mark.parametrize("takes_time", [False, True], ids=["nothing waits", "interrupted"])
+def test_a_version_and_a_server_of_it_do_not_differ(
+    takes_time: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = SimulatedServer(plan_for=STEPS_TAKE_TIME if takes_time else None)
+    with serve(source, speed=1) as handle:
         status = main(["drift", DEFAULT_VERSION, handle.url])
 
     assert status == 0
@@ -85,7 +89,7 @@ def test_what_the_servers_said_is_kept_if_asked_for(
         "0.27.0",
         DEFAULT_VERSION,
     )
-    assert [len(one.prompts) for one in kept.values()] == [7, 7]
+    assert [len(one.prompts) for one in kept.values()] == [8, 8]
     assert again == 2
     assert "give --record another folder" in capsys.readouterr().err
 

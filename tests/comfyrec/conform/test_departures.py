@@ -12,6 +12,7 @@ import pytest
 from comfyrec.conform.rules import RULES
 from comfyrec.conform.server import LiveServer
 from comfyrec.conform.verdict import Verdict, judge, look_at
+from comfyrec.versions import era_of
 from fake_server.nodes.catalogue import Catalogue
 from fake_server.options import ServerOptions
 from fake_server.server.thread import serve
@@ -341,7 +342,38 @@ def test_a_server_without_the_classes_that_are_asked_for_breaks_no_rule_by_that(
     assert {"no_outputs", "small_value", "order_of_frames", "upload"} <= {*verdict.unseen}
 
 
+STEPS_TAKE_TIME = always(NodePlans(classes={"ImageScale": {"seconds": 0.02}}))
+
+
+def ignoring_interrupts(request: Request) -> Request:
+    if request.parts.path != "/interrupt":
+        return request
+    return msgspec.structs.replace(request, method="GET", target="/features", body=b"")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "version, asks, broken",
+    [
+        ("0.33.0", None, []),
+        ("0.3.10", None, []),
+        ("0.33.0", ignoring_interrupts, ["interrupt"]),
+    ],
+)
+def test_an_interrupt_that_is_ignored_is_seen_where_steps_take_time(
+    version: str, asks: Callable[[Request], Request] | None, broken: list[str]
+) -> None:
+    source = SimulatedServer(ServerOptions(era=era_of(version)), plan_for=STEPS_TAKE_TIME)
+
+    verdict = verdict_of(Departing(source, asks=asks), speed=1)
+
+    assert [one.rule for one in verdict.broken] == broken
+    assert verdict.departures == []
+    assert "interrupt" not in verdict.unseen
+    assert ("targeted_interrupt" in verdict.unseen) == bool(broken)
+
+
 def test_every_rule_has_a_departure() -> None:
     named = {rule for rules, _ in DEPARTURES.values() for rule in rules.split()}
 
-    assert named | {"queue_order"} == {rule.name for rule in RULES}
+    assert named | {"queue_order", "interrupt"} == {rule.name for rule in RULES}

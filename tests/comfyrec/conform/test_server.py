@@ -79,7 +79,7 @@ def test_a_busy_server_is_asked_without_running_anything() -> None:
     assert (len(queue["queue_running"]), len(queue["queue_pending"])) == (1, 0)
 
 
-def test_nothing_is_cleared_and_nothing_interrupted() -> None:
+def test_nothing_is_cleared_and_nothing_of_others_interrupted() -> None:
     with serve(SimulatedServer()) as handle:
         LiveServer(handle.url).ask("POST", "/prompt", {"prompt": GRAPH})
         server = LiveServer(handle.url)

@@ -11,16 +11,17 @@ from comfyrec.versions import DEFAULT_VERSION, ERAS, era_of
 from fake_server.options import ServerOptions
 from fake_server.server.thread import serve
 from fake_server.simulated_server import SimulatedServer
+from tests.comfyrec.conform.test_departures import STEPS_TAKE_TIME
 
 DEPARTURES = {
     "0.27.0": [
         "success_event", "display_node", "long_mismatch", "origin_guard", "options_everywhere",
         "internal_routes", "error_objects", "frontend_routes", "client_prompt_id",
-        "global_subgraphs", "cached_history_again", "create_time", "manager_flag",
-        "job_cancelled", "missing_node_type", "node_replacement", "no_store", "fetch_site_guard",
-        "reprs_in_lists", "uuid_prompt_ids", "usage_source", "job_cancel", "model_type_tags",
-        "view_nosniff", "previewable_count", "datasets_folder", "workflow_metadata",
-        "asset_export", "assets_on",
+        "targeted_interrupt", "global_subgraphs", "cached_history_again", "create_time",
+        "manager_flag", "job_cancelled", "missing_node_type", "node_replacement", "no_store",
+        "fetch_site_guard", "reprs_in_lists", "uuid_prompt_ids", "usage_source", "job_cancel",
+        "model_type_tags", "view_nosniff", "previewable_count", "datasets_folder",
+        "workflow_metadata", "asset_export", "assets_on",
     ],
 }  # fmt: skip
 
@@ -30,7 +31,8 @@ def seen_of(version: str, **switched: bool) -> Seen:
     era = era_of(version)
     for fact, on in switched.items():
         era = era.switched(fact, on=on)
-    with serve(SimulatedServer(ServerOptions(era=era))) as handle:
+    source = SimulatedServer(ServerOptions(era=era), plan_for=STEPS_TAKE_TIME)
+    with serve(source, speed=1) as handle:
         return look_at(LiveServer(handle.url), version)
 
 
