@@ -9,7 +9,6 @@ from comfyrec.cassette.redact.form import FormWalk, MultipartWalk, boundary_of
 from comfyrec.cassette.redact.pictures import PictureWalk, Search, picture_at
 from comfyrec.cassette.redact.spans import Found
 from comfyrec.cassette.redact.text import TextWalk
-from comfyrec.cassette.redact.unescaped import holds_text
 from comfyrec.cassette.redact.walk import Walk
 
 __all__ = ["AnyWalk", "code_type", "is_code", "is_code_target", "type_of", "walk_for"]
@@ -76,8 +75,6 @@ _PREVIEW_START: Final = re.compile(rb"\A\0\0\0[\1\2]\0\0\0[\0-\3]")
 """A message of ComfyUI that says that it is a picture, though not one whose chunks we know."""
 _PREVIEW_BYTES: Final = 512
 """How much of each piece of such a picture may be a text before its pixels."""
-_TEXT_BYTES_MIN: Final = 16
-"""No name, sign and credential together are shorter."""
 
 
 class AnyWalk(Walk):
@@ -108,13 +105,9 @@ class AnyWalk(Walk):
         self._size += len(piece)
         if self._is_preview:
             return self._in_text(piece[:_PREVIEW_BYTES])
-        if self._is_binary:
-            if self._size - len(piece) >= BINARY_BYTES_MAX:
-                self.unread = "the rest of a long binary body"
-                return []
-            if not self._text.is_open and not holds_text(self._text.seam + piece, _TEXT_BYTES_MIN):
-                self._text.skip(piece)
-                return []
+        if self._is_binary and self._size - len(piece) >= BINARY_BYTES_MAX:
+            self.unread = "the rest of a long binary body"
+            return []
         return self._in_text(piece)
 
     def _decide(self, piece: bytes) -> list[Found] | None:
@@ -144,7 +137,7 @@ class AnyWalk(Walk):
         return [Found(at + f.start, at + f.stop, f.learn) for f in found] if at else found
 
     def _in_text(self, piece: bytes) -> list[Found]:
-        found = self._text.feed(piece)
+        found = self._text.feed_bytes(piece) if self._is_binary else self._text.feed(piece)
         self.learned += self._text.learned
         self._text.learned = []
         return found

@@ -143,6 +143,7 @@ class KnownSecrets:
         self._prefixes: dict[bytes, set[bytes]] = {}
         self._letters: set[bytes] = set()
         self._shortest = _RUN_BYTES
+        self._all_print = True
         self.longest = 0
         """Bytes of the longest form of any of them."""
 
@@ -151,7 +152,6 @@ class KnownSecrets:
         if value in self._values:
             return False
         self._values[value] = None
-        self._shortest = min(self._shortest, len(value))
         self._letters.update(bytes((letter,)) for letter in value)
         for form in forms_of(value):
             self.add_form(form)
@@ -159,6 +159,8 @@ class KnownSecrets:
 
     def add_form(self, form: bytes) -> None:
         """Look for one more way of writing a secret that is known."""
+        self._shortest = min(self._shortest, len(form))
+        self._all_print = self._all_print and form.isascii() and form.decode().isprintable()
         self._needles.add(form)
         self._skeletons.add(form.translate(None, _DIGITS))
         self._prefixes.setdefault(form[:_PREFIX_BYTES], set()).add(form)
@@ -172,6 +174,13 @@ class KnownSecrets:
     def __bool__(self) -> bool:
         return bool(self._values)
 
+    def spans_in(self, data: bytes) -> list[tuple[int, int]]:
+        """Where they stand in these bytes, in any form, escaped or not."""
+        # Pixels and the like seldom hold so many letters in a row: that is told more quickly.
+        if self._all_print and b"\0" in data and not holds_text(data, self._shortest):
+            return []
+        return [*self.spans(data), *self.spans_escaped(data)]
+
     def spans(self, data: bytes) -> list[tuple[int, int]]:
         """Where they stand in these bytes, in any form."""
         found: list[tuple[int, int]] = []
@@ -184,8 +193,6 @@ class KnownSecrets:
 
     def spans_escaped(self, data: bytes) -> Iterator[tuple[int, int]]:
         """Where they stand with some of their letters escaped: looked for around escapes only."""
-        if b"\0" in data and not holds_text(data, min(self._shortest, _RUN_BYTES)):
-            return
         for escape in ESCAPES if b" " in self._letters else ESCAPES[:-1]:
             for low, high in self._around(data, escape):
                 view = escape.undone(data[low:high])

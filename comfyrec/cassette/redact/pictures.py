@@ -167,7 +167,8 @@ class PictureWalk(Walk):
         whole = self._left == self._chunk.size == stop - at
         self._left -= stop - at
         if self._text is not None:
-            found += [Found(at + f.start, at + f.stop, f.learn) for f in self._text.feed(content)]
+            secrets = self._text.feed_bytes(content)
+            found += [Found(at + f.start, at + f.stop, f.learn) for f in secrets]
             self.learned += self._text.learned
             self._text.learned = []
         if self._packed is not None:

@@ -201,9 +201,7 @@ class SecretRedactor:
         """Where known secrets stand in these bytes, however they are written."""
         if not self._known:
             return []
-        spans = self._known.spans(data)
-        spans += self._known.spans_escaped(data)
-        return [Found(*span, Learn.NEVER) for span in spans]
+        return [Found(*span, Learn.NEVER) for span in self._known.spans_in(data)]
 
     def _taken_out(self, data: bytes, found: list[Found]) -> tuple[bytes, int]:
         """Blank what was found, having learnt it, and every known secret."""

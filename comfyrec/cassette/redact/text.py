@@ -22,7 +22,7 @@ from comfyrec.cassette.redact.open_value import (
 )
 from comfyrec.cassette.redact.rules import STARTS, WAKE, Need, Place, is_secret, need_of
 from comfyrec.cassette.redact.spans import Found, Learn
-from comfyrec.cassette.redact.unescaped import View, percent_undone, unescaped
+from comfyrec.cassette.redact.unescaped import View, holds_text, percent_undone, unescaped
 from comfyrec.cassette.redact.values import is_random, looks_like_credential, stands_out
 
 __all__ = ["TextWalk", "found_in"]
@@ -30,6 +30,8 @@ __all__ = ["TextWalk", "found_in"]
 _CARRY_BYTES: Final = 768
 """How much of the text before is looked at again: a name, a sign and the beginning of a value."""
 _NAME_BYTES: Final = 64
+_TEXT_BYTES_MIN: Final = 16
+"""No name, sign and credential together are shorter."""
 
 _NAME: Final = re.compile(rb"[\w.\-]+")
 _QUOTED_NAME: Final = re.compile(rb"([\"'])((?:[^\"'\\\n]|\\u[0-9a-fA-F]{4}){1,120}?)(\\*)\1")
@@ -125,12 +127,14 @@ class TextWalk:
         """Whether the next piece begins inside a secret."""
         return self._open is not None
 
-    @property
-    def seam(self) -> bytes:
-        """The end of what came before, which belongs to what comes next."""
-        return self._carry
+    def feed_bytes(self, piece: bytes) -> list[Found]:
+        """The same as ``feed``, of bytes that are seldom a text."""
+        if self.is_open or holds_text(self._carry + piece, _TEXT_BYTES_MIN):
+            return self.feed(piece)
+        self._skip(piece)
+        return []
 
-    def skip(self, piece: bytes) -> None:
+    def _skip(self, piece: bytes) -> None:
         """Pass over a piece in which nothing can stand, together with the seam before it."""
         self._carry = (self._carry + piece[-_CARRY_BYTES:])[-_CARRY_BYTES:]
 

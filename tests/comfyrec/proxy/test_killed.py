@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import random
+import subprocess
+import sys
 from itertools import count
 from pathlib import Path
 
@@ -15,6 +18,7 @@ from comfyrec.proxy.recorder import Recorder
 from comfyrec.wire.frames import frame_head
 from comfyrec.wire.tap import Tap
 from comfyrec.wire.websocket import unmask
+from tests.support.paths import ROOT
 from tests.support.redaction_samples import GET, SWITCH, UPGRADE
 
 KILLS = 63
@@ -94,3 +98,19 @@ def test_what_the_client_had_is_on_disk_wherever_the_recorder_is_killed(
         lacking.append(len(had) if not recorded.startswith(had) else 0)
 
     assert lacking == [0] * KILLS
+
+
+@pytest.mark.long
+def test_the_same_of_the_command_and_the_signal() -> None:
+    """``benchmarks/killed.py --kills 1000`` is the whole of it."""
+    done = subprocess.run(
+        [sys.executable, ROOT / "benchmarks" / "killed.py", "--quick", "--json"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+    found = json.loads(done.stdout)
+    assert done.returncode == 0, done.stderr
+    assert found["kills"] == 8
+    assert found["arrived_bytes"] > found["lacking_bytes"] == found["unreadable"] == 0
