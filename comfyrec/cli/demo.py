@@ -6,6 +6,7 @@ import argparse
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ from comfyrec.client.progress_event import ProgressEvent
 from comfyrec.client.result import Result
 from comfyrec.client.shells.blocking import Client
 from comfyrec.errors import CassetteExists, UsageError
+from comfyrec.events.endings import prompt_ending
 from comfyrec.testing.make_source import make_source
 from comfyrec.testing.recording import Recording
 from comfyrec.testing.settings import PluginSettings
@@ -27,7 +29,6 @@ SPEED: Final = 4.0
 """Life-like, but nobody wants to wait for a demonstration."""
 TIMEOUT_S: Final = 60.0
 DIFFERENCES_SHOWN_MAX: Final = 5
-_ENDS: Final = ("execution_success", "execution_error", "execution_interrupted")
 _OF_NO_PROMPT: Final = ("status", "feature_flags")
 """What a server tells every client, or answers to the client's own flags."""
 
@@ -190,7 +191,7 @@ def _about_the_prompt(seen: Seen) -> list[str | bytes]:
     for event in seen.events:
         if event.message is not None and event.type not in _OF_NO_PROMPT:
             found.append(event.message)
-            if event.type in _ENDS:
+            if prompt_ending(event.type, partial(getattr, event, "data")):
                 break
     return found
 

@@ -12,8 +12,8 @@ import msgspec
 from comfyrec.cassette.files import same_file, write_cassette, write_file
 from comfyrec.cassette.records import AnyRecord
 from comfyrec.cassette.redact.pseudonyms.standins import StandIns
-from comfyrec.cassette.redact.recording import redacted_recording
 from comfyrec.cassette.redact.redactor import Redactor
+from comfyrec.cassette.redact.whole_cassette import redacted_recording
 from comfyrec.cassette.repair import mended
 from comfyrec.cli._parser import add_cassette
 from comfyrec.cli._redaction_flags import add_header_flag, checked_headers, known_secrets

@@ -16,8 +16,8 @@ import msgspec
 
 from comfyrec import __version__
 from comfyrec.cassette.files import same_file, write_cassette, write_file
-from comfyrec.cassette.redact.recording import findings_in, redacted_recording
 from comfyrec.cassette.redact.redactor import Redactor
+from comfyrec.cassette.redact.whole_cassette import findings_in, redacted_recording
 from comfyrec.cassette.repair import mended
 from comfyrec.cli._parser import add_cassette
 from comfyrec.cli._redaction_flags import add_header_flag, checked_headers, known_secrets

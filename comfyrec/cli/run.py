@@ -22,8 +22,8 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
 
-from comfyrec.cli._continuous import on_signals, served
 from comfyrec.cli._run_flags import add_arguments, check_combination
+from comfyrec.cli._run_server import on_signals, served
 from comfyrec.cli._workflows import as_prompt, page_workflow
 from comfyrec.client import address, outputs, workflow
 from comfyrec.client.formatting import json_line, printable

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from comfyrec.cassette.records import AnyRecord
-from comfyrec.cassette.redact.recording import PERHAPS, Finding, Records, findings_in
+from comfyrec.cassette.redact.whole_cassette import PERHAPS, Finding, Records, findings_in
 from comfyrec.cli import FAILED
 from comfyrec.cli._parser import add_cassette
 from comfyrec.cli._redaction_flags import known_secrets

@@ -8,10 +8,10 @@ from typing import Any, Final
 import msgspec
 
 from comfyrec.client.result import Failure, Outcome
+from comfyrec.events.endings import BLOCKED
 
 __all__ = ["Announced", "Ending", "by_history", "by_messages", "failure_of"]
 
-_BLOCKED: Final = "ExecutionBlocked"
 _OUTCOMES: Final = {
     "success": Outcome.SUCCESS,
     "error": Outcome.ERROR,
@@ -39,7 +39,7 @@ class Announced(msgspec.Struct):
 
     def failed(self, failure: Failure) -> bool:
         """An ``execution_error`` came; whether it is the end (W10)."""
-        if failure.exception_type == _BLOCKED:
+        if failure.exception_type == BLOCKED:
             self.blocked.append(failure)
             return False
         self.failure = failure

@@ -10,6 +10,7 @@ from string import Formatter
 from typing import Any
 
 from comfyrec.client.progress_event import ProgressEvent, ProgressInfo
+from comfyrec.events.endings import BLOCKED
 from comfyrec.events.nesting import NESTED_MAX
 from comfyrec.wording import did_you_mean
 
@@ -218,7 +219,7 @@ def _failed(event: ProgressEvent) -> str:
 def _message(event: ProgressEvent) -> str | None:
     """``execution_error`` and ``execution_interrupted``: the reason comes with the end."""
     data = event.data if isinstance(event.data, dict) else {}
-    if data.get("exception_type") != "ExecutionBlocked":
+    if data.get("exception_type") != BLOCKED:
         return None
     return f"node {data.get('node_id')}: {data.get('exception_message')}"
 

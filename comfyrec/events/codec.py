@@ -21,7 +21,7 @@ import msgspec
 from comfyrec.errors import DecodeError
 
 from .binary import BinaryEvent, Frame, decode_binary, encode_binary
-from .later import NOT_ON_THE_WIRE, NOT_SENT
+from .lazy_fields import NOT_ON_THE_WIRE, NOT_SENT
 from .python_json import BAD_INPUT, NOT_UTF8, Message, comfy_json, read_json, why_not_json
 from .schema import KNOWN, Data, Event, Misfit, TextEvent, Unknown
 

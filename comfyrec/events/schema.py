@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from .later import (
+from .endings import BLOCKED
+from .lazy_fields import (
     NOT_ON_THE_WIRE,
     NOT_SENT,
     ByAttribute,
@@ -223,7 +224,7 @@ class ExecutionErrorData(Data, frozen=True):
     @property
     def blocked(self) -> bool:
         """An output was blocked: the prompt goes on and ends with ``execution_success``."""
-        return self.exception_type == "ExecutionBlocked"
+        return self.exception_type == BLOCKED
 
 
 class ExecutionInterruptedData(Data, frozen=True):

@@ -24,8 +24,9 @@ from comfyrec.cassette.records import (
     WsFrame,
     payload_of,
 )
+from comfyrec.events.endings import prompt_ending
 from comfyrec.http.request import target_of
-from comfyrec.timeline.message_summary import peek_at
+from comfyrec.timeline.message_summary import data_of, peek_at
 
 __all__ = ["Carry"]
 
@@ -37,7 +38,6 @@ LOOKED_INTO_BYTES_MAX: Final = 4 << 20
 WAITING_MAX: Final = 10_000
 
 _PROMPT_ID: Final = re.compile(rb'"prompt_id":\s*"([^"\\]{1,200})"')
-_TERMINAL: Final = frozenset({"execution_success", "execution_error", "execution_interrupted"})
 _FIN, _OPCODE, _CLOSE, _TEXT = 0x80, 0x0F, 0x8, 0x1
 
 
@@ -236,7 +236,7 @@ class Carry:
             self._waiting.clear()
         elif peek.prompt_id is None:
             return
-        elif peek.type in _TERMINAL or peek.null_node:
+        elif peek.null_node or prompt_ending(peek.type, lambda: data_of(payload)):
             self._waiting.pop(peek.prompt_id, None)
         elif peek.type == "execution_start" and peek.prompt_id not in self._waiting:
             self._begins(peek.prompt_id)

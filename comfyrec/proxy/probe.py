@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from comfyrec.events.v2_told import ASKING, is_v2_answer
+from comfyrec.events.v2_detect import ASKING, is_v2_answer
 from comfyrec.proxy.upstream import Upstream
 
 __all__ = ["Probe", "clients_go_first", "probe"]

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from comfyrec.show.diff_facts import Facets, Seen, facets_of
-from comfyrec.show.shapes import Shape
+from comfyrec.show.json_shape import Shape
 from comfyrec.show.text import Line, line
 from comfyrec.timeline import Timeline
 from comfyrec.timeline.moments import PREVIEWS

@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from comfyrec.cassette.records import Side
-from comfyrec.show.shapes import Shape, add_shape, normalized, words_in
+from comfyrec.show.json_shape import Shape, add_shape, normalized, words_in
 from comfyrec.timeline import Timeline
 from comfyrec.timeline.message_summary import data_of
 from comfyrec.timeline.model import Exchange, Message, RecordedPrompt, Socket

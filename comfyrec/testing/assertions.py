@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, Final
 
+from comfyrec.events.endings import prompt_ending
 from comfyrec.events.outputs import files_in
 from comfyrec.testing.observed import Seen, SeenRequest, SeenSocket
 from comfyrec.wording import plural, shortened, shortened_list
@@ -23,7 +25,6 @@ __all__ = [
     "socket_before_post",
 ]
 
-TERMINAL: Final = ("execution_success", "execution_error", "execution_interrupted")
 DIFFERENCES_SHOWN_MAX: Final = 12
 VALUE_MAX: Final = 60
 
@@ -36,9 +37,7 @@ def one_terminal_event(seen: Seen, prompt_id: str | None = None) -> str:
         frame["type"]
         for frame in _frames(seen)
         if frame["data"].get("prompt_id") == wanted
-        and frame["type"] in TERMINAL
-        # An output that was blocked with a message is reported like this, and is not an end.
-        and frame["data"].get("exception_type") != "ExecutionBlocked"
+        and prompt_ending(frame["type"], partial(frame.get, "data"))
     ]
     assert len(ends) == 1, f"prompt {wanted} has {plural(len(ends), 'terminal event')}: {ends}"
     return str(ends[0])

@@ -11,7 +11,7 @@ from typing import Any, Final, Self, TypeVar
 from msgspec.structs import replace
 
 from comfyrec.errors import ScenarioError, ServerDied
-from comfyrec.testing.idle import IdleWatch
+from comfyrec.testing.idle_limit import IdleWatch
 from comfyrec.testing.make_source import choices_of, make_source, speed_for, transport_for
 from comfyrec.testing.observed import Seen, SeenPrompt, SeenRequest, SeenSocket, Witness
 from comfyrec.testing.settings import PluginSettings

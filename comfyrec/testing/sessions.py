@@ -130,7 +130,7 @@ class WithEpisodes(ComfyUI):
 
     def __init__(self, settings: PluginSettings) -> None:
         from comfyrec.cassette.files import open_cassette
-        from comfyrec.testing.episodes import Episodes
+        from comfyrec.testing.new_episodes import Episodes
         from comfyrec.timeline import Timeline
         from fake_server.replay import Player
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
+from comfyrec.events.endings import BLOCKED
 from comfyrec.timeline.message_summary import data_of
 from comfyrec.timeline.model import Message, RecordedPrompt
 from comfyrec.timeline.node_runs import NodeRun, NodeRuns
@@ -42,7 +43,7 @@ class Failure(msgspec.Struct, frozen=True):
     @property
     def blocked(self) -> bool:
         """An output was blocked: the prompt went on (protocol.md section 2.2)."""
-        return self.exception_type == "ExecutionBlocked"
+        return self.exception_type == BLOCKED
 
     def __str__(self) -> str:
         where = " ".join(filter(None, (self.class_type, self.node_id)))

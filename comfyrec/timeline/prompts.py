@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
 from comfyrec.events.cloud import ENDS
+from comfyrec.events.endings import prompt_ending
 from comfyrec.http.request import loads_or_none
 from comfyrec.timeline.message_summary import data_of
 from comfyrec.timeline.model import (
@@ -38,12 +39,6 @@ __all__ = [
     "submission",
 ]
 
-_TERMINAL: Final = {
-    "execution_success": SUCCESS,
-    "execution_error": ERROR,
-    "execution_interrupted": INTERRUPTED,
-}
-
 
 def submission(exchange: Exchange) -> tuple[dict[str, Any], dict[str, Any]] | None:
     """Body and answer of a POST /prompt that was accepted, else None."""
@@ -56,14 +51,8 @@ def submission(exchange: Exchange) -> tuple[dict[str, Any], dict[str, Any]] | No
 
 
 def is_terminal(message: Message) -> str:
-    """The outcome that a frame announces, ``""`` for none.
-
-    A blocked output says ``execution_error`` too and is not the end (protocol.md, section 2.2).
-    """
-    outcome = _TERMINAL.get(message.peek.type, "")
-    if outcome == ERROR and _data(message).get("exception_type") == "ExecutionBlocked":
-        return ""
-    return outcome
+    """The outcome that a frame announces, ``""`` for none."""
+    return prompt_ending(message.peek.type, lambda: _data(message)) or ""
 
 
 def _data(message: Message) -> dict[str, Any]:

@@ -12,9 +12,10 @@ from typing import Any, Final
 
 import msgspec
 
+from comfyrec.events.endings import prompt_ending
 from comfyrec.events.outputs import all_files_in
 from comfyrec.http.request import loads_or_none
-from comfyrec.timeline.message_summary import peek_at
+from comfyrec.timeline.message_summary import data_of, peek_at
 from fake_server.options import ServerOptions
 from fake_server.replay.live.uploads import viewed_file
 from fake_server.replay.rewrite_response import SYNTHESIZED
@@ -181,7 +182,8 @@ class Simulation:
         peek = peek_at(message) if isinstance(message, str) else None
         if peek is None or peek.prompt_id is None:
             return
-        if (peek.type == "executing" and peek.null_node) or peek.type in _TERMINAL:
+        ends = prompt_ending(peek.type, lambda: data_of(message))
+        if (peek.type == "executing" and peek.null_node) or ends:
             self._running.pop(peek.prompt_id, None)
         elif peek.type == "executed":
             data = (loads_or_none(message) or {}).get("data") or {}
@@ -194,7 +196,6 @@ class Simulation:
             del self._names[next(iter(self._names))]
 
 
-_TERMINAL: Final = ("execution_success", "execution_error", "execution_interrupted")
 _UPLOADS_BYTES_MAX: Final = 64 * 1024 * 1024
 
 

@@ -88,7 +88,7 @@ SHELLS = {
     "comfyrec.check.play",
     "comfyrec.check.process_tree",
     "comfyrec.check.recorded",
-    "comfyrec.check.causes.reference",
+    "comfyrec.check.causes.reference_client",
     "comfyrec.check.runner",
     "comfyrec.check.causes.shrink_files",
     "comfyrec.check.causes.shrink_trials",
@@ -132,7 +132,7 @@ ALLOWED = {
     ("comfyrec.cassette.packed.zstandard", "sys"),
     # Pillow draws into memory only.
     ("fake_server.storage.pictures", "io"),
-    ("comfyrec.cassette.redact.pseudonyms.solid", "io"),
+    ("comfyrec.cassette.redact.pseudonyms.blank_image", "io"),
     # The words that the system has for the number of an error.
     ("comfyrec.wording", "os"),
     # So does what writes zips.

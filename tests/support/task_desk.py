@@ -7,7 +7,7 @@ import json
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, TypeVar
 
-from comfyrec.client.shells.tasks import (
+from comfyrec.client.shells.task_client import (
     FluxLoraTask,
     TaskClient,
 )

@@ -9,7 +9,7 @@ import msgspec
 
 from comfyrec.check.advice import cause_of
 from comfyrec.check.causes.parts import Cut, Parts
-from comfyrec.check.causes.reference import reference_result
+from comfyrec.check.causes.reference_client import reference_result
 from comfyrec.check.causes.shrink import Spent
 from comfyrec.check.causes.trials import Trial, Trials, why
 from comfyrec.check.recorded import ending_recorded, scenario_of

@@ -11,7 +11,7 @@ from typing import Literal
 import msgspec
 
 from comfyrec.client.http.exchange import Conversation, HttpRequest
-from comfyrec.events.v2_told import ASKING, is_v2_answer
+from comfyrec.events.v2_detect import ASKING, is_v2_answer
 
 __all__ = ["Spoken", "which_surface"]
 

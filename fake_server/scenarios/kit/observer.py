@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from comfyrec.events.endings import prompt_ending
 from fake_server.scenarios.kit.credentials import CredentialWatch
 from fake_server.scenarios.kit.graphs import middle, sinks
 from fake_server.scenarios.kit.matchers import FrameView, look
@@ -52,12 +53,6 @@ _FIRST_TOKEN: Final = 1 << 48
 
 Ending = Literal["success", "error", "interrupted", "cancelled", "rejected", "lost", "timed-out"]
 """What can become of a prompt; the words that a client's report uses too."""
-
-_TERMINAL: Final[Mapping[str, Ending]] = {
-    "execution_success": "success",
-    "execution_error": "error",
-    "execution_interrupted": "interrupted",
-}
 
 
 class JournalNote(msgspec.Struct, frozen=True):
@@ -321,11 +316,8 @@ class Observer:
                 self.note("ended", reply.exchange, "rejected")
 
     def _notice_end(self, frame: FrameView) -> None:
-        ending = _TERMINAL.get(frame.type)
-        if ending is None or frame.prompt_id not in self.prompts:
-            return
-        # A blocked output says execution_error too, and the prompt goes on (protocol.md 2.2).
-        if frame.data.get("exception_type") != "ExecutionBlocked":
+        ending = prompt_ending(frame.type, lambda: frame.data)
+        if ending is not None and frame.prompt_id in self.prompts:
             self.end(ending, frame.prompt_id or "")
 
 

@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from comfyrec.events import comfy_json
+from comfyrec.events.endings import prompt_ending
 from comfyrec.versions import era_of
 from fake_server.http import job_view
 from fake_server.surfaces.cloud.answers import iso_time, milliseconds
@@ -34,9 +35,9 @@ End = Literal["success", "error", "cancelled", "lost"]
 JOBS_MAX: Final = 10_000
 """As many as a server's history keeps."""
 _ENDS: Final[Mapping[str, End]] = {
-    "execution_success": "success",
-    "execution_error": "error",
-    "execution_interrupted": "cancelled",
+    "success": "success",
+    "error": "error",
+    "interrupted": "cancelled",
 }
 _PAGES: Final = {"new": "submitted", "waiting": "queued_waiting", "starting": "preparing",
                  "running": "executing", "stopping": "cancel_requested"}  # fmt: skip
@@ -141,9 +142,9 @@ class Jobs:
         job.updated = now
         if name == "executing" and data.get("node") is not None:
             job.at_work = True
-        blocked = data.get("exception_type") == "ExecutionBlocked"
-        if name in _ENDS and not blocked and job.end is None:
-            job.end = _ENDS[name]
+        ending = prompt_ending(name, lambda: data)
+        if ending is not None and job.end is None:
+            job.end = _ENDS[ending]
             job.error = data if job.end == "error" else None
 
 

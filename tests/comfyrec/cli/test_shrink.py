@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from comfyrec.cassette.files import write_cassette
-from comfyrec.check.causes.reference import reference_result
+from comfyrec.check.causes.reference_client import reference_result
 from comfyrec.check.recorded import choices_in
 from comfyrec.cli import main
 from tests.support.paths import ROOT

@@ -10,8 +10,8 @@ import pytest
 
 from comfyrec.cassette.files import bundled
 from comfyrec.cassette.records import AnyRecord
-from comfyrec.cassette.redact.recording import redacted_recording
 from comfyrec.cassette.redact.redactor import CLASSES, Redactor
+from comfyrec.cassette.redact.whole_cassette import redacted_recording
 from comfyrec.timeline import Timeline
 from fake_server.replay import Player, replay_differences
 from fake_server.replay.self_check import replay_to_clients_of

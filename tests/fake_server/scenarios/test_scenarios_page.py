@@ -7,6 +7,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Iterator
+from importlib import metadata
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,7 @@ def test_an_entry_point_makes_it_known(example: Any, monkeypatch: pytest.MonkeyP
     unregister("chatty-extension")
     point = EntryPoint("chatty", "mypackage.scenarios:CHATTY", group)
     monkeypatch.setattr(EntryPoint, "load", lambda self: example.CHATTY)
-    monkeypatch.setattr(registry, "entry_points", lambda group: [point])
+    monkeypatch.setattr(metadata, "entry_points", lambda group: [point])
 
     found = find("chatty-extension")
     monkeypatch.undo()

@@ -17,9 +17,9 @@ import msgspec
 
 from comfyrec.cassette.content_coding import same_size
 from comfyrec.cassette.redact.pictures import PNG
+from comfyrec.cassette.redact.pseudonyms.blank_image import solid_picture
 from comfyrec.cassette.redact.pseudonyms.json_values import Mode
 from comfyrec.cassette.redact.pseudonyms.known_values import edited
-from comfyrec.cassette.redact.pseudonyms.solid import solid_picture
 from comfyrec.cassette.redact.pseudonyms.substitutes import Substitutes
 from comfyrec.cassette.redact.pseudonyms.written import in_utf16, plain
 

@@ -17,6 +17,7 @@ from comfyrec.cassette.content_coding import coding_of, decoded, same_size
 from comfyrec.cassette.records import (
     AnyRecord,
     Closed,
+    End,
     HttpPart,
     Note,
     Opened,
@@ -85,6 +86,7 @@ class Pseudonymizer:
             Closed: self._closed,
             Note: self._note,
             Raw: self._raw,
+            End: lambda record: record,
         }
 
     def later(self) -> Pseudonymizer:
@@ -107,7 +109,8 @@ class Pseudonymizer:
     def record(self, record: AnyRecord) -> AnyRecord:
         """The record with stand-ins; the very same object where nothing was replaced."""
         handle = self._by_kind.get(record.__class__)
-        return record if handle is None else handle(record)
+        assert handle is not None, f"nothing says what to redact of {type(record).__name__}"
+        return handle(record)
 
     def take_held(self, conn: int, side: Side) -> list[HttpPart]:
         """The piece of a body that a connection ends in, if there is one; its number and time are

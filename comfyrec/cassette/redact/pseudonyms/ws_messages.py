@@ -10,20 +10,15 @@ from comfyrec.cassette.redact.pseudonyms.known_values import edited
 from comfyrec.cassette.redact.pseudonyms.media import blob, is_media, media
 from comfyrec.cassette.redact.pseudonyms.substitutes import Substitutes
 from comfyrec.cassette.redact.pseudonyms.written import plain
+from comfyrec.events.schema import KNOWN
 
 __all__ = ["message_hidden"]
 
 _BINARY_OPCODE: Final = 2
 _TYPE: Final = re.compile(rb'\s*\{\s*"type"\s*:\s*"([^"\\]{1,80})"')
-_KNOWN: Final = frozenset(
-    (
-        b"status progress progress_state executing executed execution_start execution_cached "
-        b"execution_success execution_error execution_interrupted feature_flags logs "
-        b"assets.seed.started assets.seed.fast_complete assets.seed.enrich_complete "
-        b"assets.seed.completed"
-    ).split()
-)
-"""Events whose members are known by their names; those of extensions may hold anything."""
+_KNOWN: Final = frozenset(kind.encode() for kind in KNOWN if kind != "notification")
+"""Events whose members are known by their names; those of extensions may hold anything, and
+a notification is a sentence for a person."""
 _HEADER_BYTES: Final = 8
 _TEXT_KIND, _DESCRIBED_KIND = 3, 4
 _PICTURE_KINDS: Final = frozenset((1, 2))

@@ -11,7 +11,7 @@ import pytest
 from comfyrec.client.http import task_requests
 from comfyrec.client.http.exchange import HttpRequest
 from comfyrec.client.http.exchange import HttpResponse as Answered
-from comfyrec.client.shells.tasks import (
+from comfyrec.client.shells.task_client import (
     FluxLoraTask,
     Key,
     Task,

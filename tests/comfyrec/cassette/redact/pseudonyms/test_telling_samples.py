@@ -8,8 +8,8 @@ import pytest
 
 from comfyrec.cassette.files import open_cassette, write_cassette
 from comfyrec.cassette.records import AnyRecord, End, Session
-from comfyrec.cassette.redact.recording import redacted_recording
 from comfyrec.cassette.redact.redactor import Redactor
+from comfyrec.cassette.redact.whole_cassette import redacted_recording
 from tests.support.recorded import everything, recording_of, unredacted
 from tests.support.telling_samples import TELLING, Telling, forms_of
 

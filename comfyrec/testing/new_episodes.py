@@ -17,6 +17,7 @@ from typing import Any, Final
 import aiohttp
 import yarl
 
+from comfyrec.events.endings import prompt_ending
 from comfyrec.events.outputs import files_in
 from comfyrec.proxy.upstream import parse_upstream
 from comfyrec.testing.recording import Recording
@@ -45,7 +46,6 @@ _UPSTREAM_S: Final = aiohttp.ClientTimeout(total=300)
 _HOP_BY_HOP: Final = {
     "connection", "content-encoding", "content-length", "host", "keep-alive", "transfer-encoding",
 }  # fmt: skip
-_ENDS: Final = ("execution_success", "execution_error", "execution_interrupted")
 
 
 class Episodes(Wrapper):
@@ -211,7 +211,7 @@ class Episodes(Wrapper):
             data = frame["data"]
         except (ValueError, KeyError, TypeError):
             return  # passed on all the same; it names nothing
-        if frame.get("type") in _ENDS:
+        if prompt_ending(frame.get("type"), lambda: data):
             self._running.discard(data.get("prompt_id"))
         if frame.get("type") == "executed":
             self._names.update(file.filename for file in files_in(data.get("output")))

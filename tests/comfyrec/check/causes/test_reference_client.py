@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from comfyrec.check.causes.reference import reference_result
+from comfyrec.check.causes.reference_client import reference_result
 from comfyrec.check.recorded import recorded_scenario, scenario_of
 from comfyrec.timeline import Timeline
 from fake_server.scenarios import Choice, choose

@@ -14,7 +14,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from comfyrec.client.shells.tasks import (
+from comfyrec.client.shells.task_client import (
     TaskClient,
     Text2VideoTask,
     UpscalerTask,

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from comfyrec.testing import idle
-from comfyrec.testing.idle import IdleWatch
+from comfyrec.testing import idle_limit
+from comfyrec.testing.idle_limit import IdleWatch
 
 
 class Loop(asyncio.AbstractEventLoop):
@@ -44,7 +44,7 @@ class Loop(asyncio.AbstractEventLoop):
 @pytest.fixture
 def loop(monkeypatch: pytest.MonkeyPatch) -> Loop:
     made = Loop()
-    monkeypatch.setattr(idle.time, "monotonic", lambda: made.now)
+    monkeypatch.setattr(idle_limit.time, "monotonic", lambda: made.now)
     return made
 
 
