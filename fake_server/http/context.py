@@ -28,11 +28,13 @@ __all__ = [
     "Handler",
     "HandlerFailed",
     "HttpError",
+    "UnknownUser",
     "below",
     "extension",
     "keys_of",
     "listed",
     "read_json",
+    "user_of",
 ]
 
 LOG_LINES_MAX: Final = 300
@@ -99,6 +101,10 @@ class HandlerFailed(Exception):
     """
 
     hint = ""
+
+
+class UnknownUser(HandlerFailed):
+    """``comfy-user`` names an unknown user."""
 
 
 class BodyNotJson(HandlerFailed):
@@ -168,3 +174,15 @@ def extension(name: str) -> str:
     """The extension with its dot, as ``os.path.splitext`` sees it: ``.bashrc`` has none."""
     found = re.search(r"(?<=[^/.])(\.[^./]*)$", name)
     return found[1] if found else ""
+
+
+def user_of(context: Context, request: Request) -> str:
+    """The id of the user who asks.
+
+    Raises:
+        UnknownUser: with ``--multi-user``, an id that is not registered.
+    """
+    user = request.header("comfy-user", "default") if context.options.multi_user else "default"
+    if user not in context.users:
+        raise UnknownUser(user)
+    return user

@@ -10,7 +10,7 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 from comfyrec.http.media_types import OCTETS, guessed_type, served_type
-from fake_server.http.context import Context, HandlerFailed, below
+from fake_server.http.context import Context, HandlerFailed, UnknownUser, below, user_of
 from fake_server.http.responses import empty, json_response, text
 from fake_server.http.static import file_answer, no_plain_file
 from fake_server.http.view import is_dangerous
@@ -26,7 +26,6 @@ __all__ = [
     "move",
     "path_of",
     "post",
-    "user_of",
 ]
 
 USER_FILES: Final = "user"
@@ -35,22 +34,6 @@ USER_FILES: Final = "user"
 
 _FOLDER_SIZE: Final = 4_096
 """Of every folder, on the file systems of Linux."""
-
-
-class UnknownUser(HandlerFailed):
-    """``comfy-user`` names an unknown user."""
-
-
-def user_of(context: Context, request: Request) -> str:
-    """The id of the user who asks.
-
-    Raises:
-        UnknownUser: with ``--multi-user``, an id that is not registered.
-    """
-    user = request.header("comfy-user", "default") if context.options.multi_user else "default"
-    if user not in context.users:
-        raise UnknownUser(user)
-    return user
 
 
 def path_of(context: Context, request: Request, name: str, *, make: bool = True) -> str | None:

@@ -9,9 +9,16 @@ import json
 import re
 from typing import Any, Final
 
-from fake_server.http.context import Context, HandlerFailed, HttpError, read_json
+from fake_server.http.context import (
+    Context,
+    HandlerFailed,
+    HttpError,
+    UnknownUser,
+    read_json,
+    user_of,
+)
 from fake_server.http.responses import empty, json_response
-from fake_server.http.userdata import USER_FILES, UnknownUser, path_of, user_of
+from fake_server.http.userdata import USER_FILES, path_of
 from fake_server.source import Request, Response
 
 __all__ = ["add_user", "get_setting", "get_settings", "get_users", "post_setting", "post_settings"]

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Final
 
 from comfyrec.http.media_types import OCTETS, guessed_type
-from fake_server.http.context import Context, HandlerFailed, below
+from fake_server.http.context import Context, HandlerFailed, below, user_of
 from fake_server.http.responses import empty, json_response
 from fake_server.http.static import file_answer
 from fake_server.source import Request, Response
@@ -71,6 +71,7 @@ def view(context: Context, request: Request) -> Response:
 
 def _of_hash(context: Context, request: Request, wanted: str) -> Response:
     """The content of an asset, under the asset's name."""
+    user_of(context, request)
     asset = context.assets.with_hash(wanted)
     file = None if asset is None else context.assets.content(asset)
     if asset is None or file is None:

@@ -30,9 +30,11 @@ UNKNOWN = "11111111-1111-4111-8111-111111111111"
 class AssetRig(SourceRig):
     """Questions to a server of some version, with assets on or off."""
 
-    def __init__(self, version: str = "0.33.0", *, on: bool = True) -> None:
+    def __init__(
+        self, version: str = "0.33.0", *, on: bool = True, multi_user: bool = False
+    ) -> None:
         era = era_of(version).switched("assets_on", on=on)
-        self.server = SimulatedServer(ServerOptions(era=era))
+        self.server = SimulatedServer(ServerOptions(era=era, multi_user=multi_user))
         super().__init__(self.server)
 
     def says(self, method: str, target: str, body: Any = b"") -> tuple[int, Any]:

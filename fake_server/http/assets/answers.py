@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from urllib.parse import quote
 
-from fake_server.http.context import Context, HttpError
+from fake_server.http.context import Context, HttpError, user_of
 from fake_server.http.responses import json_response
 from fake_server.source import Request, Response
 from fake_server.storage.assets import Asset
@@ -90,12 +90,16 @@ def read_body(request: Request, *, code: str = "INVALID_BODY", message: str) -> 
     return body
 
 
-def found(context: Context, asset_id: str, *, end: str = "", details: bool = True) -> Asset:
+def found(
+    context: Context, request: Request, asset_id: str, *, end: str = "", details: bool = True
+) -> Asset:
     """The asset of an id.
 
     Raises:
+        UnknownUser: who asks is nobody.
         Refused: there is none.
     """
+    user_of(context, request)
     asset = context.assets.get(asset_id.lower())
     if asset is None:
         message = f"AssetReference {asset_id} not found{end}"

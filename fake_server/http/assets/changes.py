@@ -19,7 +19,7 @@ from fake_server.http.assets.answers import (
     read_body,
     unread,
 )
-from fake_server.http.context import Context, HttpError, extension
+from fake_server.http.context import Context, HttpError, extension, user_of
 from fake_server.http.responses import empty, json_response
 from fake_server.source import Request, Response
 from fake_server.storage.assets import Asset, content_hash
@@ -44,12 +44,12 @@ _FIELD_MISSING: Final = "Field required"
 
 def get_asset(context: Context, request: Request, id: str) -> Response:
     """One asset."""
-    return json_response(described(context, found(context, id)))
+    return json_response(described(context, found(context, request, id)))
 
 
 def content(context: Context, request: Request, id: str) -> Response:
     """The bytes of an asset."""
-    asset = found(context, id)
+    asset = found(context, request, id)
     file = context.assets.content(asset)
     if file is None:
         raise Refused(404, "FILE_NOT_FOUND", "Underlying file not found on disk.")
@@ -97,7 +97,7 @@ def update_asset(context: Context, request: Request, id: str) -> Response:
         why = "Provide at least one of: name, user_metadata, preview_id."
         error = invalid("value_error", [], f"Value error, {why}", body, context={"error": why})
         raise unread("INVALID_BODY", error)
-    asset = found(context, id)
+    asset = found(context, request, id)
     if preview is not None and context.assets.get(preview) is None:
         message = f"Preview AssetReference {preview} not found"
         raise Refused(404, "ASSET_NOT_FOUND", message, {"id": id})
@@ -114,7 +114,7 @@ def _unless(fits: bool, kind: str, name: str, wanted: str, given: Any) -> list[d
 
 def delete_asset(context: Context, request: Request, id: str) -> Response:
     """Forget an asset; its file stays."""
-    found(context, id, end=".", details=False)
+    found(context, request, id, end=".", details=False)
     context.assets.delete(id.lower())
     return empty(204)
 
@@ -125,7 +125,7 @@ def delete_asset(context: Context, request: Request, id: str) -> Response:
 def add_tags(context: Context, request: Request, id: str) -> Response:
     """Tag an asset."""
     tags = _tags_of(request, "add")
-    asset = found(context, id)
+    asset = found(context, request, id)
     if context.era.has("assets_reworked") and _SYSTEM_TAG in tags:
         message = f"the tag {_SYSTEM_TAG!r} is set by the server alone"
         raise Refused(400, "SYSTEM_TAG_FORBIDDEN", message, {"tags": [_SYSTEM_TAG]})
@@ -141,7 +141,7 @@ def add_tags(context: Context, request: Request, id: str) -> Response:
 def remove_tags(context: Context, request: Request, id: str) -> Response:
     """Take tags off an asset."""
     tags = set(_tags_of(request, "remove"))
-    asset = found(context, id)
+    asset = found(context, request, id)
     protected = tags & {_SYSTEM_TAG} if context.era.has("assets_reworked") else set[str]()
     removed = (tags & asset.tags) - protected
     absent = tags - asset.tags - protected
@@ -213,6 +213,7 @@ def from_hash(context: Context, request: Request) -> Response:
         mime_type=body.get("mime_type"),
         preview_id=body.get("preview_id"),
     )
+    user_of(context, request)
     known = context.assets.with_hash(wanted)
     if known is None:
         raise Refused(404, "ASSET_NOT_FOUND", f"Asset content {wanted} does not exist")
@@ -235,6 +236,7 @@ def upload_asset(context: Context, request: Request) -> Response:
         if not wanted:
             message = "Form must include a 'file' part or a known 'hash'."
         raise Refused(400, "MISSING_INPUT", message)
+    user_of(context, request)
     if known is None and file is not None:
         actual = content_hash(file.value)
         if wanted and wanted != actual:

@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from fake_server.http.assets.answers import Refused, described, invalid, unread
-from fake_server.http.context import Context
+from fake_server.http.context import Context, user_of
 from fake_server.http.responses import json_response
 from fake_server.source import Request, Response
 from fake_server.storage.assets import Asset
@@ -41,6 +41,7 @@ def list_assets(context: Context, request: Request) -> Response:
     sort = _choice(request, "sort", "created_at", _SORTS)
     order = _choice(request, "order", "desc", _ORDERS)
     fitting = _filtered(context, request)
+    user_of(context, request)
     key = _key(context, sort)
     fitting.sort(key=lambda one: (key(one), one.id), reverse=order == "desc")
     after = request.first("after")
@@ -62,7 +63,9 @@ def refine_tags(context: Context, request: Request) -> Response:
     """How often each tag is among the assets that fit the filters."""
     limit = _number(request, "limit", 100, least=1, most=1000)
     counts: Counter[str] = Counter()
-    for asset in _filtered(context, request):
+    fitting = _filtered(context, request)
+    user_of(context, request)
+    for asset in fitting:
         counts.update(asset.tags)
     ranked = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
     return json_response({"tag_counts": dict(ranked[:limit])})
@@ -74,6 +77,7 @@ def list_tags(context: Context, request: Request) -> Response:
     offset = _number(request, "offset", 0, least=0, most=10_000_000)
     order = _choice(request, "order", "count_desc", _TAG_ORDERS)
     prefix = (request.first("prefix") or "").strip()
+    user_of(context, request)
     zero = (request.first("include_zero") or "true").lower() not in ("false", "0", "no", "off")
     counts = [
         (name, count)

@@ -66,6 +66,14 @@ def test_one_fact_that_departs_is_named(version: str, fact: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("assets", [False, True])
+def test_assets_are_seen_on_servers_with_users_too(assets: bool) -> None:
+    options = ServerOptions(era=era_of("0.33.0").switched("assets_on", on=assets), multi_user=True)
+    with serve(SimulatedServer(options)) as handle:
+        assert look_at(LiveServer(handle.url), "here").facts["assets_on"] == assets
+
+
+@pytest.mark.slow
 def test_two_versions_differ_in_the_facts_between_them() -> None:
     before, after = seen_of("0.27.0"), seen_of("0.33.0")
 

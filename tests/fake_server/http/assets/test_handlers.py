@@ -12,8 +12,9 @@ from comfyrec.versions import ERAS, era_of
 from fake_server.http.assets.handlers import ASSET_HANDLERS
 from fake_server.options import ServerOptions
 from fake_server.simulated_server import SimulatedServer
-from tests.support.asset_server import SAVES, UNKNOWN, AssetRig
+from tests.support.asset_server import HOST, PNG, SAVES, UNKNOWN, AssetRig
 from tests.support.replay_rig import SourceRig
+from tests.support.source_client import part
 
 ASSETS = [route for route in ROUTES if f"{route.method} {route.path}" in ASSET_HANDLERS]
 
@@ -139,3 +140,55 @@ def test_the_flag_of_assets_says_whether_they_are_on(version: str, on: bool) -> 
 
     assert flags["assets"] is on
     _assets(rig, on)
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "body"),
+    [
+        ("GET", "/api/assets", b""),
+        ("GET", "/api/assets?after=x", b""),
+        ("GET", "/api/assets/tags/refine", b""),
+        ("GET", "/api/tags", b""),
+        ("GET", f"/api/assets/{UNKNOWN}", b""),
+        ("GET", f"/api/assets/{UNKNOWN}/content", b""),
+        ("PUT", f"/api/assets/{UNKNOWN}", {"name": "x"}),
+        ("DELETE", f"/api/assets/{UNKNOWN}", b""),
+        ("POST", f"/api/assets/{UNKNOWN}/tags", {"tags": ["a"]}),
+        ("DELETE", f"/api/assets/{UNKNOWN}/tags", {"tags": ["a"]}),
+        ("POST", "/api/assets/from-hash", {"hash": f"blake3:{'0' * 64}"}),
+        ("GET", f"/view?filename=blake3:{'0' * 64}", b""),
+    ],
+)
+def test_with_users_of_its_own_it_fails_for_nobody(method: str, target: str, body: Any) -> None:
+    rig = AssetRig(multi_user=True)
+    ann = rig.says("POST", "/users", {"username": "ann"})[1]
+
+    nobody = rig.ask(method, target, body)
+    somebody = rig.ask(method, target, body, headers=(HOST, ("comfy-user", ann)))
+
+    assert nobody.status == 500
+    assert somebody.status != 500
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "body"),
+    [
+        ("GET", "/api/assets?limit=x", b""),
+        ("GET", "/api/assets?tags_all=a&tags_none=a", b""),
+        ("PUT", f"/api/assets/{UNKNOWN}", {}),
+        ("POST", "/api/assets/from-hash", {}),
+    ],
+)
+def test_what_does_not_fit_is_refused_before_it_is_asked_who_asks(
+    method: str, target: str, body: Any
+) -> None:
+    assert AssetRig(multi_user=True).ask(method, target, body).status == 400
+
+
+def test_an_upload_of_nobody_leaves_nothing() -> None:
+    rig = AssetRig(multi_user=True)
+
+    answer = rig.form(part("tags", "input"), part("file", PNG, "up.png", "image/png"))
+
+    assert answer.status == 500
+    assert len(list(rig.server.engine.worker.assets)) == 0
