@@ -110,7 +110,8 @@ def _prompt_bars(prompt: PromptStory, width: int) -> Iterator[Line]:
     if prompt.failure is not None:
         style = "warn" if prompt.failure.blocked else "bad"
         yield line("  ", (" ".join(str(prompt.failure).split()), style))
-    if not prompt.heard and prompt.outcome != "deleted":
+    told = prompt.heard or prompt.started_us is not None  # what no socket told, answers did
+    if not told and prompt.outcome != "deleted":
         yield line(("  nobody was told anything about it over a socket", "warn"))
 
 

@@ -189,8 +189,9 @@ _VALUE_MAX: Final = 60
 
 
 def cut_moment(exchange: Exchange, start: int) -> Moment:
-    """Its connection ended before it was answered."""
+    """Its connection ended before it was answered, or in the middle of the answer."""
     assert exchange.cut_by is not None, "only what was cut has this moment"
+    missing = "the answer" if exchange.status is None else "the end of the answer"
     return Moment(
         at=exchange.cut_at,
         t_us=exchange.cut_t - start,
@@ -199,7 +200,7 @@ def cut_moment(exchange: Exchange, start: int) -> Moment:
         side=exchange.cut_by,
         conn=exchange.conn,
         exchange=exchange.number,
-        words=f"{exchange.method} {exchange.path}: the connection ended before the answer",
+        words=f"{exchange.method} {exchange.path}: the connection ended before {missing}",
         severity="bad",
     )
 

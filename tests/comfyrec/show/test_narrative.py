@@ -14,7 +14,7 @@ from comfyrec.show.selection import Selection, microseconds
 from comfyrec.show.text import plain
 from comfyrec.timeline import Timeline
 from comfyrec.timeline.story import tell
-from tests.support.timeline_samples import PROMPT, Recording, run, session
+from tests.support.timeline_samples import CLIENT, PROMPT, Recording, run, session
 
 
 def lines_of(timeline: Timeline, **options: object) -> list[str]:
@@ -135,3 +135,20 @@ def test_a_recording_without_a_prompt_is_told() -> None:
     lines = lines_of(Timeline.build(recording.end()))
 
     assert lines[0] == "outcome   0 prompts"
+
+
+def test_a_job_of_which_answers_told_says_nothing_of_sockets_and_where_its_stream_was_cut() -> None:
+    made = Recording()
+    made.request(1, "POST", "/api/v2/jobs", {"workflow": {}})
+    made.answer(1, {"id": PROMPT, "status": "queued"}, status=201)
+    made.request(2, "GET", f"/api/v2/jobs/{PROMPT}/events")
+    made.row(2, "text/event-stream", b'event: status\ndata: {"status": "running"}\n\n')
+    made.records = made.records[:-1]
+    made.closed(2, CLIENT)
+
+    lines = lines_of(Timeline.build(made.end()))
+
+    text = "\n".join(lines)
+    assert f"prompt {PROMPT[:8]}" in text
+    assert "nobody was told" not in text
+    assert "the connection ended before the end of the answer" in text
