@@ -26,6 +26,7 @@ __all__ = [
     "Job",
     "JobError",
     "JobList",
+    "JobLogs",
     "JobUrls",
     "JobWorkflow",
     "Log",
@@ -106,6 +107,15 @@ class JobError(Body, frozen=True):
     traceback: str | None = None
 
 
+class JobLogs(Body, frozen=True):
+    """What a run printed, as whatever ran in it wrote it."""
+
+    text: str
+    truncated: bool
+    """``text`` is the end of something longer."""
+    captured_at: str
+
+
 class Job(Body, frozen=True):
     """One execution of a workflow."""
 
@@ -126,6 +136,9 @@ class Job(Body, frozen=True):
     """``queue_ms``, ``execution_ms``."""
     metadata: Any = None
     """Labels that were given with the workflow; newer than version 2.0.0."""
+    logs: JobLogs | msgspec.UnsetType = msgspec.UNSET
+    """Of a finished job of a deployment that was asked for; ``UNSET``, which counts as false, for
+    all others. In later texts of version 2.0.0."""
 
     @property
     def is_terminal(self) -> bool:

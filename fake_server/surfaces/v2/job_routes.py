@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+import msgspec
+
 from comfyrec.client.http import interrupt
 from comfyrec.client.node_progress import NodeProgress
 from comfyrec.events import v2
@@ -89,10 +91,13 @@ class JobRoutes:
     # --- look --------------------------------------------------------------------------------
 
     def get(self, request: Request, id: str) -> Answering:
-        """``GET /jobs/{id}``."""
+        """``GET /jobs/{id}``; deployments, and only they, add what the run has printed."""
         job = self._found(id)
         yield from self._follower.refresh(job)
-        return json_answer(self._context.links(request).job(job))
+        shown = self._context.links(request).job(job)
+        if self._context.settings.prefix:
+            shown = msgspec.structs.replace(shown, logs=job.logs())
+        return json_answer(shown)
 
     def workflow(self, request: Request, id: str) -> Answering:
         """``GET /jobs/{id}/workflow``."""

@@ -107,6 +107,20 @@ class JobRecord(msgspec.Struct, eq=False, kw_only=True):
         name = node.get("class_type") if isinstance(node, dict) else None
         return name if isinstance(name, str) else None
 
+    def logs(self) -> v2.JobLogs | msgspec.UnsetType:
+        """What its run has printed, in the words of ComfyUI's console; not before its end."""
+        if not self.is_over or self.started is None or self.ended is None:
+            return msgspec.UNSET
+        seconds = (self.ended - self.started) / 1_000_000
+        lines = ["got prompt"]
+        if self.error is not None:
+            lines.append(f"!!! Exception during processing !!! {self.error.message.rstrip()}")
+            lines += ["Traceback (most recent call last):"] if self.error.traceback else []
+            lines += (self.error.traceback or "").splitlines()
+        lines.append(f"Prompt executed in {seconds:.2f} seconds")
+        text = "".join(f"{line}\n" for line in lines)
+        return v2.JobLogs(text=text, truncated=False, captured_at=iso(self.ended))
+
     def begin(self, now: int) -> None:
         """It runs."""
         if self.started is None:

@@ -355,6 +355,25 @@ def test_links_hold_the_prefix_and_are_relative_when_they_are_to_be() -> None:
     assert V2Client(absolute.source).ask("GET", "/jobs").status == 404
 
 
+@pytest.mark.parametrize("scenario", ["success", "execution-error"])
+def test_a_job_of_a_deployment_has_what_it_printed_once_it_is_over(scenario: str) -> None:
+    here = V2Client(v2_source(scenario, prefix="/deployment/d1"), prefix="/deployment/d1")
+    plain = client(scenario)
+
+    id, other = here.submit(), plain.submit()
+    here.wait()
+    plain.wait()
+    done = here.job(id)
+
+    assert done.logs and done.completed_at == done.logs.captured_at
+    lines = done.logs.text.splitlines()
+    assert (lines[0], lines[-1][:18]) == ("got prompt", "Prompt executed in")
+    failed = done.error is not None and f"processing !!! {done.error.message}" in done.logs.text
+    assert failed is (done.status == "failed")
+    assert b'"logs"' not in plain.ask("GET", f"/jobs/{other}").body
+    assert b'"logs"' not in here.ask("POST", f"/jobs/{id}/cancel").body
+
+
 def test_links_are_those_of_the_proxy_in_front() -> None:
     told = {"X_Forwarded_Proto": "https", "X_Forwarded_Host": "gpu.example"}
     client = V2Client(v2_source(content="redirect"), **told)
