@@ -22,6 +22,7 @@ from comfyrec.http.routes import is_question
 from comfyrec.timeline import Timeline
 from comfyrec.versions import Era, era_of
 from fake_server.options import ServerOptions
+from fake_server.replay.elsewhere import Elsewhere
 from fake_server.replay.live.cancel_target import cancel_target_of
 from fake_server.replay.live.live_state import playthrough_of_token
 from fake_server.replay.live.messages import RecordedMessages
@@ -152,6 +153,7 @@ class Player(Source):
             script, self._answers, self._playthroughs, self._graphs, self._strict, notify
         )
         self._streams = Streams(self._answers, idle_time_limit_us)
+        self._elsewhere = Elsewhere(timeline, script.other_ids.authorities, notify)
         submissions = Submissions(
             timeline,
             frozenset(volatile),
@@ -311,7 +313,9 @@ class Player(Source):
     # --- requests ------------------------------------------------------------------------------
 
     def _asked(self, exchange: int, request: Request, now: int) -> Iterator[Action]:
-        if self._simulation.owns(request):
+        if (stand_in := self._elsewhere.answer(request)) is not None:
+            yield Respond(exchange, stand_in)
+        elif self._simulation.owns(request):
             yield from self._simulation.answer(exchange, request, now)
         elif request.asks("POST", "/prompt"):
             yield from self._submitted(exchange, request, now)
@@ -455,6 +459,7 @@ class Player(Source):
         response = rewritten_response(
             recorded.exchange, request, self._script.recorded_ids, playthrough.live_state.renamed
         )
+        response = self._elsewhere.redirected(recorded.exchange, response, request)
         return with_live_values(
             response, recorded.request_key, request, playthrough.live_state, self._recorded_facts
         )
