@@ -250,7 +250,7 @@ def comfyui_factory(_comfyui_session: PluginSession) -> Callable[..., ComfyUI]:
 @pytest.fixture
 def comfyui_environment(comfyui: ComfyUI, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """Set the environment variables from which ComfyUI tools take their server's address."""
-    from comfyrec.testing.settings import address_variables
+    from comfyrec.client.address import address_variables
 
     variables = address_variables(comfyui.url)
     for name, value in variables.items():

@@ -19,6 +19,7 @@ from comfyrec.check.client_report import report_of
 from comfyrec.check.command import find_command, run_command
 from comfyrec.check.play import IMAGES, SECRET, Playing, play
 from comfyrec.check.result import ScenarioResult, not_played
+from comfyrec.client.address import address_variables
 from comfyrec.errors import ComfyrecError
 from fake_server.options import ServerOptions
 from fake_server.scenarios import Choice
@@ -166,12 +167,7 @@ def _environment(playing: Playing, server: ServerOptions) -> dict[str, str]:
     return {
         **os.environ,
         **key,
-        "COMFYUI_URL": playing.url,
-        "COMFYUI_HOST": playing.host,
-        "COMFYUI_PORT": str(playing.port),
-        "COMFY_BASE_URL": playing.url,
-        "COMFYUI_BASE_URL": playing.url,
-        "AUTOFLOW_COMFYUI_SERVER_URL": playing.url,
+        **address_variables(playing.url),
         "NO_PROXY": local,
         "no_proxy": local,
     }

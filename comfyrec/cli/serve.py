@@ -45,6 +45,7 @@ from fake_server.surfaces.registry import NATIVE, choose_surface, surface_names
 if TYPE_CHECKING:
     from comfyrec.timeline import Timeline
 
+# Those of the player, which a server that replays nothing starts without; a test holds them equal.
 MATCHES = ("graph", "structure", "shape", "renumbered", "overlap", "any")
 UNMATCHED = ("simulate", "next", "refuse")
 WORKERS_MAX = 64

@@ -25,10 +25,10 @@ from comfyrec.check.command import find_command
 from comfyrec.check.process_tree import adopting_orphans
 from comfyrec.cli._parser import AsWritten
 from comfyrec.cli.serve import add_server_flags, complain, started
+from comfyrec.client.address import address_variables
 from comfyrec.errors import UsageError
 from comfyrec.testing.handle import ComfyUI
 from comfyrec.testing.journal_lines import timeline_lines
-from comfyrec.testing.settings import address_variables
 
 JOURNAL: Final = ("fail", "always", "never")
 _FORWARDED: Final = ("SIGTERM", "SIGHUP", "SIGINT")

@@ -15,7 +15,14 @@ import msgspec
 
 from comfyrec.errors import UsageError
 
-__all__ = ["DEFAULT_PORT", "ENVIRONMENT", "Address", "from_environment", "parse"]
+__all__ = [
+    "DEFAULT_PORT",
+    "ENVIRONMENT",
+    "Address",
+    "address_variables",
+    "from_environment",
+    "parse",
+]
 
 DEFAULT_PORT = 8188
 
@@ -30,6 +37,20 @@ ENVIRONMENT = (
 """Read in this order; the first one that is set and not empty counts."""
 
 _SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
+
+
+def address_variables(url: str) -> dict[str, str]:
+    """The variables that ComfyUI tools read their server's address from, set to ``url``."""
+    host, port = urlsplit(url).hostname or "", str(urlsplit(url).port or "")
+    return {
+        "COMFYUI_URL": url,
+        "COMFYUI_HOST": host,
+        "COMFYUI_PORT": port,
+        "COMFYUI_PORT_HOST": port,
+        "COMFY_BASE_URL": url,
+        "COMFYUI_BASE_URL": url,
+        "AUTOFLOW_COMFYUI_SERVER_URL": url,
+    }
 
 
 class Address(msgspec.Struct, frozen=True):

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from comfyrec.client.result import Failure, Outcome
-from comfyrec.events.endings import BLOCKED
+from comfyrec.events.endings import BLOCKED, history_ending
 
 __all__ = ["Announced", "Ending", "by_history", "by_messages", "failure_of"]
 
@@ -94,15 +94,11 @@ def _in_history(entry: Mapping[str, Any]) -> tuple[Outcome | None, Failure | Non
     status = entry.get("status")
     if not isinstance(status, dict):
         return None, None
-    if status.get("status_str") == "success" or status.get("completed") is True:
-        return Outcome.SUCCESS, None
-    messages = _messages(status)
-    if any(name == "execution_interrupted" for name, _ in messages):
-        return Outcome.INTERRUPTED, None
-    errors = [data for name, data in messages if name == "execution_error"]
-    if errors or status.get("status_str") or status.get("completed") is False:
-        return Outcome.ERROR, _failure_in(errors[-1]) if errors else None
-    return None, None
+    ending = history_ending(entry)
+    if ending != "error":
+        return _OUTCOMES[ending] if ending else None, None
+    errors = [data for name, data in _messages(status) if name == "execution_error"]
+    return Outcome.ERROR, _failure_in(errors[-1]) if errors else None
 
 
 def _messages(status: object) -> list[tuple[str, dict[str, Any]]]:

@@ -1,11 +1,11 @@
-"""What a frame says of its prompt's end: for all that follow prompts, live or recorded."""
+"""What a frame or a history entry says of its prompt's end, live or recorded."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal
 
-__all__ = ["BLOCKED", "ENDINGS", "PromptEnding", "prompt_ending"]
+__all__ = ["BLOCKED", "ENDINGS", "PromptEnding", "history_ending", "prompt_ending"]
 
 PromptEnding = Literal["success", "error", "interrupted"]
 
@@ -33,3 +33,23 @@ def prompt_ending(kind: object, data: Callable[[], Any]) -> PromptEnding | None:
     told = data()
     is_blocked = isinstance(told, Mapping) and told.get("exception_type") == BLOCKED
     return None if is_blocked else ending
+
+
+def history_ending(entry: Mapping[str, Any]) -> PromptEnding | None:
+    """What became of the prompt of a history entry.
+
+    None: the entry only proves that there was an end, as that of a server without ``status``.
+    """
+    status = entry.get("status")
+    if not isinstance(status, Mapping):
+        return None
+    word, completed = status.get("status_str"), status.get("completed")
+    if word == "success" or completed is True:
+        return "success"
+    rows = status.get("messages")
+    kinds = (
+        [row[0] for row in rows if isinstance(row, (list, tuple)) and len(row) > 1] if rows else []
+    )
+    if "execution_interrupted" in kinds:
+        return "interrupted"
+    return "error" if "execution_error" in kinds or word or completed is False else None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -12,7 +11,7 @@ from comfyrec.testing.record_mode import RecordMode
 from fake_server.options import SurfaceChoice
 from fake_server.scenarios import Choice
 
-__all__ = ["PluginSettings", "address_variables"]
+__all__ = ["PluginSettings"]
 
 
 class PluginSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,17 +44,3 @@ class PluginSettings(msgspec.Struct, frozen=True, kw_only=True):
     timeout_s: float = 5.0
     idle_limit_s: float = 10.0
     """Real time that a client may wait for a server with nothing more to say; 0: for ever."""
-
-
-def address_variables(url: str) -> dict[str, str]:
-    """The variables that ComfyUI tools read their server's address from, set to ``url``."""
-    host, port = urlsplit(url).hostname or "", str(urlsplit(url).port or "")
-    return {
-        "COMFYUI_URL": url,
-        "COMFYUI_HOST": host,
-        "COMFYUI_PORT": port,
-        "COMFYUI_PORT_HOST": port,
-        "COMFY_BASE_URL": url,
-        "COMFYUI_BASE_URL": url,
-        "AUTOFLOW_COMFYUI_SERVER_URL": url,
-    }

@@ -13,13 +13,12 @@ from typing import Any, Final
 import msgspec
 
 from comfyrec.events.cloud import ENDS
-from comfyrec.events.endings import prompt_ending
+from comfyrec.events.endings import history_ending, prompt_ending
 from comfyrec.http.request import loads_or_none
 from comfyrec.timeline.message_summary import data_of
 from comfyrec.timeline.model import (
     DELETED,
     ERROR,
-    INTERRUPTED,
     SUCCESS,
     Exchange,
     Message,
@@ -318,6 +317,4 @@ def complete(run: OpenPrompt, entry: Mapping[str, Any]) -> None:
     if run.outcome in ("", DELETED) and isinstance(status, dict):
         if run.outcome == DELETED and status.get("status_str") == _CANCELLED:
             return  # jobs have one word for both
-        interrupted = "execution_interrupted" in str(status.get("messages"))
-        failed = INTERRUPTED if interrupted else ERROR
-        run.outcome = SUCCESS if status.get("status_str") == "success" else failed
+        run.outcome = history_ending(entry) or run.outcome

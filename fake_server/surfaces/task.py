@@ -10,6 +10,7 @@ import msgspec
 from comfyrec.client import outputs
 from comfyrec.client.http import requests
 from comfyrec.client.http.exchange import with_query
+from comfyrec.events.endings import history_ending
 
 __all__ = ["Task"]
 
@@ -48,14 +49,15 @@ class Task(msgspec.Struct):
         found, said = entry.get("status"), entry.get("outputs")
         status = found if isinstance(found, dict) else {}
         messages = dict(row for row in status.get("messages", []) if len(row) == 2)
-        if self.stopped and status.get("status_str") == "success":
+        ending = history_ending(entry)
+        if self.stopped and ending == "success":
             # Its last node was at work, and the server interrupts between nodes only.
             self.status = "canceled"
-        elif status.get("status_str") == "success":
+        elif ending == "success":
             self.status = "finished"
             self.files = outputs.to_save(said if isinstance(said, dict) else {})
             self.latency_s = _between(messages, "execution_start", "execution_success")
-        elif "execution_interrupted" in messages:
+        elif ending == "interrupted":
             self.status = "canceled"
         else:
             self.status = "failed"

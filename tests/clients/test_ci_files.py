@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 import yaml
 
-from comfyrec.testing.settings import address_variables
+from comfyrec.client.address import address_variables
 from tests.support.paths import ROOT
 
 CI = ROOT / "docs" / "ci"

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from comfyrec.events.endings import prompt_ending
+from comfyrec.events.endings import history_ending, prompt_ending
 from fake_server.scenarios.kit.credentials import CredentialWatch
 from fake_server.scenarios.kit.graphs import middle, sinks
 from fake_server.scenarios.kit.matchers import FrameView, look
@@ -323,8 +323,4 @@ class Observer:
 
 def ending_of(entry: Mapping[str, Any]) -> Ending:
     """What a history entry says of its prompt."""
-    status = entry.get("status") or {}
-    if status.get("status_str") != "error":
-        return "success"
-    kinds = {message[0] for message in status.get("messages", ())}
-    return "interrupted" if "execution_interrupted" in kinds else "error"
+    return history_ending(entry) or "success"

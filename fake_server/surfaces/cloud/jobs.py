@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from comfyrec.events import comfy_json
-from comfyrec.events.endings import prompt_ending
+from comfyrec.events.endings import history_ending, prompt_ending
 from comfyrec.versions import era_of
 from fake_server.http import job_view
 from fake_server.surfaces.cloud.answers import iso_time, milliseconds
@@ -149,12 +149,7 @@ class Jobs:
 
 
 def _end_in(entry: Mapping[str, Any]) -> End:
-    status = entry.get("status")
-    status = status if isinstance(status, dict) else {}
-    if status.get("status_str") != "error":
-        return "success"
-    kinds = [message[0] for message in status.get("messages", ())]
-    return "cancelled" if "execution_interrupted" in kinds else "error"
+    return _ENDS[history_ending(entry) or "success"]
 
 
 # --- one job's status ----------------------------------------------------------------------------

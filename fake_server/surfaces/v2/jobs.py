@@ -16,6 +16,7 @@ import msgspec
 from comfyrec import events
 from comfyrec.client.node_progress import NodeProgress
 from comfyrec.events import v2
+from comfyrec.events.endings import history_ending
 from fake_server.surfaces.v2.answers import iso
 from fake_server.surfaces.v2.assets import Asset
 
@@ -288,9 +289,10 @@ def ended_by(entry: Mapping[str, Any]) -> Ended:
     for row in status.get("messages") or ():
         if isinstance(row, list) and len(row) == 2:
             messages[row[0]] = row[1]
-    if "execution_interrupted" in messages:
+    ending = history_ending(entry)
+    if ending == "interrupted":
         return Ended("canceled")
-    if status.get("status_str", "success") == "success":
+    if ending in (None, "success"):
         return Ended("succeeded")
     found = messages.get("execution_error")
     return Ended("failed", error_of(found if isinstance(found, dict) else {}))

@@ -95,3 +95,10 @@ def test_a_port_alone_is_refused():
 def test_an_error_names_the_variable():
     with pytest.raises(UsageError, match=r"^COMFYUI_BASE_URL: "):
         address.from_environment({"COMFYUI_BASE_URL": "ftp://x"})
+
+
+def test_variables_name_the_address() -> None:
+    variables = address.address_variables("http://127.0.0.1:8188")
+
+    assert variables["COMFYUI_URL"] == "http://127.0.0.1:8188"
+    assert (variables["COMFYUI_HOST"], variables["COMFYUI_PORT"]) == ("127.0.0.1", "8188")
