@@ -226,7 +226,13 @@ def _asset_export(server: Server) -> bool:
     return server.ask("POST", "/api/assets/export", {}).status != 405
 
 
+# Lists of assets are older, and always on there: 0.9.2 has them.
+_SCANS_ASSETS: Final = _there("/api/assets/seed/status")
+
+
 def _assets_on(server: Server) -> bool | None:
+    if not _SCANS_ASSETS(server):
+        return False
     status = server.ask("GET", "/api/assets?limit=1").status
     if status in (200, 403, 404, 405, 503):
         return status == 200
@@ -300,7 +306,7 @@ PROBES: Final = (
     ),
     Probe("missing_node_type", _missing_node_type),
     Probe("node_replacement", _there("/node_replacements")),
-    Probe("assets_events", _there("/api/assets?limit=1")),
+    Probe("assets_events", _SCANS_ASSETS),
     Probe("no_store", _no_store),
     Probe("fetch_site_guard", _fetch_site_guard),
     Probe("reprs_in_lists", _reprs_in_lists),

@@ -11,7 +11,8 @@ from comfyrec.versions import DEFAULT_VERSION, ERAS, era_of
 from fake_server.options import ServerOptions
 from fake_server.server.thread import serve
 from fake_server.simulated_server import SimulatedServer
-from tests.comfyrec.conform.test_departures import STEPS_TAKE_TIME
+from fake_server.source import Request, Response
+from tests.comfyrec.conform.test_departures import STEPS_TAKE_TIME, Departing
 
 DEPARTURES = {
     "0.27.0": [
@@ -63,6 +64,23 @@ def test_one_fact_that_departs_is_named(version: str, fact: str) -> None:
 
     assert verdict.generation == version
     assert [one.fact for one in verdict.departures] == [fact]
+
+
+def listing_assets(request: Request, answer: Response) -> Response:
+    if request.parts.path != "/assets":
+        return answer
+    return Response(200, body=b'{"assets": [], "total": 0, "has_more": false}')
+
+
+@pytest.mark.slow
+def test_lists_of_assets_alone_are_not_what_0_17_has() -> None:
+    source = SimulatedServer(ServerOptions(era=era_of("0.9.2")))
+    with serve(Departing(source, answers=listing_assets)) as handle:
+        server = LiveServer(handle.url)
+        verdict = judge(look_at(server, "here"))
+
+        assert server.ask("GET", "/api/assets").status == 200
+    assert (verdict.generation, verdict.departures) == ("0.9.2", [])
 
 
 @pytest.mark.slow
