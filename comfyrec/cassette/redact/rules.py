@@ -26,6 +26,7 @@ from comfyrec.cassette.redact.values import (
 )
 
 __all__ = [
+    "MARKS",
     "NAMES",
     "SHAPES",
     "STARTS",
@@ -423,7 +424,7 @@ SHAPES: Final = (
 
 # --- quick looks ---------------------------------------------------------------------------------
 
-_MARKS: Final = (b"://", b"basic ", b"-----begin", b" -u ", b"--user ")
+MARKS: Final = (b"://", b"basic ", b"-----begin", b" -u ", b"--user ")
 """What else begins something to take out: a login in an address or behind the flag of a client, a
 scheme, a private key."""
 
@@ -461,14 +462,14 @@ _IN_ADDRESSES: Final = [
 
 STARTS: Final = {start.lower(): shape for shape in SHAPES for start in shape.starts}
 """In lower case: with what keys of well-known services begin."""
-WAKE: Final = Spots((*STEMS, *_IN_ADDRESSES, *STARTS, *_MARKS))
+WAKE: Final = Spots((*STEMS, *_IN_ADDRESSES, *STARTS, *MARKS))
 """In a text in lower case: every spot where a rule may hold, but for names that are escaped."""
 _WAKE_WITHOUT_DIGITS: Final = Spots(
     (
         *STEMS,
         *_IN_ADDRESSES,
         *(start.translate(None, b"0123456789") for start in STARTS),
-        *_MARKS,
+        *MARKS,
         b"\\u",
         b"%",
     )

@@ -219,9 +219,10 @@ class _Walk:
             elif at >= self._behind:
                 if literal in (b"bearer", b"basic "):
                     self._scheme(at)
-                elif literal in (b" -u ", b"--user "):
+                if literal in (b" -u ", b"--user "):
                     self._login(at + len(literal))
-                last = self._name(at, last)
+                else:
+                    last = self._name(at, last)
 
     # --- shapes ----------------------------------------------------------------------------
 
@@ -269,7 +270,8 @@ class _Walk:
         if start == last:
             return last
         name = _NAME.match(data, start)
-        assert name is not None, "a spot is made of letters"
+        if name is None:  # a key may begin with a sign
+            return last
         stop = name.end()
         if data[stop : stop + 1] in _MAY_FOLLOW:
             self._in_context(name, start, stop)

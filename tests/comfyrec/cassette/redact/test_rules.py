@@ -10,8 +10,11 @@ from comfyrec.cassette.redact.form import FormWalk
 from comfyrec.cassette.redact.literal_search import Spots
 from comfyrec.cassette.redact.redactor import Redactor
 from comfyrec.cassette.redact.rules import (
+    MARKS,
     NAMES,
     SHAPES,
+    STARTS,
+    STEMS,
     NameRule,
     Need,
     Place,
@@ -46,6 +49,15 @@ def mutated(draw: st.DrawFn) -> bytes:
 
 def wakes(data: bytes) -> bool:
     return may_hold_secret(data.translate(None, DIGITS))
+
+
+@pytest.mark.parametrize("before", [b"", b" ", b"\0", b'"', b"\xff", b"a", b"=", b"\\"])
+@pytest.mark.parametrize("behind", [b"", b" ", b"\xff", b'": "', b"=Zk83mQ2LxV7tR9pW4bN6"])
+def test_wherever_a_spot_stands_the_walk_gets_past_it(before: bytes, behind: bytes) -> None:
+    for spot in (*STEMS, *STARTS, *MARKS):
+        text = before + spot + behind
+        TextWalk().feed(text)
+        TextWalk().feed(text.upper() + b" " + spot + text)
 
 
 @given(mutated())
