@@ -141,6 +141,7 @@ def _plants() -> Iterator[Row]:
         ("header in a parameter", f"/ws?clientId=abc&authorization=Bearer%20{S40}", S40),
         ("one-time code", f"/oauth/callback?code=4/0A{MIX40}&state=xyz", MIX40),
         ("code verifier", f"/oauth/token?code_verifier={MIX40}", MIX40),
+        ("behind an empty parameter", f"/view?a=1&&token={S40}", S40),
         ("ticket", f"/ws?clientId=abc&ticket={S40}", S40),
         ("Jupyter", f"/proxy/8188/queue?token={HEX32}{HEX32[:16]}", HEX32),
         ("hmac", f"/view?filename=a.png&exp=1764590000&hmac={HEX64}", HEX64),
@@ -492,6 +493,7 @@ def _harmless() -> Iterator[Row]:
                 "secret_seed": 42,
             },
         ),
+        ("subgraph", {"type": UUID_KEY, "key": "subgraph.9a13dd4e"}),
         (
             "UUIDs",
             {

@@ -37,10 +37,11 @@ def parameters(data: bytes, start: int = 0, stop: int | None = None) -> Iterator
             if signed:
                 yield Found(*match.span(2), Learn.NEVER)
         at = match.end()
-        match = _PARAMETER.match(data, at + 1, end) if data[at : at + 1] in _NEXT else None
+        signs = _NEXT.match(data, at, end)  # an empty parameter between two is passed over
+        match = _PARAMETER.match(data, signs.end(), end) if signs else None
 
 
-_NEXT: Final = (b"&", b";", b"#", b"?")
+_NEXT: Final = re.compile(rb"[&;#?]+")
 
 
 def _undone(data: bytes) -> bytes:

@@ -351,7 +351,9 @@ _REPOSITORY: Final = re.compile(rb"[A-Za-z][\w.-]*/[A-Za-z][\w.-]*")
 _WORD_LETTERS_MAX: Final = 12
 UUID: Final = re.compile(rb"(?i)[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 """Prompts and clients are named so."""
-_IS_NAMED_SO: Final = re.compile(UUID.pattern + rb"|[0-9a-f]{8,16}|[0-9A-F]{8,16}")
+_IS_NAMED_SO: Final = re.compile(
+    UUID.pattern + rb"|(?:[A-Za-z]+[._:-])*(?:[0-9a-f]{8,16}|[0-9A-F]{8,16})"
+)
 """So are prompts, and models and commits by the first digits of their hashes; a name that is only
 a hint does not make a secret of one."""
 _CODE_DIGITS_MIN: Final = 6
