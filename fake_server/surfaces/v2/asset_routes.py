@@ -190,7 +190,7 @@ class AssetRoutes:
             raise upstream_error()
         headers = [field for field in got.headers if field[0].lower() in _PASSED_ON]
         headers = [field for field in headers if field[0].lower() != "content-type"]
-        return _ranged(Response(got.status, (kind, *headers), got.body))
+        return _ranged(msgspec.structs.replace(got, headers=(kind, *headers)))  # cut as it was
 
 
 def _ranged(answer: Response) -> Response:

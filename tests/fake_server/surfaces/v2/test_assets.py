@@ -257,3 +257,17 @@ def test_an_output_whose_file_is_gone_is_told_as_that() -> None:
     answer = asking.ask("GET", f"/assets/{output.id}/content")
 
     assert (answer.status, code(answer)) == (404, "output_unavailable")
+
+
+@pytest.mark.parametrize("content", ["direct", "redirect"])
+def test_an_output_that_breaks_off_ends_its_connection(content: str) -> None:
+    asking = client("view-truncated", content=content)
+    [output] = asking.job(asking.submit(PICTURE)).outputs
+
+    answer = asking.ask("GET", f"/assets/{output.id}/content")
+    if content == "redirect":
+        target = urlsplit(dict(answer.headers)["Location"])
+        answer = asking.ask("GET", f"{target.path}?{target.query}")
+
+    # Else a client that counts the bytes waits for ever.
+    assert (len(answer.body), answer.close) == (40, True)
