@@ -1,9 +1,9 @@
 """results -> what to fix first: failures grouped by their cause, and the causes in order.
 
 A group follows from evidence: the invariant that does not hold, and what the client did or printed
-(the same exception at the same line, the same last line, no question to the history). A prompt that
-is submitted before the WebSocket is open loses messages, so that cause comes before all that may
-follow from it.
+(the same exception at the same line, the same last words, no question to the history). A prompt
+that is submitted before the WebSocket is open loses messages, so that cause comes before all that
+may follow from it; then comes who takes other prompts for its own, which makes anything look wrong.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ __all__ = ["PLAIN", "Cause", "Fix", "blocker", "cause_of", "fixes"]
 
 PLAIN: Final = "success"
 """The scenario in which nothing goes wrong."""
+CORRECT_SHOWN: Final = 2
+"""What a correct client does in scenarios of one group may differ; so many are told."""
 _ADDRESSES: Final = ("{url}", "{ws_url}", "{host}", "{port}")
 
 
@@ -94,22 +96,29 @@ class Cause(NamedTuple):
 
 def fixes(results: Iterable[ScenarioResult]) -> tuple[Fix, ...]:
     """What to fix, by rank of the cause and then by how many scenarios show it."""
+    found = [(result, _causes(result)) for result in results if result.status == "fail"]
+    elsewhere = {causes[0].key for _, causes in found if causes[0].key != _FOREIGN}
     groups: dict[tuple[str, ...], list[tuple[ScenarioResult, Cause]]] = {}
-    for result in results:
-        if result.status == "fail":
-            cause = cause_of(result)
-            groups.setdefault(cause.key, []).append((result, cause))
+    for result, causes in found:
+        # What happens without other prompts, too, does not come from them.
+        known = [one for one in causes if causes[0].key == _FOREIGN and one.key in elsewhere]
+        cause = (known or causes)[0]
+        groups.setdefault(cause.key, []).append((result, cause))
     ordered = sorted(groups.values(), key=lambda group: (group[0][1].rank, -len(group)))
     return tuple(_fix(group) for group in ordered)
 
 
 def _fix(group: list[tuple[ScenarioResult, Cause]]) -> Fix:
     group.sort(key=lambda one: _how_plain(one[0]))
-    best, cause = group[0]
-    several = len({one.correct for _, one in group}) > 1
+    cause = group[0][1]
+    corrects = {one.correct: result.name for result, one in reversed(group)}
+    shown = list(corrects.items())[: -CORRECT_SHOWN - 1 : -1]
+    correct = shown[0][0]
+    if len(corrects) > 1:
+        correct = "; ".join(f"{what} (in {where})" for what, where in shown)
     return Fix(
         cause=_capital(cause.sentence),
-        correct=f"{cause.correct} (in {best.name})" if several else cause.correct,
+        correct=correct,
         invariants=_failed(result for result, _ in group),
         scenarios=tuple(result.name for result, _ in group),
     )
@@ -126,8 +135,13 @@ def _failed(results: Iterable[ScenarioResult]) -> tuple[str, ...]:
 
 def cause_of(result: ScenarioResult) -> Cause:
     """Why a client failed, by the first of the rules that fits; for a result that is a failure."""
+    return _causes(result)[0]
+
+
+def _causes(result: ScenarioResult) -> list[Cause]:
+    """All that may be the cause, the likeliest first."""
     found = (rule(result) for rule in _RULES)
-    return next(cause for cause in found if cause is not None)
+    return [cause for cause in found if cause is not None]
 
 
 _OF_A_LATE_SOCKET: Final = frozenset(("K1", "K2", "K6", "K7", "K8"))
@@ -146,20 +160,72 @@ def _socket_late(result: ScenarioResult) -> Cause | None:
     )
 
 
+def _leaky(result: ScenarioResult) -> Cause | None:
+    why = _why(result, "K9")
+    if not result.traffic.leaks and why != "printed a secret":
+        return None
+    return Cause(1, ("K9", "a secret"), f"it gives a secret away: it {why}", INVARIANTS["K9"])
+
+
+_FOREIGN: Final = ("K4",)
+
+
+def _foreign(result: ScenarioResult) -> Cause | None:
+    why = _why(result, "K4")
+    if not why:
+        return None
+    return Cause(
+        1,
+        _FOREIGN,
+        f"it takes messages about other prompts for its own: it {why}",
+        f"{INVARIANTS['K4']}: it compares the prompt_id of each with that of its own",
+    )
+
+
+_ENDS: Final = frozenset(("success", "error", "interrupted"))
+"""What becomes of a prompt that was accepted and has run."""
+
+
+def _deaf(result: ScenarioResult) -> Cause | None:
+    """It has seen some end, and did not ask what became of its prompt."""
+    seen = result.traffic
+    ran = not _ENDS.isdisjoint(result.truth)
+    if result.outcome != "success" or not ran or not seen.posts or seen.history_requests:
+        return None
+    where, entry = "the history", "the history entry"
+    if seen.over_v2:
+        where, entry = "for the job", "the job"
+    if result.reported == "an untruth":
+        why = _why(result, "K3") or "reported success"
+        return Cause(
+            2,
+            ("K3", "no history"),
+            f"it takes what it hears for a success, and never asks {where}: it {why}",
+            f"asks {where} when it hears that the prompt is over, and reports the outcome in "
+            f"{entry}",
+        )
+    if missing := _why(result, "K5"):
+        sentence = f"it takes its outputs from messages, and never asks {where}: it {missing}"
+        return Cause(6, ("K5", "no history"), sentence, result.correct)
+    return None
+
+
 def _false_success(result: ScenarioResult) -> Cause | None:
     if result.outcome != "success" or result.reported != "an untruth":
         return None
-    why = next((v.why for v in result.failed if v.invariant == "K3"), "reported success")
-    return Cause(1, ("K3", *result.truth), f"it {why}", result.correct)
+    why = _why(result, "K3") or "reported success"
+    return Cause(2, ("K3", *result.truth), f"it {why}", result.correct)
 
 
 def _crashed(result: ScenarioResult) -> Cause | None:
     if not result.crash:
         return None
     at = f" ({result.crash_at})" if result.crash_at else ""
-    key = ("crash", result.crash_at, _without_values(result.crash))
+    kind, _, text = _without_values(result.crash).partition(":")
+    # Texts of one exception may quote what was read; without a place they are all there is.
+    key = ("crash", kind, result.crash_at or text)
     correct = result.correct if result.ended == "crashed" else f"{INVARIANTS['K6']}"
-    return Cause(2, key, f"it crashes: {result.crash}{at}", correct)
+    return Cause(3, key, f"it crashes: {result.crash}{at}", correct)
 
 
 def _hung(result: ScenarioResult) -> Cause | None:
@@ -177,21 +243,27 @@ def _hung(result: ScenarioResult) -> Cause | None:
             "asks for the job whenever its event stream is silent, and has a time limit for each "
             "request and for the whole run"
         )
+    if seen.unanswered:
+        waits = f"it waits without a limit for the answer to {seen.unanswered}"
+        limits = "has a time limit for each request and for the whole run"
+        return Cause(4, ("hung", "unanswered"), waits, limits)
     if seen.posts == 0:
         made = plural(seen.attempts, "request")
-        return Cause(3, ("hung", "no post"), f"it never submits a prompt ({made})", correct)
+        return Cause(4, ("hung", "no post"), f"it never submits a prompt ({made})", correct)
     if seen.history_requests == 0:
         waits = f"it waits for {channel} that never comes, and never asks {where}"
-        return Cause(3, ("hung", "no history"), waits, correct)
-    return Cause(3, ("hung", "asks"), f"it asks {where}, but never ends", correct)
+        return Cause(4, ("hung", "no history"), waits, correct)
+    return Cause(4, ("hung", "asks"), f"it asks {where}, but never ends", correct)
 
 
 def _other_untruth(result: ScenarioResult) -> Cause | None:
     if result.reported != "an untruth":
         return None
-    key = ("K3", str(result.outcome), *result.truth, _without_values(result.last_words))
+    words = _without_values(result.last_words)
+    # Who gives up for the same reason does so for the same cause, whatever became of the prompt.
+    key = ("K3", str(result.outcome), *((words,) if words else result.truth))
     sentence = f"it reports {result.outcome}; {truth_in_words(result.truth)}{_last_words(result)}"
-    return Cause(4, key, sentence, result.correct)
+    return Cause(5, key, sentence, result.correct)
 
 
 def _first_failure(result: ScenarioResult) -> Cause:
@@ -199,11 +271,14 @@ def _first_failure(result: ScenarioResult) -> Cause:
     failed = [verdict for verdict in result.failed if verdict.invariant != "K7"]
     first = (failed or result.failed)[0]
     key = (first.invariant, _without_values(first.why), _without_values(result.last_words))
-    return Cause(5, key, f"it {first.why}{_last_words(result)}", result.correct)
+    return Cause(6, key, f"it {first.why}{_last_words(result)}", result.correct)
 
 
 _RULES: Final[Sequence[Callable[[ScenarioResult], Cause | None]]] = (
     _socket_late,
+    _leaky,
+    _foreign,
+    _deaf,
     _false_success,
     _crashed,
     _hung,
@@ -218,6 +293,11 @@ _VALUES = re.compile(r"0x[0-9a-f]+|[0-9a-f]{8}-[0-9a-f-]{27}|\d+(?:\.\d+)*|\S+\.
 def _without_values(text: str) -> str:
     """A line without ids, numbers and names of files, which differ from run to run."""
     return _VALUES.sub("#", text)
+
+
+def _why(result: ScenarioResult, invariant: str) -> str:
+    """In which way an invariant does not hold; empty if it does."""
+    return next((one.why for one in result.failed if one.invariant == invariant), "")
 
 
 def _last_words(result: ScenarioResult) -> str:

@@ -37,7 +37,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     crash_at: str = ""
     """Where the exception was raised, as ``client.py:12``; empty: unknown."""
     last_words: str = ""
-    """The last line that it wrote to standard error."""
+    """The error that it reported, or else the last line that it wrote to standard error."""
     memory: tuple[tuple[float, int], ...] = ()
     """Its peak so far, as (seconds, bytes) whenever it rose; empty: not measured."""
 
@@ -56,6 +56,8 @@ class Truth(msgspec.Struct, frozen=True, kw_only=True):
     """Some request or WebSocket of the client was let in; false: the server was never there."""
     unfinished: bool = False
     """It was accepted and had not ended when the client was done."""
+    ends_of_others: frozenset[str] | None = None
+    """How prompts of others ended, as the client was told; None: unknown."""
     outputs: Mapping[str, Any] | None = None
     """As the server shows them in its history."""
     by_name: bool = False
@@ -87,6 +89,8 @@ class Traffic(msgspec.Struct, frozen=True, kw_only=True):
     """Most requests and upgrades within one second."""
     keyed: bool = False
     """It sent a credential."""
+    unanswered: str = ""
+    """A request that it still waited for when it ended or was stopped, as ``GET /prompt``."""
     leaks: tuple[str, ...] = ()
     """Credentials that it sent to another host than its own: ``X-API-Key to localhost:8188 in GET
     /view``."""

@@ -72,7 +72,7 @@ def report_of(ran: Ran, *, files: Sequence[bytes] | None = None) -> Report:
         text=f"{ran.stdout}\n{ran.stderr}",
         crash=crash,
         crash_at=crash_at,
-        last_words=_last_line(ran.stderr),
+        last_words=_last_words(last.get("error"), ran.stderr),
         memory=ran.memory,
     )
 
@@ -120,6 +120,11 @@ def _place(trace: str) -> str:
         return ""
     path, line = (own or frames)[-1]
     return f"{path.replace(chr(92), '/').rpartition('/')[2]}:{line}"
+
+
+def _last_words(error: Any, stderr: str) -> str:
+    """Its own word for what went wrong, which libraries write nothing into, or else a line."""
+    return _last_line(error if isinstance(error, str) and error.strip() else stderr)
 
 
 def _last_line(text: str) -> str:

@@ -131,7 +131,11 @@ def _own_prompt(case: Case) -> Finding:
         ours, its = _compared(case, reported, true)
         if foreign := ours - its:
             return f"reported files of another prompt: {_names(foreign)}"
-    return True if case.foreseen else "mistook the end of another prompt for its own"
+    if case.foreseen:
+        return True
+    others, outcome = case.truth.ends_of_others, case.outcome
+    told = others is None or outcome in others or (outcome == "failed" and others - {"success"})
+    return "mistook the end of another prompt for its own" if told else None
 
 
 def _true_outputs(case: Case) -> Finding:

@@ -141,6 +141,7 @@ class Playing:
             flooded_s=next(behind.seconds_of("flooded"), None),
             prompt_id=prompt.id if prompt else None,
             reached=_let_in(met),
+            ends_of_others=_ends_of_others(stage) if met is stage else None,
             unfinished=prompt is not None and prompt.ending is None,
             outputs=outputs,
             by_name=met is not stage,
@@ -148,6 +149,11 @@ class Playing:
             obtainable=all(can_be_had for _, can_be_had in views),
             secret=str(getattr(self.choice.settings, "token", SECRET)),
         )
+
+
+def _ends_of_others(stage: Stage) -> frozenset[str]:
+    mine = {prompt.id for prompt in stage.observer.mine()}
+    return frozenset(how for name, how in stage.observer.ends_told.items() if name not in mine)
 
 
 def _noted(met: _Stamped, behind: _Stamped) -> list[Noted]:

@@ -43,15 +43,42 @@ def traffic_of(
         attempts=len(asked) + len(upgrades),
         over_v2=any(_submits_v2(detail) for _, detail in asked),
         history_requests=sum(
-            _is(detail, "GET", "/history") or _asks_for_a_job(detail) for _, detail in asked
+            _is(detail, "GET", "/history") or _asks_for_a_job(detail) or _is(detail, "GET", "/jobs")
+            for _, detail in asked
         ),
         queue_requests=sum(_is(detail, "GET", "/queue") for _, detail in asked),
         interrupts=sum(_is(detail, "POST", "/interrupt") for _, detail in asked),
         busiest_second=_most_within(busy, 1.0),
         keyed=any(note.what == "keyed" for note in journal),
+        unanswered=_unanswered(journal, seconds, until_s),
         leaks=tuple(note.detail for note in journal if note.what == "leaked"),
         quiet_s=round(until_s - acts[-1], 3) if acts and until_s is not None else 0.0,
     )
+
+
+def _unanswered(
+    journal: Sequence[JournalNote], seconds: Sequence[float], until_s: float | None
+) -> str:
+    """The last request or handshake that the client waited for in vain, and not just a moment."""
+    open_ones: dict[int, tuple[float, str]] = {}
+    for note, second in zip(journal, seconds, strict=False):
+        if note.what == "asked":
+            method, _, target = note.detail.partition(" ")
+            open_ones[note.number] = second, f"{method} {target_of(target).raw_path}"
+        elif note.what == "knocked":
+            open_ones[note.number] = second, "its WebSocket's handshake"
+        elif note.what in _ANSWERS:
+            open_ones.pop(note.number, None)
+    waited = [what for second, what in open_ones.values() if _is_long(second, until_s)]
+    return waited[-1] if waited else ""
+
+
+def _is_long(since_s: float, until_s: float | None) -> bool:
+    return until_s is not None and until_s - since_s >= _LONG_S
+
+
+_ANSWERS: Final = ("answered", "accepted", "hung up", "left", "closed")
+_LONG_S: Final = 1.0
 
 
 def _submits(detail: str) -> bool:

@@ -49,6 +49,8 @@ MILLISECOND: Final = 1_000
 JOURNAL_ENTRIES_MAX: Final = 20_000
 """A client in a tight loop fills this in seconds; the oracles need counts and the first part."""
 
+_ENDS_MAX: Final = 1_000
+
 _FIRST_TOKEN: Final = 1 << 48
 
 Ending = Literal["success", "error", "interrupted", "cancelled", "rejected", "lost", "timed-out"]
@@ -110,6 +112,8 @@ class Observer:
         self.journal: list[JournalNote] = []
         self.notes = 0
         """How many entries the journal had or would have had."""
+        self.ends_told: dict[str, Ending] = {}
+        """Prompts of which the client was told that they are over, its own or not, and how."""
         self.held = False
         """The source is not woken: its worker stands still while its HTTP side answers."""
         self._submitted: set[int] = set()
@@ -267,6 +271,7 @@ class Observer:
             case Send():
                 frame = self.frame(action.message)
                 self.note("sent", action.sockets[0], frame.type or f"binary {frame.kind}")
+                self._notice_told(frame)
             case Close() | Abort():
                 self.cut.add(action.socket)
                 self.note("closed", action.socket, type(action).__name__.lower())
@@ -314,6 +319,13 @@ class Observer:
             value = read_json(reply.answer.body) if reply.answer.status == 200 else None
             if not isinstance(value, dict) or "prompt_id" not in value:
                 self.note("ended", reply.exchange, "rejected")
+
+    def _notice_told(self, frame: FrameView) -> None:
+        null = frame.type == "executing" and frame.data.get("node", "") is None
+        ending = "success" if null else _TERMINAL.get(frame.type)
+        if ending and frame.prompt_id and len(self.ends_told) < _ENDS_MAX:
+            # What the null says is no more than that; another word before it says how.
+            self.ends_told.setdefault(frame.prompt_id, ending)
 
     def _notice_end(self, frame: FrameView) -> None:
         ending = prompt_ending(frame.type, lambda: frame.data)

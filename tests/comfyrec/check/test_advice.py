@@ -58,7 +58,9 @@ def test_a_wrong_output_of_a_client_with_a_late_socket_is_a_cause_of_its_own() -
     wrong = result("a", LATE, "K5 did not report x.png", traffic=MISSED)
 
     assert fixes([wrong])[0].invariants == ("K5", "K7")
-    assert causes(wrong) == ["It did not report x.png"]
+    assert causes(wrong) == [
+        "It takes its outputs from messages, and never asks the history: it did not report x.png"
+    ]
 
 
 def test_a_crash_of_a_client_with_a_late_socket_is_a_cause_of_its_own() -> None:
@@ -77,21 +79,89 @@ def test_the_same_exception_at_the_same_line_is_one_cause() -> None:
     assert [fix.scenarios for fix in found] == [("a", "b"), ("c",)]
 
 
+NEVER_ASKED = Traffic(sockets=1, socket_first=True, posts=1, attempts=2)
+FALSE = "K3 reported success; the prompt failed"
+
+
+def test_who_takes_other_prompts_for_its_own_is_told_so_first() -> None:
+    false = [result(name, FALSE, traffic=NEVER_ASKED, **UNTRUE) for name in "abc"]
+    foreign = result("d", FALSE, "K4 mistook the end of another prompt for its own", **UNTRUE)
+
+    found = fixes([*false, foreign])
+
+    assert found[0].cause.startswith("It takes messages about other prompts for its own: it mist")
+    assert "compares the prompt_id" in found[0].correct
+
+
+def test_what_happens_without_other_prompts_too_does_not_come_from_them() -> None:
+    said = {"reported": "an untruth", "outcome": "interrupted", "traffic": SEEN}
+    alone = [result(name, "K3 x", **said) for name in "ab"]
+    beside = result("c", "K3 x", "K4 mistook the end of another prompt for its own", **said)
+
+    (fix,) = fixes([*alone, beside])
+
+    assert fix.cause == "It reports interrupted; the prompt succeeded"
+
+
+def test_a_secret_that_is_given_away_comes_before_crashes() -> None:
+    leaks = Traffic(posts=1, attempts=1, leaks=("X-API-Key to b:1 in GET /view",))
+    leaky = result("a", "K9 sent X-API-Key to b:1 in GET /view", traffic=leaks)
+    crash = result("b", "K1 ended", crash="KeyError: 1", **CRASHED)
+
+    assert causes(crash, leaky)[0] == (
+        "It gives a secret away: it sent X-API-Key to b:1 in GET /view"
+    )
+
+
+def test_a_success_that_nobody_asked_the_history_about_is_one_cause_whatever_was_true() -> None:
+    interrupted = {"reported": "an untruth", "truth": ("interrupted",)}
+    (fix,) = fixes(
+        [
+            result("a", FALSE, traffic=NEVER_ASKED, **UNTRUE),
+            result("b", "K3 reported success", traffic=NEVER_ASKED, **interrupted),
+        ]
+    )
+
+    assert fix.cause == (
+        "It takes what it hears for a success, and never asks the history: "
+        "it reported success; the prompt failed"
+    )
+    assert fix.scenarios == ("a", "b")
+
+
+def test_who_asked_the_history_and_is_wrong_all_the_same_is_not_told_to_ask() -> None:
+    assert causes(result("a", FALSE, **UNTRUE)) == ["It reported success; the prompt failed"]
+    assert causes(result("b", "K5 did not report x.png")) == ["It did not report x.png"]
+
+
+def test_the_same_words_are_one_cause_whatever_became_of_the_prompt() -> None:
+    said = {"reported": "an untruth", "outcome": "error", "last_words": "no message within 0.5 s"}
+    lost = {**said, "truth": ("lost",)}
+
+    (fix,) = fixes([result("a", "K3 x", **said), result("b", "K3 y", **lost)])
+
+    assert fix.cause.endswith("the prompt succeeded; it printed: no message within 0.5 s")
+    assert fix.correct == "does a (in a); does b (in b)"
+
+
 def test_clients_that_hang_are_told_apart_by_what_they_asked() -> None:
     silent = Traffic(sockets=1, posts=1, attempts=2)
     idle = Traffic(attempts=2)
+    mute = Traffic(attempts=2, unanswered="GET /prompt")
 
     found = causes(
         result("a", "K1 never", traffic=silent, **HUNG),
         result("b", "K1 never", traffic=silent, **HUNG),
         result("c", "K1 never", **HUNG),
         result("d", "K1 never", traffic=idle, **HUNG),
+        result("e", "K1 never", traffic=mute, **HUNG),
     )
 
     assert found == [
         "It waits for a WebSocket message that never comes, and never asks the history",
         "It asks the history, but never ends",
         "It never submits a prompt (2 requests)",
+        "It waits without a limit for the answer to GET /prompt",
     ]
 
 
@@ -110,9 +180,9 @@ def test_the_same_failure_with_the_same_last_words_is_one_cause() -> None:
 
 def test_a_cause_that_more_scenarios_show_comes_first() -> None:
     few = result("a", "K5 did not report x.png")
-    many = [result(name, "K9 printed a secret") for name in "bc"]
+    many = [result(name, "K9 did not print the reason") for name in "bc"]
 
-    assert causes(few, *many) == ["It printed a secret", "It did not report x.png"]
+    assert causes(few, *many) == ["It did not print the reason", "It did not report x.png"]
 
 
 def test_the_plain_scenario_shows_a_cause_best_and_then_one_that_ends() -> None:

@@ -88,6 +88,14 @@ def test_the_last_line_of_the_errors_is_kept() -> None:
     assert report_of(Ran(status=1)).last_words == ""
 
 
+def test_the_error_that_a_client_reports_goes_before_what_it_wrote_elsewhere() -> None:
+    line = '{"comfyrec": {"outcome": "error", "error": "no message\\nwithin 5 s"}}'
+
+    assert report_of(Ran(status=1, stdout=line, stderr="warning")).last_words == "within 5 s"
+    empty = '{"comfyrec": {"outcome": "error", "error": " "}}'
+    assert report_of(Ran(status=1, stdout=empty, stderr="warning")).last_words == "warning"
+
+
 def test_id_and_outputs_are_taken_where_they_are_what_they_should_be() -> None:
     good = '{"comfyrec": {"outcome": "success", "prompt_id": "p", "outputs": {"9": {}}}}'
     odd = '{"comfyrec": {"outcome": "success", "prompt_id": 3, "outputs": []}}'

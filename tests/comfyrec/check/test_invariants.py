@@ -33,6 +33,11 @@ def report(outcome: Any = "success", **more: Any) -> Report:
     return Report(**{"outcomes": (outcome,), "at_s": 10.0, "text": "", **more})
 
 
+def beside(other: str) -> Truth:
+    """The prompt failed, and another one ended like this."""
+    return msgspec.structs.replace(DONE, ending="error", ends_of_others=frozenset([other]))
+
+
 DONE = Truth(ending="success", at_s=9.0, prompt_id="p", outputs=PICTURE, contents=(WHOLE,))
 MIB = 1024 * 1024
 FLOODED = Truth(
@@ -122,6 +127,14 @@ CASES: dict[str, tuple[Case, dict[str, bool | None]]] = {
     "an end that was not its own": (
         Case(scenario=scenario(), report=report(at_s=8.0), truth=DONE, traffic=GOOD),
         {"K4": False},
+    ),
+    "an end that others had, too": (
+        Case(scenario=scenario("error"), report=report(), traffic=GOOD, truth=beside("success")),
+        {"K3": False, "K4": False},
+    ),
+    "an end that nobody had": (
+        Case(scenario=scenario("error"), report=report(), traffic=GOOD, truth=beside("error")),
+        {"K3": False, "K4": None},
     ),
     "an end before any": (
         Case(scenario=scenario(), report=report(), truth=Truth(prompt_id="p", unfinished=True),

@@ -8,7 +8,8 @@ from functools import cache
 import pytest
 
 from comfyrec.check import ScenarioResult
-from fake_server.scenarios import catalogue, choose
+from comfyrec.check.advice import fixes
+from fake_server.scenarios import catalogue, choose, select
 from tests.comfyrec.check.specimens.matrix import (
     SPECIMENS,
     TABLE,
@@ -25,6 +26,7 @@ from tests.comfyrec.check.specimens.mutations import (
     PastesItsKeyIntoAddresses,
     SendsItsKeyAnywhere,
     ShowsMoreThanAll,
+    WaitsForEveryAnswer,
 )
 from tests.comfyrec.check.specimens.right import Client
 
@@ -33,6 +35,21 @@ SCENARIOS = {scenario.name for scenario in catalogue()}
 WITH_A_SOCKET_FIRST = [name for name in SPECIMENS if name != "late_socket"]
 GOES_ELSEWHERE = "sid-changes"
 """Frames go to the id that the server gives, so a client that follows it is better off there."""
+
+FIRST = {
+    "late_socket": "It submits the prompt before its WebSocket is open",
+    "trusts_the_null": "It takes what it hears for a success, and never asks the history",
+    "no_prompt_id": "It takes messages about other prompts for its own",
+    "small_frames": "the connection was closed with 1009",
+    "gives_up": "It reports error; the prompt succeeded; it printed: no message within 0.5 s",
+    "hangs_on_reconnect": "It waits for a WebSocket message that never comes",
+    "first_executed": "It takes its outputs from messages, and never asks the history",
+    "strict_parser": "It crashes: ValueError: a message that is not an event (strict_parser.py:",
+    "polls_for_ever": "It asks the history, but never ends",
+    "hoards": "of memory during the flood",
+}
+"""What is wrong with a specimen, in the words of the advice that comes first."""
+
 
 pytestmark = pytest.mark.long
 
@@ -44,10 +61,13 @@ def results_of(name: str) -> list[ScenarioResult]:
 
 
 @pytest.mark.parametrize("name", SPECIMENS)
-def test_a_specimen_fails_just_where_the_table_says(name: str) -> None:
-    found = table_of((name, result) for result in results_of(name))
+def test_a_specimen_fails_just_where_the_table_says_and_is_told_why(name: str) -> None:
+    results = results_of(name)
+    found = table_of((name, result) for result in results)
 
     assert found[name] == EXPECTED[name]
+    first = [fix.cause for fix in fixes(results)[:1]]
+    assert [FIRST[name] in cause for cause in first] == [True] * (name != "right")
 
 
 def test_the_right_client_fails_nowhere_and_every_wrong_one_fails_somewhere() -> None:
@@ -96,6 +116,19 @@ def test_a_mutation_passes_a_normal_run(client: type[Client]) -> None:
     result = run(client, choose("success"))
 
     assert result.status == "pass", result
+
+
+ADVICE = {
+    WaitsForEveryAnswer: "It waits without a limit for the answer to GET /prompt",
+    SendsItsKeyAnywhere: "It gives a secret away: it sent X-API-Key to localhost",
+}
+
+
+@pytest.mark.parametrize("client", ADVICE)
+def test_the_first_advice_names_what_is_wrong_with_a_mutation(client: type[Client]) -> None:
+    first = fixes([run(client, choice) for choice in select("*")])[0]
+
+    assert first.cause.startswith(ADVICE[client])
 
 
 CONDUCT = {

@@ -46,3 +46,25 @@ def test_jobs_of_comfy_api_v2_are_counted_as_prompts_and_questions() -> None:
     seen = traffic_of(journal, [0.0] * len(journal))
 
     assert (seen.posts, seen.history_requests, seen.over_v2) == (1, 1, True)
+
+
+def test_a_job_of_the_native_routes_is_a_question_too() -> None:
+    journal = [JournalNote(0, "asked", 1, "GET /api/jobs/7")]
+
+    assert traffic_of(journal, [0.0]).history_requests == 1
+
+
+def test_what_a_client_waited_for_in_vain_is_known_from_what_was_never_answered() -> None:
+    journal = [
+        JournalNote(0, "knocked", 1),
+        JournalNote(0, "accepted", 1),
+        JournalNote(0, "asked", 2, "GET /prompt?token=x"),
+        JournalNote(0, "asked", 3, "GET /queue"),
+        JournalNote(0, "answered", 3, "200"),
+    ]
+    seconds = [0.0, 0.0, 1.0, 1.0, 1.0]
+
+    assert traffic_of(journal, seconds, until_s=9.0).unanswered == "GET /prompt"
+    assert traffic_of(journal, seconds, until_s=1.2).unanswered == ""
+    assert traffic_of(journal, seconds).unanswered == ""
+    assert traffic_of(journal[:1], [0.0], until_s=9.0).unanswered == "its WebSocket's handshake"

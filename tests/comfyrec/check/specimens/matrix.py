@@ -11,6 +11,7 @@ import asyncio
 import importlib
 import json
 import sys
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -101,7 +102,9 @@ def _report(
     specimen: Client, ended: asyncio.Task[dict[str, Any]], began_s: float, at_s: float
 ) -> Report:
     if (error := ended.exception()) is not None:
-        return Report(at_s=at_s, crash=repr(error))
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        at = f"{Path(frame.filename).name}:{frame.lineno}"
+        return Report(at_s=at_s, crash=_line_of(error), crash_at=at)
     told = ended.result()
     outputs = told["outputs"]
     return Report(
@@ -111,8 +114,14 @@ def _report(
         outputs=outputs if isinstance(outputs, dict) else None,
         files=tuple(specimen.files.values()),
         text=json.dumps(told),
+        last_words=told["error"],
         memory=((began_s, 0), (at_s, held_bytes(vars(specimen)))),
     )
+
+
+def _line_of(error: BaseException) -> str:
+    """The last line of its traceback."""
+    return traceback.format_exception_only(error)[-1].strip()
 
 
 def held_bytes(value: Any) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from fake_server.scenarios.kit import is_upgrade, refuse
 from fake_server.source import Disconnected, Send
 from tests.support.operator_rig import UPGRADE, OperatorRig, played
@@ -15,6 +17,21 @@ def test_the_journal_tells_who_did_what() -> None:
     assert told[0] == ("knocked", "me")
     assert ("asked", "POST /prompt") in told
     assert ("ended", "success p") in told
+
+
+def test_it_knows_which_ends_a_client_was_told_of() -> None:
+    observer = OperatorRig().stage.observer
+    for kind, data in (
+        ("executing", {"node": "1", "prompt_id": "a"}),
+        ("executing", {"node": None, "prompt_id": "b"}),
+        ("executing", {"node": None}),
+        ("execution_error", {"prompt_id": "c"}),
+        ("executing", {"node": None, "prompt_id": "c"}),
+        ("status", {}),
+    ):
+        observer.to_client(Send((1,), json.dumps({"type": kind, "data": data})))
+
+    assert observer.ends_told == {"b": "success", "c": "error"}
 
 
 def test_a_socket_is_open_from_its_accept_until_it_leaves() -> None:
