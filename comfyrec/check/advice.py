@@ -214,18 +214,19 @@ def _false_success(result: ScenarioResult) -> Cause | None:
     if result.outcome != "success" or result.reported != "an untruth":
         return None
     why = _why(result, "K3") or "reported success"
-    return Cause(2, ("K3", *result.truth), f"it {why}", result.correct)
+    ran = not _ENDS.isdisjoint(result.truth)
+    return Cause(2, ("K3", *(() if ran else result.truth)), f"it {why}", result.correct)
 
 
 def _crashed(result: ScenarioResult) -> Cause | None:
-    if not result.crash:
+    # Who ends with an exception where that is the truth has only to say more.
+    if not result.crash or (result.ended != "crashed" and result.reported == "the truth"):
         return None
     at = f" ({result.crash_at})" if result.crash_at else ""
     kind, _, text = _without_values(result.crash).partition(":")
     # Texts of one exception may quote what was read; without a place they are all there is.
     key = ("crash", kind, result.crash_at or text)
-    correct = result.correct if result.ended == "crashed" else f"{INVARIANTS['K6']}"
-    return Cause(3, key, f"it crashes: {result.crash}{at}", correct)
+    return Cause(3, key, f"it crashes: {result.crash}{at}", result.correct)
 
 
 def _hung(result: ScenarioResult) -> Cause | None:
@@ -246,14 +247,14 @@ def _hung(result: ScenarioResult) -> Cause | None:
     if seen.unanswered:
         waits = f"it waits without a limit for the answer to {seen.unanswered}"
         limits = "has a time limit for each request and for the whole run"
-        return Cause(4, ("hung", "unanswered"), waits, limits)
+        return Cause(3, ("hung", "unanswered"), waits, limits)
     if seen.posts == 0:
         made = plural(seen.attempts, "request")
-        return Cause(4, ("hung", "no post"), f"it never submits a prompt ({made})", correct)
+        return Cause(3, ("hung", "no post"), f"it never submits a prompt ({made})", correct)
     if seen.history_requests == 0:
         waits = f"it waits for {channel} that never comes, and never asks {where}"
-        return Cause(4, ("hung", "no history"), waits, correct)
-    return Cause(4, ("hung", "asks"), f"it asks {where}, but never ends", correct)
+        return Cause(3, ("hung", "no history"), waits, correct)
+    return Cause(3, ("hung", "asks"), f"it asks {where}, but never ends", correct)
 
 
 def _other_untruth(result: ScenarioResult) -> Cause | None:

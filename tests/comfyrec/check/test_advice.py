@@ -144,6 +144,15 @@ def test_the_same_words_are_one_cause_whatever_became_of_the_prompt() -> None:
     assert fix.correct == "does a (in a); does b (in b)"
 
 
+def test_an_exception_that_is_the_truth_is_no_crash() -> None:
+    raised: dict[str, Any] = {"crash": "QueueError: 400", "outcome": "failed"}
+    silent = result("a", "K9 did not print the server's reason", **raised)
+    wrong = result("b", "K3 reported failed", reported="an untruth", **raised)
+
+    assert causes(silent) == ["It did not print the server's reason"]
+    assert causes(wrong) == ["It crashes: QueueError: 400"]
+
+
 def test_clients_that_hang_are_told_apart_by_what_they_asked() -> None:
     silent = Traffic(sockets=1, posts=1, attempts=2)
     idle = Traffic(attempts=2)
