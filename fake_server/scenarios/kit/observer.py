@@ -322,7 +322,7 @@ class Observer:
 
     def _notice_told(self, frame: FrameView) -> None:
         null = frame.type == "executing" and frame.data.get("node", "") is None
-        ending = "success" if null else _TERMINAL.get(frame.type)
+        ending = "success" if null else prompt_ending(frame.type, lambda: frame.data)
         if ending and frame.prompt_id and len(self.ends_told) < _ENDS_MAX:
             # What the null says is no more than that; another word before it says how.
             self.ends_told.setdefault(frame.prompt_id, ending)
