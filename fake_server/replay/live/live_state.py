@@ -391,6 +391,11 @@ class LiveState:
         """Whether a prompt that is played in its place is queued or runs."""
         return any(x.stage is not Stage.EARLY and not x.again for x in self.waiting)
 
+    @property
+    def has_early(self) -> bool:
+        """Whether a prompt waits for its place in the script."""
+        return any(live.stage is Stage.EARLY for live in self.waiting)
+
     def enlist(self, live: LivePrompt) -> None:
         """A prompt that is played in its place."""
         self.add(live)

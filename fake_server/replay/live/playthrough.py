@@ -222,7 +222,9 @@ class Playthrough:
 
     def _greet(self, socket: LiveSocket, need: Need | None) -> Iterator[Action]:
         """A client waits for its sid: as recorded, or as it is now when the script is elsewhere."""
-        at_hand = need is not None and self.cursor.is_at(need)
+        # A prompt that was posted before its place in the script waits already, which a recorded
+        # greeting does not know.
+        at_hand = need is not None and self.cursor.is_at(need) and not self.live_state.has_early
         replies = self.cursor.replies_early(need) if need is not None else []
         if at_hand and replies:
             yield from self._say((socket.number,), replies)

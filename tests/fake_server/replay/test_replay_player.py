@@ -278,6 +278,17 @@ def test_a_socket_that_comes_behind_the_submission_misses_nothing() -> None:
     assert whole(socket, prompt_id)
 
 
+def test_a_socket_that_comes_behind_the_submission_is_greeted_with_the_queue_as_it_is() -> None:
+    rig = Rig("image-only")  # whose client opened its socket first: nothing was queued
+
+    rig.submit(graph_of(rig.timeline), "mine")
+    socket = rig.connect("mine")
+    rig.run()
+
+    assert socket.remaining[0] == 1
+    assert socket.remaining[-1] == 0
+
+
 # --- sockets -------------------------------------------------------------------------------------
 
 
