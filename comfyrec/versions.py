@@ -277,14 +277,15 @@ ERAS: Final = (*RECORDED, "0.38.0", "0.40.0", "0.41.0")
 
 @lru_cache(maxsize=64)
 def era_of(version: str = DEFAULT_VERSION) -> Era:
-    """The era of a version: ``0.27.0``, ``v0.3.64``, ``0.8`` (its latest), or ``2024-07``.
+    """The era of a version: ``0.27.0``, ``v0.3.64``, ``0.8`` (its latest) or ``2024-07``.
 
     Raises:
         UsageError: it is not a version of ComfyUI.
     """
+    version = version.lower().removeprefix("v")
     release = _release(version)
     facts = frozenset(fact.name for fact in FACTS if fact.first <= release)
-    return Era(version=version.removeprefix("v"), release=release, facts=facts)
+    return Era(version=version, release=release, facts=facts)
 
 
 @lru_cache(maxsize=256)  # asked anew for each fresh server

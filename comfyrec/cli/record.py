@@ -353,8 +353,8 @@ def _close(writer: Writer, recorder: Recorder, given: str) -> int:
 
 def _summary(relay: Relay, recorder: Recorder, written: int, where: str) -> str:
     words = [
-        f"Recorded {plural(written, 'record')} of "
-        f"{plural(relay.accepted, 'connection')} ({relay.relayed / 1e6:.1f} MB) into {where}"
+        f"Recorded {plural(written, 'record')} of {plural(relay.accepted, 'connection')} "
+        f"({relay.relayed / 1e6:.1f} MB passed on) into {where}"
     ]
     if relay.left_out:
         requests = plural(relay.left_out, "request")

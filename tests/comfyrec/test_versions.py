@@ -29,6 +29,7 @@ def test_every_recorded_generation_has_an_era(version: str) -> None:
 
 
 def test_versions_are_read_as_people_write_them() -> None:
+    assert era_of("v0.27.0") == era_of("V0.27.0") == era_of("0.27.0")
     assert era_of("v0.27.0").release == (0, 27, 0)
     assert era_of("0.8").facts >= era_of("0.8.2").facts
     assert era_of("0.3.75-dev").release == (0, 3, 75)
