@@ -23,8 +23,8 @@ import argparse
 import contextlib
 import json
 import multiprocessing
-import os
 import random
+import re
 import socket
 import sys
 import tempfile
@@ -41,6 +41,7 @@ from comfyrec.errors import CassetteError
 from comfyrec.wire.frames import frame_head
 
 LIMIT_S = 20
+PORT = re.compile(r"\A.*127\.0\.0\.1:([0-9]+)/?\n")
 QUIET_S = 0.3
 SIZES = (300, 70_000, 900_000, 3_000_000)
 UPGRADE = (
@@ -113,17 +114,16 @@ KINDS = {"download": download, "upload": upload, "frame": frame, "fragments": fr
 # --- one round -------------------------------------------------------------------------------
 
 
-def record(port: int, upstream: int, path: str) -> None:
-    """The recorder's process."""
-    command = ["record", "--listen", f"127.0.0.1:{port}", "--upstream", f"127.0.0.1:{upstream}"]
-    with Path(os.devnull).open("w") as nowhere:
-        sys.stdout = sys.stderr = nowhere
+def record(upstream: int, path: str) -> None:
+    """The recorder's process; it says its address in a file."""
+    command = ["record", "--listen", "127.0.0.1:0", "--upstream", f"127.0.0.1:{upstream}"]
+    with Path(said_beside(path)).open("w", buffering=1) as told:
+        sys.stdout = sys.stderr = told
         comfyrec([*command, "-o", path])
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return int(found.getsockname()[1])
+def said_beside(path: str) -> str:
+    return f"{path}.said"
 
 
 def narrow(line: socket.socket) -> socket.socket:
@@ -133,17 +133,14 @@ def narrow(line: socket.socket) -> socket.socket:
     return line
 
 
-def dialled(port: int, running: multiprocessing.process.BaseProcess) -> socket.socket:
-    while True:
-        line = narrow(socket.socket())
-        try:
-            line.connect(("127.0.0.1", port))
-            return line
-        except ConnectionRefusedError:
-            line.close()
-            if not running.is_alive():
-                raise SystemExit("the recorder has ended before anybody asked it") from None
-            running.join(0.01)
+def dialled(said: Path, running: multiprocessing.process.BaseProcess) -> socket.socket:
+    while not (found := PORT.search(said.read_text() if said.exists() else "")):
+        if not running.is_alive():
+            raise SystemExit("the recorder has ended before anybody asked it")
+        running.join(0.01)
+    line = narrow(socket.socket())
+    line.connect(("127.0.0.1", int(found[1])))
+    return line
 
 
 class Arrivals:
@@ -184,12 +181,11 @@ def one_round(kind: str, chance: random.Random, path: Path) -> tuple[bytes, Talk
     context = multiprocessing.get_context("forkserver")
     with socket.create_server(("127.0.0.1", 0)) as server:
         narrow(server)
-        port = free_port()
-        running = context.Process(target=record, args=(port, server.getsockname()[1], str(path)))
+        running = context.Process(target=record, args=(server.getsockname()[1], str(path)))
         running.start()
         arrivals = Arrivals(at, running)
         try:
-            with dialled(port, running) as client:
+            with dialled(Path(said_beside(str(path))), running) as client:
                 first = (talk.sent or talk.said) if talk.is_upload else talk.asked
                 sender = threading.Thread(target=sent, args=(client, first))
                 sender.start()
@@ -254,6 +250,7 @@ def rounds(kills: int, seed: int, folder: Path) -> Iterator[tuple[str, int, int,
         except CassetteError:
             missing, beyond, kind = len(had), 0, "unreadable"
         path.unlink(missing_ok=True)
+        Path(said_beside(str(path))).unlink()
         yield kind, len(had), missing, beyond, len(had) < len(talk.said)
 
 
