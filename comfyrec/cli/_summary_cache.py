@@ -18,8 +18,8 @@ from comfyrec import __version__
 
 __all__ = ["SIZE_BYTES_MIN", "keep", "kept"]
 
-SIZE_BYTES_MIN: Final = 16 << 20
-"""A smaller file is read in a second or two."""
+SIZE_BYTES_MIN: Final = 1 << 20
+"""A smaller file is read in a few seconds, however well its frames were packed."""
 FILES_MAX: Final = 100
 _FORMAT: Final = 1
 
