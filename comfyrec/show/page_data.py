@@ -44,7 +44,7 @@ FINDINGS_MAX: Final = 500
 _SIDES: Final = {Side.CLIENT: 0, Side.SERVER: 1}
 _SEVERITIES: Final = {"": 0, "good": 1, "warn": 2, "bad": 3}
 _COLUMNS: Final = {
-    "t": "d", "type": "H", "kind": "H", "words": "I", "node": "i", "side": "B", "severity": "B",
+    "t": "d", "type": "I", "kind": "I", "words": "I", "node": "i", "side": "B", "severity": "B",
     "socket": "i", "exchange": "i", "conn": "I", "prompt": "i", "size": "I", "picture": "i",
     "queue": "i", "value": "f", "max": "f",
 }  # fmt: skip

@@ -183,3 +183,18 @@ def test_an_svg_is_not_a_picture_of_the_page() -> None:
     recording.asked(1, "GET", "/view?filename=a.svg", answer=b"<svg onload='x'/>")
 
     assert paged(recording.end())[1].pictures == []
+
+
+def test_a_type_that_comes_after_very_many_texts_has_its_place() -> None:
+    live, shelf = Live(), Shelf()
+    rows = PageRows(live, shelf, name="x", redacted=())
+    for text in range(70_000):  # as the steps of long runs: "1 of 70000", "2 of 70000", ...
+        rows._strings.number(str(text))
+
+    for record in run(session()).end():
+        rows.add(live.take(record))
+    rows.add(live.finish())
+    rows.finish()
+
+    head, columns = unpacked(packed_rows(rows, Seen(), whole=True))
+    assert "executing" in {head["strings"][number] for number in columns["type"]}
