@@ -482,7 +482,8 @@ def _progress(run: _Run, event: Progress, era: _Era) -> Broken:
     if not run.follows(Word.STATE, Word.PREVIEW_WITH_METADATA):
         yield "progress-state", _behind(run.last)
     elif entry is None or repr((entry.value, entry.max)) != repr(said):
-        yield "progress-state", f"node {event.data.node} at {said}, {entry}"
+        told = "nothing" if entry is None else f"{entry.value} of {entry.max}"
+        yield "progress-state", f"node {event.data.node} at {said[0]} of {said[1]}, after {told}"
 
 
 def _preview(run: _Run, event: Preview, era: _Era) -> Broken:
