@@ -34,6 +34,7 @@ DIFF_VERSION: Final = 1
 SEVERITIES: Final = ("informs", "warns", "breaks")
 """From the least: a client may want to know, should be looked at, stops working."""
 _LISTED: Final = 12
+_CLASSES_LISTED: Final = 4
 _WORDS_MAX: Final = 160
 
 
@@ -74,6 +75,7 @@ def compare(a: Timeline, b: Timeline, *, names: tuple[str, str] = ("A", "B")) ->
     """What a client of ``a`` would notice on the server of ``b``."""
     before, after = facets_of(a), facets_of(b)
     found = [
+        *_outcomes(before, after),
         *_events(before, after),
         *_situations(before, after),
         *_routes(before, after),
@@ -90,6 +92,36 @@ def compare(a: Timeline, b: Timeline, *, names: tuple[str, str] = ("A", "B")) ->
         a_stated=a.version_stated,
         b_stated=b.version_stated,
     )
+
+
+# --- what became of prompts ------------------------------------------------------------------
+
+_WAS: Final = {
+    "success": "succeeded", "error": "failed", "interrupted": "was interrupted",
+    "deleted": "was taken off the queue", "": "had no end",
+}  # fmt: skip
+_IS: Final = {
+    "success": "succeeds", "error": "fails", "interrupted": "is interrupted",
+    "deleted": "is taken off the queue", "": "has no end",
+}  # fmt: skip
+_OF_A_CLIENT: Final = frozenset(("interrupted", "deleted"))
+"""Somebody asked for it."""
+
+
+def _outcomes(a: Facets, b: Facets) -> Iterator[Difference]:
+    """The same workflow has come to another end. Somebody's interrupt tells little of a server."""
+    for workflow in sorted(a.outcomes.keys() & b.outcomes.keys()):
+        before, after = a.outcomes[workflow], b.outcomes[workflow]
+        was = " or ".join(_WAS.get(outcome, outcome) for outcome in sorted(before))
+        for outcome in sorted(after.keys() - before.keys()):
+            good = outcome == "success" or outcome in _OF_A_CLIENT
+            if good and before.keys() <= _OF_A_CLIENT:
+                continue
+            severity = "informs" if good else "breaks" if "success" in before else "warns"
+            why = f": {shortened(after[outcome], _WORDS_MAX)}" if after[outcome] else ""
+            classes = ", ".join(shortened_list(workflow, _CLASSES_LISTED))
+            sentence = f"a prompt of {classes} {was} and {_IS.get(outcome, outcome)}{why}"
+            yield Difference(severity, "changed", "websocket", "outcome", sentence)
 
 
 # --- fields ----------------------------------------------------------------------------------

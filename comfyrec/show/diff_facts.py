@@ -20,7 +20,7 @@ from comfyrec.timeline.message_summary import data_of
 from comfyrec.timeline.model import Exchange, Message, RecordedPrompt, Socket
 from comfyrec.timeline.moments import binary_name
 from comfyrec.timeline.node_runs import class_of
-from comfyrec.timeline.prompts import history_entries
+from comfyrec.timeline.prompts import history_entries, is_terminal
 from comfyrec.timeline.story import refusal_of
 
 __all__ = ["Facets", "Seen", "facets_of"]
@@ -29,6 +29,8 @@ _ID_SEGMENT: Final = re.compile(r"^(?=.*\d)[\w.-]{8,}$")
 _BY_NAME: Final = ("userdata", "models", "view_metadata", "embeddings", "extensions", "object_info")
 """Routes whose next segment names something."""
 
+NULL_EXECUTING: Final = "executing with a null node"
+"""Told apart from other frames of its type: many clients wait for it."""
 # They come whenever something else happens, so they tell nothing of the order of a prompt.
 _ASIDE: Final = frozenset({"status", "feature_flags", "logs", "text", ""})
 
@@ -71,6 +73,9 @@ class Facets(msgspec.Struct):
     asked: dict[str, Answered] = {}
     """A whole request, normalized -> its answers."""
     situations: dict[str, Seen] = {}
+    outcomes: dict[tuple[str, ...], dict[str, str]] = {}
+    """Classes of a workflow -> outcomes of its prompts, each with the server's words for the
+    first such end."""
 
 
 def facets_of(timeline: Timeline) -> Facets:
@@ -138,8 +143,12 @@ def _prompt(
     sockets: tuple[Socket, ...],
     history: dict[str, dict[str, Any]],
 ) -> None:
-    if not prompt.graph or (prompt.started_at is None and prompt.client_id):
-        return  # nothing is known of it, or its beginning was not heard
+    if not prompt.graph:
+        return  # nothing is known of it
+    classes = tuple(_classes(prompt))
+    facets.outcomes.setdefault(classes, {}).setdefault(prompt.outcome, _why(prompt, sockets))
+    if prompt.started_at is None and prompt.client_id:
+        return  # its beginning was not heard
     own = [(s, m) for s, m in _told(prompt, sockets) if not prompt.client_id or _is_of(s, prompt)]
     previews = _previews(prompt, sockets)
     seen = Seen(set(previews), [], [], set())
@@ -150,6 +159,8 @@ def _prompt(
             seen.order.append(kind)
         if kind == "executing" and message.peek.node is not None:
             seen.nodes.append(class_of(prompt, message.peek.node))
+        elif kind == "executing":
+            seen.events.add(NULL_EXECUTING)
     entry = history.get(prompt.prompt_id)
     if entry is not None:
         seen.history.add("outputs filled" if entry.get("outputs") else "outputs empty")
@@ -173,13 +184,25 @@ def _cached(prompt: RecordedPrompt, entry: dict[str, Any]) -> int:
 
 
 def _situation(prompt: RecordedPrompt, sockets: tuple[Socket, ...], cached: int) -> str:
-    classes = sorted({class_of(prompt, node) or "?" for node in prompt.graph})
     executed = any(m.peek.type == "executing" and m.peek.node for _, m in _told(prompt, sockets))
     share = "nothing cached" if not cached else "partly cached" if executed else "all cached"
     client = "with a client id" if prompt.client_id else "without a client id"
     flags = ", flags announced" if _announces(prompt, sockets) else ""
-    what = "any nodes" if share == "all cached" else " ".join(classes)
+    what = "any nodes" if share == "all cached" else " ".join(_classes(prompt))
     return f"{what}; {share}, {client}{flags}, {prompt.outcome or 'no end'}"
+
+
+def _classes(prompt: RecordedPrompt) -> list[str]:
+    return sorted({class_of(prompt, node) or "?" for node in prompt.graph})
+
+
+def _why(prompt: RecordedPrompt, sockets: tuple[Socket, ...]) -> str:
+    """What the server said of an error."""
+    for _, message in _told(prompt, sockets):
+        if message.peek.type == "execution_error" and is_terminal(message):
+            data = data_of(message.data)
+            return str(data.get("exception_message") or "").strip() if data else ""
+    return ""
 
 
 def _announces(prompt: RecordedPrompt, sockets: tuple[Socket, ...]) -> bool:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from comfyrec.cassette.files import bundled, find_cassette, open_cassette
+from comfyrec.cassette.records import WsFrame
 from comfyrec.cli import main
 from comfyrec.show.diff import Diff, compare
 from comfyrec.timeline import Timeline
+from comfyrec.timeline.model import RecordedPrompt
 from tests.support.timeline_samples import PROMPT, Recording, run, session
 
 
@@ -158,3 +161,48 @@ def test_json_has_a_version(capsys: pytest.CaptureFixture[str]) -> None:
     diff = json.loads(capsys.readouterr().out)
     assert (diff["version"], diff["a_version"], diff["b_version"]) == (1, "0.8.2", "0.27.0")
     assert {"severity", "kind", "area", "subject", "sentence"} == set(diff["differences"][0])
+
+
+def without(*marks: bytes) -> Timeline:
+    """A run whose client never got the frames that hold one of these."""
+    records = run(session()).end()
+    kept = [
+        record
+        for record in records
+        if not (isinstance(record, WsFrame) and any(mark in record.payload for mark in marks))
+    ]
+    return Timeline.build(kept)
+
+
+def test_a_prompt_that_has_no_end_any_more_comes_first() -> None:
+    silent = without(b'"prompt_id"')
+
+    diff = compare(Timeline.build(run(session()).end()), silent)
+
+    assert diff.differences[0].severity == "breaks"
+    assert diff.differences[0].sentence.endswith(" succeeded and has no end")
+    assert all(one.subject != "outcome" for one in compare(silent, silent).differences)
+
+
+def test_a_last_frame_that_is_missing_is_named() -> None:
+    unended = without(b'"node": null')
+
+    (found,) = compare(Timeline.build(run(session()).end()), unended).differences
+
+    assert found.severity == "breaks"
+    assert found.sentence.startswith("executing with a null node is not sent any more")
+
+
+def test_an_error_is_told_in_the_servers_words() -> None:
+    after = timeline_of("execution-error")
+    failed = compare(msgspec.structs.replace(after, prompts=success(after)), after)
+
+    assert any(
+        one.severity == "breaks" and " succeeded and fails: " in one.sentence
+        for one in failed.differences
+    )
+
+
+def success(timeline: Timeline) -> tuple[RecordedPrompt, ...]:
+    """The same prompts, had they succeeded."""
+    return tuple(msgspec.structs.replace(prompt, outcome="success") for prompt in timeline.prompts)
