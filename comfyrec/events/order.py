@@ -776,13 +776,28 @@ class Checker:
     def end(self) -> list[Violation]:
         """Nothing follows: name the prompts whose end is missing on a socket that is still open."""
         found = [
-            Violation("unfinished", None, name, socket.run.prompt_id, socket.run.phase.name)
+            Violation("unfinished", None, name, socket.run.prompt_id, _last_heard(socket.run.phase))
             for name, socket in self._sockets.items()
             # Of two sockets with one sid, one may have fallen silent (section 3, point 6).
             if socket.run is not None and socket.run.open and socket.client.connections < 2
         ]
         self.violations += found
         return found
+
+
+_LAST_HEARD: Final = {
+    Phase.PENDING: "nothing was told of it",
+    Phase.STARTED: "it had only started",
+    Phase.RUNNING: "it was still running",
+    Phase.JOINED: "it was still running",
+    Phase.OVERHEARD: "it was still running",
+    Phase.ENDED: "its outcome was the last that was told",
+    Phase.LEAVING: "its null executing is missing",
+}
+
+
+def _last_heard(phase: Phase) -> str:
+    return _LAST_HEARD.get(phase, phase.name.lower())
 
 
 def check(

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from comfyrec.show.text import Line, duration, instant, line
+from comfyrec.timeline.node_runs import NodeRun
 from comfyrec.timeline.story import PromptStory, Story
 from comfyrec.wording import plural, shortened_list
 
@@ -49,8 +50,8 @@ def _rows(story: Story) -> Iterator[tuple[str, Line]]:
     yield from _errors(story)
     if story.findings:
         yield "order", _findings(story)
-    if any(p.nodes for p in story.prompts):
-        yield "slowest", _slowest(story)
+    if slowest := _slowest(story):
+        yield "slowest", line(slowest)
     yield "time", line(_times(story))
     if story.silences:
         longest = max(story.silences, key=lambda silence: silence.duration_us)
@@ -86,12 +87,24 @@ def _findings(story: Story) -> Line:
     return line((first.sentence, "bad" if first.severity == "breaks" else "warn"), more)
 
 
-def _slowest(story: Story) -> Line:
+def _slowest(story: Story) -> str:
+    """The nodes that took longest, those that were at work when the recording ended, the cache."""
     slow = [f"{run.name} {duration(run.duration_us)}" for _, run in story.slowest[:SLOWEST_SHOWN]]
-    cached = sum(run.cached for prompt in story.prompts for run in prompt.nodes)
-    of = sum(len(prompt.nodes) for prompt in story.prompts)
-    share = f"{cached} of {of} nodes cached" if cached else ""
-    return line("; ".join(filter(None, [", ".join(slow), share])))
+    runs = [run for prompt in story.prompts for run in prompt.nodes]
+    at_work = [
+        f"{run.name} not over{_progress(run)}"
+        for run in runs
+        if run.t is not None and run.t_end is None
+    ]
+    cached = sum(run.cached for run in runs)
+    # Which nodes a prompt has that did not end was not told to the end.
+    of = f" of {len(runs)}" if all(prompt.outcome == "success" for prompt in story.prompts) else ""
+    share = f"{cached}{of} {'nodes' if of or cached > 1 else 'node'} cached" if cached else ""
+    return "; ".join(filter(None, [", ".join([*slow, *at_work[:SLOWEST_SHOWN]]), share]))
+
+
+def _progress(run: NodeRun) -> str:
+    return f" at {run.value:g} of {run.max:g}" if run.value is not None and run.max else ""
 
 
 def _times(story: Story) -> str:
