@@ -303,8 +303,7 @@ class Catalogue:
             UsageError: ComfyUI has no such folder.
         """
         custom = [folder for folder in self.models if folder not in MODEL_FOLDERS]
-        checked_folders(models, custom)
-        return self._with_folders(models)
+        return self._with_folders(checked_folders(models, custom))
 
     def with_learned(
         self,

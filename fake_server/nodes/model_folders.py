@@ -102,11 +102,14 @@ _FOLDER_WORDS: Final = {
     "photomaker": "photomaker", "style_model": "style_models",
 }  # fmt: skip
 
+LEGACY_FOLDERS: Final = {"unet": "diffusion_models", "clip": "text_encoders"}
+"""Names that ComfyUI itself still takes for these folders (``folder_paths.map_legacy``)."""
+
 
 def checked_folders(
     models: Mapping[str, Sequence[str]], more: Sequence[str] = ()
 ) -> Mapping[str, Sequence[str]]:
-    """The same models, if every folder is one that ComfyUI has.
+    """The same models, if every folder is one that ComfyUI has; older names lead to today's.
 
     Args:
         models: file names by folder.
@@ -116,11 +119,14 @@ def checked_folders(
         UsageError: a folder has another name; the nearest is named.
     """
     known = (*MODEL_FOLDERS, *more)
-    for folder in models:
+    checked: dict[str, list[str]] = {}
+    for given, names in models.items():
+        folder = given if given in more else LEGACY_FOLDERS.get(given, given)
         if folder not in known:
             hint = did_you_mean(folder, known, otherwise=f"there are {', '.join(known)}")
             raise UsageError(f"there is no model folder {folder!r}; {hint}")
-    return models
+        checked.setdefault(folder, []).extend(names)
+    return checked
 
 
 def folder_for(name: str, key: str) -> str | None:

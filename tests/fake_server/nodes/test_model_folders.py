@@ -49,3 +49,13 @@ def test_the_folder_of_an_unknown_class_follows_from_its_names(
     name: str, key: str, folder: str | None
 ) -> None:
     assert folder_for(name, key) == folder
+
+
+def test_names_that_folders_had_lead_to_them() -> None:
+    given = {"unet": ["a.safetensors"], "diffusion_models": ["b.safetensors"], "clip": ["c.gguf"]}
+
+    assert checked_folders(given) == {
+        "diffusion_models": ["a.safetensors", "b.safetensors"],
+        "text_encoders": ["c.gguf"],
+    }
+    assert checked_folders({"unet": ["a"]}, more=("unet",)) == {"unet": ["a"]}
