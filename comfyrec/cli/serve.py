@@ -286,7 +286,6 @@ def started(arguments: argparse.Namespace) -> tuple[ComfyUI, str]:
         ComfyrecError: a flag's value cannot be used.
     """
     _convert(arguments)
-    _say_what_does_nothing(arguments)
     choices = [choose(text) for text in arguments.scenario]
     arguments.surface = tuple(map(choose_surface, arguments.surface))
     options = engine_options(arguments)
@@ -300,6 +299,7 @@ def started(arguments: argparse.Namespace) -> tuple[ComfyUI, str]:
     )
     arguments.again = partial(_server, arguments, options, settings)
     server: ComfyUI = arguments.again(arguments.port, arguments.seed)
+    _say_what_does_nothing(arguments)
     # What is there by now stays; the collector need not look at it again and again.
     gc.collect()
     gc.freeze()
