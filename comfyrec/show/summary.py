@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from comfyrec.show.text import Line, duration, instant, line
+from comfyrec.timeline.findings import Poll
 from comfyrec.timeline.node_runs import NodeRun
 from comfyrec.timeline.story import PromptStory, Story
 from comfyrec.wording import plural, shortened_list
@@ -15,6 +16,7 @@ __all__ = ["OUTCOMES", "outcomes_in_words", "summary", "summary_json"]
 
 SLOWEST_SHOWN: Final = 3
 ERRORS_SHOWN: Final = 2
+POLLS_SHOWN: Final = 2
 
 OUTCOMES: Final = {
     "success": ("succeeded", "good"),
@@ -133,14 +135,22 @@ def _sockets(story: Story) -> str:
 
 
 def _requests(story: Story) -> str:
-    polled = [
-        f"{poll.route} {plural(poll.count, 'time')}, every {duration(poll.interval_us)}"
-        for poll in story.polls[:2]
-    ]
+    by_route: dict[str, list[Poll]] = {}
+    for poll in story.polls:
+        by_route.setdefault(poll.route, []).append(poll)
+    told = [_polled(route, polls) for route, polls in by_route.items()]
+    polled = shortened_list(told, POLLS_SHOWN)
     asked = str(story.requests)
     if story.events:
         asked += f"; {plural(story.events, 'event')} in answers that came in pieces"
     return "; polled: ".join(filter(None, [asked, "; ".join(polled)]))
+
+
+def _polled(route: str, polls: Sequence[Poll]) -> str:
+    count = plural(sum(poll.count for poll in polls), "time")
+    where = f" about {len(polls)} things" if len(polls) > 1 else ""
+    pause = duration(min(poll.interval_us for poll in polls))
+    return f"{route} {count}{where}, every {pause}"
 
 
 def summary_json(story: Story) -> dict[str, Any]:

@@ -47,3 +47,16 @@ def test_where_no_node_was_told_of_there_is_no_row_for_the_slowest() -> None:
     recording.asked(2, "POST", "/prompt", {"prompt": {}}, {"prompt_id": PROMPT, "number": 0})
 
     assert "slowest" not in rows(recording)
+
+
+def test_polls_of_one_route_are_told_together() -> None:
+    recording = run(session())
+    for number in range(3):
+        prompt_id = f"a0000000-0000-4000-8000-00000000000{number}"
+        for poll in range(12):
+            conn = 3 + 12 * number + poll
+            recording.asked(conn, "GET", f"/history/{prompt_id}", answer={})
+
+    told = rows(recording)["requests"]
+
+    assert "polled: GET /history/{id} 36 times about 3 things, every 2.00 ms" in told
