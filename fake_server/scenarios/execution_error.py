@@ -21,7 +21,7 @@ class ExecutionErrorParameters(Parameters, frozen=True, kw_only=True):
     """What is raised; ``tips``: with advice behind it; ``shape``: of `current_outputs`."""
 
     exception_type: str = "RuntimeError"
-    message: str = "the sampler ran out of luck"
+    message: str = "the node ran out of luck"
     tips: bool = False
     shape: Literal["list", "dict"] = "list"
 
