@@ -19,7 +19,7 @@ from fake_server.nodes.saving import AUDIO, NO_FILES, Saves
 from fake_server.nodes.timing import Pace
 from fake_server.nodes.values import Given, NodeFailed, Value, picture, previewed
 
-__all__ = ["BEHAVIOURS", "Behaviour", "LoadsFile", "behaviour_of"]
+__all__ = ["BEHAVIOURS", "AcceptsAny", "Behaviour", "LoadsFile", "behaviour_of"]
 
 Gives: TypeAlias = Callable[[Given], Value | Sequence[Value]]
 
@@ -40,6 +40,15 @@ class LoadsFile(msgspec.Struct, frozen=True):
         return self.input == "image"
 
 
+class AcceptsAny(msgspec.Struct, frozen=True):
+    """A class takes any value of an input, in its list or not."""
+
+    input: str
+    owner: str | None = None
+    """The class whose check breaks without the input, as messages of Python name it; None: the
+    check has a default."""
+
+
 class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
     """What a class does."""
 
@@ -48,6 +57,7 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
     splits: Callable[[Given, Value], list[Value]] = sizes.counted
     """The items on an output that is a list."""
     file: LoadsFile | None = None
+    accepts: AcceptsAny | None = None
     saves: Saves | None = None
     shows: Callable[[Given, Era], Mapping[str, Any]] | None = None
     """Its output for the client, if it writes no files."""
@@ -124,6 +134,11 @@ BEHAVIOURS: Final[dict[str, Behaviour]] = {
     "ControlNetApplyAdvanced": Behaviour(function="apply_controlnet"),
     "ControlNetLoader": Behaviour(function="load_controlnet"),
     "CropMask": Behaviour(gives=sizes.mask_cropped),
+    # The page makes the list (comfy_extras/nodes_logic.py, in every version that has the class).
+    "CustomCombo": Behaviour(
+        gives=_worded(lambda known: known.get("choice")),
+        accepts=AcceptsAny("choice", "CustomComboNode"),
+    ),
     "DiffControlNetLoader": Behaviour(function="load_controlnet"),
     "DiffusersLoader": Behaviour(function="load_checkpoint"),
     "DualCLIPLoader": Behaviour(function="load_clip", pace=Pace(0.3)),
@@ -199,6 +214,9 @@ BEHAVIOURS: Final[dict[str, Behaviour]] = {
     "ResizeImageMaskNode": Behaviour(gives=sizes.resized),
     "ResizeImagesByLongerEdge": Behaviour(gives=sizes.to_edge),
     "ResizeImagesByShorterEdge": Behaviour(gives=sizes.to_edge),
+    "ModelAttentionBackend": Behaviour(
+        function="patch", accepts=AcceptsAny("attention", "ModelAttentionBackend")
+    ),
     "SamplerCustom": Behaviour(pace=_SAMPLER),
     "SamplerCustomAdvanced": Behaviour(pace=_SAMPLER),
     "SaveAnimatedPNG": Behaviour(saves=Saves(single=True, animated=True)),
@@ -224,6 +242,10 @@ BEHAVIOURS: Final[dict[str, Behaviour]] = {
         saves=Saves(extension="mp4", chosen=True, single=True, moving=True, texts=False)
     ),
     "SaveWEBM": Behaviour(saves=Saves(extension="webm", single=True, moving=True, texts=False)),
+    # A workflow made where there are other devices (comfy_extras/nodes_multigpu.py).
+    "SelectCLIPDevice": Behaviour(accepts=AcceptsAny("device")),
+    "SelectModelDevice": Behaviour(accepts=AcceptsAny("device")),
+    "SelectVAEDevice": Behaviour(accepts=AcceptsAny("device")),
     "SetLatentNoiseMask": Behaviour(function="set_mask"),
     "SolidMask": Behaviour(gives=sizes.mask),
     "SplitImageWithAlpha": Behaviour(gives=sizes.without_alpha),

@@ -1,4 +1,4 @@
-"""What loaders say of file names before a prompt runs."""
+"""What loaders say of file names before a prompt runs, and which values are taken unseen."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from comfyrec.versions import era_of
+from fake_server.nodes.catalogue import Catalogue
 from fake_server.storage.pictures import picture
-from tests.support.engine_bench import Rig, node
+from tests.support.engine_bench import Rig, node, rig_of, shown
 
 MAKE = node("Make", color=1)
 
@@ -87,3 +89,59 @@ def test_a_loader_does_not_leave_its_folder(name: str) -> None:
     refusal = Rig().refuse({"1": node("LoadImage", image=name), "2": SAVE})
 
     assert only(refusal["node_errors"], "1")["type"] == "custom_validation_failed"
+
+
+PREVIEW = node("PreviewAny", source=["1", 0])
+TAKEN = {
+    "a list that the page makes": node("CustomCombo", choice="Music"),
+    "no text": node("CustomCombo", choice=5),
+}
+
+
+@pytest.mark.parametrize("version", ["0.8.2", "0.27.0", "0.33.0"])
+@pytest.mark.parametrize("taken", TAKEN.values(), ids=TAKEN)
+def test_a_class_that_takes_any_choice_has_it_in_no_list(taken: Any, version: str) -> None:
+    rig = Rig(version=version, catalogue=Catalogue.core(era_of(version)))
+
+    rig.queue({"1": taken, "2": PREVIEW})
+
+
+def test_a_choice_stands_on_the_output() -> None:
+    prompt = {"1": node("CustomCombo", choice="Music"), "2": PREVIEW}
+
+    assert shown(rig_of("0.33.0"), prompt, "2") == {"text": ["Music"]}
+
+
+def test_a_check_of_any_choice_breaks_without_it() -> None:
+    refusal = Rig().refuse({"1": node("CustomCombo"), "2": PREVIEW})
+
+    problem = only(refusal["node_errors"], "1")
+    assert problem["details"] == (
+        "CustomComboNode.validate_inputs() missing 1 required positional argument: 'choice'"
+    )
+
+
+LOAD = node("CLIPLoader", clip_name="clip_l.safetensors", type="sd3")
+ENDS = node("CLIPSave", clip=["2", 0], filename_prefix="x")
+
+
+def test_a_device_of_another_machine_is_taken() -> None:
+    select = node("SelectCLIPDevice", clip=["1", 0], device="gpu:7")
+
+    rig_of("0.33.0").queue({"1": LOAD, "2": select, "3": ENDS})
+
+
+def test_an_attention_that_is_not_installed_is_taken() -> None:
+    load = node("UNETLoader", unet_name="flux1-dev.safetensors", weight_dtype="default")
+    backend = node("ModelAttentionBackend", model=["1", 0], attention="comfy kitchen attention")
+    save = node("ModelSave", model=["2", 0], filename_prefix="x")
+
+    rig_of("0.33.0").queue({"1": load, "2": backend, "3": save})
+
+
+def test_a_check_with_a_default_does_not_break_without_its_input() -> None:
+    refusal = rig_of("0.33.0").refuse(
+        {"1": LOAD, "2": node("SelectCLIPDevice", clip=["1", 0]), "3": ENDS}
+    )
+
+    assert only(refusal["node_errors"], "2")["type"] == "required_input_missing"
