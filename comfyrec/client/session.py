@@ -251,6 +251,7 @@ class ClientSession:
             out=self._collect,
             listening=given.listening,
             node_errors=accepted.node_errors,
+            hint=accepted.hint,
         )
         self.trackers[accepted.prompt_id] = tracker
         if not self.connected or not given.posted:

@@ -90,6 +90,7 @@ class Tracker:
         out: Callable[[Action], None],
         listening: bool = True,
         node_errors: Mapping[str, Any] | None = None,
+        hint: str = "",
     ) -> None:
         self.prompt_id = prompt_id
         self.client_id = client_id
@@ -102,7 +103,7 @@ class Tracker:
         self._out = out
         self._listening = listening
         self._timeout_s = settings.timeout_s or 0.0
-        self._node_errors = dict(node_errors or {})
+        self._node_errors, self._hint = dict(node_errors or {}), hint
         self._limits = Limits.of(settings, now)
         self._requests = Requests(asked_at=now - self._limits.poll_us)
         self._progress = NodeProgress(nodes)
@@ -464,8 +465,10 @@ class Tracker:
         )
 
     def _rejected_outputs(self) -> tuple[str, ...]:
-        reasons = node_reasons(self._node_errors)
-        return (f"some outputs were rejected: {'; '.join(reasons)}",) if self._node_errors else ()
+        if not self._node_errors:
+            return ()
+        rejected = f"some outputs were rejected: {'; '.join(node_reasons(self._node_errors))}"
+        return (rejected, self._hint) if self._hint else (rejected,)
 
     def _blocked_outputs(self, ending: Ending) -> tuple[str, ...]:
         if ending.outcome is not Outcome.SUCCESS:

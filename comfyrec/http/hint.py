@@ -7,6 +7,7 @@ from typing import Final
 __all__ = ["HINTED", "HINT_HEADER"]
 
 HINT_HEADER: Final = "X-Fake-Hint"
-"""On a refusal that a person can do something about who tries a workflow of their own."""
-HINTED: Final = frozenset({400, 404, 405, 422, 500})
-"""Statuses of refusals that may carry one."""
+"""On a refusal, also of some of the outputs, that a person can do something about who tries a
+workflow of their own; a field of the header for each hint."""
+HINTED: Final = frozenset({200, 400, 404, 405, 422, 500})
+"""Statuses that may carry one; 200 where some outputs are refused and the others run."""

@@ -26,7 +26,7 @@ from fake_server.http.context import (
 )
 from fake_server.http.responses import empty, json_response
 from fake_server.nodes.file_checks import file_checks, self_checked
-from fake_server.nodes.refusal_hints import form_hint, refusal_hint
+from fake_server.nodes.refusal_hints import form_hint, refusal_hints
 from fake_server.nodes.replacements import Unreplaceable, replace_retired
 from fake_server.simulator.engine import SENSITIVE, Engine
 from fake_server.simulator.job import Job
@@ -79,7 +79,7 @@ def post_prompt(context: Context, request: Request) -> Response:
         raise
     if answer.status == 200 or any(name == HINT_HEADER for name, _ in answer.headers):
         return answer
-    return _with_hint(answer, _form_hint(request, body))
+    return _hinted(answer, _form_hint(request, body))
 
 
 def _post_prompt(context: Context, request: Request, body: Any) -> Response:
@@ -166,7 +166,7 @@ def _submit(
     extra_data = _extra_data(engine, request, body)
     if verdict.error is not None:
         refused = _refused(engine, verdict.error, verdict.node_errors)
-        return _with_hint(refused, refusal_hint(engine.catalogue, prompt, verdict.node_errors))
+        return _with_hints(refused, engine, prompt, verdict)
     if not isinstance(extra_data, dict):
         raise HandlerFailed("extra_data is not an object")
     try:
@@ -181,6 +181,8 @@ def _submit(
     answer = json_response(
         {"prompt_id": prompt_id, "number": number, "node_errors": verdict.node_errors}
     )
+    if verdict.node_errors:
+        answer = _with_hints(answer, engine, prompt, verdict)
     engine.put(job, context.now)
     return _with_unmet(answer, unmet)
 
@@ -204,10 +206,13 @@ def _form_hint(request: Request, body: Any) -> str:
     return form_hint(body) if len(request.body) <= HINTED_BODY_MAX else ""
 
 
-def _with_hint(answer: Response, hint: str) -> Response:
-    if not hint:
-        return answer
-    return msgspec.structs.replace(answer, headers=(*answer.headers, (HINT_HEADER, hint)))
+def _with_hints(answer: Response, engine: Engine, prompt: Any, verdict: Verdict) -> Response:
+    return _hinted(answer, *refusal_hints(engine.catalogue, prompt, verdict.node_errors))
+
+
+def _hinted(answer: Response, *hints: str) -> Response:
+    fields = tuple((HINT_HEADER, hint) for hint in hints if hint)
+    return msgspec.structs.replace(answer, headers=answer.headers + fields) if fields else answer
 
 
 def _own_copy(prompt: Any) -> Any:

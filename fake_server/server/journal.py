@@ -262,11 +262,13 @@ def _hex(content: bytes) -> dict[str, Any]:
 
 def _marks(answer: Response) -> dict[str, str]:
     """What the source says of its own answer: that it was made up, or matched loosely."""
-    return {
-        "hint" if name == HINT_HEADER else name[len(_MARK) :].lower(): value
+    marks = {
+        name[len(_MARK) :].lower(): value
         for name, value in answer.headers
-        if name.startswith(_MARK) or name == HINT_HEADER
+        if name.startswith(_MARK)
     }
+    hints = [value for name, value in answer.headers if name == HINT_HEADER]
+    return marks | {"hint": "; ".join(hints)} if hints else marks
 
 
 _MARK: Final = "X-Comfyrec-"

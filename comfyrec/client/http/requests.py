@@ -62,6 +62,8 @@ class Accepted(msgspec.Struct, frozen=True):
     number: float
     node_errors: dict[str, Any]
     """Not empty when some outputs were rejected and the others run (A54)."""
+    hint: str = ""
+    """How to go on after that, where the server says so."""
 
 
 def submit(
@@ -111,6 +113,7 @@ def _accepted(request: HttpRequest, response: HttpResponse) -> Accepted:
         prompt_id,
         float(number) if isinstance(number, int | float) else 0.0,
         errors if isinstance(errors, dict) else {},
+        response.hint,
     )
 
 

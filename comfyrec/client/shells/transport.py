@@ -80,7 +80,7 @@ class Transport:
                     body=await response.read(),
                     url=url,
                     retry_after=response.headers.get("Retry-After", ""),
-                    hint=response.headers.get(HINT_HEADER, ""),
+                    hint="; ".join(response.headers.getall(HINT_HEADER, ())),
                 )
         except TRANSPORT_ERRORS as error:
             why, refused = self.reason(error, limit_s)

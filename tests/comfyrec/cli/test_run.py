@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from comfyrec.cassette.files import open_cassette
@@ -24,6 +25,7 @@ from fake_server.options import ServerOptions
 from fake_server.scenario_source import scenario_source
 from fake_server.scenarios import choose
 from fake_server.server.thread import Handle, serve
+from fake_server.simulated_server import SimulatedServer
 from fake_server.source import Response
 from fake_server.surfaces.registry import choose_surface
 from tests.support.scripted_comfyui import (
@@ -193,6 +195,37 @@ def test_a_rejected_prompt_says_why_and_has_its_own_exit_status(
     assert "Prompt has no outputs" in found["error"]
     assert captured.err.splitlines()[-1].startswith("comfyrec run: POST /prompt")
     assert "Prompt has no outputs" in captured.err
+
+
+HINTS = (("X-Fake-Hint", "start it so"), ("X-Fake-Hint", "upload it first"))
+
+
+def test_the_hints_of_a_refusal_are_said_after_it(flow: Path, capsys: pytest.CaptureFixture[str]):
+    server = Server()
+    refused = msgspec.structs.replace(answer({"error": {"message": "no"}}, 400), headers=HINTS)
+    server.routes["POST", "/prompt"] = lambda _: refused
+    with serve(server, speed=1.0) as handle:
+        assert run(handle, flow) == 7
+
+    assert capsys.readouterr().err.splitlines()[-1].endswith(" no; start it so; upload it first")
+
+
+def test_what_runs_in_part_comes_with_its_hints(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    graph = {
+        "1": {"class_type": "LoadImage", "inputs": {"image": "me.png"}},
+        "2": {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}},
+        "3": {"class_type": "CustomCombo", "inputs": {"choice": "Music"}},
+        "4": {"class_type": "PreviewAny", "inputs": {"source": ["3", 0]}},
+    }
+    (tmp_path / "part.json").write_text(json.dumps(graph))
+    with serve(SimulatedServer(ServerOptions())) as handle:
+        assert run(handle, tmp_path / "part.json") == 0
+
+    warnings = [line for line in capsys.readouterr().err.splitlines() if "warning: " in line]
+    assert [line.partition("warning: ")[2][:30] for line in warnings] == [
+        "some outputs were rejected: no",
+        "'me.png' is not in the input f",
+    ]
 
 
 # --- list 3 -----------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from typing import Any
 
 import pytest
@@ -16,8 +17,12 @@ from tests.support.source_client import ask
 
 
 def hint_of(prompt: Any, options: ServerOptions | None = None) -> str | None:
+    return next(iter(hints_of(prompt, options)), None)
+
+
+def hints_of(prompt: Any, options: ServerOptions | None = None) -> list[str]:
     answer = ask(SimulatedServer(options or ServerOptions()), "POST", "/prompt", {"prompt": prompt})
-    return dict(answer.headers).get("X-Fake-Hint")
+    return [value for name, value in answer.headers if name == "X-Fake-Hint"]
 
 
 def test_a_refusal_for_an_unknown_class_says_beside_the_real_text_how_to_go_on() -> None:
@@ -51,25 +56,141 @@ def loading(**files: str) -> dict[str, Any]:
 
 MODEL = (
     "'mine.safetensors' is not in the model folder checkpoints: start with --models "
-    "checkpoints='mine.safetensors' or --learn WORKFLOW.json"
+    "checkpoints=mine.safetensors or --learn WORKFLOW.json"
 )
 PICTURE = (
     "'me.png' is not in the input folder: upload it first, or start with --learn WORKFLOW.json"
 )
 LACKING = {
-    "a model": (loading(ckpt_name="mine.safetensors"), MODEL),
-    "a picture": (loading(image="me.png"), PICTURE),
-    "both": (loading(ckpt_name="mine.safetensors", image="me.png"), f"{MODEL}; {PICTURE}"),
+    "a model": (loading(ckpt_name="mine.safetensors"), [MODEL]),
+    "a picture": (loading(image="me.png"), [PICTURE]),
+    "both": (loading(ckpt_name="mine.safetensors", image="me.png"), [MODEL, PICTURE]),
     "a name with control characters": (
         loading(image="a\x1b[31m.png"),
-        PICTURE.replace("me.png", "a\\x1b[31m.png"),
+        [PICTURE.replace("me.png", "a\\x1b[31m.png")],
     ),
 }
 
 
-@pytest.mark.parametrize("prompt, hint", LACKING.values(), ids=LACKING)
-def test_a_refusal_for_a_file_that_is_not_there_says_what_brings_it(prompt: Any, hint: str) -> None:
-    assert hint_of(prompt) == hint
+@pytest.mark.parametrize("prompt, hints", LACKING.values(), ids=LACKING)
+def test_a_refusal_for_a_file_that_is_not_there_says_what_brings_it(
+    prompt: Any, hints: list[str]
+) -> None:
+    assert hints_of(prompt) == hints
+
+
+LONG = "Qwen-Image-Edit-2509-Lightning-4steps-V1.0-bf16 (a copy of the copy).safetensors"
+
+
+def stacked(*loras: str, ckpt_name: str = "mine.safetensors") -> dict[str, Any]:
+    """A prompt that loads a checkpoint and one LoRA after another."""
+    graph = loading(ckpt_name=ckpt_name)
+    for number, lora in enumerate(loras, 10):
+        source = ["1" if number == 10 else str(number - 1), 0]
+        graph[str(number)] = {
+            "class_type": "LoraLoaderModelOnly",
+            "inputs": {"model": source, "lora_name": lora, "strength_model": 1.0},
+        }
+    last = [str(9 + len(loras)), 0]
+    graph["90"] = {"class_type": "CLIPTextEncode", "inputs": {"clip": ["1", 1], "text": ""}}
+    graph["91"] = {
+        "class_type": "KSampler",
+        "inputs": {
+            "model": last, "positive": ["90", 0], "negative": ["90", 0], "latent_image": ["2", 0],
+            "seed": 1, "steps": 1, "cfg": 1.0, "sampler_name": "euler", "scheduler": "simple",
+            "denoise": 1.0,
+        },
+    }  # fmt: skip
+    graph["3"]["inputs"]["samples"] = ["91", 0]
+    return graph
+
+
+def flags_of(hint: str | None) -> list[str]:
+    """The flags that a hint says, as a shell takes them apart; without the names of the flags."""
+    assert hint is not None
+    command = hint.partition(": start with ")[2].removesuffix(" or --learn WORKFLOW.json")
+    words = shlex.split(command)
+    assert words[::2] == ["--models"] * (len(words) // 2)
+    return words[1::2]
+
+
+def started_with(flags: list[str], catalogue: Catalogue | None = None) -> ServerOptions:
+    catalogue = catalogue or Catalogue.core()
+    for flag in flags:
+        folder, _, names = flag.partition("=")
+        catalogue = catalogue.with_models({folder: names.split(",")})
+    return ServerOptions(catalogue=catalogue)
+
+
+KEPT = Catalogue.core().models["checkpoints"][0]
+STACKS = {
+    "two in one folder": stacked("a.safetensors", "b.safetensors", ckpt_name=KEPT),
+    "two folders": stacked("a.safetensors"),
+    "five, with long names": stacked(*(f"{number}-{LONG}" for number in range(5))),
+    "quotes and backslashes": stacked('sub\\it\'s "$HOME".safetensors'),
+}
+
+
+@pytest.mark.parametrize("prompt", STACKS.values(), ids=STACKS)
+def test_the_flags_are_said_whole_in_one_hint_and_bring_all_that_lacks(prompt: Any) -> None:
+    [hint] = hints_of(prompt)
+
+    assert hints_of(prompt, started_with(flags_of(hint))) == []
+
+
+def test_a_flag_keeps_what_the_prompt_uses_of_the_folder() -> None:
+    one = Catalogue.core().models["loras"]
+    assert one, "the core server has LoRAs"
+
+    hint = hint_of(stacked(one[0], "b.safetensors", ckpt_name=KEPT))
+
+    assert flags_of(hint) == [f"loras={one[0]},b.safetensors"]
+
+
+def test_a_flag_keeps_what_somebody_put_into_the_folder() -> None:
+    options = started_with(["loras=x.safetensors,y.safetensors"])
+
+    hint = hint_of(stacked("b.safetensors", ckpt_name=KEPT), options)
+
+    assert flags_of(hint) == ["loras=x.safetensors,y.safetensors,b.safetensors"]
+
+
+def test_a_long_name_is_cut_inside_its_quotes() -> None:
+    hint = hint_of(stacked(LONG, ckpt_name=KEPT))
+
+    assert hint is not None
+    assert hint.startswith(f"'{LONG[:55]}...' is not in the model folder loras: ")
+
+
+UNTYPED = {
+    "a comma": ["a,b.safetensors"],
+    "not ASCII": ["Caf\xe9.safetensors"],
+    "control characters": ["a\nb.safetensors"],
+    "nothing": [""],
+    "too long": [f"{number}-{LONG}" for number in range(40)],
+}
+
+
+@pytest.mark.parametrize("loras", UNTYPED.values(), ids=UNTYPED)
+def test_what_flags_cannot_say_is_left_to_a_workflow(loras: list[str]) -> None:
+    hint = hint_of(stacked(*loras, ckpt_name=KEPT))
+
+    assert hint is not None and len(hint) < 500
+    assert hint.endswith(" in the model folder loras: start with --learn WORKFLOW.json")
+
+
+def test_what_runs_in_part_has_the_hints_of_what_is_refused() -> None:
+    graph = loading(ckpt_name="mine.safetensors", image="me.png") | {
+        "8": {"class_type": "EmptyImage", "inputs": {
+            "width": 8, "height": 8, "batch_size": 1, "color": 0,
+        }},
+        "9": {"class_type": "PreviewImage", "inputs": {"images": ["8", 0]}},
+    }  # fmt: skip
+
+    answer = ask(SimulatedServer(), "POST", "/prompt", {"prompt": graph})
+
+    assert (answer.status, sorted(json.loads(answer.body)["node_errors"])) == (200, ["1", "5"])
+    assert hints_of(graph) == [MODEL, PICTURE]
 
 
 def test_what_the_hint_says_helps() -> None:

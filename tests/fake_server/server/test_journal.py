@@ -68,6 +68,16 @@ def test_what_goes_out_is_noted(action: Any, noted: dict[str, Any]) -> None:
     assert entry.items() >= {"serial": 0, "t": 5, **noted}.items()
 
 
+def test_the_hints_of_an_answer_are_noted_together() -> None:
+    journal = Journal()
+    headers = (("X-Fake-Hint", "start it"), ("X-Comfyrec-Made", "up"), ("X-Fake-Hint", "send it"))
+
+    journal.acted(Respond(3, Response(400, headers, b"")), 5)
+
+    [entry] = journal.entries()
+    assert (entry["hint"], entry["made"]) == ("start it; send it", "up")
+
+
 def test_waking_up_is_not_worth_an_entry() -> None:
     journal = Journal()
 

@@ -340,6 +340,34 @@ def test_a_refused_class_comes_with_a_hint_on_the_console_once() -> None:
     )
 
 
+def test_each_hint_of_what_runs_in_part_is_a_line_on_the_console() -> None:
+    graph = {
+        "1": {"class_type": "LoadImage", "inputs": {"image": "me.png"}},
+        "2": {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}},
+        "3": {
+            "class_type": "UNETLoader",
+            "inputs": {"unet_name": "it's mine.safetensors", "weight_dtype": "default"},
+        },
+        "4": {"class_type": "ModelSave", "inputs": {"model": ["3", 0], "filename_prefix": "x"}},
+        "5": {"class_type": "CustomCombo", "inputs": {"choice": "Music"}},
+        "6": {"class_type": "PreviewAny", "inputs": {"source": ["5", 0]}},
+    }
+
+    with command() as (line, process):
+        answer = post_json(f"{line.split()[-1]}/prompt", {"prompt": graph})
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=20)
+
+    assert sorted(answer["node_errors"]) == ["1", "3"]
+    assert err == (
+        'comfyrec serve: "it\'s mine.safetensors" is not in the model folder diffusion_models: '
+        "start with --models diffusion_models='it'\"'\"'s mine.safetensors' or --learn "
+        "WORKFLOW.json\n"
+        "comfyrec serve: 'me.png' is not in the input folder: upload it first, or start with "
+        "--learn WORKFLOW.json\n"
+    )
+
+
 def test_any_class_is_accepted_when_that_is_asked_for() -> None:
     with command("--unknown-nodes", "accept", "--speed", "max") as (line, _):
         url = line.split()[-1]
