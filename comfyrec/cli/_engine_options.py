@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import argparse
 import time
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.structs import replace
 
 from comfyrec.cli._frontend import frontend_options
+from comfyrec.cli._object_info import catalogue_of
 from comfyrec.cli._server_flags import with_nodes
 from comfyrec.cli._timing_flags import timing_options
 from comfyrec.cli._versions import chosen_era, with_assets
 from fake_server.options import ServerOptions
 from fake_server.simulator.cache import CACHES
 
-__all__ = ["dated", "engine_options"]
+if TYPE_CHECKING:
+    from comfyrec.timeline import Timeline
+
+__all__ = ["dated", "engine_options", "replayed_nodes"]
 
 _MIB: Final = 1024 * 1024
 _LIVE: Final = 1.0
@@ -45,6 +49,22 @@ def engine_options(arguments: argparse.Namespace) -> ServerOptions:
     assert options.cache is None or options.cache in CACHES
     options = replace(options, **_if_given(arguments))
     return options if arguments.file is not None else with_nodes(arguments, options, "serve")
+
+
+def replayed_nodes(arguments: argparse.Namespace, timeline: Timeline) -> ServerOptions | None:
+    """What the simulated prompts of a replay may use, as the flags say; None: nothing is said.
+
+    Raises:
+        UsageError: a flag's value cannot be used.
+    """
+    said = arguments.object_info, arguments.models, arguments.learn
+    if not any(said) and arguments.unknown_nodes != "accept":
+        return None
+    from fake_server.replay.recorded.known_nodes import recorded_options
+
+    given = arguments.object_info
+    more = None if given is None else catalogue_of(given)
+    return with_nodes(arguments, recorded_options(timeline, more), "serve")
 
 
 def dated(arguments: argparse.Namespace, options: ServerOptions) -> ServerOptions:

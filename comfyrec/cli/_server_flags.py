@@ -62,13 +62,16 @@ def with_nodes(
 ) -> ServerOptions:
     """The options with what the flags say; what was learned is said on standard error.
 
+    A catalogue that the options have already stays, and ``--object-info`` is not looked at.
     ``arguments.learned`` holds what came of ``--learn`` then, or None.
 
     Raises:
         UsageError: a flag names something that cannot be used.
         WorkflowError: a file of ``--learn`` holds no workflow.
     """
-    catalogue = catalogue_of(arguments.object_info, options.era)
+    catalogue = options.catalogue
+    if catalogue is None:
+        catalogue = catalogue_of(arguments.object_info, options.era)
     for text in arguments.models:
         try:
             catalogue = catalogue.with_models(_models(text))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.structs import replace
 
-from comfyrec.cli._engine_options import dated, engine_options
+from comfyrec.cli._engine_options import dated, engine_options, replayed_nodes
 from comfyrec.cli._frontend import choose_for_people, with_page
 from comfyrec.cli._lifetime import when_parent_ends, when_stdin_closes
 from comfyrec.cli._ready import prepare_ready_file, ready_file
@@ -342,12 +342,14 @@ def _tell(arguments: argparse.Namespace, sentence: str) -> None:
     print(f"comfyrec {arguments.told_by}: {sentence}", file=sys.stderr)
 
 
-_OF_THE_ENGINE: Final = {
+_OF_NODES: Final = {
     "object_info": "--object-info",
     "models": "--models",
     "learn": "--learn",
-    "timing": "--timing",
     "unknown_nodes": "--unknown-nodes",
+}
+_OF_THE_ENGINE: Final = {
+    "timing": "--timing",
     "comfyui_version": "--comfyui-version",
     "fact": "--fact",
     "enable_cors_header": "--enable-cors-header",
@@ -371,7 +373,10 @@ _OF_REPLAY: Final = {
 def _say_what_does_nothing(arguments: argparse.Namespace) -> None:
     """Whoever gives a flag means it; scripts may give all of them always."""
     replayed = arguments.file is not None
-    for name, flag in (_OF_THE_ENGINE if replayed else _OF_REPLAY).items():
+    flags = _OF_THE_ENGINE if replayed else _OF_REPLAY
+    if replayed and not _simulates(arguments):
+        flags = _OF_NODES | flags
+    for name, flag in flags.items():
         if getattr(arguments, name) in (None, False, [], "refuse"):
             continue
         why = (
@@ -380,6 +385,11 @@ def _say_what_does_nothing(arguments: argparse.Namespace) -> None:
             else "it is for a cassette that is replayed, and none is named"
         )
         _tell(arguments, f"{flag} changes nothing here: {why}")
+
+
+def _simulates(arguments: argparse.Namespace) -> bool:
+    """Whether a replay runs prompts that were not recorded."""
+    return not arguments.strict and arguments.unmatched in (None, "simulate")
 
 
 def _convert(arguments: argparse.Namespace) -> None:
@@ -486,6 +496,7 @@ def _player(arguments: argparse.Namespace) -> Callable[[], Source]:
         "seed": arguments.seed,
         "notify": partial(_tell_once, arguments),
         "takes_stored": True,
+        "nodes": replayed_nodes(arguments, timeline) if _simulates(arguments) else None,
     }
     if arguments.unmatched:
         options["unmatched"] = arguments.unmatched

@@ -20,7 +20,7 @@ import msgspec
 
 from comfyrec.http.routes import is_question
 from comfyrec.timeline import Timeline
-from comfyrec.versions import Era, era_of
+from comfyrec.versions import era_of
 from fake_server.options import ServerOptions
 from fake_server.replay.elsewhere import Elsewhere
 from fake_server.replay.live.cancel_target import cancel_target_of
@@ -36,7 +36,8 @@ from fake_server.replay.matching.graph_bodies import GraphBodies
 from fake_server.replay.matching.prompt_matcher import PromptMatcher, Unmatched
 from fake_server.replay.matching.shape import VOLATILE, Tier
 from fake_server.replay.matching.submissions import Submissions
-from fake_server.replay.matching.validity import Flaw, Validity
+from fake_server.replay.matching.validity import validity_of
+from fake_server.replay.recorded.known_nodes import recorded_options, with_recorded_graphs
 from fake_server.replay.recorded.minting import minted_like
 from fake_server.replay.recorded.node_durations import seconds_by_class
 from fake_server.replay.recorded.recorded_answers import RecordedAnswers, RecordedExchange
@@ -108,6 +109,7 @@ class Player(Source):
         notify: gets one sentence for each prompt that no recorded one is like, with the closest
             one and what differs; and for each request that a strict replay refuses.
         takes_stored: large uploads come in files (``Request.stored``).
+        nodes: what simulated prompts may use; None: ``recorded_options`` of the recording.
     """
 
     def __init__(
@@ -123,6 +125,7 @@ class Player(Source):
         mends: tuple[str, str] = ("", ""),
         notify: Callable[[str], None] = _nobody,
         takes_stored: bool = False,
+        nodes: ServerOptions | None = None,
     ) -> None:
         self._chance = SeededRandom(seed ^ _REPLAY)
         era = era_of(timeline.comfyui_version)
@@ -133,9 +136,8 @@ class Player(Source):
         self._recorded_facts = recorded_facts
         self._synthesizer = Synthesizer(recorded_facts, era)
         self._simulation = Simulation(
-            lambda: ServerOptions(
-                catalogue=recorded_facts.node_classes.catalogue(),
-                era=era,
+            lambda: msgspec.structs.replace(
+                with_recorded_graphs(nodes or recorded_options(timeline), timeline),
                 seed=seed ^ _SIMULATION,
             ),
             lambda: seconds_by_class(timeline),
@@ -157,7 +159,7 @@ class Player(Source):
         submissions = Submissions(
             timeline,
             frozenset(volatile),
-            lambda refused: _validity(timeline, recorded_facts, era, refused),
+            lambda refused: validity_of(timeline, recorded_facts.node_classes, refused, nodes),
         )
         self._matcher = PromptMatcher(
             timeline,
@@ -487,11 +489,3 @@ def _with_notice(action: Action, notice: str) -> Action:
     header = UNMATCHED, notice.encode("ascii", "backslashreplace").decode()
     answer = msgspec.structs.replace(action.answer, headers=(*action.answer.headers, header))
     return Respond(action.exchange, answer)
-
-
-def _validity(
-    timeline: Timeline, facts: RecordedFacts, era: Era, refused: Iterable[Flaw]
-) -> Validity:
-    classes = facts.node_classes
-    accepted = (prompt.graph for prompt in timeline.prompts if prompt.graph)
-    return Validity(classes.catalogue(), classes.described, era, accepted, refused)

@@ -75,7 +75,7 @@ class RecordedFacts:
     @cached_property
     def node_classes(self) -> NodeClasses:
         """The node classes of the recorded server."""
-        return node_classes_of(self._timeline)
+        return node_classes_of(self._timeline, self._era)
 
     # --- one prompt ----------------------------------------------------------------------------
 

@@ -105,7 +105,8 @@ class PromptMatcher:
             return self._matched(playthrough, match, request, shape, body, client)
         if flaws and self._unmatched != "refuse":
             what = f"refused as the recorded server would refuse it ({self._why(shape, flaws)})"
-            answer, notice = self._invalid(shape), self._notice(shape, what)
+            answer = self._invalid(shape)
+            notice = self._notice(shape, what) + self._way_out(shape)
             return SubmissionResult(playthrough, answer, notice=notice)
         return self._unlike_any(playthrough, request, shape, body, client)
 
@@ -128,6 +129,18 @@ class PromptMatcher:
             said = [f"{UNKNOWN_CLASS}: {name!a}" for name in unknown] + said
         said = [shortened(one, _WHY_LETTERS_MAX) for one in said]
         return ", ".join(shortened_list(said, _WHYS_MAX))
+
+    def _way_out(self, shape: Shape) -> str:
+        """How to go on with classes that nobody knows; nothing where all are known."""
+        unknown = self._submissions.validity.unknown_in(shape.graph)
+        if not unknown:
+            return ""
+        names = [shortened(f"{name!a}", _WHY_LETTERS_MAX) for name in unknown]
+        return (
+            f"; {self._submissions.validity.known_to} knows "
+            f"{', '.join(shortened_list(names, _WHYS_MAX))}: start with --learn WORKFLOW.json, "
+            "--object-info URL or --unknown-nodes accept"
+        )
 
     def _is_uploaded(self, text: str) -> bool:
         return any(one.live_state.has_upload(text) for one in self._playthroughs.all)

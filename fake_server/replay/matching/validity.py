@@ -14,12 +14,15 @@ from typing import Any, Final
 import msgspec
 
 from comfyrec.errors import UsageError
-from comfyrec.versions import Era
+from comfyrec.timeline import Timeline
+from comfyrec.versions import Era, era_of
 from fake_server.nodes.catalogue import Catalogue
+from fake_server.options import ServerOptions
 from fake_server.replay.matching.shape import inputs_of
+from fake_server.replay.recorded.node_classes import NodeClasses
 from fake_server.simulator.validate import Broken, Verdict, validate
 
-__all__ = ["UNKNOWN_CLASS", "Flaw", "Validity", "flaws_of"]
+__all__ = ["UNKNOWN_CLASS", "Flaw", "Validity", "flaws_of", "validity_of"]
 
 UNKNOWN_CLASS: Final = "missing_node_type"
 _FILE: Final = "custom_validation_failed"
@@ -48,6 +51,8 @@ class Validity:
         era: its generation.
         accepted: graphs that it took.
         refused: the reasons that it gave when it refused others.
+        takes_unknown: whether it takes a class that it does not know.
+        known_to: "neither X nor Y", whoever would know of a class.
     """
 
     def __init__(
@@ -57,9 +62,13 @@ class Validity:
         era: Era,
         accepted: Iterable[Mapping[str, Any]],
         refused: Iterable[Flaw],
+        *,
+        takes_unknown: bool = False,
+        known_to: str = "nobody here",
     ) -> None:
+        self.known_to = known_to
         self._catalogue, self._described, self._era = catalogue, described, era
-        self._harmless: set[Flaw] = set()
+        self._harmless: set[Flaw] = {Flaw(UNKNOWN_CLASS)} if takes_unknown else set()
         self._files: dict[tuple[str, str], set[str]] = {}
         for graph in accepted:
             self._harmless.update(self._found(graph))
@@ -128,6 +137,38 @@ class Validity:
             )
         except (Broken, UsageError, ValueError, RecursionError, AttributeError, TypeError):
             return None
+
+
+def validity_of(
+    timeline: Timeline,
+    classes: NodeClasses,
+    refused: Iterable[Flaw],
+    nodes: ServerOptions | None = None,
+) -> Validity:
+    """Judges as the server of a recording.
+
+    Args:
+        timeline: the recording.
+        classes: its node classes.
+        refused: the reasons that were given when it refused prompts.
+        nodes: what simulated prompts may use beyond that.
+    """
+    era = era_of(timeline.comfyui_version)
+    if nodes is not None:
+        known_to = "neither the recording nor what this was started with"
+    elif classes.complete:
+        known_to = "neither the recorded object_info nor a recorded graph"
+    else:
+        known_to = f"neither the recording nor ComfyUI {era.version}"
+    return Validity(
+        classes.catalogue() if nodes is None else nodes.node_classes,
+        classes.described,
+        era,
+        (prompt.graph for prompt in timeline.prompts if prompt.graph),
+        refused,
+        takes_unknown=nodes is not None and nodes.accept_unknown_nodes,
+        known_to=known_to,
+    )
 
 
 class _Upload:

@@ -1,17 +1,21 @@
 """timeline -> the node classes of the recorded server, as far as the recording shows them.
 
 What GET /object_info said stands first. A class that it did not describe is taken as ComfyUI's own
-node of that name has it, and any other class as the recorded graphs use it.
+node of that name has it in the recorded version, and any other class as the recorded graphs use it.
+Where nobody asked the server for all its classes, it counts as having those of its version, but for
+those of which it said that it has them not.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from comfyrec.timeline import Timeline
+from comfyrec.versions import Era
 from fake_server.nodes.catalogue import Catalogue
 
 __all__ = ["NodeClasses", "node_classes_of"]
@@ -24,34 +28,92 @@ class NodeClasses(msgspec.Struct, frozen=True):
     """As GET /object_info answers."""
     described: frozenset[str]
     """The classes of which the recorded server itself said what they are."""
+    complete: bool = False
+    """Whether the recorded server itself said which classes it has."""
 
     def catalogue(self) -> Catalogue:
         """The same, to validate and to run prompts with."""
         return Catalogue.from_object_info(self.info) if self.info else Catalogue({}, {})
 
 
-def node_classes_of(timeline: Timeline) -> NodeClasses:
-    """The classes of a recording."""
-    described = dict(_described(timeline))
-    core = Catalogue.core()
-    learned = {}
+def node_classes_of(timeline: Timeline, era: Era, more: Catalogue | None = None) -> NodeClasses:
+    """The classes of a recording.
+
+    Args:
+        timeline: the recording.
+        era: of the recorded server.
+        more: classes that it has as well; they stand in the place of those of its version.
+    """
+    described, complete = {}, False
+    for path, name, info in _described(timeline):
+        described[name] = info
+        complete = complete or path == _ALL
+    known = Catalogue.core(era) if more is None else more
+    others: dict[str, Mapping[str, Any]] = {}
+    if more is not None or not complete:
+        missing = set(_missing(timeline))
+        others = {name: info for name, info in known.all_info().items() if name not in missing}
     for name, used in _used(timeline).items():
         if name not in described:
-            learned[name] = core.info(name) or used
-    return NodeClasses({**learned, **described}, frozenset(described))
+            others[name] = known.info(name) or used
+    return NodeClasses({**others, **described}, frozenset(described), complete)
 
 
-def _described(timeline: Timeline) -> Iterator[tuple[str, Mapping[str, Any]]]:
+_ALL: Final = "/object_info"
+
+
+def _described(timeline: Timeline) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    """(path that was asked, class, its entry)."""
+    for path, answer in _object_infos(timeline):
+        for name, info in answer.items():
+            if _is_entry(info):
+                yield path, name, info
+
+
+def _is_entry(info: Any) -> bool:
+    """Whether it has the outline of a node class; a recording may hold anything."""
+    if not isinstance(info, Mapping) or not ("input" in info or "output" in info):
+        return False
+    sections = info.get("input", {})
+    return (
+        isinstance(sections, Mapping)
+        and all(isinstance(section or {}, Mapping) for section in sections.values())
+        and isinstance(info.get("output") or (), (list, tuple))
+    )
+
+
+def _object_infos(timeline: Timeline) -> Iterator[tuple[str, Mapping[str, Any]]]:
     for exchange in timeline.exchanges:
         path = exchange.path
         if exchange.method != "GET" or exchange.status != 200:
             continue
-        if path == "/object_info" or path.startswith("/object_info/"):
+        if path == _ALL or path.startswith(f"{_ALL}/"):
             answer = exchange.response_json
-            for name, info in answer.items() if isinstance(answer, dict) else ():
-                known = isinstance(info, Mapping) and ("input" in info or "output" in info)
-                if known and isinstance(info.get("input", {}), Mapping):
-                    yield name, info
+            if isinstance(answer, dict):
+                yield path, answer
+
+
+_MISSING: Final = re.compile(r"because node (.+) does not exist", re.DOTALL)
+"""In the refusals of the versions that do not name the class in a field of its own."""
+
+
+def _missing(timeline: Timeline) -> Iterator[str]:
+    """The classes that the recorded server was asked about, and said that it has them not."""
+    for path, answer in _object_infos(timeline):
+        if not answer and path != _ALL:
+            yield path.removeprefix(f"{_ALL}/")
+    for exchange in timeline.exchanges:
+        if exchange.method != "POST" or exchange.path != "/prompt" or exchange.status != 400:
+            continue
+        answer = exchange.response_json
+        error = answer.get("error") if isinstance(answer, dict) else None
+        if not isinstance(error, dict):
+            error = {"message": error}
+        extra = error.get("extra_info")
+        if error.get("type") == "missing_node_type" and isinstance(extra, dict):
+            yield str(extra.get("class_type"))
+        elif found := _MISSING.search(str(error.get("message"))):
+            yield found[1]
 
 
 def _used(timeline: Timeline) -> dict[str, dict[str, Any]]:

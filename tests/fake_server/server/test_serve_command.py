@@ -208,8 +208,12 @@ def test_what_cannot_be_used_is_said_in_one_sentence(
     ("options", "said"),
     [
         (
-            ("all-cached", "--models", "loras=b"),
+            ("all-cached", "--strict", "--models", "loras=b"),
             "--models changes nothing here: all-cached is replayed",
+        ),
+        (
+            ("all-cached", "--unmatched", "next", "--unknown-nodes", "accept"),
+            "--unknown-nodes changes nothing here",
         ),
         (("all-cached", "--enable-assets"), "--enable-assets changes nothing here"),
         (("all-cached", "--multi-user"), "--multi-user changes nothing here"),
@@ -374,6 +378,24 @@ def test_any_class_is_accepted_when_that_is_asked_for() -> None:
         accepted = post_json(f"{url}/prompt", {"prompt": {"1": {"class_type": "A", "inputs": {}}}})
 
     assert accepted["node_errors"] == {}
+
+
+def test_a_replay_runs_what_was_not_recorded_with_the_nodes_of_the_flags(tmp_path: Path) -> None:
+    mine = {"1": {"class_type": "Mine", "inputs": {"text": "a"}}}
+    listed = {"input": {"required": {}}, "output": [], "output_node": True}
+    (tmp_path / "mine.json").write_text(json.dumps(mine))
+    (tmp_path / "listed.json").write_text(json.dumps({"Mine": listed}))
+    ways = [
+        ("--learn", str(tmp_path / "mine.json")),
+        ("--object-info", str(tmp_path / "listed.json")),
+        ("--unknown-nodes", "accept"),
+    ]
+
+    for way in ways:
+        with command("fresh-run-previews", *way, "--speed", "max") as (line, _):
+            accepted = post_json(f"{line.split()[-1]}/prompt", {"prompt": mine})
+
+        assert accepted["node_errors"] == {}, way
 
 
 WRONG_NODES = {
