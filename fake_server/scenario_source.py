@@ -187,8 +187,11 @@ def _plan_for(directions: Sequence[Directions], wanted: Mapping[str, Any]) -> Pl
     unplanned = NodePlans(**common)
     plans = [each.plan for each in directions if each.plan is not None]
     others_s = max((each.other_users_s for each in directions), default=0.0)
+    # Thousands of prompts may wait, mostly with one plan.
+    latest: tuple[Mapping[str, Any], NodePlans] = {}, NodePlans(**common)
 
     def plan_for(graph: Mapping[str, Any], client_id: Any) -> NodePlans:
+        nonlocal latest
         if client_id == EARLIER_USER:
             return NodePlans()
         if client_id == OTHER_USER:
@@ -200,7 +203,9 @@ def _plan_for(directions: Sequence[Directions], wanted: Mapping[str, Any]) -> Pl
         for plan in plans:
             for node_id, does in plan(graph).items():
                 planned[node_id] = _both(planned.get(node_id, {}), does)
-        return NodePlans(planned, **common)
+        if planned != latest[0]:
+            latest = planned, NodePlans(planned, **common)
+        return latest[1]
 
     return plan_for
 
