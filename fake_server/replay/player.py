@@ -330,7 +330,7 @@ class Player(Source):
 
     def _submitted(self, exchange: int, request: Request, now: int) -> Iterator[Action]:
         submitted = self._matcher.submit(request)
-        if submitted.notice:
+        if submitted.notice and not self._is_strict:  # which says itself what it refuses
             self._notify(submitted.notice)
         if submitted.answer is None:
             for action in self._simulation.submit(exchange, request, now):

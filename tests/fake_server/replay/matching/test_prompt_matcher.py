@@ -384,3 +384,13 @@ def test_a_prompt_that_no_next_one_is_left_for_is_said_to_be_refused(two_kinds: 
 
 def test_there_are_forty_pairs() -> None:
     assert len(PAIRS) >= 40
+
+
+def test_a_strict_replay_says_once_what_it_refuses(two_kinds: Timeline) -> None:
+    notices: list[str] = []
+    rig = Rig(two_kinds, strict=True, notify=notices.append)
+
+    assert rig.post(UNMATCHED_GRAPH, "mine").status == 500
+
+    (said,) = notices
+    assert said.startswith("this prompt was not recorded; closest: POST /prompt")
