@@ -219,8 +219,10 @@ def _false_success(result: ScenarioResult) -> Cause | None:
 
 
 def _crashed(result: ScenarioResult) -> Cause | None:
-    # Who ends with an exception where that is the truth has only to say more.
-    if not result.crash or (result.ended != "crashed" and result.reported == "the truth"):
+    # Who ends with an exception where that is the truth has only to say more; who never came to
+    # submit its prompt has a truth of its own making.
+    is_true = result.reported == "the truth" and result.traffic.posts > 0
+    if not result.crash or (result.ended != "crashed" and is_true):
         return None
     at = f" ({result.crash_at})" if result.crash_at else ""
     kind, _, text = _without_values(result.crash).partition(":")

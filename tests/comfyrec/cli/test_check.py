@@ -98,7 +98,8 @@ def test_a_wrong_client_fails_and_the_report_says_why(
     assert "(untrue)" in out
     table = out.partition("Fix first")[0]
     assert max(map(len, table.splitlines())) <= 80
-    assert "Fix first:\n1. It reported success; the prompt failed.\n" in out
+    cause = "It takes what it hears for a success, and never asks the history"
+    assert f"Fix first:\n1. {cause}: it reported success; the prompt failed.\n" in out
     assert "To reproduce: comfyrec check --scenarios null-after-error -- " in out
     assert "fail          null-after-error: K3: reported success; the prompt failed" in log
     suites = ElementTree.parse(junit).getroot()
@@ -128,7 +129,9 @@ def test_what_a_client_prints_cannot_break_the_reports(
     main(["check", "--scenarios", "success", *files, "--", sys.executable, "-c", code])
 
     ElementTree.parse(junit)
-    assert "<b>" not in page.read_text(encoding="utf-8")
+    text = page.read_text(encoding="utf-8")
+    assert "&amp; &lt;b&gt;" in text
+    assert "& <b>" not in text
     assert "\x1b" not in capsys.readouterr().out
 
 
