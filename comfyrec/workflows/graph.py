@@ -218,6 +218,8 @@ def _link(entry: Any) -> Link | None:
     if not isinstance(entry, list) or len(entry) < 5 or not isinstance(entry[0], int):
         return None
     number, origin, origin_slot, target, target_slot, *kind = entry
+    if _integer(origin_slot) < 0:
+        return None  # no output counts from the end
     return Link(
         id=number,
         origin=str(origin),

@@ -61,3 +61,17 @@ def test_ids_that_a_subgraph_shares_with_the_root_are_given_anew() -> None:
 
     assert list(root.nodes) == ["1", "2"]
     assert list(subgraphs["s"].nodes) == ["5", "7"]
+
+
+@pytest.mark.parametrize("case", CASES, ids=[page.stem for page in PAGES])
+def test_a_link_from_a_negative_slot_leads_nowhere(case: dict[str, Any]) -> None:
+    workflow = json.loads(json.dumps(case["workflow"]))
+    subgraphs = (workflow.get("definitions") or {}).get("subgraphs") or []
+    for graph in [workflow, *subgraphs]:
+        for link in graph.get("links") or []:
+            link["origin_slot" if isinstance(link, dict) else 2] = -2
+
+    prompt = to_prompt(workflow, case["classes"]).prompt
+
+    values = [value for node in prompt.values() for value in node["inputs"].values()]
+    assert not any(isinstance(value, list) and value[1:] == [-2] for value in values)
