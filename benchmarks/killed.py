@@ -227,7 +227,7 @@ def on_the_wire(records: list[AnyRecord], side: Side) -> bytes:
 def lacking(path: Path, had: bytes, talk: Talk) -> tuple[int, int]:
     """How many bytes of what had arrived the cassette lacks, and how many it has besides.
 
-    Half a head is no record yet, and is not passed on either.
+    Half a head is not a record yet, and is not passed on either.
     """
     with open_cassette(path) as reader:
         recorded = on_the_wire(list(reader), Side.CLIENT if talk.is_upload else Side.SERVER)

@@ -219,9 +219,9 @@ def _false_success(result: ScenarioResult) -> Cause | None:
 
 
 def _crashed(result: ScenarioResult) -> Cause | None:
-    # Who ends with an exception where that is the truth has only to say more; who never came to
-    # submit its prompt has a truth of its own making.
-    is_true = result.reported == "the truth" and result.traffic.posts > 0
+    # Who ends with an exception where that is the truth has only to say more. Where the server was
+    # there and got no prompt, the client's own exception has made it true.
+    is_true = result.reported == "the truth" and not _why(result, "K3")
     if not result.crash or (result.ended != "crashed" and is_true):
         return None
     at = f" ({result.crash_at})" if result.crash_at else ""

@@ -103,7 +103,7 @@ def _born(pid: int) -> _Born | None:
 
 
 def _stat(pid: int) -> list[bytes]:
-    """The fields of ``/proc/PID/stat`` from the state on; none: there is no such process."""
+    """The fields of ``/proc/PID/stat`` from the state on; empty where it has ended."""
     return _read("stat", pid).rpartition(b")")[2].split()
 
 

@@ -200,7 +200,7 @@ def _times(lines: Sequence[Moment], at: int, period: int) -> int:
     """How many times in a row the lines from here on are told."""
     told = [line.words for line in lines[at : at + period]]
     times = 1
-    while told == [line.words for line in lines[at + times * period :][:period]]:
+    while told == [line.words for line in lines[at + times * period : at + (times + 1) * period]]:
         times += 1
     return times
 

@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--surface",
         choices=("native", "cloud", "v2"),
-        help="which API the server speaks: ComfyUI's own, Comfy Cloud's first, which is the same "
+        help="which API the server speaks: ComfyUI's own, v1 of Comfy Cloud, which is the same "
         "with a key, or Comfy API v2 (default: as its answers tell; with --continuous one of the "
         "first two)",
     )

@@ -47,9 +47,8 @@ def history_ending(entry: Mapping[str, Any]) -> PromptEnding | None:
     if word == "success" or completed is True:
         return "success"
     rows = status.get("messages")
-    kinds = (
-        [row[0] for row in rows if isinstance(row, (list, tuple)) and len(row) > 1] if rows else []
-    )
+    rows = rows if isinstance(rows, (list, tuple)) else ()
+    kinds = [row[0] for row in rows if isinstance(row, (list, tuple)) and len(row) > 1]
     if "execution_interrupted" in kinds:
         return "interrupted"
     return "error" if "execution_error" in kinds or word or completed is False else None

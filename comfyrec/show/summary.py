@@ -148,7 +148,7 @@ def _requests(story: Story) -> str:
 
 def _polled(route: str, polls: Sequence[Poll]) -> str:
     count = plural(sum(poll.count for poll in polls), "time")
-    where = f" about {len(polls)} things" if len(polls) > 1 else ""
+    where = f" at {len(polls)} addresses" if len(polls) > 1 else ""
     pause = duration(min(poll.interval_us for poll in polls))
     return f"{route} {count}{where}, every {pause}"
 

@@ -9,6 +9,7 @@ that ComfyUI saved.
 from __future__ import annotations
 
 import json
+import re
 import struct
 import zlib
 from collections.abc import Iterator, Mapping
@@ -34,6 +35,7 @@ _WRAPS_MAX: Final = 8
 """How deep below the top of a file a workflow is looked for."""
 _INFLATED_MAX: Final = 64 << 20
 """Bytes that a compressed text chunk of a picture may inflate to."""
+_KEYS: Final = re.compile(rb'(?:class_type|nodes)\\*"')
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
 
 
@@ -61,7 +63,8 @@ def read_workflows(data: bytes, name: str = "the file") -> list[Workflow]:
         return _in_texts(_png_texts(data), name)
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return _in_texts(_webp_texts(data), name)
-    return find_workflows(_json(data, name), name)
+    value = _json(data, name)
+    return find_workflows(value if _may_hold_workflow(data) else None, name)
 
 
 def find_workflows(value: Any, name: str = "the JSON") -> list[Workflow]:
@@ -79,6 +82,14 @@ def find_workflows(value: Any, name: str = "the JSON") -> list[Workflow]:
             name, "there is no workflow in it: neither nodes with a class_type nor nodes and links"
         )
     return found
+
+
+def _may_hold_workflow(data: bytes) -> bool:
+    """A quick look: every workflow has one of these keys, also where it is JSON inside a string.
+
+    A folder of workflows may hold translations as well, in which a search takes long.
+    """
+    return _KEYS.search(data) is not None or rb"\u00" in data  # a key may be written in escapes
 
 
 def is_workflow_file(data: bytes) -> bool:

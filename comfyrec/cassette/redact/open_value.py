@@ -45,7 +45,6 @@ class OpenValue:
     def __init__(self, quote: bytes, level: int, begun: bytes) -> None:
         self._quote, self._level = quote, level
         self.begun = begun
-        self._slashes = 0
 
     def end(self, piece: bytes) -> tuple[int, int] | None:
         """Where the secret ends in this piece, and where what follows begins; None: not in it."""

@@ -324,7 +324,7 @@ class Observer:
         null = frame.type == "executing" and frame.data.get("node", "") is None
         ending = "success" if null else prompt_ending(frame.type, lambda: frame.data)
         if ending and frame.prompt_id and len(self.ends_told) < _ENDS_MAX:
-            # What the null says is no more than that; another word before it says how.
+            # A null executing tells that it ended, not how; a frame before it may have told that.
             self.ends_told.setdefault(frame.prompt_id, ending)
 
     def _notice_end(self, frame: FrameView) -> None:

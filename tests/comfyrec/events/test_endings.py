@@ -44,6 +44,7 @@ def test_the_data_of_other_frames_is_not_read() -> None:
             "interrupted",
         ),
         ({"status": {"messages": "none", "status_str": "error"}}, "error"),
+        ({"status": {"messages": 3, "status_str": "error"}}, "error"),
         ({"status": {}}, None),
         ({"status": None}, None),
         ({"outputs": {}}, None),

@@ -59,4 +59,4 @@ def test_polls_of_one_route_are_told_together() -> None:
 
     told = rows(recording)["requests"]
 
-    assert "polled: GET /history/{id} 36 times about 3 things, every 2.00 ms" in told
+    assert "polled: GET /history/{id} 36 times at 3 addresses, every 2.00 ms" in told

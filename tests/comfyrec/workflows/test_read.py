@@ -152,3 +152,27 @@ def test_a_picture_is_a_workflow_if_it_holds_one() -> None:
     saved = picture(width=8, height=8, seed=1, text={"prompt": json.dumps(PROMPT)})
 
     assert (is_workflow_file(plain), is_workflow_file(saved)) == (False, True)
+
+
+@pytest.mark.parametrize("in_escapes", [False, True])
+@pytest.mark.parametrize("wrapped", [0, 1, 2])
+@pytest.mark.parametrize(
+    "workflow",
+    [
+        {"1": {"class_type": "SaveImage", "inputs": {}}},
+        {"nodes": [{"id": 1, "type": "SaveImage"}], "links": []},
+    ],
+)
+def test_the_quick_look_passes_over_no_workflow(
+    workflow: dict[str, Any], wrapped: int, in_escapes: bool
+) -> None:
+    value: Any = workflow
+    for _ in range(wrapped):
+        value = {"input": json.dumps(value)}
+    text = json.dumps(value)
+    if in_escapes:
+        text = text.replace("class_type", r"cl\u0061ss_type").replace("nodes", r"n\u006fdes")
+
+    (found,) = read_workflows(text.encode())
+
+    assert found.graph == workflow
