@@ -43,12 +43,12 @@ class Fix(msgspec.Struct, frozen=True, kw_only=True):
 # --- before everything else ------------------------------------------------------------------
 
 
-def blocker(result: ScenarioResult, command: Sequence[str]) -> Fix | None:
+def blocker(result: ScenarioResult, command: Sequence[str] | None) -> Fix | None:
     """Why the first scenario shows that no other one is worth a run; None: they are.
 
     Args:
         result: of the first scenario.
-        command: the client's command, with its places.
+        command: the client's command, with its places; None: it lives on and takes jobs.
     """
     if result.ended == "not run":
         return None
@@ -67,10 +67,15 @@ def blocker(result: ScenarioResult, command: Sequence[str]) -> Fix | None:
     return None
 
 
-def _never_came(result: ScenarioResult, command: Sequence[str]) -> Fix:
-    placed = any(place in part for part in command for place in _ADDRESSES)
+def _never_came(result: ScenarioResult, command: Sequence[str] | None) -> Fix:
     why = _last_words(result)
-    if placed:
+    if command is None:
+        return Fix(
+            cause=f"The client never contacted the server at the url of its job{why}",
+            correct="takes the server's address anew from the url of each job",
+            scenarios=(result.name,),
+        )
+    if any(place in part for part in command for place in _ADDRESSES):
         cause = f"The client never contacted the server at {{url}}{why}"
     else:
         cause = f"The client never contacted the server, and its command has no {{url}}{why}"

@@ -20,7 +20,7 @@ import msgspec
 from comfyrec.check.case import OUTCOMES, Outcome, Report
 from comfyrec.wording import shortened
 
-__all__ = ["Ran", "report_of", "reports_in"]
+__all__ = ["Ran", "last_line", "report_of", "reports_in"]
 
 INTERRUPTED: Final = 130
 LINE_MAX: Final = 200
@@ -124,9 +124,10 @@ def _place(trace: str) -> str:
 
 def _last_words(error: Any, stderr: str) -> str:
     """Its own word for what went wrong, which libraries write nothing into, or else a line."""
-    return _last_line(error if isinstance(error, str) and error.strip() else stderr)
+    return last_line(error if isinstance(error, str) and error.strip() else stderr)
 
 
-def _last_line(text: str) -> str:
+def last_line(text: str) -> str:
+    """The last line that says something, not too long; empty: there is none."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return shortened(lines[-1], LINE_MAX) if lines else ""

@@ -27,7 +27,7 @@ from comfyrec.check.client_report import Ran
 from comfyrec.check.process_tree import MARK, ProcessTree
 from comfyrec.errors import UsageError
 
-__all__ = ["find_command", "run_command"]
+__all__ = ["Kept", "find_command", "run_command"]
 
 KEEP_BYTES: Final = 256 * 1024
 """Of each stream: half from its beginning, half from its end."""
@@ -39,7 +39,7 @@ _HEED_S: Final = 0.1
 """How soon a reader notices that it is to stop."""
 
 
-class _Kept:
+class Kept:
     """The beginning and the end of a stream that may be endless."""
 
     def __init__(self) -> None:
@@ -64,7 +64,7 @@ class _Reader:
 
     def __init__(self, *streams: IO[bytes]) -> None:
         self._streams = streams
-        self._kept = [_Kept() for _ in streams]
+        self._kept = [Kept() for _ in streams]
         self._enough = threading.Event()
         self._thread = threading.Thread(target=self._read, name="comfyrec-check-read", daemon=True)
         self._thread.start()

@@ -1,12 +1,17 @@
-"""A command, once per scenario: fill in, run, read, judge; several at a time if asked."""
+"""A client in each scenario: run, read, judge; several at a time if asked.
+
+Its command is filled in and run once per scenario, or it lives on and takes jobs.
+"""
 
 from __future__ import annotations
 
 import os
 import re
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -17,6 +22,7 @@ from comfyrec.check.advice import PLAIN, blocker
 from comfyrec.check.case import Limits
 from comfyrec.check.client_report import report_of
 from comfyrec.check.command import find_command, run_command
+from comfyrec.check.long_lived import Clients, Job
 from comfyrec.check.play import IMAGES, SECRET, Playing, play
 from comfyrec.check.result import ScenarioResult, not_played
 from comfyrec.client.address import address_variables
@@ -25,7 +31,16 @@ from fake_server.options import ServerOptions
 from fake_server.scenarios import Choice
 from fake_server.surfaces.registry import NATIVE
 
-__all__ = ["PLACES", "CheckOptions", "check_all", "check_one", "filled_in", "run_in"]
+__all__ = [
+    "PLACES",
+    "CheckOptions",
+    "check_all",
+    "check_one",
+    "clients_of",
+    "filled_in",
+    "run_in",
+    "slow_first",
+]
 
 PLACES: Final = ("url", "ws_url", "host", "port", "workflow", "out", "token")
 """What is replaced in a command for each scenario, written in braces."""
@@ -48,6 +63,8 @@ class CheckOptions(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits = Limits()
     server: ServerOptions = ServerOptions()
     """How the server of each scenario is started."""
+    lines: bool = False
+    """The command is started once, lives on and takes jobs."""
     keep_going: bool = False
     """Play all scenarios even if the client fails before any of them matters."""
 
@@ -70,20 +87,26 @@ def check_all(
     its result is the only one, unless ``options.keep_going``.
 
     Raises:
-        UsageError: there is no such command.
+        UsageError: there is no such command, or it is to take jobs and does not.
     """
     find_command(options.argv)
     names = [choice.title for choice in choices]
     first = names.index(PLAIN) if PLAIN in names else 0
     results: dict[int, ScenarioResult] = {}
     stop = threading.Event()
-    with TemporaryDirectory(prefix="comfyrec-check-") as folder:
+    clients = clients_of(options, stop)
+    with TemporaryDirectory(prefix="comfyrec-check-") as folder, clients or nullcontext():
         pool = ThreadPoolExecutor(max_workers=jobs, thread_name_prefix="comfyrec-check")
 
         def play_all(numbers: Iterable[int]) -> None:
             futures = {
                 pool.submit(
-                    check_one, choices[number], options, Path(folder) / str(number), stop=stop
+                    check_one,
+                    choices[number],
+                    options,
+                    Path(folder) / str(number),
+                    stop=stop,
+                    clients=clients,
                 ): number
                 for number in numbers
             }
@@ -93,8 +116,9 @@ def check_all(
 
         try:
             play_all([first])
-            if options.keep_going or blocker(results[first], options.argv) is None:
-                play_all(number for number in range(len(choices)) if number != first)
+            argv = None if options.lines else options.argv
+            if options.keep_going or blocker(results[first], argv) is None:
+                play_all(number for number in slow_first(choices) if number != first)
         finally:
             # When all went well nothing runs any more; else (Ctrl-C) what still runs ends now.
             stop.set()
@@ -102,17 +126,88 @@ def check_all(
     return [results[number] for number in sorted(results)]
 
 
+def slow_first(choices: Sequence[Choice]) -> list[int]:
+    """Their numbers, those first that may take long, so that no long one is left for the end."""
+    return sorted(range(len(choices)), key=lambda number: not _may_be_slow(choices[number]))
+
+
+def _may_be_slow(choice: Choice) -> bool:
+    """It is about waiting, or a client finds out by its own patience that nothing comes."""
+    scenario = choice.scenario
+    return scenario.in_real_time or not _ENDS_OF_PATIENCE.isdisjoint(scenario.truth)
+
+
+_ENDS_OF_PATIENCE: Final = frozenset(("lost", "timed-out"))
+
+
+def clients_of(options: CheckOptions, stop: threading.Event) -> Clients | None:
+    """Those that live on; None: the command is run for each scenario. To be closed.
+
+    Args:
+        options: of all runs.
+        stop: once set, their time is over.
+
+    Raises:
+        UsageError: the command cannot be started, or takes no jobs.
+    """
+    if not options.lines:
+        return None
+    clients = Clients(options.argv, env={**os.environ, **_NO_PROXY}, stop=stop)
+    clients.start()
+    return clients
+
+
 def check_one(
-    choice: Choice, options: CheckOptions, folder: Path, *, stop: threading.Event | None = None
+    choice: Choice,
+    options: CheckOptions,
+    folder: Path,
+    *,
+    stop: threading.Event | None = None,
+    clients: Clients | None = None,
 ) -> ScenarioResult:
-    """Run the command in one scenario, with its own folder, until ``stop`` is set."""
+    """Run the command in one scenario, with its own folder, until ``stop`` is set.
+
+    Args:
+        choice: the scenario.
+        options: how it is run.
+        folder: is made, and is only for this run.
+        stop: ends the run early.
+        clients: who does the run, if they live on.
+    """
     try:
         with play(
             choice, seed=options.seed, speed=options.speed, options=options.server
         ) as playing:
+            if clients is not None:
+                return _asked(clients, playing, options, folder)
             return run_in(playing, options, folder, stop)
     except ComfyrecError as error:
         return not_played(choice, str(error))
+
+
+def _asked(
+    clients: Clients, playing: Playing, options: CheckOptions, folder: Path
+) -> ScenarioResult:
+    """Give one that lives on the job, with all that a command is given by its places."""
+    places = _prepare(playing, folder)
+    job = Job(
+        url=playing.url,
+        ws_url=playing.ws_url,
+        workflow=playing.workflow,
+        timeout_s=options.timeout_s,
+        more={name: places[place] for name, place in _MEMBERS.items()},
+        measured=True,
+    )
+    began_s = time.monotonic()
+    report = clients.run(job, time.monotonic)
+    took_s = time.monotonic() - began_s
+    if clients.saves:
+        report = msgspec.structs.replace(report, files=tuple(_saved(Path(places["out"]))))
+    return playing.conclude(report, took_s=took_s, limits=options.limits)
+
+
+_MEMBERS: Final = {"token": "token", "out": "out", "workflow_file": "workflow"}
+"""Further members of a job, and the places where a command has them."""
 
 
 def run_in(
@@ -158,18 +253,20 @@ def filled_in(part: str, places: Mapping[str, str]) -> str:
     return _PLACE.sub(lambda found: places[found[1]], part)
 
 
+_LOCAL: Final = "127.0.0.1,localhost"
+_NO_PROXY: Final = {"NO_PROXY": _LOCAL, "no_proxy": _LOCAL}
+
+
 def _environment(playing: Playing, server: ServerOptions) -> dict[str, str]:
     """Ours, with the address under every name that ComfyUI tools look for, and the key where it is
     that of the server: on ComfyUI's own API it would be one for partner nodes."""
-    local = "127.0.0.1,localhost"
     surfaces = {playing.choice.scenario.surface, *(one.name for one in server.surfaces)}
     key = {} if surfaces == {NATIVE} else {"COMFY_API_KEY": _token(playing.choice)}
     return {
         **os.environ,
         **key,
         **address_variables(playing.url),
-        "NO_PROXY": local,
-        "no_proxy": local,
+        **_NO_PROXY,
     }
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
+from comfyrec.check.runner import PLACES
 from comfyrec.errors import UsageError
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "command_of",
     "flags_again",
     "jobs",
+    "refuse_places",
     "seconds",
     "sigterm_interrupts",
     "whole_number",
@@ -69,6 +71,20 @@ def command_of(given: Sequence[str], asked: str) -> tuple[str, ...]:
             f"unknown option '{command[0]}'; 'comfyrec {asked} --help' lists the options"
         )
     return command
+
+
+def refuse_places(command: Sequence[str]) -> None:
+    """See that a command that is started once, before there is any server, has no places.
+
+    Raises:
+        UsageError: it has one.
+    """
+    for place in PLACES:
+        if any(f"{{{place}}}" in part for part in command):
+            raise UsageError(
+                f"with --lines the command is started once, so {{{place}}} cannot be filled in; "
+                "leave it out, and take that from each job"
+            )
 
 
 def flags_again(

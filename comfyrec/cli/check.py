@@ -55,6 +55,7 @@ from comfyrec.cli._client_command import (
     command_of,
     flags_again,
     jobs,
+    refuse_places,
     seconds,
     sigterm_interrupts,
 )
@@ -118,6 +119,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MIB|off",
         help="how much a client may grow during a flood of messages (80); on Linux",
     )
+    add(
+        "--lines",
+        action="store_true",
+        help="the command is started once, lives on and takes jobs by the line protocol "
+        "(docs/fuzzing.md), which saves the start of a process per scenario",
+    )
     add("--jobs", type=jobs, default=1, metavar="N", help="runs at the same time (%(default)s)")
     add(
         "--speed",
@@ -161,6 +168,8 @@ def _speed(text: str) -> float:
 def run(arguments: argparse.Namespace) -> int:
     """Check, report, and give 1 if anything failed."""
     argv = command_of(arguments.command, "check")
+    if arguments.lines:
+        refuse_places(argv)
     surface = choose_surface(arguments.surface or NATIVE)
     choices = choices_in(arguments.scenarios, surface.name)
     era = chosen_era(arguments.comfyui_version, arguments.fact, "check")
@@ -168,6 +177,7 @@ def run(arguments: argparse.Namespace) -> int:
         _see_that_it_can_be_written(path)
     options = CheckOptions(
         argv=argv,
+        lines=arguments.lines,
         timeout_s=arguments.timeout,
         seed=arguments.seed,
         speed=arguments.speed,
@@ -179,7 +189,11 @@ def run(arguments: argparse.Namespace) -> int:
     if interrupted and not results:
         return INTERRUPTED
     summary = summary_of(results, not_run=len(choices) - len(results))
-    blocked = blocker(results[0], argv) if summary.not_run and not interrupted else None
+    blocked = (
+        blocker(results[0], None if arguments.lines else argv)
+        if summary.not_run and not interrupted
+        else None
+    )
     fixed = fixes(results) if blocked is None else (blocked,)
     again = Again(argv, _flags(arguments), {one.title: one.given for one in choices if one.given})
     about = (f"comfyrec {__version__}", f"as ComfyUI {era.version}", f"seed {arguments.seed}")

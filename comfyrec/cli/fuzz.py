@@ -37,7 +37,7 @@ from comfyrec.errors import ComfyrecError, ScenarioError, UsageError
 from comfyrec.wording import plural
 
 if TYPE_CHECKING:
-    from comfyrec.fuzz.client_process import Client
+    from comfyrec.check.long_lived import Client
     from comfyrec.fuzz.search import Fuzzed, FuzzOptions
     from comfyrec.strategies.shrink import Shrunk
 

@@ -24,7 +24,11 @@ from typing import IO, Any
 __all__ = ["Job", "answer_lines"]
 
 Job = Mapping[str, Any]
-"""``url``, ``ws_url``, ``workflow`` (API format), ``timeout_s``, and ``run``, its number."""
+"""``url``, ``ws_url``, ``workflow`` (API format), ``timeout_s``, and ``run``, its number.
+
+In a check also ``token`` (a key), ``workflow_file`` (beside it lie the images that the workflow
+loads) and ``out`` (an empty folder).
+"""
 Told = Mapping[str, Any]
 """``outcome``, and if known ``prompt_id``, ``outputs`` (by node, as in the history), ``error``."""
 
@@ -32,6 +36,7 @@ Told = Mapping[str, Any]
 def answer_lines(
     run: Callable[[Job], Told | Awaitable[Told]],
     *,
+    saves: bool = False,
     stdin: IO[str] | None = None,
     stdout: IO[str] | None = None,
 ) -> None:
@@ -39,6 +44,7 @@ def answer_lines(
 
     Args:
         run: your client: does one job and says what became of it.
+        saves: your client saves the files of its outputs in the job's folder ``out``.
         stdin: where jobs come from, if not from standard input.
         stdout: where answers go, if not to standard output.
     """
@@ -49,7 +55,7 @@ def answer_lines(
         answers.flush()
 
     with asyncio.Runner() as runner:
-        say({"ready": 1})
+        say({"ready": 1, **({"saves": True} if saves else {})})
         for line in jobs:
             job = _job(line)
             if job is not None:

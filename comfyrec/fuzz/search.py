@@ -12,7 +12,7 @@ import msgspec
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from comfyrec.fuzz.client_process import Client, Job
+from comfyrec.check.long_lived import Client, Job
 from comfyrec.strategies import Stream, fake_comfyui, runs, scenarios
 from comfyrec.strategies.serving import Judged
 from comfyrec.strategies.shrink import Failure, Shrunk, failure_of, made_smaller

@@ -85,6 +85,7 @@ SHELLS = {
     "comfyrec.bench_adapter",
     "comfyrec.cassette.files",
     "comfyrec.check.command",
+    "comfyrec.check.long_lived",
     "comfyrec.check.play",
     "comfyrec.check.process_tree",
     "comfyrec.check.recorded",

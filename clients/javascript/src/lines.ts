@@ -1,7 +1,7 @@
 import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
 
-/** One run that `comfyrec fuzz` asks for. */
+/** One run that `comfyrec fuzz`, or `comfyrec check --lines`, asks for. */
 export interface Job {
   /** Its number. */
   run: number;
@@ -13,6 +13,12 @@ export interface Job {
   workflow: Record<string, { class_type: string; inputs: Record<string, unknown> }>;
   /** After so many seconds the client is stopped. */
   timeout_s: number;
+  /** A key for the server; in a check. */
+  token?: string;
+  /** The workflow as a file, beside which lie the images that it loads; in a check. */
+  workflow_file?: string;
+  /** An empty folder for the files of the outputs, see `saves`; in a check. */
+  out?: string;
 }
 
 /** What became of a run. */
@@ -32,7 +38,9 @@ export interface Told {
   error?: string;
 }
 
-export interface LineStreams {
+export interface LineOptions {
+  /** Your client saves the files of its outputs in the job's folder `out`. */
+  saves?: boolean;
   input?: Readable;
   output?: Writable;
 }
@@ -41,16 +49,16 @@ export interface LineStreams {
 const PROTOCOL = 1;
 
 /**
- * Take jobs of `comfyrec fuzz` from standard input until it ends, one after the other, and answer
- * each on standard output. What `run` throws is reported as a crash. Print nothing to standard
+ * Take jobs of `comfyrec fuzz` or `comfyrec check --lines` from standard input until it ends, one
+ * after the other, and answer each on standard output. What `run` throws is reported as a crash. Print nothing to standard
  * output that begins with `{"comfyrec"`.
  */
 export async function answerLines(
   run: (job: Job) => Promise<Told> | Told,
-  { input = process.stdin, output = process.stdout }: LineStreams = {},
+  { saves = false, input = process.stdin, output = process.stdout }: LineOptions = {},
 ): Promise<void> {
   const say = (told: object) => output.write(`${JSON.stringify({ comfyrec: told })}\n`);
-  say({ ready: PROTOCOL });
+  say({ ready: PROTOCOL, ...(saves ? { saves } : {}) });
   for await (const line of createInterface({ input })) {
     const job = jobOf(line);
     if (job !== undefined) say({ run: job.run, ...(await told(run, job)) });

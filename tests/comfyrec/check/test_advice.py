@@ -210,11 +210,14 @@ NEVER_CAME = {
     "without an address": (("client",), "and its command has no {url}"),
     "with an address": (COMMAND, "at {url}"),
     "with a port only": (("client", "127.0.0.1:{port}"), "at {url}"),
+    "with a job": (None, "at the url of its job"),
 }
 
 
 @pytest.mark.parametrize("command, words", NEVER_CAME.values(), ids=NEVER_CAME)
-def test_a_client_that_never_came_blocks_everything(command: tuple[str, ...], words: str) -> None:
+def test_a_client_that_never_came_blocks_everything(
+    command: tuple[str, ...] | None, words: str
+) -> None:
     fix = blocker(result("oom", "K1 never", traffic=Traffic(), **HUNG), command)
 
     assert fix is not None

@@ -9,7 +9,7 @@ import pytest
 
 from comfyrec.check.play import SECRET
 from comfyrec.check.result import ScenarioResult
-from comfyrec.check.runner import CheckOptions, check_all, check_one, filled_in
+from comfyrec.check.runner import CheckOptions, check_all, check_one, filled_in, slow_first
 from comfyrec.errors import UsageError
 from fake_server.scenarios import choose, select
 
@@ -86,3 +86,64 @@ def test_the_key_of_a_surface_is_where_its_clients_look(
     known = options("-c", code, str(token or SECRET) if key else "")
 
     assert check_one(chosen, known, tmp_path / "run").outcome == "success"
+
+
+LINES = [sys.executable, "-m", "tests.comfyrec.fuzz.specimen"]
+
+
+def lines(specimen: str) -> CheckOptions:
+    return CheckOptions(argv=(*LINES, specimen), timeout_s=20, lines=True)
+
+
+@pytest.mark.long
+def test_a_client_that_lives_on_is_judged_as_one_that_does_not() -> None:
+    choices = select("success,lifelike,execution-error,upload-renamed")
+
+    verdicts = {
+        name: [(one.status, one.outcome) for one in check_all(choices, lines(name), jobs=2)]
+        for name in ("right", "trusts_the_null")
+    }
+
+    assert [status for status, _ in verdicts["right"]] == ["pass"] * 4
+    assert [outcome for _, outcome in verdicts["trusts_the_null"]] == ["success"] * 4
+    assert [status for status, _ in verdicts["trusts_the_null"]].count("fail") == 1
+
+
+@pytest.mark.long
+def test_what_a_client_that_lives_on_saves_is_judged(tmp_path: Path) -> None:
+    code = """
+import sys
+from tests.comfyrec.check.specimens.right import Client
+from tests.comfyrec.fuzz.specimen import answer_lines, run
+
+async def half(job):
+    told = await run(job)
+    for file in __import__("pathlib").Path(job["out"]).iterdir():
+        file.write_bytes(file.read_bytes()[:10])
+    return told
+
+answer_lines(half, saves=True)
+"""
+    options = CheckOptions(argv=(sys.executable, "-c", code, "right"), timeout_s=20, lines=True)
+
+    (result,) = check_all(select("success"), options)
+
+    assert [verdict.invariant for verdict in result.failed] == ["K5"]
+
+
+@pytest.mark.long
+def test_a_client_that_takes_no_jobs_is_one_sentence() -> None:
+    mute = CheckOptions(argv=(sys.executable, "-S", "-c", "pass"), lines=True)
+
+    with pytest.raises(UsageError, match="does not speak the line protocol"):
+        check_all(select("success"), mute)
+
+
+def test_scenarios_that_may_take_long_come_before_the_others() -> None:
+    choices = select("success,worker-dead,all-cached,long-quiet-node")
+    names = [choice.title for choice in choices]
+
+    order = [names[number] for number in slow_first(choices)]
+
+    assert set(order[:2]) == {"worker-dead", "long-quiet-node"}
+    assert sorted(order) == sorted(names)

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import argparse
 
+import pytest
+
 from comfyrec.cli import bisect, check
+from comfyrec.cli._client_command import refuse_places
 from comfyrec.cli.check import _NOT_PLAYED
 from comfyrec.cli.check import _flags as flags_of_check
+from comfyrec.errors import UsageError
 
 GIVEN = (
-    "--surface", "v2", "--timeout", "2.5", "--late", "3", "--memory", "off", "--speed", "max",
+    "--surface", "v2", "--timeout", "2.5", "--late", "3", "--memory", "off", "--lines",
+    "--speed", "max",
     "--seed", "7", "--comfyui-version", "0.27.0", "--fact", "jobs=off", "--fact", "sid=on",
     "--object-info", "o.json", "--models", "loras=a", "--learn", "my flows", "b.json",
     "--unknown-nodes", "accept",
@@ -41,3 +46,10 @@ def test_bisect_writes_down_what_check_has_as_well() -> None:
     arguments = parser.parse_args(["--good", "0.27.0", "--seed", "4", "--timeout", "3"])
 
     assert bisect._flags(arguments) == " --timeout 3 --seed 4"
+
+
+def test_a_command_that_is_started_once_has_no_places() -> None:
+    refuse_places(["node", "lines.js", "{other}"])
+
+    with pytest.raises(UsageError, match=r"started once, so \{workflow\} cannot be filled in"):
+        refuse_places(["node", "lines.js", "--flow={workflow}"])

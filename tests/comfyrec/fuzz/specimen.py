@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 from comfyrec.fuzz.adapter import Job, answer_lines
@@ -17,8 +18,21 @@ CLIENT = getattr(mutations, sys.argv[1]) if sys.argv[1][0].isupper() else specim
 
 
 async def run(job: Job) -> dict[str, Any]:
-    return await CLIENT(job["url"]).run(json.loads(json.dumps(job["workflow"])))
+    client = CLIENT(job["url"])
+    told = await client.run(json.loads(json.dumps(job["workflow"])), images_of(job))
+    save(job, client.files)
+    return told
+
+
+def images_of(job: Job) -> dict[str, bytes]:
+    beside = Path(job["workflow_file"]).parent.glob("*.png") if "workflow_file" in job else ()
+    return {path.name: path.read_bytes() for path in beside}
+
+
+def save(job: Job, files: dict[str, bytes]) -> None:
+    for name, content in files.items() if "out" in job else ():
+        Path(job["out"], Path(name).name).write_bytes(content)
 
 
 if __name__ == "__main__":
-    answer_lines(run)
+    answer_lines(run, saves=True)

@@ -8,8 +8,8 @@ import sys
 from io import StringIO
 from typing import Any
 
+from comfyrec.check.lines import Answer, Ready, job_line, line_read
 from comfyrec.fuzz.adapter import Job, answer_lines
-from comfyrec.fuzz.lines import Answer, Ready, job_line, line_read
 
 
 def answered(run: Any, *lines: str) -> list[object]:

@@ -34,6 +34,8 @@ class Ready(msgspec.Struct, frozen=True):
 
     ready: int
     """The version of the protocol that it speaks."""
+    saves: bool = False
+    """It saves the files of its outputs in the folder ``out`` of each job that has one."""
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,6 +93,7 @@ def job_line(
     ws_url: str,
     workflow: Mapping[str, Any],
     timeout_s: float,
+    more: Mapping[str, str] | None = None,
 ) -> bytes:
     """A job for the client.
 
@@ -100,6 +103,10 @@ def job_line(
         ws_url: the same for WebSockets.
         workflow: the prompt to submit, in API format.
         timeout_s: after that the client is stopped.
+        more: further members.
     """
-    job = {"run": run, "url": url, "ws_url": ws_url, "workflow": workflow, "timeout_s": timeout_s}
+    job = {
+        "run": run, "url": url, "ws_url": ws_url, "workflow": workflow, "timeout_s": timeout_s,
+        **(more or {}),
+    }  # fmt: skip
     return msgspec.json.encode({"comfyrec": job}) + b"\n"

@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from comfyrec.fuzz.lines import Answer, Ready, job_line, line_read
+from comfyrec.check.lines import Answer, Ready, job_line, line_read
 
 
 def test_a_job_is_one_line_of_json() -> None:
