@@ -70,11 +70,8 @@ class Target(msgspec.Struct, frozen=True):
     """Names and values of the query, decoded, in order."""
     query: Mapping[str, tuple[str, ...]]
     """The same: each name with all its values."""
-
-    @property
-    def path(self) -> str:
-        """Percent-decoded, without ``/api`` in front."""
-        return "/" + "/".join(self.segments) if self.segments else unquote(self.raw_path)
+    path: str
+    """Percent-decoded, without ``/api`` in front."""
 
     @property
     def first_segment(self) -> str:
@@ -102,7 +99,9 @@ def target_of(target: str) -> Target:
     values: dict[str, tuple[str, ...]] = {}
     for name, value in pairs:
         values[name] = (*values.get(name, ()), value)
-    return Target(path, query, segments[1:] if prefixed else segments, prefixed, pairs, values)
+    segments = segments[1:] if prefixed else segments
+    bare = "/" + "/".join(segments) if segments else unquote(path)
+    return Target(path, query, segments, prefixed, pairs, values, bare)
 
 
 # --- requests --------------------------------------------------------------------------------

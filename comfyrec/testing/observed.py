@@ -9,7 +9,8 @@ from __future__ import annotations
 import contextlib
 import json
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
@@ -39,12 +40,13 @@ from fake_server.source import (
 
 if TYPE_CHECKING:
     from comfyrec.timeline import Exchange, Socket, Timeline
+    from comfyrec.timeline.model import RecordedPrompt
 
 __all__ = ["Seen", "SeenPrompt", "SeenRequest", "SeenSocket", "Witness", "seen_in"]
 
 REQUESTS_MAX: Final = 5_000
 FRAMES_MAX: Final = 20_000
-FRAMES_BYTES_MAX: Final = 32 * 1024 * 1024
+FRAMES_BYTES_MAX: Final = 8 * 1024 * 1024
 """Of all frames; the oldest are forgotten first, as in the journal."""
 REQUESTS_BYTES_MAX: Final = 64 * 1024 * 1024
 """Of the bodies of all requests and answers; the oldest requests are forgotten first."""
@@ -67,11 +69,16 @@ class SeenRequest(msgspec.Struct, eq=False):
     method: str
     path: str
     """Decoded, without query and without the ``/api`` prefix."""
-    query: dict[str, list[str]]
+    decoded_query: Mapping[str, tuple[str, ...]]
     headers: tuple[tuple[str, str], ...]
     body: bytes
     status: int | None = None
     answer: bytes = b""
+
+    @property
+    def query(self) -> dict[str, list[str]]:
+        """Each name of the query with all its values, decoded."""
+        return {name: list(values) for name, values in self.decoded_query.items()}
 
     def json(self) -> Any:
         """The body as JSON.
@@ -85,14 +92,31 @@ class SeenRequest(msgspec.Struct, eq=False):
         return f"{self.method} {self.path} -> {self.status if self.status is not None else '...'}"
 
 
-class SeenPrompt(msgspec.Struct, eq=False):
+class SeenPrompt(msgspec.Struct, eq=False, dict=True):
     """A ``POST /prompt`` that was accepted."""
 
     request: SeenRequest
     prompt_id: str
-    graph: dict[str, Any]
     client_id: str | None
-    extra_data: dict[str, Any]
+    read: Callable[[], Mapping[str, Any]]
+    """Gives the JSON body that was posted. Thousands of prompts are kept and few looked at, and a
+    parsed graph takes ten times the room of its text."""
+
+    @property
+    def graph(self) -> dict[str, Any]:
+        """The workflow in API format, as it was posted."""
+        graph: dict[str, Any] = self._posted["prompt"]
+        return graph
+
+    @property
+    def extra_data(self) -> dict[str, Any]:
+        """As it was posted; empty when there was none."""
+        extra: dict[str, Any] = self._posted.get("extra_data") or {}
+        return extra
+
+    @cached_property
+    def _posted(self) -> Mapping[str, Any]:
+        return self.read()
 
 
 class SeenSocket(msgspec.Struct, eq=False):
@@ -146,7 +170,7 @@ class Witness(Wrapper):
         """Answers that come in pieces."""
         self._by_number: dict[int, SeenSocket] = {}
         self._serial = self._frame_bytes = self._body_bytes = 0
-        self._answered: deque[tuple[SeenRequest, int]] = deque()
+        self._answered: deque[SeenRequest] = deque()
 
     def handle(self, happened: Happened, now: int) -> Iterator[Action]:
         """Pass on inputs and actions, and note them."""
@@ -220,9 +244,8 @@ class Witness(Wrapper):
         parts = (request.below(self._prefix) or request).parts
         kept = BODY_MAX * (16 if parts.path == "/prompt" else 1)
         kept = kept if request.stored is None else STORED_KEPT
-        query = {name: list(values) for name, values in parts.query.items()}
         return SeenRequest(
-            now, self._next(), request.method, parts.path, query, request.headers,
+            now, self._next(), request.method, parts.path, parts.query, request.headers,
             request.body_start(kept),
         )  # fmt: skip
 
@@ -271,12 +294,11 @@ class Witness(Wrapper):
 
     def _count_bodies(self, seen: SeenRequest) -> None:
         """Count the bodies of an exchange that was answered; forget the oldest of too many."""
-        size = len(seen.body) * (PARSED if seen.path == "/prompt" else 1) + len(seen.answer)
-        self._answered.append((seen, size))
-        self._body_bytes += size
+        self._answered.append(seen)
+        self._body_bytes += _room_of(seen)
         while self._body_bytes > REQUESTS_BYTES_MAX or len(self._answered) > REQUESTS_MAX:
-            oldest, size = self._answered.popleft()
-            self._body_bytes -= size
+            oldest = self._answered.popleft()
+            self._body_bytes -= _room_of(oldest)
             # It is the first or near it, unless more requests than are kept came after it.
             with contextlib.suppress(ValueError):
                 self.requests.remove(oldest)
@@ -297,18 +319,20 @@ class Witness(Wrapper):
         try:
             body, said = request.read_json(), json.loads(answer.body)
             extra = body.get("extra_data") or {}
-            self.prompts.append(
-                SeenPrompt(
-                    seen,
-                    said["prompt_id"],
-                    body["prompt"],
-                    body.get("client_id") or extra.get("client_id"),
-                    extra,
-                )
-            )
+            client_id = body.get("client_id") or extra.get("client_id")
+            # A copy, without what others will have read of it by then.
+            bare = msgspec.structs.replace(request)
+            if "prompt" in body:
+                read = bare.read_json
+                self.prompts.append(SeenPrompt(seen, said["prompt_id"], client_id, read))
         except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
             # A scenario may answer 200 with anything; then there is no prompt to speak of.
             return
+
+
+def _room_of(seen: SeenRequest) -> int:
+    """Bytes that the bodies of an exchange take, as if its graph had been looked at."""
+    return len(seen.body) * (PARSED if seen.path == "/prompt" else 1) + len(seen.answer)
 
 
 # --- the same of a recording ---------------------------------------------------------------------
@@ -326,9 +350,8 @@ def seen_in(timeline: Timeline) -> Seen:
         SeenPrompt(
             requests[prompt.submitted],
             prompt.prompt_id,
-            prompt.graph,
             prompt.client_id,
-            prompt.extra_data,
+            partial(_recorded_body, prompt),
         )
         for prompt in timeline.prompts
         if prompt.submitted in requests
@@ -338,6 +361,10 @@ def seen_in(timeline: Timeline) -> Seen:
     return Seen(list(requests.values()), prompts, sockets, [frame[1:] for frame in frames])
 
 
+def _recorded_body(prompt: RecordedPrompt) -> Mapping[str, Any]:
+    return {"prompt": prompt.graph, "extra_data": prompt.extra_data}
+
+
 def _recorded_request(exchange: Exchange, start: int) -> SeenRequest:
     asked = exchange.asked
     return SeenRequest(
@@ -345,7 +372,7 @@ def _recorded_request(exchange: Exchange, start: int) -> SeenRequest:
         serial=exchange.request.at,
         method=exchange.method,
         path=exchange.path,
-        query={name: list(values) for name, values in asked.query.items()},
+        decoded_query=asked.query,
         headers=exchange.request.headers,
         body=exchange.request.body,
         status=exchange.status,

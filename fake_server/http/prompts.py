@@ -25,6 +25,7 @@ from fake_server.http.context import (
     read_json,
 )
 from fake_server.http.responses import empty, json_response
+from fake_server.nodes.catalogue import Catalogue
 from fake_server.nodes.file_checks import file_checks, self_checked
 from fake_server.nodes.refusal_hints import form_hint, refusal_hints
 from fake_server.nodes.replacements import Unreplaceable, replace_retired
@@ -159,7 +160,8 @@ def _submit(
     number: int | float,
     prompt_id: str,
 ) -> Response:
-    engine, prompt = context.engine, _own_copy(body["prompt"])
+    engine = context.engine
+    prompt = _own_copy(body["prompt"], engine.catalogue)
     if context.options.accept_unknown_nodes:
         _learn_classes(engine, prompt)
     verdict = _validated(engine, prompt, body)
@@ -215,20 +217,26 @@ def _hinted(answer: Response, *hints: str) -> Response:
     return msgspec.structs.replace(answer, headers=answer.headers + fields) if fields else answer
 
 
-def _own_copy(prompt: Any) -> Any:
+def _own_copy(prompt: Any, catalogue: Catalogue) -> Any:
     """As deep as the server writes into a prompt: what it converts are inputs and the numbers of
     links. The body belongs to all who look at the request."""
     if not isinstance(prompt, dict):
         return prompt
-    return {node_id: _own_node(node) for node_id, node in prompt.items()}
+    return {node_id: _own_node(node, catalogue) for node_id, node in prompt.items()}
 
 
-def _own_node(node: Any) -> Any:
+def _own_node(node: Any, catalogue: Catalogue) -> Any:
     inputs = node.get("inputs") if isinstance(node, dict) else None
     if not isinstance(inputs, dict):
         return node
     own = {name: [*value] if type(value) is list else value for name, value in inputs.items()}
-    return {**node, "inputs": own}
+    copy = {**node, "inputs": own}
+    # Thousands of prompts may wait, with the same few classes: one string for all of them.
+    name = node.get("class_type")
+    known = catalogue.get(name) if type(name) is str else None
+    if known is not None:
+        copy["class_type"] = known.name
+    return copy
 
 
 def _unfit(unfit: UnfitPlan) -> dict[str, Any]:
