@@ -70,6 +70,7 @@ _FIRST_OWN_EXCHANGE: Final = 1 << 49
 """Of the questions to workers: beyond all numbers that come from outside."""
 
 _JSON: Final = (("Content-Type", "application/json; charset=utf-8"),)
+_TAKES_POST: Final = ("Allow", "POST")
 
 
 T = TypeVar("T")
@@ -295,7 +296,10 @@ class Sequencer(Source):
                 "/task_cancel": self._cancel,
             }[route](body, request)
         except _Refusal as refusal:
-            yield Respond(exchange, _json({"message": refusal.message}, refusal.status))
+            answer = _json({"message": refusal.message}, refusal.status)
+            if refusal.status == 405:
+                answer = msgspec.structs.replace(answer, headers=(*answer.headers, _TAKES_POST))
+            yield Respond(exchange, answer)
             return
         yield from self._work(work, exchange)
         yield from self._deadlines()

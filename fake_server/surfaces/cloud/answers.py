@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+import msgspec
+
 from comfyrec.http.request import loads_or_none
 from comfyrec.wording import shortened
 from fake_server.http.responses import json_response, text
@@ -40,12 +42,21 @@ _MESSAGE_MAX: Final = 500
 
 
 class Refused(Exception):
-    """A request that is answered with an error."""
+    """A request that is answered with an error.
 
-    def __init__(self, status: int, message: str) -> None:
+    Args:
+        status: of the answer.
+        message: for a person.
+        headers: besides the type of the body.
+    """
+
+    def __init__(
+        self, status: int, message: str, headers: tuple[tuple[str, str], ...] = ()
+    ) -> None:
         super().__init__(status, message)
         code = _CODES.get(status, "INTERNAL_ERROR")
-        self.answer = json_response({"code": code, "message": message}, status)
+        answer = json_response({"code": code, "message": message}, status)
+        self.answer = msgspec.structs.replace(answer, headers=(*answer.headers, *headers))
 
 
 def bad_request(message: str) -> Refused:

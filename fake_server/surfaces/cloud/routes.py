@@ -87,7 +87,8 @@ def route_of(request: Request) -> tuple[str, str]:
     if found is not None:
         return found[1], found[2]
     if allowed:
-        raise Refused(405, f"this route takes {', '.join(sorted(set(allowed)))}")
+        methods = ", ".join(sorted(set(allowed)))
+        raise Refused(405, f"this route takes {methods}", (("Allow", methods),))
     raise not_found("route")
 
 

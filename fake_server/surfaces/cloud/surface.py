@@ -89,6 +89,7 @@ class Cloud(Surface):
         if request.parts.raw_path.startswith(STORAGE):
             return (yield from self._files.stored(request))
         if request.path in _PUBLIC:
+            route_of(request)
             return (yield from pass_on(request))
         try:
             user = self._users.of(request)

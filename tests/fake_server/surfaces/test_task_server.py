@@ -197,6 +197,15 @@ def test_bad_requests_are_refused_with_a_message(path: str, body: Any, method: s
     assert said["message"]
 
 
+def test_a_wrong_method_is_told_the_right_one():
+    asked = Request("GET", "/task_create", (("Host", "fake:8188"),))
+
+    [reply] = Desk(Server()).feed(RequestReceived(1, asked))
+
+    assert reply.answer.status == 405
+    assert dict(reply.answer.headers)["Allow"] == "POST"
+
+
 def test_known_keys_are_the_only_ones_when_they_are_given():
     desk = Desk(Server(), keys={"me": "k"})
 

@@ -43,6 +43,24 @@ def test_what_is_not_a_route_is_refused(asked: str, status: int) -> None:
     assert refused.value.answer.status == status
 
 
+@pytest.mark.parametrize(
+    "asked, allowed",
+    {
+        "PUT /api/jobs/a": "GET",
+        "DELETE /api/queue": "GET, POST",
+        "DELETE /api/system_stats": "GET",  # which needs no key
+        "POST /api/features": "GET",
+    }.items(),
+)
+def test_a_wrong_method_is_told_which_ones_there_are(asked: str, allowed: str) -> None:
+    method, _, target = asked.partition(" ")
+
+    answer = CloudRig().ask(target, method=method)
+
+    assert answer.status == 405
+    assert dict(answer.headers)["Allow"] == allowed
+
+
 def test_a_route_by_name_goes_before_one_with_an_id() -> None:
     assert route_of(Request("POST", "/api/assets/download"))[0] == "createAssetDownload"
     assert route_of(Request("HEAD", "/api/jobs/a")) == ("getJobDetail", "a")
