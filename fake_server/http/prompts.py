@@ -160,8 +160,7 @@ def _submit(
     number: int | float,
     prompt_id: str,
 ) -> Response:
-    engine = context.engine
-    prompt = _own_copy(body["prompt"], engine.catalogue)
+    engine, prompt = context.engine, _own_copy(body["prompt"])
     if context.options.accept_unknown_nodes:
         _learn_classes(engine, prompt)
     verdict = _validated(engine, prompt, body)
@@ -179,6 +178,7 @@ def _submit(
         extra_data["create_time"] = engine.time.unix_ms
         for name in SENSITIVE:
             extra_data.pop(name, None)
+    _share_names(prompt, engine.catalogue)
     job = Job(number, prompt_id, prompt, extra_data, verdict.outputs)
     answer = json_response(
         {"prompt_id": prompt_id, "number": number, "node_errors": verdict.node_errors}
@@ -217,26 +217,31 @@ def _hinted(answer: Response, *hints: str) -> Response:
     return msgspec.structs.replace(answer, headers=answer.headers + fields) if fields else answer
 
 
-def _own_copy(prompt: Any, catalogue: Catalogue) -> Any:
+def _own_copy(prompt: Any) -> Any:
     """As deep as the server writes into a prompt: what it converts are inputs and the numbers of
     links. The body belongs to all who look at the request."""
     if not isinstance(prompt, dict):
         return prompt
-    return {node_id: _own_node(node, catalogue) for node_id, node in prompt.items()}
+    return {node_id: _own_node(node) for node_id, node in prompt.items()}
 
 
-def _own_node(node: Any, catalogue: Catalogue) -> Any:
-    inputs = node.get("inputs") if isinstance(node, dict) else None
-    if not isinstance(inputs, dict):
+def _own_node(node: Any) -> Any:
+    if not isinstance(node, dict):
         return node
-    own = {name: [*value] if type(value) is list else value for name, value in inputs.items()}
-    copy = {**node, "inputs": own}
-    # Thousands of prompts may wait, with the same few classes: one string for all of them.
-    name = node.get("class_type")
-    known = catalogue.get(name) if type(name) is str else None
-    if known is not None:
-        copy["class_type"] = known.name
-    return copy
+    own, inputs = {**node}, node.get("inputs")
+    if isinstance(inputs, dict):
+        own["inputs"] = {
+            name: [*value] if type(value) is list else value for name, value in inputs.items()
+        }
+    return own
+
+
+def _share_names(prompt: Mapping[str, dict[str, Any]], catalogue: Catalogue) -> None:
+    """Thousands of prompts may wait, with the same few classes: one string for all of them."""
+    for node in prompt.values():
+        known = catalogue.get(node["class_type"])
+        if known is not None:
+            node["class_type"] = known.name
 
 
 def _unfit(unfit: UnfitPlan) -> dict[str, Any]:
