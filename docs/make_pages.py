@@ -1,8 +1,8 @@
 """Writes the parts of the pages here that follow from the code: ``python docs/make_pages.py``.
 
 ``control.md`` gets the operations of the control plane, ``catalogue.md`` the table of scenarios and
-the invariants, each between markers; ``api/`` gets a page for each public package. ``--check``
-writes nothing and exits 1 when a page is out of date.
+the invariants, ``versions.md`` the table of facts, each between markers; ``api/`` gets a page for
+each public package. ``--check`` writes nothing and exits 1 when a page is out of date.
 """
 
 from __future__ import annotations
@@ -55,6 +55,8 @@ def pages() -> dict[Path, str]:
     """What each generated page should hold."""
     made = {DOCS / "catalogue.md": _catalogue((DOCS / "catalogue.md").read_text(encoding="utf-8"))}
     made[DOCS / "control.md"] = _control((DOCS / "control.md").read_text(encoding="utf-8"))
+    page = (DOCS / "versions.md").read_text(encoding="utf-8")
+    made[DOCS / "versions.md"] = _filled(page, "facts", _facts())
     for package in PACKAGES:
         made[DOCS / "api" / f"{package}.md"] = _api_page(package)
     made[DOCS / "api" / "README.md"] = _api_index()
@@ -136,6 +138,21 @@ def _thread(evidence: str) -> str:
     if mark and number.isdigit() and re.fullmatch(r"[\w.-]+/[\w.-]+", repository):
         return f"[{evidence}](https://github.com/{repository}/issues/{number})"
     return _cell(evidence)
+
+
+# --- versions ------------------------------------------------------------------------------------
+
+
+def _facts() -> str:
+    from comfyrec.versions import FACTS
+
+    rows = [
+        f"| `{fact.name}` | {fact.first_text} | {fact.last_text} "
+        f"| {'seen' if fact.seen else 'read'} | {_cell(fact.says)} | {_cell(fact.source)} |"
+        for fact in FACTS
+    ]
+    head = "| fact | first release | last release | | what a client sees | source |"
+    return "\n".join([head, "|---|---|---|---|---|---|", *rows])
 
 
 # --- the API -------------------------------------------------------------------------------------

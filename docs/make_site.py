@@ -62,6 +62,7 @@ NAV: Final[dict[str, Any]] = {
         "Clients that we ran": "docs/clients.md",
         "Cassette format": "docs/cassette-format.md",
         "What ComfyUI says": "docs/protocol.md",
+        "Versions of ComfyUI": "docs/versions.md",
         "Bundled cassettes": "cassettes/README.md",
         "Python API": "docs/api/README.md",
     },

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from comfyrec.errors import ScenarioError
+from comfyrec.errors import ScenarioError, UsageError
 from comfyrec.versions import era_of
 from fake_server.options import EPOCH_MS, ServerOptions, SurfaceChoice
 from fake_server.scenarios import Choice, Directions, Stage
@@ -162,6 +162,8 @@ def _merged(directions: Iterable[Directions]) -> dict[str, Any]:
         for name, value in each.engine.items():
             if name == "classes":
                 value = {**merged.get(name, {}), **value}
+            elif name == "facts":
+                value = (*merged.get(name, ()), *value)
             elif name in _OF_THE_PLAN:
                 value = merged.get(name, False) or value
             merged[name] = value
@@ -172,6 +174,11 @@ def _with_options(options: ServerOptions, wanted: Mapping[str, Any]) -> ServerOp
     own = {name: value for name, value in wanted.items() if name not in _OF_THE_PLAN}
     if "comfyui_version" in own:
         own["era"] = era_of(str(own.pop("comfyui_version")))
+    for text in own.pop("facts", ()):
+        try:
+            own["era"] = own.get("era", options.era).with_text(text)
+        except UsageError as error:
+            raise ScenarioError(f"fact {text!r}: {error}") from None
     try:
         return msgspec.structs.replace(options, **own)
     except TypeError:

@@ -41,11 +41,8 @@ def chosen_era(version: str | None, facts: Sequence[str], command: str = "serve"
             f"the newest release that anything is known of",
         )
     for text in facts:
-        name, _, value = text.partition("=")
-        if value not in ("on", "off"):
-            raise UsageError(f"--fact {text}: write NAME=on or NAME=off")
         try:
-            era = era.switched(name, on=value == "on")
+            era = era.with_text(text)
         except UsageError as error:
             raise UsageError(f"--fact {text}: {error}") from None
     return era
@@ -74,10 +71,10 @@ def print_versions() -> None:
     print(f"Default: {DEFAULT_VERSION}.")
     print(f"Newest release that anything is known of: {NEWEST_KNOWN}.")
     print(
-        "A fact belongs to every release from its first one on. '(read)' marks what was\n"
-        "read in ComfyUI's history and never captured. --fact NAME=on|off switches one.\n"
+        "A fact belongs to every release from its first one on; the few that ended have\n"
+        "their last one too. In brackets stands where it was learned; 'only read' marks\n"
+        "what was never captured. --fact NAME=on|off switches one.\n"
     )
     for fact in FACTS:
-        first = ".".join(map(str, fact.first))
-        mark = "" if fact.seen else " (read)"
-        print("\n".join(wrapped(f"{first:8}{fact.name:22}", f"{fact.says}{mark}")))
+        text = f"{fact.name}: {fact.says} ({fact.origin})"
+        print("\n".join(wrapped(f"{fact.first_text:8}", text)))

@@ -209,8 +209,8 @@ def _tell_one(
         return
     state = "is there" if culprit.on else "is missing"
     print(f"{number}. {' and '.join(culprit.facts)} {state} ({where(culprit)}):")
-    for says in culprit.says:
-        print(f"   {says}.")
+    for says, origin in zip(culprit.says, culprit.origins, strict=True):
+        print(f"   {says} ({origin}).")
     print(safe(f"   What goes wrong: {culprit.why}."))
     scenarios, version = shlex.quote(arguments.scenarios), shlex.quote(arguments.good)
     case = f"--scenarios {scenarios} --comfyui-version {version}{_flags(arguments)}"

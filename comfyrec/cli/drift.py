@@ -155,7 +155,7 @@ def _tell(drift: _Drift) -> None:
     changed = plural(len(drift.changes), "fact") if drift.changes else "no facts"
     print(safe(f"{drift.before} -> {drift.after}: {changed} changed"))
     for one in drift.changes:
-        _print(f"  {'new ' if one.after else 'gone'}  ", f"{one.fact}: {one.says}")
+        _print(f"  {'new ' if one.after else 'gone'}  ", f"{one.fact}: {one.says} ({one.origin})")
     for what in drift.unknown:
         has = "has" if what.there else "lacks"
         _print("  unknown  ", f"{what.server}: {what.where} {has} {what.field}")

@@ -277,10 +277,6 @@ def _aimed(run: Run) -> bool | None:
     return None if run.interrupted is None else run.interrupted.aimed
 
 
-def _filled(era: Era) -> bool:
-    return not era.has("cached_needs_client") or era.has("cached_history_again")
-
-
 PROBES: Final = (
     Probe("success_event", _in_run(lambda run: bool(run.of("execution_success")))),
     Probe(
@@ -292,12 +288,14 @@ PROBES: Final = (
     Probe("options_everywhere", _there("/comfyrec-conform", "OPTIONS")),
     Probe("internal_routes", _there("/models")),
     Probe("error_objects", _error_objects),
-    Probe("frontend_routes", _there("/i18n")),
+    Probe("workflow_templates", _there("/workflow_templates")),
+    Probe("i18n", _there("/i18n")),
+    Probe("v2_userdata", _there("/v2/userdata")),
     Probe("progress_state", _in_run(lambda run: bool(run.of("progress_state")))),
     Probe("client_prompt_id", _in_run(lambda run: run.prompt_id == run.asked_id)),
     Probe("targeted_interrupt", _in_run(_aimed)),
     Probe("global_subgraphs", _there("/global_subgraphs")),
-    Probe("cached_history_again", _in_run(lambda run: bool(run.again.get("outputs"))), _filled),
+    Probe("cached_needs_client", _in_run(lambda run: not run.again.get("outputs"))),
     Probe("create_time", _in_run(_create_time)),
     Probe("jobs", _there("/api/jobs?limit=1")),
     Probe("manager_flag", _flag("extension")),
@@ -314,7 +312,8 @@ PROBES: Final = (
     Probe("usage_source", _of_system("deploy_environment")),
     Probe("job_cancel", _job_cancel),
     Probe("model_type_tags", _flag("supports_model_type_tags")),
-    Probe("asset_flags", _flag("assets")),
+    Probe("replacements_flag", _flag("node_replacements")),
+    Probe("assets_flag", _flag("assets")),
     Probe("view_nosniff", _view_nosniff),
     Probe(
         "previewable_count",

@@ -24,7 +24,7 @@ __all__ = [
     "look_at",
 ]
 
-SAYS = {fact.name: fact.says for fact in FACTS}
+KNOWN = {fact.name: fact for fact in FACTS}
 
 
 class Broken(msgspec.Struct, frozen=True):
@@ -87,6 +87,8 @@ class Change(msgspec.Struct, frozen=True):
     before: bool
     after: bool
     says: str
+    origin: str
+    """In which releases it is, and how that is known."""
 
 
 def look_at(server: Server, name: str) -> Seen:
@@ -142,7 +144,7 @@ def known_as(seen: Seen) -> Era:
 def changes(before: Seen, after: Seen) -> list[Change]:
     """What differs between two servers, in the order of the facts' first releases."""
     return [
-        Change(fact, before.facts[fact], after.facts[fact], SAYS[fact])
+        Change(fact, before.facts[fact], after.facts[fact], KNOWN[fact].says, KNOWN[fact].origin)
         for fact in before.facts
         if fact in after.facts and before.facts[fact] != after.facts[fact]
     ]
@@ -163,7 +165,7 @@ def _claimed(seen: Seen) -> Era | None:
 
 def _departures(seen: Seen, era: Era) -> list[Departure]:
     return [
-        Departure(probe.fact, probe.expects(era), seen.facts[probe.fact], SAYS[probe.fact])
+        Departure(probe.fact, probe.expects(era), seen.facts[probe.fact], KNOWN[probe.fact].says)
         for probe in PROBES
         if probe.fact in seen.facts and seen.facts[probe.fact] != probe.expects(era)
     ]

@@ -91,8 +91,8 @@ ROUTES: Final = (
     Route("GET", "/extensions"),
     Route("GET", "/system_stats"),
     Route("GET", "/features", "progress_state"),
-    Route("GET", "/i18n", "frontend_routes"),
-    Route("GET", "/workflow_templates", "frontend_routes"),
+    Route("GET", "/i18n", "i18n"),
+    Route("GET", "/workflow_templates", "workflow_templates"),
     Route("GET", "/global_subgraphs", "global_subgraphs"),
     Route("GET", "/global_subgraphs/{subgraph_id}", "global_subgraphs"),
     # users
@@ -103,7 +103,7 @@ ROUTES: Final = (
     Route("GET", "/settings/{setting}"),
     Route("POST", "/settings/{setting}"),
     Route("GET", "/userdata"),
-    Route("GET", "/v2/userdata", "frontend_routes"),
+    Route("GET", "/v2/userdata", "v2_userdata"),
     Route("GET", "/userdata/{file}"),
     Route("POST", "/userdata/{file}"),
     Route("DELETE", "/userdata/{file}"),
@@ -116,7 +116,7 @@ ROUTES: Final = (
     Route("GET", "/internal/logs/raw", "internal_routes", api=False),
     Route("PATCH", "/internal/logs/subscribe", "internal_routes", api=False, announced=True),
     Route("GET", "/internal/folder_paths", "internal_routes", api=False),
-    Route("GET", "/internal/files/{directory}", "frontend_routes", api=False),
+    Route("GET", "/internal/files/{directory}", "internal_files", api=False),
 )
 
 STATIC_FOLDERS: Final = frozenset(

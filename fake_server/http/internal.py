@@ -61,7 +61,7 @@ def files(context: Context, request: Request, directory: str) -> Response:
 def _names(context: Context, kind: str) -> list[tuple[int, str]]:
     found = []
     for name in context.folders.names(kind):
-        if name.startswith(".") and context.era.has("preview_method"):
+        if name.startswith(".") and context.era.has("hidden_files"):
             continue
         modified = context.folders.modified_us(kind, "", name)
         found.append((modified or 0, name))

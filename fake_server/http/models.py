@@ -48,10 +48,11 @@ _OUTPUT_TOO: Final = {
 }  # fmt: skip
 # folder -> the fact of the era that brought it; all others have always been there.
 _SINCE: Final = {
-    "model_patches": "history_offset", "audio_encoders": "history_offset",
-    "latent_upscale_models": "jobs", "background_removal": "job_cancel",
-    "frame_interpolation": "job_cancel", "geometry_estimation": "job_cancel",
-    "optical_flow": "job_cancel", "detection": "job_cancel", "datasets": "datasets_folder",
+    "model_patches": "model_patches_folder", "audio_encoders": "audio_encoders_folder",
+    "latent_upscale_models": "latent_upscale_folder", "optical_flow": "optical_flow_folders",
+    "background_removal": "optical_flow_folders", "geometry_estimation": "geometry_folder",
+    "frame_interpolation": "frame_interpolation_folder", "detection": "detection_folder",
+    "datasets": "datasets_folder",
 }  # fmt: skip
 
 
@@ -96,7 +97,7 @@ def experiment_folders(context: Context, request: Request) -> Response:
     for name in known_folders(context):
         if name not in _NOT_LISTED:
             entry: dict[str, Any] = {"name": name, "folders": dirs_of(context, name)}
-            if context.era.has("preview_checks"):
+            if context.era.has("model_extensions"):
                 entry["extensions"] = _OTHER_EXTENSIONS.get(name, _EXTENSIONS)
             listed.append(entry)
     return json_response(listed)
@@ -112,7 +113,7 @@ def experiment_folder(context: Context, request: Request, folder: str) -> Respon
 
 def _file(context: Context, name: str) -> dict[str, Any]:
     facts: dict[str, Any] = {"name": name, "pathIndex": 0}
-    if context.era.has("frontend_routes"):
+    if context.era.has("model_file_dates"):
         since = context.epoch_us / 1e6
         # There is no such file; its size is made up, one that a model may have.
         size = 500_000_000 + zlib.crc32(name.encode()) % 6_000_000_000

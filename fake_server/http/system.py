@@ -50,17 +50,17 @@ def system_stats(context: Context, request: Request) -> Response:
     """GET /system_stats: 64 GiB of memory, mostly free."""
     era = context.era
     packages = _NEWER_PACKAGES if era.has("newer_packages") else _PACKAGES
-    known: dict[str, Any] = {"os": "linux" if era.has("jobs") else "posix"}
+    known: dict[str, Any] = {"os": "linux" if era.has("platform_names") else "posix"}
     if era.has("internal_routes"):
         version = era.version if era.has("value_wrapper") else "unknown"
         known |= {"ram_total": _RAM_TOTAL, "ram_free": _RAM_FREE, "comfyui_version": version}
-    if era.has("text_frames"):
+    if era.has("frontend_version"):
         known["required_frontend_version"] = packages["comfyui-frontend-package"][1]
-    if era.has("targeted_interrupt"):
+    if era.has("templates_version"):
         installed, required = packages["comfyui-workflow-templates"]
         known["installed_templates_version"] = installed
         known["required_templates_version"] = required
-    if era.has("job_cancel"):
+    if era.has("package_versions"):
         known["comfy_package_versions"] = [
             {"name": name, "installed": installed, "required": required}
             for name, (installed, required) in packages.items()

@@ -206,7 +206,7 @@ def post(context: Context, request: Request, file: str) -> Response:
     if not context.folders.takes_file(USER_FILES, path):
         return (
             Response(400, reason=_BAD_NAME)
-            if context.era.has("frontend_routes")
+            if context.era.has("bad_filenames")
             else _broken("it cannot be written")
         )
     context.folders.write(USER_FILES, "", path, request.body, context.now)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fake_server.scenarios.kit import Directions, Parameters, Scenario, threads
 
 
 class ProfileParameters(Parameters, frozen=True, kw_only=True):
-    """Which version of ComfyUI."""
+    """Which version of ComfyUI, and what of it is otherwise."""
 
     version: str = "0.3.10"
+    fact: tuple[str, ...] = ()
+    """Facts of its table of versions that are switched, each as ``NAME=on`` or ``NAME=off``."""
 
 
 def direct(settings: ProfileParameters) -> Directions:
-    return Directions(engine={"comfyui_version": settings.version})
+    engine: dict[str, Any] = {"comfyui_version": settings.version, "facts": settings.fact}
+    return Directions(engine=engine)
 
 
 SCENARIO = Scenario(

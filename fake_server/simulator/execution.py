@@ -168,7 +168,7 @@ class Execution:
     def outputs(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """``outputs`` and ``meta`` of the history entry."""
         shown = self._shown
-        if not self._era.has("cached_needs_client"):
+        if not (self._era.has("history_of_shown") or self._era.has("cached_needs_client")):
             # Older servers look through the cache instead of keeping a list.
             entries = {one: self._cache.held(one) for one in self._graph.all_ids()}
             shown = {one: entry.ui for one, entry in entries.items() if entry and entry.ui}
@@ -288,7 +288,7 @@ class Execution:
         if self._era.has("emitted_once") and node_id in self._shown:
             return False
         if entry.ui is not None and (
-            self.client_id is not None or self._era.has("cached_history_again")
+            self.client_id is not None or not self._era.has("cached_needs_client")
         ):
             self._shown[node_id] = self._registered(entry.ui)
         if self.client_id is None:

@@ -1,4 +1,4 @@
-"""No code but ``comfyrec/versions.py`` compares versions of ComfyUI."""
+"""No code outside ``comfyrec/versions/`` compares versions of ComfyUI."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import pytest
 
 from tests.support.paths import ROOT
 
-VERSIONS = ROOT / "comfyrec" / "versions.py"
+VERSIONS = ROOT / "comfyrec" / "versions"
 MODULES = sorted(
     path
     for package in ("comfyrec", "fake_server")
     for path in (ROOT / package).rglob("*.py")
-    if path != VERSIONS
+    if VERSIONS not in path.parents
 )
 
 

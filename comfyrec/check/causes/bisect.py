@@ -43,6 +43,11 @@ class Culprit(msgspec.Struct, frozen=True, kw_only=True):
         """A line for each fact."""
         return tuple(_RELEASED[name].says for name in self.facts)
 
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """Of each fact, in which releases it is, and how that is known."""
+        return tuple(_RELEASED[name].origin for name in self.facts)
+
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
     """What came of a search."""
@@ -189,11 +194,14 @@ def where(culprit: Culprit) -> str:
         return f"on {culprit.fails}"
     if culprit.fails:
         return f"it passes on {culprit.passes} and fails on {culprit.fails}"
-    first = _RELEASED[culprit.facts[0]].first
-    release = ".".join(map(str, first))
+    fact = _RELEASED[culprit.facts[0]]
     if culprit.on:
-        return f"so it is from {release} on"
-    return f"so it is before {release}" if any(first) else "every known release has it"
+        until = f"to {fact.last_text}" if fact.last_text else "on"
+        return f"so it is from {fact.first_text} {until}"
+    if not any(fact.first):
+        return "every known release has it"
+    after = f" and after {fact.last_text}" if fact.last_text else ""
+    return f"so it is before {fact.first_text}{after}"
 
 
 def flags_for(culprit: Culprit) -> str:

@@ -82,7 +82,8 @@ class Directions(msgspec.Struct, frozen=True, kw_only=True):
     other_users_s: float = 0.0
     """How long a prompt of the scenario's other users takes."""
     engine: Mapping[str, Any] = {}
-    """Settings of the engine: ``comfyui_version`` and the like."""
+    """Settings of the engine: ``comfyui_version`` and the like; ``facts``, each
+    ``NAME=on|off``, are switched in that version or in the one that the server is anyway."""
     split: bool = False
     """Sockets reach one server and requests another."""
     surface: Mapping[str, Any] = {}

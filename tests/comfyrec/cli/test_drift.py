@@ -29,9 +29,9 @@ def test_what_changed_between_two_versions_is_told(capsys: pytest.CaptureFixture
 
     assert told == status == 1
     assert text.startswith("0.27.0 -> 0.33.0: 3 facts changed\n")
-    assert "  new   previewable_count: jobs have previewable_outputs_count\n" in text
+    assert "  new   previewable_count: jobs have previewable_outputs_count (since 0.32.0;" in text
     assert [(one["fact"], one["after"]) for one in drift["changes"]] == [
-        ("cached_history_again", False),
+        ("cached_needs_client", True),
         ("previewable_count", False),
         ("datasets_folder", False),
     ]

@@ -17,11 +17,13 @@ from tests.comfyrec.conform.test_departures import STEPS_TAKE_TIME, Departing
 DEPARTURES = {
     "0.27.0": [
         "success_event", "display_node", "long_mismatch", "origin_guard", "options_everywhere",
-        "internal_routes", "error_objects", "frontend_routes", "client_prompt_id",
-        "targeted_interrupt", "global_subgraphs", "cached_history_again", "create_time",
+        "internal_routes", "error_objects", "i18n", "workflow_templates", "v2_userdata",
+        "client_prompt_id",
+        "targeted_interrupt", "global_subgraphs", "cached_needs_client", "create_time",
         "manager_flag", "job_cancelled", "missing_node_type", "node_replacement", "no_store",
         "fetch_site_guard", "reprs_in_lists", "uuid_prompt_ids", "usage_source", "job_cancel",
-        "model_type_tags", "view_nosniff", "previewable_count", "datasets_folder",
+        "model_type_tags", "replacements_flag", "assets_flag", "view_nosniff",
+        "previewable_count", "datasets_folder",
         "workflow_metadata", "asset_export", "assets_on",
     ],
 }  # fmt: skip
@@ -96,7 +98,7 @@ def test_two_versions_differ_in_the_facts_between_them() -> None:
     before, after = seen_of("0.27.0"), seen_of("0.33.0")
 
     assert [one.fact for one in changes(before, after)] == [
-        "cached_history_again",
+        "cached_needs_client",
         "previewable_count",
         "datasets_folder",
     ]
@@ -110,7 +112,7 @@ def made_up(claims: str | None, version: str, **other: bool) -> Verdict:
 
 
 def test_the_version_that_a_server_names_is_believed_while_it_fits() -> None:
-    assert made_up("0.30.5", "0.33.0", datasets_folder=False).generation == "0.30.5"
+    assert made_up("0.30.5", "0.33.0", previewable_count=False).generation == "0.30.5"
 
 
 def test_a_server_that_names_a_version_it_is_not_is_known_by_its_answers() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from comfyrec.check.invariants import INVARIANTS
 from comfyrec.check.play import IMAGES
+from comfyrec.errors import ScenarioError
 from fake_server.options import ServerOptions
 from fake_server.scenario_source import scenario_source, transport_of
 from fake_server.scenarios import (
@@ -129,6 +130,21 @@ def test_a_profile_speaks_as_its_version(version: str) -> None:
 
     assert any(text.startswith("executing node=null") for text in texts)
     assert ("execution_success" in texts) is (version != "2024-07")
+
+
+def test_a_profile_with_a_fact_switched_has_all_others_of_its_version() -> None:
+    whole = lines_of("profile:version=0.27.0")
+    without = lines_of("profile:version=0.27.0,fact=progress_state=off")
+
+    assert any(line.text.startswith("progress_state") for line in whole)
+    left = [line.text for line in whole if not line.text.startswith("progress_state")]
+    assert [line.text for line in without] == left
+
+
+@pytest.mark.parametrize("text", ["nope=off", "jobs=perhaps"])
+def test_a_fact_that_cannot_be_switched_is_said(text: str) -> None:
+    with pytest.raises(ScenarioError, match=f"fact '{text}'"):
+        lines_of(f"profile:fact={text}")
 
 
 VARIANTS = [

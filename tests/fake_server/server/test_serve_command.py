@@ -272,7 +272,10 @@ def test_what_is_known_of_versions_is_listed(capsys: pytest.CaptureFixture[str])
 
     assert status == 0
     assert "0.26.0  job_cancel" in out
-    assert "assets are on by default, and files have ids (read)" in " ".join(out.split())
+    assert (
+        "assets are on by default, and files have ids (since 0.41.0; only read: upstream"
+        in " ".join(out.split())
+    )
 
 
 def test_the_catalogue_may_come_from_a_running_server(info_of: Callable[[str], Any]) -> None:
