@@ -178,6 +178,7 @@ def _of_prompt(value: Any, live: LivePrompt, facts: RecordedFacts) -> Any:
         changed["prompt"] = facts.item(live)
     workflow = changed.get("workflow")
     if isinstance(workflow, dict) and "prompt" in workflow:
-        item = facts.item(live)
-        changed["workflow"] = {**workflow, "prompt": live.graph, "extra_data": item[3]}
+        recorded = workflow.get("extra_data")
+        extra = facts.extra_data(live, recorded if isinstance(recorded, dict) else {})
+        changed["workflow"] = {**workflow, "prompt": live.graph, "extra_data": extra}
     return changed

@@ -2,22 +2,42 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
+from hypothesis import assume
 from hypothesis import strategies as st
 
-from comfyrec.cassette.records import AnyRecord, HttpPart, Session, Side, WsFrame
+from comfyrec.cassette.records import AnyRecord, Closed, HttpPart, Session, Side, WsFrame
 from comfyrec.strategies import Workflow, graphs
 from comfyrec.timeline import Timeline
 from fake_server.nodes.catalogue import Catalogue, Input
 from fake_server.simulated_server import SimulatedServer
-from fake_server.source import Action, Happened, RequestReceived, Respond, Send, UpgradeRequested
+from fake_server.source import (
+    Action,
+    Disconnected,
+    Happened,
+    MessageReceived,
+    RequestReceived,
+    Respond,
+    Send,
+    UpgradeRequested,
+)
 from tests.support.replay_rig import SourceRig
 
-__all__ = ["Job", "RecordingRig", "outcome_of", "sessions", "submit", "with_other_values"]
+__all__ = [
+    "Job",
+    "RecordingRig",
+    "jobs_of",
+    "outcome_of",
+    "sessions",
+    "submit",
+    "upload",
+    "with_other_values",
+]
 
 NODES_MAX: Final = 4
 PNG: Final = bytes.fromhex(
@@ -57,7 +77,18 @@ class RecordingRig(SourceRig):
             self._request(happened.socket, happened.request)
             head = b"HTTP/1.1 101 Switching Protocols\r\n\r\n"
             self._put(HttpPart, conn=happened.socket, side=Side.SERVER, exchange=0, head=head)
+        elif isinstance(happened, MessageReceived):
+            self._frame(happened.socket, Side.CLIENT, happened.message)
+        elif isinstance(happened, Disconnected):
+            self._put(Closed, conn=happened.socket, side=Side.CLIENT)
         super().feed(happened)
+
+    def _frame(self, conn: int, side: Side, message: str | bytes) -> None:
+        text = isinstance(message, str)
+        payload = message.encode() if isinstance(message, str) else message
+        self._put(
+            WsFrame, conn=conn, side=side, head=bytes((0x81 if text else 0x82, 0)), payload=payload
+        )
 
     def _request(self, conn: int, request: Any) -> None:
         fields = "".join(f"{name}: {value}\r\n" for name, value in request.headers)
@@ -79,10 +110,7 @@ class RecordingRig(SourceRig):
             )
         elif isinstance(action, Send):
             for socket in action.sockets:
-                text = isinstance(action.message, str)
-                payload = action.message.encode() if text else action.message
-                head = bytes((0x81 if text else 0x82, 0))
-                self._put(WsFrame, conn=socket, side=Side.SERVER, head=head, payload=payload)
+                self._frame(socket, Side.SERVER, action.message)
         super()._carry(action)
 
 
@@ -95,7 +123,7 @@ def submit(rig: SourceRig, job: Job, client_id: str) -> str | None:
     None: it was refused.
     """
     for name, data in job.uploads.items():
-        _upload(rig, name, data)
+        upload(rig, name, data)
     answer = rig.post(job.graph, client_id)
     if answer.status != 200:
         return None
@@ -109,7 +137,7 @@ def submit(rig: SourceRig, job: Job, client_id: str) -> str | None:
     return prompt_id
 
 
-def _upload(rig: SourceRig, name: str, data: bytes) -> None:
+def upload(rig: SourceRig, name: str, data: bytes) -> None:
     body = (
         b'--b\r\nContent-Disposition: form-data; name="image"; filename="'
         + name.encode()
@@ -169,7 +197,7 @@ def _job(kind: str, tag: str, color: int, drawn: Workflow) -> Job:
     match kind:
         case "loaded" | "broken":
             name = f"{tag}_{'in' if kind == 'loaded' else 'broken'}.png"
-            data = PNG if kind == "loaded" else b"not a picture"
+            data = (PNG if kind == "loaded" else b"not a picture") + tag.encode()
             return Job(kind, tag, color, _load(tag, name), {name: data})
         case "lacking":
             graph = _image(tag, color, steps=1)
@@ -181,6 +209,15 @@ def _job(kind: str, tag: str, color: int, drawn: Workflow) -> Job:
         case _:
             graph = _image(tag, color, steps=int(kind.removeprefix("image")))
     return Job(kind, tag, color, graph)
+
+
+def jobs_of(kinds: Sequence[str], first: int) -> list[Job]:
+    """Jobs of these kinds, with values that are counted on from one."""
+    numbers = range(first, first + len(kinds))
+    return [
+        _job(kind, f"ck{number:08x}1", 1_000 + number, {})
+        for kind, number in zip(kinds, numbers, strict=True)
+    ]
 
 
 _KINDS: Final = st.sampled_from(
@@ -206,10 +243,14 @@ def with_other_values(draw: st.DrawFn, jobs: list[Job]) -> list[Job]:
     tags, colors = {job.tag for job in jobs}, {job.color for job in jobs}
     new_tags = draw(_unlike(_TAGS, len(jobs), tags))
     new_colors = dict(zip(sorted(colors), draw(_unlike(_COLORS, len(colors), colors)), strict=True))
-    return [
+    made = [
         _job(job.kind, tag, new_colors[job.color], draw(_redrawn(job.graph)))
         for job, tag in zip(jobs, new_tags, strict=True)
     ]
+    # A drawn graph may come out as another one of its shape was, and that one is meant then.
+    for (one, new), (other, newer) in itertools.permutations(zip(jobs, made, strict=True), 2):
+        assume(one.graph == other.graph or new.graph not in (newer.graph, other.graph))
+    return made
 
 
 def _unlike(

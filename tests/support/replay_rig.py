@@ -185,12 +185,18 @@ class SourceRig:
     def run_to(self, socket: LiveSocket, kind: str, count: int = 1) -> None:
         """Let time pass until so many frames of a type have come."""
         while socket.types.count(kind) < count:
-            assert self._wakes or self._lingers, f"no {kind} comes: {socket.types}"
-            if self._wakes:
-                self.now = max(self.now, heapq.heappop(self._wakes))
-                self.feed(Woke())
-            else:
-                self.feed(RealTimePassed(self._lingers.pop(0).token))
+            assert self.step(), f"no {kind} comes: {socket.types}"
+
+    def step(self, *, patience: bool = True) -> bool:
+        """Let time pass until something may happen; False when nothing more will."""
+        if self._wakes:
+            self.now = max(self.now, heapq.heappop(self._wakes))
+            self.feed(Woke())
+        elif self._lingers and patience:
+            self.feed(RealTimePassed(self._lingers.pop(0).token))
+        else:
+            return False
+        return True
 
     @property
     def waits_for_a_client(self) -> bool:

@@ -25,10 +25,10 @@ from fake_server.replay.matching.graph_bodies import GraphBodies
 from fake_server.replay.recorded.recorded_answers import (
     RecordedAnswers,
     RecordedExchange,
-    forgotten_ids,
     state_shown_by,
 )
 from fake_server.replay.recorded.request_key import RequestKey, request_key_of
+from fake_server.replay.recorded.sightings import forgotten_ids
 from fake_server.replay.recorded.steps import MarkKind, Need, NeedKind, Role, Script, SendStep
 from fake_server.source import Accept, Action, Request, Send, Wake
 

@@ -94,11 +94,12 @@ class RecordedFacts:
             live.number,
             live.live_id,
             live.graph,
-            self._extra_data(live, extra if isinstance(extra, dict) else {}),
+            self.extra_data(live, extra if isinstance(extra, dict) else {}),
             outputs,
         ]
 
-    def _extra_data(self, live: LivePrompt, recorded: Mapping[str, Any]) -> dict[str, Any]:
+    def extra_data(self, live: LivePrompt, recorded: Mapping[str, Any]) -> dict[str, Any]:
+        """What the live client sent along, with what the recorded server added to it."""
         own = live.body.get("extra_data")
         own = own if isinstance(own, dict) else {}
         extra = {**own} if live.body else {**recorded}

@@ -195,7 +195,8 @@ class PromptMatcher:
         flaws: list[Flaw] | None,
         least: Tier,
     ) -> PromptMatch | None:
-        own_names = {role.name for role in playthrough.live_state.roles_of(client)} or {""}
+        played = playthrough.live_state.roles_of(client)
+        own_names = {role.name for role in played}
 
         def fresh(submission: Submission) -> bool:
             if submission.prompt is None:
@@ -204,7 +205,11 @@ class PromptMatcher:
 
         def own(submission: Submission) -> bool:
             prompt = submission.prompt
-            return prompt is not None and (prompt.client_id or "") in own_names
+            if prompt is None:
+                return False
+            # Who plays nobody yet is somebody if he says so, and nobody else.
+            name = prompt.client_id or ""
+            return name in own_names if played else bool(name) == (client is not None)
 
         # Only a graph can stand for any other; what is not a prompt at all was refused, or is now.
         return self._submissions.best(

@@ -67,6 +67,11 @@ class _Status(msgspec.Struct):
     """The value that the same socket was told before, or 0."""
     owner: int | None = None
 
+    @property
+    def fall(self) -> int:
+        """How many prompts went."""
+        return self.before - self.value
+
 
 class Statuses:
     """The ``status`` frames of all sockets, and whose doing each one is."""
@@ -120,10 +125,14 @@ class Statuses:
         ]
         return min((at for at in claimed if at is not None), default=None)
 
-    def claim_removed(self, prompt: int, at: int) -> None:
-        """A deletion says a fall, and once more the same when nothing is pending behind it."""
+    def claim_removed(self, prompts: Sequence[int], at: int) -> None:
+        """A deletion says one fall for each prompt, a cleared queue one for all of them."""
         for statuses in self.of:
-            _claim(prompt, (s for s in statuses if s.at > at and s.value < s.before))
+            left = list(prompts)
+            for status in statuses:
+                if left and status.at > at and status.owner is None and status.fall > 0:
+                    status.owner = left[0]
+                    del left[: status.fall]
 
     def claim_taken(self, prompt: int, lifecycle: Lifecycle) -> None:
         """The worker takes it: the last unclaimed frame before it starts."""
@@ -259,13 +268,15 @@ def _delete(timeline: Timeline, lifecycles: Sequence[Lifecycle], statuses: Statu
         ids = removed_ids(exchange)
         if ids == ():
             continue
+        removed = []
         for prompt, lifecycle in zip(timeline.prompts, lifecycles, strict=True):
             named = ids is None or prompt.prompt_id in ids
             submitted = lifecycle.submitted[0] < exchange.request.at
             if prompt.outcome == "deleted" and named and submitted and lifecycle.deleted_by is None:
                 lifecycle.deleted_by = exchange.number
                 lifecycle.ended = (exchange.request.at, BEHIND)
-                statuses.claim_removed(prompt.number, exchange.request.at)
+                removed.append(prompt.number)
+        statuses.claim_removed(removed, exchange.request.at)
 
 
 def _end_untold(

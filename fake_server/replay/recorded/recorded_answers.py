@@ -11,7 +11,7 @@ from comfyrec.timeline import Exchange, Side, Timeline
 from fake_server.replay.recorded.match_redacted import is_pseudonymous, manner_form, place_form
 from fake_server.replay.recorded.prompt_states import Lifecycle, Place
 from fake_server.replay.recorded.request_key import RequestKey, recorded_request_key, skeleton
-from fake_server.replay.recorded.sightings import queue_shown
+from fake_server.replay.recorded.sightings import forgotten_ids, queue_shown
 from fake_server.replay.recorded.steps import Script
 
 __all__ = [
@@ -19,7 +19,6 @@ __all__ = [
     "RecordedAnswers",
     "RecordedExchange",
     "State",
-    "forgotten_ids",
     "same_body",
     "state_shown_by",
 ]
@@ -360,15 +359,6 @@ def _forgotten(
     return lambda s: msgspec.structs.replace(
         s, history=tuple(n for n in s.history if n not in gone)
     )
-
-
-def forgotten_ids(body: Any) -> frozenset[str] | None:
-    """Which entries a POST /history takes out of the history; None: all."""
-    body = body if isinstance(body, dict) else {}
-    if body.get("clear"):
-        return None
-    ids = body.get("delete")
-    return frozenset(i for i in ids if isinstance(i, str)) if isinstance(ids, list) else frozenset()
 
 
 def same_body(recorded: RecordedExchange, request_key: RequestKey) -> bool:

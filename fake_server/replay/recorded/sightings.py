@@ -16,7 +16,14 @@ import msgspec
 
 from comfyrec.timeline import Exchange, RecordedPrompt, Timeline
 
-__all__ = ["Moments", "Sighting", "count_waiting", "queue_shown", "sightings_of"]
+__all__ = [
+    "Moments",
+    "Sighting",
+    "count_waiting",
+    "forgotten_ids",
+    "queue_shown",
+    "sightings_of",
+]
 
 _WAITING: Final = frozenset(("pending", "in_progress"))
 _OVER: Final = frozenset(("completed", "failed", "cancelled", "error"))
@@ -35,20 +42,35 @@ class Sighting(msgspec.Struct):
     """The last one that found it waiting or running."""
     gone: int | None = None
     """The first one that found it neither waiting nor running, when it had been submitted."""
+    forgotten: int | None = None
+    """The first request that took its entry, if it had one by then, out of the history."""
+    missed: int = -1
+    """The last one behind that which did not find it in the history: that says nothing of when it
+    was over, but that it was over before it was forgotten or is not over yet."""
 
     @property
     def over(self) -> int | None:
         """By when it was over."""
         known = [at for at in (self.present, self.gone) if at is not None]
+        if self.forgotten is not None and self.gone is not None and self.gone < self.missed:
+            known.append(self.forgotten)
         return min(known, default=None)
 
     def in_history(self, at: int, *, found: bool) -> None:
         """A question for its history entry."""
-        if self.present is None:
-            if found:
-                self.present = at
-            else:
-                self.absent = at
+        if self.present is not None:
+            return
+        if found:
+            self.present = at
+        elif self.forgotten is None:
+            self.absent = at
+        else:
+            self.missed = at
+
+    def forget(self, at: int) -> None:
+        """A request to take its entry out of the history."""
+        if self.present is None and self.forgotten is None:
+            self.forgotten = at
 
     def in_queue(self, at: int, *, pending: bool) -> None:
         """A question that found it there."""
@@ -86,9 +108,12 @@ class _Looking:
         self.found: dict[str, Sighting] = {}
         self._queued = _Submitted(timeline)
         self._unheard = _Submitted(timeline)
+        self._begun = _Submitted(timeline)
         for exchange in timeline.exchanges:
             if _is_answered(exchange):
                 self._look(exchange, exchange.request.at)
+            elif exchange.method == "POST" and exchange.path == "/history":
+                self._forget(exchange, exchange.request.at)
 
     def _of(self, prompt_id: str) -> Sighting:
         return self.found.setdefault(prompt_id, Sighting())
@@ -117,6 +142,12 @@ class _Looking:
             elif whole:
                 self._of(prompt.prompt_id).in_history(at, found=False)
 
+    def _forget(self, exchange: Exchange, at: int) -> None:
+        ids = forgotten_ids(exchange.request_json) if exchange.status == 200 else frozenset()
+        for prompt in self._begun.before(at):
+            if ids is None or prompt.prompt_id in ids:
+                self._of(prompt.prompt_id).forget(at)
+
     def _job(self, prompt_id: str, status: Any, at: int) -> None:
         if status in _WAITING:
             self._of(prompt_id).in_queue(at, pending=status == "pending")
@@ -131,6 +162,15 @@ class _Looking:
             if prompt.prompt_id not in shown:
                 self._of(prompt.prompt_id).not_in_queue(at)
                 self._queued.forget(prompt)
+
+
+def forgotten_ids(body: Any) -> frozenset[str] | None:
+    """Which entries a POST /history takes out of the history; None: all."""
+    body = body if isinstance(body, dict) else {}
+    if body.get("clear"):
+        return None
+    ids = body.get("delete")
+    return frozenset(i for i in ids if isinstance(i, str)) if isinstance(ids, list) else frozenset()
 
 
 def _is_answered(exchange: Exchange) -> bool:

@@ -163,6 +163,72 @@ def test_an_interrupted_prompt_ends_behind_the_interrupt() -> None:
     assert life.interrupted_by is not None
 
 
+def forgotten(recording: Recording, conn: int) -> int:
+    """The place of a request to forget p1, a second later."""
+    recording.wait(SECOND)
+    recording.asked(conn, "POST", "/history", {"delete": ["p1"]})
+    return len(recording.records) - 2
+
+
+def test_what_was_forgotten_before_anybody_saw_its_end_was_over_by_then() -> None:
+    recording = submitted("p1", "p2")
+    at = forgotten(recording, 80)
+    asked(recording, "/queue", FIRST_GONE)
+    asked(recording, "/history/p1", {})
+
+    life, _ = lives(recording)
+
+    assert life.ended is not None and life.ended[0] < at
+
+
+def test_what_was_not_over_when_it_was_to_be_forgotten_is_found_later() -> None:
+    recording = submitted("p1", "p2")
+    at = forgotten(recording, 80)
+    asked(recording, "/queue", RUNNING, FIRST_GONE)
+    asked(recording, "/history/p1", {"p1": {}})
+
+    life, _ = lives(recording)
+
+    assert life.ended is not None and life.ended[0] > at
+
+
+def test_an_absence_behind_a_request_to_forget_leaves_a_fall_of_the_queue_what_it_is() -> None:
+    recording = Recording()
+    recording.upgrade(1)
+    recording.status(1, 0, sid="recorded")
+    recording.asked(10, "POST", "/prompt", {"prompt": {"1": {}}}, {"prompt_id": "p1", "number": 0})
+    recording.status(1, 1)
+    fell = len(recording.records)
+    recording.status(1, 0)
+    forgotten(recording, 80)
+    asked(recording, "/history/p1", {})
+
+    (life,) = lives(recording)
+
+    assert life.ended is not None and life.ended[0] == fell
+
+
+def test_a_cleared_queue_tells_of_all_its_prompts_at_once() -> None:
+    recording = Recording()
+    recording.upgrade(1)
+    recording.status(1, 0, sid="recorded")
+    for number, remaining in enumerate((1, 2, 3)):
+        answer = {"prompt_id": f"p{number}", "number": number}
+        recording.asked(10 + number, "POST", "/prompt", {"prompt": {"1": {}}}, answer)
+        recording.status(1, remaining)
+    recording.says(1, "progress_state", prompt_id="p0", nodes={})
+    recording.asked(20, "POST", "/queue", {"clear": True})
+    recording.status(1, 1)
+    recording.wait(SECOND)
+    fell = len(recording.records)
+    recording.status(1, 0)
+
+    running, *waiting = lives(recording)
+
+    assert running.ended is not None and running.ended[0] == fell
+    assert all(one.deleted_by is not None for one in waiting)
+
+
 def test_a_queue_that_was_asked_before_the_submission_was_answered_tells_of_it() -> None:
     recording = Recording()
     recording.upgrade(1)
