@@ -52,8 +52,14 @@ def with_assets(era: Era, *, on: bool, off: bool) -> Era:
     """The era with ``--enable-assets`` or ``--disable-assets``.
 
     Raises:
-        UsageError: they are to be on, and that version has none.
+        UsageError: they are to be on, and that version has none; or it has them always.
     """
+    if (on or off) and era.has("assets_always"):
+        flag = "--enable-assets" if on else "--disable-assets"
+        raise UsageError(
+            f"{flag}: ComfyUI {era.version} has assets on always, and no such flag; leave it out"
+            + ("" if on else ", or give --fact assets_always=off")
+        )
     if on and not era.has("assets_events"):
         raise UsageError(
             f"--enable-assets: ComfyUI {era.version} has no assets; "

@@ -230,6 +230,13 @@ def _asset_export(server: Server) -> bool:
 _SCANS_ASSETS: Final = _there("/api/assets/seed/status")
 
 
+def _assets_always(server: Server) -> bool | None:
+    if _SCANS_ASSETS(server):
+        return False
+    status = server.ask("GET", "/api/assets?limit=1").status
+    return status == 200 if status in (200, 403, 404, 405, 503) else None
+
+
 def _assets_on(server: Server) -> bool | None:
     if not _SCANS_ASSETS(server):
         return False
@@ -304,6 +311,8 @@ PROBES: Final = (
     ),
     Probe("missing_node_type", _missing_node_type),
     Probe("node_replacement", _there("/node_replacements")),
+    Probe("asset_lists", _there("/api/assets?limit=1")),
+    Probe("assets_always", _assets_always),
     Probe("assets_events", _SCANS_ASSETS),
     Probe("no_store", _no_store),
     Probe("fetch_site_guard", _fetch_site_guard),

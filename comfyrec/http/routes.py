@@ -44,17 +44,18 @@ class Route(msgspec.Struct, frozen=True):
         return self.path.split("/")[1]
 
 
-_ASSETS: Final = (
-    ("GET", "/assets"), ("POST", "/assets"), ("POST", "/assets/from-hash"),
-    ("HEAD", "/assets/hash/{hash}"), ("GET", "/assets/tags/refine"),
-    ("POST", "/assets/seed"), ("GET", "/assets/seed/status"), ("POST", "/assets/seed/cancel"),
-    ("POST", "/assets/prune"), ("GET", "/assets/{id:uuid}"), ("PUT", "/assets/{id:uuid}"),
-    ("DELETE", "/assets/{id:uuid}"), ("GET", "/assets/{id:uuid}/content"),
-    ("POST", "/assets/{id:uuid}/tags"), ("DELETE", "/assets/{id:uuid}/tags"), ("GET", "/tags"),
-)  # fmt: skip
-_EXPORTS: Final = (
-    ("POST", "/assets/export"), ("GET", "/assets/exports/{name}"), ("GET", "/tasks/{id:uuid}"),
-)  # fmt: skip
+_ASSETS: Final = {
+    "asset_lists": ("GET /assets", "GET /assets/{id:uuid}", "GET /tags"),
+    "asset_changes": (
+        "POST /assets", "POST /assets/from-hash", "HEAD /assets/hash/{hash}", "POST /assets/seed",
+        "PUT /assets/{id:uuid}", "DELETE /assets/{id:uuid}", "GET /assets/{id:uuid}/content",
+        "POST /assets/{id:uuid}/tags", "DELETE /assets/{id:uuid}/tags",
+    ),
+    "assets_events": ("GET /assets/seed/status", "POST /assets/seed/cancel", "POST /assets/prune"),
+    "asset_refine": ("GET /assets/tags/refine",),
+    "asset_export": ("POST /assets/export", "GET /assets/exports/{name}", "GET /tasks/{id:uuid}"),
+}  # fmt: skip
+"""By the fact that brought them."""
 
 ROUTES: Final = (
     Route("GET", "/ws"),
@@ -108,8 +109,11 @@ ROUTES: Final = (
     Route("POST", "/userdata/{file}"),
     Route("DELETE", "/userdata/{file}"),
     Route("POST", "/userdata/{file}/move/{destination}"),
-    *(Route(method, path, "assets_events", api=True, announced=True) for method, path in _ASSETS),
-    *(Route(method, path, "asset_export", api=True, announced=True) for method, path in _EXPORTS),
+    *(
+        Route(method, path, fact, api=True, announced=True)
+        for fact, routes in _ASSETS.items()
+        for method, path in map(str.split, routes)
+    ),
     Route("GET", "/templates/{path*}", "template_routes", api=False),
     # an application of its own: no /api, and no static files behind it
     Route("GET", "/internal/logs", "internal_routes", api=False),

@@ -6,7 +6,7 @@ import json
 import posixpath
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Literal
 from urllib.parse import quote
 
 from fake_server.http.context import Context, HttpError, user_of
@@ -102,7 +102,8 @@ def found(
     user_of(context, request)
     asset = context.assets.get(asset_id.lower())
     if asset is None:
-        message = f"AssetReference {asset_id} not found{end}"
+        kind = "AssetReference" if context.era.has("asset_shape") else "AssetInfo"
+        message = f"{kind} {asset_id} not found{end}"
         raise Refused(404, "ASSET_NOT_FOUND", message, {"id": asset_id} if details else {})
     return asset
 
@@ -113,15 +114,23 @@ def time_of(context: Context, at_us: int) -> str:
     return moment.replace(tzinfo=None).isoformat()
 
 
-def described(context: Context, asset: Asset) -> dict[str, Any]:
-    """An asset as all routes show it; what it does not have is left out."""
+def described(
+    context: Context, asset: Asset, where: Literal["listed", "alone", "changed"] = "alone"
+) -> dict[str, Any]:
+    """An asset as all routes show it; what it does not have is left out.
+
+    Args:
+        where: older servers show other fields in a list, alone, and after a change.
+    """
     context.assets.content(asset)
+    if not context.era.has("asset_shape"):
+        return _by_route(context, asset, where)
     reworked = context.era.has("assets_reworked")
     home = asset.path if asset.at_home else None
     facts = {
         "id": asset.id,
         "name": asset.name,
-        "hash": asset.hash,
+        "hash": asset.hash if context.era.has("asset_hash_twice") else None,
         "loader_path": home,
         "display_name": home,
         "asset_hash": None if reworked else asset.hash,
@@ -140,6 +149,30 @@ def described(context: Context, asset: Asset) -> dict[str, Any]:
         "last_access_time": time_of(context, asset.accessed_us),
     }
     return {name: value for name, value in facts.items() if value is not None}
+
+
+def _by_route(
+    context: Context, asset: Asset, where: Literal["listed", "alone", "changed"]
+) -> dict[str, Any]:
+    """An asset before all routes showed the same: null is only left out of lists."""
+    facts: dict[str, Any] = {"id": asset.id, "name": asset.name, "asset_hash": asset.hash}
+    if where != "changed":
+        facts |= {"size": asset.size, "mime_type": asset.mime_type}
+    facts["tags"] = sorted(asset.tags)
+    if where == "listed":
+        facts["preview_url"] = f"/api/assets/{asset.id}/content"
+    else:
+        facts["user_metadata"] = dict(asset.user_metadata)
+    if where == "alone":
+        facts["preview_id"] = asset.preview_id
+    if where != "changed":
+        facts["created_at"] = time_of(context, asset.created_us)
+    if where != "alone":
+        facts["updated_at"] = time_of(context, asset.updated_us)
+    if where != "changed":
+        facts["last_access_time"] = time_of(context, asset.accessed_us)
+    kept = where != "listed"
+    return {name: value for name, value in facts.items() if kept or value is not None}
 
 
 def reference(context: Context, asset: Asset) -> dict[str, Any]:

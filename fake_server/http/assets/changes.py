@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -105,7 +105,7 @@ def update_asset(context: Context, request: Request, id: str) -> Response:
     asset.user_metadata = asset.user_metadata if metadata is None else metadata
     asset.preview_id = asset.preview_id if preview is None else preview
     asset.updated_us = context.now
-    return json_response(described(context, asset))
+    return json_response(described(context, asset, "changed"))
 
 
 def _unless(fits: bool, kind: str, name: str, wanted: str, given: Any) -> list[dict[str, Any]]:
@@ -268,7 +268,14 @@ def _stored(context: Context, file: FormField, actual: str, sent: _Sent) -> Asse
     return context.assets.keep(file.value, actual, kind, end, context.now, **sent.facts())
 
 
-def _model_folder(context: Context, tags: Iterable[str]) -> str:
+def _model_folder(context: Context, tags: Sequence[str]) -> str:
+    if not context.era.has("model_type_tags"):
+        # The category is the tag behind "models".
+        folder = tags[tags.index("models") + 1 :][:1]
+        if not folder or folder[0] not in context.catalogue.models:
+            given = folder[0] if folder else ""
+            raise Refused(400, "INVALID_BODY", f"unknown models category '{given}'")
+        return folder[0]
     folders = [tag.removeprefix("model_type:") for tag in tags if tag.startswith("model_type:")]
     if len(folders) != 1:
         message = "models uploads require exactly one model_type:<folder_name> tag"

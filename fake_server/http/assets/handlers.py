@@ -19,7 +19,8 @@ _OFF: Final = (
 
 def _if_on(handler: Handler, context: Context, request: Request, **params: str) -> Response:
     """Nothing of a request is looked at while assets are off."""
-    if not (context.era.has("assets_on") or context.options.serves_assets):
+    era = context.era
+    if not (era.has("assets_on") or era.has("assets_always") or context.options.serves_assets):
         return refused(503, "SERVICE_DISABLED", _OFF)
     return handler(context, request, **params)
 

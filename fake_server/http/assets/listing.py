@@ -48,11 +48,11 @@ def list_assets(context: Context, request: Request) -> Response:
     rest = fitting[offset:] if not after else _behind(context, fitting, after, sort, order)
     page = rest[:limit]
     answer: dict[str, Any] = {
-        "assets": [described(context, one) for one in page],
+        "assets": [described(context, one, "listed") for one in page],
         "total": len(fitting),
         "has_more": len(rest) > limit,
     }
-    if answer["has_more"] and sort != "last_access_time":
+    if answer["has_more"] and context.era.has("asset_cursors") and sort != "last_access_time":
         last = page[-1]
         value = str(key(last) + context.epoch_us) if sort.endswith("_at") else str(key(last))
         answer["next_cursor"] = _written(_Cursor(sort, value, last.id, order))
@@ -86,9 +86,10 @@ def list_tags(context: Context, request: Request) -> Response:
     ]
     counts.sort(key=lambda pair: pair[0] if order == "name_asc" else (-pair[1], pair[0]))
     page = counts[offset : offset + limit]
+    more = {"type": "user"} if context.era.has("asset_tag_types") else {}
     return json_response(
         {
-            "tags": [{"name": name, "count": count} for name, count in page],
+            "tags": [{"name": name, "count": count, **more} for name, count in page],
             "total": len(counts),
             "has_more": offset + limit < len(counts),
         }

@@ -27,7 +27,11 @@ def seed(context: Context, request: Request) -> Response:
     roots = [root for root in ROOTS if isinstance(asked, Sequence) and root in asked]
     if not roots:
         raise Refused(400, "INVALID_BODY", "No valid roots specified")
-    _scan(context, [root for root in asked if root in roots])
+    roots = [root for root in asked if root in roots]
+    if not context.era.has("assets_events"):
+        context.assets.scan(roots, context.now)
+        return json_response({"seeded": roots})
+    _scan(context, roots)
     if (request.first("wait") or "").lower() in ("true", "1", "yes"):
         return json_response({"status": "completed", **_progress(context)})
     return json_response({"status": "started"}, 202)

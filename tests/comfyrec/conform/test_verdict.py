@@ -11,8 +11,7 @@ from comfyrec.versions import DEFAULT_VERSION, ERAS, era_of
 from fake_server.options import ServerOptions
 from fake_server.server.thread import serve
 from fake_server.simulated_server import SimulatedServer
-from fake_server.source import Request, Response
-from tests.comfyrec.conform.test_departures import STEPS_TAKE_TIME, Departing
+from tests.comfyrec.conform.test_departures import STEPS_TAKE_TIME
 
 DEPARTURES = {
     "0.27.0": [
@@ -68,21 +67,17 @@ def test_one_fact_that_departs_is_named(version: str, fact: str) -> None:
     assert [one.fact for one in verdict.departures] == [fact]
 
 
-def listing_assets(request: Request, answer: Response) -> Response:
-    if request.parts.path != "/assets":
-        return answer
-    return Response(200, body=b'{"assets": [], "total": 0, "has_more": false}')
-
-
 @pytest.mark.slow
-def test_lists_of_assets_alone_are_not_what_0_17_has() -> None:
-    source = SimulatedServer(ServerOptions(era=era_of("0.9.2")))
-    with serve(Departing(source, answers=listing_assets)) as handle:
+@pytest.mark.parametrize("version", ["0.9.2", "0.16.4"])
+def test_lists_of_assets_alone_are_not_what_0_17_has(version: str) -> None:
+    with serve(SimulatedServer(ServerOptions(era=era_of(version)))) as handle:
         server = LiveServer(handle.url)
-        verdict = judge(look_at(server, "here"))
+        seen = look_at(server, "here")
 
         assert server.ask("GET", "/api/assets").status == 200
-    assert (verdict.generation, verdict.departures) == ("0.9.2", [])
+    assert (seen.facts["asset_lists"], seen.facts["assets_events"]) == (True, False)
+    assert seen.facts["assets_always"]
+    assert (judge(seen).generation, judge(seen).departures) == (version, [])
 
 
 @pytest.mark.slow

@@ -174,6 +174,10 @@ REFUSED = {
         ["--comfyui-version", "0.8.2", "--enable-assets"],
         "--enable-assets: ComfyUI 0.8.2 has no assets; give --comfyui-version 0.27.0",
     ),
+    "assets while there was no flag": (
+        ["--comfyui-version", "0.12.0", "--disable-assets"],
+        "--disable-assets: ComfyUI 0.12.0 has assets on always, and no such flag; leave it out",
+    ),
     "a size of nothing": (["--max-upload-size", "0"], "--max-upload-size 0"),
     "a cache of nothing": (["--cache-lru", "0"], "--cache-lru 0: give a whole number from 1"),
     "a pause below zero": (["all-cached", "--idle-time-limit", "-1"], "--idle-time-limit -1"),

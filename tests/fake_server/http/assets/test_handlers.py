@@ -89,6 +89,84 @@ def _told_of(version: str, **facts: bool) -> tuple[SourceRig, dict[str, Any]]:
     return rig, told[0]
 
 
+WALKED = (*ERAS, "0.9.2", "0.12.0", "0.16.4", "0.17.0", "0.18.0", "0.28.0", "0.46.0")
+
+
+@pytest.mark.parametrize("version", WALKED)
+@pytest.mark.parametrize("route", ASSETS, ids=lambda route: f"{route.method} {route.path}")
+def test_an_asset_route_is_as_old_as_its_fact_and_off_only_where_a_flag_turns_it_on(
+    version: str, route: Route
+) -> None:
+    era = era_of(version)
+    rig = SourceRig(SimulatedServer(ServerOptions(era=era)))
+
+    answer = rig.ask(route.method, target(route), b"not JSON")
+    error = json.loads(answer.body).get("error") if answer.body[:1] == b"{" else None
+
+    is_there = route.since is None or era.has(route.since)
+    is_on = era.has("assets_always") or era.has("assets_on")
+    if not is_there:
+        assert (answer.status in (404, 405), error) == (True, None)
+    elif is_on:
+        assert answer.status not in (405, 503)
+    else:
+        assert error == {**error, "code": "SERVICE_DISABLED"}
+
+
+@pytest.mark.parametrize(
+    "version, last", [("0.9.2", False), ("0.12.0", True), ("0.16.4", True)], ids=str
+)
+def test_before_the_flag_assets_are_always_on_and_of_an_older_shape(
+    version: str, last: bool
+) -> None:
+    rig = AssetRig(version, on=False)
+
+    assert rig.get("/api/assets") == {"assets": [], "total": 0, "has_more": False}
+    assert rig.error("GET", f"/api/assets/{UNKNOWN}") == (404, "ASSET_NOT_FOUND")
+    assert rig.ask("GET", "/features").body.count(b"assets") == 0
+    if not last:
+        assert rig.ask("POST", "/api/assets").status == 405
+        return
+    made = rig.upload()
+    (listed,) = rig.get("/api/assets")["assets"]
+    changed = rig.says("PUT", f"/api/assets/{made['id']}", {"name": "other"})[1]
+
+    assert list(listed) == [
+        "id", "name", "asset_hash", "size", "mime_type", "tags", "preview_url", "created_at",
+        "updated_at", "last_access_time",
+    ]  # fmt: skip
+    assert list(made) == [
+        "id", "name", "asset_hash", "size", "mime_type", "tags", "user_metadata", "preview_id",
+        "created_at", "last_access_time", "created_new",
+    ]  # fmt: skip
+    assert list(changed) == ["id", "name", "asset_hash", "tags", "user_metadata", "updated_at"]
+    assert {tag["type"] for tag in rig.get("/api/tags")["tags"]} == {"user"}
+    assert rig.says("POST", "/api/assets/seed", {"roots": ["input"]})[1] == {"seeded": ["input"]}
+
+
+def test_what_only_newer_versions_show_of_assets_is_left_out_before() -> None:
+    for version, cursor in (("0.24.0", False), ("0.25.0", True)):
+        rig = AssetRig(version)
+        for number in range(3):
+            rig.upload(part("name", f"n{number}"))
+        assert ("next_cursor" in rig.get("/api/assets?limit=1")) is cursor
+        assert ("type" in rig.get("/api/tags")["tags"][0]) is not cursor
+    assert "hash" not in AssetRig("0.22.0").upload()
+
+
+@pytest.mark.parametrize(
+    "tags, status", [("models,loras", 201), ("models,nowhere", 400), ("models", 400)]
+)
+def test_before_tags_had_types_the_second_one_was_the_folder_of_a_model(
+    tags: str, status: int
+) -> None:
+    rig = AssetRig("0.16.4", on=False)
+
+    answer = rig.form(part("tags", tags), part("file", b"x", "a.safetensors", "a/b"))
+
+    assert answer.status == status
+
+
 def _assets(rig: SourceRig, value: Any) -> None:
     status = rig.ask("GET", "/api/assets").status
     assert status == (200 if value else 503)
@@ -124,7 +202,7 @@ ANNOUNCED = {
 }
 
 
-@pytest.mark.parametrize("version", ERAS)
+@pytest.mark.parametrize("version", WALKED)
 def test_what_a_feature_flag_announces_is_there(version: str) -> None:
     rig, flags = _told_of(version)
 
