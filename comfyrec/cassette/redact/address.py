@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from comfyrec.cassette.redact.rules import Place, is_secret
+from comfyrec.cassette.redact.search.unescaped import percent_undone
 from comfyrec.cassette.redact.spans import Found, Learn, blanked
-from comfyrec.cassette.redact.unescaped import percent_undone
 from comfyrec.cassette.redact.values import stands_out
 
 __all__ = ["address_found", "hide_in_url", "parameters", "userinfo"]

@@ -8,9 +8,9 @@ from typing import Final
 
 from comfyrec.cassette.redact.address import parameters
 from comfyrec.cassette.redact.rules import Place, is_secret, need_of
+from comfyrec.cassette.redact.search.unescaped import form_undone
 from comfyrec.cassette.redact.spans import Found
 from comfyrec.cassette.redact.text import TextWalk, found_in
-from comfyrec.cassette.redact.unescaped import form_undone
 from comfyrec.cassette.redact.walk import Walk
 
 __all__ = ["FormWalk", "MultipartWalk", "boundary_of"]

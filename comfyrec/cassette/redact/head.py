@@ -16,9 +16,9 @@ from comfyrec.cassette.redact.rules import (
     need_of,
     told_by_name,
 )
+from comfyrec.cassette.redact.search.unescaped import percent_undone
 from comfyrec.cassette.redact.spans import Found, Learn
 from comfyrec.cassette.redact.text import TextWalk, found_in
-from comfyrec.cassette.redact.unescaped import percent_undone
 from comfyrec.cassette.redact.values import is_nothing, is_random, stands_out
 
 __all__ = ["doubtful_fields", "fields_found", "head_found"]

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from comfyrec.cassette.redact.literal_search import Spots
+from comfyrec.cassette.redact.search.literal_search import Spots
 from comfyrec.cassette.redact.values import (
     is_nothing,
     is_number,

@@ -36,7 +36,6 @@ from comfyrec.cassette.records import (
 from comfyrec.cassette.redact.address import hide_in_url
 from comfyrec.cassette.redact.body import AnyWalk, is_code, is_code_target, walk_for
 from comfyrec.cassette.redact.head import fields_found, head_found
-from comfyrec.cassette.redact.known import KnownSecrets
 from comfyrec.cassette.redact.messages import (
     CONTROL,
     DEFLATED,
@@ -46,6 +45,7 @@ from comfyrec.cassette.redact.messages import (
     Message,
 )
 from comfyrec.cassette.redact.rules import may_hold_secret
+from comfyrec.cassette.redact.search.known import KnownSecrets
 from comfyrec.cassette.redact.spans import Found, Learn, blanked
 from comfyrec.cassette.redact.text import TextWalk
 from comfyrec.cassette.redact.values import is_distinctive

@@ -21,8 +21,8 @@ from comfyrec.cassette.redact.open_value import (
     string_end,
 )
 from comfyrec.cassette.redact.rules import STARTS, WAKE, Need, Place, is_secret, need_of
+from comfyrec.cassette.redact.search.unescaped import View, holds_text, percent_undone, unescaped
 from comfyrec.cassette.redact.spans import Found, Learn
-from comfyrec.cassette.redact.unescaped import View, holds_text, percent_undone, unescaped
 from comfyrec.cassette.redact.values import is_random, looks_like_credential, stands_out
 
 __all__ = ["TextWalk", "found_in"]

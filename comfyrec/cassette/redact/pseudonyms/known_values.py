@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from comfyrec.cassette.redact.known import KnownSecrets, forms_of
-from comfyrec.cassette.redact.unescaped import ESCAPES, Escape, holds_text
+from comfyrec.cassette.redact.search.known import KnownSecrets, forms_of
+from comfyrec.cassette.redact.search.unescaped import ESCAPES, Escape, holds_text
 
 __all__ = ["Edit", "KnownValues", "edited"]
 

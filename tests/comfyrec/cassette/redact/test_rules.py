@@ -7,7 +7,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from comfyrec.cassette.redact.form import FormWalk
-from comfyrec.cassette.redact.literal_search import Spots
 from comfyrec.cassette.redact.redactor import Redactor
 from comfyrec.cassette.redact.rules import (
     MARKS,
@@ -22,6 +21,7 @@ from comfyrec.cassette.redact.rules import (
     may_hold_secret,
     need_of,
 )
+from comfyrec.cassette.redact.search.literal_search import Spots
 from comfyrec.cassette.redact.text import TextWalk
 from tests.support.field_samples import FIELD_HARMLESS, FIELD_PLANTS
 from tests.support.redaction_samples import HARMLESS, PLANTS

@@ -1,4 +1,4 @@
-"""The secrets that are known, and where they stand, in any of the ways in which they are written."""
+"""The secrets that are known, and where they stand, in any way in which they may be written."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from urllib.parse import quote, quote_plus
 
 import msgspec
 
-from comfyrec.cassette.redact.needles import LetterRuns, Needles
-from comfyrec.cassette.redact.unescaped import ESCAPES, LETTERS_OF_ESCAPES, Escape
+from comfyrec.cassette.redact.search.needles import LetterRuns, Needles
+from comfyrec.cassette.redact.search.unescaped import ESCAPES, LETTERS_OF_ESCAPES, Escape
 
 __all__ = ["KnownSecrets", "forms_of"]
 

@@ -1,24 +1,25 @@
 """Many byte strings looked for together, in texts and in pixels: which of them may stand there.
 
-Strategy for texts: a string of 16 bytes that stands anywhere covers four whole bytes that begin at a
-multiple of twelve, one of 32 bytes such four at a multiple of 28, and so on. So a text is read as a
-row of numbers, a few bytes in each dozen, and a set says in one call which of them are out of a
+Strategy for texts: a string of 16 bytes that stands anywhere covers four whole bytes that begin at
+a multiple of twelve, one of 32 bytes such four at a multiple of 28, and so on. So a text is read as
+a row of numbers, a few bytes in each dozen, and a set says in one call which of them are out of a
 string: a look-up in C that costs the same for one string and for thousands.
 
-Strategy for pixels: strings are made of letters, and random bytes seldom are, so many in a row. Five
-samples of each sixteen bytes tell that nearly always, and only where all of them are letters the
-bytes between are looked at.
+Strategy for pixels: strings are made of letters, and random bytes seldom are, so many in a row.
+Five samples of each sixteen bytes tell that nearly always, and only where all of them are letters
+the bytes between are looked at.
 """
 
 from __future__ import annotations
 
-import sys
+import struct
 from typing import Final
 
 __all__ = ["LetterRuns", "Needles"]
 
-_WIDTH: Final = 4
-"""Bytes of a number."""
+_NUMBER: Final = struct.Struct("=I")
+_WIDTH: Final = _NUMBER.size
+"""Bytes of a number, in this machine's order."""
 _SHORT_MIN: Final = 2 * _WIDTH - 1
 _LONG_MIN: Final = 16
 _FEW: Final = 12
@@ -66,7 +67,7 @@ class _Table:
         oddity = list(map(sum, zip(odd, odd[1:], odd[2:], odd[3:], strict=False)))
         for first in range(period):
             at = max(range(first, len(oddity), period), key=oddity.__getitem__)
-            number = int.from_bytes(needle[at : at + _WIDTH], sys.byteorder)
+            (number,) = _NUMBER.unpack_from(needle, at)
             self._numbers.add(number)
             self._by_number.setdefault(number, set()).add(needle)
 
@@ -119,7 +120,7 @@ class Needles:
         return found
 
     def any_in(self, data: bytes) -> bool:
-        """Whether one of them stands in these bytes; sometimes True when only a part of one does."""
+        """Whether one of them stands in these bytes."""
         return any(needle in data for needle in self.candidates(data))
 
 
@@ -154,9 +155,13 @@ class LetterRuns:
             if at < 0:
                 return False
             first = at * step
-            if marks[data[first + 1]] and marks[data[first + middle]]:
-                if not data[first : first + stop].translate(None, letters):
-                    return True
+            # Two bytes say of nearly all spots that there is nothing.
+            if (
+                marks[data[first + 1]]
+                and marks[data[first + middle]]
+                and not data[first : first + stop].translate(None, letters)
+            ):
+                return True
             at = sampled.find(all_letters, at + 1)
         return None
 

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from comfyrec.cassette.records import HttpPart, Side
-from comfyrec.cassette.redact.known import KnownSecrets, forms_of
 from comfyrec.cassette.redact.redactor import Redactor
+from comfyrec.cassette.redact.search.known import KnownSecrets, forms_of
 
 SECRETS = [
     "hunter2x",

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from comfyrec.cassette.redact.needles import LetterRuns, Needles
+from comfyrec.cassette.redact.search.needles import LetterRuns, Needles
 
 LETTERS = b"abcdefghijABCDEFGHIJ0123456789-_+/"
 words = st.binary(min_size=1, max_size=90).map(
