@@ -38,7 +38,7 @@ from fake_server.replay.matching.shape import VOLATILE, Tier
 from fake_server.replay.matching.submissions import Submissions
 from fake_server.replay.matching.validity import validity_of
 from fake_server.replay.recorded.known_nodes import recorded_options, with_recorded_graphs
-from fake_server.replay.recorded.minting import minted_like
+from fake_server.replay.recorded.minting import another_number, minted_like
 from fake_server.replay.recorded.node_durations import seconds_by_class
 from fake_server.replay.recorded.recorded_answers import RecordedAnswers, RecordedExchange
 from fake_server.replay.recorded.request_key import (
@@ -150,6 +150,7 @@ class Player(Source):
             least=Tier.ANY if unmatched == "next" and not strict else least,
             hidden=self._answers.hidden,
         )
+        self._numbers = dict.fromkeys(script.other_ids.all_numbers, 0)
         self._playthroughs = Playthroughs(self._begin)
         self._socketless = Socketless(
             script, self._answers, self._playthroughs, self._graphs, self._strict, notify
@@ -186,6 +187,9 @@ class Player(Source):
         )
 
     def _mint(self, recorded: str) -> str:
+        if recorded in self._numbers:
+            self._numbers[recorded] += 1
+            return another_number(recorded, self._numbers[recorded] - 1)
         return minted_like(recorded, self._chance)
 
     @property
@@ -459,7 +463,11 @@ class Player(Source):
     ) -> Response:
         playthrough.live_state.spoke_to(request)
         response = rewritten_response(
-            recorded.exchange, request, self._script.recorded_ids, playthrough.live_state.renamed
+            recorded.exchange,
+            request,
+            self._script.recorded_ids,
+            playthrough.live_state.renamed,
+            self._script.other_ids.numbers.get(recorded.exchange.number, ()),
         )
         response = self._elsewhere.redirected(recorded.exchange, response, request)
         return with_live_values(

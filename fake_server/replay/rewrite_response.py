@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Final
 
 from comfyrec.timeline import Exchange, HttpMessage
@@ -35,7 +35,11 @@ Rename = Callable[[str], str]
 
 
 def rewritten_response(
-    exchange: Exchange, request: Request, recorded_ids: RecordedIds, rename: Rename
+    exchange: Exchange,
+    request: Request,
+    recorded_ids: RecordedIds,
+    rename: Rename,
+    numbers: Collection[str] = (),
 ) -> Response:
     """The answer of a recorded exchange, for the client that asks now.
 
@@ -44,11 +48,12 @@ def rewritten_response(
         request: of the live client; says which content codings it takes.
         recorded_ids: the ids of the recording.
         rename: recorded id -> live id.
+        numbers: the ids that it is about and that are numbers.
     """
     response = exchange.response
     assert response is not None, "no exchange without an answer is kept, except a hang-up"
     headers = tuple(
-        (name, recorded_ids.renamed(value, rename))
+        (name, recorded_ids.renamed(value, rename, numbers))
         for name, value in response.headers
         if name.lower() not in _DROPPED
     )
@@ -59,12 +64,17 @@ def rewritten_response(
         return _omitted(exchange, status, headers)
     coding = response.header("Content-Encoding").lower()
     if coding:
-        return _coded(response, request, status, headers, recorded_ids, rename)
-    return Response(status, headers, _renamed(response, response.body, recorded_ids, rename))
+        return _coded(response, request, status, headers, recorded_ids, rename, numbers)
+    body = _renamed(response, response.body, recorded_ids, rename, numbers)
+    return Response(status, headers, body)
 
 
 def _renamed(
-    response: HttpMessage, body: bytes, recorded_ids: RecordedIds, rename: Rename
+    response: HttpMessage,
+    body: bytes,
+    recorded_ids: RecordedIds,
+    rename: Rename,
+    numbers: Collection[str],
 ) -> bytes:
     kind = response.header("Content-Type").lower()
     if not body or (kind and not any(word in kind for word in _WORDS)):
@@ -73,7 +83,7 @@ def _renamed(
         text = body.decode()
     except UnicodeDecodeError:
         return body
-    template = recorded_ids.template(text)
+    template = recorded_ids.template(text, numbers)
     return body if template is None else template.filled(rename).encode()
 
 
@@ -84,13 +94,14 @@ def _coded(
     headers: tuple[tuple[str, str], ...],
     recorded_ids: RecordedIds,
     rename: Rename,
+    numbers: Collection[str],
 ) -> Response:
     """Inflate, rename, and deflate again if the client takes it that way."""
     coding = response.header("Content-Encoding").lower()
     plain = _inflated(response.body, coding)
     if plain is None:
         return Response(status, headers, response.body)
-    body = _renamed(response, plain, recorded_ids, rename)
+    body = _renamed(response, plain, recorded_ids, rename, numbers)
     if coding in request.header("Accept-Encoding").lower():
         packer = zlib.compressobj(wbits=_WBITS[coding])
         return Response(status, headers, packer.compress(body) + packer.flush())

@@ -7,6 +7,7 @@ from typing import Final
 
 from fake_server.replay.live.playthrough import Playthrough
 from fake_server.replay.live.uploads import viewed_file
+from fake_server.replay.recorded.other_ids import numbers_named
 from fake_server.replay.recorded.request_key import RequestKey
 from fake_server.source import Request
 
@@ -134,10 +135,16 @@ class Playthroughs:
 
 
 def _words(request: Request) -> Iterator[str]:
-    """Everything in a request that may be the id of a client or a prompt."""
+    """Everything in a request that may be the id of a client, a prompt or what a server made."""
     yield from request.parts.segments
-    yield from (value for _, value in request.parts.pairs)
+    for name, value in request.parts.pairs:
+        if not value.isdecimal() or name.lower().endswith(_ENDS_OF_ID):  # else it is how many
+            yield value
     body = request.json if request.body[:1] == b"{" else None
     for value in body.values() if isinstance(body, dict) else ():
         words = value if isinstance(value, list) else [value]
         yield from (word for word in words if isinstance(word, str))
+    yield from numbers_named(request)
+
+
+_ENDS_OF_ID: Final = ("id", "ids")

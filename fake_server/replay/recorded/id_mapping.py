@@ -9,6 +9,9 @@ Ids of other kinds (jobs, assets, uploads) are long words with a digit, and are 
 words. So are addresses, ``http://host:port``, wherever a scheme stands before them. Both are found
 in links that stand percent-encoded inside others as well: ``?from=http%3A%2F%2Fhost%3Aport``.
 
+One that is a number (``{"id": 17}``) is replaced behind keys that name an id and as part of a path,
+and only in what is about it: a 17 may be anything.
+
 A message is looked through once, whoever gets it and how often; what is found is a template.
 """
 
@@ -16,11 +19,19 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any, Final
 from urllib.parse import quote
 
-__all__ = ["WORD", "WORD_OR_CODE", "IdTemplate", "RecordedIds", "deep_renamed"]
+__all__ = [
+    "NAMES_ID",
+    "UNMISTAKABLE",
+    "WORD",
+    "WORD_OR_CODE",
+    "IdTemplate",
+    "RecordedIds",
+    "deep_renamed",
+]
 
 _SAFE: Final = re.compile(
     r"(?:\b|(?<=%[0-9a-fA-F]{2}))[0-9a-fA-F]{8}(?:(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|[0-9a-fA-F]{24})\b"
@@ -31,6 +42,18 @@ _PLACED: Final = re.compile(
     rf'"(?:client_id|clientId|sid|prompt_id|id)"\s*:\s*{_STRING}'
     rf"|\[\s*-?[0-9.e+]+\s*,\s*{_STRING}\s*,\s*\{{"
     rf'|{_STRING}\s*:\s*\{{\s*"prompt"\s*:\s*\['
+)
+
+# Those of clients and prompts are replaced by what they are.
+NAMES_ID: Final = re.compile(
+    r"(?!(?:client_id|clientId|prompt_id|promptId|sid)$)(?:id|.*(?:_id|Id|_ids))"
+)
+UNMISTAKABLE: Final = 1_000_000
+"""A number from here on is hardly another one: no size, no limit of a list."""
+# A number behind such a key, or in a path behind a word.
+_NUMBER: Final = re.compile(
+    r'"(?:id|[^"\\]*(?:_id|Id))"\s*:\s*(\d+)(?![\d.eE])'
+    r'|(?:^|["/])[\d%.-]*+[A-Za-z_][\w%.-]*+/(\d+)(?![\w.%-])'
 )
 
 WORD: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?")
@@ -90,12 +113,19 @@ class RecordedIds:
     def __contains__(self, word: str) -> bool:
         return word in self._safe or word in self._placed or word in self._words
 
-    def template(self, text: str) -> IdTemplate | None:
-        """Where ids stand in the text; None when there are none and it can be used as it is."""
+    def template(self, text: str, numbers: Collection[str] = ()) -> IdTemplate | None:
+        """Where ids stand in the text; None when there are none and it can be used as it is.
+
+        Args:
+            text: of a message, a body or a header.
+            numbers: ids that are numbers, of what the text is about.
+        """
         found = self._found_by_shape(text)
         if any(quoted in text for quoted in self._quoted):
             found = sorted(found + self._found_by_place(text))
-        if self._words or self._authorities:
+        if numbers:
+            found += _numbers_in(text, numbers)
+        if self._words or self._authorities or numbers:
             found = _apart(sorted([*found, *self._found_words(text), *self._found_addresses(text)]))
         if not found:
             return None
@@ -143,10 +173,17 @@ class RecordedIds:
                 # Slashes that are escaped stay as they are.
                 yield match.start("host"), match.end("host"), f"//{match['host']}"
 
-    def renamed(self, text: str, rename: Rename) -> str:
+    def renamed(self, text: str, rename: Rename, numbers: Collection[str] = ()) -> str:
         """The text with each recorded id renamed, for texts that are looked at once."""
-        template = self.template(text)
+        template = self.template(text, numbers)
         return text if template is None else template.filled(rename)
+
+
+def _numbers_in(text: str, numbers: Collection[str]) -> Iterator[tuple[int, int, str]]:
+    for match in _NUMBER.finditer(text):
+        group = match.lastindex or 1
+        if match[group] in numbers:
+            yield match.start(group), match.end(group), match[group]
 
 
 def _apart(found: list[tuple[int, int, str]]) -> list[tuple[int, int, str]]:
@@ -189,6 +226,9 @@ _ID_MAX: Final = 128
 def deep_renamed(value: Any, rename: Rename, key: str = "") -> Any:
     """A JSON value with its ids renamed: what may be nothing else anywhere, others behind the keys
     for ids. Addresses, and ids in them, too."""
+    if isinstance(value, int) and value >= UNMISTAKABLE and NAMES_ID.fullmatch(key):
+        number = rename(str(value))
+        return int(number) if number.isdecimal() else value
     if isinstance(value, str):
         return rename(value) if key in _ID_KEYS or _may_be_id(value) else value
     if isinstance(value, list):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from fake_server.replay.recorded.id_mapping import UNMISTAKABLE
 from fake_server.seeded import SeededRandom
 
-__all__ = ["minted_like"]
+__all__ = ["another_number", "minted_like"]
 
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _HEX: Final = re.compile(r"(?=.*\d)[0-9a-f]+")
@@ -18,6 +19,17 @@ _HEX_DIGITS: Final = "0123456789abcdef"
 _LOWER: Final = "abcdefghijklmnopqrstuvwxyz"
 # Crockford's letters, so that a ULID stays one.
 _UPPER: Final = "ABCDEFGHJKMNPQRSTVWXYZ"
+
+
+def another_number(recorded: str, times: int) -> str:
+    """An id that is a number, for who makes the thing once more; the first time it stays.
+
+    Args:
+        recorded: in decimal.
+        times: how often it was made before. What is given is so far from what is recorded that it
+            is nothing else: no size, no limit of a list.
+    """
+    return str(int(recorded) + times * UNMISTAKABLE)
 
 
 def minted_like(recorded: str, chance: SeededRandom) -> str:

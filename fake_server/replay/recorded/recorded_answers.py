@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from comfyrec.timeline import Exchange, Side, Timeline
+from fake_server.replay.recorded.id_mapping import NAMES_ID
 from fake_server.replay.recorded.match_redacted import is_pseudonymous, manner_form, place_form
 from fake_server.replay.recorded.prompt_states import Lifecycle, Place
 from fake_server.replay.recorded.request_key import RequestKey, recorded_request_key, skeleton
@@ -112,6 +113,7 @@ class RecordedAnswers:
     def __init__(self, script: Script) -> None:
         timeline = script.timeline
         self._ids = script.recorded_ids
+        self._numbers_made = script.other_ids.all_numbers
         self.hidden = is_pseudonymous(timeline)
         self._numbers: dict[str, list[PromptNumber]] = {}
         for prompt in timeline.prompts:
@@ -156,10 +158,20 @@ class RecordedAnswers:
 
     def ids_in(self, request_key: RequestKey) -> frozenset[str]:
         """The recorded ids that a request names: in its path, its query or its body."""
-        words = [*request_key.path.split("/"), *(value for _, value in request_key.query)]
+        segments = request_key.path.split("/")
+        words = [*segments, *(value for _, value in request_key.query)]
         body = request_key.json if isinstance(request_key.json, dict) else {}
         words += [value for value in body.values() if isinstance(value, str)]
-        return frozenset(word for word in words if word in self._ids)
+        found = {word for word in words if word in self._ids}
+        if self._numbers_made:
+            named = [*request_key.query, *body.items()]
+            found.update(self._numbers_made.intersection(segments))
+            found.update(
+                str(value)
+                for name, value in named
+                if NAMES_ID.fullmatch(name) and str(value) in self._numbers_made
+            )
+        return frozenset(found)
 
     def changes_about(self, request_key: RequestKey) -> list[RecordedExchange]:
         """What made the things that a request names, and what was done to them, in order."""

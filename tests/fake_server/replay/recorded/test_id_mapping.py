@@ -75,3 +75,24 @@ def test_a_link_inside_a_link_leads_to_the_replay_and_back() -> None:
     assert link == f"http://localhost:9000/view?from={inner}"
     assert ask(rig, "GET", f"/proxy?from={inner}") == {"led": "there"}
     assert ask(rig, "POST", "/proxy", {"url": link}) == {"led": "there too"}
+
+
+NUMBERS = {
+    "behind a key": ('{"id": 17, "job_id":17, "jobId" : 17}', ["17"] * 3),
+    "in a path": ('"/api/jobs/17" http://made.org/jobs2/17/x jobs/17', ["17"] * 2),
+    "alone in a header": ("jobs/17", ["17"]),
+    "another number": ('{"id": 170, "a_id": 17.5, "b_id": 17e3, "id": -17}', []),
+    "behind another key": ('{"width": 17, "idle": 17, "client_name": 17}', []),
+    "no path": ('"3/17" "17/17" 1/17 "jobs/17.png" "jobs/17%20"', []),
+    "a long word": (f'"{"a" * 200_000}" "{"a/" * 100_000}"', []),
+}
+
+
+@pytest.mark.parametrize("text, numbers", NUMBERS.values(), ids=NUMBERS)
+def test_a_number_is_an_id_behind_a_key_or_in_a_path(text: str, numbers: list[str]) -> None:
+    found: list[str] = []
+
+    IDS.renamed(text, lambda word: found.append(word) or word, {"17"})
+
+    assert found == numbers
+    assert IDS.template(text) is None

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from fake_server.replay.recorded.minting import minted_like
+from fake_server.replay.recorded.minting import another_number, minted_like
 from fake_server.seeded import SeededRandom
 
 
@@ -28,3 +28,7 @@ def test_a_new_id_has_the_shape_of_the_recorded_one(recorded: str, shape: str) -
     assert all(re.fullmatch(shape, one) for one in drawn)
     assert len(drawn) > 15
     assert recorded not in drawn
+
+
+def test_a_number_stays_for_the_first_and_is_far_off_for_the_others() -> None:
+    assert [another_number("17", times) for times in range(3)] == ["17", "1000017", "2000017"]
