@@ -18,7 +18,6 @@ _CHOICE: Final = re.compile(r"invalid choice: (?P<given>.+?) \(choose from .*", 
 _TYPE: Final = re.compile(r"invalid (?P<type>\w+) value: (?P<given>.+)", re.DOTALL)
 _OTHER: Final = re.compile(r"not allowed with argument (?P<other>\S+)")
 _EXPLICIT: Final = re.compile(r"ignored explicit argument (?P<given>.+)", re.DOTALL)
-_AMBIGUOUS: Final = re.compile(r"ambiguous option: (?P<given>\S+) could match (?P<known>.+)")
 _REQUIRED: Final = re.compile(r"the following arguments are required: (?P<names>.+)")
 _TYPES: Final = {"int": "a whole number", "float": "a number"}
 
@@ -53,7 +52,9 @@ class Parser(argparse.ArgumentParser):
     _given: tuple[str, ...] = ()
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **{"formatter_class": _Unbroken, **options})
+        # An option that is cut short would become another one when a new option begins alike.
+        usual: dict[str, Any] = {"formatter_class": _Unbroken, "allow_abbrev": False}
+        super().__init__(*arguments, **{**usual, **options})
 
     def parsed(self, arguments: Sequence[str]) -> argparse.Namespace:
         """As ``parse_args``; what nobody knows is named together with what was meant.
@@ -98,9 +99,6 @@ class Parser(argparse.ArgumentParser):
             names = found["names"].split(", ")
             are = "is" if len(names) == 1 else "are"
             return f"{joined(names, 'and')} {are} missing; write {self._form()}"
-        if found := _AMBIGUOUS.fullmatch(message):
-            known = found["known"].split(", ")
-            return f"'{found['given']}' may be {joined(known, 'or')}; write one of them out"
         if found := _ARGUMENT.fullmatch(message):
             return self._of_argument(self._action(found["name"]), found["name"], found["wrong"])
         return message

@@ -1,4 +1,4 @@
-"""What commands that take secrets out share: ``--redact-header`` and this machine's own secrets."""
+"""What commands that redact share: ``--redact``, ``--redact-header``, this machine's secrets."""
 
 from __future__ import annotations
 
@@ -11,9 +11,14 @@ from typing import Final
 from comfyrec.client.redaction import SECRET_VARIABLES
 from comfyrec.errors import UsageError
 
-__all__ = ["add_header_flag", "checked_headers", "known_secrets"]
+__all__ = ["add_classes_flag", "add_header_flag", "checked_headers", "known_secrets"]
 
 _NAME: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,128}", re.ASCII)
+
+
+def add_classes_flag(parser: argparse._ActionsContainer, words: str) -> None:
+    """``--redact CLASS``; ``check_classes`` reads what was given."""
+    parser.add_argument("--redact", action="append", default=[], metavar="CLASS", help=words)
 
 
 def add_header_flag(parser: argparse.ArgumentParser, *, of: str = "") -> None:

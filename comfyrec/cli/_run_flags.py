@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from comfyrec.cli._parser import AsWritten
+from comfyrec.cli._redaction_flags import add_classes_flag
 from comfyrec.client import address
 from comfyrec.client.formatting import FormatError, check_format
 from comfyrec.client.settings import seconds
@@ -130,6 +131,11 @@ def _add_connection(parser: argparse.ArgumentParser) -> None:
     connection.add_argument(
         "--record", metavar="FILE", type=Path, help="record the run into a cassette"
     )
+    add_classes_flag(
+        connection,
+        "with --record: what to replace in addition to secrets: identity, content, or both with a "
+        "comma",
+    )
 
 
 def _add_continuous(parser: argparse.ArgumentParser) -> None:
@@ -159,10 +165,11 @@ def check_combination(arguments: argparse.Namespace) -> None:
         for name in (
             "--no-wait", "--save-images", "--filepattern", "--index-offset", "--overwrite",
             "--continuous", "--listen", "--compat", "--run-on-upload", "--json", "--format",
-            "--timeout", "--insecure", "--ca-file", "--no-progress",
+            "--timeout", "--insecure", "--ca-file", "--no-progress", "--record",
         )
     }  # fmt: skip
     given["--surface v2"] = arguments.surface == "v2"
+    given["--redact"] = arguments.redact or None
     for one, other in (
         ("--no-wait", "--save-images"),
         ("--no-wait", "--timeout"),
@@ -182,10 +189,15 @@ def check_combination(arguments: argparse.Namespace) -> None:
         ("--listen", "--continuous"),
         ("--compat", "--continuous"),
         ("--run-on-upload", "--continuous"),
+        ("--redact", "--record"),
     ):
         # An offset of 0 is given, too.
         if given[flag] is not None and given[flag] is not False and not given[needed]:
             raise UsageError(f"{flag} has no effect without {needed}; give both")
+    if arguments.redact:
+        from comfyrec.cassette.redact.redactor import check_classes  # few runs are recorded
+
+        check_classes(arguments.redact)
     _check_values(arguments)
 
 

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
 from comfyrec.cassette.files import Writer, create_cassette
-from comfyrec.cassette.redact.redactor import Redactor
+from comfyrec.cassette.redact.redactor import Redactor, check_classes
 from comfyrec.client.address import Address, parse
 from comfyrec.client.formatting import printable
 from comfyrec.client.redaction import SECRET_VARIABLES
@@ -43,10 +43,16 @@ async def recorded(
     upstream = parse_upstream(where.origin)
     context = tls_context(arguments.ca_file, insecure=arguments.insecure) if upstream.tls else None
     known = [*secrets, where.password, *(os.environ.get(name, "") for name in SECRET_VARIABLES)]
-    redactor = Redactor(known_secrets=tuple(filter(None, known)))
+    redactor = Redactor(
+        known_secrets=tuple(filter(None, known)), classes=check_classes(arguments.redact)
+    )
     try:
         writer = create_cassette(
-            arguments.record, upstream=upstream.url, clock_us=now_us, redactor=redactor
+            arguments.record,
+            upstream=upstream.url,
+            redacted=redactor.classes,
+            clock_us=now_us,
+            redactor=redactor,
         )
     except CassetteExists as there:
         raise CassetteExists(there.path, "give --record another name") from None

@@ -12,11 +12,16 @@ import msgspec
 from comfyrec.cassette.files import same_file, write_cassette, write_file
 from comfyrec.cassette.records import AnyRecord
 from comfyrec.cassette.redact.pseudonyms.standins import StandIns
-from comfyrec.cassette.redact.redactor import Redactor
+from comfyrec.cassette.redact.redactor import Redactor, check_classes
 from comfyrec.cassette.redact.whole_cassette import redacted_recording
 from comfyrec.cassette.repair import mended
 from comfyrec.cli._parser import add_cassette
-from comfyrec.cli._redaction_flags import add_header_flag, checked_headers, known_secrets
+from comfyrec.cli._redaction_flags import (
+    add_classes_flag,
+    add_header_flag,
+    checked_headers,
+    known_secrets,
+)
 from comfyrec.cli.terminal.output import opened, said, tell
 from comfyrec.errors import UsageError
 from comfyrec.wording import plural
@@ -31,6 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_cassette(parser)
     parser.add_argument(
         "-o", "--output", required=True, type=Path, metavar="FILE", help="the new cassette"
+    )
+    add_classes_flag(
+        parser, "what to replace in addition to secrets: identity or content (default: both)"
     )
     parser.add_argument(
         "--keep",
@@ -56,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
             raise UsageError(f"{name} {path} is the cassette itself; give another name")
     redactor = Redactor(
         known_secrets(),
-        classes=("identity", "content"),
+        classes=check_classes(arguments.redact or ("identity", "content")),
         keep=arguments.keep,
         headers=checked_headers(arguments.redact_header),
     )

@@ -442,6 +442,17 @@ def test_the_run_is_recorded_on_the_way(
     assert f"\non {handle.url}\n" in capsys.readouterr().err
 
 
+def test_a_run_is_recorded_with_stand_ins(flow: Path, tmp_path: Path):
+    cassette = tmp_path / "run.jsonl"
+    with serve(Server(), speed=1.0) as handle:
+        flags = ["--record", str(cassette), "--redact", "identity,content"]
+        assert run(handle, flow, *flags) == 0
+
+    with open_cassette(cassette) as reader:
+        assert reader.header.redacted == ("secret", "identity", "content")
+    assert "x_00001_.png" not in cassette.read_text()
+
+
 # --- wrong use --------------------------------------------------------------------------------
 
 WRONG = {
@@ -456,6 +467,8 @@ WRONG = {
     "overwriting alone": ["--overwrite"],
     "listening alone": ["--listen", "127.0.0.1:0"],
     "compat alone": ["--compat"],
+    "redaction alone": ["--redact", "identity"],
+    "an unknown class of redaction": ["--record", "new.crec", "--redact", "idenity"],
     "a pattern without a counter": ["--save-images", "x", "--filepattern", "a.png"],
     "a pattern with a folder": ["--save-images", "x", "--filepattern", "../#.png"],
     "a limit that is none": ["--timeout", "soon"],

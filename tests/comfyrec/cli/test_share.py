@@ -75,6 +75,27 @@ def test_report_leaves_nothing_of_the_table(everything_told: Path, tmp_path: Pat
     assert left_in(everything(cassette)) == []
 
 
+@pytest.mark.parametrize(
+    "chosen, applied, text",
+    [
+        ("identity", ("secret", "identity"), "a red cube"),
+        ("content", ("secret", "content"), "a xxx xxxx"),
+        ("secret", ("secret",), "a red cube"),
+    ],
+)
+def test_redact_replaces_the_classes_that_were_chosen(
+    chosen: str, applied: tuple[str, ...], text: str, tmp_path: Path
+) -> None:
+    output = tmp_path / "share.crec"
+
+    assert main(["redact", NAME, "-o", str(output), "--redact", chosen]) == 0
+
+    with open_cassette(output) as reader:
+        assert reader.header.redacted == applied
+        timeline = Timeline.build(reader)
+    assert timeline.prompts[0].graph["6"]["inputs"]["text"] == text
+
+
 def test_redact_says_what_it_did_and_the_result_replays_itself(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

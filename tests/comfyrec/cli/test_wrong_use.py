@@ -65,7 +65,7 @@ ROWS = [
         "--append and --overwrite cannot be combined; give one of them",
         f"{RECORD} -o new.crec --overwrite"),
     Row(f"{SERVE} --scenaro success", "did you mean '--scenario'?", f"{SERVE} --scenario success"),
-    Row(f"{SERVE} --s 3", "; write one of them out",
+    Row(f"{SERVE} --see 3", "unknown option '--see'; did you mean '--seed'?",
         f"{SERVE} --seed 3"),
     Row("serve --port", "--port needs a value; write --port P", SERVE),
     Row(f"{SERVE} --step=1", "--step takes no value; write it without '=1'", f"{SERVE} --step"),
