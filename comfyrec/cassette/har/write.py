@@ -33,7 +33,7 @@ class _Exchange:
         self.t, self.conn = t, conn
         self.heads = {Side.CLIENT: b"", Side.SERVER: b""}
         self.bodies = {Side.CLIENT: bytearray(), Side.SERVER: bytearray()}
-        self.t_end = t
+        self.t_end = self.t_last = t
         self.messages: list[dict[str, Any]] = []
         self.partial = {Side.CLIENT: bytearray(), Side.SERVER: bytearray()}
         self.opcode = {Side.CLIENT: 1, Side.SERVER: 1}
@@ -43,7 +43,7 @@ class _Exchange:
     def part(self, part: HttpPart) -> None:
         self.heads[part.side] += part.head
         self.bodies[part.side] += part.body
-        self.t_end = part.t
+        self.t_end = self.t_last = part.t
 
     def frame(self, frame: WsFrame) -> None:
         """Put messages together; what was deflated is taken as it was inflated."""
@@ -65,6 +65,7 @@ class _Exchange:
         kind = "send" if side is Side.CLIENT else "receive"
         message = {"type": kind, "time": frame.t / 1e6, "opcode": self.opcode[side], "data": shown}
         self.messages.append(message)
+        self.t_last = frame.t
 
 
 def to_har(records: Iterable[AnyRecord], *, tool: str = "") -> dict[str, Any]:
@@ -91,10 +92,12 @@ def _entry(exchange: _Exchange) -> dict[str, Any]:
     host = next((v for n, v in asked if n.lower() == "host"), "localhost")
     upgraded = bool(exchange.messages) or exchange.heads[Side.SERVER].startswith(b"HTTP/1.1 101")
     url = target if "://" in target else f"{'ws' if upgraded else 'http'}://{host}{target}"
-    milliseconds = (exchange.t_end - exchange.t) / 1000
+    waited = (exchange.t_end - exchange.t) / 1000
+    # A socket is under way until its last message; devtools show one without a time as pending.
+    heard = max(0.0, (exchange.t_last - exchange.t_end) / 1000)
     entry: dict[str, Any] = {
         "startedDateTime": _moment(exchange.t),
-        "time": milliseconds,
+        "time": waited + heard,
         "request": {
             "method": method,
             "url": url,
@@ -107,7 +110,7 @@ def _entry(exchange: _Exchange) -> dict[str, Any]:
         },
         "response": _answer(exchange),
         "cache": {},
-        "timings": {"send": 0, "wait": milliseconds, "receive": 0},
+        "timings": {"send": 0, "wait": waited, "receive": heard},
         "connection": str(exchange.conn),
     }
     body = bytes(exchange.bodies[Side.CLIENT])
@@ -117,6 +120,9 @@ def _entry(exchange: _Exchange) -> dict[str, Any]:
         entry["_resourceType"] = "websocket"
         entry["_connectionId"] = str(exchange.conn)
         entry["_webSocketMessages"] = exchange.messages
+    elif not entry["response"]["content"]["mimeType"].startswith("image/"):
+        # By the media type alone devtools would take JSON for a script.
+        entry["_resourceType"] = "fetch"
     return entry
 
 
