@@ -7,6 +7,8 @@ view_to_peer     time of a recorded file, as a ratio to a server that has its by
 own_to_peer      the same for a file that the live client has just uploaded
 extra_mb         how much more memory the replay took at its highest than one of 1 kB bodies
 
+The same with ``fixture_`` before it for a replay of the pytest fixture ``comfyui``.
+
 The client is the same for both: raw sockets, one request each, the median of several. Memory is the
 high-water mark of the server's process (Linux; left out elsewhere).
 """
@@ -58,6 +60,18 @@ app = web.Application(client_max_size=1 << 30)
 app.add_routes([web.post("/upload/image", upload), web.get("/view", view)])
 port = int(sys.argv[2])
 web.run_app(app, host="127.0.0.1", port=port, print=lambda *_: print("ready", flush=True))
+"""
+
+
+FIXTURE = """
+import sys
+from pathlib import Path
+from comfyrec.testing.handle import ComfyUI
+from comfyrec.testing.settings import PluginSettings
+
+comfyui = ComfyUI(PluginSettings(cassette=Path(sys.argv[1])))
+print(comfyui.port, flush=True)
+sys.stdin.read()
 """
 
 
@@ -124,15 +138,17 @@ class Process:
 
 
 @contextmanager
-def started(command: list[str], port: int) -> Iterator[Process]:
-    running = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert running.stdout is not None
+def started(command: list[str], port: int | None) -> Iterator[Process]:
+    """A server that says a line when it is ready; where it has no port yet, that is the port."""
+    running = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert running.stdin is not None and running.stdout is not None
     try:
-        running.stdout.readline()
-        yield Process(running, port)
+        said = running.stdout.readline()
+        yield Process(running, int(said) if port is None else port)
     finally:
         running.terminate()
         running.wait(30)
+        running.stdin.close()
         running.stdout.close()
 
 
@@ -145,6 +161,10 @@ def ours(cassette: Path) -> Any:
     port = free_port()
     command = [sys.executable, "-m", "comfyrec", "serve", str(cassette), "--port", str(port)]
     return started(command, port)
+
+
+def fixture(cassette: Path) -> Any:
+    return started([sys.executable, "-c", FIXTURE, str(cassette)], None)
 
 
 def peer(made: Path) -> Any:
@@ -197,25 +217,31 @@ def measure(*, quick: bool) -> dict[str, Any]:
         file.write_bytes(made)
         write_cassette(cassette, records(uploaded, made))
         write_cassette(tiny, records(uploaded[:1024], made[:1024]))
-        with ours(tiny) as server:
-            medians(server, form(uploaded[:1024], "live.png"), 1024, 1)
-            idle_mb = server.peak_mb()
-        with ours(cassette) as server:
-            replay = medians(server, sent, size, rounds)
-            peak_mb = server.peak_mb()
         with peer(file) as server:
             bare = medians(server, sent, size, rounds)
-    known = peak_mb is not None and idle_mb is not None
+        facts: dict[str, Any] = {f"{name}_ms_peer": milliseconds(bare[name]) for name in bare}
+        for kind, replay in (("", ours), ("fixture_", fixture)):
+            with replay(tiny) as server:
+                medians(server, form(uploaded[:1024], "live.png"), 1024, 1)
+                idle_mb = server.peak_mb()
+            with replay(cassette) as server:
+                took = medians(server, sent, size, rounds)
+                peak_mb = server.peak_mb()
+            known = peak_mb is not None and idle_mb is not None
+            facts |= {f"{kind}{name}_ms": milliseconds(took[name]) for name in took}
+            facts |= {f"{kind}{name}_to_peer": round(took[name] / bare[name], 2) for name in took}
+            facts[f"{kind}extra_mb"] = round((peak_mb or 0) - (idle_mb or 0), 1) if known else None
     return {
         "comfyrec": __version__,
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}",
         "body_mb": size >> 20,
-        **{f"{name}_ms": round(1000 * took, 1) for name, took in replay.items()},
-        **{f"{name}_ms_peer": round(1000 * took, 1) for name, took in bare.items()},
-        **{f"{name}_to_peer": round(took / bare[name], 2) for name, took in replay.items()},
-        "extra_mb": round((peak_mb or 0) - (idle_mb or 0), 1) if known else None,
+        **facts,
     }
+
+
+def milliseconds(seconds: float) -> float:
+    return round(1000 * seconds, 1)
 
 
 main = partial(figures.main, __doc__, measure)

@@ -147,15 +147,16 @@ def waiting_speed(choices: Sequence[Choice]) -> float:
 
 
 def replay_of(settings: PluginSettings) -> Source:
-    """A player of the settings' cassette."""
+    """A player of the settings' cassette. Large bodies go from file to socket."""
     # Imported here, since most tests replay nothing.
     from comfyrec.cassette.files import find_cassette, open_cassette
+    from comfyrec.cassette.files.body_file import BodyFile
     from comfyrec.timeline import Timeline
     from fake_server.replay import Player
 
     assert settings.cassette is not None
     with open_cassette(find_cassette(settings.cassette)) as records:
-        timeline = Timeline.build(records)
+        timeline = Timeline.build(records, store=BodyFile())
     # A prompt that was not recorded is refused; replaying another one would hide a change.
     return Player(
         timeline,
@@ -164,6 +165,7 @@ def replay_of(settings: PluginSettings) -> Source:
         match="structure",
         unmatched="refuse",
         mends=(_MEND_PROMPT, _MEND_REQUEST),
+        takes_stored=True,
     )
 
 

@@ -366,7 +366,8 @@ def _recorded_body(prompt: RecordedPrompt) -> Mapping[str, Any]:
 
 
 def _recorded_request(exchange: Exchange, start: int) -> SeenRequest:
-    asked = exchange.asked
+    asked, answer = exchange.asked, exchange.response
+    stored = answer.stored if answer is not None else None
     return SeenRequest(
         t=exchange.request.t - start,
         serial=exchange.request.at,
@@ -374,9 +375,9 @@ def _recorded_request(exchange: Exchange, start: int) -> SeenRequest:
         path=exchange.path,
         decoded_query=asked.query,
         headers=exchange.request.headers,
-        body=exchange.request.body,
+        body=asked.body if asked.stored is None else asked.body_start(STORED_KEPT),
         status=exchange.status,
-        answer=exchange.response_body,
+        answer=exchange.response_body if stored is None else stored.read(0, STORED_KEPT),
     )
 
 

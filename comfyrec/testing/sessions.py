@@ -60,10 +60,11 @@ class Recorded(Asserting):
     def seen(self) -> Seen:
         """What the client has done and got until now; secrets are taken out."""
         from comfyrec.cassette.files import open_cassette
+        from comfyrec.cassette.files.body_file import BodyFile
         from comfyrec.timeline import Timeline
 
         with open_cassette(self.recording.file) as records:
-            return seen_in(Timeline.build(records))
+            return seen_in(Timeline.build(records, store=BodyFile()))
 
     @property
     def requests(self) -> list[SeenRequest]:
@@ -112,10 +113,12 @@ def cached_notes(file: Path, keep_as: Path) -> list[str]:
         keep_as: the name under which it is kept.
     """
     from comfyrec.cassette.files import open_cassette
+    from comfyrec.http.large_body import SizeOnly
     from comfyrec.timeline import Timeline
 
     with open_cassette(file) as records:
-        prompts = [prompt for prompt in Timeline.build(records).prompts if prompt.graph]
+        timeline = Timeline.build(records, store=SizeOnly())
+    prompts = [prompt for prompt in timeline.prompts if prompt.graph]
     if not prompts or not all(set(prompt.graph) <= set(prompt.cached) for prompt in prompts):
         return []
     count = plural(len(prompts), "prompt")

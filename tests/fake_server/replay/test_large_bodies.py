@@ -11,45 +11,25 @@ import msgspec
 import pytest
 
 from comfyrec.cassette.files.body_file import BodyFile
-from comfyrec.cassette.records import AnyRecord, HttpPart, Session, Side
 from comfyrec.http.large_body import StoredBody
 from comfyrec.timeline import Timeline
 from fake_server.replay import Player, replay_differences
 from fake_server.replay.differences import difference_of_large
 from fake_server.replay.recorded.request_key import request_key_of
 from fake_server.server.thread import serve
-
-SIZE = 1_300_000
-RECORDED, MADE, LIVE = (bytes([n]) * SIZE for n in (1, 2, 3))
-
-
-def _form(image: bytes, name: str) -> bytes:
-    head = b'--B\r\nContent-Disposition: form-data; name="image"; filename="%b"\r\n' % name.encode()
-    return head + b"Content-Type: image/png\r\n\r\n" + image + b"\r\n--B--\r\n"
-
-
-def _records() -> Iterator[AnyRecord]:
-    sent = _form(RECORDED, "recorded.png")
-    said = b'{"name": "recorded.png", "subfolder": "", "type": "input"}'
-    post = b"POST /upload/image HTTP/1.1\r\nContent-Type: multipart/form-data; boundary=B\r\n\r\n"
-    exchanges = [
-        (post, sent, b"application/json", said),
-        (b"GET /view?filename=made.png HTTP/1.1\r\n\r\n", b"", b"image/png", MADE),
-    ]
-    yield Session(0, 1)
-    for conn, (asked, body, kind, answer) in enumerate(exchanges, 1):
-        for side, head, whole in (
-            (Side.CLIENT, asked, body),
-            (Side.SERVER, b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\n\r\n" % kind, answer),
-        ):
-            for at in range(0, max(len(whole), 1), 400_000):
-                piece, last = whole[at : at + 400_000], at + 400_000 >= len(whole)
-                yield HttpPart(conn, conn, conn, side, 0, b"" if at else head, piece, last=last)
+from tests.support.large_bodies import (
+    LIVE,
+    MADE,
+    RECORDED,
+    SIZE,
+    large_records,
+    upload_form,
+)
 
 
 @pytest.fixture(scope="module")
 def timeline() -> Timeline:
-    return Timeline.build(_records(), store=BodyFile())
+    return Timeline.build(large_records(), store=BodyFile())
 
 
 @pytest.fixture(params=[False, True], ids=["lenient", "strict"])
@@ -66,7 +46,7 @@ def _get(url: str, path: str) -> tuple[bytes, Any]:
 
 def _upload(url: str, image: bytes, name: str) -> Any:
     fields = {"Content-Type": "multipart/form-data; boundary=B"}
-    request = urllib.request.Request(f"{url}/upload/image", _form(image, name), fields)
+    request = urllib.request.Request(f"{url}/upload/image", upload_form(image, name), fields)
     with urllib.request.urlopen(request, timeout=30) as answer:
         return json.load(answer)
 
@@ -77,7 +57,7 @@ def test_the_timeline_keeps_no_large_body_in_memory(timeline: Timeline) -> None:
 
     assert [len(m.body) for m in messages if m.stored is None] == [0, 58]
     assert [m.stored.size for m in messages if m.stored] == [
-        len(_form(RECORDED, "recorded.png")),
+        len(upload_form(RECORDED, "recorded.png")),
         SIZE,
     ]
 
@@ -98,10 +78,10 @@ def test_an_upload_of_other_bytes_comes_back_under_its_name(timeline: Timeline) 
 
 def test_large_bodies_are_told_apart_where_samples_are_the_same(timeline: Timeline) -> None:
     asked = timeline.exchanges[0].asked
-    nearly = bytearray(_form(RECORDED, "recorded.png"))
+    nearly = bytearray(upload_form(RECORDED, "recorded.png"))
     nearly[SIZE // 2 + 3_000] ^= 0xFF
     keys = []
-    for body in (_form(RECORDED, "recorded.png"), bytes(nearly)):
+    for body in (upload_form(RECORDED, "recorded.png"), bytes(nearly)):
         writer = BodyFile().begin()
         writer.write(body)
         keys.append(request_key_of(msgspec.structs.replace(asked, stored=writer.done()), str))
