@@ -145,8 +145,9 @@ class ProxyLink:
                 self._server.pause_reading()
 
     def _release(self) -> None:
-        held, self._held = self._held, []
-        if not self._client.is_closing():
+        # An empty piece would keep asyncio from ever seeing its buffer empty, from Python 3.12 on.
+        held, self._held = list(filter(None, self._held)), []
+        if held and not self._client.is_closing():
             self._client.writelines(held)
         if self._server is not None and not self._client_full:
             self._server.resume_reading()
