@@ -255,6 +255,13 @@ class Source(Protocol):
         """What ``GET /__fake__/`` shows of the state, as plain JSON values."""
         return {}
 
+    def ended(self, prompt_id: str) -> Mapping[str, Any] | None:
+        """The history entry of a prompt that is over, whoever heard of its end.
+
+        None: it is not over, or this server does not know of it.
+        """
+        return None
+
     def reset(self, parts: Collection[str]) -> None:
         """Forget these ``PARTS`` of the state, silently; sockets stay open.
 
@@ -316,6 +323,10 @@ class Wrapper(Source):
     def facts(self) -> Mapping[str, Any]:
         """As the inner source."""
         return self.inner.facts()
+
+    def ended(self, prompt_id: str) -> Mapping[str, Any] | None:
+        """As the inner source."""
+        return self.inner.ended(prompt_id)
 
     def reset(self, parts: Collection[str]) -> None:
         """Reset the inner source.

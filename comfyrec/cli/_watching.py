@@ -76,6 +76,10 @@ class Watching:
         self._runner: web.AppRunner | None = None
         self._settling: asyncio.TimerHandle | None = None
 
+    def may_ask(self, entry_of: Callable[[str], Mapping[str, Any] | None]) -> None:
+        """From now on ask this for the history entries of prompts whose end nobody was told."""
+        self._watch.entry_of = entry_of
+
     # --- records -------------------------------------------------------------------------------
 
     def behind(self, sink: Sink) -> Sink:
@@ -217,6 +221,7 @@ def watched(server: ComfyUI, watching: Watching) -> Iterator[None]:
         return last + round((time.monotonic() - seen) * 1_000_000)
 
     watching.clock_us = now_us
+    watching.may_ask(lambda prompt_id: server.handle.server.source.ended(prompt_id))
     server.watchers.add(look_soon)
     thread.run(watching.start())
     look_soon()

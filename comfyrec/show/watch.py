@@ -6,7 +6,7 @@ them and then forgotten, so a recorder may run for months.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from comfyrec.cassette.records import AnyRecord
@@ -34,6 +34,8 @@ class Watch:
 
     def __init__(self, watchers: Sequence[Watcher]) -> None:
         self.live = Live(ended=self._ended, rules=False, keep=False)
+        self.entry_of: Callable[[str], Mapping[str, Any] | None] | None = None
+        """Gives the history entry of a prompt that is over, where what is watched can be asked."""
         self._watchers = watchers
 
     def take(self, records: Iterable[AnyRecord]) -> None:
@@ -46,6 +48,8 @@ class Watch:
     def settle(self, now_us: int) -> None:
         """It is this time, by the records' clock: what was about to end may have ended."""
         self.live.prompts.settle(now_us)
+        if self.entry_of is not None:
+            self.live.prompts.look_up(now_us, self.entry_of)
 
     def finish(self) -> None:
         """The recording is over."""

@@ -7,7 +7,7 @@ be before the answer to its POST (protocol.md section 4).
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -27,7 +27,9 @@ from comfyrec.timeline.prompts import (
     complete,
     ends_of,
     fill,
+    listed_ends_of,
     meant,
+    queued_ids,
     removed_ids,
     submission,
 )
@@ -131,6 +133,7 @@ class LivePrompts:
         self._ending: LivePrompt | None = None
         self._under_way: dict[int, LivePrompt] = {}
         self._jobs: dict[str, JobMessages] = {}
+        self._gone: dict[int, int] = {}
         self._named_still: deque[int] = deque()
         self.start = 0
         """Time of the first record."""
@@ -163,6 +166,12 @@ class LivePrompts:
         for prompt_id, entry in ends_of(exchange):
             for prompt in self._by_id.get(prompt_id, ()):
                 self._learned(prompt, entry)
+        for prompt_id, entry in () if self._keep else listed_ends_of(exchange):
+            for prompt in self._by_id.get(prompt_id, ()):
+                self._learned(prompt, entry)
+        queued = queued_ids(exchange)
+        if queued is not None:
+            self.queue_told(exchange.request.t, queued)
         self._removed(exchange)
         return None
 
@@ -224,6 +233,44 @@ class LivePrompts:
         self._moved(prompt)
         if prompt.telling is None:
             self._over(prompt)
+        elif self._ending is None and prompt.open.outcome:
+            self._ending = prompt  # frames of its last moment may still come
+
+    def look_up(self, t: int, entry_of: Callable[[str], Mapping[str, Any] | None]) -> None:
+        """Ask for the ends of prompts of which nothing was said lately.
+
+        Args:
+            t: it is this time.
+            entry_of: gives the history entry of a prompt that is over.
+        """
+        for prompt in list(self._under_way.values()):
+            posted = 0 if prompt.posted is None else prompt.posted[1]
+            last = posted if prompt.telling is None else prompt.telling.last or posted
+            entry = None if t - last <= LEFT_US else entry_of(prompt.open.prompt_id)
+            if entry is not None:
+                prompt.learned(dict(entry))
+                self._over(prompt)
+
+    def queue_told(self, t: int, ids: Collection[str] | None) -> None:
+        """The server said what waits and runs.
+
+        Where only the latest stories are kept, a prompt that is not among it is over after a
+        while, though nobody asks what came of it.
+
+        Args:
+            t: when.
+            ids: of these prompts; None: of some that it does not name.
+        """
+        if self._keep:
+            return
+        if ids is None:
+            self._gone.clear()
+            return
+        for number, prompt in self._under_way.items():
+            if prompt.open.prompt_id in ids:
+                self._gone.pop(number, None)
+            elif prompt.posted is not None and prompt.posted[1] < t:
+                self._gone.setdefault(number, t)
 
     def _removed(self, exchange: Exchange) -> None:
         ids = removed_ids(exchange)
@@ -242,6 +289,9 @@ class LivePrompts:
         it names."""
         prompt_id = message.peek.prompt_id
         if prompt_id is None:
+            remaining = message.peek.queue_remaining
+            if remaining is not None:
+                self.queue_told(message.t, None if remaining else ())
             return None
         prompt = meant_of(self._by_id.get(prompt_id, []), message.at)
         if prompt is None:
@@ -346,6 +396,9 @@ class LivePrompts:
             patience = LEFT_US if ending.open.over else ENDED_US
             if t - ending.telling.last > patience:
                 self._over(ending)
+        for number, since in list(self._gone.items()) if self._gone else ():
+            if t - since > ENDED_US:
+                self._over(self._under_way[number])
 
     def _over(self, prompt: LivePrompt) -> None:
         if self._ending is prompt:
@@ -356,6 +409,7 @@ class LivePrompts:
         self._moved(prompt)
         assert prompt.number is not None, "only prompts with a number end"
         self._under_way.pop(prompt.number, None)
+        self._gone.pop(prompt.number, None)
         if self._ended is not None:
             self._ended(prompt)
         prompt.keep_the_story(self.start)

@@ -7,7 +7,7 @@ POST /prompt and the queue answer).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -285,7 +285,39 @@ def ends_of(exchange: Exchange) -> Iterator[tuple[str, dict[str, Any]]]:
         yield parts[2], entry
 
 
+def listed_ends_of(exchange: Exchange) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The same of GET /api/jobs, which tells outcomes and nothing of outputs."""
+    answer = exchange.response_json if (exchange.method, exchange.path) == _JOBS else None
+    jobs = answer.get("jobs") if isinstance(answer, dict) else None
+    for job in jobs if isinstance(jobs, list) else ():
+        if isinstance(job, dict) and isinstance(job.get("id"), str) and (end := _ended_job(job)):
+            yield job["id"], end
+
+
+def queued_ids(exchange: Exchange) -> Collection[str] | None:
+    """The prompts that wait or run, as GET /queue and /prompt tell.
+
+    None: the answer is about something else, or does not name those that there are.
+    """
+    answer = exchange.response_json if exchange.method == "GET" else None
+    if not isinstance(answer, dict):
+        return None
+    if exchange.path == "/prompt":
+        state = answer.get("exec_info")
+        idle = isinstance(state, dict) and state.get("queue_remaining") == 0
+        return () if idle else None
+    lists = [answer.get(name) for name in ("queue_running", "queue_pending")]
+    if exchange.path != "/queue" or not all(isinstance(one, list) for one in lists):
+        return None
+    items = [item for one in lists if isinstance(one, list) for item in one]
+    ids = [item[1] for item in items if isinstance(item, list) and len(item) > 1]
+    return {one for one in ids if isinstance(one, str)}
+
+
+_JOBS: Final = ("GET", "/jobs")
 _JOBS_AND_LISTS: Final = ("/job/", "/jobs/", "/history_v2")
+
+
 _CANCELLED: Final = "cancelled"
 _TOLD_ENDS: Final = {ERROR: "execution_error", _CANCELLED: "execution_interrupted"}
 

@@ -156,6 +156,11 @@ class Sequencer(Source):
             counts[task.status] = counts.get(task.status, 0) + 1
         return {**self._workers[0].facts(), "tasks": counts, "workers": list(self._miners)}
 
+    def ended(self, prompt_id: str) -> Mapping[str, Any] | None:
+        """As the worker that ran it."""
+        told = (worker.ended(prompt_id) for worker in self._workers)
+        return next((entry for entry in told if entry is not None), None)
+
     def reset(self, parts: Collection[str]) -> None:
         """Let the workers forget; with ``history`` the tasks that are over are forgotten, too.
 

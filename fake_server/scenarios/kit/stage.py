@@ -164,6 +164,11 @@ class Stage(Source):
         done = {op.tally.name: op.tally.matched for op in self._operators}
         return {**self._base.facts(), "operators": done}
 
+    def ended(self, prompt_id: str) -> Mapping[str, Any] | None:
+        """As the source; of two servers, as one that knows of it."""
+        told = (source.ended(prompt_id) for source in self._sources())
+        return next((entry for entry in told if entry is not None), None)
+
     def reset(self, parts: Collection[str]) -> None:
         """Let the source forget; what the operators have done stays counted."""
         for source in self._sources():

@@ -19,8 +19,16 @@ from comfyrec.client.shells.blocking import Client
 from comfyrec.errors import ProxyError, UsageError
 from comfyrec.testing.handle import ComfyUI
 from comfyrec.testing.settings import PluginSettings
+from tests.support.json_over_http import post_json
 from tests.support.timeline_samples import PROMPT, run, session
 
+GRAPH = {
+    "1": {
+        "class_type": "EmptyImage",
+        "inputs": {"width": 8, "height": 8, "batch_size": 1, "color": 0},
+    },
+    "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "me"}},
+}
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 
 
@@ -157,13 +165,6 @@ def test_counters_are_scraped_while_a_server_is_watched() -> None:
     said: list[str] = []
     watcher = watching(said.append, metrics="127.0.0.1:0")
     server = ComfyUI(PluginSettings(seed=1))
-    graph = {
-        "1": {
-            "class_type": "EmptyImage",
-            "inputs": {"width": 8, "height": 8, "batch_size": 1, "color": 0},
-        },
-        "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "me"}},
-    }
 
     async def scrape() -> tuple[str, str]:
         url = said[0].split()[-1]
@@ -172,7 +173,7 @@ def test_counters_are_scraped_while_a_server_is_watched() -> None:
 
     with watched(server, watcher):
         with Client(server.url) as client:
-            client.run(graph)
+            client.run(GRAPH)
         server.handle.call(watcher._watch.finish)
         kind, text = asyncio.run(scrape())
     server.close()
@@ -208,3 +209,20 @@ def test_an_address_that_is_taken_or_wrong_is_said_with_its_flag() -> None:
         watching(metrics="x")
     with pytest.raises(ProxyError, match=r"--metrics 192\.0\.2\.1:1: "):
         watching(metrics="192.0.2.1:1")
+
+
+@pytest.mark.parametrize("client_id", [None, "nobody"])
+def test_a_prompt_whose_end_nobody_was_told_has_ended_all_the_same(client_id: str | None) -> None:
+    watcher = watching(metrics="127.0.0.1:0")
+    server = ComfyUI(PluginSettings(seed=1))
+    body = {"prompt": GRAPH} | ({} if client_id is None else {"client_id": client_id})
+
+    with watched(server, watcher):
+        post_json(f"{server.url}/prompt", body)
+        clock, success = watcher.clock_us, 'comfyui_prompts_total{outcome="success"} 1\n'
+        watcher.clock_us = lambda: clock() + 2_000_000
+        texts = (server.handle.call(watcher.text) for _ in range(5_000))
+        text = next(text for text in texts if success in text)
+    server.close()
+
+    assert "comfyui_prompts_under_way 0\n" in text

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from typing import Any
 
 import pytest
 
 from comfyrec.cassette.files import bundled, find_cassette, open_cassette
-from comfyrec.cassette.records import AnyRecord
+from comfyrec.cassette.records import AnyRecord, Side
 from comfyrec.show.metrics import CLASSES_MAX, Metrics
 from comfyrec.show.watch import Watch
 from comfyrec.timeline import Timeline
 from comfyrec.timeline.story import tell
-from tests.support.timeline_samples import run, session
+from tests.support.timeline_samples import GRAPH, PROMPT, Recording, run, session
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 SAMPLE = re.compile(r"([a-z_:][a-z0-9_:]*)(?:\{(.*)\})? (\S+)")
@@ -129,3 +130,90 @@ def test_what_has_not_ended_is_held_and_nothing_else() -> None:
 
     assert len(watch.live.prompts.all) <= 5_001
     assert watch.live.prompts.under_way == 1
+
+
+UNHEARD = "c0ffee00-0000-4000-8000-00000000000f"
+ENTRY = {"outputs": {}, "status": {"status_str": "success", "completed": True, "messages": []}}
+ITEM = [1, UNHEARD, {}, {}, []]
+
+
+def _unheard(recording: Recording) -> None:
+    recording.asked(
+        5, "POST", "/prompt", {"prompt": GRAPH, "client_id": "nobody"},
+        {"prompt_id": UNHEARD, "number": 1, "node_errors": {}},
+    )  # fmt: skip
+
+
+def _figures(recording: Recording, later_us: int = 11_000_000) -> tuple[float, dict[str, float]]:
+    """What is under way, and what ended how, some time after the last record."""
+    metrics = Metrics(version="1.2")
+    watch = Watch([metrics])
+    watch.take(recording.records)
+    watch.settle(recording.t + later_us)
+    samples = scraped(metrics.text(watch.live))
+    ended = {
+        labels[0][1]: value
+        for (name, labels), value in samples.items()
+        if name == "comfyui_prompts_total" and value
+    }
+    return samples["comfyui_prompts_under_way", ()], ended
+
+
+@pytest.mark.parametrize(
+    "target, answer, outcome",
+    [
+        (f"/history/{UNHEARD}", {UNHEARD: ENTRY}, "success"),
+        (f"/api/jobs/{UNHEARD}", {"id": UNHEARD, "status": "failed"}, "error"),
+        ("/api/jobs", {"jobs": [{"id": UNHEARD, "status": "cancelled"}]}, "interrupted"),
+        ("/queue", {"queue_running": [], "queue_pending": []}, "unknown"),
+        ("/prompt", {"exec_info": {"queue_remaining": 0}}, "unknown"),
+    ],
+)
+def test_an_end_that_only_answers_show_is_an_end(
+    target: str, answer: dict[str, Any], outcome: str
+) -> None:
+    recording = session()
+    _unheard(recording)
+    assert _figures(recording) == (1, {})
+
+    recording.asked(6, "GET", target, b"", answer)
+
+    assert _figures(recording) == (0, {outcome: 1})
+
+
+@pytest.mark.parametrize(
+    "target, answer",
+    [
+        ("/queue", {"queue_running": [ITEM], "queue_pending": []}),
+        ("/queue", {"queue_running": None}),
+        ("/prompt", {"exec_info": {"queue_remaining": 1}}),
+        ("/api/jobs", {"jobs": [{"id": UNHEARD, "status": "in_progress"}, 3]}),
+    ],
+)
+def test_what_still_waits_or_runs_has_not_ended(target: str, answer: dict[str, Any]) -> None:
+    recording = session()
+    _unheard(recording)
+
+    recording.asked(6, "GET", target, b"", answer)
+
+    assert _figures(recording) == (1, {})
+
+
+def test_an_empty_queue_ends_what_nobody_tells_of_after_a_while() -> None:
+    recording = session()
+    _unheard(recording)
+    recording.status(1, 0)
+
+    assert _figures(recording, 1_000_000) == (1, {})
+    assert _figures(recording) == (0, {"unknown": 1})
+    recording.status(1, 1)
+    assert _figures(recording) == (1, {})
+
+
+def test_the_history_tells_the_end_of_a_prompt_whose_socket_was_lost() -> None:
+    recording = run(session())
+    del recording.records[-3:]  # from the success on
+    recording.closed(1, Side.SERVER, "reset")
+    recording.asked(6, "GET", f"/history/{PROMPT}", b"", {PROMPT: ENTRY})
+
+    assert _figures(recording) == (0, {"success": 1})
