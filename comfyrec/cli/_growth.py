@@ -17,6 +17,9 @@ __all__ = ["Growth", "growth_of"]
 
 LOOK_EVERY_S: Final = 0.25
 """Where a system does not tell of changes."""
+GATHER_S: Final = 0.1
+"""What comes so soon after a change is read with it. Otherwise each frame would wake who follows,
+and writer and follower would spend more time on waking than on frames."""
 _MODIFY, _MOVED_TO, _CREATE, _CLOSE_WRITE = 0x2, 0x80, 0x100, 0x8
 _NONBLOCK, _CLOEXEC = getattr(os, "O_NONBLOCK", 0), getattr(os, "O_CLOEXEC", 0)
 _READ_BYTES: Final = 1 << 16
@@ -40,7 +43,9 @@ class Growth:
     def wait(self, limit_s: float) -> bool:
         """Wait until something has happened; False: nothing has, in that time."""
         if self._notified >= 0:
-            select.select([self._notified], [], [], limit_s)
+            told, _, _ = select.select([self._notified], [], [], limit_s)
+            if told:
+                self._never.wait(GATHER_S)
             return self._changed()
         waited = 0.0
         while waited < limit_s and self._look() == self._known:
