@@ -277,6 +277,11 @@ class Catalogue:
                     f"object_info: the entry {name!r} is not a node class; it needs at least "
                     "'input' and 'output', as GET /object_info answers it"
                 )
+        return cls.of_entries(info)
+
+    @classmethod
+    def of_entries(cls, info: Mapping[str, Mapping[str, Any]]) -> Catalogue:
+        """The same of entries that were looked at, or are looked at when they are asked for."""
         return cls(info, _models_in(info))
 
     def checked(self) -> Catalogue:

@@ -163,7 +163,7 @@ class Synthesizer:
             self._recorded_facts.json_at("/object_info") or self._recorded_facts.node_classes.info
         )
         if not context.rest:
-            return _json(known)
+            return _json({**known})
         return _json({context.rest: known[context.rest]} if context.rest in known else {})
 
     def _settings(self, context: _Context) -> Response:

@@ -6,7 +6,9 @@ stands still too, but jumps to the next moment as soon as the loop has nothing e
 nothing ever waits.
 
 Moments are absolute: what is late does not make the next thing later, and all that is due is done
-in one go, each at its own moment.
+in one go, each at its own moment. Only while an answer is worked out time stands still: what
+follows from a request would else come in one go with its answer, and clients that begin to listen
+when they have read it miss that.
 """
 
 from __future__ import annotations
@@ -20,9 +22,11 @@ from typing import Any, Final
 
 from comfyrec.http.dates import http_date
 
-__all__ = ["MAX", "Clock", "date_field"]
+__all__ = ["MAX", "WORK_US", "Clock", "date_field"]
 
 MAX: Final = math.inf
+WORK_US: Final = 5_000
+"""Real time from which on it is noticed that an answer had to be worked out."""
 _ONE_GO_S: Final = 0.02
 """After so long the loop gets to read its sockets, even when more is due."""
 _MICRO: Final = 1_000_000
@@ -87,6 +91,18 @@ class Clock:
         """Ring for all that is due before something from outside is looked at."""
         if self._moments and self._moments[0] <= self.now() and not self._ringing:
             self._due()
+
+    def stood_still_since(self, moment: int) -> None:
+        """No time has passed since a moment: whoever behaves was at work, and does not count it.
+
+        What is soon done is not looked at: the loop takes as long now and then.
+        """
+        if self._speed in (0, MAX):
+            return
+        worked = (self.now() - moment) / self._speed
+        if worked > WORK_US:
+            self._base, self._since = moment, self._loop.time()
+            self._arm()
 
     # --- control -------------------------------------------------------------------------------
 

@@ -209,6 +209,7 @@ class Server:
         self.journal.happened(happened, now)
         try:
             self.carry(self.source.handle(happened, now), now)
+            self.clock.stood_still_since(now)
         except ComfyrecError:
             raise
         except Exception as error:

@@ -99,16 +99,23 @@ class Shape:
         """Its classes, and its links as (class, output, class, input)."""
         return Counter(_parts(self.graph))
 
-    def tier(self, other: Shape) -> Tier:
-        """How well the other one fits this one."""
+    def close_tier(self, other: Shape) -> Tier | None:
+        """How well the other one fits this one, if its nodes are the same."""
         if self.graph_key == other.graph_key:
             return Tier.BODY if self.rest_key == other.rest_key else Tier.GRAPH
         if self.structure_key == other.structure_key:
             return Tier.STRUCTURE
+        if self.graph and other.graph and self.shape_key == other.shape_key:
+            return Tier.SHAPE
+        return None
+
+    def tier(self, other: Shape) -> Tier:
+        """How well the other one fits this one."""
+        close = self.close_tier(other)
+        if close is not None:
+            return close
         if not self.graph or not other.graph:
             return Tier.ANY
-        if self.shape_key == other.shape_key:
-            return Tier.SHAPE
         if self.renumbered_key == other.renumbered_key:
             return Tier.RENUMBERED
         return Tier.OVERLAP if self.parts.keys() & other.parts.keys() else Tier.ANY

@@ -124,14 +124,12 @@ class Submissions:
                 refused stands for nothing but the very same graph.
             bindings: which live values stand for which recorded ones.
         """
-        # Where the very same graph is there, no other one is closer.
-        known = self._by_graph.get(shape.graph_key)
-        found = [
-            (submission, tier)
-            for submission in known or self.all
-            if (tier := shape.tier(submission.shape)) >= least
-            and self._may(submission, tier, flaws)
-        ]
+        # Where the very same graph is there, no other one is closer; and where one has the same
+        # nodes, others are not taken apart.
+        pool = self._by_graph.get(shape.graph_key) or self.all
+        found = self._fitting(pool, shape.close_tier, least, flaws) or self._fitting(
+            pool, shape.tier, least, flaws
+        )
         candidates = [
             PromptMatch(submission, tier, fresh(submission), aligned(submission.shape, shape, tier))
             for submission, tier in _closest(shape, found)
@@ -141,6 +139,21 @@ class Submissions:
             key=lambda match: self._rank(match, bindings, own=own(match.submission)),
             default=None,
         )
+
+    def _fitting(
+        self,
+        pool: Iterable[Submission],
+        tier_of: Callable[[Shape], Tier | None],
+        least: Tier,
+        flaws: Sequence[Flaw] | None,
+    ) -> list[tuple[Submission, Tier]]:
+        return [
+            (submission, tier)
+            for submission in pool
+            if (tier := tier_of(submission.shape)) is not None
+            and tier >= least
+            and self._may(submission, tier, flaws)
+        ]
 
     def _may(self, submission: Submission, tier: Tier, flaws: Sequence[Flaw] | None) -> bool:
         """Whether a recorded outcome can be that of a live prompt: a refusal needs its reason."""

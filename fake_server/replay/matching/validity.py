@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from typing import Any, Final
 
 import msgspec
@@ -68,18 +69,27 @@ class Validity:
     ) -> None:
         self.known_to = known_to
         self._catalogue, self._described, self._era = catalogue, described, era
-        self._harmless: set[Flaw] = {Flaw(UNKNOWN_CLASS)} if takes_unknown else set()
-        self._files: dict[tuple[str, str], set[str]] = {}
-        for graph in accepted:
-            self._harmless.update(self._found(graph))
-            self._note_files(graph)
+        self._takes_unknown = takes_unknown
+        self._accepted = list(accepted)
         self._refused = frozenset(refused)
 
-    def _note_files(self, graph: Mapping[str, Any]) -> None:
-        for node in graph.values():
-            for name, value in inputs_of(node).items():
-                if isinstance(value, str):
-                    self._files.setdefault((_class(node), name), set()).add(value)
+    # Looked at when a live prompt has a flaw: most have none.
+
+    @cached_property
+    def _harmless(self) -> frozenset[Flaw]:
+        """The flaws that the recorded server does not mind."""
+        return frozenset(flaw for graph in self._accepted for flaw in self._found(graph))
+
+    @cached_property
+    def _files(self) -> Mapping[tuple[str, str], set[str]]:
+        """(class, input) -> the texts that it had in prompts that were taken."""
+        found: dict[tuple[str, str], set[str]] = {}
+        for graph in self._accepted:
+            for node in graph.values():
+                for name, value in inputs_of(node).items():
+                    if isinstance(value, str):
+                        found.setdefault((_class(node), name), set()).add(value)
+        return found
 
     def seen_in(self, graph: Mapping[str, Any], flaws: Iterable[Flaw]) -> frozenset[Flaw]:
         """Those of a refusal's reasons that can be told from its graph."""
@@ -88,9 +98,8 @@ class Validity:
 
     def unknown_in(self, graph: Mapping[str, Any]) -> list[str]:
         """The classes of a graph that the recorded server does not know."""
-        if Flaw(UNKNOWN_CLASS) in self._harmless:
-            return []
-        return self._catalogue.unknown_in(graph)
+        unknown = self._catalogue.unknown_in(graph)
+        return [] if unknown and self._is_harmless(Flaw(UNKNOWN_CLASS)) else unknown
 
     def flaws(self, graph: Mapping[str, Any], known_file: Any) -> list[Flaw]:
         """Why the recorded server would refuse a graph; empty when it would take it.
@@ -103,11 +112,14 @@ class Validity:
         return found + list(self._missing_files(graph, known_file))
 
     def _counts(self, flaw: Flaw) -> bool:
-        if flaw in self._harmless:
+        if self._is_harmless(flaw):
             return False
         if flaw.kind == UNKNOWN_CLASS or flaw in self._refused or flaw.kind in _PLAIN:
             return True
         return flaw.class_type in self._described and flaw.kind != _FILE
+
+    def _is_harmless(self, flaw: Flaw) -> bool:
+        return (self._takes_unknown and flaw.kind == UNKNOWN_CLASS) or flaw in self._harmless
 
     def _missing_files(self, graph: Mapping[str, Any], known_file: Any) -> Iterator[Flaw]:
         """Where a file was once not found, one that nobody uploaded is not found either."""

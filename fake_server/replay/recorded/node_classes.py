@@ -33,7 +33,34 @@ class NodeClasses(msgspec.Struct, frozen=True):
 
     def catalogue(self) -> Catalogue:
         """The same, to validate and to run prompts with."""
-        return Catalogue.from_object_info(self.info) if self.info else Catalogue({}, {})
+        return Catalogue.of_entries(self.info)
+
+
+class _Entries(Mapping[str, Mapping[str, Any]]):
+    """Class -> its entry. Of the many classes of a version few are asked for, when they are."""
+
+    def __init__(
+        self, known: Catalogue, inherited: Iterable[str], own: Mapping[str, Mapping[str, Any]]
+    ) -> None:
+        self._known, self._own = known, own
+        self._names = dict.fromkeys([*inherited, *own])
+
+    def __getitem__(self, name: str) -> Mapping[str, Any]:
+        found = self._own.get(name)
+        if found is None and name in self._names:
+            found = self._known.info(name)
+        if found is None:
+            raise KeyError(name)
+        return found
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
 def node_classes_of(timeline: Timeline, era: Era, more: Catalogue | None = None) -> NodeClasses:
@@ -49,14 +76,17 @@ def node_classes_of(timeline: Timeline, era: Era, more: Catalogue | None = None)
         described[name] = info
         complete = complete or path == _ALL
     known = Catalogue.core(era) if more is None else more
-    others: dict[str, Mapping[str, Any]] = {}
+    inherited: list[str] = []
     if more is not None or not complete:
         missing = set(_missing(timeline))
-        others = {name: info for name, info in known.all_info().items() if name not in missing}
-    for name, used in _used(timeline).items():
-        if name not in described:
-            others[name] = known.info(name) or used
-    return NodeClasses({**others, **described}, frozenset(described), complete)
+        inherited = [name for name in known if name not in missing]
+    used = {
+        name: known.info(name) or entry
+        for name, entry in _used(timeline).items()
+        if name not in described
+    }
+    entries = _Entries(known, inherited, {**used, **described})
+    return NodeClasses(entries, frozenset(described), complete)
 
 
 _ALL: Final = "/object_info"

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from fake_server.server.clock import MAX, Clock
+from fake_server.server.clock import MAX, WORK_US, Clock
 
 
 def on_a_loop(test: Callable[[asyncio.AbstractEventLoop], object]) -> None:
@@ -127,6 +127,53 @@ def test_time_goes_on_from_where_it_was_at_another_speed() -> None:
         assert clock.now() >= 500
         clock.forget()
         assert (clock.now(), clock.next_moment) == (0, None)
+
+    on_a_loop(test)
+
+
+def work_on(loop: asyncio.AbstractEventLoop) -> Callable[[float], None]:
+    """Gives a function that lets so many seconds pass; the loop's time moves by it alone."""
+    passed = [1_000.0]
+    loop.time = lambda: passed[0]  # type: ignore[method-assign]  # that is what it is for
+
+    def work(seconds: float) -> None:
+        passed[0] += seconds
+
+    return work
+
+
+def test_while_an_answer_is_worked_out_time_stands_still() -> None:
+    def test(loop: asyncio.AbstractEventLoop) -> None:
+        work = work_on(loop)
+        rung: list[int] = []
+        clock = Clock(loop, rung.append, speed=2.0)
+        work(1.0)
+        asked = clock.now()
+        clock.ring_at(asked + 100_000)
+        work(0.8)
+        clock.stood_still_since(asked)
+
+        assert (asked, clock.now()) == (2_000_000, 2_000_000)
+        turns(loop, 3)
+        assert rung == []
+        work(0.06)
+        turns(loop, 3)
+        assert rung == [2_100_000]
+
+    on_a_loop(test)
+
+
+@pytest.mark.parametrize("speed", [0, MAX, 1.0])
+def test_time_that_does_not_run_or_hardly_ran_stays_what_it_is(speed: float) -> None:
+    def test(loop: asyncio.AbstractEventLoop) -> None:
+        work = work_on(loop)
+        clock = Clock(loop, lambda at: None, speed=speed)
+        asked = clock.now()
+        work(WORK_US / 2_000_000)
+        before = clock.now()
+        clock.stood_still_since(asked)
+
+        assert clock.now() == before
 
     on_a_loop(test)
 

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import socket
 import ssl
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -67,6 +68,25 @@ def test_requests_that_are_sent_together_are_answered_in_their_order(start: Star
         answers = [client.answer()[2] for _ in range(5)]
 
     assert answers == [b"0", b"1", b"2", b"3", b"4"]
+
+
+def test_time_does_not_pass_while_an_answer_is_worked_out(start: Start) -> None:
+    hour = 3_600.0
+
+    def works_for_an_hour(happened: Any, now: int) -> list[Action]:
+        asked.append(now)
+        loop, worked = asyncio.get_running_loop(), hour * (len(asked) % 2)
+        loop.time = lambda: time.monotonic() + worked  # type: ignore[method-assign]  # in no time
+        return [Respond(happened.exchange, Response())]
+
+    asked: list[int] = []
+    _, handle = start(Scripted(RequestReceived=works_for_an_hour), speed=1.0)
+
+    with Plain(handle.port) as client:
+        client.ask(GET)
+        client.ask(GET)
+
+    assert asked[1] < hour * 1_000_000
 
 
 def test_an_answer_can_come_later(start: Start) -> None:
