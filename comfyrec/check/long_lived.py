@@ -16,6 +16,7 @@ import uuid
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, Final, Self
 
@@ -85,6 +86,7 @@ class LongLived(Client):
         argv: the command.
         env: its environment; None: ours.
         stop: once set, the time of any job is over.
+        otherwise: what else can be done if it does not speak the protocol.
     """
 
     def __init__(
@@ -93,8 +95,10 @@ class LongLived(Client):
         *,
         env: Mapping[str, str] | None = None,
         stop: threading.Event | None = None,
+        otherwise: str = "write {url} into the command",
     ) -> None:
         self._argv, self._env, self._stop = list(argv), env, stop
+        self._otherwise = otherwise
         self._process: subprocess.Popen[bytes] | None = None
         self._runs = 0
         self.starts = 0
@@ -240,8 +244,8 @@ class LongLived(Client):
         printed = f"; it printed: {last}" if last else ""
         raise UsageError(
             "the command does not speak the line protocol: it never said "
-            f'{{"comfyrec": {{"ready": {PROTOCOL}}}}}{printed}; see docs/fuzzing.md, or write '
-            "{url} into the command to run it once per run"
+            f'{{"comfyrec": {{"ready": {PROTOCOL}}}}}{printed}; see docs/fuzzing.md, or '
+            f"{self._otherwise} to have it started for each run"
         )
 
     def _write(self, line: bytes) -> None:
@@ -326,7 +330,7 @@ class Clients(Client):
     """As many of them as there are runs at a time, each started when it is first needed.
 
     Args:
-        argv, env, stop: of each.
+        argv, env, stop, otherwise: of each.
     """
 
     def __init__(
@@ -335,14 +339,12 @@ class Clients(Client):
         *,
         env: Mapping[str, str] | None = None,
         stop: threading.Event | None = None,
+        otherwise: str = "write {url} into the command",
     ) -> None:
-        self._argv, self._env, self._stop = argv, env, stop
+        self._new = partial(LongLived, argv, env=env, stop=stop, otherwise=otherwise)
         self._idle: deque[LongLived] = deque()
         self.saves = False
         """They said that they save files."""
-
-    def _new(self) -> LongLived:
-        return LongLived(self._argv, env=self._env, stop=self._stop)
 
     def start(self) -> None:
         """Start one, to see whether that goes well.

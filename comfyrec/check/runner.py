@@ -94,7 +94,7 @@ def check_all(
     first = names.index(PLAIN) if PLAIN in names else 0
     results: dict[int, ScenarioResult] = {}
     stop = threading.Event()
-    clients = clients_of(options, stop)
+    clients = clients_of(options, stop) if options.lines else None
     with TemporaryDirectory(prefix="comfyrec-check-") as folder, clients or nullcontext():
         pool = ThreadPoolExecutor(max_workers=jobs, thread_name_prefix="comfyrec-check")
 
@@ -140,8 +140,8 @@ def _may_be_slow(choice: Choice) -> bool:
 _ENDS_OF_PATIENCE: Final = frozenset(("lost", "timed-out"))
 
 
-def clients_of(options: CheckOptions, stop: threading.Event) -> Clients | None:
-    """Those that live on; None: the command is run for each scenario. To be closed.
+def clients_of(options: CheckOptions, stop: threading.Event) -> Clients:
+    """Those that live on, one of them started; to be closed.
 
     Args:
         options: of all runs.
@@ -150,9 +150,8 @@ def clients_of(options: CheckOptions, stop: threading.Event) -> Clients | None:
     Raises:
         UsageError: the command cannot be started, or takes no jobs.
     """
-    if not options.lines:
-        return None
-    clients = Clients(options.argv, env={**os.environ, **_NO_PROXY}, stop=stop)
+    env = {**os.environ, **_NO_PROXY}
+    clients = Clients(options.argv, env=env, stop=stop, otherwise="leave out --lines")
     clients.start()
     return clients
 
@@ -172,8 +171,11 @@ def check_one(
         options: how it is run.
         folder: is made, and is only for this run.
         stop: ends the run early.
-        clients: who does the run, if they live on.
+        clients: who does the run, if they live on; None: one that is started for it alone.
     """
+    if options.lines and clients is None:
+        with clients_of(options, stop or threading.Event()) as clients:
+            return check_one(choice, options, folder, stop=stop, clients=clients)
     try:
         with play(
             choice, seed=options.seed, speed=options.speed, options=options.server

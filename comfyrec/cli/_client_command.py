@@ -13,11 +13,11 @@ from comfyrec.check.runner import PLACES
 from comfyrec.errors import UsageError
 
 __all__ = [
+    "LINES",
     "above_0",
     "command_of",
     "flags_again",
     "jobs",
-    "refuse_places",
     "seconds",
     "sigterm_interrupts",
     "whole_number",
@@ -54,11 +54,22 @@ def jobs(text: str) -> int:
     return whole_number(text, "jobs", JOBS_MAX)
 
 
-def command_of(given: Sequence[str], asked: str) -> tuple[str, ...]:
+LINES: Final = (
+    "the command is started once, lives on and takes jobs by the line protocol (docs/fuzzing.md), "
+    "which saves the start of a process per run"
+)
+
+
+def command_of(given: Sequence[str], asked: str, *, lines: bool = False) -> tuple[str, ...]:
     """The client's command, out of all that stands behind the flags of ``comfyrec ASKED``.
 
+    Args:
+        given: all that.
+        asked: the name of the command of ours.
+        lines: it is started once, before there is any server.
+
     Raises:
-        UsageError: there is none, or a flag is unknown.
+        UsageError: there is none, a flag is unknown, or a place cannot be filled in.
     """
     command = tuple(given[1:] if given[:1] == ["--"] else given)
     if not command:
@@ -70,10 +81,12 @@ def command_of(given: Sequence[str], asked: str) -> tuple[str, ...]:
         raise UsageError(
             f"unknown option '{command[0]}'; 'comfyrec {asked} --help' lists the options"
         )
+    if lines:
+        _refuse_places(command)
     return command
 
 
-def refuse_places(command: Sequence[str]) -> None:
+def _refuse_places(command: Sequence[str]) -> None:
     """See that a command that is started once, before there is any server, has no places.
 
     Raises:

@@ -35,6 +35,7 @@ from comfyrec.check.result import ScenarioResult
 from comfyrec.check.runner import CheckOptions
 from comfyrec.cli import FAILED, FINE
 from comfyrec.cli._client_command import (
+    LINES,
     command_of,
     flags_again,
     jobs,
@@ -75,6 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="where it passes and fails: as for 'comfyrec check' (%(default)s)",
     )
     add("--timeout", type=seconds, default=10.0, metavar="S", help="seconds per run (%(default)g)")
+    add("--lines", action="store_true", help=LINES)
     add("--jobs", type=jobs, default=2, metavar="N", help="runs at the same time (%(default)s)")
     add(
         "--repeat",
@@ -89,7 +91,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Search, and say what was found."""
-    argv = command_of(arguments.command, "bisect")
+    argv = command_of(arguments.command, "bisect", lines=arguments.lines)
     good = _known_era("--good", arguments.good, [])
     has_bad = arguments.bad is not None or arguments.fact
     flag, version = ("--bad", arguments.bad) if arguments.bad else ("--good", arguments.good)
@@ -99,8 +101,12 @@ def run(arguments: argparse.Namespace) -> int:
             f"--bad {arguments.bad} has the same facts as --good {arguments.good}; give another "
             f"version, or leave --bad out to try every fact"
         )
-    trials = Trials(argv, jobs=arguments.jobs, repeat=Repeat.from_text(arguments.repeat))
-    with sigterm_interrupts(), adopting_orphans(), trials:
+    repeat = Repeat.from_text(arguments.repeat)
+    with (
+        sigterm_interrupts(),
+        adopting_orphans(),
+        Trials(argv, jobs=arguments.jobs, repeat=repeat, lines=arguments.lines) as trials,
+    ):
         judge = _Judge(arguments, argv, trials)
         found = dependencies(good, judge) if bad is None else bisect(good, bad, judge)
     if trials.flaky:
@@ -136,7 +142,11 @@ class _Judge:
     ) -> None:
         self._choices = choices_in(arguments.scenarios)
         self._options = CheckOptions(
-            argv=argv, timeout_s=arguments.timeout, seed=arguments.seed, keep_going=True
+            argv=argv,
+            timeout_s=arguments.timeout,
+            seed=arguments.seed,
+            lines=arguments.lines,
+            keep_going=True,
         )
         self._trials, self._known = trials, dict[Era, str]()
 

@@ -51,11 +51,11 @@ from comfyrec.check.runner import CheckOptions, check_all
 from comfyrec.check.summaries import as_badge, as_markdown
 from comfyrec.cli import FAILED, FINE, INTERRUPTED
 from comfyrec.cli._client_command import (
+    LINES,
     above_0,
     command_of,
     flags_again,
     jobs,
-    refuse_places,
     seconds,
     sigterm_interrupts,
 )
@@ -119,12 +119,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MIB|off",
         help="how much a client may grow during a flood of messages (80); on Linux",
     )
-    add(
-        "--lines",
-        action="store_true",
-        help="the command is started once, lives on and takes jobs by the line protocol "
-        "(docs/fuzzing.md), which saves the start of a process per scenario",
-    )
+    add("--lines", action="store_true", help=LINES)
     add("--jobs", type=jobs, default=1, metavar="N", help="runs at the same time (%(default)s)")
     add(
         "--speed",
@@ -167,9 +162,7 @@ def _speed(text: str) -> float:
 
 def run(arguments: argparse.Namespace) -> int:
     """Check, report, and give 1 if anything failed."""
-    argv = command_of(arguments.command, "check")
-    if arguments.lines:
-        refuse_places(argv)
+    argv = command_of(arguments.command, "check", lines=arguments.lines)
     surface = choose_surface(arguments.surface or NATIVE)
     choices = choices_in(arguments.scenarios, surface.name)
     era = chosen_era(arguments.comfyui_version, arguments.fact, "check")

@@ -35,7 +35,14 @@ from comfyrec.check.causes.shrink_trials import Failing, NeverFails
 from comfyrec.check.causes.trials import Repeat, Trials
 from comfyrec.check.process_tree import adopting_orphans
 from comfyrec.cli import FAILED, FINE
-from comfyrec.cli._client_command import command_of, jobs, seconds, sigterm_interrupts, whole_number
+from comfyrec.cli._client_command import (
+    LINES,
+    command_of,
+    jobs,
+    seconds,
+    sigterm_interrupts,
+    whole_number,
+)
 from comfyrec.cli._parser import AsWritten
 from comfyrec.cli.terminal.output import opened, safe, said, tell
 from comfyrec.errors import CassetteExists, UsageError
@@ -61,6 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--test", type=Path, metavar="FILE.py", help="write it as a pytest test of the command")
     add("--overwrite", action="store_true", help="replace files that exist")
     add("--timeout", type=seconds, default=6.0, metavar="S", help="seconds per run (%(default)g)")
+    add("--lines", action="store_true", help=LINES)
     add("--jobs", type=jobs, default=4, metavar="N", help="runs at the same time (%(default)s)")
     add(
         "--runs",
@@ -82,7 +90,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Shrink, save, and tell what is left."""
-    argv = command_of(arguments.command, "shrink")
+    argv = command_of(arguments.command, "shrink", lines=arguments.lines)
     output = arguments.output or Path(f"{_stem(arguments.what)}.shrunk.jsonl")
     for path in filter(None, (output, arguments.scenario, arguments.test)):
         if path.exists() and not arguments.overwrite:
@@ -90,7 +98,7 @@ def run(arguments: argparse.Namespace) -> int:
     repeat = Repeat.from_text(arguments.repeat)
     status = FINE
     with sigterm_interrupts(), adopting_orphans():
-        trials = Trials(argv, jobs=arguments.jobs, repeat=repeat)
+        trials = Trials(argv, jobs=arguments.jobs, repeat=repeat, lines=arguments.lines)
         with trials:
             records, choice, status = _recording(arguments)
             parts = Parts(records)
@@ -102,6 +110,7 @@ def run(arguments: argparse.Namespace) -> int:
                 where=arguments.what,
                 timeout_s=arguments.timeout,
                 seed=arguments.seed,
+                lines=arguments.lines,
                 runs_max=arguments.runs,
                 on_tried=_log,
             )
@@ -227,6 +236,7 @@ class _Left:
             truth=self._failing.truth,
             cassette=output,
             argv=tuple(argv),
+            lines=self._arguments.lines,
             story=tuple(self.lines(output)[:-1]),
         )
         for path, text in (

@@ -21,6 +21,8 @@ class Remains(msgspec.Struct, frozen=True, kw_only=True):
     cassette: Path
     argv: tuple[str, ...]
     """The client's command."""
+    lines: bool = False
+    """It lives on and takes jobs."""
     story: tuple[str, ...]
 
 
@@ -63,7 +65,7 @@ COMMAND = (
 
 def test_{function or "client"}(tmp_path: Path) -> None:
     scenario = recorded_scenario(CASSETTE, truth={found.truth!r})
-    options = CheckOptions(argv=COMMAND, timeout_s=10.0)
+    options = CheckOptions(argv=COMMAND, timeout_s=10.0{", lines=True" if found.lines else ""})
 
     result = check_one(Choice(scenario, scenario.settings()), options, tmp_path / "run")
 

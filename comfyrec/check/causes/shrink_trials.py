@@ -28,6 +28,9 @@ HUNG_S_MIN: Final = 2.0
 """A client that was silent from its first second on is not waited for much longer than that."""
 
 
+_PLACED: Final = "write {url} where its command takes the address"
+
+
 class NeverFails(Exception):
     """There is nothing to shrink; the text says why, and what to do."""
 
@@ -43,6 +46,7 @@ class Failing:
         where: what errors call the recording.
         timeout_s: per run.
         seed: of the replay.
+        lines: the command lives on and takes jobs.
         runs_max: then ``Spent`` is raised.
         on_tried: is told of each cut: what is left of it, and whether the client failed.
     """
@@ -57,11 +61,14 @@ class Failing:
         where: str = "the recording",
         timeout_s: float,
         seed: int = 0,
+        lines: bool = False,
         runs_max: int = 60,
         on_tried: Callable[[str, bool], None] = lambda left, failed: None,
     ) -> None:
         self._parts, self._trials, self._choice = parts, trials, choice
-        self._options = CheckOptions(argv=argv, timeout_s=timeout_s, seed=seed, speed=MAX)
+        self._options = CheckOptions(
+            argv=argv, timeout_s=timeout_s, seed=seed, speed=MAX, lines=lines
+        )
         self._runs_max, self._on_tried = runs_max, on_tried
         self._known: dict[Cut, bool] = {}
         self.best = Cut()
@@ -87,10 +94,8 @@ class Failing:
         self.guarded = reference_result(whole).status == "pass"
         result = self._whole_result(whole)
         if result.traffic.attempts == 0:
-            raise UsageError(
-                "the client never contacted the server; write {url} where its command takes the "
-                "address"
-            )
+            place = "let it take the url of each job" if self._options.lines else _PLACED
+            raise UsageError(f"the client never contacted the server; {place}")
         if not why(result):
             if self._choice is not None:
                 raise NeverFails(

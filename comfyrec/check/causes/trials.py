@@ -21,7 +21,7 @@ import msgspec
 from comfyrec.check.advice import cause_of
 from comfyrec.check.command import find_command
 from comfyrec.check.result import ScenarioResult
-from comfyrec.check.runner import CheckOptions, check_one
+from comfyrec.check.runner import CheckOptions, check_one, clients_of
 from comfyrec.errors import ScenarioError, UsageError
 from fake_server.scenarios import Choice
 
@@ -71,7 +71,11 @@ class Trials:
         argv: the client's command.
         jobs: runs at the same time.
         repeat: how often each trial is run.
+        lines: the command lives on and takes jobs.
         on_run: is told of each run, from any thread.
+
+    Raises:
+        UsageError: there is no such command, or it is to take jobs and does not.
     """
 
     def __init__(
@@ -80,11 +84,14 @@ class Trials:
         *,
         jobs: int = 1,
         repeat: Repeat | None = None,
+        lines: bool = False,
         on_run: Callable[[ScenarioResult], None] = lambda result: None,
     ) -> None:
         find_command(argv)
         self._repeat, self._on_run = repeat or Repeat(), on_run
         self._stop = threading.Event()
+        options = CheckOptions(argv=tuple(argv), lines=lines)
+        self._clients = clients_of(options, self._stop) if lines else None
         self._home = TemporaryDirectory(prefix="comfyrec-trials-")
         self._pool = ThreadPoolExecutor(max_workers=jobs, thread_name_prefix="comfyrec-trials")
         self._numbers = count()
@@ -132,7 +139,9 @@ class Trials:
 
     def _once(self, trial: Trial) -> ScenarioResult:
         folder = Path(self._home.name) / str(next(self._numbers))
-        result = check_one(trial.choice, trial.options, folder, stop=self._stop)
+        result = check_one(
+            trial.choice, trial.options, folder, stop=self._stop, clients=self._clients
+        )
         shutil.rmtree(folder, ignore_errors=True)
         self.runs += 1
         if result.ended == "not run":
@@ -152,4 +161,6 @@ class Trials:
         # When all went well nothing runs any more; else (Ctrl-C) what still runs ends now.
         self._stop.set()
         self._pool.shutdown(wait=True, cancel_futures=True)
+        if self._clients is not None:
+            self._clients.close()
         self._home.cleanup()

@@ -110,7 +110,10 @@ def test_memory_is_measured_if_asked() -> None:
     "code, sentence",
     [
         ("print('hello')", "does not speak the line protocol: it never said"),
-        ("import sys; sys.exit('no module x')", "it printed: no module x; see docs/fuzzing.md"),
+        (
+            "import sys; sys.exit('no module x')",
+            "it printed: no module x; see docs/fuzzing.md, or write {url} into the command to",
+        ),
         ('print(\'{"comfyrec": {"ready": 9}}\', flush=True)', "speaks version 9"),
         ("import time; time.sleep(60)", "does not speak the line protocol"),
     ],

@@ -7,7 +7,7 @@ import argparse
 import pytest
 
 from comfyrec.cli import bisect, check
-from comfyrec.cli._client_command import refuse_places
+from comfyrec.cli._client_command import command_of
 from comfyrec.cli.check import _NOT_PLAYED
 from comfyrec.cli.check import _flags as flags_of_check
 from comfyrec.errors import UsageError
@@ -49,7 +49,8 @@ def test_bisect_writes_down_what_check_has_as_well() -> None:
 
 
 def test_a_command_that_is_started_once_has_no_places() -> None:
-    refuse_places(["node", "lines.js", "{other}"])
+    words = ["--", "node", "lines.js", "{other}"]
+    assert command_of(words, "check", lines=True) == tuple(words[1:])
 
     with pytest.raises(UsageError, match=r"started once, so \{workflow\} cannot be filled in"):
-        refuse_places(["node", "lines.js", "--flow={workflow}"])
+        command_of(["node", "lines.js", "--flow={workflow}"], "bisect", lines=True)

@@ -1,6 +1,6 @@
 """A specimen that lives on: ``python -m tests.comfyrec.fuzz.specimen late_socket``.
 
-A name with a capital is one of the mutations.
+A name with a capital is one of the mutations; a fact's name is the client that depends on it.
 """
 
 from __future__ import annotations
@@ -13,8 +13,16 @@ from typing import Any
 from comfyrec.fuzz.adapter import Job, answer_lines
 from tests.comfyrec.check.specimens import mutations
 from tests.comfyrec.check.specimens.matrix import specimen
+from tests.comfyrec.check.specimens.of_one_version import CLIENTS as OF_ONE_VERSION
 
-CLIENT = getattr(mutations, sys.argv[1]) if sys.argv[1][0].isupper() else specimen(sys.argv[1])
+NAME = sys.argv[1]
+CLIENT = (
+    OF_ONE_VERSION[NAME]
+    if NAME in OF_ONE_VERSION
+    else getattr(mutations, NAME)
+    if NAME[0].isupper()
+    else specimen(NAME)
+)
 
 
 async def run(job: Job) -> dict[str, Any]:

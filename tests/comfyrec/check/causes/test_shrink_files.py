@@ -51,5 +51,12 @@ def test_a_test_file_runs_the_command() -> None:
     assert "('python', \"it's.py\", '{url}')" in ast.unparse(tree)
 
 
+def test_a_test_file_starts_a_client_that_takes_jobs_as_one() -> None:
+    remains = Remains(**{**fields(REMAINS), "lines": True})
+
+    assert "timeout_s=10.0, lines=True)" in test_file(Path("test_found.py"), remains)
+    assert "lines" not in test_file(Path("test_found.py"), REMAINS)
+
+
 def fields(remains: Remains) -> dict[str, object]:
     return {name: getattr(remains, name) for name in remains.__struct_fields__}

@@ -52,6 +52,17 @@ def test_the_one_message_that_breaks_a_client_is_left(bug: str, parts: Parts) ->
     assert any("A correct client passes" in line for line in failing.story(cut, len(messages)))
 
 
+@pytest.mark.long
+def test_a_client_that_lives_on_is_told_where_its_address_is(parts: Parts) -> None:
+    code = "import comfyrec.fuzz.adapter as a; a.answer_lines(lambda job: {'outcome': 'failed'})"
+    argv = (sys.executable, "-c", code)
+    with (
+        Trials(argv, lines=True) as trials,
+        pytest.raises(UsageError, match="let it take the url of each job"),
+    ):
+        Failing(parts, trials, argv, timeout_s=6, lines=True).begin()
+
+
 def test_a_client_that_passes_is_nothing_to_shrink(parts: Parts) -> None:
     with Trials(command("right")) as trials:
         failing = Failing(parts, trials, command("right"), timeout_s=5)
