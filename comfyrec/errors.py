@@ -172,14 +172,19 @@ class DamagedRecord(CassetteError):
 
 
 class CutOff(CassetteError):
-    """The end of a cassette is missing: it was cut off, or its recorder was killed."""
+    """The end of a cassette is missing: it was cut off, or its recorder was killed.
 
-    def __init__(self, path: str, offset: int, why: str = "") -> None:
-        super().__init__(path, offset, why)
-        self.path, self.offset, self.why = path, offset, why
+    ``records`` is how many were read, if that was counted.
+    """
+
+    def __init__(self, path: str, offset: int, why: str = "", records: int | None = None) -> None:
+        super().__init__(path, offset, why, records)
+        self.path, self.offset, self.why, self.records = path, offset, why, records
 
     def __str__(self) -> str:
         why = self.why or "the recording has no end, it was cut off or its recorder was killed"
+        if self.records is not None:
+            why += f" after {self.records} record{'' if self.records == 1 else 's'}"
         return f"{self.path}: {why} (byte {self.offset}); all before it was read"
 
 

@@ -76,7 +76,7 @@ class RecordOrder:
         self.path = path
         self.problems: list[CassetteError] = []
         self.left_out = 0
-        self.expected = 0
+        self.expected = self._missing = 0
         self.last: AnyRecord | None = None
         self._offset_now = offset_now
         self._fresh: DamagedRecord | None = None
@@ -118,6 +118,7 @@ class RecordOrder:
         """The next record is ``seq``: say what is missing before it."""
         missing = seq - self.expected
         self.expected = seq
+        self._missing += missing
         if self._fresh is not None and missing:
             self._fresh.missing += missing
         elif missing:
@@ -134,7 +135,8 @@ class RecordOrder:
     def finish(self) -> None:
         """No more bytes."""
         if not isinstance(self.last, End):
-            self.note(CutOff(self.path, self._offset_now()))
+            read = self.expected - self._missing
+            self.note(CutOff(self.path, self._offset_now(), records=read))
 
     def _say(self, why: str, missing: int = 0) -> None:
         self.note(DamagedRecord(self.path, self._offset_now(), why, missing))

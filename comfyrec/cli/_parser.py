@@ -18,6 +18,16 @@ _CHOICE: Final = re.compile(r"invalid choice: (?P<given>.+?) \(choose from .*", 
 _TYPE: Final = re.compile(r"invalid (?P<type>\w+) value: (?P<given>.+)", re.DOTALL)
 _OTHER: Final = re.compile(r"not allowed with argument (?P<other>\S+)")
 _EXPLICIT: Final = re.compile(r"ignored explicit argument (?P<given>.+)", re.DOTALL)
+_ALSO_CALLED: Final = {
+    "--port": ("--listen",),
+    "--host": ("--listen",),
+    "--bind": ("--listen", "--host"),
+    "--address": ("--listen", "--host"),
+    "--out": ("--output",),
+    "--url": ("--upstream", "--server"),
+    "--target": ("--upstream", "--server"),
+}
+"""What other programs call a flag -> what it may be called here."""
 _REQUIRED: Final = re.compile(r"the following arguments are required: (?P<names>.+)")
 _TYPES: Final = {"int": "a whole number", "float": "a number"}
 
@@ -83,6 +93,7 @@ class Parser(argparse.ArgumentParser):
         # Compared without the dashes that all of them have in common.
         known = {flag.lstrip("-"): flag for flag in flags}
         meant = known.get(nearest(name.lstrip("-"), known) or "")
+        meant = next((one for one in _ALSO_CALLED.get(name, ()) if one in flags), meant)
         hint = f"did you mean '{meant}'?" if meant else f"'{self.prog} --help' lists the options"
         self.error(f"unknown option '{name}'; {hint}")
 

@@ -55,8 +55,11 @@ def run(arguments: argparse.Namespace) -> int:
     if len(arguments.file) > 1:
         raise UsageError(f"--to {arguments.to} writes one recording; name one, or use parquet")
     name = arguments.file[0]
-    if arguments.output is None and arguments.to == "perfetto" and sys.stdout.isatty():
-        raise UsageError("--to perfetto writes bytes, which a terminal does not show; give it -o")
+    if arguments.output is None and arguments.to in _FOR_FILES and sys.stdout.isatty():
+        raise UsageError(
+            f"--to {arguments.to} {_FOR_FILES[arguments.to]}; name a file with "
+            f"-o {Path(name).stem}{_ENDS[arguments.to]}"
+        )
     if arguments.output is not None:
         refuse_source(arguments.output, find_cassette(name))
     if arguments.to == "har":
@@ -114,5 +117,10 @@ _OF_STORY: Final[dict[str, Callable[[Timeline, Story], bytes]]] = {
     "jsonl": _jsonl,
     "csv": _csv,
 }
+_FOR_FILES: Final = {
+    "perfetto": "writes bytes, which a terminal does not show",
+    "har": "writes a single line, which no person can read",
+}
+_ENDS: Final = {"perfetto": ".pftrace", "har": ".har"}
 FORMATS: Final = (*_OF_STORY, "har", "parquet")
 """What ``--to`` takes; HAR is made of the records, the others of their story."""

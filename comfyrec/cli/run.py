@@ -105,10 +105,14 @@ def _check_folder(folder: Path, pattern: outputs.Pattern, *, overwrite: bool) ->
         ) from None
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OutputError(f"--save-images {folder}", "is not writable; choose another folder")
-    first = folder / pattern.name(0)
-    if first.exists() and not overwrite:
+    numbers = {pattern.number_of(file.name): file for file in folder.iterdir()}
+    taken = [number for number in numbers if number is not None and number >= pattern.offset]
+    if taken and not overwrite:
+        # From another run: its files would stand between the new ones, or in their way.
         raise OutputError(
-            str(first), "already exists; give --overwrite, --index-offset or another folder"
+            str(numbers[min(taken)]),
+            f"already exists; give another folder, --overwrite to replace files of the same name, "
+            f"or --index-offset {max(taken) + 1} to go on behind it",
         )
 
 

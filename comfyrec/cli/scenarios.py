@@ -1,10 +1,16 @@
-"""List the scenarios of the catalogue, or describe one of them."""
+"""List the scenarios of the catalogue, describe one of them, or search for words.
+
+comfyrec scenarios ws-silent:after=start    describe one, with these parameters
+comfyrec scenarios memory                   those that have this word in them
+comfyrec scenarios | grep binary            in a pipe each is one whole line
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
 import re
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
 from itertools import groupby
@@ -14,7 +20,9 @@ import msgspec
 
 from comfyrec.check.invariants import INVARIANTS
 from comfyrec.check.play import IMAGES
-from comfyrec.cli.terminal.output import safe, wrapped
+from comfyrec.cli.terminal.output import COLUMNS, safe, wrapped
+from comfyrec.errors import ScenarioError
+from comfyrec.wording import plural
 from fake_server.options import ServerOptions, SurfaceChoice
 from fake_server.scenario_source import scenario_source, transport_of
 from fake_server.scenarios import (
@@ -45,26 +53,61 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of ``comfyrec scenarios``."""
     parser.add_argument(
         "name",
-        nargs="?",
+        nargs="*",
         metavar="NAME[:k=v,...]",
-        help="a scenario: its parameters, what is sent, what a correct client does",
+        help="a scenario: its parameters, what is sent, what a correct client does; "
+        "or words to search for",
     )
     parser.add_argument("--json", action="store_true", help="as JSON")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the catalogue, or one scenario."""
-    if arguments.name:
-        choice = choose(arguments.name)
+    found = _found(arguments.name) if arguments.name else _all()
+    if not found:
+        choice = _chosen(arguments.name)
         if arguments.json:
             print(json.dumps(_whole(choice), indent=2))
         else:
             print("\n".join(description(choice)))
     elif arguments.json:
-        print(json.dumps([_entry(scenario) for scenario in _all()], indent=2))
+        print(json.dumps([_entry(scenario) for scenario in found], indent=2))
     else:
-        print("\n".join(_listing(_all())))
+        columns = COLUMNS if sys.stdout.isatty() else sys.maxsize
+        print("\n".join(_listing(found, columns, whole=not arguments.name)))
     return 0
+
+
+def _chosen(words: Sequence[str]) -> Choice:
+    if len(words) > 1:
+        raise ScenarioError(
+            f"no scenario has {' and '.join(map(repr, words))} in it; give fewer words"
+        )
+    return choose(words[0])
+
+
+def _found(words: Sequence[str]) -> list[Scenario]:
+    """Those that have all words in them; none where one is named or nothing fits."""
+    if len(words) == 1 and (":" in words[0] or _is_name(words[0])):
+        return []
+    wanted = [word.lower() for word in words]
+    return [one for one in _all() if all(word in _searched(one) for word in wanted)]
+
+
+def _is_name(word: str) -> bool:
+    try:
+        choose(word)
+    except ScenarioError:
+        return False
+    return True
+
+
+def _searched(scenario: Scenario) -> str:
+    also = [
+        f"{name} {params}" for name, (meant, params) in ALIASES.items() if meant == scenario.name
+    ]
+    words = (scenario.name, scenario.row, scenario.category, scenario.summary, scenario.correct)
+    return " ".join((*words, *also, *scenario.evidence)).lower()
 
 
 def _all() -> list[Scenario]:
@@ -74,17 +117,21 @@ def _all() -> list[Scenario]:
 # --- the list --------------------------------------------------------------------------------
 
 
-def _listing(scenarios: list[Scenario]) -> Iterator[str]:
+def _listing(scenarios: list[Scenario], columns: int, *, whole: bool) -> Iterator[str]:
     width = max(len(scenario.name) for scenario in scenarios)
     for category, some in groupby(scenarios, key=lambda scenario: scenario.category):
         yield f"{category}"
         for one in some:
-            yield from wrapped(f"  {one.row:<4} {one.name:<{width}}  ", one.summary)
+            beginning = f"  {one.row:<4} {one.name:<{width}}  "
+            yield from wrapped(beginning, one.summary, columns)
         yield ""
+    if not whole:
+        yield f"{plural(len(scenarios), 'scenario')}; 'comfyrec scenarios NAME' describes one."
+        return
     yield "short names"
     for alias, (name, params) in ALIASES.items():
         given = choice_of(name, params).title
-        yield from wrapped(f"       {alias:<{width}}  ", given)
+        yield from wrapped(f"       {alias:<{width}}  ", given, columns)
     yield ""
     yield "'comfyrec scenarios NAME' describes one of them."
 

@@ -113,6 +113,15 @@ class Pattern(msgspec.Struct, frozen=True):
         named = _COUNTER.sub(lambda found: _digits(found, number), self.text)
         return _with_suffix(named, suffix)
 
+    def number_of(self, name: str) -> int | None:
+        """The number in the name of a file that was saved by this pattern, whatever its suffix."""
+        found = _COUNTER.search(self.text)
+        assert found is not None, "a pattern has a counter"
+        before, after = self.text[: found.start()], self.text[found.end() :]
+        behind = after.rpartition(".")[0] if "." in after else after
+        fits = re.fullmatch(f"{re.escape(before)} *([0-9]+){re.escape(behind)}([.][^.]+)?", name)
+        return None if fits is None else int(fits[1])
+
 
 def _digits(found: re.Match[str], number: int) -> str:
     if found[0].startswith("#"):

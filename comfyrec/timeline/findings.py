@@ -96,19 +96,24 @@ def find_polls(timeline: Timeline) -> tuple[Poll, ...]:
     return tuple(sorted(polls, key=lambda poll: -poll.count))
 
 
-def find_silences(timeline: Timeline, busy: Sequence[tuple[int, int, str]]) -> tuple[Silence, ...]:
+def find_silences(
+    timeline: Timeline, busy: Sequence[tuple[int, int, str]], *, idle: bool
+) -> tuple[Silence, ...]:
     """The longest stretches in which nothing crossed the wire, in order.
 
     Args:
         timeline: the recording.
         busy: (from, to, what happened then), microseconds since the first record.
+        idle: all prompts are over at its end: then it just went on for a while behind its last
+            word, which is no silence.
     """
     least = max(SILENCE_US_MIN, int((timeline.t_end - timeline.t) * SILENCE_SHARE))
     times = sorted(t - timeline.t for t in _times(timeline))
+    last = max(_words(timeline), default=timeline.t) - timeline.t
     found = [
         Silence(before, after - before, _during(before, after, busy))
         for before, after in pairwise(times)
-        if after - before >= least
+        if after - before >= least and not (idle and before >= last)
     ]
     longest = sorted(found, key=lambda silence: -silence.duration_us)[:SILENCES_MAX]
     return tuple(sorted(longest, key=lambda silence: silence.t_us))
@@ -116,6 +121,13 @@ def find_silences(timeline: Timeline, busy: Sequence[tuple[int, int, str]]) -> t
 
 def _times(timeline: Timeline) -> Iterable[int]:
     yield timeline.t
+    yield from _words(timeline)
+    yield from (one.closing.t for one in timeline.sockets if one.closing is not None)
+    yield timeline.t_end
+
+
+def _words(timeline: Timeline) -> Iterable[int]:
+    """When something was said: all but the ends of sockets and of the recording."""
     for exchange in timeline.exchanges:
         for half in (exchange.request, exchange.response):
             if half is not None:
@@ -124,9 +136,6 @@ def _times(timeline: Timeline) -> Iterable[int]:
     for socket in timeline.sockets:
         yield from (message.t for message in socket.messages)
         yield from (ping.t for ping in socket.pings)
-        if socket.closing is not None:
-            yield socket.closing.t
-    yield timeline.t_end
 
 
 def _during(before: int, after: int, busy: Sequence[tuple[int, int, str]]) -> str:

@@ -88,6 +88,8 @@ PROBLEMS_MAX: Final = 200
 FINDINGS_MAX: Final = 2_000
 POLLED_MAX: Final = 4_000
 """Different things that are counted as asked for; those asked for once are forgotten first."""
+_CLOSES: Final = bytes((0x80 | CLOSE,))
+"""The first byte of a frame that closes a socket."""
 CLOSED_KEPT: Final = 1_000
 """Connections that are remembered behind their end, for an answer that comes after it."""
 
@@ -138,6 +140,8 @@ class Live:
         self._problems: list[str] = []
         self._polled: dict[str, tuple[str, array[int]]] = {}
         self._silences: list[tuple[int, int, str]] = []
+        self._last_word = 0
+        """When something was said last."""
         self._told: list[Told] = []
 
     # --- records -------------------------------------------------------------------------------
@@ -153,6 +157,8 @@ class Live:
             self._silence_before(record.t)
             self.prompts.settle(record.t)
             self.t_end = record.t
+        if isinstance(record, HttpPart | WsFrame) and record.head[:1] != _CLOSES:
+            self._last_word = record.t
         if isinstance(record, WsFrame):
             self._frame(record, at)
         elif isinstance(record, HttpPart):
@@ -458,7 +464,7 @@ class Live:
             refusals=tuple(self.refusals),
             sockets=tuple(one.listener(start) for one in self.sockets.values()),
             polls=tuple(self._polls()),
-            silences=tuple(self._longest_silences()),
+            silences=tuple(self._longest_silences(prompts)),
             findings=tuple(findings),
         )
 
@@ -481,11 +487,13 @@ class Live:
                 found.append(Poll(route, len(times), times[0], times[-1], middle))
         return sorted(found, key=lambda poll: -poll.count)
 
-    def _longest_silences(self) -> list[Silence]:
+    def _longest_silences(self, prompts: tuple[PromptStory, ...]) -> list[Silence]:
         least = max(SILENCE_US_MIN, int(self.duration_us * SILENCE_SHARE))
+        behind = self._last_word - (self.start or 0)
+        idle = all(prompt.outcome for prompt in prompts)
         found = [
             Silence(t_us, length, during)
             for length, t_us, during in self._silences
-            if length >= least
+            if length >= least and not (idle and t_us >= behind)
         ]
         return sorted(found, key=lambda silence: silence.t_us)

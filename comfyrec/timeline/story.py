@@ -126,7 +126,9 @@ def tell(timeline: Timeline, *, whole: bool = True) -> Story:
     start = timeline.t
     prompts = (*_prompts(timeline), *(story for _, story in timeline.jobs_told))
     sockets = tuple(listener_of(socket, start) for socket in timeline.sockets)
-    silences = find_silences(timeline, _busy(prompts))
+    silences = find_silences(
+        timeline, _busy(prompts), idle=all(prompt.outcome for prompt in prompts)
+    )
     findings = [
         *broken_rules(timeline, whole=whole),
         *_unheard(prompts, timeline),

@@ -244,7 +244,10 @@ class Writer:
     def _why_left(self) -> str:
         """Why the file shall not be written anew, or ""."""
         if not self._whole:
-            return "it was damaged before, and nothing that cannot be read is overwritten"
+            return (
+                "it was damaged before, and nothing that cannot be read is overwritten "
+                f"('comfyrec recover {self.path} -o NEW' writes what can be read)"
+            )
         if displaced(self.path, self._fd) is not None:
             return "it no longer stands under its name"
         if self.encoding != "packed":

@@ -401,8 +401,10 @@ class PackedReader:
             rest = min(end - at - HEAD_BYTES, RUN_BYTES_MAX)
             due = self._all_of(records_before_cut(self._window.bytes(at + HEAD_BYTES, rest)))
         self._at = at
-        why = self._describe(kind, cut=cut and resume is None)
-        self.order.damage(at, why, spread=kind == BLOCK_KIND)
+        is_end = cut and resume is None
+        why = self._describe(kind, cut=is_end)
+        # What stands in blocks and was to follow them is missing in many places of one cut.
+        self.order.damage(at, why, spread=kind == BLOCK_KIND or is_end)
         if resume is None:
             self._at = size
         elif self._has_hole(at, resume) and not self._beyond_holes:

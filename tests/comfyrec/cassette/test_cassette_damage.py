@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from comfyrec.cassette.files import (
     create_cassette,
+    find_cassette,
     list_cassette,
     open_cassette,
     write_cassette,
@@ -112,6 +113,17 @@ def test_a_cut_recording_gives_every_record_that_was_whole(tmp_path: Path) -> No
     for number, end in enumerate(ends, 1):
         assert len(survivors(tmp_path / "b", data[:end])[0]) == number
         assert len(survivors(tmp_path / "b", data[: end - 1])[0]) == max(0, number - 1)
+
+
+def test_a_recording_that_was_cut_anywhere_is_damaged_in_one_place(tmp_path: Path) -> None:
+    data = Path(find_cassette("fresh-run-preview-metadata")).read_bytes()
+    for share in range(5, 100, 5):
+        records, problems = survivors(tmp_path / "cut", data[: len(data) * share // 100])
+
+        cut, end = problems
+        assert isinstance(cut, DamagedRecord) and isinstance(end, CutOff)
+        assert f"killed after {end.records} record" in str(end)
+        assert len(records) <= (end.records or 0)
 
 
 def test_a_run_that_was_cut_gives_every_record_that_was_whole(tmp_path: Path) -> None:

@@ -547,3 +547,18 @@ def test_a_full_disk_behind_standard_output_is_one_sentence() -> None:
 
     assert ended.returncode == 1
     assert ended.stderr == "comfyrec info: standard output is on a full disk; free some\n"
+
+
+@pytest.mark.parametrize(
+    "form, name", [("har", "two-clients.har"), ("perfetto", "two-clients.pftrace")]
+)
+def test_what_nobody_can_read_on_a_terminal_is_not_written_to_one(
+    form: str, name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+
+    assert main(["export", "two-clients", "--to", form]) == 2
+
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert f"name a file with -o {name}" in said.err

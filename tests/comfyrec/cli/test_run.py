@@ -511,6 +511,23 @@ def test_a_folder_that_cannot_be_made_is_found_before_anything_is_sent(
     assert not server.requests
 
 
+@pytest.mark.parametrize("there", ["frame.000.png", "frame.003.webp"])
+def test_files_of_another_run_are_not_mixed_with_new_ones(
+    there: str, flow: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    (tmp_path / there).write_bytes(b"mine")
+    (tmp_path / "notes.txt").write_bytes(b"mine")
+    server, free = Server(), int(there[6:9]) + 1
+    with serve(server, speed=1.0) as handle:
+        assert run(handle, flow, "--save-images", str(tmp_path)) == 10
+        assert not server.requests
+        assert f"--index-offset {free} to go on behind it" in capsys.readouterr().err
+        again = ("--save-images", str(tmp_path), "--index-offset", str(free))
+        assert run(handle, flow, *again) == 0
+
+    assert (tmp_path / f"frame.{free:03}.png").read_bytes() == PNG
+
+
 def test_a_file_in_the_way_is_found_before_anything_is_sent_and_may_be_replaced(
     flow: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):

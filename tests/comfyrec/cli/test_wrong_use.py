@@ -60,6 +60,8 @@ ROWS = [
         f"{RUN} --index-offset 3 --save-images out"),
     Row("record -o new.crec", "--upstream is missing; write 'comfyrec record --upstream URL",
         f"{RECORD} -o new.crec"),
+    Row("record --upstream {url} -o new.crec --port 8190", "did you mean '--listen'?",
+        f"{RECORD} -o new.crec"),
     Row("record", "--upstream and -o/--output are missing", f"{RECORD} --output new.crec"),
     Row(f"{RECORD} -o new.crec --append --overwrite",
         "--append and --overwrite cannot be combined; give one of them",

@@ -107,3 +107,21 @@ def test_a_pattern_that_cannot_be_used_is_refused(text: str, offset: int, word: 
 )
 def test_a_suffix_is_a_short_word_behind_the_last_dot(filename: str, suffix: str):
     assert OutputFile(filename, "", "output", "1", "images").suffix == suffix
+
+
+@pytest.mark.parametrize(
+    "pattern, name, number",
+    [
+        ("frame.###.png", "frame.012.png", 12),
+        ("frame.###.png", "frame.1234.webp", 1234),
+        ("frame.###.png", "frame.png", None),
+        ("frame.###.png", "other.012.png", None),
+        ("shot_%04d", "shot_0007.mp4", 7),
+        ("%d_end.png", "41_end.png", 41),
+        ("%d_end.png", "41.png", None),
+    ],
+)
+def test_a_file_of_a_pattern_is_known_by_its_number(
+    pattern: str, name: str, number: int | None
+) -> None:
+    assert Pattern.parse(pattern).number_of(name) == number

@@ -153,3 +153,29 @@ def test_connections_that_ended_are_forgotten() -> None:
 
     assert len(live._connections) < 1_100
     assert live.requests == 3_000
+
+
+@pytest.mark.parametrize("under_way", [False, True])
+def test_a_recording_that_just_goes_on_is_not_silent_unless_something_runs(
+    under_way: bool,
+) -> None:
+    recording = run(session())
+    if under_way:
+        del recording.records[-3:]  # from the success on
+    recording.wait(60_000_000)
+    recording.frame(1, b"", opcode=8)
+    recording.closed(1, SERVER)
+    records = recording.end()
+
+    whole, live = tell(Timeline.build(records)), followed(records)[0].story(whole=True)
+
+    assert bool(whole.silences) is under_way
+    assert live.silences == whole.silences
+
+
+def test_an_idle_time_between_two_prompts_is_still_told() -> None:
+    recording = run(session())
+    recording.wait(60_000_000)
+    run(recording, prompt_id="second", conn=3, number=1)
+
+    assert tell(Timeline.build(recording.end())).silences
