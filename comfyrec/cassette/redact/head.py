@@ -9,7 +9,6 @@ from typing import Final
 from comfyrec.cassette.redact.address import address_found
 from comfyrec.cassette.redact.rules import (
     STARTS,
-    UUID,
     WAKE,
     Place,
     is_secret,
@@ -19,7 +18,7 @@ from comfyrec.cassette.redact.rules import (
 from comfyrec.cassette.redact.search.unescaped import percent_undone
 from comfyrec.cassette.redact.spans import Found, Learn
 from comfyrec.cassette.redact.text import TextWalk, found_in
-from comfyrec.cassette.redact.values import is_nothing, is_random, stands_out
+from comfyrec.cassette.redact.values import UUID, is_nothing, is_random, stands_out
 
 __all__ = ["doubtful_fields", "fields_found", "head_found"]
 

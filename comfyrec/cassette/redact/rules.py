@@ -17,25 +17,28 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from comfyrec.cassette.redact.search.literal_search import Spots
+from comfyrec.cassette.redact.shapes import SHAPES
 from comfyrec.cassette.redact.values import (
+    UUID,
     is_nothing,
     is_number,
     is_random,
     looks_like_credential,
     stands_out,
 )
+from comfyrec.cassette.redact.writing.commands import FLAGS
 
 __all__ = [
     "MARKS",
     "NAMES",
-    "SHAPES",
     "STARTS",
     "STEMS",
     "TELLING",
-    "UUID",
     "WAKE",
     "Need",
     "Place",
+    "holds_credentials",
+    "is_credential_in",
     "is_secret",
     "may_hold_secret",
     "need_of",
@@ -90,8 +93,8 @@ NAMES: Final = (
         "secretkey", "auth key", "authkey", "client key", "signing key", "encryption key",
         "license key", "service key", "account key", "master key", "admin key", "user key",
         "hf key", "openai key", "x key", "token", "id token", "password", "passwd", "passphrase",
-        "passcode", "pass phrase", "pass word", "pwd", "secret", "authorization", "credential",
-        "bearer", "jwt",
+        "passcode", "pass phrase", "pass word", "pwd", "secret", "authorization",
+        "credential", "bearer", "jwt",
     ), Need.ANY_TEXT),
     NameRule("secret", _HTTP, (
         "key", "auth", "session", "session id", "sessionid", "cookie", "signature", "sig",
@@ -100,13 +103,15 @@ NAMES: Final = (
     ), Need.ANY_TEXT),
     NameRule("secret", _IN_HEADER, (
         "cf access client id", "cf access client secret", "api keys", "tokens", "secrets",
-        "credentials", "cookies", "pass", "protection bypass",
+        "credentials", "cookies", "pass", "protection bypass", "app check", "appcheck",
     ), Need.ANY_TEXT),
     NameRule("secret", _IN_QUERY, (
-        "policy", "key pair", "x amz", "x goog", "pass", "code verifier", "client assertion",
+        "policy", "key pair", "x amz", "x goog", "pass", "pw", "code verifier", "client assertion",
         "hdnts", "hdnea", "hdntl",
     ), Need.ANY_TEXT),
-    NameRule("secret", _IN_QUERY, ("code", "ticket", "hmac", "otp"), Need.RANDOM),
+    NameRule("secret", _IN_QUERY, (
+        "code", "ticket", "hmac", "otp", "hm", "sign", "st", "resourcekey", "resource key",
+    ), Need.RANDOM),
     NameRule("secret", frozenset({Place.MEMBER, Place.WORDS}), (
         "key", "keys", "api keys", "tokens", "secrets", "passwords", "credentials", "cookies",
         "auth", "session", "session id", "sessionid", "cookie", "signature", "pass",
@@ -189,8 +194,8 @@ _OF_WHOM: Final = frozenset(
         "a admin again anthropic api app aws azure b backup bot cloud civitai client comfy "
         "comfyui confirm confirmation current dev env fal gemini github gitlab google hf "
         "huggingface ideogram key live kling local luma main minimax new old openai org org1 "
-        "pika plain primary prod production raw repeat replicate runpod runway s secondary "
-        "server service stability staging str string test user value v x"
+        "optional pika plain primary prod production raw repeat replicate runpod runway s "
+        "secondary server service stability staging str string test user value v x"
     )
 )
 """Words behind that of a credential that only say whose it is: ``api_key_comfy_org``. With any
@@ -232,6 +237,7 @@ _HARMLESS_HEADERS: Final = frozenset(
         "surrogate-key public-key-pins origin-agent-cluster keep-alive x-key-frame"
     )
 )
+_HARMLESS_HEADER: Final = re.compile(r"\Aaccess-control-|rate-?limit")
 _LETTERS: Final = re.compile(r"[A-Za-z]+")
 _NAME_CHARACTERS_MAX: Final = 128
 
@@ -243,7 +249,7 @@ def need_of(name: str, place: Place) -> Need | None:
         return None
     words = [word.lower() for word in _WORD.findall(name)]
     if place is Place.HEADER and (
-        name.lower() in _HARMLESS_HEADERS or name.lower().startswith("access-control-")
+        name.lower() in _HARMLESS_HEADERS or _HARMLESS_HEADER.search(name.lower())
     ):
         return None
     found = [
@@ -331,28 +337,59 @@ def is_secret(name: str, value: bytes, place: Place) -> bool:
     if place is Place.WORDS:
         return stands_out(value)
     if place is Place.MEMBER:
+        if name.lower() in _LICENSES:
+            return is_random(value) or _GROUPS.fullmatch(value) is not None
         if name.lower() in _PLAIN_WORDS and (
-            not stands_out(value) or (_REPOSITORY.fullmatch(value) and not is_random(value))
+            not stands_out(value) or (_NAME_OF_MODEL.fullmatch(value) and not is_random(value))
         ):
             return False
         return looks_like_credential(value)
     if place is Place.QUERY:
-        if name.lower() in _GENERIC and value.isalpha() and len(value) < _WORD_LETTERS_MAX:
+        if name.lower() in _GENERIC and _WORD_OR_TWO.fullmatch(value):
             return False  # as in an example: ?key=value
         return not is_nothing(value) and not (is_number(value) and len(value) < _CODE_DIGITS_MIN)
     return not is_nothing(value) and not (place is Place.HEADER and is_number(value))
 
 
-_PLAIN_WORDS: Final = frozenset(("token", "bearer", "license_key"))
+_CONTAINERS: Final = frozenset(
+    _words("secret secrets password passwords credential credentials token tokens api_keys apikeys")
+)
+
+
+def holds_credentials(name: str) -> bool:
+    """Whether the texts in an object of this name are credentials, whatever their own names are:
+    ``{"secrets": {"openai": ...}}``."""
+    words = [word.lower() for word in _WORD.findall(name)]
+    last = "_".join(words[-2:]) if words[-1:] == ["keys"] else "".join(words[-1:])
+    return last in _CONTAINERS and need_of(name, Place.MEMBER) is not None
+
+
+def is_credential_in(container: str, name: str, value: bytes) -> bool:
+    """Whether a text in such an object is a credential: not an id, a hash or the name of one."""
+    words = {word.lower() for word in _WORD.findall(name)}
+    if words & _BEHIND or UUID.fullmatch(value):
+        return False
+    if "token" in container.lower():
+        return is_random(value) and not _IS_NAMED_SO.fullmatch(value)
+    return stands_out(value) and not _IS_NAMED_SO.fullmatch(value)
+
+
+_PLAIN_WORDS: Final = frozenset(("token", "bearer"))
 """Members that hold ordinary words as well: the one that a model was trained with ("ohwx man"),
-who carries something, the terms that were agreed to."""
-_REPOSITORY: Final = re.compile(rb"[A-Za-z][\w.-]*/[A-Za-z][\w.-]*")
-"""Of a model whose words are counted: ``google/gemma-3-12b-it``."""
-_WORD_LETTERS_MAX: Final = 12
-UUID: Final = re.compile(rb"(?i)[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-"""Prompts and clients are named so."""
+who carries something."""
+_LICENSES: Final = frozenset(("license_key", "licensekey", "license-key", "license key"))
+"""Members that hold what was bought, or the name of the terms: ``cc-by-nc-4.0``."""
+_GROUPS: Final = re.compile(rb"(?=[A-Z-]*[0-9])[0-9A-Z]{4,8}(?:-[0-9A-Z]{4,8}){2,}")
+"""As license keys are written."""
+_NAME_OF_MODEL: Final = re.compile(
+    rb"[A-Za-z][\w.-]*/[A-Za-z][\w.-]*|(?=.*[a-z])[A-Za-z]\w{1,7}(?:-\w{1,7}){3,}"
+)
+"""Of a model whose words are counted: ``google/gemma-3-12b-it``, ``CLIP-ViT-H-14-laion2B``."""
+_WORD_OR_TWO: Final = re.compile(rb"[A-Za-z]{1,11}[0-9]?")
 _IS_NAMED_SO: Final = re.compile(
-    UUID.pattern + rb"|(?:[A-Za-z]+[._:-])*(?:[0-9a-f]{8,16}|[0-9A-F]{8,16})"
+    UUID.pattern
+    + rb"(?:[:/#.][A-Za-z]{0,24}[0-9]{0,6})*"
+    + rb"|(?:[A-Za-z]+[._:-])*(?:[0-9a-f]{8,16}|[0-9A-F]{8,16})"
 )
 """So are prompts, and models and commits by the first digits of their hashes; a name that is only
 a hint does not make a secret of one."""
@@ -360,75 +397,11 @@ _CODE_DIGITS_MIN: Final = 6
 """Fewer digits in an address are a number of something, not a one-time code."""
 
 
-# --- shapes --------------------------------------------------------------------------------------
-
-
-class Shape(NamedTuple):
-    """Keys of a well-known service, told wherever they stand by how they look."""
-
-    redaction: str
-    starts: tuple[bytes, ...]
-    """What they begin with."""
-    rest: re.Pattern[bytes]
-    """What follows."""
-    must_be_random: bool = False
-    """The start is one that words have too."""
-    starts_with_key: bool = True
-    """False: the start is an address, or the number of an account, and stays."""
-
-
-def _shape(starts: str, rest: bytes, *, must_be_random: bool = False, key: bool = True) -> Shape:
-    begins = tuple(start.encode() for start in starts.split())
-    return Shape("secret", begins, re.compile(rest), must_be_random, key)
-
-
-SHAPES: Final = (
-    _shape("sk- rk- pk-", rb"[\w-]{16,}", must_be_random=True),
-    _shape("sk_", rb"[A-Za-z0-9]{40,}", must_be_random=True),
-    _shape("sk_live_ sk_test_ rk_live_ rk_test_ whsec_", rb"[A-Za-z0-9+/=]{12,}"),
-    _shape("hf_", rb"[A-Za-z0-9]{16,}", must_be_random=True),
-    _shape("ghp_ gho_ ghu_ ghs_ ghr_", rb"[A-Za-z0-9]{20,}"),
-    _shape("github_pat_", rb"\w{20,}"),
-    _shape("glpat- gldt- glrt- glptt- glsoat- glcbt- glft-", rb"[\w-]{20,}"),
-    _shape("comfyui-", rb"[0-9a-f]{32,}"),
-    _shape("AKIA ASIA", rb"[0-9A-Z]{16}(?![0-9A-Z])"),
-    _shape("AIza", rb"[\w-]{30,}"),
-    _shape("ya29.", rb"[\w-]{20,}"),
-    _shape("GOCSPX- 1//0", rb"[\w-]{24,}", must_be_random=True),
-    _shape("xoxa- xoxb- xoxp- xoxr- xoxs- xapp- xoxe- xoxe.", rb"[A-Za-z0-9.-]{10,}"),
-    _shape("npm_ gsk_ nvapi- pypi- dop_v doo_v", rb"[A-Za-z0-9_-]{30,}", must_be_random=True),
-    _shape("r8_ rpa_ tgp_v1_ key_ fw_", rb"[A-Za-z0-9_-]{30,}", must_be_random=True),
-    _shape("xai- pplx- luma- tvly- tskey- dckr_pat_", rb"[A-Za-z0-9_-]{20,}", must_be_random=True),
-    _shape("sbp_ pcsk_ lin_api_ ntn_ dapi ABSK", rb"[A-Za-z0-9_-]{30,}", must_be_random=True),
-    _shape("msy_ tsk_ csk- lsv2_pt_ lsv2_sk_ phx_", rb"[A-Za-z0-9_-]{30,}", must_be_random=True),
-    _shape("cfut_ cfat_ cfk_ vcp_ vca_ vci_ vck_ vcr_", rb"\w{24,}", must_be_random=True),
-    _shape("glsa_ glc_ sntrys_ sntryu_ PMAK-", rb"[\w+/=-]{30,}", must_be_random=True),
-    _shape("figd_ figo_ nfp_ pscale_tkn_ pscale_pw_", rb"[\w-]{30,}", must_be_random=True),
-    _shape("shpat_ shpca_ shppa_ shpss_ NRAK- HRKU-", rb"[A-Za-z0-9-]{24,}", must_be_random=True),
-    _shape("ATATT3 ATCTT3", rb"[\w=-]{40,}"),
-    _shape("AGE-SECRET-KEY-1", rb"[A-Z0-9]{40,}"),
-    _shape("dp.pt. dp.st. dp.sa. dp.ct.", rb"[A-Za-z0-9_.-]{30,}", must_be_random=True),
-    _shape("pat", rb"[A-Za-z0-9]{14}\.[0-9a-f]{64}"),
-    _shape("SG. hvs. hvb.", rb"[A-Za-z0-9_.-]{30,}", must_be_random=True),
-    _shape("LTAI AKID", rb"[A-Za-z0-9]{16,}(?![A-Za-z0-9])", must_be_random=True),
-    _shape("eyJ", rb"[\w-]{8,}\.(?:eyJ[\w-]{8,}\.[\w-]*|[\w-]*(?:\.[\w-]{8,}){3})"),
-    _shape(
-        "hooks.slack.com/ discord.com/api/webhooks/ discordapp.com/api/webhooks/"
-        " hooks.zapier.com/hooks/ .webhook.office.com/",
-        rb"[\w@/.-]{20,}",
-        key=False,
-    ),
-    _shape(":AA", rb"[\w-]{32,33}(?![\w-])", must_be_random=True, key=False),
-    _shape("api.telegram.org/bot", rb"[0-9]{6,}:[\w-]{30,}", key=False),
-)
-"""One row for each kind of key."""
-
-
 # --- quick looks ---------------------------------------------------------------------------------
 
-MARKS: Final = (b"://", b"basic ", b"-----begin", b" -u ", b"--user ")
+MARKS: Final = (b"://", b"basic ", b"-----begin", b" -u ", b"--user ", b"--user=", *FLAGS)
 """What else begins something to take out: a login in an address or behind the flag of a client, a
-scheme, a private key."""
+scheme, a private key, a flag that may have a password."""
 
 
 def _anchor(run: str) -> str:
@@ -455,10 +428,8 @@ STEMS: Final = _shortest(
 """In lower case: one of them stands in every name that a rule takes for that of a credential, in
 JSON and in texts."""
 _IN_ADDRESSES: Final = [
-    anchor + b"="
-    for anchor in _shortest(
-        _words("sig signature policy sid hdnts hdnea hdntl code ticket hmac otp")
-    )
+    word.encode() + b"="
+    for word in _words("sig policy sid hdnts hdnea hdntl code ticket hmac otp hm sign")
 ] + [b"amz-", b"goog-", b"verifier", b"assertion"]
 """What stands, besides, in the names of parameters that are secret in addresses only."""
 
@@ -470,7 +441,11 @@ _WAKE_WITHOUT_DIGITS: Final = Spots(
     (
         *STEMS,
         *_IN_ADDRESSES,
-        *(start.translate(None, b"0123456789") for start in STARTS),
+        *(
+            start.translate(None, b"0123456789")
+            for start, shape in STARTS.items()
+            if shape.before is None
+        ),
         *MARKS,
         b"\\u",
         b"%",
@@ -478,7 +453,16 @@ _WAKE_WITHOUT_DIGITS: Final = Spots(
 )
 
 
+_PAIR_WITHOUT_DIGITS: Final = re.compile(rb"-[a-f]*:[a-f]")
+_BOT_WITHOUT_DIGITS: Final = re.compile(rb"\.[GXY][\w-]{0,5}\.[\w-]{12}")
+"""What has no start that is rare: of a key of fal.ai and of a bot."""
+
+
 def may_hold_secret(skeleton: bytes) -> bool:
     """Whether some rule could find something in a text of which this is left when its digits are
     taken out."""
-    return _WAKE_WITHOUT_DIGITS.any_in(skeleton.lower())
+    return (
+        _WAKE_WITHOUT_DIGITS.any_in(skeleton.lower())
+        or _PAIR_WITHOUT_DIGITS.search(skeleton) is not None
+        or _BOT_WITHOUT_DIGITS.search(skeleton) is not None
+    )

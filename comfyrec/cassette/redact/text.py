@@ -13,17 +13,31 @@ from collections.abc import Callable
 from typing import Final
 
 from comfyrec.cassette.redact.address import parameters, userinfo
-from comfyrec.cassette.redact.open_value import (
+from comfyrec.cassette.redact.rules import (
+    STARTS,
+    WAKE,
+    Need,
+    Place,
+    holds_credentials,
+    is_credential_in,
+    is_secret,
+    need_of,
+)
+from comfyrec.cassette.redact.search.unescaped import View, holds_text, percent_undone, unescaped
+from comfyrec.cassette.redact.shapes import KEY_PAIR
+from comfyrec.cassette.redact.spans import Found, Learn
+from comfyrec.cassette.redact.values import is_random, looks_like_credential, stands_out
+from comfyrec.cassette.redact.writing.binary_values import FIRST_BYTES, text_behind
+from comfyrec.cassette.redact.writing.commands import FLAGS, password_behind
+from comfyrec.cassette.redact.writing.members import texts_in
+from comfyrec.cassette.redact.writing.open_value import (
     END_OF_KEY,
     QUOTE,
     OpenValue,
     slashes_before,
     string_end,
 )
-from comfyrec.cassette.redact.rules import STARTS, WAKE, Need, Place, is_secret, need_of
-from comfyrec.cassette.redact.search.unescaped import View, holds_text, percent_undone, unescaped
-from comfyrec.cassette.redact.spans import Found, Learn
-from comfyrec.cassette.redact.values import is_random, looks_like_credential, stands_out
+from comfyrec.cassette.redact.writing.signs import BARE, ELEMENTS, sign_behind
 
 __all__ = ["TextWalk", "found_in"]
 
@@ -36,32 +50,22 @@ _TEXT_BYTES_MIN: Final = 16
 _NAME: Final = re.compile(rb"[\w.\-]+")
 _QUOTED_NAME: Final = re.compile(rb"([\"'])((?:[^\"'\\\n]|\\u[0-9a-fA-F]{4}){1,120}?)(\\*)\1")
 _BEFORE_PARAMETER: Final = frozenset((b"?", b"&", b";", b"#"))
-_MAY_FOLLOW: Final = frozenset(bytes((one,)) for one in b"\"'=: \t\r\n\\\0>]") | {b""}
-"""What can stand behind a name that has a value."""
-_NAME_LIKE: Final = re.compile(rb"[\w .\-\\/$\[\]]+")
+_MAY_FOLLOW: Final = frozenset(bytes((one,)) for one in b"\"'=: \t\r\n\\\0>]<") | {b""}
+"""What can stand behind a name that has a value, but for binary encodings."""
+_NAME_LIKE: Final = re.compile(rb"[\w .\-\\/$\[\]():*]+")
 """In quotes: not a whole line with a sign and a value in it."""
 _WORD_BEFORE: Final = re.compile(rb"(?<![\w.\-])(?:(?<=\\)[nrt])?([A-Za-z]+) \Z")
 _WORD_BYTES_MAX: Final = 24
 _COLON: Final = re.compile(rb"\s*(?::|=>)\s*")
 _COMMA: Final = re.compile(rb"\s*,\s*")
 _SPACES: Final = re.compile(rb"\s*")
-_ASSIGN: Final = re.compile(rb"[ \t]{0,8}(?::=|=>|=|:|\x00)[ \t\x00]{0,8}")
 _SCHEME_WORD: Final = re.compile(rb"(?i)(?:bearer|basic|token|digest|key|apikey|api-key)[ \t]+")
-_BARE: Final = re.compile(rb"[^\s\"',;&\\{}\[\]()<>|\x00-\x1f]+")
-_FLAG_VALUE: Final = re.compile(rb"[ \t]+(?=[^\s\-=:])")
-_COMMAND_BEFORE: Final = re.compile(
-    rb"(?i)(?:\A|[\s;&\"']|\\[nrt])(?:env|arg|setx|setenv|login[ \t]+[^\s\\]{1,40})[ \t]+\Z"
-)
-"""Before a name whose value follows without a sign: in a Dockerfile, a shell, a netrc."""
-# Name and value apart: os.environ["HF_TOKEN"] = "S", <add key="ApiKey" value="S">, and in YAML
-# - name: HF_TOKEN
-#   value: S
+# Name and value apart: os.environ["HF_TOKEN"] = "S", <add key="ApiKey" value="S">.
 _NAMED_BEFORE: Final = re.compile(
-    rb"(?i)\][ \t]{0,8}=[ \t]{0,8}|(?:\s|\\[nr]){1,40}(?:value|content)[ \t]{0,8}[=:][ \t]{0,8}"
+    rb"(?i)\][ \t]{0,8}=[ \t]{0,8}|(?:\s|\\[nr]){1,40}"
+    rb"(?:[\w-]{1,20}=\\?(?:\"[^\"<>]{0,60}\"|'[^'<>]{0,60}')[ \t]{1,8}){0,6}"
+    rb"(?:value|content)[ \t]{0,8}[=:][ \t]{0,8}"
 )
-_NAME_LINE: Final = re.compile(rb"(?i)(?:name|key):[ \t]{1,8}\Z")
-_VALUE_LINE: Final = re.compile(rb"(?i)(?:\s|\\[nr]){1,40}value:[ \t]{1,8}")
-_ELEMENT: Final = re.compile(rb">(?=[^<>\r\n]{4,4096}</)")
 _IN_ELEMENT: Final = re.compile(rb"[^<>\s]+")
 _SCHEME: Final = re.compile(rb"(?i)(bearer|basic)[ ]+([\w.~+/=:-]{8,})")
 _LOGIN: Final = re.compile(rb"[ ]*\\*[\"']?[\w.@+-]+:([^\s\"'\\]+)")
@@ -85,6 +89,7 @@ _WRAPPED: Final = re.compile(
     rb"\{[^{}\[\]]{0,400}?\\*[\"'](?:__value__|value|default|plain|current)\\*[\"']\s*:\s*\[?\s*"
 )
 _LIST_STRINGS_MAX: Final = 256
+_OBJECT: Final = re.compile(rb"\[\s*\{")
 
 _DIGIT: Final = re.compile(rb"[0-9]")
 _ENOUGH_BYTES: Final = 32
@@ -208,18 +213,25 @@ class _Walk:
 
     def _spots(self) -> None:
         data = self.data
+        self.found += [
+            Found(pair.start() + 1, pair.end(), Learn.IF_DISTINCTIVE)
+            for pair in KEY_PAIR.finditer(data)
+        ]
         last = -1
         for at, literal in WAKE.all_in(data.lower()):
             if literal in STARTS:
                 self._shape(at, literal)
             if literal == b"://":
                 self.found += userinfo(data, at)
+            elif literal in FLAGS:
+                span = password_behind(data, at)
+                self.found += [Found(*span)] if span else []
             elif literal == b"-----begin":
                 self._private_key(at)
             elif at >= self._behind:
                 if literal in (b"bearer", b"basic "):
                     self._scheme(at)
-                if literal in (b" -u ", b"--user "):
+                if literal in (b" -u ", b"--user ", b"--user="):
                     self._login(at + len(literal))
                 else:
                     last = self._name(at, last)
@@ -231,11 +243,18 @@ class _Walk:
         written = self.data[at:start]
         if written not in shape.starts:
             return
-        if shape.starts_with_key and _BEFORE_SHAPE.match(self.data, max(0, at - 1), at):
+        head = shape.before.search(self.data, max(0, at - 64), at) if shape.before else None
+        if shape.before is not None and head is None:
+            return
+        if (
+            head is None
+            and shape.starts_with_key
+            and _BEFORE_SHAPE.match(self.data, max(0, at - 1), at)
+        ):
             return
         match = shape.rest.match(self.data, start)
         if match and (not shape.must_be_random or is_random(match[0])):
-            begin = at if shape.starts_with_key else start
+            begin = (head.start() if head else at) if shape.starts_with_key else start
             self.found.append(Found(begin, match.end(), Learn.IF_DISTINCTIVE))
 
     def _scheme(self, at: int) -> None:
@@ -273,9 +292,22 @@ class _Walk:
         if name is None:  # a key may begin with a sign
             return last
         stop = name.end()
-        if data[stop : stop + 1] in _MAY_FOLLOW:
+        following = data[stop : stop + 1]
+        if following in FIRST_BYTES or data[stop - 1] in b"xy":
+            self._behind_size(start, stop)
+        if following in _MAY_FOLLOW:
             self._in_context(name, start, stop)
         return start
+
+    def _behind_size(self, start: int, stop: int) -> None:
+        """A name and a value as binary encodings write them."""
+        found = text_behind(self.data, start, stop)
+        if found is None:
+            return
+        end, begin, behind = found
+        name = self.data[start + (end < stop) : end].decode("utf-8", "replace")
+        if is_secret(name, self.data[begin:behind], Place.MEMBER):
+            self.found.append(Found(begin, behind))
 
     def _in_context(self, name: re.Match[bytes], start: int, stop: int) -> None:
         data = self.data
@@ -320,10 +352,25 @@ class _Walk:
         string = QUOTE.match(data, at)
         if string:
             self._string(string, lambda text: is_secret(name, text, Place.MEMBER))
-        elif data[at : at + 1] == b"[":
+        elif data[at : at + 1] in (b"{", b"[") and holds_credentials(name):
+            self._members(at, name)
+            self._in_brackets(at, need)
+        else:
+            self._in_brackets(at, need)
+
+    def _in_brackets(self, at: int, need: Need) -> None:
+        if self.data[at : at + 1] == b"[":
             self._list(at + 1, need)
-        elif data[at : at + 1] == b"{":
+        elif self.data[at : at + 1] == b"{":
             self._wrapped(at)
+
+    def _members(self, at: int, container: str) -> None:
+        """What is in an object of credentials."""
+        if self.data[at : at + 1] == b"[" and not _OBJECT.match(self.data, at):
+            return
+        for name, string in texts_in(self.data, at):
+            written = _text(name)
+            self._string(string, lambda text, n=written: is_credential_in(container, n, text))  # type: ignore[misc]
 
     def _wrapped(self, at: int) -> None:
         wrapped = _WRAPPED.match(self.data, at)
@@ -402,10 +449,8 @@ class _Walk:
 
     def _plain(self, name: re.Match[bytes]) -> None:
         """A name without quotes, a sign, and a value."""
-        data, stop = self.data, name.end()
-        sign = _ASSIGN.match(data, stop)
-        if sign is None:
-            sign = self._other_sign(name, stop)
+        data = self.data
+        sign = sign_behind(data, name)
         if sign is None:
             return
         written = self._with_word_before(name)
@@ -418,7 +463,7 @@ class _Walk:
         if string:
             self._string(string, lambda text: is_secret(written, text, Place.WORDS))
             return
-        bare = (_IN_ELEMENT if sign[0] == b">" else _BARE).match(data, at)
+        bare = (_IN_ELEMENT if sign.re in ELEMENTS else BARE).match(data, at)
         if bare:
             value = bare[0].rstrip(b".!?:")
             if is_secret(written, value, Place.WORDS):
@@ -430,19 +475,6 @@ class _Walk:
         before = _WORD_BEFORE.search(self.data, max(0, start - _WORD_BYTES_MAX), start)
         written = _text(name[0])
         return f"{before[1].decode()} {written}" if before else written
-
-    def _other_sign(self, name: re.Match[bytes], stop: int) -> re.Match[bytes] | None:
-        """What stands between a name and its value where it is neither = nor a colon."""
-        following = self.data[stop : stop + 1]
-        before = self.data[max(0, name.start() - _NAME_BYTES) : name.start()]
-        if following in (b"\r", b"\n", b"\\"):
-            return _VALUE_LINE.match(self.data, stop) if _NAME_LINE.search(before) else None
-        if following == b"]":  # config["api_key"] = ..., without its quotes
-            return _ASSIGN.match(self.data, stop + 1)
-        if following == b">":
-            return _ELEMENT.match(self.data, stop)
-        is_flag = name[0][:1] == b"-" or _COMMAND_BEFORE.search(before) is not None
-        return _FLAG_VALUE.match(self.data, stop) if is_flag else None
 
 
 def _is_credential(scheme: bytes, value: bytes) -> bool:

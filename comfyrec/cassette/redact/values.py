@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Final
 
 __all__ = [
+    "UUID",
     "is_distinctive",
     "is_nothing",
     "is_number",
@@ -19,6 +20,8 @@ __all__ = [
     "stands_out",
 ]
 
+UUID: Final = re.compile(rb"(?i)[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+"""Prompts and clients are named so."""
 _RANDOM_BYTES_MIN: Final = 8
 _LEARN_BYTES_MIN: Final = 8
 _LEARN_BYTES_MAX: Final = 16384
@@ -29,11 +32,26 @@ _PLACEHOLDERS: Final = frozenset(
     b"required optional missing invalid unknown any all basic bearer digest negotiate oauth oauth2 "
     b"apikey api_key api-key token password secret credentials session cookie jwt string number "
     b"boolean object hidden redacted removed omitted text email username random fixed same-origin "
-    b"include omit mean length increment decrement".split()
+    b"include omit mean length increment decrement changeme change-me change_me placeholder "
+    b"example dummy todo".split()
 )
 """In lower case: what stands where a credential could, and says that there is none."""
 _TYPE_NAME: Final = re.compile(rb"[A-Z][A-Z_,]*")
 _MASK: Final = re.compile(rb"[x*.\-_#\xe2\x80\xa2]+")
+_REFERENCE: Final = re.compile(
+    rb"\$\{[^{}]*\}|\$\(?[A-Za-z_]\w*\)?|\$env:\w+|%[A-Za-z_]\w*%|\{\{.*\}\}|<[A-Za-z][^<>]*>"
+    rb"|\$\{\{.*\}\}|(?i:env|secret|file|vault)[:.](?://)?[A-Za-z_/.-]+"
+    rb"|(?:os\.environ|os\.getenv|process\.env|import\.meta\.env|getenv|env)\b[\w.\[\]()\"'\\-]*"
+)
+"""Where a credential is to be taken from: a variable, a template, a slot to fill in."""
+_INVITATION: Final = re.compile(
+    rb"(?i)[\[<(]?(?:your|insert|enter|paste|add|replace)[-_ ].*"
+    rb"(?:key|token|secret|password|here).*"
+)
+_MASKED: Final = re.compile(
+    rb"[\w-]{0,16}(?:\*{4,}|(?:\xe2\x80\xa2|\\u2022){4,}|x{8,}|X{8,}|\.{3})[\w-]{0,6}"
+)
+"""All but a few letters of a credential is hidden."""
 _FILE: Final = re.compile(
     rb"(?i)[^\s\"'<>]*\.(?:png|jpe?g|webp|gif|svg|ico|mp4|webm|mov|mkv|wav|mp3|flac|ogg|safetensors|ckpt"
     rb"|pth?|bin|gguf|onnx|json|jsonl|ya?ml|toml|txt|md|html?|m?js|ts|css|map|vue|py|sh|zip|gz|latent"
@@ -42,13 +60,18 @@ _FILE: Final = re.compile(
 _LABEL_WORDS: Final = re.compile(
     rb"(?i)key|token|secret|pass|pwd|auth|cookie|credential|session|signature|login|log in|sign in"
 )
+_FOREIGN_LABEL: Final = re.compile(
+    "(?i)schlüssel|contraseña|código|clés?$|secrète|passwörter|sécurité|şifre|hasło|lösenord".encode()
+)
 _FIELD_WORDS: Final = frozenset(
     b"api key keys token tokens secret secrets pass password passwords passphrase pwd auth oauth "
     b"authentication authorization cookie cookies credential credentials session signature login "
     b"access refresh client id user username name value input output field header bearer basic "
     b"default node widget type text string your the enter env var variable private public counter "
     b"loader save load get set has is no with for and or of new old current confirm repeat forgot "
-    b"reset change show hide required manager provider service org comfy".split()
+    b"reset change show hide required manager provider service org comfy passwort kennwort "
+    b"schluessel contrasena clave senha chave parola chiave heslo haslo wachtwoord sleutel "
+    b"losenord salasana sifre".split()
 )
 """What the names of fields and classes about credentials are made of."""
 _PROSE: Final = re.compile(
@@ -66,6 +89,10 @@ _ODD_DIGIT: Final = re.compile(rb"[A-Za-z][0-9](?!d|x|k|p|b|img|vid|text|to)[a-z
 _CHUNK_MIN: Final = 8
 _PIECE_MEAN_MAX: Final = 2.5
 """Names have pieces of four to six letters, keys of one to two."""
+_LONG_LIMITS: Final = (32, 3.8), (20, 3.2), (16, 2.8)
+"""The same of longer ones, whose mean says more: a key of capitals and digits has pieces of 2.5 in
+the mean, now and then of three."""
+_WORD_MIN: Final = 4
 _DIGITS_MIN: Final = 9
 """No version, size or date has so many digits without a sign between them."""
 _ODD_MIN: Final = 12
@@ -81,7 +108,15 @@ def is_nothing(value: bytes) -> bool:
         or value.lower() in _PLACEHOLDERS
         or _MASK.fullmatch(value) is not None
         or _TYPE_NAME.fullmatch(value) is not None
+        or _is_said_otherwise(value)
     )
+
+
+def _is_said_otherwise(value: bytes) -> bool:
+    """Whether a value stands for a credential that is somewhere else, hidden or still to come."""
+    if _REFERENCE.fullmatch(value) or _MASKED.fullmatch(value):
+        return True
+    return _INVITATION.fullmatch(value) is not None and _DIGIT.search(value) is None
 
 
 def is_number(value: bytes) -> bool:
@@ -103,7 +138,18 @@ def _is_random_chunk(chunk: bytes) -> bool:
         return len(chunk) >= _LETTERS_MIN and mean < _PIECE_MEAN_MAX
     if len(chunk) >= _ODD_MIN and _ODD_DIGIT.search(chunk):
         return True
+    limit = next((limit for size, limit in _LONG_LIMITS if len(chunk) >= size), 0.0)
+    if mean < limit and not _is_made_of_words(chunk, pieces):
+        return True
     return len(chunk) >= _CHUNK_MIN and mean < _PIECE_MEAN_MAX
+
+
+def _is_made_of_words(chunk: bytes, pieces: list[bytes]) -> bool:
+    """Whether half of a name in CamelCase are words: ``EmptyMiniMaxH3LatentAV``."""
+    if chunk.islower() or chunk.isupper():
+        return False
+    words = [piece for piece in pieces if len(piece) >= _WORD_MIN and piece[1:].islower()]
+    return 2 * sum(map(len, words)) >= len(chunk)
 
 
 @lru_cache(maxsize=4096)
@@ -121,7 +167,11 @@ def _is_label(value: bytes) -> bool:
     says."""
     if is_random(value) or _DIGIT.search(value):
         return False
-    if not value.isascii() and (_SPACE.search(value) or not any(64 < one < 123 for one in value)):
+    if not value.isascii() and (
+        _SPACE.search(value)
+        or not any(64 < one < 123 for one in value)
+        or _FOREIGN_LABEL.search(value)
+    ):
         return True
     if _SENTENCE.fullmatch(value) and _SPACE.search(value):
         return True

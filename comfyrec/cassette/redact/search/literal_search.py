@@ -14,7 +14,7 @@ from typing import Final
 
 __all__ = ["Spots"]
 
-_FROM_RARE_TO_COMMON: Final = b"-_:/\\%.=0123456789zqxjkvwybpgfmducolhnisrate "
+_FROM_RARE_TO_COMMON: Final = b"$-_:/\\%.=0123456789zqxjkvwybpgfmducolhnisrate '\" "
 """Letters of code and prose together; which is rarer matters for speed only."""
 
 

@@ -10,14 +10,15 @@ from comfyrec.cassette.records import HttpPart, WsFrame
 from tests.support.field_samples import FIELD_HARMLESS, FIELD_PLANTS
 from tests.support.recorded import everything_in, recorded, streams, unredacted
 from tests.support.redaction_samples import HARMLESS, PLANTS, Row
+from tests.support.tool_samples import TOOL_HARMLESS, TOOL_PLANTS
 
-ROWS = [*HARMLESS, *FIELD_HARMLESS]
-PLANTED = [*PLANTS, *FIELD_PLANTS]
+ROWS = [*HARMLESS, *FIELD_HARMLESS, *TOOL_HARMLESS]
+PLANTED = [*PLANTS, *FIELD_PLANTS, *TOOL_PLANTS]
 IDS = [f"{row.place}: {row.sample}" for row in ROWS]
 
 
 def test_the_table_has_enough_rows_and_none_twice() -> None:
-    assert len(ROWS) >= 300
+    assert len(ROWS) >= 350
     assert len(set(IDS)) == len(IDS)
 
 

@@ -11,23 +11,23 @@ from comfyrec.cassette.redact.redactor import Redactor
 from comfyrec.cassette.redact.rules import (
     MARKS,
     NAMES,
-    SHAPES,
     STARTS,
     STEMS,
     NameRule,
     Need,
     Place,
-    Shape,
     may_hold_secret,
     need_of,
 )
 from comfyrec.cassette.redact.search.literal_search import Spots
+from comfyrec.cassette.redact.shapes import SHAPES, Shape
 from comfyrec.cassette.redact.text import TextWalk
 from tests.support.field_samples import FIELD_HARMLESS, FIELD_PLANTS
 from tests.support.redaction_samples import HARMLESS, PLANTS
+from tests.support.tool_samples import TOOL_HARMLESS, TOOL_PLANTS
 
 DIGITS = b"0123456789"
-ROWS = [*PLANTS, *HARMLESS, *FIELD_PLANTS, *FIELD_HARMLESS]
+ROWS = [*PLANTS, *HARMLESS, *FIELD_PLANTS, *FIELD_HARMLESS, *TOOL_PLANTS, *TOOL_HARMLESS]
 BODIES = sorted({data for row in ROWS for _, data in row.said if len(data) < 900})
 
 
@@ -98,7 +98,8 @@ def test_each_name_of_the_list_is_found_however_it_is_spelt(rule: NameRule, run:
 
 @pytest.mark.parametrize("shape", SHAPES, ids=[shape.starts[0].decode() for shape in SHAPES])
 def test_the_start_of_each_shape_wakes_the_quick_look(shape: Shape) -> None:
-    assert all(wakes(start) for start in shape.starts)
+    if shape.before is None:
+        assert all(wakes(start) for start in shape.starts)
 
 
 NO_NAMES = """
