@@ -18,7 +18,8 @@ __all__ = ["PromptRewriter"]
 INSIDE_MIN: Final = 4
 """A text is replaced inside other texts when it is at least so long."""
 NUMBER_MIN: Final = 1_000
-"""A number is taken for a drawn one, wherever it stands, from here on."""
+"""A number is taken for a drawn one, wherever it stands, from here on; a smaller one where the name
+of its input stands beside it."""
 # Where ComfyUI puts node ids (protocol.md, sections 2, 6 and 8).
 _NODE: Final = frozenset(
     ("node", "node_id", "display_node", "display_node_id", "real_node_id", "parent_node",
@@ -26,7 +27,10 @@ _NODE: Final = frozenset(
 )  # fmt: skip
 _NODES: Final = frozenset(("nodes", "executed", "current_outputs", "dependent_outputs"))
 _BY_NODE: Final = frozenset(("nodes", "outputs", "meta", "node_errors", "current_outputs"))
-_GIVEN: Final = frozenset(("current_inputs", "received_value", "extra_info"))
+_INPUTS: Final = "current_inputs"
+"""Input -> the values that a node got."""
+_RECEIVED: Final = "received_value"
+"""The value that was refused of the input whose name stands beside it, as ``input_name``."""
 
 
 class PromptRewriter:
@@ -52,11 +56,13 @@ class PromptRewriter:
         for _, recorded, live in values:
             if isinstance(recorded, str) and isinstance(live, str):
                 self._texts.update(_with_parts(recorded, live))
-        self._numbers = {
-            repr(recorded): live
-            for _, recorded, live in values
+        numbers = [
+            (name, repr(recorded), live)
+            for name, recorded, live in values
             if _is_number(recorded) and repr(recorded) != repr(live)
-        }
+        ]
+        self._numbers = {recorded: live for _, recorded, live in numbers}
+        self._of_input = {(name, recorded): live for name, recorded, live in numbers}
         self._inside = sorted(
             (text for text in self._texts if len(text) >= INSIDE_MIN), key=len, reverse=True
         )
@@ -102,7 +108,7 @@ class PromptRewriter:
             return self._list(value, key)
         if isinstance(value, str):
             return self._node_or_text(value, key)
-        return self._number(value, key)
+        return self._number(value)
 
     def _object(self, value: dict[str, Any], key: str) -> Any:
         ref = FileEntry.of(value)
@@ -110,15 +116,28 @@ class PromptRewriter:
             live = self._files.live(ref, self._texts, self._variant)
             named = {"filename": live.filename, "subfolder": live.subfolder}
             return {**value, **{name: new for name, new in named.items() if name in value}}
-        within = key if key in _GIVEN else ""
+        if key == _INPUTS:
+            return {name: self._of(name, item) for name, item in value.items()}
         if key not in _BY_NODE:
-            return {name: self.value(item, within or name) for name, item in value.items()}
+            asked = value.get("input_name")
+            return {
+                name: self._of(asked, item) if name == _RECEIVED else self.value(item, name)
+                for name, item in value.items()
+            }
         found = {}
         for name, item in value.items():
             live_name = self.node(name)
             if live_name is not None:
                 found[live_name] = self.value(item)
         return found
+
+    def _of(self, name: Any, value: Any) -> Any:
+        """What an input of that name got."""
+        if isinstance(value, list):
+            return [self._of(name, item) for item in value]
+        if not _is_number(value):
+            return self.value(value)
+        return self._of_input.get((name, repr(value)), value)
 
     def _list(self, value: list[Any], key: str) -> list[Any]:
         if key not in _NODES:
@@ -137,8 +156,8 @@ class PromptRewriter:
             value = value.replace(text, self._texts[text])
         return value
 
-    def _number(self, value: Any, key: str) -> Any:
-        if not _is_number(value) or (key not in _GIVEN and abs(value) < NUMBER_MIN):
+    def _number(self, value: Any) -> Any:
+        if not _is_number(value) or abs(value) < NUMBER_MIN:
             return value
         return self._numbers.get(repr(value), value)
 

@@ -43,8 +43,16 @@ REWRITTEN: dict[str, tuple[Any, Any]] = {
         {"current_inputs": {"steps": [8]}},
     ),
     "a received value": (
-        {"extra_info": {"received_value": 20}},
-        {"extra_info": {"received_value": 8}},
+        {"extra_info": {"input_name": "steps", "received_value": 20}},
+        {"extra_info": {"input_name": "steps", "received_value": 8}},
+    ),
+    "the same number in another place": (
+        {"extra_info": {"input_name": "cfg", "input_config": [{"min": 20}], "received_value": 20}},
+        {"extra_info": {"input_name": "cfg", "input_config": [{"min": 20}], "received_value": 20}},
+    ),
+    "the same number of another input": (
+        {"current_inputs": {"cfg": [20]}},
+        {"current_inputs": {"cfg": [20]}},
     ),
 }
 
