@@ -106,8 +106,10 @@ class Player(Source):
         seed: of the ids that the server mints.
         mends: what a person can do about a prompt, and about another request, that was not
             recorded; the end of a sentence each, or nothing.
-        notify: gets one sentence for each prompt that no recorded one is like, with the closest
-            one and what differs; and for each request that a strict replay refuses.
+        notify: gets one sentence for each prompt that no recorded one is like, or only parts of
+            one are, with the closest one and what differs; for each prompt that is stopped as it
+            was recorded though nobody stopped it; and for each request that a strict replay
+            refuses.
         takes_stored: large uploads come in files (``Request.stored``).
         nodes: what simulated prompts may use; None: ``recorded_options`` of the recording.
     """
@@ -251,6 +253,8 @@ class Player(Source):
             case RealTimePassed():
                 if playthrough := self._playthroughs.numbered(playthrough_of_token(happened.token)):
                     yield from self._noted(playthrough, playthrough.wait_ended(happened.token, now))
+                    for sentence in playthrough.take_remarks():
+                        self._notify(sentence)
 
     def _noted(self, playthrough: Playthrough, actions: Iterable[Action]) -> Iterator[Action]:
         """The actions of a play-through; when it wants to be woken is remembered, once."""
@@ -336,6 +340,8 @@ class Player(Source):
         submitted = self._matcher.submit(request)
         if submitted.notice and not self._is_strict:  # which says itself what it refuses
             self._notify(submitted.notice)
+        if submitted.remark:
+            self._notify(submitted.remark)
         if submitted.answer is None:
             for action in self._simulation.submit(exchange, request, now):
                 yield _with_notice(action, submitted.notice)

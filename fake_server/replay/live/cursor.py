@@ -58,6 +58,7 @@ class Cursor:
         position: the next step.
         at: virtual time that the script has come to.
         over: the server is gone, as it was in the recording.
+        missed: interrupts and deletions that did not come and are taken as done.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Cursor:
         self._script, self._messages, self._live_state = script, messages, live_state
         self.at = 0
         self.over = False
+        self.missed: list[Need] = []
         self.position = 0
         self._base: int | None = None
         self._met: dict[int, int] = {}
@@ -204,6 +206,8 @@ class Cursor:
                 self._absent.add(need.role)
             else:
                 self._waived.add(number)
+                if need.kind is NeedKind.CONTROL:
+                    self.missed.append(need)
         return True
 
     # --- going on ------------------------------------------------------------------------------

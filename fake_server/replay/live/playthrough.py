@@ -206,6 +206,19 @@ class Playthrough:
         if self.cursor.wait_ended(token) or self._repeats.wait_ended(token):
             yield from self.advance(now)
 
+    def take_remarks(self) -> list[str]:
+        """What a person should know of the waits that have ended, one sentence each."""
+        missed = [*self.cursor.missed, *self._repeats.missed]
+        self.cursor.missed, self._repeats.missed = [], []
+        exchanges = self.script.timeline.exchanges
+        return [
+            f"a prompt is stopped as it was recorded, though nobody stopped it now: the recorded "
+            f"client sent {exchanges[need.exchange].method} {exchanges[need.exchange].path} "
+            f"(exchange {need.exchange})"
+            for need in missed
+            if need.cancelled
+        ]
+
     # --- sockets -------------------------------------------------------------------------------
 
     def connect(self, number: int, client: str, request: Request, now: int) -> Iterator[Action]:

@@ -18,6 +18,7 @@ from fake_server.replay.live.messages import RecordedMessages
 from fake_server.replay.recorded.steps import (
     Mark,
     MarkKind,
+    Need,
     NeedKind,
     NeedStep,
     Script,
@@ -55,6 +56,8 @@ class Repeats:
     ) -> None:
         self._script, self._messages, self._live_state = script, messages, live_state
         self._queue: deque[_Repeat] = deque()
+        self.missed: list[Need] = []
+        """Interrupts that did not come and are taken as done."""
 
     @property
     def have_their_turn(self) -> bool:
@@ -88,6 +91,7 @@ class Repeats:
         if repeat is None or repeat.token != token:
             return False
         repeat.stopped = True
+        self.missed += [step.need for _, step in repeat.steps if isinstance(step, NeedStep)]
         return True
 
     def _steps(self, prompt: int) -> Iterator[tuple[int, Step]]:

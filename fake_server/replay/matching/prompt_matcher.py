@@ -19,8 +19,13 @@ from fake_server.replay.live.live_state import LivePrompt
 from fake_server.replay.live.playthrough import Playthrough
 from fake_server.replay.live.playthrough_index import Playthroughs
 from fake_server.replay.live.prompt_rewriter import PromptRewriter
-from fake_server.replay.matching.shape import UUID, Shape, Tier
-from fake_server.replay.matching.submissions import PromptMatch, Submission, Submissions
+from fake_server.replay.matching.shape import UUID, Shape, Tier, differences
+from fake_server.replay.matching.submissions import (
+    DIFFERENCES_SHOWN,
+    PromptMatch,
+    Submission,
+    Submissions,
+)
 from fake_server.replay.matching.validity import UNKNOWN_CLASS, Flaw
 from fake_server.replay.recorded.id_mapping import RecordedIds
 from fake_server.replay.recorded.request_key import request_key_of
@@ -41,6 +46,14 @@ _WHY_LETTERS_MAX: Final = 100
 """Of a sentence that says why a prompt is refused."""
 
 
+_OTHERWISE: Final[dict[Unmatched, str]] = {
+    "simulate": "it is simulated",
+    "next": "the next recorded one is played",
+    "refuse": "it is refused",
+}
+"""What becomes of a prompt that is too far from all of them."""
+
+
 class SubmissionResult(msgspec.Struct, frozen=True):
     """What came of a submission."""
 
@@ -52,6 +65,8 @@ class SubmissionResult(msgspec.Struct, frozen=True):
     fresh: bool = False
     notice: str = ""
     """What a person should know of it: that no recorded prompt is like it."""
+    remark: str = ""
+    """The same where one is played all the same, though not all of it is there."""
 
 
 class PromptMatcher:
@@ -115,7 +130,7 @@ class PromptMatcher:
             return None
         if self._submissions.has_graph(shape):
             return []
-        return self._submissions.validity.flaws(shape.graph, self._is_uploaded)
+        return self._submissions.validity.flaws(shape.graph, self._is_uploaded, shape.targets)
 
     def _why(self, shape: Shape, flaws: list[Flaw]) -> str:
         """What is wrong with it, in the server's words, with classes and inputs."""
@@ -169,7 +184,8 @@ class PromptMatcher:
             live.rewriter = _rewriter(playthrough, match, variant)
         self._playthroughs.remember(playthrough, request, client=client, prompt=live_id)
         answer = self._accepted(playthrough, match, request, live)
-        return SubmissionResult(playthrough, answer, live, match.fresh)
+        remark = self._remark(match, shape) if match.tier is Tier.OVERLAP else ""
+        return SubmissionResult(playthrough, answer, live, match.fresh, remark=remark)
 
     def _playthrough_of(
         self, client: str | None, request: Request, shape: Shape, flaws: list[Flaw] | None
@@ -263,7 +279,7 @@ class PromptMatcher:
 
     def _invalid(self, shape: Shape) -> Response:
         """What the recorded server would say of a prompt that it would refuse."""
-        verdict = self._submissions.validity.verdict(shape.graph)
+        verdict = self._submissions.validity.verdict(shape.graph, shape.targets)
         if verdict is None or verdict.error is None:
             return self._not_recorded(shape)
         none: Any = {} if self._era.has("error_objects") else []
@@ -320,6 +336,17 @@ class PromptMatcher:
         closest = f"; closest: exchange {exchange}" if exchange is not None else ""
         detail = f" ({'; '.join(found)})" if found else ""
         return f"a prompt was not recorded and is {what}{closest}{detail}"
+
+    def _remark(self, match: PromptMatch, shape: Shape) -> str:
+        """What is played of a prompt of which only parts were recorded, and how to get another."""
+        recorded = match.submission
+        found = list(differences(shape.graph, recorded.shape.graph))
+        shown = "; ".join(shortened_list(found, DIFFERENCES_SHOWN))
+        other = _OTHERWISE[self._unmatched]
+        return (
+            f"only parts of a prompt were recorded, and exchange {recorded.exchange} is played, "
+            f"with which it has most in common ({shown}); with --match renumbered {other}"
+        )
 
     def _no_graph(self, playthrough: Playthrough, request: Request, shape: Shape) -> Response:
         key = request_key_of(request, playthrough.live_state.recorded)

@@ -63,6 +63,11 @@ class Shape:
         prompt = body.get("prompt")
         self.graph: Mapping[str, Any] = prompt if isinstance(prompt, dict) else {}
 
+    @property
+    def targets(self) -> Any:
+        """The output nodes that alone are asked for, as they came."""
+        return self._body.get("partial_execution_targets")
+
     @cached_property
     def graph_key(self) -> bytes:
         """Equal for graphs that are the same to the server."""
@@ -92,7 +97,8 @@ class Shape:
     @cached_property
     def renumbered_key(self) -> bytes:
         """Equal for graphs of the same shape, whatever their nodes are called."""
-        return b"".join(sorted(self.node_hashes.values()))
+        used = Counter(source for node in self.graph.values() for source in _sources(node))
+        return _key(sorted((made.hex(), used[node]) for node, made in self.node_hashes.items()))
 
     @cached_property
     def parts(self) -> Counter[tuple[str, ...]]:

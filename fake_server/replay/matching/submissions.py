@@ -16,7 +16,7 @@ from fake_server.replay.matching.shape import Shape, Tier, differences
 from fake_server.replay.matching.validity import Flaw, Validity, flaws_of
 from fake_server.replay.recorded.match_redacted import is_pseudonymous
 
-__all__ = ["PromptMatch", "Submission", "Submissions"]
+__all__ = ["DIFFERENCES_SHOWN", "PromptMatch", "Submission", "Submissions"]
 
 DIFFERENCES_SHOWN: Final = 8
 

@@ -26,6 +26,7 @@ from fake_server.simulator.validate import Broken, Verdict, validate
 __all__ = ["UNKNOWN_CLASS", "Flaw", "Validity", "flaws_of", "validity_of"]
 
 UNKNOWN_CLASS: Final = "missing_node_type"
+_NO_OUTPUTS: Final = "prompt_no_outputs"
 _FILE: Final = "custom_validation_failed"
 # What can be told without the files and models of the recorded server.
 _PLAIN: Final = frozenset(
@@ -49,6 +50,7 @@ class Validity:
     Args:
         catalogue: its node classes, as far as they are known.
         described: the classes that the recording itself describes.
+        guessed: the classes that are known from their use in its graphs alone.
         era: its generation.
         accepted: graphs that it took.
         refused: the reasons that it gave when it refused others.
@@ -60,6 +62,7 @@ class Validity:
         self,
         catalogue: Catalogue,
         described: frozenset[str],
+        guessed: frozenset[str],
         era: Era,
         accepted: Iterable[Mapping[str, Any]],
         refused: Iterable[Flaw],
@@ -68,7 +71,8 @@ class Validity:
         known_to: str = "nobody here",
     ) -> None:
         self.known_to = known_to
-        self._catalogue, self._described, self._era = catalogue, described, era
+        self._catalogue, self._era = catalogue, era
+        self._described, self._guessed = described, guessed
         self._takes_unknown = takes_unknown
         self._accepted = list(accepted)
         self._refused = frozenset(refused)
@@ -101,19 +105,23 @@ class Validity:
         unknown = self._catalogue.unknown_in(graph)
         return [] if unknown and self._is_harmless(Flaw(UNKNOWN_CLASS)) else unknown
 
-    def flaws(self, graph: Mapping[str, Any], known_file: Any) -> list[Flaw]:
+    def flaws(self, graph: Mapping[str, Any], known_file: Any, targets: Any = None) -> list[Flaw]:
         """Why the recorded server would refuse a graph; empty when it would take it.
 
         Args:
             graph: of the live prompt.
             known_file: text -> whether it names a file that a live client uploaded.
+            targets: its ``partial_execution_targets``.
         """
-        found = [flaw for flaw in self._found(graph) if self._counts(flaw)]
+        found = [flaw for flaw in self._found(graph, targets) if self._counts(flaw, graph)]
         return found + list(self._missing_files(graph, known_file))
 
-    def _counts(self, flaw: Flaw) -> bool:
+    def _counts(self, flaw: Flaw, graph: Mapping[str, Any]) -> bool:
         if self._is_harmless(flaw):
             return False
+        if flaw.kind == _NO_OUTPUTS:
+            # What is known of a class from its use alone does not tell whether it is an output.
+            return not any(_class(node) in self._guessed for node in graph.values())
         if flaw.kind == UNKNOWN_CLASS or flaw in self._refused or flaw.kind in _PLAIN:
             return True
         return flaw.class_type in self._described and flaw.kind != _FILE
@@ -131,17 +139,17 @@ class Validity:
                 if value not in self._files.get((_class(node), name), ()) and not known_file(value):
                     yield flaw
 
-    def _found(self, graph: Mapping[str, Any]) -> Iterator[Flaw]:
-        verdict = self.verdict(graph)
+    def _found(self, graph: Mapping[str, Any], targets: Any = None) -> Iterator[Flaw]:
+        verdict = self.verdict(graph, targets)
         if verdict is not None and verdict.error is not None:
             yield from flaws_of(graph, verdict.error, verdict.node_errors)
 
-    def verdict(self, graph: Mapping[str, Any]) -> Verdict | None:
+    def verdict(self, graph: Mapping[str, Any], targets: Any = None) -> Verdict | None:
         """What the server says of a graph; None when its own code would fail on it."""
         try:
             return validate(
                 json.loads(json.dumps(graph)),
-                None,
+                targets if self._era.has("partial_targets") else None,
                 catalogue=self._catalogue,
                 era=self._era,
                 checks=lambda node_class, given: (),
@@ -175,6 +183,7 @@ def validity_of(
     return Validity(
         classes.catalogue() if nodes is None else nodes.node_classes,
         classes.described,
+        classes.guessed,
         era,
         (prompt.graph for prompt in timeline.prompts if prompt.graph),
         refused,

@@ -28,6 +28,8 @@ class NodeClasses(msgspec.Struct, frozen=True):
     """As GET /object_info answers."""
     described: frozenset[str]
     """The classes of which the recorded server itself said what they are."""
+    guessed: frozenset[str] = frozenset()
+    """The classes that are known from their use in the recorded graphs alone."""
     complete: bool = False
     """Whether the recorded server itself said which classes it has."""
 
@@ -86,7 +88,8 @@ def node_classes_of(timeline: Timeline, era: Era, more: Catalogue | None = None)
         if name not in described
     }
     entries = _Entries(known, inherited, {**used, **described})
-    return NodeClasses(entries, frozenset(described), complete)
+    guessed = frozenset(name for name in used if name not in known)
+    return NodeClasses(entries, frozenset(described), guessed, complete)
 
 
 _ALL: Final = "/object_info"

@@ -505,15 +505,33 @@ def test_an_interrupt_comes_to_its_recorded_end_when_it_comes_early() -> None:
     assert rig.now - asked_at < 200_000
 
 
-def test_an_interrupt_that_does_not_come_is_not_waited_for_without_end() -> None:
-    rig, socket = connected("interrupted")
-    prompt_id = rig.submit(graph_of(rig.timeline), "mine")
-    rig.run(patience=False)
-    held = socket.types[-1], rig.waits_for_a_client
-    rig.run()
+def test_an_interrupt_that_does_not_come_is_not_waited_for_without_end_and_is_said() -> None:
+    said: list[str] = []
+    rig, socket = connected("interrupted", notify=said.append)
+    for times in (1, 2):
+        prompt_id = rig.submit(graph_of(rig.timeline), "mine")
+        rig.run(patience=False)
+        held = socket.types[-1], rig.waits_for_a_client
+        rig.run()
 
-    assert held == ("progress", True)
-    assert socket.about(prompt_id)[-2:] == ["execution_interrupted", "executing"]
+        assert held == ("progress", True)
+        assert socket.about(prompt_id)[-2:] == ["execution_interrupted", "executing"]
+        assert len(said) == times
+
+    assert "is stopped as it was recorded" in said[0] and "POST /interrupt" in said[0]
+    assert said[0] == said[1]
+
+
+def test_of_an_interrupt_that_comes_nothing_is_said() -> None:
+    said: list[str] = []
+    rig, socket = connected("interrupted", notify=said.append)
+    for _ in range(2):
+        rig.submit(graph_of(rig.timeline), "mine")
+        rig.run_to(socket, "progress", socket.types.count("progress") + 1)
+        rig.ask("POST", "/interrupt")
+        rig.run()
+
+    assert said == []
 
 
 def test_a_pending_prompt_can_be_taken_off_the_queue_though_nobody_did() -> None:

@@ -309,6 +309,21 @@ def test_a_prompt_like_no_recorded_one_is_simulated(two_kinds: Timeline) -> None
     )
 
 
+def test_what_is_played_of_a_prompt_that_overlaps_is_said(two_kinds: Timeline) -> None:
+    notices: list[str] = []
+    rig = Rig(two_kinds, notify=notices.append)
+    rig.connect("mine")
+
+    answer = rig.post(with_node(CUSTOM, "77", "MyOther", value=2), "mine")
+
+    assert (answer.status, dict(answer.headers)[MATCHED]) == (200, "overlap")
+    assert "X-Comfyrec-Unmatched" not in dict(answer.headers)
+    (said,) = notices
+    assert said.startswith("only parts of a prompt were recorded, and exchange ")
+    assert "node 77 (MyOther) was not there" in said
+    assert said.endswith("with --match renumbered it is simulated")
+
+
 def test_a_simulated_prompt_can_be_interrupted(two_kinds: Timeline) -> None:
     rig = Rig(two_kinds)
     socket = rig.connect("mine")

@@ -15,6 +15,7 @@ def shape(graph: Any, **more: Any) -> Shape:
     return Shape({"prompt": graph, **more}, frozenset({"seed"}))
 
 
+TWO = {"1": NODE, "2": NODE}
 TIERS: dict[str, tuple[Shape, Shape, Tier]] = {
     "the same": (shape({"1": NODE}), shape({"1": NODE}), Tier.BODY),
     "in front": (shape({"1": NODE}), shape({"1": NODE}, front=True), Tier.GRAPH),
@@ -35,6 +36,11 @@ TIERS: dict[str, tuple[Shape, Shape, Tier]] = {
         Tier.SHAPE,
     ),
     "an id": (shape({"1": NODE}), shape({"2": NODE}), Tier.RENUMBERED),
+    "two sources, and one used twice": (
+        shape(TWO | {"3": {"class_type": "B", "inputs": {"a": ["1", 0], "b": ["2", 0]}}}),
+        shape(TWO | {"3": {"class_type": "B", "inputs": {"a": ["1", 0], "b": ["1", 0]}}}),
+        Tier.OVERLAP,
+    ),
     "an input less": (
         shape({"1": NODE}),
         shape({"1": {"class_type": "A", "inputs": {"seed": 2}}}),

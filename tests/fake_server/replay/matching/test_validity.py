@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from comfyrec.versions import era_of
 from fake_server.nodes.catalogue import Catalogue
 from fake_server.replay.matching.validity import Flaw, Validity, flaws_of
@@ -21,8 +23,15 @@ LOAD: dict[str, Any] = {
 }
 
 
-def validity(accepted: list[Any], refusals: list[Any] | None = None) -> Validity:
-    return Validity(Catalogue.core(), frozenset(), era_of("0.33.0"), accepted, refusals or [])
+def validity(
+    accepted: list[Any],
+    refusals: list[Any] | None = None,
+    *,
+    guessed: frozenset[str] = frozenset(),
+    version: str = "0.33.0",
+) -> Validity:
+    catalogue, era = Catalogue.core(), era_of(version)
+    return Validity(catalogue, frozenset(), guessed, era, accepted, refusals or [])
 
 
 def changed(graph: dict[str, Any], **inputs: Any) -> dict[str, Any]:
@@ -94,3 +103,22 @@ def test_refusals_that_make_no_sense_name_no_flaw() -> None:
     assert list(flaws_of({}, None, None)) == []
     assert list(flaws_of({}, "no prompt", [])) == []
     assert list(flaws_of({}, {"type": 1}, {"1": None, "2": {"errors": [None]}})) == []
+
+
+def test_a_graph_without_outputs_is_refused_unless_a_class_in_it_may_be_one() -> None:
+    flaw = Flaw("prompt_no_outputs")
+    half = {"1": IMAGE["1"]}
+
+    assert validity([IMAGE]).flaws(half, nobodys) == [flaw]
+    assert validity([IMAGE], guessed=frozenset(("EmptyImage",))).flaws(half, nobodys) == []
+    assert validity([half]).flaws(half, nobodys) == []
+
+
+@pytest.mark.parametrize(("version", "refused"), [("0.33.0", True), ("0.3.10", False)])
+def test_targets_that_are_no_outputs_leave_none_where_the_version_knows_them(
+    version: str, refused: bool
+) -> None:
+    judge = validity([IMAGE], version=version)
+
+    assert judge.flaws(IMAGE, nobodys, ["2"]) == []
+    assert bool(judge.flaws(IMAGE, nobodys, ["1"])) == refused
