@@ -62,6 +62,7 @@ COMMANDS = [
     f"openssl enc -d -passin pass:{S16} -in a",
     f"keytool -list -storepass {S16}",
     f"curl --user=joe:{S16} https://h",
+    f"curl -ujoe:{S16} https://h",
     f"aws configure set aws_secret_access_key {S24}",
     f"ngrok config add-authtoken 2{S24}_{S22}",
     f"Your password is: {S24}",

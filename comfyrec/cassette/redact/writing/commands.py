@@ -15,7 +15,7 @@ __all__ = ["FLAGS", "password_behind"]
 FLAGS: Final = tuple(
     before + flag
     for before in (b" ", b"'", b'"')
-    for flag in (b"-p", b"-a", b"-w", b"-storepass", b"-keypass")
+    for flag in (b"-p", b"-a", b"-w", b"-u", b"-storepass", b"-keypass")
 )
 """In lower case: what may stand before a password, in a shell and in a list of arguments."""
 _LINE_BYTES_MAX: Final = 400
@@ -31,6 +31,7 @@ _ROWS: Final = (
     ("sshpass mongosh mongodump mongorestore", b"-p" + _APART_OR_GLUED),
     ("docker login|podman login|registry login|az login", b"-p" + _APART_OR_GLUED),
     ("mysql mysqldump mysqladmin mariadb mariadb-dump 7z 7za 7zz unrar", b"-p" + _GLUED),
+    ("curl", rb"-u(?:%b)?\\*[\"']?[\w.@+-]+:%b" % (_APART, _VALUE)),
     ("unzip zip", b"-P" + _APART_OR_GLUED),
     ("redis-cli", b"-a%b%b" % (_APART, _VALUE)),
     ("ldapsearch ldapadd ldapmodify", b"-w" + _APART_OR_GLUED),
