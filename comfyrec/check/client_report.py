@@ -18,6 +18,7 @@ from typing import Any, Final
 import msgspec
 
 from comfyrec.check.case import OUTCOMES, Outcome, Report
+from comfyrec.http.request import loads_or_none
 from comfyrec.wording import shortened
 
 __all__ = ["Ran", "last_line", "report_of", "reports_in"]
@@ -81,10 +82,8 @@ def reports_in(stdout: str) -> Iterator[dict[str, Any]]:
     """The lines of an output that are reports for us, in order."""
     for line in stdout.splitlines():
         if line.lstrip().startswith('{"comfyrec"'):
-            try:
-                value = msgspec.json.decode(line)
-            except (msgspec.DecodeError, UnicodeError, RecursionError):
-                continue
+            # NaN, where a client gives the outputs as ComfyUI's history has them.
+            value = loads_or_none(line)
             if isinstance(value, dict) and isinstance(value.get("comfyrec"), dict):
                 yield value["comfyrec"]
 

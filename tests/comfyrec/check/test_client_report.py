@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from comfyrec.check import report_of
@@ -33,6 +35,18 @@ def test_the_outcome_comes_from_a_line_or_else_from_the_status(
     ran: Ran, outcomes: tuple[str, ...]
 ) -> None:
     assert report_of(ran).outcomes == outcomes
+
+
+def test_a_report_may_hold_what_comfyui_writes_and_json_has_not() -> None:
+    report = report_of(
+        Ran(
+            status=1,
+            stdout='{"comfyrec": {"outcome": "success", "outputs": {"9": {"max": [Infinity]}}}}',
+        )
+    )
+
+    assert report.outcomes == ("success",)
+    assert report.outputs == {"9": {"max": [math.inf]}}
 
 
 def test_a_stopped_command_never_reported() -> None:
