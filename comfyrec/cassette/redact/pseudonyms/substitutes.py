@@ -71,6 +71,8 @@ _ABSOLUTE: Final = re.compile(
 _QUOTED_PATH: Final = re.compile(
     rb"(?<=[\"'])((?:[A-Za-z]:(?:\\\\?\\?\\?|/)|/(?=[\w.])[^\"'\\\n/]{1,100}/)[^\"'\n<>|*?]{1,400}?)(?=\\*[\"'])"
 )
+_NO_DRIVE: Final = re.compile(rb"[A-Za-z]:\\[bfnrtu]")
+"""In JSON: a label and a line feed or the like; behind a drive two backslashes stand there."""
 _VARIABLE: Final = re.compile(
     rb"(?<![A-Za-z])(?:HOSTNAME|COMPUTERNAME|USERNAME|LOGNAME|USER|HOST)="
     rb"([^\s\"'&;,\\/]{2,64})"
@@ -385,12 +387,15 @@ class Substitutes:
         for edit in done:
             left[edit.start : edit.stop] = bytes(edit.stop - edit.start)
         found: list[Edit] = []
+        is_json = data.lstrip()[:1] in (b"{", b"[", b'"')
         for kind, pattern in () if self.known_only else _ANYWHERE:
             if kind not in self.kinds or kind in skip:
                 continue
             for match in pattern.finditer(bytes(left)):
                 group = match.lastindex or 0
                 raw = match[group]
+                if is_json and _NO_DRIVE.match(raw):
+                    continue
                 new = self._found_anywhere(kind, raw)
                 if new != raw and len(new) == len(raw):
                     found.append(Edit(*match.span(group), new, kind))

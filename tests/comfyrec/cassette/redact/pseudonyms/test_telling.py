@@ -59,6 +59,8 @@ def test_what_a_replay_compares_is_the_same_for_a_stand_in(name: str, value: str
 
 
 @pytest.mark.slow
+@example("A:\x1f")
+@example({"m": "A:\nbc\tde"})
 @given(st.recursive(
     st.none() | st.integers() | st.text(max_size=12),
     lambda inner: st.lists(inner, max_size=3)
