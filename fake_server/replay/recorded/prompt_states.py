@@ -185,7 +185,7 @@ def lifecycles_of(timeline: Timeline) -> tuple[list[Lifecycle], Statuses]:
     for prompt, lifecycle in zip(timeline.prompts, lifecycles, strict=True):
         if peek := _told_end(timeline, prompt):
             _end(prompt, lifecycle, peek, seen, statuses)
-    _delete(timeline, lifecycles, statuses)
+    _delete(timeline, lifecycles, seen, statuses)
     count_waiting(timeline, seen, [x.ended[0] if x.ended else None for x in lifecycles])
     _end_untold(timeline, lifecycles, seen, statuses)
     for prompt, lifecycle in zip(timeline.prompts, lifecycles, strict=True):
@@ -263,7 +263,12 @@ def _corrected(peek: Place, seen: Sighting | None, lifecycle: Lifecycle) -> Plac
 # --- ends that nobody was told of ------------------------------------------------------------
 
 
-def _delete(timeline: Timeline, lifecycles: Sequence[Lifecycle], statuses: Statuses) -> None:
+def _delete(
+    timeline: Timeline,
+    lifecycles: Sequence[Lifecycle],
+    seen: Mapping[str, Sighting],
+    statuses: Statuses,
+) -> None:
     for exchange in timeline.exchanges:
         ids = removed_ids(exchange)
         if ids == ():
@@ -271,7 +276,9 @@ def _delete(timeline: Timeline, lifecycles: Sequence[Lifecycle], statuses: Statu
         removed = []
         for prompt, lifecycle in zip(timeline.prompts, lifecycles, strict=True):
             named = ids is None or prompt.prompt_id in ids
-            submitted = lifecycle.submitted[0] < exchange.request.at
+            over = seen.get(prompt.prompt_id, Sighting()).over
+            was_over = over is not None and over < exchange.request.at
+            submitted = lifecycle.submitted[0] < exchange.request.at and not was_over
             if prompt.outcome == "deleted" and named and submitted and lifecycle.deleted_by is None:
                 lifecycle.deleted_by = exchange.number
                 lifecycle.ended = (exchange.request.at, BEHIND)

@@ -229,6 +229,18 @@ def test_a_cleared_queue_tells_of_all_its_prompts_at_once() -> None:
     assert all(one.deleted_by is not None for one in waiting)
 
 
+def test_what_was_over_is_not_taken_off_the_queue() -> None:
+    recording = submitted("p1")
+    at = len(recording.records)
+    asked(recording, "/queue", EMPTY)
+    recording.asked(90, "POST", "/queue", {"delete": ["p1"]})
+
+    (life,) = lives(recording)
+
+    assert life.deleted_by is None
+    assert life.ended is not None and life.ended[0] <= at
+
+
 def test_a_queue_that_was_asked_before_the_submission_was_answered_tells_of_it() -> None:
     recording = Recording()
     recording.upgrade(1)
