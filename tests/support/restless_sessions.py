@@ -355,8 +355,14 @@ def reordered(moves: Moves, jobs: Sequence[Job], chance: Random) -> tuple[list[M
 
 
 def peaceful(moves: Moves) -> list[Move]:
-    """Without what stops or forgets somebody's prompt, and without who goes."""
-    return [move for move in moves if move.kind not in _STOPS]
+    """Without what stops or forgets somebody's prompt, and without who comes later or goes: what
+    all are told of a prompt is told to those who are there when it runs."""
+    first = next((n for n, move in enumerate(moves) if move.kind == "submit"), 0)
+    return [
+        move
+        for number, move in enumerate(moves)
+        if move.kind not in _STOPS and (move.kind != "connect" or number < first)
+    ]
 
 
 _STOPS: Final = frozenset(
