@@ -49,6 +49,8 @@ _PLACE = re.compile(r"\{(" + "|".join(PLACES) + r")\}")
 
 FILES_MAX: Final = 200
 FILE_BYTES_MAX: Final = 32 * 1024 * 1024
+_LOOK_EVERY_S: Final = 0.2
+"""Ctrl-C is noticed in between, also where a wait for a thread cannot be interrupted."""
 """Of what a command saved; a picture of the fake server is some kilobytes."""
 
 
@@ -111,19 +113,58 @@ def check_all(
                 for number in numbers
             }
             for future in as_completed(futures):
-                results[futures[future]] = future.result()
-                on_result(results[futures[future]])
+                result = future.result()
+                if stop.is_set():  # what was cut short says nothing of the client
+                    return
+                results[futures[future]] = result
+                on_result(result)
 
-        try:
-            play_all([first])
-            argv = None if options.lines else options.argv
-            if options.keep_going or blocker(results[first], argv) is None:
-                play_all(number for number in slow_first(choices) if number != first)
-        finally:
-            # When all went well nothing runs any more; else (Ctrl-C) what still runs ends now.
-            stop.set()
-            pool.shutdown(wait=True, cancel_futures=True)
+        def play_in_turn() -> None:
+            try:
+                play_all([first])
+                if stop.is_set():
+                    return
+                argv = None if options.lines else options.argv
+                if options.keep_going or blocker(results[first], argv) is None:
+                    play_all(number for number in slow_first(choices) if number != first)
+            finally:
+                # When all went well nothing runs any more; else (Ctrl-C) what still runs ends now.
+                stop.set()
+                pool.shutdown(wait=True, cancel_futures=True)
+
+        _interruptible(play_in_turn, stop)
     return [results[number] for number in sorted(results)]
+
+
+def _interruptible(work: Callable[[], None], stop: threading.Event) -> None:
+    """Do it in a thread of its own: Ctrl-C in the middle of a lock of the pool would leave it
+    locked, and the wait for its end would never end."""
+    failed: list[BaseException] = []
+    ended: list[bool] = []
+    bell = threading.Lock()
+    bell.acquire()
+
+    def whole() -> None:
+        try:
+            work()
+        except BaseException as error:
+            failed.append(error)
+        ended.append(True)
+        bell.release()
+
+    def wait() -> None:
+        # Not for the thread: up to Python 3.12 one whose join is interrupted counts as ended.
+        while not ended:
+            bell.acquire(timeout=_LOOK_EVERY_S)
+
+    threading.Thread(target=whole, name="comfyrec-check", daemon=True).start()
+    try:
+        wait()
+    finally:
+        stop.set()
+        wait()
+    for error in failed:
+        raise error
 
 
 def slow_first(choices: Sequence[Choice]) -> list[int]:
