@@ -10,6 +10,7 @@ PYTEST_DONT_REWRITE: the assertions of a plugin need no rewriting, see ``AsInsta
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
 from importlib.machinery import ModuleSpec, PathFinder
@@ -37,8 +38,8 @@ SETTINGS: dict[str, tuple[str, tuple[str, ...] | None]] = {
     "unknown_nodes": ("what the fake server does with unknown node classes", ("refuse", "accept")),
     "seed": ("seed of everything random in the fake server (default 0)", None),
     "cassette_dir": ("folder of cassettes (default: cassettes/ next to the test file)", None),
-    "strict": ("a replayed cassette answers only what was recorded (1 or 0)", None),
-    "block_network": ("refuse connections to other machines while a test runs (1 or 0)", None),
+    "strict": ("a replayed cassette answers only what was recorded", None),
+    "block_network": ("refuse connections to other machines while a test runs", None),
     "timeout": ("longest wait of the comfyui fixture in seconds (default 5)", None),
     "idle_limit": (
         "seconds that a client may wait for a server with nothing more to say "
@@ -46,6 +47,10 @@ SETTINGS: dict[str, tuple[str, tuple[str, ...] | None]] = {
         None,
     ),
 }
+
+SWITCHES = ("strict", "block_network")
+"""Settings that are on or off: options without a value."""
+SWITCH_WORDS = ("1", "true", "yes", "on", "0", "false", "no", "off")
 
 MARKERS = (
     "comfyui(scenario=None, cassette=None, workflow=None, models=None, unknown_nodes=None, "
@@ -83,9 +88,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("comfyui", "fake ComfyUI server (comfyrec)")
     for name, (text, choices) in SETTINGS.items():
         option = f"--comfyui-{name.replace('_', '-')}"
+        parser.addini(f"comfyui_{name}", text, default=None)
+        if name in SWITCHES:
+            group.addoption(option, action="store_const", const="1", default=None, help=text)
+            for word in SWITCH_WORDS:  # joined to it: what stands alone is a file of tests
+                group.addoption(
+                    f"{option}={word}", dest=f"comfyui_{name}", action="store_const", const=word,
+                    default=None, help=argparse.SUPPRESS,
+                )  # fmt: skip
+            continue
         metavar = "MODE" if name == "record" else name.rpartition("_")[2].upper()
         group.addoption(option, choices=choices, default=None, metavar=metavar, help=text)
-        parser.addini(f"comfyui_{name}", text, default=None)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -214,17 +214,47 @@ def test_new_episodes_records_only_prompts_that_are_new(
 
 
 @pytest.mark.slow
-def test_a_prompt_that_was_not_recorded_is_refused(project: pytest.Pytester, upstream: str) -> None:
+def test_a_prompt_with_other_values_was_recorded_unless_strictness_is_asked_for(
+    project: pytest.Pytester, upstream: str
+) -> None:
     run_pytest(project, *recording("once", upstream))
     project.makepyfile(test_it=RUNS_TWO_PROMPTS)
 
     lenient = run_pytest(project)
-    strict = run_pytest(project, "--comfyui-strict=1")
+    strict = run_pytest(project, "--comfyui-strict", "test_it.py")
 
-    assert (lenient.ret, strict.ret) == (1, 1)
+    assert (lenient.ret, strict.ret) == (0, 1)
     assert "this prompt was not recorded" in strict.stdout.str()
     assert "to add it, use --comfyui-record new_episodes" in strict.stdout.str()
     assert "width" in strict.stdout.str()
+
+
+def test_a_prompt_with_other_nodes_was_not_recorded(
+    project: pytest.Pytester, upstream: str
+) -> None:
+    run_pytest(project, *recording("once", upstream))
+    inverted = '{**GRAPH, "3": {"class_type": "ImageInvert", "inputs": {"image": ["1", 0]}}}'
+    runs = RUNS_TWO_PROMPTS.replace('{**GRAPH, "1": wider}', inverted)
+    project.makepyfile(test_it=runs)
+
+    result = run_pytest(project)
+
+    assert result.ret == 1
+    assert "The recording has no prompt like this one" in result.stdout.str()
+
+
+@pytest.mark.parametrize(
+    "flags, outcome",
+    [(["--comfyui-strict"], 1), (["--comfyui-strict=1"], 1), (["--comfyui-strict=0"], 0)],
+)
+def test_a_switch_is_an_option_without_a_value_and_may_have_one(
+    flags: list[str], outcome: int, project: pytest.Pytester, upstream: str
+) -> None:
+    run_pytest(project, *recording("once", upstream))
+    project.makepyfile(test_it=RUNS_TWO_PROMPTS)
+    project.makeini(f"[pytest]\ncomfyui_strict = {1 - outcome}\n")
+
+    assert run_pytest(project, *flags, "test_it.py").ret == outcome
 
 
 @pytest.mark.slow
