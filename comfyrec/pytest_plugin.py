@@ -60,6 +60,9 @@ MARKERS = (
 )
 
 
+_OURS = ("comfyrec", "fake_server")
+
+
 class AsInstalled:
     """Finds our modules as Python finds all others, before pytest's assertion rewriter does.
 
@@ -74,7 +77,7 @@ class AsInstalled:
         name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """The spec of one of our modules; None leaves a module to the next finder."""
-        if name.partition(".")[0] in ("comfyrec", "fake_server"):
+        if name.partition(".")[0] in _OURS:
             return PathFinder.find_spec(name, path, target)
         return None
 
@@ -298,6 +301,8 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Add the timeline of the fake server to the report of a test that failed."""
+    if call.excinfo is not None and not item.config.getoption("fulltrace"):
+        _leave_out_our_frames(call.excinfo)
     report = yield
     session = item.stash.get(_SESSION, None)
     if session is not None:
@@ -310,6 +315,20 @@ def pytest_runtest_makereport(
             # pytest keeps its items to the end, and a session keeps all that its servers said.
             del item.stash[_SESSION]
     return report
+
+
+def _leave_out_our_frames(excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+    """A sentence about wrong use is shown at the line of the test that it is about."""
+    errors = sys.modules.get("comfyrec.errors")
+    if errors is None or not isinstance(excinfo.value, errors.ComfyrecError):
+        return
+    frame, last = excinfo.value.__traceback__, None
+    while frame is not None:
+        if frame.tb_frame.f_globals.get("__name__", "").partition(".")[0] not in _OURS:
+            last = frame
+        frame = frame.tb_next
+    if last is not None:
+        last.tb_next = None
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

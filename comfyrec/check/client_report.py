@@ -31,6 +31,17 @@ _EXCEPTION = re.compile(r"^(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Closed\
 _TRACEBACK = "Traceback (most recent call last)"
 _LIBRARY = re.compile(r"site-packages|[\\/]lib[\\/]python")
 _FRAME = re.compile(r'^\s*File "([^"]+)", line (\d+)', re.MULTILINE)
+# An uncaught error of JavaScript: its name and text, its frames; Node.js ends with its version.
+_JS_ERROR = re.compile(
+    r"^(?:error: )?(?:Uncaught )?(?:\(in promise\) )?"
+    r"(?P<error>(?:[A-Z]\w*)?(?:Error|Exception)\b[^\n]*)\n(?P<frames>(?:[ \t]+at [^\n]+\n?)+)",
+    re.MULTILINE,
+)
+_JS_FRAME = re.compile(
+    r"at (?:async )?(?:[^\n]*\()?(?:file://)?(/[^\n]*?|[A-Za-z]:[^\n]*?):(\d+):\d+\)?(?: \{)?$"
+)
+_JS_LIBRARY = re.compile(r"[\\/]node_modules[\\/]")
+_NODE_VERSION = re.compile(r"^Node\.js v\d[^\n]*\s*\Z", re.MULTILINE)
 
 
 class Ran(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,17 +115,38 @@ def _crash(ran: Ran, words: Sequence[Any]) -> tuple[str, str]:
             return f"unknown outcome {given}; the outcomes are {', '.join(OUTCOMES)}", ""
     if ran.signal:
         return f"killed by {ran.signal}", ""
-    _, found, trace = ran.stderr.rpartition(_TRACEBACK)
-    if ran.status in (0, None) or not found:
+    if ran.status in (0, None):
         return "", ""
+    _, found, trace = ran.stderr.rpartition(_TRACEBACK)
+    if not found:
+        return _js_crash(ran.stderr)
     errors = [line for line in trace.splitlines() if _EXCEPTION.match(line)]
     return shortened(errors[-1], LINE_MAX) if errors else "an uncaught exception", _place(trace)
 
 
+def _js_crash(stderr: str) -> tuple[str, str]:
+    """The same of a program in JavaScript, whose last words are those of its runtime."""
+    ended = _NODE_VERSION.search(stderr)
+    said = stderr[: ended.start()] if ended else stderr.rstrip() + "\n"
+    found = list(_JS_ERROR.finditer(said))
+    if not found or (not ended and found[-1].end() < len(said)):
+        return "", ""
+    frames = [m.groups() for line in found[-1]["frames"].splitlines() for m in _js_frame(line)]
+    return shortened(found[-1]["error"], LINE_MAX), _innermost(frames[::-1], _JS_LIBRARY)
+
+
+def _js_frame(line: str) -> list[re.Match[str]]:
+    found = _JS_FRAME.search(line)
+    return [found] if found else []
+
+
 def _place(trace: str) -> str:
     """The innermost frame of a traceback that is not of an installed library."""
-    frames = _FRAME.findall(trace)
-    own = [frame for frame in frames if not _LIBRARY.search(frame[0])]
+    return _innermost(_FRAME.findall(trace), _LIBRARY)
+
+
+def _innermost(frames: Sequence[Sequence[str]], library: re.Pattern[str]) -> str:
+    own = [frame for frame in frames if not library.search(frame[0])]
     if not frames:
         return ""
     path, line = (own or frames)[-1]
@@ -128,5 +160,6 @@ def _last_words(error: Any, stderr: str) -> str:
 
 def last_line(text: str) -> str:
     """The last line that says something, not too long; empty: there is none."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    said = _NODE_VERSION.sub("", text)
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
     return shortened(lines[-1], LINE_MAX) if lines else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 import signal
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from typing import Any, Final
 
 from comfyrec.check.runner import PLACES
 from comfyrec.errors import UsageError
+from comfyrec.wording import nearest
 
 __all__ = [
     "LINES",
@@ -83,7 +85,22 @@ def command_of(given: Sequence[str], asked: str, *, lines: bool = False) -> tupl
         )
     if lines:
         _refuse_places(command)
+    else:
+        _refuse_misspelled(command)
     return command
+
+
+def _refuse_misspelled(command: Sequence[str]) -> None:
+    """See that what looks like a place is one; in words of code braces are something else.
+
+    Raises:
+        UsageError: it is nearly one.
+    """
+    for part in command:
+        for name in () if re.search(r"\s", part) else re.findall(r"\{(\w+)\}", part):
+            meant = None if name in PLACES else nearest(name, PLACES)
+            if meant is not None:
+                raise UsageError(f"there is no place {{{name}}}; did you mean {{{meant}}}?")
 
 
 def _refuse_places(command: Sequence[str]) -> None:

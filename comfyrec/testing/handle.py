@@ -345,12 +345,15 @@ class ComfyUI(RunningServer, Asserting):
         self.settings = replace(self.settings, speed=speed)
         self._call(self._handle.server.clock.set_speed, speed)
 
-    def reset(self, parts: Collection[str]) -> None:
-        """Forget parts of the state, such as ``history``; see ``fake_server.source.PARTS``.
+    def reset(self, parts: Collection[str] | str) -> None:
+        """Forget parts of the state, or the one that is named, such as ``history``.
+
+        ``fake_server.source.PARTS`` has them all.
 
         Raises:
             UsageError: no such part, or the server cannot forget it by itself.
         """
+        parts = (parts,) if isinstance(parts, str) else parts
         for part in parts:
             if part not in PARTS:
                 raise UsageError(f"there is no part {part!r}: {alternatives(str(part), PARTS)}")

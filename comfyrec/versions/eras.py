@@ -46,6 +46,14 @@ class Era(msgspec.Struct, frozen=True):
     release: Release
     facts: frozenset[str]
 
+    @property
+    def reported(self) -> str:
+        """The version as the server says it of itself: with a patch number, even of ``0.33``."""
+        if not re.fullmatch(r"\d+\.\d+", self.version):
+            return self.version
+        recorded = [one for one in RECORDED if one.startswith(f"{self.version}.")]
+        return recorded[-1] if recorded else f"{self.version}.0"
+
     def switched(self, fact: str, *, on: bool) -> Era:
         """The same era with one fact more or less.
 
@@ -121,7 +129,7 @@ def _release(version: str) -> Release:
     if match is None:
         raise UsageError(
             f"comfyui version {version!r} is not a version: give one like 0.27.0 or 2024-07 "
-            f"(recorded generations: {', '.join(RECORDED)})"
+            f"(recorded generations: {', '.join(RECORDED)}; the newest known is {NEWEST_KNOWN})"
         )
     major, minor, patch = match.groups()
     # '0.3' alone means its last patch, as people say it.

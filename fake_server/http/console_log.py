@@ -25,7 +25,7 @@ def banner(context: Context) -> Iterator[ConsoleLine]:
         "pytorch version: 2.8.0+cpu",
         "Set vram state to: DISABLED",
         "Device: cpu",
-        f"ComfyUI version: {context.era.version}",
+        f"ComfyUI version: {context.era.reported}",
         "Starting server\n",
     ):
         yield ConsoleLine(context.now, f"{_mark(context, _INFO)}{text}\n")

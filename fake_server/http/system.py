@@ -52,7 +52,7 @@ def system_stats(context: Context, request: Request) -> Response:
     packages = _NEWER_PACKAGES if era.has("newer_packages") else _PACKAGES
     known: dict[str, Any] = {"os": "linux" if era.has("platform_names") else "posix"}
     if era.has("internal_routes"):
-        version = era.version if era.has("value_wrapper") else "unknown"
+        version = era.reported if era.has("value_wrapper") else "unknown"
         known |= {"ram_total": _RAM_TOTAL, "ram_free": _RAM_FREE, "comfyui_version": version}
     if era.has("frontend_version"):
         known["required_frontend_version"] = packages["comfyui-frontend-package"][1]

@@ -152,7 +152,7 @@ class Synthesizer:
         return _json(otherwise if known is None else known)
 
     def _system_stats(self, context: _Context) -> Response:
-        system = {"os": "linux", "comfyui_version": self._era.version, "argv": ["main.py"]}
+        system = {"os": "linux", "comfyui_version": self._era.reported, "argv": ["main.py"]}
         return self._as_recorded("/system_stats", {"system": system, "devices": []})
 
     def _features(self, context: _Context) -> Response | None:

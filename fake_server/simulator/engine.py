@@ -459,7 +459,7 @@ class Engine:
     def facts(self) -> dict[str, Any]:
         """What can be said of the state in plain JSON values."""
         return {
-            "comfyui_version": self.era.version,
+            "comfyui_version": self.era.reported,
             "running": self.running[0].prompt_id if self.running else None,
             "pending": [job.prompt_id for job in self.pending],
             "history": len(self.history),

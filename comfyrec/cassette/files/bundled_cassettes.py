@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -50,6 +51,16 @@ def find_cassette(name: str | os.PathLike[str]) -> str:
     for path in shelf.values():
         if given in (path.stem, path.name):
             return str(path)
-    near = nearest(Path(given).stem, shelf)
-    mend = f"did you mean the bundled '{near}'?" if near else "check the name"
-    raise Unavailable(given, "there is no such file", mend)
+    raise Unavailable(given, "there is no such file", _meant(Path(given), shelf))
+
+
+def _meant(given: Path, shelf: Iterable[str]) -> str:
+    try:
+        beside = [each.name for each in given.parent.iterdir() if each.suffix in SUFFIXES]
+    except OSError:
+        beside = []
+    near = nearest(given.name, beside)
+    if near is not None:
+        return f"did you mean '{given.with_name(near)}'?"
+    near = nearest(given.stem, shelf)
+    return f"did you mean the bundled '{near}'?" if near else "check the name"

@@ -97,6 +97,63 @@ def test_a_crash_is_placed_in_the_client(stderr: str, place: str) -> None:
     assert report_of(Ran(status=1, stderr=stderr)).crash_at == place
 
 
+NODE = """file:///home/me/client.mjs:7
+  const x = entry.meta.display
+                  ^
+
+TypeError: Cannot read properties of undefined (reading 'display')
+    at parse (file:///home/me/node_modules/sdk/index.js:9:3)
+    at run (file:///home/me/client.mjs:7:19)
+    at async ModuleJob.run (node:internal/modules/esm/module_job:325:25)
+
+Node.js v20.20.2
+"""
+CAUSED = """node:internal/deps/undici/undici:14976
+      Error.captureStackTrace(err);
+            ^
+
+TypeError: fetch failed
+    at node:internal/deps/undici/undici:14976:13
+    at async file:///home/me/client.mjs:1:1 {
+  [cause]: Error: connect ECONNREFUSED 127.0.0.1:9
+      at TCPConnectWrap.afterConnect [as oncomplete] (node:net:1611:16)
+}
+
+Node.js v22.1.0
+"""
+DENO = """error: Uncaught (in promise) Error: no outputs
+    at file:///C:/me/client.ts:3:7
+"""
+
+
+@pytest.mark.parametrize(
+    "stderr, crash, place",
+    [
+        (
+            NODE,
+            "TypeError: Cannot read properties of undefined (reading 'display')",
+            "client.mjs:7",
+        ),
+        (CAUSED, "TypeError: fetch failed", "client.mjs:1"),
+        (DENO, "Error: no outputs", "client.ts:3"),
+        (f"{DENO}the client goes on\n", "", ""),
+    ],
+    ids=["Node.js", "an error with a cause", "Deno", "an error that was only written"],
+)
+def test_a_crash_of_javascript_is_read_as_its_runtimes_write_it(
+    stderr: str, crash: str, place: str
+) -> None:
+    report = report_of(Ran(status=1, stderr=stderr))
+
+    assert (report.crash, report.crash_at) == (crash, place)
+
+
+def test_the_version_of_node_is_not_what_a_client_said() -> None:
+    report = report_of(Ran(status=1, stderr="no outputs\n\nNode.js v20.20.2\n"))
+
+    assert (report.crash, report.last_words) == ("", "no outputs")
+
+
 def test_the_last_line_of_the_errors_is_kept() -> None:
     assert report_of(Ran(status=1, stderr="a\n b \n\n")).last_words == "b"
     assert report_of(Ran(status=1)).last_words == ""

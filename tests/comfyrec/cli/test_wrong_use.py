@@ -212,6 +212,8 @@ ROWS = [
     Row("check", "write it after '--', as in comfyrec check -- python", f"{CHECK} -- true"),
     Row("check --scenarios ws-slient -- true", "did you mean 'ws-silent'?",
         "check --scenarios ws-silent --keep-going -- true"),
+    Row("check --scenarios all-cached -- true {urll}", "{urll}; did you mean {url}?",
+        "check --scenarios all-cached --keep-going -- true {url}"),
     Row("bisect --good 9.9 -- true", "nothing is known of that release; give one up to 0.",
         "bisect --good 0.27.0 --scenarios all-cached -- false", 2),
     Row("bisect --good 0.27.0 --bad 99.1 -- true", "--bad 99.1: nothing is known of that release",

@@ -216,3 +216,14 @@ def test_scenarios_that_cannot_be_are_said_when_tests_are_collected(
 
     assert words in said
     assert not OF_PYTHON.search(said)
+
+
+def test_a_wrong_use_is_shown_at_the_line_of_the_test(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_it='def test_one(comfyui):\n    comfyui.reset("journl")\n')
+
+    shown = pytester.runpytest_inprocess("-p", "no:cacheprovider").stdout.str()
+    whole = pytester.runpytest_inprocess("-p", "no:cacheprovider", "--full-trace").stdout.str()
+
+    assert "test_it.py:2: UsageError" in shown
+    assert "there is no part 'journl'" in shown
+    assert ("handle.py" in shown, "handle.py" in whole) == (False, True)

@@ -136,3 +136,17 @@ def test_a_fact_is_switched_by_a_text() -> None:
     for text in ("jobs", "jobs=maybe", "=on"):
         with pytest.raises(UsageError):
             era_of("0.27.0").with_text(text)
+
+
+@pytest.mark.parametrize(
+    "given, reported",
+    [
+        ("0.33", "0.33.0"),
+        ("0.3", "0.3.64"),
+        ("v0.8", "0.8.2"),
+        ("0.35", "0.35.0"),
+        ("0.27.1", "0.27.1"),
+    ],
+)
+def test_a_server_reports_a_version_with_a_patch_number(given: str, reported: str) -> None:
+    assert era_of(given).reported == reported

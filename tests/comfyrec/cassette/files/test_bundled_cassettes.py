@@ -49,3 +49,10 @@ def test_an_unknown_name_is_refused_with_the_nearest(shelf: Path) -> None:
         find_cassette("fresh_run")
     with pytest.raises(Unavailable, match="check the name"):
         find_cassette("zzz.crec")
+
+
+def test_a_file_beside_it_is_meant_rather_than_a_bundled_one(tmp_path: Path) -> None:
+    (tmp_path / "all-cachedd.crec").touch()
+
+    with pytest.raises(Unavailable, match=r"did you mean '.*all-cachedd\.crec'\?"):
+        find_cassette(tmp_path / "all-cacheddd.crec")
