@@ -162,7 +162,11 @@ def _tell(drift: _Drift) -> None:
     if drift.not_compared:
         _print("not compared: ", ", ".join(drift.not_compared))
     if drift.not_asked:
-        _print("known to differ, and not asked about: ", ", ".join(drift.not_asked))
+        later = era_of(drift.after)
+        print("known to differ too, which was not looked at:")
+        for fact in (fact for fact in FACTS if fact.name in drift.not_asked):
+            change = "new " if later.has(fact.name) else "gone"
+            _print(f"  {change}  ", f"{fact.name}: {fact.says} ({fact.origin})")
 
 
 def _print(beginning: str, text: str) -> None:
