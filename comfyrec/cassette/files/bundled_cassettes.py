@@ -56,11 +56,13 @@ def find_cassette(name: str | os.PathLike[str]) -> str:
 
 def _meant(given: Path, shelf: Iterable[str]) -> str:
     try:
-        beside = [each.name for each in given.parent.iterdir() if each.suffix in SUFFIXES]
+        files = [each for each in given.parent.iterdir() if each.suffix in SUFFIXES]
     except OSError:
-        beside = []
-    near = nearest(given.name, beside)
+        files = []
+    # By their stems: suffixes that they have in common do not make names alike.
+    beside = {each.stem: each.name for each in files}
+    near = nearest(given.stem, beside)
     if near is not None:
-        return f"did you mean '{given.with_name(near)}'?"
+        return f"did you mean '{given.with_name(beside[near])}'?"
     near = nearest(given.stem, shelf)
     return f"did you mean the bundled '{near}'?" if near else "check the name"

@@ -56,3 +56,10 @@ def test_a_file_beside_it_is_meant_rather_than_a_bundled_one(tmp_path: Path) -> 
 
     with pytest.raises(Unavailable, match=r"did you mean '.*all-cachedd\.crec'\?"):
         find_cassette(tmp_path / "all-cacheddd.crec")
+
+
+def test_a_suffix_in_common_does_not_make_names_alike(tmp_path: Path) -> None:
+    (tmp_path / "page.crec").touch()
+
+    with pytest.raises(Unavailable, match="check the name"):
+        find_cassette(tmp_path / "nofile.crec")
